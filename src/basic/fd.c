@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "basic/fd.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int fd_close(int fd) {
+        if (fd >= 0) {
+                int saved = errno;
+
+                /* close() releases the descriptor even when it returns EINTR (close(2)): never retry. */
+                (void) close(fd);
+                errno = saved;
+        }
+
+        return -EBADF;
+}
+
+int fd_nonblock(int fd, bool on) {
+        int flags = fcntl(fd, F_GETFL);
+
+        if (flags < 0)
+                return -errno;
+
+        int wanted = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+        if (wanted == flags)
+                return 0;
+
+        return fcntl(fd, F_SETFL, wanted) < 0 ? -errno : 0;
+}
+
+int fd_cloexec(int fd) {
+        return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
+}
+
+int fd_open_in_root(int root_fd, const char *path, int flags) {
+        struct open_how how = {
+                .flags = (uint64_t) (unsigned) (flags | O_CLOEXEC),
+                .resolve = RESOLVE_IN_ROOT,
+        };
+        long fd;
+
+        /* glibc has no wrapper. EAGAIN: a rename elsewhere raced with "..", the man page says to retry. */
+        for (unsigned tries = 0; tries < 16; tries++) {
+                fd = syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+                if (fd >= 0)
+                        return (int) fd;
+                if (errno != EAGAIN)
+                        break;
+        }
+
+        return -errno;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * An embedded, circular, doubly linked list. A List is its own head; a member embeds a List too and
+ * says in a comment whose list it is linked in. A member that is in no list points to itself, so
+ * list_remove() may be called at any time.
+ */
+
+#include "basic/macro.h"
+
+typedef struct List List;
+
+struct List {
+        List *prev;
+        List *next;
+};
+
+static inline void list_init(List *l) {
+        l->prev = l->next = l;
+}
+
+static inline bool list_is_empty(const List *l) {
+        return l->next == l;
+}
+
+/* True of a member, if it is in some list. */
+static inline bool list_is_linked(const List *l) {
+        return l->next != l;
+}
+
+static inline void list_append(List *head, List *member) {
+        member->prev = head->prev;
+        member->next = head;
+        head->prev->next = member;
+        head->prev = member;
+}
+
+static inline void list_prepend(List *head, List *member) {
+        list_append(head->next, member);
+}
+
+static inline void list_remove(List *member) {
+        member->prev->next = member->next;
+        member->next->prev = member->prev;
+        list_init(member);
+}
+
+/* The first member, or NULL. */
+static inline List *list_first(const List *head) {
+        return list_is_empty(head) ? NULL : head->next;
+}
+
+/* Walks @head; the member at hand may be removed meanwhile, no other. */
+#define LIST_FOREACH(i, head)                                                           \
+        for (List *i = (head)->next, *_##i##_next = i->next; i != (head);               \
+             i = _##i##_next, _##i##_next = i->next)

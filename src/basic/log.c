@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "basic/log.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "basic/address.h"
+#include "basic/fd.h"
+
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+
+struct Log {
+        const char *identifier;
+        int level;
+        int journal_fd;        /* connected to the journal, or -EBADF for plain text on stderr */
+        uint64_t n_dropped;    /* in all */
+        uint64_t n_unreported; /* of these, not yet told */
+};
+
+/* $JOURNAL_STREAM has the device and inode of the journal's stream; is stderr that one (systemd.exec(5))? */
+static bool stderr_is_journal(void) {
+        const char *e = getenv("JOURNAL_STREAM");
+        uint64_t dev, ino;
+        struct stat st;
+        char end;
+
+        return e && sscanf(e, "%" SCNu64 ":%" SCNu64 "%c", &dev, &ino, &end) == 2 &&
+               fstat(STDERR_FILENO, &st) >= 0 && st.st_dev == dev && st.st_ino == ino;
+}
+
+static int connect_journal(void) {
+        _cleanup_close_ int fd = -EBADF;
+        struct sockaddr_un sun;
+        socklen_t len;
+        int r;
+
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+
+        r = address_from_path(JOURNAL_SOCKET, &sun, &len);
+        if (r < 0)
+                return r;
+
+        if (connect(fd, (const struct sockaddr *) &sun, len) < 0)
+                return -errno;
+
+        return TAKE_FD(fd);
+}
+
+Log *log_new(const char *identifier) {
+        Log *log = calloc(1, sizeof(*log));
+
+        if (!log)
+                return NULL;
+
+        *log = (Log){
+                .identifier = identifier,
+                .level = LOG_INFO,
+                /* Without a journal after all, stderr is still there. */
+                .journal_fd = stderr_is_journal() ? connect_journal() : -EBADF,
+        };
+
+        return log;
+}
+
+Log *log_free(Log *log) {
+        if (!log)
+                return NULL;
+
+        fd_close(log->journal_fd);
+        free(log);
+        return NULL;
+}
+
+void log_set_level(Log *log, int level) {
+        log->level = level;
+}
+
+uint64_t log_n_dropped(const Log *log) {
+        return log->n_dropped;
+}
+
+/* A message never takes more than this; the fields leave it the room. */
+#define MESSAGE_MAX 1024
+
+/* What a client or a worker sent must not end a line or begin a field. */
+static void mask_control_characters(char *s) {
+        for (; *s; s++)
+                if ((unsigned char) *s < ' ' || *s == 0x7f)
+                        *s = '?';
+}
+
+/* Appends NAME=value\n whole, or not at all, within the first @limit bytes of the buffer. */
+static void append_field(LogRecord *record, size_t limit, const char *name, const char *format, va_list ap)
+                _printf_(4, 0);
+static void append_field(LogRecord *record, size_t limit, const char *name, const char *format, va_list ap) {
+        char *p = record->buffer + record->n;
+        int head, value;
+        size_t room;
+
+        if (record->n >= limit)
+                return;
+
+        room = limit - record->n;
+
+        head = snprintf(p, room, "%s=", name);
+        if (head < 0 || (size_t) head >= room)
+                return;
+
+        value = vsnprintf(p + head, room - (size_t) head, format, ap);
+        if (value < 0 || (size_t) head + (size_t) value >= room)
+                return;
+
+        mask_control_characters(p + head);
+        p[head + value] = '\n';
+        record->n += (size_t) (head + value + 1);
+}
+
+void log_field(LogRecord *record, const char *name, const char *format, ...) {
+        va_list ap;
+
+        /* Plain text has no place for fields. */
+        if (record->log->journal_fd < 0)
+                return;
+
+        va_start(ap, format);
+        append_field(record, sizeof(record->buffer) - MESSAGE_MAX - sizeof("MESSAGE="), name, format, ap);
+        va_end(ap);
+}
+
+static void append_message(LogRecord *record, const char *format, ...) _printf_(2, 3);
+static void append_message(LogRecord *record, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        append_field(record, sizeof(record->buffer), "MESSAGE", format, ap);
+        va_end(ap);
+}
+
+void log_begin(LogRecord *record, Log *log, int priority) {
+        record->log = log;
+        record->priority = priority;
+        record->n = 0;
+
+        log_field(record, "PRIORITY", "%d", priority);
+        log_field(record, "SYSLOG_IDENTIFIER", "%s", log->identifier);
+}
+
+/* One datagram to the journal; false where it would have to wait, or nobody is there. */
+static bool send_record(const LogRecord *record) {
+        return send(record->log->journal_fd, record->buffer, record->n, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+/*
+ * journald may have been restarted: then our connected socket points to the old one's. The new
+ * connection is tried once for each record that failed, never waited for.
+ */
+static bool reconnect_and_send(const LogRecord *record) {
+        int fd = connect_journal();
+
+        if (fd < 0)
+                return false;
+
+        fd_close(record->log->journal_fd);
+        record->log->journal_fd = fd;
+        return send_record(record);
+}
+
+static bool write_record(const LogRecord *record) {
+        if (send_record(record))
+                return true;
+
+        /* A full queue is the case this was made for: drop. */
+        if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)
+                return false;
+
+        return reconnect_and_send(record);
+}
+
+/* Tells how many were dropped since it was told last. False where not even that gets through. */
+static bool report_dropped(Log *log) {
+        LogRecord record;
+
+        if (log->n_unreported == 0)
+                return true;
+
+        log_begin(&record, log, LOG_WARNING);
+        log_field(&record, "FDPASS_N_DROPPED", "%" PRIu64, log->n_unreported);
+        append_message(&record, "%" PRIu64 " log messages were dropped, because the journal did not take them.",
+                       log->n_unreported);
+        if (!write_record(&record))
+                return false;
+
+        log->n_unreported = 0;
+        return true;
+}
+
+/* One write(2) a line, so that lines of several processes don't mix. */
+static void write_text(const Log *log, const char *message) {
+        char line[MESSAGE_MAX + 64];
+        int n;
+
+        n = snprintf(line, sizeof(line), "%s: %s\n", log->identifier, message);
+        if (n > 0)
+                (void) !write(STDERR_FILENO, line, MIN((size_t) n, sizeof(line) - 1));
+}
+
+static void commit(LogRecord *record, const char *format, va_list ap) _printf_(2, 0);
+static void commit(LogRecord *record, const char *format, va_list ap) {
+        Log *log = record->log;
+        char message[MESSAGE_MAX];
+
+        if (record->priority > log->level)
+                return;
+
+        (void) vsnprintf(message, sizeof(message), format, ap);
+        mask_control_characters(message);
+
+        if (log->journal_fd < 0) {
+                write_text(log, message);
+                return;
+        }
+
+        append_message(record, "%s", message);
+
+        if (!report_dropped(log) || !write_record(record)) {
+                log->n_dropped++;
+                log->n_unreported++;
+        }
+}
+
+void log_commit(LogRecord *record, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        commit(record, format, ap);
+        va_end(ap);
+}
+
+void log_line(Log *log, int priority, const char *format, ...) {
+        LogRecord record;
+        va_list ap;
+
+        log_begin(&record, log, priority);
+        va_start(ap, format);
+        commit(&record, format, ap);
+        va_end(ap);
+}

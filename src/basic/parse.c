@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "basic/parse.h"
+
+#include <limits.h>
+#include <strings.h>
+
+#include "basic/macro.h"
+
+#define WHITESPACE " \t"
+
+static bool is_digit(char c) {
+        return c >= '0' && c <= '9';
+}
+
+int parse_bool(const char *s, bool *ret) {
+        static const char *const yes[] = { "1", "yes", "y", "true", "t", "on" };
+        static const char *const no[] = { "0", "no", "n", "false", "f", "off" };
+
+        for (size_t i = 0; i < ELEMENTSOF(yes); i++)
+                if (strcasecmp(s, yes[i]) == 0) {
+                        *ret = true;
+                        return 0;
+                }
+
+        for (size_t i = 0; i < ELEMENTSOF(no); i++)
+                if (strcasecmp(s, no[i]) == 0) {
+                        *ret = false;
+                        return 0;
+                }
+
+        return -EINVAL;
+}
+
+/* Reads the digits at *s and moves *s behind them. */
+static int parse_digits(const char **s, uint64_t *ret) {
+        const char *p = *s;
+        uint64_t v = 0;
+
+        if (!is_digit(*p))
+                return -EINVAL;
+
+        for (; is_digit(*p); p++)
+                if (__builtin_mul_overflow(v, (uint64_t) 10, &v) ||
+                    __builtin_add_overflow(v, (uint64_t) (*p - '0'), &v))
+                        return -ERANGE;
+
+        *s = p;
+        *ret = v;
+        return 0;
+}
+
+int parse_unsigned(const char *s, unsigned *ret) {
+        uint64_t v;
+        int r;
+
+        r = parse_digits(&s, &v);
+        if (r < 0)
+                return r;
+        if (*s)
+                return -EINVAL;
+        if (v > UINT_MAX)
+                return -ERANGE;
+
+        *ret = (unsigned) v;
+        return 0;
+}
+
+int parse_int(const char *s, int *ret) {
+        bool negative = *s == '-';
+        uint64_t v;
+        int r;
+
+        s += negative;
+
+        r = parse_digits(&s, &v);
+        if (r < 0)
+                return r;
+        if (*s)
+                return -EINVAL;
+        if (v > INT_MAX)
+                return -ERANGE;
+
+        *ret = negative ? -(int) v : (int) v;
+        return 0;
+}
+
+typedef struct Unit {
+        const char *name;
+        uint64_t factor;
+} Unit;
+
+/*
+ * Reads "NUMBER[.FRACTION]" at *s, in units of @factor found behind it by name; moves *s behind both.
+ * The names in @units stand longest first where one begins another; the last may be "", for no unit.
+ */
+static int parse_quantity(const char **s, const Unit *units, size_t n_units, uint64_t *ret) {
+        uint64_t whole, fraction = 0, scale = 1, value;
+        const char *p = *s;
+        int r;
+
+        r = parse_digits(&p, &whole);
+        if (r < 0)
+                return r;
+
+        if (*p == '.') {
+                p++;
+                if (!is_digit(*p))
+                        return -EINVAL;
+
+                /* Nine digits are more than a microsecond in a second needs; the rest is cut off. */
+                for (; is_digit(*p); p++)
+                        if (scale < 1000000000U) {
+                                fraction = fraction * 10 + (uint64_t) (*p - '0');
+                                scale *= 10;
+                        }
+        }
+
+        p += strspn(p, WHITESPACE);
+
+        for (size_t i = 0; i < n_units; i++) {
+                const char *rest = startswith(p, units[i].name);
+
+                if (!rest)
+                        continue;
+
+                if (__builtin_mul_overflow(whole, units[i].factor, &value) ||
+                    __builtin_add_overflow(value,
+                                           (uint64_t) ((unsigned __int128) fraction * units[i].factor / scale),
+                                           &value))
+                        return -ERANGE;
+
+                *s = rest;
+                *ret = value;
+                return 0;
+        }
+
+        return -EINVAL;
+}
+
+int parse_timespan(const char *s, usec_t *ret) {
+        static const Unit units[] = {
+                { "seconds", USEC_PER_SEC },
+                { "second", USEC_PER_SEC },
+                { "sec", USEC_PER_SEC },
+                { "minutes", 60 * USEC_PER_SEC },
+                { "minute", 60 * USEC_PER_SEC },
+                { "min", 60 * USEC_PER_SEC },
+                { "months", 2629800 * USEC_PER_SEC },
+                { "month", 2629800 * USEC_PER_SEC },
+                { "M", 2629800 * USEC_PER_SEC },
+                { "msec", USEC_PER_MSEC },
+                { "ms", USEC_PER_MSEC },
+                { "m", 60 * USEC_PER_SEC },
+                { "hours", 3600 * USEC_PER_SEC },
+                { "hour", 3600 * USEC_PER_SEC },
+                { "hr", 3600 * USEC_PER_SEC },
+                { "h", 3600 * USEC_PER_SEC },
+                { "days", 86400 * USEC_PER_SEC },
+                { "day", 86400 * USEC_PER_SEC },
+                { "d", 86400 * USEC_PER_SEC },
+                { "weeks", 7 * 86400 * USEC_PER_SEC },
+                { "week", 7 * 86400 * USEC_PER_SEC },
+                { "w", 7 * 86400 * USEC_PER_SEC },
+                { "years", 31557600 * USEC_PER_SEC },
+                { "year", 31557600 * USEC_PER_SEC },
+                { "y", 31557600 * USEC_PER_SEC },
+                { "usec", 1 },
+                { "us", 1 },
+                { "µs", 1 },
+                { "s", USEC_PER_SEC },
+                { "", USEC_PER_SEC },
+        };
+        usec_t sum = 0;
+        int r;
+
+        s += strspn(s, WHITESPACE);
+
+        if (streq(s, "infinity")) {
+                *ret = USEC_INFINITY;
+                return 0;
+        }
+
+        do {
+                usec_t part;
+
+                r = parse_quantity(&s, units, ELEMENTSOF(units), &part);
+                if (r < 0)
+                        return r;
+                if (__builtin_add_overflow(sum, part, &sum))
+                        return -ERANGE;
+
+                s += strspn(s, WHITESPACE);
+        } while (*s);
+
+        *ret = sum;
+        return 0;
+}
+
+int parse_size(const char *s, uint64_t *ret) {
+        static const Unit units[] = {
+                { "K", UINT64_C(1) << 10 },
+                { "M", UINT64_C(1) << 20 },
+                { "G", UINT64_C(1) << 30 },
+                { "T", UINT64_C(1) << 40 },
+                { "B", 1 },
+                { "", 1 },
+        };
+        uint64_t v;
+        int r;
+
+        r = parse_quantity(&s, units, ELEMENTSOF(units), &v);
+        if (r < 0)
+                return r;
+        if (*s)
+                return -EINVAL;
+
+        *ret = v;
+        return 0;
+}
