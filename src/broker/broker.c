@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/broker.h"
+
+#include "broker/diag.h"
+#include "broker/listener.h"
+#include "broker/pool.h"
+
+/* Descriptors for everything but clients: listeners, event loop, log, reading units, and some to spare. */
+#define FDS_RESERVED 128
+
+/* A client holds two: its own, and the connection to its worker. */
+#define FDS_PER_CLIENT 2
+
+/* While accepting fails for want of something, it is tried again this often. */
+#define PAUSE_USEC (200 * USEC_PER_MSEC)
+
+/* How long a stopping broker waits for receipts. What has none then is in a backlog, which systemd holds. */
+#define STOP_WAIT_USEC (5 * USEC_PER_SEC)
+
+static int on_pause_timer(sd_event_source *source, uint64_t usec, void *userdata);
+static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata);
+
+static int add_timer(Broker *b, sd_event_time_handler_t handler, sd_event_source **ret) {
+        int r;
+
+        r = sd_event_add_time(b->event, ret, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, handler, b);
+        if (r < 0)
+                return r;
+
+        return sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+}
+
+int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
+        _cleanup_(broker_freep) Broker *b = calloc(1, sizeof(*b));
+        int r;
+
+        if (!b)
+                return -ENOMEM;
+
+        b->log = log;
+        b->event = sd_event_ref(event);
+        b->receipts.epoll_fd = -EBADF;
+        list_init(&b->listeners);
+        list_init(&b->waiting);
+
+        r = client_table_init(&b->clients, n_fds > FDS_RESERVED + FDS_PER_CLIENT ?
+                                                   (n_fds - FDS_RESERVED) / FDS_PER_CLIENT : 1);
+        if (r < 0)
+                return r;
+
+        b->max_clients = b->clients.n_slots;
+
+        r = receipts_init(&b->receipts, b);
+        if (r < 0)
+                return r;
+
+        r = add_timer(b, on_pause_timer, &b->pause_timer);
+        if (r < 0)
+                return r;
+
+        r = add_timer(b, on_stop_timer, &b->stop_timer);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(b);
+        return 0;
+}
+
+Broker *broker_free(Broker *b) {
+        if (!b)
+                return NULL;
+
+        LIST_FOREACH(i, &b->listeners)
+                listener_free(CONTAINER_OF(i, Listener, link));
+        b->paused = b->stopping = false; /* nothing is to be turned on again by what ends here */
+
+        for (size_t i = 0; i < b->clients.n_touched; i++)
+                if (b->clients.slots[i].state != CLIENT_FREE)
+                        broker_drop(b, &b->clients.slots[i]);
+        client_table_done(&b->clients);
+
+        receipts_done(&b->receipts);
+        routing_unref(b->routing);
+
+        sd_event_source_disable_unref(b->pause_timer);
+        sd_event_source_disable_unref(b->stop_timer);
+        sd_event_unref(b->event);
+        free(b);
+        return NULL;
+}
+
+usec_t broker_now(const Broker *b) {
+        uint64_t now = 0;
+
+        /* Fails in a forked child only. Within one turn of the loop the time stands still. */
+        (void) sd_event_now(b->event, CLOCK_MONOTONIC, &now);
+        return now;
+}
+
+static void enable_listeners(Broker *b) {
+        LIST_FOREACH(i, &b->listeners)
+                listener_enable(CONTAINER_OF(i, Listener, link), !b->paused && !b->stopping);
+}
+
+static void find_pool(Broker *b, Listener *l) {
+        l->pool = b->routing ? routing_find(b->routing, l->name) : NULL;
+}
+
+int broker_add_listener(Broker *b, const char *name, int fd) {
+        Listener *l;
+        int r;
+
+        r = listener_new(b, name, fd, &l);
+        if (r < 0)
+                return r;
+
+        list_append(&b->listeners, &l->link);
+        find_pool(b, l);
+        listener_enable(l, !b->paused && !b->stopping);
+        return 0;
+}
+
+int broker_set_config(Broker *b, Config *config) {
+        Routing *routing;
+        int r;
+
+        r = routing_new(b, config, &routing);
+        if (r < 0)
+                return r;
+
+        routing_unref(b->routing);
+        b->routing = routing;
+
+        LIST_FOREACH(i, &b->listeners)
+                find_pool(b, CONTAINER_OF(i, Listener, link));
+
+        b->log_handoffs = config->broker.log_handoffs;
+        b->max_clients = b->clients.n_slots;
+        if (config->broker.max_clients > 0)
+                b->max_clients = MIN(b->max_clients, (size_t) config->broker.max_clients);
+
+        return 0;
+}
+
+void broker_pause(Broker *b, int error) {
+        if (error < 0) {
+                (void) sd_event_source_set_time_relative(b->pause_timer, PAUSE_USEC);
+                (void) sd_event_source_set_enabled(b->pause_timer, SD_EVENT_ONESHOT);
+        }
+
+        b->pause_error = error;
+        b->paused = true;
+        enable_listeners(b);
+        diag_paused(b, error);
+}
+
+static void resume(Broker *b) {
+        b->paused = false;
+        enable_listeners(b);
+        diag_resumed(b);
+}
+
+/* Below this the listeners are on again: a little lower than where they went off, so that it does not flap. */
+static size_t low_water(const Broker *b) {
+        return b->max_clients - b->max_clients / 16;
+}
+
+static int on_pause_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Broker *b = userdata;
+
+        b->pause_error = 0;
+        if (b->paused && b->clients.n_used < low_water(b))
+                resume(b);
+
+        return 0;
+}
+
+void broker_admit(Broker *b, Client *c) {
+        if (b->clients.n_used >= b->max_clients)
+                broker_pause(b, 0);
+
+        if (c->listener->pool)
+                pool_admit(c->listener->pool, c);
+        else {
+                diag_no_route(b, c->listener);
+                broker_refuse(b, c, REFUSAL_NO_ROUTE);
+        }
+}
+
+void broker_refuse(Broker *b, Client *c, Refusal why) {
+        b->n.n_refused[why]++;
+        if (b->log_handoffs >= LOG_HANDOFFS_FAILURES)
+                diag_refused(b, c, why);
+
+        broker_drop(b, c);
+}
+
+void broker_drop(Broker *b, Client *c) {
+        Routing *routing = c->pool ? c->pool->routing : NULL;
+
+        client_free(&b->clients, c);
+        routing_unref(routing);
+
+        /* After a failure it is the timer that tries again. */
+        if (b->paused && b->pause_error == 0 && b->clients.n_used < low_water(b))
+                resume(b);
+
+        if (b->stopping && b->clients.n_used == 0)
+                (void) sd_event_exit(b->event, 0);
+}
+
+void broker_stop(Broker *b) {
+        if (b->stopping)
+                return;
+
+        b->stopping = true;
+        enable_listeners(b);
+
+        /* The window does not hold any more: everything goes into the backlogs, which outlive us. */
+        LIST_FOREACH(i, &b->waiting)
+                pool_dispatch(CONTAINER_OF(i, Pool, waiting_link));
+
+        if (b->clients.n_used == 0) {
+                (void) sd_event_exit(b->event, 0);
+                return;
+        }
+
+        (void) sd_event_source_set_time_relative(b->stop_timer, STOP_WAIT_USEC);
+        (void) sd_event_source_set_enabled(b->stop_timer, SD_EVENT_ONESHOT);
+}
+
+static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Broker *b = userdata;
+
+        LIST_FOREACH(i, &b->waiting)
+                pool_refuse_all(CONTAINER_OF(i, Pool, waiting_link), REFUSAL_STOPPING);
+
+        diag_stopped(b);
+        return sd_event_exit(b->event, 0);
+}

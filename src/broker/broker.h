@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The broker: listeners on one side, workers on the other, clients on their way between them.
+ *
+ *         listener.c ─ accept ─▶ pool.c ─ pick a route ─▶ offer.c ─ connect, send ─▶ (worker)
+ *                                  ▲  queue                                             │
+ *                                  └── reset: goes again ── receipts.c ◀── EOF, reset ──┘
+ *
+ * One thread, one sd-event loop, no state beyond this struct. Nothing that a client or a worker does is an
+ * error of the broker's: such things are counted, logged by diag.c, and end in a handoff or a refusal.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "basic/list.h"
+#include "basic/log.h"
+#include "broker/client.h"
+#include "broker/receipts.h"
+#include "broker/worker.h"
+#include "config/config.h"
+
+typedef struct Routing Routing;
+
+/* Why a client got no worker. */
+typedef enum Refusal {
+        REFUSAL_NO_ROUTE,    /* no route takes clients of this listener */
+        REFUSAL_QUEUE_FULL,  /* QueueMax= others wait already */
+        REFUSAL_TIMEOUT,     /* waited QueueTimeoutSec= */
+        REFUSAL_WORKER_GONE, /* every worker of the pool has been unreachable for a while */
+        REFUSAL_STOPPING,    /* the broker stops, and no backlog had room */
+        _REFUSAL_MAX,
+} Refusal;
+
+typedef struct BrokerCounters {
+        uint64_t n_accepted;
+        uint64_t n_handed;            /* with a receipt */
+        uint64_t n_reset;             /* handoffs that a worker left unread; the client went on waiting */
+        uint64_t n_refused[_REFUSAL_MAX];
+        uint64_t n_gone;              /* clients that went away while they waited */
+} BrokerCounters;
+
+typedef struct Broker {
+        Log *log;            /* borrowed */
+        sd_event *event;
+
+        List listeners;      /* Listener.link */
+        ClientTable clients;
+        Routing *routing;    /* what new clients are routed by */
+        WorkerTable workers;
+        Receipts receipts;
+        List waiting;        /* Pool.waiting_link: pools with clients in their queues, of any generation */
+
+        LogHandoffs log_handoffs;
+        size_t max_clients;  /* accept is paused at this many */
+
+        bool paused;                /* listeners are off: the table is full, or */
+        int pause_error;            /* accepting failed with this, and is tried again by the timer */
+        sd_event_source *pause_timer;
+
+        bool stopping;
+        sd_event_source *stop_timer;
+
+        RateLimit pauses;
+        bool pause_told;            /* the log has a line about the pause that we are in */
+        RateLimit no_route;
+        RateLimit no_resources;
+
+        BrokerCounters n;
+} Broker;
+
+/*
+ * @n_fds is how many descriptors the process may have (RLIMIT_NOFILE): the table of clients is made to fit
+ * them, with a reserve. @log is borrowed.
+ */
+int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret);
+Broker *broker_free(Broker *b);
+DEFINE_CLEANUP(Broker *, broker_free);
+
+/* Accepts clients from @fd, a listening stream socket, which is consumed, under @name. */
+int broker_add_listener(Broker *b, const char *name, int fd);
+
+/*
+ * Routes new clients by @config, which is consumed on success. Clients that are under way keep the route
+ * they have. On failure everything stays as it was.
+ */
+int broker_set_config(Broker *b, Config *config);
+
+/*
+ * Accepts no more, hands out what it holds, and ends the event loop (with 0) when the last client is gone or
+ * STOP_WAIT_USEC have passed.
+ */
+void broker_stop(Broker *b);
+
+/* For the files of this folder: */
+
+usec_t broker_now(const Broker *b);
+
+/* Takes a client up: client_new() has succeeded. */
+void broker_admit(Broker *b, Client *c);
+
+/* Ends a client that gets no worker. */
+void broker_refuse(Broker *b, Client *c, Refusal why);
+
+/* Ends a client in any other way: closes what is left of it and lets go of its routes. */
+void broker_drop(Broker *b, Client *c);
+
+/* Turns the listeners off: the table is full, or (@error < 0) accepting failed for want of something. */
+void broker_pause(Broker *b, int error);

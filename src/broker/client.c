@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/client.h"
+
+#include <poll.h>
+
+#include "basic/fd.h"
+
+int client_table_init(ClientTable *table, size_t n_slots) {
+        *table = (ClientTable){ .n_slots = n_slots };
+        list_init(&table->free);
+
+        table->slots = calloc(n_slots, sizeof(*table->slots));
+        return table->slots ? 0 : -ENOMEM;
+}
+
+void client_table_done(ClientTable *table) {
+        for (size_t i = 0; i < table->n_touched; i++)
+                if (table->slots[i].state != CLIENT_FREE)
+                        client_free(table, &table->slots[i]);
+
+        free(TAKE_PTR(table->slots));
+}
+
+static Client *take_slot(ClientTable *table) {
+        List *l = list_first(&table->free);
+
+        if (l) {
+                list_remove(l);
+                return CONTAINER_OF(l, Client, link);
+        }
+
+        return table->n_touched < table->n_slots ? &table->slots[table->n_touched++] : NULL;
+}
+
+Client *client_new(ClientTable *table, Listener *listener, int fd) {
+        Client *c = take_slot(table);
+
+        if (!c)
+                return NULL;
+
+        *c = (Client){
+                .state = CLIENT_NEW,
+                .generation = c->generation + 1,
+                .fd = fd, /* consumed */
+                .conn_fd = -EBADF,
+                .listener = listener,
+                .id = ++table->n_ids,
+        };
+        list_init(&c->link);
+
+        table->n_used++;
+        return c;
+}
+
+void client_free(ClientTable *table, Client *c) {
+        list_remove(&c->link);
+
+        c->conn_fd = fd_close(c->conn_fd);
+        c->fd = fd_close(c->fd);
+
+        c->state = CLIENT_FREE;
+        list_prepend(&table->free, &c->link);
+        table->n_used--;
+}
+
+uint64_t client_token(const ClientTable *table, const Client *c) {
+        return (uint64_t) (c - table->slots) << 32 | c->generation;
+}
+
+Client *client_by_token(const ClientTable *table, uint64_t token) {
+        size_t i = (size_t) (token >> 32);
+        Client *c;
+
+        if (i >= table->n_touched)
+                return NULL;
+
+        c = &table->slots[i];
+        return c->state != CLIENT_FREE && c->generation == (uint32_t) token ? c : NULL;
+}
+
+bool client_is_gone(const Client *c) {
+        /* POLLERR and POLLHUP come unasked, and nothing on the socket is changed by looking (poll(2)). */
+        struct pollfd p = { .fd = c->fd };
+
+        return poll(&p, 1, 0) > 0 && p.revents & (POLLERR | POLLHUP);
+}

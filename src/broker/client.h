@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Clients, from accept to receipt, in a table of fixed size. Nothing is allocated for a client: its slot is
+ * there from the start (and costs no memory until it is used for the first time).
+ */
+
+#include <sys/types.h>
+
+#include "basic/list.h"
+#include "basic/time.h"
+
+typedef struct Listener Listener;
+typedef struct Pool Pool;
+typedef struct Route Route;
+
+typedef enum ClientState {
+        CLIENT_FREE,
+        CLIENT_NEW,       /* just accepted, or between two workers */
+        CLIENT_QUEUED,    /* waits in its pool's queue */
+        CLIENT_UNCLAIMED, /* was sent to a worker that has given no receipt yet */
+} ClientState;
+
+typedef struct Client {
+        List link;           /* ClientTable.free, Pool.queue or Receipts.unclaimed, as the state says */
+        ClientState state;
+        uint32_t generation; /* how many clients this slot has had: tells a late event from a new one's */
+
+        int fd;              /* the client's socket */
+        int conn_fd;         /* the connection to the worker, while unclaimed */
+
+        Listener *listener;
+        Pool *pool;          /* whose routes it takes; pins that generation of the routes */
+        Route *route;        /* the one it was sent by, while unclaimed */
+
+        uint64_t id;         /* counts from 1 through the life of the broker */
+        usec_t deadline;     /* of its waiting for a worker */
+        usec_t look_at;      /* while unclaimed: when to look for the receipt unasked */
+} Client;
+
+typedef struct ClientTable {
+        Client *slots;
+        size_t n_slots;
+        size_t n_touched; /* slots from here on were never used */
+        size_t n_used;
+        uint64_t n_ids;
+        List free;        /* Client.link */
+} ClientTable;
+
+int client_table_init(ClientTable *table, size_t n_slots);
+
+/* Closes every client that is left. */
+void client_table_done(ClientTable *table);
+
+/* Takes a slot for @fd, which is consumed. NULL, and @fd as it was, where the table is full. */
+Client *client_new(ClientTable *table, Listener *listener, int fd);
+
+/* Closes what the client still holds and gives the slot back. The client must be in no list but its state's. */
+void client_free(ClientTable *table, Client *c);
+
+/* What an event carries instead of a pointer: the slot and its generation. */
+uint64_t client_token(const ClientTable *table, const Client *c);
+
+/* The client a token was made for, or NULL where its slot was given back since. */
+Client *client_by_token(const ClientTable *table, uint64_t token);
+
+/* True where the connection is dead (reset, or closed by both ends). A half-closed one is alive. */
+bool client_is_gone(const Client *c);

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/diag.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "basic/address.h"
+#include "basic/error.h"
+
+/* The lines that would come once a client come this often instead, with a count. */
+#define INTERVAL_USEC (10 * USEC_PER_SEC)
+
+#define PLURAL(n) ((n) == 1 ? "" : "s")
+
+static void begin_route(LogRecord *record, const Broker *b, int priority, const Route *route) {
+        log_begin(record, b->log, priority);
+        log_field(record, "FDPASS_ROUTE", "%s", route->config->unit);
+        log_field(record, "FDPASS_WORKER", "%s", route->worker->path);
+}
+
+/* What an administrator would look at first. */
+static const char *hint(int error) {
+        switch (-error) {
+        case ENOENT:
+        case ECONNREFUSED:
+                return "nobody listens there; is the unit started?";
+        case EACCES:
+        case EPERM:
+                return "the broker may not connect; does the unit say SocketUser=fdpass?";
+        case EPROTOTYPE:
+                return "the socket is of another kind than its unit says";
+        default:
+                return "it can't be reached";
+        }
+}
+
+void diag_worker_gone(Broker *b, const Route *route, int error) {
+        LogRecord record;
+
+        begin_route(&record, b, LOG_WARNING, route);
+        log_field(&record, "ERRNO", "%d", -error);
+        log_commit(&record, "%s: worker %s is gone: %s (%s).", route->config->unit, route->worker->path,
+                   hint(error), strerror(-error));
+}
+
+void diag_worker_back(Broker *b, const Route *route) {
+        LogRecord record;
+
+        begin_route(&record, b, LOG_NOTICE, route);
+        log_commit(&record, "%s: worker %s is back.", route->config->unit, route->worker->path);
+}
+
+void diag_worker_reset(Broker *b, const Route *route) {
+        LogRecord record;
+        uint64_t n;
+
+        if (!ratelimit_test(&route->worker->resets, broker_now(b), INTERVAL_USEC, &n))
+                return;
+
+        begin_route(&record, b, LOG_WARNING, route);
+        log_field(&record, "FDPASS_N", "%" PRIu64, n);
+        log_commit(&record, "%s: worker %s went away with %" PRIu64 " client%s unread; they are handed out again.",
+                   route->config->unit, route->worker->path, n, PLURAL(n));
+}
+
+void diag_queue_full(const Pool *p) {
+        LogRecord record;
+
+        begin_route(&record, p->broker, LOG_WARNING, &p->routes[0]);
+        log_commit(&record, "%s: the queue is full with %zu clients, further ones are refused.",
+                   p->routes[0].config->unit, p->n_queued);
+}
+
+void diag_queue_has_room(const Pool *p) {
+        LogRecord record;
+
+        begin_route(&record, p->broker, LOG_NOTICE, &p->routes[0]);
+        log_field(&record, "FDPASS_N", "%" PRIu64, p->n_full);
+        log_commit(&record, "%s: the queue has room again, %" PRIu64 " client%s had been refused.",
+                   p->routes[0].config->unit, p->n_full, PLURAL(p->n_full));
+}
+
+void diag_client_expired(Pool *p) {
+        LogRecord record;
+        uint64_t n;
+
+        if (!ratelimit_test(&p->expired, broker_now(p->broker), INTERVAL_USEC, &n))
+                return;
+
+        begin_route(&record, p->broker, LOG_WARNING, &p->routes[0]);
+        log_field(&record, "FDPASS_N", "%" PRIu64, n);
+        log_commit(&record, "%s: %" PRIu64 " client%s waited %" PRIu64 " s for a worker in vain.",
+                   p->routes[0].config->unit, n, PLURAL(n), (p->queue_timeout + USEC_PER_SEC - 1) / USEC_PER_SEC);
+}
+
+void diag_no_route(Broker *b, const Listener *l) {
+        LogRecord record;
+        uint64_t n;
+
+        if (!ratelimit_test(&b->no_route, broker_now(b), INTERVAL_USEC, &n))
+                return;
+
+        log_begin(&record, b->log, LOG_WARNING);
+        log_field(&record, "FDPASS_LISTENER", "%s", l->name);
+        log_field(&record, "FDPASS_N", "%" PRIu64, n);
+        log_commit(&record, "No route takes clients of listener %s: %" PRIu64 " refused.", l->name, n);
+}
+
+void diag_no_resources(Broker *b, int error) {
+        LogRecord record;
+        uint64_t n;
+
+        if (!ratelimit_test(&b->no_resources, broker_now(b), INTERVAL_USEC, &n))
+                return;
+
+        log_begin(&record, b->log, LOG_ERR);
+        log_field(&record, "ERRNO", "%d", -error);
+        log_commit(&record, "Handing clients over fails for the moment, they wait: %s.", strerror(-error));
+}
+
+void diag_paused(Broker *b, int error) {
+        uint64_t n;
+
+        if (b->pause_told || !ratelimit_test(&b->pauses, broker_now(b), INTERVAL_USEC, &n))
+                return;
+
+        b->pause_told = true;
+        if (error < 0)
+                log_line(b->log, LOG_ERR, "Accepting clients fails, they wait in the backlog: %s.", strerror(-error));
+        else
+                log_line(b->log, LOG_WARNING, "%zu clients are in the broker, no more are accepted for the moment.",
+                         b->clients.n_used);
+}
+
+void diag_resumed(Broker *b) {
+        if (!b->pause_told)
+                return;
+
+        b->pause_told = false;
+        log_line(b->log, LOG_NOTICE, "Clients are accepted again.");
+}
+
+void diag_stopped(Broker *b) {
+        log_line(b->log, LOG_WARNING, "Stopping although %zu client%s without a receipt; systemd holds the workers' backlogs.",
+                 b->clients.n_used, b->clients.n_used == 1 ? " is" : "s are");
+}
+
+static void begin_client(LogRecord *record, const Broker *b, const Client *c, char peer[static ADDRESS_TEXT_MAX]) {
+        address_of_peer(c->fd, peer);
+
+        log_begin(record, b->log, LOG_INFO);
+        log_field(record, "FDPASS_ID", "%" PRIu64, c->id);
+        log_field(record, "FDPASS_LISTENER", "%s", c->listener->name);
+        log_field(record, "FDPASS_CLIENT", "%s", peer);
+}
+
+void diag_handed(Broker *b, const Client *c) {
+        char peer[ADDRESS_TEXT_MAX];
+        LogRecord record;
+
+        begin_client(&record, b, c, peer);
+        log_field(&record, "FDPASS_ROUTE", "%s", c->route->config->unit);
+        log_field(&record, "FDPASS_WORKER", "%s", c->route->worker->path);
+        log_commit(&record, "%s on %s: handed to %s.", peer, c->listener->name, c->route->config->unit);
+}
+
+void diag_refused(Broker *b, const Client *c, Refusal why) {
+        static const char *const reasons[_REFUSAL_MAX] = {
+                [REFUSAL_NO_ROUTE] = "no-route",
+                [REFUSAL_QUEUE_FULL] = "queue-full",
+                [REFUSAL_TIMEOUT] = "timeout",
+                [REFUSAL_WORKER_GONE] = "worker-gone",
+                [REFUSAL_STOPPING] = "stopping",
+        };
+        const char *route = c->pool ? c->pool->routes[0].config->unit : NULL;
+        char peer[ADDRESS_TEXT_MAX];
+        LogRecord record;
+
+        begin_client(&record, b, c, peer);
+        if (route)
+                log_field(&record, "FDPASS_ROUTE", "%s", route);
+        log_field(&record, "FDPASS_REASON", "%s", reasons[why]);
+        log_commit(&record, "%s on %s: refused%s%s: %s.", peer, c->listener->name, route ? " by " : "",
+                   route ? route : "", reasons[why]);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Everything that the broker says. Edges and counts, not packets: nothing in here is called for each client,
+ * except what LogHandoffs= asks for.
+ */
+
+#include "broker/broker.h"
+#include "broker/listener.h"
+#include "broker/routing.h"
+
+/* A worker can't be reached any more, or again. */
+void diag_worker_gone(Broker *b, const Route *route, int error);
+void diag_worker_back(Broker *b, const Route *route);
+
+/* A worker accepted a handoff and went away without reading it. At most one line in a while. */
+void diag_worker_reset(Broker *b, const Route *route);
+
+void diag_queue_full(const Pool *p);
+void diag_queue_has_room(const Pool *p);
+
+/* A client waited QueueTimeoutSec=. At most one line in a while, the same for the next two. */
+void diag_client_expired(Pool *p);
+void diag_no_route(Broker *b, const Listener *l);
+void diag_no_resources(Broker *b, int error);
+
+/* Listeners off (@error: what accepting failed with, 0: MaxClients=) and on. At most one pair in a while. */
+void diag_paused(Broker *b, int error);
+void diag_resumed(Broker *b);
+
+/* The broker ends although there are clients without a receipt. */
+void diag_stopped(Broker *b);
+
+/* LogHandoffs= */
+void diag_handed(Broker *b, const Client *c);
+void diag_refused(Broker *b, const Client *c, Refusal why);

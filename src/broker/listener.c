@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/listener.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "basic/error.h"
+#include "basic/fd.h"
+#include "broker/broker.h"
+
+#define BATCH_MAX 32
+
+static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+
+int listener_new(Broker *b, const char *name, int fd, Listener **ret) {
+        _cleanup_(listener_freep) Listener *l = calloc(1, sizeof(*l));
+        int r;
+
+        if (!l)
+                return -ENOMEM;
+
+        l->broker = b;
+        l->fd = -EBADF;
+        l->batch = 1;
+        list_init(&l->link);
+
+        l->name = strdup(name);
+        if (!l->name)
+                return -ENOMEM;
+
+        /* systemd passes its listeners in blocking mode (NonBlocking=, systemd.service(5)), and a client that
+         * left between the event and accept4() would stop us there. */
+        r = fd_nonblock(fd, true);
+        if (r < 0)
+                return r;
+
+        r = sd_event_add_io(b->event, &l->io, fd, EPOLLIN, on_ready, l);
+        if (r < 0)
+                return r;
+
+        r = sd_event_source_set_enabled(l->io, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+
+        l->fd = fd; /* consumed */
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+Listener *listener_free(Listener *l) {
+        if (!l)
+                return NULL;
+
+        list_remove(&l->link);
+        sd_event_source_disable_unref(l->io);
+        fd_close(l->fd);
+        free(l->name);
+        free(l);
+        return NULL;
+}
+
+void listener_enable(Listener *l, bool enable) {
+        (void) sd_event_source_set_enabled(l->io, enable ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
+/* Returns 0, -EAGAIN where nobody waits any more, or another error that is not the single client's. */
+static int accept_one(Listener *l) {
+        Broker *b = l->broker;
+        _cleanup_close_ int fd = -EBADF;
+        Client *c;
+
+        /* No SOCK_NONBLOCK: that flag lives in the open file description, and would reach the worker. */
+        fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
+        if (fd < 0)
+                return errno != EAGAIN && errno_is_accept_again(-errno) ? 0 : -errno;
+
+        b->n.n_accepted++;
+
+        c = client_new(&b->clients, l, fd);
+        if (!c) /* can't be: the listeners are off when the table is full */
+                return -ENOBUFS;
+
+        (void) TAKE_FD(fd);
+        broker_admit(b, c);
+        return 0;
+}
+
+/*
+ * A call of accept4() that finds nobody costs as much as one that does. So a quiet listener gets one call a
+ * wake-up, and one that always has somebody waiting gets twice as many each time.
+ */
+static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Listener *l = userdata;
+
+        for (unsigned i = 0; i < l->batch; i++) {
+                int r = accept_one(l);
+
+                if (r == -EAGAIN) {
+                        l->batch = 1;
+                        return 0;
+                }
+                if (r < 0) {
+                        /* Not an error to end on: at worst the listener is looked at once in a while. */
+                        broker_pause(l->broker, r);
+                        return 0;
+                }
+                if (l->broker->paused)
+                        return 0;
+        }
+
+        l->batch = MIN(l->batch * 2, (unsigned) BATCH_MAX);
+        return 0;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A public listening socket, from systemd. It is never shut down or reset: systemd goes on holding it. */
+
+#include <systemd/sd-event.h>
+
+#include "basic/list.h"
+#include "basic/ratelimit.h"
+#include "broker/routing.h"
+
+typedef struct Broker Broker;
+
+typedef struct Listener {
+        Broker *broker;
+        List link;           /* Broker.listeners */
+        char *name;          /* FileDescriptorName= */
+        int fd;
+        sd_event_source *io;
+        unsigned batch;      /* how many clients are accepted in one turn */
+        Pool *pool;          /* of Broker.routing; NULL: nobody takes its clients */
+} Listener;
+
+/* Consumes @fd on success. The listener is off until listener_enable(). */
+int listener_new(Broker *b, const char *name, int fd, Listener **ret);
+Listener *listener_free(Listener *l);
+DEFINE_CLEANUP(Listener *, listener_free);
+
+void listener_enable(Listener *l, bool enable);

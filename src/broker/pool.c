@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/pool.h"
+
+#include "broker/broker.h"
+#include "broker/diag.h"
+#include "broker/offer.h"
+
+/*
+ * How long clients wait for a worker that can't be reached at all, before they are refused at once: a socket
+ * unit that is being restarted costs no client, one that is stopped does not keep them hanging.
+ */
+#define GONE_GRACE_USEC (1 * USEC_PER_SEC)
+
+/* place() */
+enum {
+        POOL_BUSY = 1, /* every worker has all that it may have, or is being left alone for a moment */
+        POOL_GONE,     /* no worker could be reached for GONE_GRACE_USEC */
+};
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
+
+int pool_init(Pool *p, Routing *routing, Route *routes, size_t n_routes) {
+        Broker *b = routing->broker;
+        int r;
+
+        *p = (Pool){
+                .broker = b,
+                .routing = routing,
+                .routes = routes,
+                .n_routes = n_routes,
+                .timer_at = USEC_INFINITY,
+        };
+        list_init(&p->queue);
+        list_init(&p->waiting_link);
+
+        for (size_t i = 0; i < n_routes; i++) {
+                routes[i].pool = p;
+                p->queue_max += routes[i].config->queue_max;
+                p->queue_timeout = MAX(p->queue_timeout, routes[i].config->queue_timeout_usec);
+        }
+
+        /* An accuracy of 1 ms: sd-event's own 250 ms are for timers that nobody waits for. */
+        r = sd_event_add_time(b->event, &p->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer, p);
+        if (r < 0)
+                return r;
+
+        return sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
+}
+
+void pool_done(Pool *p) {
+        p->timer = sd_event_source_disable_unref(p->timer);
+}
+
+static void timer_set(Pool *p, usec_t at) {
+        /* An earlier wake-up than needed is harmless, and saves setting the timer for each client. */
+        if (at >= p->timer_at)
+                return;
+
+        p->timer_at = at;
+        (void) sd_event_source_set_time(p->timer, at);
+        (void) sd_event_source_set_enabled(p->timer, SD_EVENT_ONESHOT);
+}
+
+/* Sees to it that the pool is looked at when something becomes due: a deadline, or a worker's next try. */
+static void timer_arm(Pool *p) {
+        List *l = list_first(&p->queue);
+        usec_t at;
+
+        if (!l)
+                return;
+
+        at = CONTAINER_OF(l, Client, link)->deadline;
+
+        for (size_t i = 0; i < p->n_routes; i++)
+                if (p->routes[i].worker->retry_at != 0)
+                        at = MIN(at, p->routes[i].worker->retry_at);
+
+        timer_set(p, at);
+}
+
+static bool route_is_ready(const Route *route, usec_t now) {
+        const Worker *w = route->worker;
+
+        if (!worker_is_ready(w, now))
+                return false;
+
+        /* On the way out the window does not count: systemd holds the backlogs, and the next broker has
+         * no way to our queue. */
+        return w->n_unclaimed < route->config->max_unclaimed || route->pool->broker->stopping;
+}
+
+/* The ready route whose worker has the fewest unclaimed clients; equal ones take turns. */
+static Route *pick(Pool *p, usec_t now) {
+        Route *best = NULL;
+
+        for (size_t k = 0; k < p->n_routes; k++) {
+                Route *route = &p->routes[(p->next + k) % p->n_routes];
+
+                if (route_is_ready(route, now) &&
+                    (!best || route->worker->n_unclaimed < best->worker->n_unclaimed))
+                        best = route;
+        }
+
+        return best;
+}
+
+static bool is_gone(const Pool *p, usec_t now) {
+        for (size_t i = 0; i < p->n_routes; i++) {
+                const Worker *w = p->routes[i].worker;
+
+                if (!w->gone || now < usec_add(w->gone_since, GONE_GRACE_USEC))
+                        return false;
+        }
+
+        return true;
+}
+
+/* Offers the client to one worker after the other, until one takes it. */
+static int place(Pool *p, Client *c) {
+        usec_t now = broker_now(p->broker);
+        Route *route;
+
+        /* Ends: a worker that did not take it is not ready any more. */
+        while ((route = pick(p, now)))
+                if (offer(p->broker, route, c) == 0) {
+                        p->next = (size_t) (route - p->routes + 1) % p->n_routes;
+                        return 0;
+                }
+
+        return is_gone(p, now) ? POOL_GONE : POOL_BUSY;
+}
+
+static void set_waiting(Pool *p, bool waiting) {
+        if (list_is_linked(&p->waiting_link) == waiting)
+                return;
+
+        if (waiting)
+                list_append(&p->broker->waiting, &p->waiting_link);
+        else
+                list_remove(&p->waiting_link);
+
+        for (size_t i = 0; i < p->n_routes; i++)
+                if (waiting)
+                        list_append(&p->routes[i].worker->waiting, &p->routes[i].waiting_link);
+                else
+                        list_remove(&p->routes[i].waiting_link);
+}
+
+static void enqueue(Pool *p, Client *c, bool first) {
+        c->state = CLIENT_QUEUED;
+        if (first)
+                list_prepend(&p->queue, &c->link);
+        else
+                list_append(&p->queue, &c->link);
+        p->n_queued++;
+
+        set_waiting(p, true);
+        timer_arm(p);
+}
+
+static Client *dequeue(Pool *p) {
+        List *l = list_first(&p->queue);
+
+        if (!l)
+                return NULL;
+
+        Client *c = CONTAINER_OF(l, Client, link);
+
+        list_remove(l);
+        c->state = CLIENT_NEW;
+        p->n_queued--;
+
+        if (p->n_queued == 0)
+                set_waiting(p, false);
+
+        if (p->full && p->n_queued <= p->queue_max / 2) {
+                diag_queue_has_room(p);
+                p->full = false;
+                p->n_full = 0;
+        }
+
+        return c;
+}
+
+static void refuse_full(Pool *p, Client *c) {
+        if (!p->full)
+                diag_queue_full(p);
+
+        p->full = true;
+        p->n_full++;
+        broker_refuse(p->broker, c, REFUSAL_QUEUE_FULL);
+}
+
+void pool_admit(Pool *p, Client *c) {
+        int r = POOL_BUSY;
+
+        c->pool = p;
+        routing_ref(p->routing);
+
+        /* Nobody overtakes those who wait. */
+        if (p->n_queued == 0)
+                r = place(p, c);
+
+        if (r == POOL_GONE)
+                broker_refuse(p->broker, c, REFUSAL_WORKER_GONE);
+        else if (r == POOL_BUSY && p->n_queued >= p->queue_max)
+                refuse_full(p, c);
+        else if (r == POOL_BUSY) {
+                c->deadline = usec_add(broker_now(p->broker), p->queue_timeout);
+                enqueue(p, c, /* first= */ false);
+        }
+}
+
+void pool_readmit(Client *c) {
+        Pool *p = c->pool;
+        int r;
+
+        /* Its time runs from when it first had to wait, and this is a time. */
+        if (c->deadline == 0)
+                c->deadline = usec_add(broker_now(p->broker), p->queue_timeout);
+
+        r = place(p, c);
+        if (r == POOL_GONE)
+                broker_refuse(p->broker, c, REFUSAL_WORKER_GONE);
+        else if (r == POOL_BUSY)
+                /* It was counted in before: QueueMax= is for those who come. */
+                enqueue(p, c, /* first= */ true);
+}
+
+/* Hands out the first of the queue. False where it has to go on waiting, or there is none. */
+static bool dispatch_one(Pool *p) {
+        Client *c;
+
+        if (p->n_queued == 0 || !pick(p, broker_now(p->broker)))
+                return false;
+
+        c = dequeue(p);
+
+        /* No worker should be started, or bothered, for somebody who has left. */
+        if (client_is_gone(c)) {
+                p->broker->n.n_gone++;
+                broker_drop(p->broker, c);
+                return true;
+        }
+
+        if (place(p, c) == 0)
+                return true;
+
+        enqueue(p, c, /* first= */ true);
+        return false;
+}
+
+void pool_refuse_all(Pool *p, Refusal why) {
+        _cleanup_(routing_unrefp) Routing *pin = routing_ref(p->routing);
+        Client *c;
+
+        while ((c = dequeue(p)))
+                broker_refuse(p->broker, c, why);
+}
+
+void pool_dispatch(Pool *p) {
+        /* The last client may take the pool's generation of routes with it. */
+        _cleanup_(routing_unrefp) Routing *pin = routing_ref(p->routing);
+
+        while (dispatch_one(p))
+                ;
+
+        if (is_gone(p, broker_now(p->broker)))
+                pool_refuse_all(p, REFUSAL_WORKER_GONE);
+
+        timer_arm(p);
+}
+
+void pool_worker_is_free(Worker *w) {
+        List *l;
+
+        while ((l = list_first(&w->waiting))) {
+                Route *route = CONTAINER_OF(l, Route, waiting_link);
+                _cleanup_(routing_unrefp) Routing *pin = routing_ref(route->pool->routing);
+
+                /* To the end, for the next pool's turn. */
+                list_remove(l);
+                list_append(&w->waiting, l);
+
+                if (!dispatch_one(route->pool))
+                        break;
+        }
+}
+
+static void expire(Pool *p, usec_t now) {
+        List *l;
+
+        while ((l = list_first(&p->queue)) && CONTAINER_OF(l, Client, link)->deadline <= now) {
+                Client *c = dequeue(p);
+
+                diag_client_expired(p);
+                broker_refuse(p->broker, c, REFUSAL_TIMEOUT);
+        }
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Pool *p = userdata;
+        _cleanup_(routing_unrefp) Routing *pin = routing_ref(p->routing);
+
+        p->timer_at = USEC_INFINITY;
+        expire(p, broker_now(p->broker));
+        pool_dispatch(p);
+        return 0;
+}

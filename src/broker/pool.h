@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A pool gives its clients to its workers: at once where one is free, from its queue later.
+ *
+ * At most MaxUnclaimed= handoffs wait in one worker's backlog, because those can't be taken back; the rest
+ * wait here, where they may still go to another worker, or expire.
+ */
+
+#include "broker/broker.h"
+#include "broker/client.h"
+#include "broker/routing.h"
+
+int pool_init(Pool *p, Routing *routing, Route *routes, size_t n_routes);
+void pool_done(Pool *p);
+
+/* Takes a new client: hands it out, queues or refuses it. */
+void pool_admit(Pool *p, Client *c);
+
+/* The same for one whose handoff a worker left unread: it goes before those that came later. */
+void pool_readmit(Client *c);
+
+/* Hands out what the queue holds, as far as the workers take it. */
+void pool_dispatch(Pool *p);
+
+/* Ends the waiting of everybody in the queue. */
+void pool_refuse_all(Pool *p, Refusal why);
+
+/* The worker can take more: hands out from the queues of its pools, one client of each in turn. */
+void pool_worker_is_free(Worker *w);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/receipts.h"
+
+#include <sys/epoll.h>
+
+#include "basic/error.h"
+#include "basic/fd.h"
+#include "broker/broker.h"
+#include "broker/diag.h"
+#include "broker/pool.h"
+#include "handoff/handoff.h"
+
+/* Receipts taken in one turn of the event loop; the listeners come next. */
+#define BATCH_MAX 64
+
+/*
+ * A worker need not close the connection before it serves the client, and those written for
+ * mod_proxy_fdpass often don't. This often the queue of an unclaimed handoff is looked into instead. Until
+ * then such a client counts as unclaimed, and a FIN that its worker sends by close() is withheld.
+ */
+#define LOOK_INTERVAL_USEC (100 * USEC_PER_MSEC)
+
+static int on_epoll(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
+
+int receipts_init(Receipts *receipts, Broker *b) {
+        int r;
+
+        receipts->broker = b;
+        list_init(&receipts->unclaimed);
+
+        receipts->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        if (receipts->epoll_fd < 0)
+                return -errno;
+
+        r = sd_event_add_io(b->event, &receipts->io, receipts->epoll_fd, EPOLLIN, on_epoll, receipts);
+        if (r < 0)
+                return r;
+
+        /* What is finished goes before what is new. */
+        r = sd_event_source_set_priority(receipts->io, SD_EVENT_PRIORITY_NORMAL - 10);
+        if (r < 0)
+                return r;
+
+        r = sd_event_add_time(b->event, &receipts->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer, receipts);
+        if (r < 0)
+                return r;
+
+        return sd_event_source_set_enabled(receipts->timer, SD_EVENT_OFF);
+}
+
+void receipts_done(Receipts *receipts) {
+        receipts->timer = sd_event_source_disable_unref(receipts->timer);
+        receipts->io = sd_event_source_disable_unref(receipts->io);
+        receipts->epoll_fd = fd_close(receipts->epoll_fd);
+}
+
+int receipts_watch(Receipts *receipts, Client *c, int conn_fd) {
+        struct epoll_event event = {
+                .events = EPOLLIN | EPOLLRDHUP,
+                .data.u64 = client_token(&receipts->broker->clients, c),
+        };
+
+        return epoll_ctl(receipts->epoll_fd, EPOLL_CTL_ADD, conn_fd, &event) < 0 ? -errno : 0;
+}
+
+static void timer_arm(Receipts *receipts) {
+        List *l = list_first(&receipts->unclaimed);
+
+        /* Once on, it stays as it is: it finds out by itself who is due. */
+        if (!l || receipts->timer_on)
+                return;
+
+        receipts->timer_on = true;
+        (void) sd_event_source_set_time(receipts->timer, CONTAINER_OF(l, Client, link)->look_at);
+        (void) sd_event_source_set_enabled(receipts->timer, SD_EVENT_ONESHOT);
+}
+
+void receipts_expect(Receipts *receipts, Client *c) {
+        c->look_at = broker_now(receipts->broker) + LOOK_INTERVAL_USEC;
+        list_append(&receipts->unclaimed, &c->link);
+        timer_arm(receipts);
+}
+
+static void taken(Broker *b, Client *c) {
+        Worker *w = c->route->worker;
+
+        worker_recovered(w);
+        b->n.n_handed++;
+        if (b->log_handoffs >= LOG_HANDOFFS_YES)
+                diag_handed(b, c);
+
+        broker_drop(b, c);
+}
+
+/* The worker went away and left it unread: it is still ours, whole. */
+static void reset(Broker *b, Client *c) {
+        Worker *w = c->route->worker;
+
+        b->n.n_reset++;
+        worker_back_off(w, broker_now(b));
+        diag_worker_reset(b, c->route);
+
+        c->conn_fd = fd_close(c->conn_fd);
+        c->route = NULL;
+        c->state = CLIENT_NEW;
+        pool_readmit(c);
+}
+
+/* True where there is a receipt, and @c was dealt with. */
+static bool settle(Receipts *receipts, Client *c, bool look_into_queue) {
+        Receipt receipt = handoff_receipt(c->conn_fd, look_into_queue);
+        Broker *b = receipts->broker;
+
+        if (receipt == RECEIPT_NONE)
+                return false;
+
+        /* The worker outlives the client's generation of routes, if need be, until its queues were served. */
+        _cleanup_(routing_unrefp) Routing *pin = routing_ref(c->pool->routing);
+        Worker *w = c->route->worker;
+
+        list_remove(&c->link);
+        w->n_unclaimed--;
+
+        if (receipt == RECEIPT_TAKEN)
+                taken(b, c);
+        else
+                reset(b, c);
+
+        pool_worker_is_free(w);
+        return true;
+}
+
+static int on_epoll(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Receipts *receipts = userdata;
+        struct epoll_event events[BATCH_MAX];
+        int n;
+
+        n = epoll_wait(receipts->epoll_fd, events, BATCH_MAX, 0);
+        if (n < 0)
+                return errno_is_transient(-errno) ? 0 : -errno;
+
+        for (int i = 0; i < n; i++) {
+                /* NULL: settled by an event before it in this batch. */
+                Client *c = client_by_token(&receipts->broker->clients, events[i].data.u64);
+
+                if (c && c->state == CLIENT_UNCLAIMED)
+                        (void) settle(receipts, c, /* look_into_queue= */ false);
+        }
+
+        return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Receipts *receipts = userdata;
+        usec_t now = broker_now(receipts->broker);
+        List *l;
+
+        receipts->timer_on = false;
+
+        while ((l = list_first(&receipts->unclaimed))) {
+                Client *c = CONTAINER_OF(l, Client, link);
+
+                if (c->look_at > now)
+                        break;
+
+                if (settle(receipts, c, /* look_into_queue= */ true))
+                        continue;
+
+                c->look_at = now + LOOK_INTERVAL_USEC;
+                list_remove(l);
+                list_append(&receipts->unclaimed, l);
+        }
+
+        timer_arm(receipts);
+        return 0;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/worker.h"
+
+#include "basic/address.h"
+
+#define BACK_OFF_MIN (10 * USEC_PER_MSEC)
+#define BACK_OFF_MAX (1 * USEC_PER_SEC)
+
+static Worker *worker_free(Worker *w) {
+        if (!w)
+                return NULL;
+
+        free(w->path);
+        free(w);
+        return NULL;
+}
+
+DEFINE_CLEANUP(Worker *, worker_free);
+
+/* Where @path is, or would have to be. */
+static size_t find_index(const WorkerTable *table, const char *path) {
+        size_t low = 0, high = table->n_workers;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (strcmp(table->workers[middle]->path, path) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+
+        return low;
+}
+
+static int make_room(WorkerTable *table) {
+        if (table->n_workers < table->n_allocated)
+                return 0;
+
+        size_t n = MAX(table->n_allocated * 2, (size_t) 16);
+        Worker **workers = reallocarray(table->workers, n, sizeof(*workers));
+        if (!workers)
+                return -ENOMEM;
+
+        table->workers = workers;
+        table->n_allocated = n;
+        return 0;
+}
+
+static int worker_new(const char *path, Worker **ret) {
+        _cleanup_(worker_freep) Worker *w = calloc(1, sizeof(*w));
+        int r;
+
+        if (!w)
+                return -ENOMEM;
+
+        list_init(&w->waiting);
+
+        r = address_from_path(path, &w->address, &w->address_len);
+        if (r < 0)
+                return r;
+
+        w->path = strdup(path);
+        if (!w->path)
+                return -ENOMEM;
+
+        *ret = TAKE_PTR(w);
+        return 0;
+}
+
+int worker_get(WorkerTable *table, const char *path, Worker **ret) {
+        size_t i = find_index(table, path);
+        Worker *w;
+        int r;
+
+        if (i < table->n_workers && streq(table->workers[i]->path, path)) {
+                table->workers[i]->n_ref++;
+                *ret = table->workers[i];
+                return 0;
+        }
+
+        r = make_room(table);
+        if (r < 0)
+                return r;
+
+        r = worker_new(path, &w);
+        if (r < 0)
+                return r;
+
+        memmove(table->workers + i + 1, table->workers + i, (table->n_workers - i) * sizeof(*table->workers));
+        table->workers[i] = w;
+        table->n_workers++;
+
+        w->n_ref = 1;
+        *ret = w;
+        return 0;
+}
+
+Worker *worker_put(WorkerTable *table, Worker *w) {
+        if (!w || --w->n_ref > 0)
+                return NULL;
+
+        size_t i = find_index(table, w->path);
+
+        table->n_workers--;
+        memmove(table->workers + i, table->workers + i + 1, (table->n_workers - i) * sizeof(*table->workers));
+        if (table->n_workers == 0) {
+                free(TAKE_PTR(table->workers));
+                table->n_allocated = 0;
+        }
+
+        return worker_free(w);
+}
+
+bool worker_is_ready(const Worker *w, usec_t now) {
+        return now >= w->retry_at;
+}
+
+void worker_back_off(Worker *w, usec_t now) {
+        if (now < w->retry_at)
+                return;
+
+        w->back_off = MIN(MAX(w->back_off * 2, BACK_OFF_MIN), BACK_OFF_MAX);
+        w->retry_at = now + w->back_off;
+}
+
+void worker_recovered(Worker *w) {
+        w->back_off = 0;
+        w->retry_at = 0;
+}

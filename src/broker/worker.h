@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A worker, as the broker knows it: a socket path, and how it has behaved. Routes come and go with reloads;
+ * the worker stays while any generation of routes refers to it, so that what waits in its backlog is
+ * counted on.
+ */
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "basic/list.h"
+#include "basic/ratelimit.h"
+#include "basic/time.h"
+
+typedef struct Worker {
+        char *path;
+        struct sockaddr_un address;
+        socklen_t address_len;
+        unsigned n_ref;       /* by routes */
+
+        unsigned n_unclaimed; /* clients in its backlog, or in its hands without a receipt */
+
+        bool gone;            /* connecting failed with more than a full backlog, since gone_since */
+        usec_t gone_since;
+        usec_t retry_at;      /* not before this, 0: at any time */
+        usec_t back_off;      /* how long the wait was, for the next one to be longer */
+
+        List waiting;         /* Route.waiting_link: routes whose pools have clients in their queues */
+
+        RateLimit resets;     /* of the log line about clients that it left unread */
+} Worker;
+
+/* The workers of all generations of routes, sorted by path. */
+typedef struct WorkerTable {
+        Worker **workers;
+        size_t n_workers;
+        size_t n_allocated;
+} WorkerTable;
+
+/*
+ * The worker with this path, with one more reference: known already, or made. -ENOMEM; -ENAMETOOLONG where
+ * the path does not fit into a socket address.
+ */
+int worker_get(WorkerTable *table, const char *path, Worker **ret);
+
+/* Drops one reference; the last one frees the worker. Returns NULL. */
+Worker *worker_put(WorkerTable *table, Worker *w);
+
+/* May it get a client now? */
+bool worker_is_ready(const Worker *w, usec_t now);
+
+/* Not now: waits longer each time, from 10 ms to 1 s. Failures within one wait count once. */
+void worker_back_off(Worker *w, usec_t now);
+
+/* A receipt: all is well with it. */
+void worker_recovered(Worker *w);

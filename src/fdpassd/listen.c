@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "fdpassd/listen.h"
+
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+
+#include "basic/fd.h"
+
+static void names_free(char ***names) {
+        for (char **n = *names; n && *n; n++)
+                free(*n);
+        free(*names);
+}
+
+/* Returns 1 where it is one now, 0 where it was of no use. */
+static int add_one(Broker *b, const char *name, int fd) {
+        int r;
+
+        if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, /* listening= */ 1) <= 0) {
+                log_line(b->log, LOG_WARNING, "%s: descriptor %i is no listening stream socket, ignoring it.", name, fd);
+                fd_close(fd);
+                return 0;
+        }
+
+        r = broker_add_listener(b, name, fd);
+        if (r < 0) {
+                log_line(b->log, LOG_ERR, "%s: failed to listen on descriptor %i: %s.", name, fd, strerror(-r));
+                fd_close(fd);
+                return r;
+        }
+
+        return 1;
+}
+
+int listen_inherited(Broker *b) {
+        _cleanup_(names_free) char **names = NULL;
+        int n, n_listeners = 0;
+
+        /* Clears the environment, so that nothing we might start takes them for its own. */
+        n = sd_listen_fds_with_names(/* unset_environment= */ 1, &names);
+        if (n < 0) {
+                log_line(b->log, LOG_ERR, "Failed to take over the sockets from systemd: %s.", strerror(-n));
+                return n;
+        }
+
+        for (int i = 0; i < n; i++) {
+                int r = add_one(b, names[i], SD_LISTEN_FDS_START + i);
+
+                if (r < 0)
+                        return r;
+
+                n_listeners += r;
+        }
+
+        return n_listeners;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The listeners that systemd passed in. */
+
+#include "broker/broker.h"
+
+/*
+ * Gives every descriptor of $LISTEN_FDS to the broker, by its name in $LISTEN_FDNAMES. What is no listening
+ * stream socket is logged and closed. Returns how many there are, or a negative errno, which it logs.
+ */
+int listen_inherited(Broker *b);

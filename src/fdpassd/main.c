@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * fdpassd: the socket handoff broker. systemd starts it with the public listeners, SIGHUP reloads the
+ * routes, SIGTERM ends it when what it holds is handed out.
+ */
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+
+#include "broker/broker.h"
+#include "fdpassd/listen.h"
+#include "fdpassd/load.h"
+#include "fdpassd/status.h"
+
+static const char *arg_root = "/";
+
+static int help(void) {
+        printf("fdpassd [OPTIONS...]\n\n"
+               "Hand the clients of public sockets to socket-activated workers.\n\n"
+               "Options:\n"
+               "  -h --help      Show this help\n"
+               "     --version   Show the version\n"
+               "     --root=DIR  Read the units below DIR instead of /\n\n"
+               "It is started by systemd: systemctl enable --now fdpass.socket\n");
+        return 0;
+}
+
+static int version(void) {
+        printf("fdpass %s\n", FDPASS_VERSION);
+        return 0;
+}
+
+/* Returns 1 to go on, 0 when all is done, a negative errno for a wrong command line. */
+static int parse_argv(int argc, char *argv[]) {
+        enum { ARG_VERSION = 0x100, ARG_ROOT };
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, ARG_VERSION },
+                { "root", required_argument, NULL, ARG_ROOT },
+                {},
+        };
+        int c;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 'h':
+                        return help();
+                case ARG_VERSION:
+                        return version();
+                case ARG_ROOT:
+                        arg_root = optarg;
+                        break;
+                default:
+                        return -EINVAL; /* getopt_long() has said what is wrong */
+                }
+
+        if (optind < argc) {
+                fprintf(stderr, "fdpassd takes no arguments, but got %s.\n", argv[optind]);
+                return -EINVAL;
+        }
+
+        return 1;
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
+        Broker *b = userdata;
+
+        /* systemd's clock and ours are one: Type=notify-reload tells by it which reload this answers. */
+        (void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, usec_now());
+        reload_routes(b, arg_root);
+        (void) sd_notify(0, "READY=1");
+        return 0;
+}
+
+static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
+        Broker *b = userdata;
+
+        (void) sd_notify(0, "STOPPING=1");
+        broker_stop(b);
+        return 0;
+}
+
+static int add_signal(sd_event *event, int signo, sd_event_signal_handler_t handler, Broker *b) {
+        sd_event_source *source;
+        int r;
+
+        r = sd_event_add_signal(event, &source, signo | SD_EVENT_SIGNAL_PROCMASK, handler, b);
+        if (r < 0)
+                return r;
+
+        /* A stop or a reload does not wait until a flood of clients is over. */
+        r = sd_event_source_set_priority(source, SD_EVENT_PRIORITY_NORMAL - 20);
+        if (r >= 0)
+                r = sd_event_source_set_floating(source, true);
+
+        sd_event_source_unref(source);
+        return r < 0 ? r : 0;
+}
+
+static int add_signals(sd_event *event, Broker *b) {
+        int r;
+
+        r = add_signal(event, SIGTERM, on_terminate, b);
+        if (r >= 0)
+                r = add_signal(event, SIGINT, on_terminate, b);
+        if (r >= 0)
+                r = add_signal(event, SIGHUP, on_hangup, b);
+
+        return r;
+}
+
+/* How many descriptors we may have: the unit's LimitNOFILE=, or as much as was left to us elsewhere. */
+static size_t n_fds_allowed(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return 1024;
+
+        if (limit.rlim_cur < limit.rlim_max) {
+                struct rlimit raised = { limit.rlim_max, limit.rlim_max };
+
+                /* Under the shipped unit both are the same, and its filter would refuse this. */
+                if (setrlimit(RLIMIT_NOFILE, &raised) >= 0)
+                        limit = raised;
+        }
+
+        return (size_t) MIN(limit.rlim_cur, (rlim_t) 1 << 20);
+}
+
+static int fail(Log *log, int error, const char *what) {
+        log_line(log, LOG_ERR, "Failed to %s: %s.", what, strerror(-error));
+        return error;
+}
+
+/* Returns 0 after a stop, EX_CONFIG where there is nothing to do, or a negative errno, which it logs. */
+static int serve(Log *log, sd_event *event) {
+        _cleanup_(broker_freep) Broker *b = NULL;
+        _cleanup_(status_freep) Status *status = NULL;
+        int r;
+
+        r = broker_new(event, log, n_fds_allowed(), &b);
+        if (r < 0)
+                return fail(log, r, "set up the broker");
+
+        r = add_signals(event, b);
+        if (r < 0)
+                return fail(log, r, "watch for signals");
+
+        r = load_routes(b, arg_root);
+        if (r < 0)
+                return r;
+
+        r = listen_inherited(b);
+        if (r < 0)
+                return r;
+        if (r == 0) {
+                log_line(log, LOG_ERR, "There is no socket to serve. Start fdpass.socket: the first client starts the broker.");
+                return EX_CONFIG;
+        }
+
+        r = status_new(b, &status);
+        if (r < 0)
+                return fail(log, r, "set up the status line");
+
+        (void) sd_notify(0, "READY=1");
+
+        r = sd_event_loop(event);
+        if (r < 0)
+                return fail(log, r, "run the event loop");
+
+        return 0;
+}
+
+static int run(Log *log) {
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        int r;
+
+        r = sd_event_default(&event);
+        if (r >= 0)
+                r = sd_event_set_watchdog(event, true);
+        if (r < 0)
+                return fail(log, r, "set up the event loop");
+
+        return serve(log, event);
+}
+
+int main(int argc, char *argv[]) {
+        _cleanup_(log_freep) Log *log = NULL;
+        int r;
+
+        r = parse_argv(argc, argv);
+        if (r <= 0)
+                return r < 0 ? EX_USAGE : EXIT_SUCCESS;
+
+        umask(0077);
+        (void) signal(SIGPIPE, SIG_IGN); /* an error where it happens says more */
+
+        log = log_new("fdpassd");
+        if (!log)
+                return EX_OSERR;
+
+        r = run(log);
+        return r < 0 ? EXIT_FAILURE : r;
+}

@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The broker as a whole, in one process with its clients and workers: real sockets, a real event loop, and
+ * a configuration made by hand.
+ */
+
+#include "test.h"
+
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "basic/address.h"
+#include "basic/fd.h"
+#include "broker/broker.h"
+#include "broker/routing.h"
+#include "handoff/handoff.h"
+
+#define DEADLINE_USEC (10 * USEC_PER_SEC)
+#define N_FDS 256 /* what the broker is told that it may have: 64 clients */
+
+static struct {
+        sd_event *event;
+        Log *log;
+        Broker *broker;
+        char directory[32];
+} t;
+
+/* Turns the loop until @condition holds. */
+#define WAIT_FOR(condition)                                                                 \
+        do {                                                                                \
+                usec_t _end = usec_now() + DEADLINE_USEC;                                   \
+                while (!(condition)) {                                                      \
+                        assert_true(usec_now() < _end);                                     \
+                        assert_true(sd_event_run(t.event, 5 * USEC_PER_MSEC) >= 0);         \
+                }                                                                           \
+        } while (false)
+
+static void path_of(const char *name, char ret[static 64]) {
+        (void) snprintf(ret, 64, "%s/%s", t.directory, name);
+}
+
+static int listen_at(const char *name, int backlog) {
+        struct sockaddr_un sun;
+        socklen_t len;
+        char path[64];
+        int fd;
+
+        path_of(name, path);
+        assert_int_equal(address_from_path(path, &sun, &len), 0);
+        (void) unlink(path);
+
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        assert_int_equal(bind(fd, (struct sockaddr *) &sun, len), 0);
+        assert_int_equal(listen(fd, backlog), 0);
+        return fd;
+}
+
+static int dial(const char *name) {
+        struct sockaddr_un sun;
+        socklen_t len;
+        char path[64];
+        int fd;
+
+        path_of(name, path);
+        assert_int_equal(address_from_path(path, &sun, &len), 0);
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(fd, (struct sockaddr *) &sun, len), 0);
+        return fd;
+}
+
+static bool has_event(int fd, short events) {
+        struct pollfd p = { .fd = fd, .events = events };
+
+        return poll(&p, 1, 0) > 0;
+}
+
+static bool is_closed(int fd) {
+        char byte;
+
+        return recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0;
+}
+
+/* One client sends a byte, so that the worker's end can be told by it. */
+static int dial_and_say(const char *name, char what) {
+        int fd = dial(name);
+
+        assert_int_equal(send(fd, &what, 1, 0), 1);
+        return fd;
+}
+
+/* The worker's side: takes one client, reads its byte and closes it. */
+static char take_byte(int worker) {
+        int conn, client = -EBADF;
+        char byte = 0;
+
+        WAIT_FOR(has_event(worker, POLLIN));
+        conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(conn >= 0);
+        assert_int_equal(handoff_receive(conn, &client), 0);
+        fd_close(conn);
+
+        assert_false(fcntl(client, F_GETFL) & O_NONBLOCK);
+        assert_int_equal(recv(client, &byte, 1, 0), 1);
+        fd_close(client);
+        return byte;
+}
+
+typedef struct RouteSpec {
+        const char *unit, *worker, *listener;
+        int priority;
+        unsigned max_unclaimed, queue_max;
+        usec_t queue_timeout;
+} RouteSpec;
+
+static Config *config_of(const RouteSpec *specs, size_t n) {
+        Config *config = calloc(1, sizeof(*config));
+
+        config->routes = calloc(MAX(n, (size_t) 1), sizeof(*config->routes));
+        config->n_routes = n;
+
+        for (size_t i = 0; i < n; i++) {
+                char path[64];
+
+                path_of(specs[i].worker, path);
+                config->routes[i] = (RouteConfig){
+                        .unit = strdup(specs[i].unit),
+                        .worker = strdup(path),
+                        .priority = specs[i].priority,
+                        .max_unclaimed = specs[i].max_unclaimed ?: 64,
+                        .queue_max = specs[i].queue_max ?: 64,
+                        .queue_timeout_usec = specs[i].queue_timeout ?: 30 * USEC_PER_SEC,
+                };
+                if (specs[i].listener) {
+                        config->routes[i].listeners = calloc(2, sizeof(char *));
+                        config->routes[i].listeners[0] = strdup(specs[i].listener);
+                }
+        }
+
+        return config;
+}
+
+#define USE(...)                                                                                  \
+        do {                                                                                      \
+                const RouteSpec _specs[] = { __VA_ARGS__ };                                       \
+                assert_int_equal(broker_set_config(t.broker, config_of(_specs, ELEMENTSOF(_specs))), 0); \
+        } while (false)
+
+static int setup(void **state) {
+        (void) snprintf(t.directory, sizeof(t.directory), "/tmp/test-broker-XXXXXX");
+        assert_non_null(mkdtemp(t.directory));
+
+        (void) remember_fds(state);
+        assert_true(sd_event_new(&t.event) >= 0);
+        t.log = log_new("test-broker");
+        log_set_level(t.log, LOG_EMERG);
+        assert_int_equal(broker_new(t.event, t.log, N_FDS, &t.broker), 0);
+        assert_int_equal(broker_add_listener(t.broker, "public", listen_at("public", 128)), 0);
+        return 0;
+}
+
+static int teardown(void **state) {
+        static const char *const names[] = { "public", "other", "a", "b" };
+
+        t.broker = broker_free(t.broker);
+        t.log = log_free(t.log);
+        t.event = sd_event_unref(t.event);
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                char path[64];
+
+                path_of(names[i], path);
+                (void) unlink(path);
+        }
+        (void) rmdir(t.directory);
+        return compare_fds(state);
+}
+
+/* A client arrives at the worker, with all that it said, and the broker is rid of it. */
+static void test_handoff(void **state) {
+        int worker = listen_at("a", 8), client;
+
+        USE({ .unit = "a.socket", .worker = "a" });
+        client = dial_and_say("public", 'x');
+        assert_int_equal(take_byte(worker), 'x');
+
+        WAIT_FOR(t.broker->clients.n_used == 0);
+        assert_int_equal(t.broker->n.n_handed, 1);
+        assert_true(is_closed(client));
+
+        fd_close(client);
+        fd_close(worker);
+}
+
+/* No more than MaxUnclaimed= in the backlog, the rest in the order in which they came. */
+static void test_window(void **state) {
+        int worker = listen_at("a", 64), clients[8];
+
+        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 2 });
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                clients[i] = dial_and_say("public", (char) ('0' + i));
+
+        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(clients));
+        assert_int_equal(t.broker->routing->routes[0].worker->n_unclaimed, 2);
+        assert_int_equal(t.broker->routing->pools[0].n_queued, ELEMENTSOF(clients) - 2);
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                assert_int_equal(take_byte(worker), '0' + i);
+                assert_true(t.broker->routing->routes[0].worker->n_unclaimed <= 2);
+        }
+        WAIT_FOR(t.broker->clients.n_used == 0);
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                fd_close(clients[i]);
+        fd_close(worker);
+}
+
+/* The queue is bounded, and its last resort is a close. */
+static void test_queue_full(void **state) {
+        int worker = listen_at("a", 64), a, b, c;
+
+        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1, .queue_max = 1 });
+        a = dial("public");
+        b = dial("public");
+        c = dial("public");
+
+        WAIT_FOR(is_closed(c));
+        assert_int_equal(t.broker->n.n_refused[REFUSAL_QUEUE_FULL], 1);
+        assert_false(is_closed(a) || is_closed(b));
+
+        fd_close(a);
+        fd_close(b);
+        fd_close(c);
+        fd_close(worker);
+}
+
+/* So is the time in it. */
+static void test_queue_timeout(void **state) {
+        int worker = listen_at("a", 64), a, b;
+        usec_t start = usec_now();
+
+        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1, .queue_timeout = 100 * USEC_PER_MSEC });
+        a = dial("public");
+        b = dial("public");
+
+        WAIT_FOR(is_closed(b));
+        assert_true(usec_now() - start >= 100 * USEC_PER_MSEC);
+        assert_int_equal(t.broker->n.n_refused[REFUSAL_TIMEOUT], 1);
+        assert_false(is_closed(a));
+
+        fd_close(a);
+        fd_close(b);
+        fd_close(worker);
+}
+
+/* A worker that went away without looking costs the client nothing. */
+static void test_reset(void **state) {
+        int worker = listen_at("a", 64), client;
+
+        USE({ .unit = "a.socket", .worker = "a" });
+        client = dial_and_say("public", 'x');
+
+        for (size_t i = 0; i < 3; i++) {
+                WAIT_FOR(has_event(worker, POLLIN));
+                fd_close(accept4(worker, NULL, NULL, SOCK_CLOEXEC));
+                WAIT_FOR(t.broker->n.n_reset == i + 1);
+        }
+        assert_int_equal(take_byte(worker), 'x');
+        WAIT_FOR(t.broker->clients.n_used == 0);
+
+        fd_close(client);
+        fd_close(worker);
+}
+
+/* A worker that never closes gives its receipt by having looked. */
+static void test_worker_keeps_connection(void **state) {
+        int worker = listen_at("a", 64), client, conn, received = -EBADF;
+
+        USE({ .unit = "a.socket", .worker = "a" });
+        client = dial("public");
+        WAIT_FOR(has_event(worker, POLLIN));
+        conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
+        assert_int_equal(handoff_receive(conn, &received), 0);
+
+        WAIT_FOR(t.broker->clients.n_used == 0);
+        assert_int_equal(t.broker->n.n_handed, 1);
+        assert_false(is_closed(client));
+
+        fd_close(received);
+        assert_true(is_closed(client));
+        fd_close(conn);
+        fd_close(client);
+        fd_close(worker);
+}
+
+/* Equal routes share their clients. */
+static void test_pool_balances(void **state) {
+        int a = listen_at("a", 64), b = listen_at("b", 64), clients[10];
+
+        USE({ .unit = "a.socket", .worker = "a" }, { .unit = "b.socket", .worker = "b" });
+        assert_int_equal(t.broker->routing->n_pools, 1);
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                clients[i] = dial_and_say("public", 'x');
+        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(clients));
+
+        for (size_t i = 0; i < t.broker->routing->n_routes; i++)
+                assert_int_equal(t.broker->routing->routes[i].worker->n_unclaimed, ELEMENTSOF(clients) / 2);
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                fd_close(clients[i]);
+        fd_close(a);
+        fd_close(b);
+}
+
+/* Nobody waits for a dead worker while another one of the pool lives. */
+static void test_pool_fails_over(void **state) {
+        int b = listen_at("b", 64), clients[4];
+
+        USE({ .unit = "a.socket", .worker = "a" }, { .unit = "b.socket", .worker = "b" });
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                clients[i] = dial_and_say("public", 'x');
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                assert_int_equal(take_byte(b), 'x');
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                fd_close(clients[i]);
+        fd_close(b);
+}
+
+/* A worker that is away for a moment costs nobody anything … */
+static void test_worker_comes_back(void **state) {
+        int client, worker;
+
+        USE({ .unit = "a.socket", .worker = "a" });
+        client = dial_and_say("public", 'x');
+        WAIT_FOR(t.broker->clients.n_used == 1);
+        assert_true(t.broker->routing->routes[0].worker->gone);
+
+        worker = listen_at("a", 8);
+        assert_int_equal(take_byte(worker), 'x');
+        assert_false(t.broker->routing->routes[0].worker->gone);
+
+        fd_close(client);
+        fd_close(worker);
+}
+
+/* … and one that stays away keeps nobody hanging: not those who wait, and not those who come. */
+static void test_worker_stays_away(void **state) {
+        int a, b, c;
+        usec_t start;
+
+        USE({ .unit = "a.socket", .worker = "a" });
+        a = dial("public");
+        b = dial("public");
+        WAIT_FOR(is_closed(a) && is_closed(b));
+        assert_int_equal(t.broker->n.n_refused[REFUSAL_WORKER_GONE], 2);
+
+        start = usec_now();
+        c = dial("public");
+        WAIT_FOR(is_closed(c));
+        assert_true(usec_now() - start < 500 * USEC_PER_MSEC);
+
+        fd_close(a);
+        fd_close(b);
+        fd_close(c);
+}
+
+/* A full backlog is waited for, without a receipt to tell of its end. */
+static void test_backlog_full(void **state) {
+        int worker = listen_at("a", 0), other, client;
+
+        USE({ .unit = "a.socket", .worker = "a" });
+        other = dial("a"); /* somebody else's connection takes the only place */
+        client = dial_and_say("public", 'x');
+        WAIT_FOR(t.broker->routing->pools[0].n_queued == 1);
+
+        fd_close(accept4(worker, NULL, NULL, SOCK_CLOEXEC));
+        assert_int_equal(take_byte(worker), 'x');
+
+        fd_close(other);
+        fd_close(client);
+        fd_close(worker);
+}
+
+/* The route that names the listener goes before the one that takes all; Priority= goes before both. */
+static void test_rank(void **state) {
+        int a = listen_at("a", 8), b = listen_at("b", 8), clients[4];
+
+        assert_int_equal(broker_add_listener(t.broker, "other", listen_at("other", 8)), 0);
+
+        USE({ .unit = "a.socket", .worker = "a" }, { .unit = "b.socket", .worker = "b", .listener = "other" });
+        clients[0] = dial_and_say("public", '0');
+        clients[1] = dial_and_say("other", '1');
+        assert_int_equal(take_byte(a), '0');
+        assert_int_equal(take_byte(b), '1');
+
+        USE({ .unit = "a.socket", .worker = "a", .priority = 1 }, { .unit = "b.socket", .worker = "b", .listener = "other" });
+        clients[2] = dial_and_say("other", '2');
+        assert_int_equal(take_byte(a), '2');
+
+        USE({ .unit = "b.socket", .worker = "b", .listener = "other" });
+        clients[3] = dial("public");
+        WAIT_FOR(is_closed(clients[3]));
+        assert_int_equal(t.broker->n.n_refused[REFUSAL_NO_ROUTE], 1);
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                fd_close(clients[i]);
+        fd_close(a);
+        fd_close(b);
+}
+
+/* New routes are for new clients; those under way keep theirs, and its window holds on. */
+static void test_reload(void **state) {
+        int a = listen_at("a", 8), b = listen_at("b", 8), clients[3];
+
+        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1 });
+        clients[0] = dial_and_say("public", '0');
+        clients[1] = dial_and_say("public", '1');
+        WAIT_FOR(t.broker->n.n_accepted == 2);
+
+        USE({ .unit = "b.socket", .worker = "b" });
+        clients[2] = dial_and_say("public", '2');
+        assert_int_equal(take_byte(b), '2');
+        assert_int_equal(take_byte(a), '0');
+        assert_int_equal(take_byte(a), '1');
+        WAIT_FOR(t.broker->clients.n_used == 0);
+        assert_int_equal(t.broker->workers.n_workers, 1);
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                fd_close(clients[i]);
+        fd_close(a);
+        fd_close(b);
+}
+
+/* Who left while he waited is not handed to anybody. */
+static void test_client_leaves_queue(void **state) {
+        int worker = listen_at("a", 8), first, second, third;
+
+        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1 });
+        first = dial_and_say("public", '1');
+        second = dial_and_say("public", '2');
+        WAIT_FOR(t.broker->n.n_accepted == 2);
+        fd_close(second);
+        third = dial_and_say("public", '3');
+
+        assert_int_equal(take_byte(worker), '1');
+        assert_int_equal(take_byte(worker), '3');
+        assert_int_equal(t.broker->n.n_gone, 1);
+
+        fd_close(first);
+        fd_close(third);
+        fd_close(worker);
+}
+
+/* On a stop the queue goes to where systemd keeps it, past the window, and the loop ends by itself. */
+static void test_stop(void **state) {
+        int worker = listen_at("a", 64), clients[8];
+
+        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1 });
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                clients[i] = dial_and_say("public", (char) ('0' + i));
+        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(clients));
+
+        broker_stop(t.broker);
+        assert_int_equal(t.broker->routing->routes[0].worker->n_unclaimed, ELEMENTSOF(clients));
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                assert_int_equal(take_byte(worker), '0' + i);
+        WAIT_FOR(sd_event_get_state(t.event) == SD_EVENT_FINISHED || t.broker->clients.n_used == 0);
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                fd_close(clients[i]);
+        fd_close(worker);
+}
+
+/* At the high-water mark nobody is accepted; below it they are again. */
+static void test_high_water(void **state) {
+        int worker = listen_at("a", 128), clients[80];
+
+        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 100 });
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                clients[i] = dial_and_say("public", 'x');
+
+        WAIT_FOR(t.broker->paused);
+        assert_int_equal(t.broker->clients.n_used, t.broker->clients.n_slots);
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                assert_int_equal(take_byte(worker), 'x');
+        WAIT_FOR(t.broker->clients.n_used == 0);
+        assert_false(t.broker->paused);
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                fd_close(clients[i]);
+        fd_close(worker);
+}
+
+/* Out of descriptors the broker sleeps, and goes on when there are some again. */
+static void test_out_of_descriptors(void **state) {
+        int worker = listen_at("a", 8), client;
+        struct rlimit limit, none;
+        unsigned n_turns = 0;
+
+        USE({ .unit = "a.socket", .worker = "a" });
+        client = dial_and_say("public", 'x');
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        none = (struct rlimit){ (rlim_t) lowest_free_fd(), limit.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        WAIT_FOR(t.broker->paused);
+        for (usec_t end = usec_now() + 500 * USEC_PER_MSEC; usec_now() < end; n_turns++)
+                assert_true(sd_event_run(t.event, end - MIN(usec_now(), end)) >= 0);
+        assert_true(n_turns < 20);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+
+        assert_int_equal(take_byte(worker), 'x');
+
+        fd_close(client);
+        fd_close(worker);
+}
+
+#define BROKER_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                BROKER_TEST(test_handoff),
+                BROKER_TEST(test_window),
+                BROKER_TEST(test_queue_full),
+                BROKER_TEST(test_queue_timeout),
+                BROKER_TEST(test_reset),
+                BROKER_TEST(test_worker_keeps_connection),
+                BROKER_TEST(test_pool_balances),
+                BROKER_TEST(test_pool_fails_over),
+                BROKER_TEST(test_worker_comes_back),
+                BROKER_TEST(test_worker_stays_away),
+                BROKER_TEST(test_backlog_full),
+                BROKER_TEST(test_rank),
+                BROKER_TEST(test_reload),
+                BROKER_TEST(test_client_leaves_queue),
+                BROKER_TEST(test_stop),
+                BROKER_TEST(test_high_water),
+                BROKER_TEST(test_out_of_descriptors),
+        };
+
+        return cmocka_run_group_tests_name("broker", tests, NULL, NULL);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "test.h"
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "basic/address.h"
+#include "basic/fd.h"
+#include "handoff/handoff.h"
+
+/* A listening socket of a worker, at a path of its own. */
+typedef struct Fixture {
+        char path[64];
+        struct sockaddr_un address;
+        socklen_t len;
+        int listener;
+} Fixture;
+
+static void fixture_open(Fixture *f, int type, int backlog) {
+        (void) snprintf(f->path, sizeof(f->path), "/tmp/test-handoff-%i.sock", (int) getpid());
+        (void) unlink(f->path);
+        assert_int_equal(address_from_path(f->path, &f->address, &f->len), 0);
+
+        f->listener = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+        assert_true(f->listener >= 0);
+        assert_int_equal(bind(f->listener, (struct sockaddr *) &f->address, f->len), 0);
+        assert_int_equal(listen(f->listener, backlog), 0);
+}
+
+static void fixture_close(Fixture *f) {
+        f->listener = fd_close(f->listener);
+        (void) unlink(f->path);
+}
+
+static int take(Fixture *f) {
+        int fd = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
+
+        assert_true(fd >= 0);
+        return fd;
+}
+
+/* The worker gets the very socket, and its close() is the receipt. */
+static void test_taken_by_close(void **state) {
+        int client[2], conn, worker, received;
+        char byte = 'x';
+        Fixture f;
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client), 0);
+        fixture_open(&f, SOCK_STREAM, 8);
+
+        conn = handoff_connect(&f.address, f.len);
+        assert_true(conn >= 0);
+        assert_int_equal(handoff_send(conn, client[0]), 0);
+        assert_int_equal(handoff_receipt(conn, true), RECEIPT_NONE);
+
+        worker = take(&f);
+        assert_int_equal(handoff_receipt(conn, true), RECEIPT_NONE);
+        assert_int_equal(handoff_receive(worker, &received), 0);
+        assert_int_equal(fcntl(received, F_GETFD), FD_CLOEXEC);
+        assert_int_equal(handoff_receipt(conn, false), RECEIPT_NONE);
+
+        fd_close(worker);
+        assert_int_equal(handoff_receipt(conn, false), RECEIPT_TAKEN);
+
+        assert_int_equal(write(client[1], &byte, 1), 1);
+        assert_int_equal(read(received, &byte, 1), 1);
+
+        fd_close(received);
+        fd_close(conn);
+        fd_close(client[0]);
+        fd_close(client[1]);
+        fixture_close(&f);
+}
+
+/* A worker that keeps the connection open while it serves gave a receipt all the same. */
+static void test_taken_by_queue(void **state) {
+        int conn, worker, received;
+        Fixture f;
+
+        fixture_open(&f, SOCK_STREAM, 8);
+        conn = handoff_connect(&f.address, f.len);
+        assert_int_equal(handoff_send(conn, STDERR_FILENO), 0);
+        worker = take(&f);
+        assert_int_equal(handoff_receive(worker, &received), 0);
+
+        assert_int_equal(handoff_receipt(conn, false), RECEIPT_NONE);
+        assert_int_equal(handoff_receipt(conn, true), RECEIPT_TAKEN);
+
+        fd_close(received);
+        fd_close(worker);
+        fd_close(conn);
+        fixture_close(&f);
+}
+
+/* One that dies before it looked did not get it. */
+static void test_reset(void **state) {
+        int conn;
+        Fixture f;
+
+        fixture_open(&f, SOCK_STREAM, 8);
+        conn = handoff_connect(&f.address, f.len);
+        assert_int_equal(handoff_send(conn, STDERR_FILENO), 0);
+
+        fd_close(take(&f));
+        assert_int_equal(handoff_receipt(conn, true), RECEIPT_RESET);
+
+        fd_close(conn);
+        fixture_close(&f);
+}
+
+/* The same for what waits in a backlog that is closed for good. */
+static void test_reset_in_backlog(void **state) {
+        int conn;
+        Fixture f;
+
+        fixture_open(&f, SOCK_STREAM, 8);
+        conn = handoff_connect(&f.address, f.len);
+        assert_int_equal(handoff_send(conn, STDERR_FILENO), 0);
+        fixture_close(&f);
+
+        assert_int_equal(handoff_receipt(conn, true), RECEIPT_RESET);
+        fd_close(conn);
+}
+
+/* A full backlog is no error and no wait. */
+static void test_backlog_full(void **state) {
+        int a, b;
+        Fixture f;
+
+        fixture_open(&f, SOCK_STREAM, 0); /* takes backlog + 1 */
+        a = handoff_connect(&f.address, f.len);
+        assert_true(a >= 0);
+        b = handoff_connect(&f.address, f.len);
+        assert_int_equal(b, -EAGAIN);
+
+        fd_close(a);
+        fixture_close(&f);
+}
+
+static void test_wrong_type(void **state) {
+        Fixture f;
+
+        fixture_open(&f, SOCK_SEQPACKET, 8);
+        assert_int_equal(handoff_connect(&f.address, f.len), -EPROTOTYPE);
+        fixture_close(&f);
+        assert_int_equal(handoff_connect(&f.address, f.len), -ENOENT);
+}
+
+/* Sends @n_bytes and @n_fds copies of stderr's descriptor in one message, as a hostile broker would. */
+static void send_raw(int fd, const char *bytes, size_t n_bytes, size_t n_fds) {
+        union {
+                struct cmsghdr header;
+                char buffer[CMSG_SPACE(sizeof(int) * 253)];
+        } control = {};
+        struct iovec iov = { .iov_base = (void *) (uintptr_t) bytes, .iov_len = n_bytes };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+        int stderr_fd = STDERR_FILENO;
+
+        if (n_fds > 0) {
+                message.msg_control = control.buffer;
+                message.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+                CMSG_FIRSTHDR(&message)->cmsg_level = SOL_SOCKET;
+                CMSG_FIRSTHDR(&message)->cmsg_type = SCM_RIGHTS;
+                CMSG_FIRSTHDR(&message)->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+                for (size_t i = 0; i < n_fds; i++)
+                        memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)) + i * sizeof(int), &stderr_fd, sizeof(int));
+        }
+
+        assert_int_equal(sendmsg(fd, &message, MSG_NOSIGNAL), (ssize_t) n_bytes);
+}
+
+/* Whatever is not one NUL with one descriptor is refused, and nothing of it stays open (TEST() looks). */
+static void test_receive_strict(void **state) {
+        static const struct {
+                const char *bytes;
+                size_t n_bytes, n_fds;
+        } messages[] = {
+                { "\0", 1, 0 }, { "\0", 1, 2 }, { "\0", 1, 8 }, { "\0", 1, 9 }, { "\0", 1, 253 },
+                { "x", 1, 1 },  { "\0\0", 2, 1 }, { "\0x", 2, 0 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(messages); i++) {
+                int pair[2], received = -EBADF;
+
+                assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+                send_raw(pair[0], messages[i].bytes, messages[i].n_bytes, messages[i].n_fds);
+                assert_int_equal(handoff_receive(pair[1], &received), HANDOFF_INVALID);
+                assert_int_equal(received, -EBADF);
+
+                fd_close(pair[0]);
+                assert_int_equal(handoff_receive(pair[1], &received), HANDOFF_CLOSED);
+                fd_close(pair[1]);
+        }
+}
+
+/* At its limit of descriptors the receiver is told that one was lost. */
+static void test_receive_without_room(void **state) {
+        struct rlimit limit, none;
+        int pair[2], received = -EBADF;
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        send_raw(pair[0], "\0", 1, 1);
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        none = (struct rlimit){ (rlim_t) lowest_free_fd(), limit.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        assert_int_equal(handoff_receive(pair[1], &received), HANDOFF_NO_FD);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+
+        fd_close(pair[0]);
+        fd_close(pair[1]);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_taken_by_close),   TEST(test_taken_by_queue),       TEST(test_reset),
+                TEST(test_reset_in_backlog), TEST(test_backlog_full),         TEST(test_wrong_type),
+                TEST(test_receive_strict),   TEST(test_receive_without_room),
+        };
+
+        return cmocka_run_group_tests_name("handoff", tests, NULL, NULL);
+}
