@@ -25,18 +25,15 @@
 
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
-/* Both evaluate each argument once and compare values of one type. */
-#define MIN(a, b)                          \
-        __extension__({                    \
-                __typeof__(a) _min_a = (a);\
-                __typeof__(a) _min_b = (b);\
-                _min_a < _min_b ? _min_a : _min_b; \
-        })
-#define MAX(a, b)                          \
-        __extension__({                    \
-                __typeof__(a) _max_a = (a);\
-                __typeof__(a) _max_b = (b);\
-                _max_a > _max_b ? _max_a : _max_b; \
+/* Both evaluate each argument once. The counter makes the names differ where one stands inside another. */
+#define MIN(a, b) _pick_((a), <, (b), __COUNTER__)
+#define MAX(a, b) _pick_((a), >, (b), __COUNTER__)
+#define _pick_(a, op, b, id) _pick__(a, op, b, id)
+#define _pick__(a, op, b, id)                                       \
+        __extension__({                                             \
+                const __typeof__(a) _a##id = (a);                   \
+                const __typeof__(b) _b##id = (b);                   \
+                _a##id op _b##id ? _a##id : _b##id;                 \
         })
 
 /* The pointer's value, while the variable it stood in gives it up. */

@@ -103,8 +103,30 @@ static void enable_listeners(Broker *b) {
                 listener_enable(CONTAINER_OF(i, Listener, link), !b->paused && !b->stopping);
 }
 
-static void find_pool(Broker *b, Listener *l) {
-        l->pool = b->routing ? routing_find(b->routing, l->name) : NULL;
+static Listener *find_listener(const Broker *b, const char *name) {
+        LIST_FOREACH(i, &b->listeners)
+                if (streq(CONTAINER_OF(i, Listener, link)->name, name))
+                        return CONTAINER_OF(i, Listener, link);
+
+        return NULL;
+}
+
+/* Says so where routes wait for clients of a listener that is not there, most likely for its misspelt name. */
+static void check_listeners(Broker *b) {
+        const Config *config = b->routing->config;
+        const RouteConfig *example = NULL;
+        const char *name = NULL;
+        size_t n = 0;
+
+        for (size_t i = 0; i < config->n_routes; i++)
+                for (char **l = config->routes[i].listeners; l && *l; l++)
+                        if (!find_listener(b, *l) && n++ == 0) {
+                                example = &config->routes[i];
+                                name = *l;
+                        }
+
+        if (example)
+                diag_unknown_listener(b, example, name, n);
 }
 
 int broker_add_listener(Broker *b, const char *name, int fd) {
@@ -116,7 +138,6 @@ int broker_add_listener(Broker *b, const char *name, int fd) {
                 return r;
 
         list_append(&b->listeners, &l->link);
-        find_pool(b, l);
         listener_enable(l, !b->paused && !b->stopping);
         return 0;
 }
@@ -132,8 +153,12 @@ int broker_set_config(Broker *b, Config *config) {
         routing_unref(b->routing);
         b->routing = routing;
 
-        LIST_FOREACH(i, &b->listeners)
-                find_pool(b, CONTAINER_OF(i, Listener, link));
+        LIST_FOREACH(i, &b->listeners) {
+                Listener *l = CONTAINER_OF(i, Listener, link);
+
+                l->pool = routing_find(routing, l->name);
+        }
+        check_listeners(b);
 
         b->log_handoffs = config->broker.log_handoffs;
         b->max_clients = b->clients.n_slots;

@@ -78,7 +78,10 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret);
 Broker *broker_free(Broker *b);
 DEFINE_CLEANUP(Broker *, broker_free);
 
-/* Accepts clients from @fd, a listening stream socket, which is consumed, under @name. */
+/*
+ * Accepts clients from @fd, a listening stream socket, which is consumed on success, under @name. All
+ * listeners come before the first broker_set_config().
+ */
 int broker_add_listener(Broker *b, const char *name, int fd);
 
 /*

@@ -64,6 +64,19 @@ void diag_worker_reset(Broker *b, const Route *route) {
                    route->config->unit, route->worker->path, n, PLURAL(n));
 }
 
+void diag_unknown_listener(Broker *b, const RouteConfig *route, const char *name, size_t n) {
+        LogRecord record;
+
+        log_begin(&record, b->log, LOG_WARNING);
+        log_field(&record, "FDPASS_ROUTE", "%s", route->unit);
+        log_field(&record, "FDPASS_LISTENER", "%s", name);
+        if (n == 1)
+                log_commit(&record, "%s: there is no listener %s.", route->unit, name);
+        else
+                log_commit(&record, "%s: there is no listener %s; %zu more Listener= values have none.", route->unit,
+                           name, n - 1);
+}
+
 void diag_queue_full(const Pool *p) {
         LogRecord record;
 

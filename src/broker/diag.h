@@ -17,6 +17,9 @@ void diag_worker_back(Broker *b, const Route *route);
 /* A worker accepted a handoff and went away without reading it. At most one line in a while. */
 void diag_worker_reset(Broker *b, const Route *route);
 
+/* @n Listener= values of a new configuration name no listener, the first is @name in @route. */
+void diag_unknown_listener(Broker *b, const RouteConfig *route, const char *name, size_t n);
+
 void diag_queue_full(const Pool *p);
 void diag_queue_has_room(const Pool *p);
 

@@ -252,7 +252,7 @@ static bool dispatch_one(Pool *p) {
 }
 
 void pool_refuse_all(Pool *p, Refusal why) {
-        _cleanup_(routing_unrefp) Routing *pin = routing_ref(p->routing);
+        _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(p->routing);
         Client *c;
 
         while ((c = dequeue(p)))
@@ -261,7 +261,7 @@ void pool_refuse_all(Pool *p, Refusal why) {
 
 void pool_dispatch(Pool *p) {
         /* The last client may take the pool's generation of routes with it. */
-        _cleanup_(routing_unrefp) Routing *pin = routing_ref(p->routing);
+        _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(p->routing);
 
         while (dispatch_one(p))
                 ;
@@ -277,7 +277,7 @@ void pool_worker_is_free(Worker *w) {
 
         while ((l = list_first(&w->waiting))) {
                 Route *route = CONTAINER_OF(l, Route, waiting_link);
-                _cleanup_(routing_unrefp) Routing *pin = routing_ref(route->pool->routing);
+                _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(route->pool->routing);
 
                 /* To the end, for the next pool's turn. */
                 list_remove(l);
@@ -301,7 +301,7 @@ static void expire(Pool *p, usec_t now) {
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         Pool *p = userdata;
-        _cleanup_(routing_unrefp) Routing *pin = routing_ref(p->routing);
+        _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(p->routing);
 
         p->timer_at = USEC_INFINITY;
         expire(p, broker_now(p->broker));

@@ -117,7 +117,7 @@ static bool settle(Receipts *receipts, Client *c, bool look_into_queue) {
                 return false;
 
         /* The worker outlives the client's generation of routes, if need be, until its queues were served. */
-        _cleanup_(routing_unrefp) Routing *pin = routing_ref(c->pool->routing);
+        _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(c->pool->routing);
         Worker *w = c->route->worker;
 
         list_remove(&c->link);

@@ -153,10 +153,6 @@ static int serve(Log *log, sd_event *event) {
         if (r < 0)
                 return fail(log, r, "watch for signals");
 
-        r = load_routes(b, arg_root);
-        if (r < 0)
-                return r;
-
         r = listen_inherited(b);
         if (r < 0)
                 return r;
@@ -164,6 +160,10 @@ static int serve(Log *log, sd_event *event) {
                 log_line(log, LOG_ERR, "There is no socket to serve. Start fdpass.socket: the first client starts the broker.");
                 return EX_CONFIG;
         }
+
+        r = load_routes(b, arg_root);
+        if (r < 0)
+                return r;
 
         r = status_new(b, &status);
         if (r < 0)
