@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A list of strings that owns them. {} is an empty one. */
+
+#include "basic/macro.h"
+
+typedef struct StringList {
+        char **items; /* terminated by a NULL; NULL for an empty list */
+        size_t n_items;
+} StringList;
+
+/* Frees the strings, and leaves an empty list. */
+void strlist_clear(StringList *l);
+
+#define _cleanup_strlist_ _cleanup_(strlist_clear)
+
+/* Appends a copy of the first @n bytes of @s. Returns 0 or -ENOMEM. */
+int strlist_add_n(StringList *l, const char *s, size_t n);
+
+static inline int strlist_add(StringList *l, const char *s) {
+        return strlist_add_n(l, s, strlen(s));
+}
+
+bool strlist_has(const StringList *l, const char *s);
+
+/* Sorts by strcmp(), and leaves each string once. */
+void strlist_sort_unique(StringList *l);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "basic/utf8.h"
+
+static bool is_continuation(uint8_t c) {
+        return (c & 0xc0) == 0x80;
+}
+
+/* How many bytes the character that begins with @c has, 0: none begins so. */
+static size_t length_by_lead(uint8_t c) {
+        if (c < 0x80)
+                return 1;
+        if (c < 0xc2) /* a continuation, or the overlong form of an ASCII character */
+                return 0;
+        if (c < 0xe0)
+                return 2;
+        if (c < 0xf0)
+                return 3;
+        return c < 0xf5 ? 4 : 0;
+}
+
+static bool is_character(uint32_t c, size_t length) {
+        static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+
+        return c >= least[length] && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff) && (c < 0xfdd0 || c > 0xfdef) &&
+               (c & 0xfffe) != 0xfffe;
+}
+
+/* The length of the character at @p, 0 where there is none. */
+static size_t character_length(const uint8_t *p) {
+        size_t length = length_by_lead(*p);
+        uint32_t c;
+
+        if (length <= 1)
+                return length;
+
+        c = *p & (0x7fU >> length);
+
+        /* The terminating NUL is no continuation, so this never passes the end. */
+        for (size_t i = 1; i < length; i++) {
+                if (!is_continuation(p[i]))
+                        return 0;
+                c = c << 6 | (p[i] & 0x3fU);
+        }
+
+        return is_character(c, length) ? length : 0;
+}
+
+bool utf8_is_valid(const char *s) {
+        const uint8_t *p = (const uint8_t *) s;
+
+        while (*p) {
+                size_t length = character_length(p);
+
+                if (length == 0)
+                        return false;
+                p += length;
+        }
+
+        return true;
+}
+
+size_t utf8_cut(const char *s, size_t max) {
+        size_t n = strnlen(s, max + 1);
+
+        if (n <= max)
+                return n;
+
+        for (n = max; n > 0 && is_continuation((uint8_t) s[n]); n--)
+                ;
+        return n;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config/broker-config.h"
+
+#include <limits.h>
+
+#include "basic/parse.h"
+
+static int parse_log_handoffs(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
+                              const void *fallback) {
+        LogHandoffs *v = field;
+        bool b;
+
+        if (!*a->value)
+                *v = *(const LogHandoffs *) fallback;
+        else if (streq(a->value, "failures"))
+                *v = LOG_HANDOFFS_FAILURES;
+        else if (parse_bool(a->value, &b) >= 0)
+                *v = b ? LOG_HANDOFFS_YES : LOG_HANDOFFS_NO;
+        else
+                config_bad_value(c, a, "\"no\", \"failures\" or \"yes\"");
+
+        return 0;
+}
+
+static const ConfigKey broker_keys[] = {
+        { SECTION_FDPASS, "LogHandoffs", parse_log_handoffs,    offsetof(BrokerConfig, log_handoffs), 0, 0 },
+        { SECTION_FDPASS, "MaxClients",  config_parse_unsigned, offsetof(BrokerConfig, max_clients), 0, UINT_MAX },
+};
+
+int broker_config_read(Reporter *reporter, const Unit *unit, const char *hostname, BrokerConfig *ret) {
+        static const BrokerConfig defaults = {
+                .log_handoffs = LOG_HANDOFFS_NO,
+                .max_clients = 0,
+        };
+        ConfigContext c = {
+                .reporter = reporter,
+                .unit = unit,
+                .specifiers = { .unit = &unit->name, .hostname = hostname },
+        };
+        BrokerConfig broker = defaults;
+        int r;
+
+        r = config_table_apply(broker_keys, ELEMENTSOF(broker_keys), &c, &broker, &defaults);
+        if (r < 0)
+                return r;
+
+        *ret = broker;
+        return 0;
+}

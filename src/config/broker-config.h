@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The settings of the broker itself, which its own unit has. */
+
+#include "config/config-table.h"
+
+/* What was not set, or wrong, has its default. */
+int broker_config_read(Reporter *reporter, const Unit *unit, const char *hostname, BrokerConfig *ret);

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config/config-table.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "basic/parse.h"
+#include "basic/utf8.h"
+
+/* So much of a value is shown in a message. */
+#define SHOWN_MAX 80
+
+void config_error(ConfigContext *c, const Assignment *a, const char *format, ...) {
+        char message[384];
+        va_list ap;
+
+        va_start(ap, format);
+        (void) vsnprintf(message, sizeof(message), format, ap);
+        va_end(ap);
+
+        c->failed = true;
+        reporter_say(c->reporter, CONFIG_ERROR, c->unit->id, a->path, a->line, "%s", message);
+}
+
+void config_bad_value(ConfigContext *c, const Assignment *a, const char *format, ...) {
+        size_t shown = utf8_cut(a->value, SHOWN_MAX);
+        char wanted[192];
+        va_list ap;
+
+        va_start(ap, format);
+        (void) vsnprintf(wanted, sizeof(wanted), format, ap);
+        va_end(ap);
+
+        config_error(c, a, "%s= wants %s, not \"%.*s%s\".", a->key, wanted, (int) shown, a->value,
+                     a->value[shown] ? "…" : "");
+}
+
+bool config_expand(ConfigContext *c, const Assignment *a, const char *s, char ret[static VALUE_SIZE]) {
+        const char *bad;
+
+        switch (specifier_expand(s, &c->specifiers, ret, VALUE_SIZE, &bad)) {
+        case 0:
+                return true;
+
+        case SPECIFIER_UNKNOWN:
+                if (bad[1])
+                        config_error(c, a, "%s= has an unknown specifier: \"%.*s\".", a->key,
+                                     (int) utf8_cut(bad, 2), bad);
+                else
+                        config_error(c, a, "%s= ends with a single \"%%\"; two make one.", a->key);
+                return false;
+
+        case SPECIFIER_MALFORMED:
+                config_error(c, a, "%s= has the specifier \"%.2s\", but the name %s can't be unescaped for it.",
+                             a->key, bad, c->unit->id);
+                return false;
+
+        default:
+                config_error(c, a, "The value of %s= is too long.", a->key);
+                return false;
+        }
+}
+
+int config_parse_int(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
+                     const void *fallback) {
+        int v;
+
+        if (!*a->value)
+                *(int *) field = *(const int *) fallback;
+        else if (parse_int(a->value, &v) < 0)
+                config_bad_value(c, a, "a whole number");
+        else
+                *(int *) field = v;
+
+        return 0;
+}
+
+int config_parse_unsigned(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
+                          const void *fallback) {
+        unsigned v;
+
+        if (!*a->value)
+                *(unsigned *) field = *(const unsigned *) fallback;
+        else if (parse_unsigned(a->value, &v) < 0 || v < key->min || v > key->max)
+                config_bad_value(c, a, "a number from %u to %u", key->min, key->max);
+        else
+                *(unsigned *) field = v;
+
+        return 0;
+}
+
+int config_parse_timespan(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
+                          const void *fallback) {
+        usec_t v;
+
+        if (!*a->value)
+                *(usec_t *) field = *(const usec_t *) fallback;
+        else if (parse_timespan(a->value, &v) < 0)
+                config_bad_value(c, a, "a time span such as \"30s\" or \"infinity\"");
+        else
+                *(usec_t *) field = v;
+
+        return 0;
+}
+
+static const ConfigKey *find_key(const ConfigKey *keys, size_t n_keys, const Assignment *a) {
+        for (size_t i = 0; i < n_keys; i++)
+                if (keys[i].section == a->section && streq(keys[i].name, a->key))
+                        return &keys[i];
+
+        return NULL;
+}
+
+static void warn_unknown(ConfigContext *c, Assignment *a) {
+        /* systemd takes keys that begin with X- without a word too. */
+        if (a->section != SECTION_FDPASS || startswith(a->key, "X-") || a->warned)
+                return;
+
+        reporter_say(c->reporter, CONFIG_WARNING, c->unit->id, a->path, a->line,
+                     "The unknown key \"%.*s\" in [%s] is ignored.", (int) utf8_cut(a->key, SHOWN_MAX), a->key,
+                     a->section);
+        a->warned = true;
+}
+
+int config_table_apply(const ConfigKey *keys, size_t n_keys, ConfigContext *c, void *object,
+                       const void *defaults) {
+        for (size_t i = 0; i < c->unit->n_assignments; i++) {
+                Assignment *a = c->unit->assignments[i];
+                const ConfigKey *key = find_key(keys, n_keys, a);
+                int r;
+
+                if (!key) {
+                        warn_unknown(c, a);
+                        continue;
+                }
+
+                r = key->parse(c, key, a, (char *) object + key->offset, (const char *) defaults + key->offset);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}

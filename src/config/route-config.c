@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config/route-config.h"
+
+#include <sys/un.h>
+
+#include "basic/array.h"
+
+/* An address needs room for the NUL too. */
+#define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *) NULL)->sun_path) - 1)
+
+/* systemd's own limit for FileDescriptorName= (fdname_is_valid() in src/basic/fd-util.c). */
+#define LISTENER_NAME_MAX 255
+
+/* A route while it is being read. */
+typedef struct Draft {
+        RouteConfig route;
+        StringList listeners;
+        const Assignment **listens; /* the Listen…= lines that are in force, in their order */
+        size_t n_listens;
+} Draft;
+
+static void draft_done(Draft *d) {
+        route_config_done(&d->route);
+        strlist_clear(&d->listeners);
+        free(d->listens);
+}
+
+void route_config_done(RouteConfig *route) {
+        StringList listeners = { .items = route->listeners };
+
+        while (route->listeners && route->listeners[listeners.n_items])
+                listeners.n_items++;
+
+        strlist_clear(&listeners);
+        free(route->unit);
+        free(route->path);
+        free(route->worker);
+        *route = (RouteConfig){};
+}
+
+static bool is_listener_name(const char *s) {
+        for (const char *p = s; *p; p++)
+                if ((uint8_t) *p < ' ' || (uint8_t) *p >= 0x7f || *p == ':')
+                        return false;
+
+        return *s && strlen(s) <= LISTENER_NAME_MAX;
+}
+
+static int parse_listeners(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
+                           _unused_ const void *fallback) {
+        StringList *listeners = field;
+        char word[VALUE_SIZE], name[VALUE_SIZE];
+        int r;
+
+        if (!*a->value)
+                strlist_clear(listeners);
+
+        for (const char *s = a->value; *s; s += strspn(s, " \t")) {
+                size_t n = strcspn(s, " \t");
+
+                if (n >= sizeof(word)) {
+                        config_error(c, a, "The value of %s= is too long.", a->key);
+                        return 0;
+                }
+
+                memcpy(word, s, n);
+                word[n] = '\0';
+                s += n;
+
+                if (!config_expand(c, a, word, name))
+                        return 0;
+
+                if (!is_listener_name(name)) {
+                        config_bad_value(c, a, "names as FileDescriptorName= takes them (ASCII, no \":\")");
+                        return 0;
+                }
+
+                r = strlist_add(listeners, name);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+/*
+ * systemd refuses to listen on a path that is not normalised, and nobody but systemd can make the worker's
+ * socket. Runs of slashes it lets pass.
+ */
+static bool is_socket_path(const char *path) {
+        size_t n;
+
+        if (path[0] != '/' || strlen(path) > SOCKET_PATH_MAX)
+                return false;
+
+        for (const char *p = path; *p; p += n) {
+                p += strspn(p, "/");
+                n = strcspn(p, "/");
+                if ((n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.'))
+                        return false;
+        }
+
+        return true;
+}
+
+/* Takes a path over as the worker's, or reports why not. */
+static int use_worker(ConfigContext *c, const Assignment *a, const char *path, char **worker) {
+        char *copy;
+
+        if (!is_socket_path(path)) {
+                config_bad_value(c, a, "an absolute, normalised path of at most %zu bytes", SOCKET_PATH_MAX);
+                return 0;
+        }
+
+        copy = strdup(path);
+        if (!copy)
+                return -ENOMEM;
+
+        free(*worker);
+        *worker = copy;
+        return 0;
+}
+
+static int parse_worker(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
+                        _unused_ const void *fallback) {
+        char path[VALUE_SIZE], **worker = field;
+
+        if (!*a->value) {
+                free(*worker);
+                *worker = NULL;
+                return 0;
+        }
+
+        return config_expand(c, a, a->value, path) ? use_worker(c, a, path, worker) : 0;
+}
+
+/* One list for all of these keys: an empty one of any kind resets it (config_parse_socket_listen() of systemd). */
+static int parse_listen(_unused_ ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
+                        _unused_ const void *fallback) {
+        Draft *d = CONTAINER_OF(field, Draft, listens);
+
+        if (!*a->value) {
+                /* The array stays: it only ever grows by one. */
+                d->n_listens = 0;
+                return 0;
+        }
+
+        if (!ARRAY_GROW(d->listens, d->n_listens))
+                return -ENOMEM;
+
+        d->listens[d->n_listens++] = a;
+        return 0;
+}
+
+static const ConfigKey route_keys[] = {
+        { SECTION_FDPASS, "Listener",        parse_listeners,       offsetof(Draft, listeners), 0, 0 },
+        { SECTION_FDPASS, "MaxUnclaimed",    config_parse_unsigned, offsetof(Draft, route.max_unclaimed), 1, 65536 },
+        { SECTION_FDPASS, "Priority",        config_parse_int,      offsetof(Draft, route.priority), 0, 0 },
+        { SECTION_FDPASS, "QueueMax",        config_parse_unsigned, offsetof(Draft, route.queue_max), 0, 1048576 },
+        { SECTION_FDPASS, "QueueTimeoutSec", config_parse_timespan, offsetof(Draft, route.queue_timeout_usec), 0, 0 },
+        { SECTION_FDPASS, "Worker",          parse_worker,          offsetof(Draft, route.worker), 0, 0 },
+
+        { SECTION_SOCKET, "ListenDatagram",         parse_listen, offsetof(Draft, listens), 0, 0 },
+        { SECTION_SOCKET, "ListenFIFO",             parse_listen, offsetof(Draft, listens), 0, 0 },
+        { SECTION_SOCKET, "ListenMessageQueue",     parse_listen, offsetof(Draft, listens), 0, 0 },
+        { SECTION_SOCKET, "ListenNetlink",          parse_listen, offsetof(Draft, listens), 0, 0 },
+        { SECTION_SOCKET, "ListenSequentialPacket", parse_listen, offsetof(Draft, listens), 0, 0 },
+        { SECTION_SOCKET, "ListenSpecial",          parse_listen, offsetof(Draft, listens), 0, 0 },
+        { SECTION_SOCKET, "ListenStream",           parse_listen, offsetof(Draft, listens), 0, 0 },
+        { SECTION_SOCKET, "ListenUSBFunction",      parse_listen, offsetof(Draft, listens), 0, 0 },
+};
+
+static const Draft defaults = {
+        .route = {
+                .form = WORKER_STREAM,
+                .max_unclaimed = 64,
+                .queue_max = 1024,
+                .queue_timeout_usec = 30 * USEC_PER_SEC,
+        },
+};
+
+static bool is_socket_line(const Assignment *a) {
+        return streq(a->key, "ListenStream") || streq(a->key, "ListenSequentialPacket") ||
+               streq(a->key, "ListenDatagram");
+}
+
+/* The first line that listens on a path in the file system is where the worker waits. */
+static int find_worker(ConfigContext *c, Draft *d) {
+        const Assignment *other = NULL;
+        char address[VALUE_SIZE];
+
+        for (size_t i = 0; i < d->n_listens; i++) {
+                const Assignment *a = d->listens[i];
+
+                if (!is_socket_line(a))
+                        continue;
+
+                if (!config_expand(c, a, a->value, address))
+                        return 0;
+
+                if (address[0] != '/') {
+                        other = other ? other : a;
+                        continue;
+                }
+
+                if (!streq(a->key, "ListenStream")) {
+                        config_error(c, a, "%s= can't be used: this version hands clients to ListenStream= sockets only.",
+                                     a->key);
+                        return 0;
+                }
+
+                return use_worker(c, a, address, &d->route.worker);
+        }
+
+        if (other)
+                config_bad_value(c, other, "a path in the file system, for clients to be handed to it");
+
+        return 0;
+}
+
+/* Sees to it that the route has a worker, or that it was said why not. */
+static int complete_worker(ConfigContext *c, Draft *d) {
+        bool is_socket = streq(c->unit->name.type, "socket");
+        int r;
+
+        if (is_socket && !d->route.worker) {
+                r = find_worker(c, d);
+                if (r < 0)
+                        return r;
+        }
+
+        if (d->route.worker || c->failed)
+                return 0;
+
+        c->failed = true;
+        reporter_say(c->reporter, CONFIG_ERROR, c->unit->id, unit_main_path(c->unit), 0,
+                     is_socket ? "%s has neither ListenStream= in [Socket] nor Worker= in [X-FDPass]."
+                               : "%s is not a socket unit, so it must say Worker= in [X-FDPass].", c->unit->id);
+        return 0;
+}
+
+static int complete_names(const Unit *unit, Draft *d) {
+        d->route.unit = strdup(unit->id);
+        d->route.path = strdup(unit_main_path(unit));
+        if (!d->route.unit || !d->route.path)
+                return -ENOMEM;
+
+        /* Sorted, so that routes with the same listeners are easy to tell. */
+        strlist_sort_unique(&d->listeners);
+        d->route.listeners = TAKE_PTR(d->listeners.items);
+        d->listeners.n_items = 0;
+        return 0;
+}
+
+int route_config_read(Reporter *reporter, const Unit *unit, const char *hostname, RouteConfig *ret) {
+        _cleanup_(draft_done) Draft d = defaults;
+        ConfigContext c = {
+                .reporter = reporter,
+                .unit = unit,
+                .specifiers = { .unit = &unit->name, .hostname = hostname },
+                .failed = unit->broken,
+        };
+        int r;
+
+        if (!unit->has_fdpass) {
+                if (!unit->broken)
+                        reporter_say(reporter, CONFIG_WARNING, unit->id, unit_main_path(unit), 0,
+                                     "%s has no [X-FDPass] section, so no client is routed to it.", unit->id);
+                return ROUTE_NONE;
+        }
+
+        r = config_table_apply(route_keys, ELEMENTSOF(route_keys), &c, &d, &defaults);
+        if (r < 0)
+                return r;
+
+        r = complete_worker(&c, &d);
+        if (r < 0)
+                return r;
+
+        if (c.failed)
+                return ROUTE_NONE;
+
+        r = complete_names(unit, &d);
+        if (r < 0)
+                return r;
+
+        *ret = d.route;
+        d.route = (RouteConfig){};
+        return 0;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The links that `systemctl enable` makes, as process_deps() of systemd reads them (src/core/load-dropin.c). */
+
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "config/unit-path.h"
+
+static void ignore_entry(const UnitPath *p, const DirectoryEntry *entry, const char *why) {
+        char path[PATH_MAX];
+
+        (void) snprintf(path, sizeof(path), "%s/%s", entry->directory->path, entry->name);
+        reporter_say(p->reporter, CONFIG_WARNING, entry->name, path, 0, "The entry is ignored: %s.", why);
+}
+
+static int add_wanted(const UnitPath *p, const DirectoryEntry *entry, StringList *wanted) {
+        bool masked;
+        UnitName u;
+        int r;
+
+        r = directory_entry_is_masked(entry, &masked);
+        if (r < 0)
+                return r;
+
+        if (masked)
+                return 0;
+
+        if (!unit_name_parse(entry->name, &u))
+                ignore_entry(p, entry, "it is not named like a unit");
+        else if (u.kind == UNIT_NAME_TEMPLATE)
+                ignore_entry(p, entry, "it names a template without an instance");
+        else if (entry->type != DT_LNK)
+                ignore_entry(p, entry, "it is not a symbolic link");
+        else
+                return strlist_add(wanted, entry->name);
+
+        return 0;
+}
+
+/* Lists the directory @name of one directory in the load path. */
+static int list_links(const UnitPath *p, const Directory *d, const char *name, EntryList *links) {
+        DirectoryEntry *entry = directory_find(d, name);
+        Directory *listing;
+        int r;
+
+        if (!entry)
+                return 0;
+
+        r = directory_entry_listing(entry, &listing);
+        if (r < 0)
+                return r;
+
+        if (listing->error < 0)
+                reporter_say(p->reporter, CONFIG_ERROR, NULL, listing->path, 0, "The directory can't be read: %s.",
+                             strerror(-listing->error));
+
+        for (size_t i = 0; i < listing->n_entries; i++) {
+                r = entry_list_add(links, &listing->entries[i]);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+static int collect(const UnitPath *p, const char *target, const char *suffix, StringList *wanted) {
+        _cleanup_(entry_list_done) EntryList links = {};
+        char name[NAME_MAX + 1];
+        int r;
+
+        (void) snprintf(name, sizeof(name), "%s.%s", target, suffix);
+
+        for (size_t i = 0; i < p->n_directories; i++) {
+                r = list_links(p, p->directories[i], name, &links);
+                if (r < 0)
+                        return r;
+        }
+
+        entry_list_resolve(&links);
+
+        for (size_t i = 0; i < links.n_items; i++) {
+                r = add_wanted(p, links.items[i].entry, wanted);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+int unit_path_wanted(const UnitPath *p, const char *target, StringList *wanted) {
+        int r;
+
+        /* Each by itself: what is masked in one directory may still be required by the other. */
+        r = collect(p, target, "wants", wanted);
+        if (r < 0)
+                return r;
+
+        r = collect(p, target, "requires", wanted);
+        if (r < 0)
+                return r;
+
+        strlist_sort_unique(wanted);
+        return 0;
+}
