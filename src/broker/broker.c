@@ -224,6 +224,9 @@ void broker_refuse(Broker *b, Client *c, Refusal why) {
 void broker_drop(Broker *b, Client *c) {
         Routing *routing = c->pool ? c->pool->routing : NULL;
 
+        if (c->pool)
+                c->pool->n_clients--;
+
         client_free(&b->clients, c);
         routing_unref(routing);
 

@@ -77,21 +77,18 @@ void diag_unknown_listener(Broker *b, const RouteConfig *route, const char *name
                            name, n - 1);
 }
 
-void diag_queue_full(const Pool *p) {
+void diag_queue_full(Pool *p) {
         LogRecord record;
+        uint64_t n;
+
+        if (!ratelimit_test(&p->full, broker_now(p->broker), INTERVAL_USEC, &n))
+                return;
 
         begin_route(&record, p->broker, LOG_WARNING, &p->routes[0]);
-        log_commit(&record, "%s: the queue is full with %zu clients, further ones are refused.",
-                   p->routes[0].config->unit, p->n_queued);
-}
-
-void diag_queue_has_room(const Pool *p) {
-        LogRecord record;
-
-        begin_route(&record, p->broker, LOG_NOTICE, &p->routes[0]);
-        log_field(&record, "FDPASS_N", "%" PRIu64, p->n_full);
-        log_commit(&record, "%s: the queue has room again, %" PRIu64 " client%s had been refused.",
-                   p->routes[0].config->unit, p->n_full, PLURAL(p->n_full));
+        log_field(&record, "FDPASS_N", "%" PRIu64, n);
+        log_commit(&record, "%s: %" PRIu64 " client%s refused: %zu wait already, and %zu are in the workers' hands.",
+                   p->routes[0].config->unit, n, n == 1 ? " was" : "s were", p->n_queued,
+                   p->n_clients - p->n_queued - 1);
 }
 
 void diag_client_expired(Pool *p) {

@@ -20,10 +20,10 @@ void diag_worker_reset(Broker *b, const Route *route);
 /* @n Listener= values of a new configuration name no listener, the first is @name in @route. */
 void diag_unknown_listener(Broker *b, const RouteConfig *route, const char *name, size_t n);
 
-void diag_queue_full(const Pool *p);
-void diag_queue_has_room(const Pool *p);
+/* A client was refused because QueueMax= others wait. At most one line in a while, as of the next three. */
+void diag_queue_full(Pool *p);
 
-/* A client waited QueueTimeoutSec=. At most one line in a while, the same for the next two. */
+/* A client waited QueueTimeoutSec=. */
 void diag_client_expired(Pool *p);
 void diag_no_route(Broker *b, const Listener *l);
 void diag_no_resources(Broker *b, int error);

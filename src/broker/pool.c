@@ -174,29 +174,30 @@ static Client *dequeue(Pool *p) {
         if (p->n_queued == 0)
                 set_waiting(p, false);
 
-        if (p->full && p->n_queued <= p->queue_max / 2) {
-                diag_queue_has_room(p);
-                p->full = false;
-                p->n_full = 0;
-        }
-
         return c;
 }
 
 static void refuse_full(Pool *p, Client *c) {
-        if (!p->full)
-                diag_queue_full(p);
-
-        p->full = true;
-        p->n_full++;
+        diag_queue_full(p);
         broker_refuse(p->broker, c, REFUSAL_QUEUE_FULL);
+}
+
+/* Whatever its units say, one pool leaves half of the room to the others. */
+static bool has_its_share(const Pool *p) {
+        return p->n_clients > MAX(p->broker->max_clients / 2, (size_t) 1);
 }
 
 void pool_admit(Pool *p, Client *c) {
         int r = POOL_BUSY;
 
         c->pool = p;
+        p->n_clients++;
         routing_ref(p->routing);
+
+        if (has_its_share(p)) {
+                refuse_full(p, c);
+                return;
+        }
 
         /* Nobody overtakes those who wait. */
         if (p->n_queued == 0)

@@ -35,6 +35,7 @@ struct Pool {
         size_t n_routes;
         size_t next;           /* the route to begin with, where several are equally free */
 
+        size_t n_clients;      /* in the queue and unclaimed, while they refer to this pool */
         List queue;            /* Client.link, the earliest deadline first */
         size_t n_queued;
         size_t queue_max;      /* QueueMax= of all routes together */
@@ -43,9 +44,8 @@ struct Pool {
         sd_event_source *timer;
         usec_t timer_at;       /* what it is set to, USEC_INFINITY: off */
 
-        bool full;             /* clients were refused since the queue was half empty last */
-        uint64_t n_full;       /* how many */
-        RateLimit expired;
+        RateLimit full;        /* of the log lines about those who were refused, */
+        RateLimit expired;     /* and about those who waited in vain */
 };
 
 struct Routing {

@@ -478,23 +478,53 @@ static void test_stop(void **state) {
 
 /* At the high-water mark nobody is accepted; below it they are again. */
 static void test_high_water(void **state) {
-        int worker = listen_at("a", 128), clients[80];
+        int a = listen_at("a", 128), b = listen_at("b", 128), clients[80];
 
-        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 100 });
-        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
-                clients[i] = dial_and_say("public", 'x');
+        assert_int_equal(broker_add_listener(t.broker, "other", listen_at("other", 128)), 0);
+        USE({ .unit = "a.socket", .worker = "a", .listener = "public", .max_unclaimed = 100 },
+            { .unit = "b.socket", .worker = "b", .listener = "other", .max_unclaimed = 100 });
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                clients[i] = dial_and_say(i % 2 ? "other" : "public", 'x');
+                (void) sd_event_run(t.event, 0);
+        }
 
         WAIT_FOR(t.broker->paused);
         assert_int_equal(t.broker->clients.n_used, t.broker->clients.n_slots);
 
-        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
-                assert_int_equal(take_byte(worker), 'x');
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        for (size_t i = 0; i < t.broker->clients.n_slots / 2; i++) {
+                assert_int_equal(take_byte(a), 'x');
+                assert_int_equal(take_byte(b), 'x');
+        }
+        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(clients));
         assert_false(t.broker->paused);
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 fd_close(clients[i]);
-        fd_close(worker);
+        fd_close(a);
+        fd_close(b);
+}
+
+/* One pool leaves half of the room to the others, whatever its units say. */
+static void test_share(void **state) {
+        int a = listen_at("a", 128), b = listen_at("b", 128), clients[60], other;
+
+        assert_int_equal(broker_add_listener(t.broker, "other", listen_at("other", 128)), 0);
+        USE({ .unit = "a.socket", .worker = "a", .listener = "public", .max_unclaimed = 1000, .queue_max = 1000 },
+            { .unit = "b.socket", .worker = "b", .listener = "other" });
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                clients[i] = dial("public");
+        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(clients));
+        assert_int_equal(t.broker->clients.n_used, t.broker->max_clients / 2);
+        assert_int_equal(t.broker->n.n_refused[REFUSAL_QUEUE_FULL], ELEMENTSOF(clients) - t.broker->max_clients / 2);
+
+        other = dial_and_say("other", 'x');
+        assert_int_equal(take_byte(b), 'x');
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                fd_close(clients[i]);
+        fd_close(other);
+        fd_close(a);
+        fd_close(b);
 }
 
 /* Out of descriptors the broker sleeps, and goes on when there are some again. */
@@ -541,6 +571,7 @@ int main(void) {
                 BROKER_TEST(test_client_leaves_queue),
                 BROKER_TEST(test_stop),
                 BROKER_TEST(test_high_water),
+                BROKER_TEST(test_share),
                 BROKER_TEST(test_out_of_descriptors),
         };
 
