@@ -42,3 +42,8 @@ static inline bool errno_is_disconnect(int r) {
         return r == -ECONNRESET || r == -EPIPE || r == -ENOTCONN || r == -ECONNABORTED || r == -ESHUTDOWN ||
                r == -ETIMEDOUT;
 }
+
+/* There is nothing of that name. */
+static inline bool errno_is_missing(int r) {
+        return r == -ENOENT;
+}

@@ -32,6 +32,6 @@ int fd_cloexec(int fd);
 
 /*
  * Opens @path as if the directory @root_fd were "/": absolute symbolic links stay below it too
- * (openat2(2), RESOLVE_IN_ROOT, Linux 5.6). O_CLOEXEC is implied. Returns an owned fd or a negative errno.
+ * (openat2(2), RESOLVE_IN_ROOT, Linux 5.6; not needed where @root_fd is "/"). O_CLOEXEC is implied. Returns an owned fd or a negative errno.
  */
 int fd_open_in_root(int root_fd, const char *path, int flags);

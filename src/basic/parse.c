@@ -78,10 +78,10 @@ int parse_int(const char *s, int *ret) {
                 return r;
         if (*s)
                 return -EINVAL;
-        if (v > INT_MAX)
+        if (v > (uint64_t) INT_MAX + negative)
                 return -ERANGE;
 
-        *ret = negative ? -(int) v : (int) v;
+        *ret = (int) (negative ? -(int64_t) v : (int64_t) v);
         return 0;
 }
 

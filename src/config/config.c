@@ -38,7 +38,7 @@ static int find_units(const UnitPath *path, StringList *units) {
 
                 if (!unit_path_find(path, wanted.items[i], id)) {
                         reporter_say(path->reporter, CONFIG_WARNING, wanted.items[i], NULL, 0,
-                                     "%s is enabled for " TARGET ", but has no unit file.", wanted.items[i]);
+                                     "Enabled for " TARGET ", but there is no such unit.");
                         continue;
                 }
 
@@ -59,7 +59,7 @@ static int load_route(Config *config, const UnitPath *path, const char *name, co
         r = unit_load(path, name, &unit);
         if (r == UNIT_MISSING)
                 reporter_say(path->reporter, CONFIG_WARNING, name, NULL, 0,
-                             "%s is enabled for " TARGET ", but the link that is its unit file leads nowhere.", name);
+                             "Enabled for " TARGET ", but its unit file is a link that leads nowhere.");
         if (r != 0)
                 return r < 0 ? r : 0;
 

@@ -22,8 +22,9 @@ typedef enum ConfigSeverity {
 } ConfigSeverity;
 
 /*
- * Called once for each finding. @unit is the unit's name; @path the file, as seen below the root
- * directory, and @line its line (from 1), or NULL and 0 where no single line is to blame.
+ * Called once for each finding. @unit is the unit's name, NULL where it is a directory of the load path that
+ * can't be read; @path the file, as seen below the root directory, and @line its line (from 1), or NULL and 0
+ * where no file, or no single line of it, is to blame. @message is one sentence; it stands behind these.
  */
 typedef void (*ConfigReport)(void *userdata, ConfigSeverity severity, const char *unit, const char *path,
                              unsigned line, const char *message);

@@ -107,14 +107,14 @@ static int parse_header(Parser *p, unsigned line, char *s) {
         size_t n = strlen(s);
 
         if (s[n - 1] != ']')
-                return stop(p, line, "The header of a section lacks its \"]\".");
+                return stop(p, line, "This header of a section does not end in \"]\".");
 
         s[n - 1] = '\0';
         s++;
 
         for (const char *c = s; *c; c++)
                 if ((uint8_t) *c < ' ' || strchr("\"'\\\x7f", *c))
-                        return stop(p, line, "The name of a section has characters that are not allowed there.");
+                        return stop(p, line, "This name of a section has characters that are not allowed there.");
 
         if (streq(s, SECTION_FDPASS)) {
                 p->section = SECTION_FDPASS;
@@ -144,11 +144,11 @@ static int parse_assignment(Parser *p, unsigned line, char *s) {
         UnitFile *f = p->file;
 
         if (p->section == SECTION_NONE)
-                return pass_over(p, line, "An assignment in front of the first section is ignored.");
+                return pass_over(p, line, "This line stands in front of the first section.");
         if (!equals)
-                return pass_over(p, line, "A line without \"=\" is ignored.");
+                return pass_over(p, line, "This line has no \"=\".");
         if (equals == s)
-                return pass_over(p, line, "A line without a key in front of its \"=\" is ignored.");
+                return pass_over(p, line, "This line has no key in front of its \"=\".");
 
         if (p->section != SECTION_FDPASS && p->section != SECTION_SOCKET)
                 return 0;
@@ -174,7 +174,7 @@ static int parse_line(Parser *p, unsigned line, char *s) {
 
         /* systemd gives up the whole unit for this too, wherever the line stands. */
         if (!utf8_is_valid(s))
-                return stop(p, line, "A line is not valid UTF-8.");
+                return stop(p, line, "This line is not valid UTF-8.");
 
         return *s == '[' ? parse_header(p, line, s) : parse_assignment(p, line, s);
 }
@@ -231,7 +231,7 @@ static int next_line(Parser *p, char **ret, unsigned *ret_line) {
         while (next_physical_line(p, &part, &n_part)) {
                 /* systemd would take it for the end of the line, which no editor shows. */
                 if (memchr(part, '\0', n_part))
-                        return stop(p, p->line, "A line contains a NUL byte.");
+                        return stop(p, p->line, "This line has a NUL byte.");
 
                 if (is_comment(part, n_part))
                         continue;
@@ -242,7 +242,7 @@ static int next_line(Parser *p, char **ret, unsigned *ret_line) {
                 }
 
                 if (n + n_part > UNIT_FILE_LINE_MAX)
-                        return stop(p, *ret_line, "A line is too long.");
+                        return stop(p, *ret_line, "This line is too long.");
 
                 memmove(line + n, part, n_part);
                 n += n_part;
@@ -328,9 +328,9 @@ static int unit_file_new_unreadable(const char *path, const char *why, UnitFile 
         return 0;
 }
 
-/* What @error means for a file: -ENOENT is a state, most others are a finding. */
+/* What @error means for a file: that it is missing is a state, most others are a finding. */
 static int unit_file_new_error(const char *path, int error, UnitFile **ret) {
-        if (error == -ENOENT)
+        if (errno_is_missing(error))
                 return unit_file_new(path, UNIT_FILE_MISSING, ret);
         if (errno_is_fatal(error))
                 return error;

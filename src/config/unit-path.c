@@ -62,7 +62,7 @@ static int add_directory(UnitPath *p, const char *path) {
         if (r < 0)
                 return r;
 
-        if (d->error == -ENOENT)
+        if (errno_is_missing(d->error))
                 return 0;
         if (d->error < 0) {
                 reporter_say(p->reporter, CONFIG_ERROR, NULL, path, 0, "The directory can't be read: %s.",
@@ -112,9 +112,22 @@ static bool is_in_load_path(const UnitPath *p, int dir_fd) {
         return false;
 }
 
+/* Opens the directory @path, or where that does not exist, the nearest one above. Cuts @path accordingly. */
+static int open_nearest(const UnitPath *p, char *path) {
+        for (;;) {
+                int fd = fd_open_in_root(p->root_fd, path, O_PATH | O_DIRECTORY);
+                char *slash = strrchr(path, '/');
+
+                if (!errno_is_missing(fd) || !slash || slash == path)
+                        return fd;
+
+                *slash = '\0';
+        }
+}
+
 /*
- * Does the symbolic link @entry lead to another place in the load path? Then it is an alias. If not, it is a
- * unit file that lies elsewhere, as `systemctl link` makes them, or it masks the unit.
+ * Does the symbolic link @entry lead to another place in the load path, even if there is nothing? Then it is
+ * an alias. If not, it is a unit file that lies elsewhere, as `systemctl link` makes them, or it masks the unit.
  */
 static int leads_into_load_path(const UnitPath *p, const DirectoryEntry *entry, bool *ret) {
         const char *slash = strrchr(entry->target, '/');
@@ -127,14 +140,14 @@ static int leads_into_load_path(const UnitPath *p, const DirectoryEntry *entry, 
                 return 0;
         }
 
-        r = asprintf(&parent, "%s/%.*s/", entry->target[0] == '/' ? "" : entry->directory->path,
+        r = asprintf(&parent, "%s/%.*s", entry->target[0] == '/' ? "" : entry->directory->path,
                      (int) (slash - entry->target), entry->target);
         if (r < 0) {
                 parent = NULL;
                 return -ENOMEM;
         }
 
-        fd = fd_open_in_root(p->root_fd, parent, O_PATH | O_DIRECTORY);
+        fd = open_nearest(p, parent);
         if (fd < 0 && errno_is_fatal(fd))
                 return fd;
 

@@ -37,7 +37,7 @@ static int add_directory(Unit *unit, Reporter *reporter, const Directory *d, con
                 return r;
 
         /* A link that leads nowhere is no directory, to systemd too. */
-        if (listing->error < 0 && listing->error != -ENOENT) {
+        if (listing->error < 0 && !errno_is_missing(listing->error)) {
                 reporter_say(reporter, CONFIG_ERROR, unit->id, listing->path, 0,
                              "The drop-ins of %s can't be read: %s.", unit->id, strerror(-listing->error));
                 unit->broken = true;

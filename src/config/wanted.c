@@ -52,7 +52,7 @@ static int list_links(const UnitPath *p, const Directory *d, const char *name, E
         if (r < 0)
                 return r;
 
-        if (listing->error < 0)
+        if (listing->error < 0 && !errno_is_missing(listing->error))
                 reporter_say(p->reporter, CONFIG_ERROR, NULL, listing->path, 0, "The directory can't be read: %s.",
                              strerror(-listing->error));
 
