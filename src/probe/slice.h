@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A Slice is a run of somebody else's bytes; a Reader walks one from its beginning. Every read is checked
+ * against what is left, and one that does not fit reads nothing and says false, so no parser counts by hand.
+ */
+
+#include "basic/macro.h"
+
+typedef struct Slice {
+        const uint8_t *p;
+        size_t n;
+} Slice;
+
+/* A string literal, without its NUL. */
+#define SLICE_LITERAL(s) ((Slice){ (const uint8_t *) (s), sizeof(s) - 1 })
+
+static inline Slice slice_from_string(const char *s) {
+        return (Slice){ (const uint8_t *) s, strlen(s) };
+}
+
+/* What is left of @s behind its first @n bytes; @n is at most its length. */
+static inline Slice slice_skip(Slice s, size_t n) {
+        return (Slice){ s.p + n, s.n - n };
+}
+
+static inline Slice slice_head(Slice s, size_t n) {
+        return (Slice){ s.p, MIN(s.n, n) };
+}
+
+static inline bool slice_equal(Slice a, Slice b) {
+        return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static inline bool slice_has_prefix(Slice s, Slice prefix) {
+        return s.n >= prefix.n && slice_equal(slice_head(s, prefix.n), prefix);
+}
+
+/* ASCII only, whatever the locale says. */
+static inline uint8_t ascii_lower(uint8_t c) {
+        return c >= 'A' && c <= 'Z' ? (uint8_t) (c | 0x20) : c;
+}
+
+static inline bool slice_equal_fold(Slice a, Slice b) {
+        if (a.n != b.n)
+                return false;
+
+        for (size_t i = 0; i < a.n; i++)
+                if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
+                        return false;
+
+        return true;
+}
+
+/* Without the spaces and tabs around it. */
+static inline Slice slice_trim(Slice s) {
+        while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+                s = slice_skip(s, 1);
+        while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+                s.n--;
+
+        return s;
+}
+
+/* A Reader is the Slice of what was not read yet. Numbers are in network byte order. */
+typedef Slice Reader;
+
+static inline bool reader_take(Reader *r, size_t n, Slice *ret) {
+        if (r->n < n)
+                return false;
+
+        *ret = slice_head(*r, n);
+        *r = slice_skip(*r, n);
+        return true;
+}
+
+static inline bool reader_u8(Reader *r, uint8_t *ret) {
+        Slice s;
+
+        if (!reader_take(r, 1, &s))
+                return false;
+
+        *ret = s.p[0];
+        return true;
+}
+
+static inline bool reader_u16(Reader *r, uint16_t *ret) {
+        Slice s;
+
+        if (!reader_take(r, 2, &s))
+                return false;
+
+        *ret = (uint16_t) (s.p[0] << 8 | s.p[1]);
+        return true;
+}
+
+static inline bool reader_u32(Reader *r, uint32_t *ret) {
+        Slice s;
+
+        if (!reader_take(r, 4, &s))
+                return false;
+
+        *ret = (uint32_t) s.p[0] << 24 | (uint32_t) s.p[1] << 16 | (uint32_t) s.p[2] << 8 | s.p[3];
+        return true;
+}
