@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "fuzz-probe.h"
+
+static void check_facts(const ProxyFacts *f, const uint8_t *data, size_t size) {
+        size_t max = f->version == 1 ? PROXY_V1_MAX : PROXY_V2_HEADER_SIZE + PROXY_V2_LENGTH_MAX;
+        Slice tlvs = f->tlvs, value;
+        uint8_t type;
+
+        fuzz_assert(f->version == 1 || f->version == 2);
+        fuzz_assert(f->header_length <= MIN(size, max));
+        fuzz_assert(f->source_length <= sizeof(f->source) && f->destination_length <= sizeof(f->destination));
+        fuzz_assert((f->source_length > 0) == (f->type != 0));
+        fuzz_assert(!f->is_local || (f->source_length == 0 && f->tlvs.n == 0));
+        fuzz_assert_inside(f->tlvs, data, f->header_length);
+
+        while (proxy_next_tlv(&tlvs, &type, &value))
+                fuzz_assert_inside(value, f->tlvs.p, f->tlvs.n);
+        fuzz_assert(tlvs.n == 0); /* the block was read to its end */
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        ProxyFacts f;
+        ProbeVerdict v;
+
+        v = probe_proxy(data, size, &f);
+        if (v == PROBE_MATCH)
+                check_facts(&f, data, size);
+
+        /* Where a header is not expected, one that is right is always seen. */
+        fuzz_assert(v != PROBE_MATCH || probe_proxy_signature(data, size) == PROBE_MATCH);
+
+        fuzz_split(data, size, probe_text_proxy);
+        return 0;
+}

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the keys of a unit mean, and what is said about values that mean nothing. */
+
+#include "test-config.h"
+
+#include <sys/utsname.h>
+
+#define SOCKET "[Socket]\nListenStream=/run/w.sock\n"
+
+/* Loads one unit, and returns its route; nothing may be wrong. */
+static const RouteConfig *load_unit(Tree *t, const char *unit, const char *content) {
+        tree_init(t);
+        tree_worker(t, unit, content);
+        tree_load_clean(t);
+        assert_int_equal(t->config->n_routes, 1);
+        return &t->config->routes[0];
+}
+
+/* Loads "a.socket", which must have no route but one error in that line. */
+static void assert_error(const char *content, unsigned line, const char *message) {
+        _cleanup_tree_ Tree t;
+
+        tree_init(&t);
+        tree_worker(&t, "a.socket", content);
+        tree_load(&t);
+        assert_only(&t, CONFIG_ERROR, "a.socket", USR "/a.socket", line, message);
+        assert_int_equal(t.config->n_routes, 0);
+}
+
+/* The same for the line "KEY=VALUE" in [X-FDPass]. */
+static void assert_bad_line(const char *assignment, const char *message) {
+        _cleanup_free_ char *content = NULL;
+
+        assert_true(asprintf(&content, SOCKET "[X-FDPass]\n%s\n", assignment) > 0);
+        assert_error(content, 4, message);
+}
+
+static void test_defaults(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+        const RouteConfig *route = load_unit(&t, "a.socket", SOCKET "[X-FDPass]\n");
+
+        assert_string_equal(route->unit, "a.socket");
+        assert_string_equal(route->path, USR "/a.socket");
+        assert_null(route->listeners);
+        assert_int_equal(route->priority, 0);
+        assert_string_equal(route->worker, "/run/w.sock");
+        assert_int_equal(route->form, WORKER_STREAM);
+        assert_int_equal(route->max_unclaimed, 64);
+        assert_int_equal(route->queue_max, 1024);
+        assert_int_equal(route->queue_timeout_usec, 30 * USEC_PER_SEC);
+}
+
+static void test_all_keys(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+        const RouteConfig *route = load_unit(&t, "a.socket",
+                                             SOCKET "[X-FDPass]\n"
+                                                    "Listener=web\n"
+                                                    "Priority=-5\n"
+                                                    "Worker=/run/other.sock\n"
+                                                    "MaxUnclaimed=65536\n"
+                                                    "QueueMax=1048576\n"
+                                                    "QueueTimeoutSec=1min 500ms\n");
+
+        assert_string_equal(route->listeners[0], "web");
+        assert_null(route->listeners[1]);
+        assert_int_equal(route->priority, -5);
+        assert_string_equal(route->worker, "/run/other.sock");
+        assert_int_equal(route->max_unclaimed, 65536);
+        assert_int_equal(route->queue_max, 1048576);
+        assert_int_equal(route->queue_timeout_usec, 60500 * USEC_PER_MSEC);
+}
+
+static void test_smallest(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+        const RouteConfig *route = load_unit(&t, "a.socket",
+                                             SOCKET "[X-FDPass]\nMaxUnclaimed=1\nQueueMax=0\nQueueTimeoutSec=infinity\n");
+
+        assert_int_equal(route->max_unclaimed, 1);
+        assert_int_equal(route->queue_max, 0);
+        assert_true(route->queue_timeout_usec == USEC_INFINITY);
+}
+
+/* The last assignment wins; an empty one brings the default back. */
+static void test_last_wins(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+        const RouteConfig *route = load_unit(&t, "a.socket",
+                                             SOCKET "[X-FDPass]\nPriority=1\nPriority=2\nQueueMax=5\nQueueMax=\n"
+                                                    "MaxUnclaimed=9\nQueueTimeoutSec=1\nWorker=/run/x\n"
+                                                    "[X-FDPass]\nMaxUnclaimed=\nQueueTimeoutSec=\nWorker=\n");
+
+        assert_int_equal(route->priority, 2);
+        assert_int_equal(route->queue_max, 1024);
+        assert_int_equal(route->max_unclaimed, 64);
+        assert_int_equal(route->queue_timeout_usec, 30 * USEC_PER_SEC);
+        assert_string_equal(route->worker, "/run/w.sock");
+}
+
+/* Lists append over lines and files, and an empty assignment resets; sorted, each name once. */
+static void test_listeners(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+        const RouteConfig *route;
+
+        tree_init(&t);
+        tree_worker(&t, "a.socket", SOCKET "[X-FDPass]\nListener=gone\nListener=\nListener=web  \t api\nListener=b\n");
+        tree_file(&t, ETC "/a.socket.d/x.conf", "[X-FDPass]\nListener=api a\n");
+        tree_load_clean(&t);
+
+        route = tree_route(&t, "a.socket");
+        assert_string_equal(route->listeners[0], "a");
+        assert_string_equal(route->listeners[1], "api");
+        assert_string_equal(route->listeners[2], "b");
+        assert_string_equal(route->listeners[3], "web");
+        assert_null(route->listeners[4]);
+
+        tree_file(&t, ETC "/a.socket.d/y.conf", "[X-FDPass]\nListener=\n");
+        tree_load_clean(&t);
+        assert_null(tree_route(&t, "a.socket")->listeners);
+}
+
+static void test_bad_numbers(_unused_ void **state) {
+        assert_bad_line("MaxUnclaimed=0", "MaxUnclaimed= wants a number from 1 to 65536, not \"0\".");
+        assert_bad_line("MaxUnclaimed=65537", "MaxUnclaimed= wants a number from 1 to 65536, not \"65537\".");
+        assert_bad_line("MaxUnclaimed=+5", "MaxUnclaimed= wants a number from 1 to 65536, not \"+5\".");
+        assert_bad_line("QueueMax=many", "QueueMax= wants a number from 0 to 1048576, not \"many\".");
+        assert_bad_line("QueueMax=1048577", "QueueMax= wants a number from 0 to 1048576, not \"1048577\".");
+        assert_bad_line("QueueMax=99999999999999999999",
+                        "QueueMax= wants a number from 0 to 1048576, not \"99999999999999999999\".");
+        assert_bad_line("Priority=high", "Priority= wants a whole number, not \"high\".");
+        assert_bad_line("Priority=2147483648", "Priority= wants a whole number, not \"2147483648\".");
+        assert_bad_line("QueueTimeoutSec=soon",
+                        "QueueTimeoutSec= wants a time span such as \"30s\" or \"infinity\", not \"soon\".");
+        assert_bad_line("QueueTimeoutSec=-1",
+                        "QueueTimeoutSec= wants a time span such as \"30s\" or \"infinity\", not \"-1\".");
+}
+
+static void test_bad_listeners(_unused_ void **state) {
+        _cleanup_free_ char *line = NULL, *message = NULL;
+        char name[257];
+
+        assert_bad_line("Listener=a:b",
+                        "Listener= wants names as FileDescriptorName= takes them (ASCII, no \":\"), not \"a:b\".");
+        assert_bad_line("Listener=über",
+                        "Listener= wants names as FileDescriptorName= takes them (ASCII, no \":\"), not \"über\".");
+
+        memset(name, 'a', 256);
+        name[256] = '\0';
+        assert_true(asprintf(&line, "Listener=%s", name) > 0);
+        assert_true(asprintf(&message, "Listener= wants names as FileDescriptorName= takes them (ASCII, no \":\"), "
+                                       "not \"%.80s…\".", name) > 0);
+        assert_bad_line(line, message);
+}
+
+/* A sun_path takes 107 bytes and a NUL (unix(7)). */
+static void test_worker_length(_unused_ void **state) {
+        char path[109], content[256], message[256];
+
+        memset(path, 'a', sizeof(path));
+        path[0] = '/';
+
+        for (size_t n = 107; n <= 108; n++) {
+                path[n] = '\0';
+                (void) snprintf(content, sizeof(content), "[X-FDPass]\nWorker=%s\n[Socket]\nListenStream=80\n", path);
+                if (n == 107) {
+                        _cleanup_tree_ Tree t;
+
+                        assert_string_equal(load_unit(&t, "a.socket", content)->worker, path);
+                        path[n] = 'a';
+                        continue;
+                }
+
+                (void) snprintf(message, sizeof(message),
+                                "Worker= wants an absolute, normalised path of at most 107 bytes, not \"%.80s…\".",
+                                path);
+                (void) snprintf(content, sizeof(content), "[X-FDPass]\nWorker=%s\n" SOCKET, path);
+                assert_error(content, 2, message);
+        }
+}
+
+static void test_bad_worker(_unused_ void **state) {
+        assert_bad_line("Worker=run/w.sock",
+                        "Worker= wants an absolute, normalised path of at most 107 bytes, not \"run/w.sock\".");
+        assert_bad_line("Worker=@abstract",
+                        "Worker= wants an absolute, normalised path of at most 107 bytes, not \"@abstract\".");
+        assert_bad_line("Worker=/run/../w.sock",
+                        "Worker= wants an absolute, normalised path of at most 107 bytes, not \"/run/../w.sock\".");
+        assert_bad_line("Worker=/run/./w.sock",
+                        "Worker= wants an absolute, normalised path of at most 107 bytes, not \"/run/./w.sock\".");
+        assert_bad_line("Worker=/run/..",
+                        "Worker= wants an absolute, normalised path of at most 107 bytes, not \"/run/..\".");
+}
+
+/* The first path that the socket unit listens on is the worker's; what it listens on besides does no harm. */
+static void test_first_path(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+        const RouteConfig *route = load_unit(&t, "a.socket",
+                                             "[X-FDPass]\n[Socket]\nListenFIFO=/run/fifo\nListenStream=8080\n"
+                                             "ListenStream=@abstract\nListenStream=/run/1\nListenStream=/run/2\n");
+
+        assert_string_equal(route->worker, "/run/1");
+}
+
+/* An empty assignment of any kind of Listen…= empties the one list that they are. */
+static void test_listen_reset(_unused_ void **state) {
+        static const char *const keys[] = {
+                "ListenStream",  "ListenDatagram", "ListenSequentialPacket", "ListenFIFO",
+                "ListenNetlink", "ListenSpecial",  "ListenMessageQueue",     "ListenUSBFunction",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+                _cleanup_tree_ Tree t;
+                char dropin[128];
+
+                tree_init(&t);
+                tree_worker(&t, "a.socket", SOCKET "[X-FDPass]\n");
+                (void) snprintf(dropin, sizeof(dropin), "[Socket]\n%s=\nListenStream=/run/new\n", keys[i]);
+                tree_file(&t, ETC "/a.socket.d/x.conf", dropin);
+                tree_load_clean(&t);
+                assert_string_equal(tree_route(&t, "a.socket")->worker, "/run/new");
+        }
+}
+
+static void test_no_path(_unused_ void **state) {
+        assert_error("[X-FDPass]\n[Socket]\nListenStream=8080\n", 3,
+                     "ListenStream= wants a path in the file system, for clients to be handed to it, not \"8080\".");
+        assert_error("[X-FDPass]\n[Socket]\nListenStream=@w\n", 3,
+                     "ListenStream= wants a path in the file system, for clients to be handed to it, not \"@w\".");
+        assert_error("[X-FDPass]\n[Socket]\nListenStream=vsock::1\n", 3,
+                     "ListenStream= wants a path in the file system, for clients to be handed to it, not \"vsock::1\".");
+        assert_error("[X-FDPass]\n[Socket]\nListenFIFO=/run/f\n", 0,
+                     "a.socket has neither ListenStream= in [Socket] nor Worker= in [X-FDPass].");
+        assert_error("[X-FDPass]\n[Socket]\nListenStream=/run/w\nListenStream=\n", 0,
+                     "a.socket has neither ListenStream= in [Socket] nor Worker= in [X-FDPass].");
+        assert_error("[X-FDPass]\n", 0, "a.socket has neither ListenStream= in [Socket] nor Worker= in [X-FDPass].");
+        assert_error("[X-FDPass]\n[Socket]\nListenStream=/run/../w\n", 3,
+                     "ListenStream= wants an absolute, normalised path of at most 107 bytes, not \"/run/../w\".");
+}
+
+static void test_other_forms(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+
+        assert_error("[Socket]\nListenSequentialPacket=/run/w\n[X-FDPass]\n", 2,
+                     "ListenSequentialPacket= can't be used: this version hands clients to ListenStream= sockets only.");
+        assert_error("[Socket]\nListenDatagram=/run/w\nListenStream=/run/v\n[X-FDPass]\n", 2,
+                     "ListenDatagram= can't be used: this version hands clients to ListenStream= sockets only.");
+
+        /* Worker= decides alone. */
+        assert_string_equal(load_unit(&t, "a.socket",
+                                      "[Socket]\nListenSequentialPacket=/run/w\n[X-FDPass]\nWorker=/run/v\n")->worker,
+                            "/run/v");
+}
+
+/* A unit of another type names its worker itself; that it has a [Socket] section means nothing. */
+static void test_not_a_socket(_unused_ void **state) {
+        {
+                _cleanup_tree_ Tree t;
+
+                assert_string_equal(load_unit(&t, "a.service", "[X-FDPass]\nWorker=/run/w\n")->worker, "/run/w");
+        }
+
+        _cleanup_tree_ Tree t;
+
+        tree_init(&t);
+        tree_worker(&t, "a.service", SOCKET "[X-FDPass]\n");
+        tree_load(&t);
+        assert_only(&t, CONFIG_ERROR, "a.service", USR "/a.service", 0,
+                    "a.service is not a socket unit, so it must say Worker= in [X-FDPass].");
+}
+
+static void test_no_section(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+
+        tree_init(&t);
+        tree_worker(&t, "a.socket", SOCKET);
+        tree_load(&t);
+        assert_only(&t, CONFIG_WARNING, "a.socket", USR "/a.socket", 0,
+                    "a.socket has no [X-FDPass] section, so no client is routed to it.");
+        assert_int_equal(t.config->n_routes, 0);
+}
+
+static void test_unknown_key(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+
+        tree_init(&t);
+        tree_worker(&t, "a.socket", SOCKET "[X-FDPass]\nPriority=1\n\npriority=2\nX-Mine=3\n[Socket]\nPriority=x\n");
+        tree_load(&t);
+        assert_only(&t, CONFIG_WARNING, "a.socket", USR "/a.socket", 6,
+                    "The unknown key \"priority\" in [X-FDPass] is ignored.");
+        assert_int_equal(tree_route(&t, "a.socket")->priority, 1);
+}
+
+/* A line that can't be read in our own section is an error: nobody else would miss it. Elsewhere it warns. */
+static void test_broken_line(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+
+        assert_bad_line("Priority 3", "This line has no \"=\".");
+        assert_bad_line("=3", "This line has no key in front of its \"=\".");
+
+        tree_init(&t);
+        tree_worker(&t, "a.socket", "[Unit]\noops\n" SOCKET "[X-FDPass]\n");
+        tree_load(&t);
+        assert_only(&t, CONFIG_WARNING, "a.socket", USR "/a.socket", 2, "This line has no \"=\".");
+        assert_int_equal(t.config->n_routes, 1);
+}
+
+/* Everything that is wrong is told at once, with the file that it is in; the other units are not affected. */
+static void test_all_errors(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+
+        tree_init(&t);
+        tree_worker(&t, "a.socket", SOCKET "[X-FDPass]\nPriority=x\nQueueMax=x\n");
+        tree_file(&t, ETC "/a.socket.d/x.conf", "# Comment\n[X-FDPass]\nMaxUnclaimed=x\n");
+        tree_worker(&t, "b.socket", SOCKET "[X-FDPass]\n");
+        tree_load(&t);
+        assert_int_equal(t.n_found, 3);
+        assert_int_equal(t.config->n_errors, 3);
+        assert_found(&t, 0, CONFIG_ERROR, "a.socket", USR "/a.socket", 4, "Priority= wants a whole number, not \"x\".");
+        assert_found(&t, 1, CONFIG_ERROR, "a.socket", USR "/a.socket", 5,
+                     "QueueMax= wants a number from 0 to 1048576, not \"x\".");
+        assert_found(&t, 2, CONFIG_ERROR, "a.socket", ETC "/a.socket.d/x.conf", 3,
+                     "MaxUnclaimed= wants a number from 1 to 65536, not \"x\".");
+        assert_int_equal(t.config->n_routes, 1);
+        assert_string_equal(t.config->routes[0].unit, "b.socket");
+}
+
+/* An error in a template costs each instance its route, and each is named. */
+static void test_error_in_template(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+
+        tree_init(&t);
+        tree_file(&t, USR "/a@.socket", SOCKET "[X-FDPass]\noops\n");
+        tree_enable(&t, "a@1.socket");
+        tree_enable(&t, "a@2.socket");
+        tree_load(&t);
+        assert_int_equal(t.n_found, 2);
+        assert_found(&t, 0, CONFIG_ERROR, "a@1.socket", USR "/a@.socket", 4, "This line has no \"=\".");
+        assert_found(&t, 1, CONFIG_ERROR, "a@2.socket", USR "/a@.socket", 4, "This line has no \"=\".");
+        assert_int_equal(t.config->n_routes, 0);
+}
+
+static void test_specifiers(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+        const RouteConfig *route;
+        struct utsname uts;
+        char name[128];
+
+        tree_init(&t);
+        tree_file(&t, USR "/a\\x2db-c@.socket",
+                  "[Socket]\nListenStream=%t/%i\n[X-FDPass]\n"
+                  "Listener=1%i 2%I 3%p 4%P 5%n 6%N 7%j 8%J 9%% A%t B%H\n");
+        tree_enable(&t, "a\\x2db-c@d-e\\x2df.socket");
+        tree_load_clean(&t);
+
+        assert_int_equal(t.config->n_routes, 1);
+        route = &t.config->routes[0];
+        assert_string_equal(route->worker, "/run/d-e\\x2df");
+        assert_string_equal(route->listeners[0], "1d-e\\x2df");
+        assert_string_equal(route->listeners[1], "2d/e-f");
+        assert_string_equal(route->listeners[2], "3a\\x2db-c");
+        assert_string_equal(route->listeners[3], "4a-b/c");
+        assert_string_equal(route->listeners[4], "5a\\x2db-c@d-e\\x2df.socket");
+        assert_string_equal(route->listeners[5], "6a\\x2db-c@d-e\\x2df");
+        assert_string_equal(route->listeners[6], "7c");
+        assert_string_equal(route->listeners[7], "8c");
+        assert_string_equal(route->listeners[8], "9%");
+        assert_string_equal(route->listeners[9], "A/run");
+
+        assert_int_equal(uname(&uts), 0);
+        (void) snprintf(name, sizeof(name), "B%s", uts.nodename);
+        assert_string_equal(route->listeners[10], name);
+        assert_null(route->listeners[11]);
+}
+
+/* A unit without an instance has an empty one. */
+static void test_specifiers_plain(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+
+        assert_string_equal(load_unit(&t, "a-b.socket", "[Socket]\nListenStream=/%n,%N,%p,%P,%j,%J,%i,%I\n[X-FDPass]\n")
+                                    ->worker,
+                            "/a-b.socket,a-b,a-b,a/b,b,b,,");
+}
+
+static void test_bad_specifiers(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+
+        assert_bad_line("Worker=/run/%x", "Worker= has an unknown specifier: \"%x\".");
+        assert_bad_line("Worker=/run/%é", "Worker= has an unknown specifier: \"%\".");
+        assert_bad_line("Listener=a %", "Listener= ends with a single \"%\"; two make one.");
+        assert_error("[X-FDPass]\n[Socket]\nListenStream=/run/%q\n", 3, "ListenStream= has an unknown specifier: \"%q\".");
+
+        tree_init(&t);
+        tree_file(&t, USR "/a@.socket", "[Socket]\nListenStream=/run/%I\n[X-FDPass]\n");
+        tree_enable(&t, "a@b\\y.socket");
+        tree_enable(&t, "a@b\\x00.socket");
+        tree_load(&t);
+        assert_int_equal(t.n_found, 2);
+        assert_found(&t, 0, CONFIG_ERROR, "a@b\\x00.socket", USR "/a@.socket", 2,
+                     "ListenStream= has the specifier \"%I\", but the name a@b\\x00.socket can't be unescaped for it.");
+        assert_found(&t, 1, CONFIG_ERROR, "a@b\\y.socket", USR "/a@.socket", 2,
+                     "ListenStream= has the specifier \"%I\", but the name a@b\\y.socket can't be unescaped for it.");
+}
+
+/* What the specifiers of a long value make of it must not grow without limit. */
+static void test_value_too_long(_unused_ void **state) {
+        _cleanup_free_ char *line = malloc(5000);
+
+        assert_non_null(line);
+        memset(line, 'a', 4999);
+        line[4999] = '\0';
+        memcpy(line, "Worker=/", 8);
+        assert_bad_line(line, "The value of Worker= is too long.");
+        memcpy(line, "Listener=", 9);
+        assert_bad_line(line, "The value of Listener= is too long.");
+
+        line[1408] = '\0';
+        for (char *p = line + 8; *p; p += 2)
+                memcpy(p, "%n", 2);
+        memcpy(line, "Worker=/", 8);
+        assert_bad_line(line, "The value of Worker= is too long.");
+}
+
+static void test_broker(_unused_ void **state) {
+        static const struct {
+                const char *value;
+                LogHandoffs log_handoffs;
+        } cases[] = {
+                { "no", LOG_HANDOFFS_NO },       { "yes", LOG_HANDOFFS_YES },   { "failures", LOG_HANDOFFS_FAILURES },
+                { "false", LOG_HANDOFFS_NO },    { "1", LOG_HANDOFFS_YES },     { "", LOG_HANDOFFS_NO },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_tree_ Tree t;
+                char content[128];
+
+                tree_init(&t);
+                (void) snprintf(content, sizeof(content), "[X-FDPass]\nLogHandoffs=yes\nLogHandoffs=%s\nMaxClients=77\n",
+                                cases[i].value);
+                tree_file(&t, USR "/fdpass.service", content);
+                tree_load_clean(&t);
+                assert_int_equal(t.config->broker.log_handoffs, cases[i].log_handoffs);
+                assert_int_equal(t.config->broker.max_clients, 77);
+                assert_int_equal(t.config->n_routes, 0);
+        }
+}
+
+/* A drop-in for the broker's unit, and a key of a route, which is none of the broker's. */
+static void test_broker_dropin(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+
+        tree_init(&t);
+        tree_file(&t, USR "/fdpass.service", "[Service]\nExecStart=/bin/true\n");
+        tree_file(&t, ETC "/fdpass.service.d/x.conf", "[X-FDPass]\nLogHandoffs=maybe\nMaxClients=-1\nListener=a\n");
+        tree_load(&t);
+        assert_int_equal(t.n_found, 3);
+        assert_found(&t, 0, CONFIG_ERROR, "fdpass.service", ETC "/fdpass.service.d/x.conf", 2,
+                     "LogHandoffs= wants \"no\", \"failures\" or \"yes\", not \"maybe\".");
+        assert_found(&t, 1, CONFIG_ERROR, "fdpass.service", ETC "/fdpass.service.d/x.conf", 3,
+                     "MaxClients= wants a number from 0 to 4294967295, not \"-1\".");
+        assert_found(&t, 2, CONFIG_WARNING, "fdpass.service", ETC "/fdpass.service.d/x.conf", 4,
+                     "The unknown key \"Listener\" in [X-FDPass] is ignored.");
+        assert_int_equal(t.config->n_errors, 2);
+        assert_int_equal(t.config->broker.log_handoffs, LOG_HANDOFFS_NO);
+        assert_int_equal(t.config->broker.max_clients, 0);
+}
+
+/* Findings may go nowhere, and are counted all the same. */
+static void test_no_report(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+
+        tree_init(&t);
+        tree_worker(&t, "a.socket", SOCKET "[X-FDPass]\nPriority=x\n");
+        assert_int_equal(config_load(t.root_fd, NULL, NULL, &t.config), 0);
+        assert_int_equal(t.config->n_errors, 1);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                TEST(test_defaults),
+                TEST(test_all_keys),
+                TEST(test_smallest),
+                TEST(test_last_wins),
+                TEST(test_listeners),
+                TEST(test_bad_numbers),
+                TEST(test_bad_listeners),
+                TEST(test_worker_length),
+                TEST(test_bad_worker),
+                TEST(test_first_path),
+                TEST(test_listen_reset),
+                TEST(test_no_path),
+                TEST(test_other_forms),
+                TEST(test_not_a_socket),
+                TEST(test_no_section),
+                TEST(test_unknown_key),
+                TEST(test_broken_line),
+                TEST(test_all_errors),
+                TEST(test_error_in_template),
+                TEST(test_specifiers),
+                TEST(test_specifiers_plain),
+                TEST(test_bad_specifiers),
+                TEST(test_value_too_long),
+                TEST(test_broker),
+                TEST(test_broker_dropin),
+                TEST(test_no_report),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
