@@ -3,8 +3,11 @@
 #include "broker/broker.h"
 
 #include "broker/diag.h"
+#include "broker/head.h"
 #include "broker/listener.h"
 #include "broker/pool.h"
+#include "broker/refusal.h"
+#include "broker/routing.h"
 
 /* Descriptors for everything but clients: listeners, event loop, log, reading units, and some to spare. */
 #define FDS_RESERVED 128
@@ -40,9 +43,10 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
 
         b->log = log;
         b->event = sd_event_ref(event);
-        b->receipts.epoll_fd = -EBADF;
+        b->watch.epoll_fd = -EBADF;
         list_init(&b->listeners);
         list_init(&b->waiting);
+        list_init(&b->refused);
 
         r = client_table_init(&b->clients, n_fds > FDS_RESERVED + FDS_PER_CLIENT ?
                                                    (n_fds - FDS_RESERVED) / FDS_PER_CLIENT : 1);
@@ -51,7 +55,19 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
 
         b->max_clients = b->clients.n_slots;
 
+        r = source_table_init(&b->sources, b->clients.n_slots);
+        if (r < 0)
+                return r;
+
+        r = watch_init(&b->watch, b);
+        if (r < 0)
+                return r;
+
         r = receipts_init(&b->receipts, b);
+        if (r < 0)
+                return r;
+
+        r = refusal_timer_add(b);
         if (r < 0)
                 return r;
 
@@ -71,8 +87,6 @@ Broker *broker_free(Broker *b) {
         if (!b)
                 return NULL;
 
-        LIST_FOREACH(i, &b->listeners)
-                listener_free(CONTAINER_OF(i, Listener, link));
         b->paused = b->stopping = false; /* nothing is to be turned on again by what ends here */
 
         for (size_t i = 0; i < b->clients.n_touched; i++)
@@ -80,9 +94,16 @@ Broker *broker_free(Broker *b) {
                         broker_drop(b, &b->clients.slots[i]);
         client_table_done(&b->clients);
 
-        receipts_done(&b->receipts);
-        routing_unref(b->routing);
+        LIST_FOREACH(i, &b->listeners)
+                listener_free(CONTAINER_OF(i, Listener, link));
 
+        receipts_done(&b->receipts);
+        watch_done(&b->watch);
+        source_table_done(&b->sources);
+        routing_unref(b->routing);
+        free(b->scratch);
+
+        sd_event_source_disable_unref(b->refused_timer);
         sd_event_source_disable_unref(b->pause_timer);
         sd_event_source_disable_unref(b->stop_timer);
         sd_event_unref(b->event);
@@ -119,7 +140,7 @@ static void check_listeners(Broker *b) {
         size_t n = 0;
 
         for (size_t i = 0; i < config->n_routes; i++)
-                for (char **l = config->routes[i].listeners; l && *l; l++)
+                for (char **l = config->routes[i].match.listeners; l && *l; l++)
                         if (!find_listener(b, *l) && n++ == 0) {
                                 example = &config->routes[i];
                                 name = *l;
@@ -142,22 +163,47 @@ int broker_add_listener(Broker *b, const char *name, int fd) {
         return 0;
 }
 
+/* One buffer for the largest head that any listener allows. It never shrinks. */
+static int make_scratch(Broker *b, const Config *config) {
+        size_t n = config->listener_default.max_head_size;
+        uint8_t *scratch;
+
+        for (size_t i = 0; i < config->n_listeners; i++)
+                n = MAX(n, (size_t) config->listeners[i].max_head_size);
+
+        if (n <= b->scratch_size)
+                return 0;
+
+        scratch = realloc(b->scratch, n);
+        if (!scratch)
+                return -ENOMEM;
+
+        b->scratch = scratch;
+        b->scratch_size = n;
+        return 0;
+}
+
 int broker_set_config(Broker *b, Config *config) {
         Routing *routing;
         int r;
+
+        r = make_scratch(b, config);
+        if (r < 0)
+                return r;
 
         r = routing_new(b, config, &routing);
         if (r < 0)
                 return r;
 
-        routing_unref(b->routing);
-        b->routing = routing;
-
         LIST_FOREACH(i, &b->listeners) {
                 Listener *l = CONTAINER_OF(i, Listener, link);
 
-                l->pool = routing_find(routing, l->name);
+                l->config = routing_listener_config(routing, l->name);
+                l->needs_head = l->config->proxy_protocol != PROXY_PROTOCOL_NO || routing_needs_head(routing, l->name);
         }
+
+        routing_unref(b->routing);
+        b->routing = routing;
         check_listeners(b);
 
         b->log_handoffs = config->broker.log_handoffs;
@@ -201,34 +247,52 @@ static int on_pause_timer(sd_event_source *source, uint64_t usec, void *userdata
         return 0;
 }
 
-void broker_admit(Broker *b, Client *c) {
-        if (b->clients.n_used >= b->max_clients)
-                broker_pause(b, 0);
-
-        if (c->listener->pool)
-                pool_admit(c->listener->pool, c);
-        else {
-                diag_no_route(b, c->listener);
-                broker_refuse(b, c, REFUSAL_NO_ROUTE);
-        }
+static unsigned source_max(const Broker *b, const ListenerConfig *config) {
+        return config->max_clients_per_source ?: MAX((unsigned) (b->max_clients / 8), 16U);
 }
 
-void broker_refuse(Broker *b, Client *c, Refusal why) {
-        b->n.n_refused[why]++;
-        if (b->log_handoffs >= LOG_HANDOFFS_FAILURES)
-                diag_refused(b, c, why);
+bool broker_count_source(Broker *b, Client *c) {
+        return source_get(&b->sources, c, source_max(b, c->listener->config));
+}
 
-        broker_drop(b, c);
+/* A PROXY header may, or has to, come from these. */
+static bool is_trusted_proxy(const ListenerConfig *config, const Client *c) {
+        for (size_t i = 0; i < config->n_trusted_proxies; i++)
+                if (address_range_contains(&config->trusted_proxies[i], &c->address.sa))
+                        return true;
+
+        return false;
+}
+
+/* Somebody has to make room: whoever has taken the longest to say what he wants, or else those who come. */
+static void make_room(Broker *b) {
+        if (b->clients.n_used < b->max_clients || head_evict_oldest(b))
+                return;
+
+        broker_pause(b, 0);
+}
+
+void broker_admit(Broker *b, Client *c) {
+        const ListenerConfig *config = c->listener->config;
+
+        make_room(b);
+
+        if (config->proxy_protocol != PROXY_PROTOCOL_NO)
+                c->needs_proxy = is_trusted_proxy(config, c);
+
+        if (config->proxy_protocol == PROXY_PROTOCOL_REQUIRE && !c->needs_proxy)
+                refusal_send(b, c, REFUSAL_NO_ROUTE, PROBE_REASON_NONE);
+        else if (!c->needs_proxy && !broker_count_source(b, c))
+                refusal_send(b, c, REFUSAL_SOURCE_FULL, PROBE_REASON_NONE);
+        else
+                head_start(b, c);
 }
 
 void broker_drop(Broker *b, Client *c) {
-        Routing *routing = c->pool ? c->pool->routing : NULL;
-
-        if (c->pool)
-                c->pool->n_clients--;
-
+        pool_release(c);
+        unwatch_client(&b->watch, c);
+        source_put(&b->sources, c);
         client_free(&b->clients, c);
-        routing_unref(routing);
 
         /* After a failure it is the timer that tries again. */
         if (b->paused && b->pause_error == 0 && b->clients.n_used < low_water(b))

@@ -4,9 +4,10 @@
 /*
  * The broker: listeners on one side, workers on the other, clients on their way between them.
  *
- *         listener.c ─ accept ─▶ pool.c ─ pick a route ─▶ offer.c ─ connect, send ─▶ (worker)
- *                                  ▲  queue                                             │
- *                                  └── reset: goes again ── receipts.c ◀── EOF, reset ──┘
+ *         listener.c ─ accept ─▶ head.c ─ peek, match.c ─▶ pool.c ─ pick ─▶ offer.c ─ connect, send ─▶ (worker)
+ *                                  │                         ▲ │ queue                                   │
+ *                                  └──▶ refusal.c ◀──────────┼─┘                                         │
+ *                                       an answer            └─ reset: goes again ─ receipts.c ◀─ EOF, reset ┘
  *
  * One thread, one sd-event loop, no state beyond this struct. Nothing that a client or a worker does is an
  * error of the broker's: such things are counted, logged by diag.c, and end in a handoff or a refusal.
@@ -18,6 +19,8 @@
 #include "basic/log.h"
 #include "broker/client.h"
 #include "broker/receipts.h"
+#include "broker/source.h"
+#include "broker/watch.h"
 #include "broker/worker.h"
 #include "config/config.h"
 
@@ -25,7 +28,13 @@ typedef struct Routing Routing;
 
 /* Why a client got no worker. */
 typedef enum Refusal {
-        REFUSAL_NO_ROUTE,    /* no route takes clients of this listener */
+        REFUSAL_NO_ROUTE,     /* no route takes it */
+        REFUSAL_NO_HOST,      /* and none knows the host that it wants */
+        REFUSAL_MALFORMED,    /* it does not speak its protocol as it should */
+        REFUSAL_HEAD_TIMEOUT, /* its head was not there after HeadTimeoutSec= */
+        REFUSAL_EVICTED,      /* it was the oldest that had said too little when the room was needed */
+        REFUSAL_SOURCE_FULL,  /* MaxClientsPerSource= others are there from the same place */
+        REFUSAL_BROKER,       /* the broker is out of something */
         REFUSAL_QUEUE_FULL,  /* QueueMax= others wait already */
         REFUSAL_TIMEOUT,     /* waited QueueTimeoutSec= */
         REFUSAL_WORKER_GONE, /* every worker of the pool has been unreachable for a while */
@@ -49,7 +58,15 @@ typedef struct Broker {
         ClientTable clients;
         Routing *routing;    /* what new clients are routed by */
         WorkerTable workers;
+        Watch watch;
         Receipts receipts;
+        SourceTable sources;
+        List refused;        /* Client.link: those that may read their answer, the earliest deadline first */
+        size_t n_refused_held;
+        sd_event_source *refused_timer;
+        bool refused_timer_on;
+        uint8_t *scratch;    /* the head that is looked at: peeked bytes stay in the kernel */
+        size_t scratch_size; /* at least any listener's MaxHeadSize= */
         List waiting;        /* Pool.waiting_link: pools with clients in their queues, of any generation */
 
         LogHandoffs log_handoffs;
@@ -103,10 +120,10 @@ usec_t broker_now(const Broker *b);
 /* Takes a client up: client_new() has succeeded. */
 void broker_admit(Broker *b, Client *c);
 
-/* Ends a client that gets no worker. */
-void broker_refuse(Broker *b, Client *c, Refusal why);
+/* Counts the client for its source; false where that has its share already. */
+bool broker_count_source(Broker *b, Client *c);
 
-/* Ends a client in any other way: closes what is left of it and lets go of its routes. */
+/* Ends a client without a word: closes what is left of it and lets go of its routes. See refusal.h for a word. */
 void broker_drop(Broker *b, Client *c);
 
 /* Turns the listeners off: the table is full, or (@error < 0) accepting failed for want of something. */

@@ -6,7 +6,8 @@
  * there from the start (and costs no memory until it is used for the first time).
  */
 
-#include <sys/types.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include "basic/list.h"
 #include "basic/time.h"
@@ -14,29 +15,48 @@
 typedef struct Listener Listener;
 typedef struct Pool Pool;
 typedef struct Route Route;
+typedef struct Source Source;
+
+/* As much of a socket address as routing needs: IP, or another family without its details. */
+typedef union ClientAddress {
+        struct sockaddr sa;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+} ClientAddress;
 
 typedef enum ClientState {
         CLIENT_FREE,
         CLIENT_NEW,       /* just accepted, or between two workers */
+        CLIENT_HEAD,      /* its first bytes are not all there yet */
         CLIENT_QUEUED,    /* waits in its pool's queue */
         CLIENT_UNCLAIMED, /* was sent to a worker that has given no receipt yet */
+        CLIENT_REFUSED,   /* was answered, and may read the answer before it is closed */
 } ClientState;
 
 typedef struct Client {
-        List link;           /* ClientTable.free, Pool.queue or Receipts.unclaimed, as the state says */
+        List link;           /* ClientTable.free, Listener.heads, Pool.queue, Receipts.unclaimed or
+                              * Broker.refused, as the state says */
+        List silent_link;    /* Listener.silent, while it has said nothing */
         ClientState state;
         uint32_t generation; /* how many clients this slot has had: tells a late event from a new one's */
 
         int fd;              /* the client's socket */
         int conn_fd;         /* the connection to the worker, while unclaimed */
 
+        bool watched;        /* fd is in Broker.watch */
+
         Listener *listener;
+        ClientAddress address; /* where it comes from, by accept(2) or by a PROXY header */
+        Source *source;      /* counts the clients from there; NULL: not counted */
         Pool *pool;          /* whose routes it takes; pins that generation of the routes */
         Route *route;        /* the one it was sent by, while unclaimed */
 
         uint64_t id;         /* counts from 1 through the life of the broker */
-        usec_t deadline;     /* of its waiting for a worker */
+        usec_t deadline;     /* of what the state waits for: the head, a worker, the end; while unclaimed still the worker */
+        usec_t silent_at;    /* while it has said nothing: when it counts as silent */
         usec_t look_at;      /* while unclaimed: when to look for the receipt unasked */
+        size_t n_drained;    /* after a refusal: bytes that were thrown away */
+        bool needs_proxy;    /* a PROXY header has to come first */
 } Client;
 
 typedef struct ClientTable {

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "basic/address.h"
-#include "basic/error.h"
+#include "broker/refusal.h"
 
 /* The lines that would come once a client come this often instead, with a count. */
 #define INTERVAL_USEC (10 * USEC_PER_SEC)
@@ -157,7 +157,9 @@ void diag_stopped(Broker *b) {
 }
 
 static void begin_client(LogRecord *record, const Broker *b, const Client *c, char peer[static ADDRESS_TEXT_MAX]) {
-        address_of_peer(c->fd, peer);
+        /* Of a client that is not of IP only the family was kept. */
+        address_to_text(&c->address.sa, c->address.sa.sa_family == AF_UNIX ? sizeof(sa_family_t) : sizeof(c->address),
+                        peer);
 
         log_begin(record, b->log, LOG_INFO);
         log_field(record, "FDPASS_ID", "%" PRIu64, c->id);
@@ -175,22 +177,16 @@ void diag_handed(Broker *b, const Client *c) {
         log_commit(&record, "%s on %s: handed to %s.", peer, c->listener->name, c->route->config->unit);
 }
 
-void diag_refused(Broker *b, const Client *c, Refusal why) {
-        static const char *const reasons[_REFUSAL_MAX] = {
-                [REFUSAL_NO_ROUTE] = "no-route",
-                [REFUSAL_QUEUE_FULL] = "queue-full",
-                [REFUSAL_TIMEOUT] = "timeout",
-                [REFUSAL_WORKER_GONE] = "worker-gone",
-                [REFUSAL_STOPPING] = "stopping",
-        };
+void diag_refused(Broker *b, const Client *c, Refusal why, ProbeReason reason) {
         const char *route = c->pool ? c->pool->routes[0].config->unit : NULL;
+        const char *text = reason == PROBE_REASON_NONE ? refusal_to_string(why) : probe_reason_to_string(reason);
         char peer[ADDRESS_TEXT_MAX];
         LogRecord record;
 
         begin_client(&record, b, c, peer);
         if (route)
                 log_field(&record, "FDPASS_ROUTE", "%s", route);
-        log_field(&record, "FDPASS_REASON", "%s", reasons[why]);
+        log_field(&record, "FDPASS_REASON", "%s", text);
         log_commit(&record, "%s on %s: refused%s%s: %s.", peer, c->listener->name, route ? " by " : "",
-                   route ? route : "", reasons[why]);
+                   route ? route : "", text);
 }

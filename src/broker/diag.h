@@ -9,6 +9,7 @@
 #include "broker/broker.h"
 #include "broker/listener.h"
 #include "broker/routing.h"
+#include "probe/probe.h"
 
 /* A worker can't be reached any more, or again. */
 void diag_worker_gone(Broker *b, const Route *route, int error);
@@ -37,4 +38,4 @@ void diag_stopped(Broker *b);
 
 /* LogHandoffs= */
 void diag_handed(Broker *b, const Client *c);
-void diag_refused(Broker *b, const Client *c, Refusal why);
+void diag_refused(Broker *b, const Client *c, Refusal why, ProbeReason reason);

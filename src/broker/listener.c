@@ -8,6 +8,7 @@
 #include "basic/error.h"
 #include "basic/fd.h"
 #include "broker/broker.h"
+#include "broker/head.h"
 
 #define BATCH_MAX 32
 
@@ -24,6 +25,8 @@ int listener_new(Broker *b, const char *name, int fd, Listener **ret) {
         l->fd = -EBADF;
         l->batch = 1;
         list_init(&l->link);
+        list_init(&l->heads);
+        list_init(&l->silent);
 
         l->name = strdup(name);
         if (!l->name)
@@ -43,6 +46,10 @@ int listener_new(Broker *b, const char *name, int fd, Listener **ret) {
         if (r < 0)
                 return r;
 
+        r = head_timer_add(l);
+        if (r < 0)
+                return r;
+
         l->fd = fd; /* consumed */
         *ret = TAKE_PTR(l);
         return 0;
@@ -54,6 +61,7 @@ Listener *listener_free(Listener *l) {
 
         list_remove(&l->link);
         sd_event_source_disable_unref(l->io);
+        sd_event_source_disable_unref(l->head_timer);
         fd_close(l->fd);
         free(l->name);
         free(l);
@@ -68,20 +76,23 @@ void listener_enable(Listener *l, bool enable) {
 static int accept_one(Listener *l) {
         Broker *b = l->broker;
         _cleanup_close_ int fd = -EBADF;
+        ClientAddress address = {};
+        socklen_t len = sizeof(address);
         Client *c;
 
         /* No SOCK_NONBLOCK: that flag lives in the open file description, and would reach the worker. */
-        fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
+        fd = accept4(l->fd, &address.sa, &len, SOCK_CLOEXEC);
         if (fd < 0)
                 return errno != EAGAIN && errno_is_accept_again(-errno) ? 0 : -errno;
 
         b->n.n_accepted++;
 
         c = client_new(&b->clients, l, fd);
-        if (!c) /* can't be: the listeners are off when the table is full */
+        if (!c) /* can't be: there is room, or the listeners are off */
                 return -ENOBUFS;
 
         (void) TAKE_FD(fd);
+        c->address = address;
         broker_admit(b, c);
         return 0;
 }

@@ -6,8 +6,8 @@
 #include <systemd/sd-event.h>
 
 #include "basic/list.h"
-#include "basic/ratelimit.h"
-#include "broker/routing.h"
+#include "basic/time.h"
+#include "config/config.h"
 
 typedef struct Broker Broker;
 
@@ -18,7 +18,14 @@ typedef struct Listener {
         int fd;
         sd_event_source *io;
         unsigned batch;      /* how many clients are accepted in one turn */
-        Pool *pool;          /* of Broker.routing; NULL: nobody takes its clients */
+
+        const ListenerConfig *config; /* of Broker.routing */
+        bool needs_head;              /* somebody's route asks for bytes */
+
+        List heads;                   /* Client.link: those whose head is not all there, the oldest first */
+        List silent;                  /* Client.silent_link: those of them that have said nothing yet */
+        sd_event_source *head_timer;
+        usec_t head_timer_at;         /* what it is set to, USEC_INFINITY: off */
 } Listener;
 
 /* Consumes @fd on success. The listener is off until listener_enable(). */

@@ -5,6 +5,7 @@
 #include "basic/error.h"
 #include "basic/fd.h"
 #include "broker/diag.h"
+#include "broker/watch.h"
 #include "handoff/handoff.h"
 
 /* Connects, watches for the receipt, sends: in this order, so that nothing is sent that can't be watched. */
@@ -16,7 +17,7 @@ static int send_client(Broker *b, Route *route, Client *c) {
         if (fd < 0)
                 return fd;
 
-        r = receipts_watch(&b->receipts, c, fd);
+        r = watch_connection(&b->watch, c, fd);
         if (r < 0)
                 return r;
 

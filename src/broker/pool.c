@@ -5,6 +5,7 @@
 #include "broker/broker.h"
 #include "broker/diag.h"
 #include "broker/offer.h"
+#include "broker/refusal.h"
 
 /*
  * How long clients wait for a worker that can't be reached at all, before they are refused at once: a socket
@@ -177,9 +178,13 @@ static Client *dequeue(Pool *p) {
         return c;
 }
 
+static void refuse(Client *c, Refusal why) {
+        refusal_send(c->pool->broker, c, why, PROBE_REASON_NONE);
+}
+
 static void refuse_full(Pool *p, Client *c) {
         diag_queue_full(p);
-        broker_refuse(p->broker, c, REFUSAL_QUEUE_FULL);
+        refuse(c, REFUSAL_QUEUE_FULL);
 }
 
 /* Whatever its units say, one pool leaves half of the room to the others. */
@@ -204,7 +209,7 @@ void pool_admit(Pool *p, Client *c) {
                 r = place(p, c);
 
         if (r == POOL_GONE)
-                broker_refuse(p->broker, c, REFUSAL_WORKER_GONE);
+                refuse(c, REFUSAL_WORKER_GONE);
         else if (r == POOL_BUSY && p->n_queued >= p->queue_max)
                 refuse_full(p, c);
         else if (r == POOL_BUSY) {
@@ -213,17 +218,27 @@ void pool_admit(Pool *p, Client *c) {
         }
 }
 
+void pool_release(Client *c) {
+        Pool *p = TAKE_PTR(c->pool);
+
+        if (!p)
+                return;
+
+        p->n_clients--;
+        routing_unref(p->routing);
+}
+
 void pool_readmit(Client *c) {
         Pool *p = c->pool;
         int r;
 
-        /* Its time runs from when it first had to wait, and this is a time. */
+        /* Its time runs from when it first had to wait, and this is such a time. */
         if (c->deadline == 0)
                 c->deadline = usec_add(broker_now(p->broker), p->queue_timeout);
 
         r = place(p, c);
         if (r == POOL_GONE)
-                broker_refuse(p->broker, c, REFUSAL_WORKER_GONE);
+                refuse(c, REFUSAL_WORKER_GONE);
         else if (r == POOL_BUSY)
                 /* It was counted in before: QueueMax= is for those who come. */
                 enqueue(p, c, /* first= */ true);
@@ -257,7 +272,7 @@ void pool_refuse_all(Pool *p, Refusal why) {
         Client *c;
 
         while ((c = dequeue(p)))
-                broker_refuse(p->broker, c, why);
+                refuse(c, why);
 }
 
 void pool_dispatch(Pool *p) {
@@ -296,7 +311,7 @@ static void expire(Pool *p, usec_t now) {
                 Client *c = dequeue(p);
 
                 diag_client_expired(p);
-                broker_refuse(p->broker, c, REFUSAL_TIMEOUT);
+                refuse(c, REFUSAL_TIMEOUT);
         }
 }
 

@@ -18,7 +18,10 @@ void pool_done(Pool *p);
 /* Takes a new client: hands it out, queues or refuses it. */
 void pool_admit(Pool *p, Client *c);
 
-/* The same for one whose handoff a worker left unread: it goes before those that came later. */
+/* Lets go of the client's pool, which may end with its generation of routes. Does nothing for one without. */
+void pool_release(Client *c);
+
+/* The same as pool_admit() for one whose handoff a worker left unread: it goes before those that came later. */
 void pool_readmit(Client *c);
 
 /* Hands out what the queue holds, as far as the workers take it. */

@@ -2,17 +2,11 @@
 
 #include "broker/receipts.h"
 
-#include <sys/epoll.h>
-
-#include "basic/error.h"
 #include "basic/fd.h"
 #include "broker/broker.h"
 #include "broker/diag.h"
 #include "broker/pool.h"
 #include "handoff/handoff.h"
-
-/* Receipts taken in one turn of the event loop; the listeners come next. */
-#define BATCH_MAX 64
 
 /*
  * A worker need not close the connection before it serves the client, and those written for
@@ -21,7 +15,6 @@
  */
 #define LOOK_INTERVAL_USEC (100 * USEC_PER_MSEC)
 
-static int on_epoll(sd_event_source *source, int fd, uint32_t revents, void *userdata);
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
 
 int receipts_init(Receipts *receipts, Broker *b) {
@@ -29,19 +22,6 @@ int receipts_init(Receipts *receipts, Broker *b) {
 
         receipts->broker = b;
         list_init(&receipts->unclaimed);
-
-        receipts->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-        if (receipts->epoll_fd < 0)
-                return -errno;
-
-        r = sd_event_add_io(b->event, &receipts->io, receipts->epoll_fd, EPOLLIN, on_epoll, receipts);
-        if (r < 0)
-                return r;
-
-        /* What is finished goes before what is new. */
-        r = sd_event_source_set_priority(receipts->io, SD_EVENT_PRIORITY_NORMAL - 10);
-        if (r < 0)
-                return r;
 
         r = sd_event_add_time(b->event, &receipts->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer, receipts);
         if (r < 0)
@@ -52,17 +32,6 @@ int receipts_init(Receipts *receipts, Broker *b) {
 
 void receipts_done(Receipts *receipts) {
         receipts->timer = sd_event_source_disable_unref(receipts->timer);
-        receipts->io = sd_event_source_disable_unref(receipts->io);
-        receipts->epoll_fd = fd_close(receipts->epoll_fd);
-}
-
-int receipts_watch(Receipts *receipts, Client *c, int conn_fd) {
-        struct epoll_event event = {
-                .events = EPOLLIN | EPOLLRDHUP,
-                .data.u64 = client_token(&receipts->broker->clients, c),
-        };
-
-        return epoll_ctl(receipts->epoll_fd, EPOLL_CTL_ADD, conn_fd, &event) < 0 ? -errno : 0;
 }
 
 static void timer_arm(Receipts *receipts) {
@@ -132,24 +101,8 @@ static bool settle(Receipts *receipts, Client *c, bool look_into_queue) {
         return true;
 }
 
-static int on_epoll(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        Receipts *receipts = userdata;
-        struct epoll_event events[BATCH_MAX];
-        int n;
-
-        n = epoll_wait(receipts->epoll_fd, events, BATCH_MAX, 0);
-        if (n < 0)
-                return errno_is_transient(-errno) ? 0 : -errno;
-
-        for (int i = 0; i < n; i++) {
-                /* NULL: settled by an event before it in this batch. */
-                Client *c = client_by_token(&receipts->broker->clients, events[i].data.u64);
-
-                if (c && c->state == CLIENT_UNCLAIMED)
-                        (void) settle(receipts, c, /* look_into_queue= */ false);
-        }
-
-        return 0;
+void receipts_on_event(Receipts *receipts, Client *c) {
+        (void) settle(receipts, c, /* look_into_queue= */ false);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {

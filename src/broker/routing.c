@@ -5,45 +5,11 @@
 #include "broker/broker.h"
 #include "broker/pool.h"
 
-static size_t n_listeners(const RouteConfig *c) {
-        size_t n = 0;
-
-        for (char **l = c->listeners; l && *l; l++)
-                n++;
-
-        return n;
-}
-
-static int compare_listeners(const RouteConfig *a, const RouteConfig *b) {
-        size_t n = n_listeners(a), k = n_listeners(b);
-
-        /* A route that names its listeners is more specific than one that takes any. */
-        if ((n == 0) != (k == 0))
-                return n == 0 ? 1 : -1;
-
-        for (size_t i = 0; i < MIN(n, k); i++) {
-                int d = strcmp(a->listeners[i], b->listeners[i]);
-
-                if (d != 0)
-                        return d;
-        }
-
-        return (n > k) - (n < k);
-}
-
-/* The rank by what routes match; 0: exactly the same clients. */
-static int compare_match(const RouteConfig *a, const RouteConfig *b) {
-        if (a->priority != b->priority)
-                return a->priority > b->priority ? -1 : 1;
-
-        return compare_listeners(a, b);
-}
-
 static int compare_routes(const void *x, const void *y) {
         const RouteConfig *a = ((const Route *) x)->config, *b = ((const Route *) y)->config;
-        int d = compare_match(a, b);
+        int d = match_compare(&a->match, &b->match);
 
-        /* Within one rank the order is that of the units' names, whatever order they were read in. */
+        /* Within one pool the order is that of the units' names, whatever order they were read in. */
         return d != 0 ? d : strcmp(a->unit, b->unit);
 }
 
@@ -84,7 +50,7 @@ static int init_pools(Routing *routing) {
 
         for (size_t i = 0, k; i < routing->n_routes; i = k) {
                 for (k = i + 1; k < routing->n_routes; k++)
-                        if (compare_match(routing->routes[i].config, routing->routes[k].config) != 0)
+                        if (match_compare(&routing->routes[i].config->match, &routing->routes[k].config->match) != 0)
                                 break;
 
                 r = pool_init(&routing->pools[routing->n_pools], routing, &routing->routes[i], k - i);
@@ -97,9 +63,31 @@ static int init_pools(Routing *routing) {
         return 0;
 }
 
+static int init_index(Routing *routing) {
+        int r;
+
+        r = match_index_new(&routing->index);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < routing->n_pools; i++) {
+                const RouteMatch *match = &routing->pools[i].routes[0].config->match;
+
+                routing->has_hosts = routing->has_hosts || match->hosts;
+
+                r = match_index_add(routing->index, match, i);
+                if (r < 0)
+                        return r;
+        }
+
+        return match_index_finish(routing->index);
+}
+
 static Routing *routing_free(Routing *routing) {
         if (!routing)
                 return NULL;
+
+        match_index_free(routing->index);
 
         for (size_t i = 0; i < routing->n_pools; i++)
                 pool_done(&routing->pools[i]);
@@ -128,6 +116,8 @@ int routing_new(Broker *b, Config *config, Routing **ret) {
         r = init_routes(routing);
         if (r >= 0)
                 r = init_pools(routing);
+        if (r >= 0)
+                r = init_index(routing);
         if (r < 0) {
                 routing->config = NULL; /* still the caller's */
                 routing_free(routing);
@@ -150,23 +140,41 @@ Routing *routing_unref(Routing *routing) {
         return routing_free(routing);
 }
 
-static bool pool_takes(const Pool *p, const char *listener) {
-        char **listeners = p->routes[0].config->listeners;
+static bool is_for_listener(const Pool *p, const char *listener) {
+        return match_first_miss(&p->routes[0].config->match, &(Facts){ .listener = listener }) != MATCH_LISTENER;
+}
 
-        if (!listeners || !*listeners)
-                return true;
-
-        for (char **l = listeners; *l; l++)
-                if (streq(*l, listener))
+bool routing_needs_head(const Routing *routing, const char *listener) {
+        for (size_t i = 0; i < routing->n_pools; i++)
+                if (is_for_listener(&routing->pools[i], listener) &&
+                    match_needs_head(&routing->pools[i].routes[0].config->match))
                         return true;
 
         return false;
 }
 
-Pool *routing_find(Routing *routing, const char *listener) {
-        for (size_t i = 0; i < routing->n_pools; i++)
-                if (pool_takes(&routing->pools[i], listener))
-                        return &routing->pools[i];
+bool routing_prefix_needs_more(const Routing *routing, const char *listener, Slice head) {
+        for (size_t i = 0; i < routing->n_pools; i++) {
+                const RouteMatch *match = &routing->pools[i].routes[0].config->match;
 
-        return NULL;
+                if (match->n_prefixes == 0 || !is_for_listener(&routing->pools[i], listener))
+                        continue;
+
+                for (size_t k = 0; k < match->n_prefixes; k++)
+                        if (probe_prefix(head.p, head.n, (Slice){ match->prefixes[k].p, match->prefixes[k].n }) ==
+                            PROBE_NEED_MORE)
+                                return true;
+        }
+
+        return false;
+}
+
+const ListenerConfig *routing_listener_config(const Routing *routing, const char *listener) {
+        const Config *config = routing->config;
+
+        for (size_t i = 0; i < config->n_listeners; i++)
+                if (streq(config->listeners[i].name, listener))
+                        return &config->listeners[i];
+
+        return &config->listener_default;
 }

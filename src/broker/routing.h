@@ -13,6 +13,7 @@
 
 #include "basic/list.h"
 #include "basic/ratelimit.h"
+#include "broker/match.h"
 #include "broker/worker.h"
 #include "config/config.h"
 
@@ -53,10 +54,12 @@ struct Routing {
         unsigned n_ref;
         Config *config;
 
-        Route *routes;         /* by rank, the ones of a pool side by side */
+        Route *routes;         /* the ones of a pool side by side */
         size_t n_routes;
-        Pool *pools;           /* by rank: the first that takes a client gets it */
+        Pool *pools;
         size_t n_pools;
+        MatchIndex *index;     /* finds the pool for a client, by its number in @pools */
+        bool has_hosts;        /* some route has Host= */
 };
 
 /* Compiles @config, which is consumed on success. */
@@ -66,5 +69,11 @@ Routing *routing_ref(Routing *routing);
 Routing *routing_unref(Routing *routing);
 DEFINE_CLEANUP(Routing *, routing_unref);
 
-/* The pool for clients of the listener with this name, or NULL. Borrowed from @routing. */
-Pool *routing_find(Routing *routing, const char *listener);
+/* True where some route for clients of this listener asks for their first bytes. */
+bool routing_needs_head(const Routing *routing, const char *listener);
+
+/* True where @head is the beginning of a Prefix= of such a route, but not all of it. */
+bool routing_prefix_needs_more(const Routing *routing, const char *listener, Slice head);
+
+/* The settings of this listener: its own or the default ones. Borrowed from @routing. */
+const ListenerConfig *routing_listener_config(const Routing *routing, const char *listener);

@@ -24,15 +24,16 @@ static int parse_log_handoffs(ConfigContext *c, _unused_ const ConfigKey *key, c
 }
 
 static const ConfigKey broker_keys[] = {
-        { SECTION_FDPASS, "LogHandoffs", parse_log_handoffs,    offsetof(BrokerConfig, log_handoffs), 0, 0 },
-        { SECTION_FDPASS, "MaxClients",  config_parse_unsigned, offsetof(BrokerConfig, max_clients), 0, UINT_MAX },
+        { SECTION_FDPASS, "LogHandoffs", parse_log_handoffs,    offsetof(BrokerConfig, log_handoffs), 0, 0, false, "no" },
+        { SECTION_FDPASS, "MaxClients",  config_parse_unsigned, offsetof(BrokerConfig, max_clients), 0, UINT_MAX, false, NULL },
+};
+
+static const BrokerConfig defaults = {
+        .log_handoffs = LOG_HANDOFFS_NO,
+        .max_clients = 0,
 };
 
 int broker_config_read(Reporter *reporter, const Unit *unit, const char *hostname, BrokerConfig *ret) {
-        static const BrokerConfig defaults = {
-                .log_handoffs = LOG_HANDOFFS_NO,
-                .max_clients = 0,
-        };
         ConfigContext c = {
                 .reporter = reporter,
                 .unit = unit,
@@ -47,4 +48,10 @@ int broker_config_read(Reporter *reporter, const Unit *unit, const char *hostnam
 
         *ret = broker;
         return 0;
+}
+
+void broker_config_describe(const Unit *unit, const char *hostname, ConfigEmit emit, void *userdata) {
+        ConfigContext c = { .unit = unit, .specifiers = { .unit = &unit->name, .hostname = hostname } };
+
+        config_table_describe(broker_keys, ELEMENTSOF(broker_keys), &c, &defaults, emit, userdata);
 }

@@ -7,3 +7,6 @@
 
 /* What was not set, or wrong, has its default. */
 int broker_config_read(Reporter *reporter, const Unit *unit, const char *hostname, BrokerConfig *ret);
+
+/* See config_describe(). */
+void broker_config_describe(const Unit *unit, const char *hostname, ConfigEmit emit, void *userdata);

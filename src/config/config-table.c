@@ -2,6 +2,7 @@
 
 #include "config/config-table.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -104,6 +105,20 @@ int config_parse_timespan(ConfigContext *c, _unused_ const ConfigKey *key, const
         return 0;
 }
 
+int config_parse_size(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
+                      const void *fallback) {
+        uint64_t v;
+
+        if (!*a->value)
+                *(unsigned *) field = *(const unsigned *) fallback;
+        else if (parse_size(a->value, &v) < 0 || v < key->min || v > key->max)
+                config_bad_value(c, a, "a number of bytes from %u to %u", key->min, key->max);
+        else
+                *(unsigned *) field = (unsigned) v;
+
+        return 0;
+}
+
 static const ConfigKey *find_key(const ConfigKey *keys, size_t n_keys, const Assignment *a) {
         for (size_t i = 0; i < n_keys; i++)
                 if (keys[i].section == a->section && streq(keys[i].name, a->key))
@@ -141,4 +156,70 @@ int config_table_apply(const ConfigKey *keys, size_t n_keys, ConfigContext *c, v
         }
 
         return 0;
+}
+
+/* The default of a key, where it is more than an empty list. */
+static bool format_default(const ConfigKey *key, const void *defaults, char *ret, size_t size) {
+        const void *field = (const char *) defaults + key->offset;
+
+        if (key->parse == config_parse_int)
+                (void) snprintf(ret, size, "%i", *(const int *) field);
+        else if (key->parse == config_parse_unsigned || key->parse == config_parse_size)
+                (void) snprintf(ret, size, "%u", *(const unsigned *) field);
+        else if (key->parse == config_parse_timespan && *(const usec_t *) field % USEC_PER_SEC == 0)
+                (void) snprintf(ret, size, "%" PRIu64 "s", *(const usec_t *) field / USEC_PER_SEC);
+        else if (key->parse == config_parse_timespan)
+                (void) snprintf(ret, size, "%" PRIu64 "us", *(const usec_t *) field);
+        else if (key->shown)
+                (void) snprintf(ret, size, "%s", key->shown);
+        else
+                return false;
+
+        return true;
+}
+
+/* The first assignment that is still in force: what comes before the last reset is not. */
+static size_t first_in_force(const ConfigKey *key, const Unit *unit) {
+        size_t first = SIZE_MAX;
+
+        for (size_t i = 0; i < unit->n_assignments; i++) {
+                const Assignment *a = unit->assignments[i];
+
+                if (a->section != key->section || !streq(a->key, key->name))
+                        continue;
+
+                if (!*a->value)
+                        first = SIZE_MAX;
+                else if (first == SIZE_MAX || !key->is_list)
+                        first = i;
+        }
+
+        return first;
+}
+
+static void describe_key(const ConfigKey *key, ConfigContext *c, const void *defaults, ConfigEmit emit,
+                         void *userdata) {
+        size_t first = first_in_force(key, c->unit);
+        char value[VALUE_SIZE];
+        const char *bad;
+
+        if (first == SIZE_MAX && format_default(key, defaults, value, sizeof(value)))
+                emit(userdata, key->section, key->name, value, NULL, 0);
+
+        for (size_t i = first; i < c->unit->n_assignments; i++) {
+                const Assignment *a = c->unit->assignments[i];
+
+                if (a->section != key->section || !streq(a->key, key->name))
+                        continue;
+
+                if (specifier_expand(a->value, &c->specifiers, value, sizeof(value), &bad) != 0)
+                        (void) snprintf(value, sizeof(value), "%s", a->value);
+                emit(userdata, key->section, key->name, value, a->path, a->line);
+        }
+}
+
+void config_table_describe(const ConfigKey *keys, size_t n_keys, ConfigContext *c, const void *defaults,
+                           ConfigEmit emit, void *userdata) {
+        for (size_t i = 0; i < n_keys; i++)
+                describe_key(&keys[i], c, defaults, emit, userdata);
 }

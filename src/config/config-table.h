@@ -37,6 +37,8 @@ struct ConfigKey {
         ConfigParse parse;
         size_t offset;     /* of the field */
         unsigned min, max; /* of a number, both included */
+        bool is_list;      /* values append, an empty one resets */
+        const char *shown; /* the default in words, where it has some; NULL: the number says it, or nothing does */
 };
 
 /*
@@ -45,6 +47,10 @@ struct ConfigKey {
  */
 int config_table_apply(const ConfigKey *keys, size_t n_keys, ConfigContext *c, void *object,
                        const void *defaults);
+
+/* Emits the lines that are in effect, in the order of the table. @defaults is as above. */
+void config_table_describe(const ConfigKey *keys, size_t n_keys, ConfigContext *c, const void *defaults,
+                           ConfigEmit emit, void *userdata);
 
 /* Reports an error in the line of @a. */
 void config_error(ConfigContext *c, const Assignment *a, const char *format, ...) _printf_(3, 4);
@@ -59,5 +65,7 @@ int config_parse_int(ConfigContext *c, const ConfigKey *key, const Assignment *a
                      const void *fallback);      /* int */
 int config_parse_unsigned(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
                           const void *fallback); /* unsigned, from ->min to ->max */
+int config_parse_size(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
+                      const void *fallback);     /* unsigned: bytes, from ->min to ->max */
 int config_parse_timespan(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
                           const void *fallback); /* usec_t */

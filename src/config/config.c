@@ -4,14 +4,19 @@
 
 #include <sys/utsname.h>
 
+#include "basic/array.h"
 #include "config/broker-config.h"
+#include "config/listener-config.h"
 #include "config/route-config.h"
 
 /* Workers are enabled by a link in the directories of this unit. */
 #define TARGET "fdpass.target"
 
-/* The broker's own unit. */
+/* The broker's own unit. The public sockets are enabled by a link in its directories, like workers in TARGET's … */
 #define SERVICE "fdpass.service"
+
+/* … but for the first one, which may be started without being enabled. */
+#define FIRST_SOCKET "fdpass.socket"
 
 Config *config_free(Config *config) {
         if (!config)
@@ -20,16 +25,21 @@ Config *config_free(Config *config) {
         for (size_t i = 0; i < config->n_routes; i++)
                 route_config_done(&config->routes[i]);
         free(config->routes);
+
+        for (size_t i = 0; i < config->n_listeners; i++)
+                listener_config_done(&config->listeners[i]);
+        free(config->listeners);
+
         free(config);
         return NULL;
 }
 
-/* Replaces the names that are wanted by those that the units have themselves: an alias is no second route. */
-static int find_units(const UnitPath *path, StringList *units) {
+/* Replaces the names that @target wants by those that the units have themselves: an alias is no second route. */
+static int find_units(const UnitPath *path, const char *target, StringList *units) {
         _cleanup_strlist_ StringList wanted = {};
         int r;
 
-        r = unit_path_wanted(path, TARGET, &wanted);
+        r = unit_path_wanted(path, target, &wanted);
         if (r < 0)
                 return r;
 
@@ -38,7 +48,7 @@ static int find_units(const UnitPath *path, StringList *units) {
 
                 if (!unit_path_find(path, wanted.items[i], id)) {
                         reporter_say(path->reporter, CONFIG_WARNING, wanted.items[i], NULL, 0,
-                                     "Enabled for " TARGET ", but there is no such unit.");
+                                     "Enabled for %s, but there is no such unit.", target);
                         continue;
                 }
 
@@ -77,7 +87,7 @@ static int load_routes(Config *config, const UnitPath *path, const char *hostnam
         _cleanup_strlist_ StringList units = {};
         int r;
 
-        r = find_units(path, &units);
+        r = find_units(path, TARGET, &units);
         if (r < 0 || units.n_items == 0)
                 return r;
 
@@ -87,6 +97,47 @@ static int load_routes(Config *config, const UnitPath *path, const char *hostnam
 
         for (size_t i = 0; i < units.n_items; i++) {
                 r = load_route(config, path, units.items[i], hostname);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+static int load_listener(Config *config, const UnitPath *path, const char *name, const char *hostname) {
+        _cleanup_(unit_freep) Unit *unit = NULL;
+        int r;
+
+        r = unit_load(path, name, &unit);
+        if (r != 0)
+                return r < 0 ? r : 0;
+
+        if (!streq(unit->name.type, "socket"))
+                return 0;
+
+        if (!ARRAY_GROW(config->listeners, config->n_listeners))
+                return -ENOMEM;
+
+        r = listener_config_read(path->reporter, unit, hostname, &config->listeners[config->n_listeners]);
+        if (r < 0)
+                return r;
+
+        config->n_listeners++;
+        return 0;
+}
+
+static int load_listeners(Config *config, const UnitPath *path, const char *hostname) {
+        _cleanup_strlist_ StringList units = {};
+        int r;
+
+        r = find_units(path, SERVICE, &units);
+        if (r >= 0 && !strlist_has(&units, FIRST_SOCKET))
+                r = strlist_add(&units, FIRST_SOCKET);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < units.n_items; i++) {
+                r = load_listener(config, path, units.items[i], hostname);
                 if (r < 0)
                         return r;
         }
@@ -127,11 +178,44 @@ int config_load(int root_fd, ConfigReport report, void *userdata, Config **ret) 
         if (r < 0)
                 return r;
 
+        config->listener_default = listener_config_default();
+        r = load_listeners(config, path, uts.nodename);
+        if (r < 0)
+                return r;
+
         r = load_broker(config, path, uts.nodename);
         if (r < 0)
                 return r;
 
         config->n_errors = reporter.n_errors;
         *ret = TAKE_PTR(config);
+        return 0;
+}
+
+int config_describe(int root_fd, const char *unit, bool is_listener, ConfigEmit emit, void *userdata) {
+        _cleanup_(unit_path_freep) UnitPath *path = NULL;
+        _cleanup_(unit_freep) Unit *u = NULL;
+        Reporter reporter = {};
+        struct utsname uts;
+        int r;
+
+        if (uname(&uts) < 0)
+                return -errno;
+
+        r = unit_path_new(root_fd, &reporter, &path);
+        if (r < 0)
+                return r;
+
+        r = unit_load(path, unit, &u);
+        if (r != 0)
+                return r < 0 ? r : CONFIG_NO_UNIT;
+
+        if (is_listener)
+                listener_config_describe(u, uts.nodename, emit, userdata);
+        else if (streq(unit, SERVICE))
+                broker_config_describe(u, uts.nodename, emit, userdata);
+        else
+                route_config_describe(u, uts.nodename, emit, userdata);
+
         return 0;
 }

@@ -40,12 +40,55 @@ typedef enum LogHandoffs {
         LOG_HANDOFFS_YES,      /* and every client that got one */
 } LogHandoffs;
 
+/* Protocol= as a set: bit 1 << ProbeProtocol for each, and this one for a client that says nothing. */
+#define PROTOCOL_SILENT (1U << 31)
+
+/* Header=Name: glob */
+typedef struct HeaderMatch {
+        char *name; /* in lower case */
+        char *glob; /* fnmatch(3), on the value without the white space around it */
+} HeaderMatch;
+
+/* Source=192.0.2.0/24 */
+typedef struct AddressRange {
+        int family;          /* AF_INET or AF_INET6 */
+        uint8_t address[16]; /* network byte order; 4 bytes of it for AF_INET */
+        unsigned n_bits;     /* of the prefix */
+} AddressRange;
+
+/* Prefix= */
+typedef struct BytesMatch {
+        uint8_t *p;
+        size_t n; /* at least 1 */
+} BytesMatch;
+
+/*
+ * Which clients a route takes. Every key that is given has to match; its values are alternatives (of Header=,
+ * those with the same name). Lists are NULL-terminated where they consist of strings, and NULL or counted 0
+ * where the key is not given. They are sorted and without duplicates, so that equal sets are equal lists.
+ */
+typedef struct RouteMatch {
+        int priority;         /* Priority= */
+        char **listeners;     /* Listener= */
+        unsigned protocols;   /* Protocol=, 0: any */
+        char **hosts;         /* Host=, as the probes write names; "*.example.org" for what is below it */
+        char **paths;         /* Path=, without a slash at the end; "/" takes all */
+        char **methods;       /* Method= */
+        HeaderMatch *headers; /* Header=, sorted by name */
+        size_t n_headers;
+        char **alpns;         /* ALPN= */
+        AddressRange *sources; /* Source= */
+        size_t n_sources;
+        BytesMatch *prefixes; /* Prefix= */
+        size_t n_prefixes;
+        char *name;           /* Name=: takes nobody but those that a worker hands to this name */
+} RouteMatch;
+
 /* One worker's route. */
 typedef struct RouteConfig {
         char *unit;       /* "chat.socket" */
         char *path;       /* the unit's main file, below the root directory */
-        char **listeners; /* Listener=, NULL-terminated; NULL: every listener */
-        int priority;     /* Priority= */
+        RouteMatch match;
 
         char *worker;    /* absolute path of the worker's socket */
         WorkerForm form;
@@ -54,6 +97,26 @@ typedef struct RouteConfig {
         unsigned queue_max;         /* QueueMax=, 0: no client waits */
         usec_t queue_timeout_usec;  /* QueueTimeoutSec= */
 } RouteConfig;
+
+/* ProxyProtocol= */
+typedef enum ProxyProtocol {
+        PROXY_PROTOCOL_NO,       /* a PROXY header is refused */
+        PROXY_PROTOCOL_OPTIONAL, /* it may be there, from a trusted address */
+        PROXY_PROTOCOL_REQUIRE,  /* nobody but trusted addresses, and never without it */
+} ProxyProtocol;
+
+/* How the clients of one listener are looked at, from the [X-FDPass] section of the public socket's unit. */
+typedef struct ListenerConfig {
+        char *unit;                      /* "fdpass.socket" */
+        char *name;                      /* FileDescriptorName= */
+        ProxyProtocol proxy_protocol;    /* ProxyProtocol= */
+        AddressRange *trusted_proxies;   /* TrustedProxies= */
+        size_t n_trusted_proxies;
+        usec_t head_timeout_usec;        /* HeadTimeoutSec= */
+        usec_t silent_timeout_usec;      /* SilentTimeoutSec= */
+        unsigned max_head_size;          /* MaxHeadSize=, bytes */
+        unsigned max_clients_per_source; /* MaxClientsPerSource=, 0: an eighth of all */
+} ListenerConfig;
 
 /* The broker's own settings, from fdpass.service. */
 typedef struct BrokerConfig {
@@ -65,6 +128,9 @@ typedef struct Config {
         BrokerConfig broker;
         RouteConfig *routes; /* sorted by unit name */
         size_t n_routes;
+        ListenerConfig *listeners;       /* of the public units that say something */
+        size_t n_listeners;
+        ListenerConfig listener_default; /* of all others */
         unsigned n_errors; /* how many CONFIG_ERRORs were reported while this was read */
 } Config;
 
@@ -76,6 +142,25 @@ typedef struct Config {
  * memory, an I/O error).
  */
 int config_load(int root_fd, ConfigReport report, void *userdata, Config **ret);
+
+/*
+ * One line that is in effect for a unit. @path and @line say where it stands; NULL and 0: nowhere, it is the
+ * default. @section is without its brackets.
+ */
+typedef void (*ConfigEmit)(void *userdata, const char *section, const char *key, const char *value, const char *path,
+                           unsigned line);
+
+/* config_describe() */
+enum {
+        CONFIG_NO_UNIT = 1, /* there is no such unit, or it is masked */
+};
+
+/*
+ * Says what is in effect for @unit: a worker's, fdpass.service, or, with @is_listener, a public socket's.
+ * Lists have a line for each assignment. Values are as written, with their specifiers expanded. Findings are
+ * left to config_load(). Returns 0, CONFIG_NO_UNIT, or a negative errno.
+ */
+int config_describe(int root_fd, const char *unit, bool is_listener, ConfigEmit emit, void *userdata);
 
 Config *config_free(Config *config);
 DEFINE_CLEANUP(Config *, config_free);

@@ -5,83 +5,31 @@
 #include <sys/un.h>
 
 #include "basic/array.h"
+#include "config/match-config.h"
 
 /* An address needs room for the NUL too. */
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *) NULL)->sun_path) - 1)
 
-/* systemd's own limit for FileDescriptorName= (fdname_is_valid() in src/basic/fd-util.c). */
-#define LISTENER_NAME_MAX 255
-
 /* A route while it is being read. */
 typedef struct Draft {
         RouteConfig route;
-        StringList listeners;
+        MatchDraft match;
         const Assignment **listens; /* the Listen…= lines that are in force, in their order */
         size_t n_listens;
 } Draft;
 
 static void draft_done(Draft *d) {
         route_config_done(&d->route);
-        strlist_clear(&d->listeners);
+        match_draft_done(&d->match);
         free(d->listens);
 }
 
 void route_config_done(RouteConfig *route) {
-        StringList listeners = { .items = route->listeners };
-
-        while (route->listeners && route->listeners[listeners.n_items])
-                listeners.n_items++;
-
-        strlist_clear(&listeners);
+        route_match_done(&route->match);
         free(route->unit);
         free(route->path);
         free(route->worker);
         *route = (RouteConfig){};
-}
-
-static bool is_listener_name(const char *s) {
-        for (const char *p = s; *p; p++)
-                if ((uint8_t) *p < ' ' || (uint8_t) *p >= 0x7f || *p == ':')
-                        return false;
-
-        return *s && strlen(s) <= LISTENER_NAME_MAX;
-}
-
-static int parse_listeners(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                           _unused_ const void *fallback) {
-        StringList *listeners = field;
-        char word[VALUE_SIZE], name[VALUE_SIZE];
-        int r;
-
-        if (!*a->value)
-                strlist_clear(listeners);
-
-        for (const char *s = a->value; *s; s += strspn(s, " \t")) {
-                size_t n = strcspn(s, " \t");
-
-                if (n >= sizeof(word)) {
-                        config_error(c, a, "The value of %s= is too long.", a->key);
-                        return 0;
-                }
-
-                memcpy(word, s, n);
-                word[n] = '\0';
-                s += n;
-
-                if (!config_expand(c, a, word, name))
-                        return 0;
-
-                if (!is_listener_name(name)) {
-                        config_bad_value(c, a, "names as FileDescriptorName= takes them (ASCII, no \":\")");
-                        return 0;
-                }
-
-                r = strlist_add(listeners, name);
-                if (r < 0)
-                        return r;
-        }
-
-        return 0;
 }
 
 /*
@@ -154,21 +102,31 @@ static int parse_listen(_unused_ ConfigContext *c, _unused_ const ConfigKey *key
 }
 
 static const ConfigKey route_keys[] = {
-        { SECTION_FDPASS, "Listener",        parse_listeners,       offsetof(Draft, listeners), 0, 0 },
-        { SECTION_FDPASS, "MaxUnclaimed",    config_parse_unsigned, offsetof(Draft, route.max_unclaimed), 1, 65536 },
-        { SECTION_FDPASS, "Priority",        config_parse_int,      offsetof(Draft, route.priority), 0, 0 },
-        { SECTION_FDPASS, "QueueMax",        config_parse_unsigned, offsetof(Draft, route.queue_max), 0, 1048576 },
-        { SECTION_FDPASS, "QueueTimeoutSec", config_parse_timespan, offsetof(Draft, route.queue_timeout_usec), 0, 0 },
-        { SECTION_FDPASS, "Worker",          parse_worker,          offsetof(Draft, route.worker), 0, 0 },
+        { SECTION_FDPASS, "ALPN",            config_parse_alpns,     offsetof(Draft, match.alpns), 0, 0, true, NULL },
+        { SECTION_FDPASS, "Header",          config_parse_headers,   offsetof(Draft, match.headers), 0, 0, true, NULL },
+        { SECTION_FDPASS, "Host",            config_parse_hosts,     offsetof(Draft, match.hosts), 0, 0, true, NULL },
+        { SECTION_FDPASS, "Listener",        config_parse_listeners, offsetof(Draft, match.listeners), 0, 0, true, NULL },
+        { SECTION_FDPASS, "Method",          config_parse_methods,   offsetof(Draft, match.methods), 0, 0, true, NULL },
+        { SECTION_FDPASS, "Name",            config_parse_name,      offsetof(Draft, match.name), 0, 0, false, NULL },
+        { SECTION_FDPASS, "Path",            config_parse_paths,     offsetof(Draft, match.paths), 0, 0, true, NULL },
+        { SECTION_FDPASS, "Prefix",          config_parse_prefixes,  offsetof(Draft, match.prefixes), 0, 0, true, NULL },
+        { SECTION_FDPASS, "Priority",        config_parse_int,       offsetof(Draft, match.priority), 0, 0, false, NULL },
+        { SECTION_FDPASS, "Protocol",        config_parse_protocols, offsetof(Draft, match.protocols), 0, 0, true, NULL },
+        { SECTION_FDPASS, "Source",          config_parse_addresses, offsetof(Draft, match.sources), 0, 0, true, NULL },
 
-        { SECTION_SOCKET, "ListenDatagram",         parse_listen, offsetof(Draft, listens), 0, 0 },
-        { SECTION_SOCKET, "ListenFIFO",             parse_listen, offsetof(Draft, listens), 0, 0 },
-        { SECTION_SOCKET, "ListenMessageQueue",     parse_listen, offsetof(Draft, listens), 0, 0 },
-        { SECTION_SOCKET, "ListenNetlink",          parse_listen, offsetof(Draft, listens), 0, 0 },
-        { SECTION_SOCKET, "ListenSequentialPacket", parse_listen, offsetof(Draft, listens), 0, 0 },
-        { SECTION_SOCKET, "ListenSpecial",          parse_listen, offsetof(Draft, listens), 0, 0 },
-        { SECTION_SOCKET, "ListenStream",           parse_listen, offsetof(Draft, listens), 0, 0 },
-        { SECTION_SOCKET, "ListenUSBFunction",      parse_listen, offsetof(Draft, listens), 0, 0 },
+        { SECTION_FDPASS, "MaxUnclaimed",    config_parse_unsigned, offsetof(Draft, route.max_unclaimed), 1, 65536, false, NULL },
+        { SECTION_FDPASS, "QueueMax",        config_parse_unsigned, offsetof(Draft, route.queue_max), 0, 1048576, false, NULL },
+        { SECTION_FDPASS, "QueueTimeoutSec", config_parse_timespan, offsetof(Draft, route.queue_timeout_usec), 0, 0, false, NULL },
+        { SECTION_FDPASS, "Worker",          parse_worker,          offsetof(Draft, route.worker), 0, 0, false, NULL },
+
+        { SECTION_SOCKET, "ListenDatagram",         parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
+        { SECTION_SOCKET, "ListenFIFO",             parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
+        { SECTION_SOCKET, "ListenMessageQueue",     parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
+        { SECTION_SOCKET, "ListenNetlink",          parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
+        { SECTION_SOCKET, "ListenSequentialPacket", parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
+        { SECTION_SOCKET, "ListenSpecial",          parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
+        { SECTION_SOCKET, "ListenStream",           parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
+        { SECTION_SOCKET, "ListenUSBFunction",      parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
 };
 
 static const Draft defaults = {
@@ -246,10 +204,7 @@ static int complete_names(const Unit *unit, Draft *d) {
         if (!d->route.unit || !d->route.path)
                 return -ENOMEM;
 
-        /* Sorted, so that routes with the same listeners are easy to tell. */
-        strlist_sort_unique(&d->listeners);
-        d->route.listeners = TAKE_PTR(d->listeners.items);
-        d->listeners.n_items = 0;
+        match_draft_finish(&d->match, &d->route.match);
         return 0;
 }
 
@@ -288,4 +243,10 @@ int route_config_read(Reporter *reporter, const Unit *unit, const char *hostname
         *ret = d.route;
         d.route = (RouteConfig){};
         return 0;
+}
+
+void route_config_describe(const Unit *unit, const char *hostname, ConfigEmit emit, void *userdata) {
+        ConfigContext c = { .unit = unit, .specifiers = { .unit = &unit->name, .hostname = hostname } };
+
+        config_table_describe(route_keys, ELEMENTSOF(route_keys), &c, &defaults, emit, userdata);
 }

@@ -14,3 +14,6 @@ enum {
 int route_config_read(Reporter *reporter, const Unit *unit, const char *hostname, RouteConfig *ret);
 
 void route_config_done(RouteConfig *route);
+
+/* See config_describe(). */
+void route_config_describe(const Unit *unit, const char *hostname, ConfigEmit emit, void *userdata);

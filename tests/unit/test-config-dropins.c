@@ -15,7 +15,7 @@ static void tree_dropin(Tree *t, const char *path, int priority) {
 static void assert_priority(Tree *t, const char *unit, int priority) {
         tree_load_clean(t);
         assert_non_null(tree_route(t, unit));
-        assert_int_equal(tree_route(t, unit)->priority, priority);
+        assert_int_equal(tree_route(t, unit)->match.priority, priority);
 }
 
 /* A drop-in comes after the main file, and overrides it. */

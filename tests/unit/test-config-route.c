@@ -42,8 +42,8 @@ static void test_defaults(_unused_ void **state) {
 
         assert_string_equal(route->unit, "a.socket");
         assert_string_equal(route->path, USR "/a.socket");
-        assert_null(route->listeners);
-        assert_int_equal(route->priority, 0);
+        assert_null(route->match.listeners);
+        assert_int_equal(route->match.priority, 0);
         assert_string_equal(route->worker, "/run/w.sock");
         assert_int_equal(route->form, WORKER_STREAM);
         assert_int_equal(route->max_unclaimed, 64);
@@ -62,9 +62,9 @@ static void test_all_keys(_unused_ void **state) {
                                                     "QueueMax=1048576\n"
                                                     "QueueTimeoutSec=1min 500ms\n");
 
-        assert_string_equal(route->listeners[0], "web");
-        assert_null(route->listeners[1]);
-        assert_int_equal(route->priority, -5);
+        assert_string_equal(route->match.listeners[0], "web");
+        assert_null(route->match.listeners[1]);
+        assert_int_equal(route->match.priority, -5);
         assert_string_equal(route->worker, "/run/other.sock");
         assert_int_equal(route->max_unclaimed, 65536);
         assert_int_equal(route->queue_max, 1048576);
@@ -89,7 +89,7 @@ static void test_last_wins(_unused_ void **state) {
                                                     "MaxUnclaimed=9\nQueueTimeoutSec=1\nWorker=/run/x\n"
                                                     "[X-FDPass]\nMaxUnclaimed=\nQueueTimeoutSec=\nWorker=\n");
 
-        assert_int_equal(route->priority, 2);
+        assert_int_equal(route->match.priority, 2);
         assert_int_equal(route->queue_max, 1024);
         assert_int_equal(route->max_unclaimed, 64);
         assert_int_equal(route->queue_timeout_usec, 30 * USEC_PER_SEC);
@@ -107,15 +107,15 @@ static void test_listeners(_unused_ void **state) {
         tree_load_clean(&t);
 
         route = tree_route(&t, "a.socket");
-        assert_string_equal(route->listeners[0], "a");
-        assert_string_equal(route->listeners[1], "api");
-        assert_string_equal(route->listeners[2], "b");
-        assert_string_equal(route->listeners[3], "web");
-        assert_null(route->listeners[4]);
+        assert_string_equal(route->match.listeners[0], "a");
+        assert_string_equal(route->match.listeners[1], "api");
+        assert_string_equal(route->match.listeners[2], "b");
+        assert_string_equal(route->match.listeners[3], "web");
+        assert_null(route->match.listeners[4]);
 
         tree_file(&t, ETC "/a.socket.d/y.conf", "[X-FDPass]\nListener=\n");
         tree_load_clean(&t);
-        assert_null(tree_route(&t, "a.socket")->listeners);
+        assert_null(tree_route(&t, "a.socket")->match.listeners);
 }
 
 static void test_bad_numbers(_unused_ void **state) {
@@ -286,7 +286,7 @@ static void test_unknown_key(_unused_ void **state) {
         tree_load(&t);
         assert_only(&t, CONFIG_WARNING, "a.socket", USR "/a.socket", 6,
                     "The unknown key \"priority\" in [X-FDPass] is ignored.");
-        assert_int_equal(tree_route(&t, "a.socket")->priority, 1);
+        assert_int_equal(tree_route(&t, "a.socket")->match.priority, 1);
 }
 
 /* A line that can't be read in our own section is an error: nobody else would miss it. Elsewhere it warns. */
@@ -354,21 +354,21 @@ static void test_specifiers(_unused_ void **state) {
         assert_int_equal(t.config->n_routes, 1);
         route = &t.config->routes[0];
         assert_string_equal(route->worker, "/run/d-e\\x2df");
-        assert_string_equal(route->listeners[0], "1d-e\\x2df");
-        assert_string_equal(route->listeners[1], "2d/e-f");
-        assert_string_equal(route->listeners[2], "3a\\x2db-c");
-        assert_string_equal(route->listeners[3], "4a-b/c");
-        assert_string_equal(route->listeners[4], "5a\\x2db-c@d-e\\x2df.socket");
-        assert_string_equal(route->listeners[5], "6a\\x2db-c@d-e\\x2df");
-        assert_string_equal(route->listeners[6], "7c");
-        assert_string_equal(route->listeners[7], "8c");
-        assert_string_equal(route->listeners[8], "9%");
-        assert_string_equal(route->listeners[9], "A/run");
+        assert_string_equal(route->match.listeners[0], "1d-e\\x2df");
+        assert_string_equal(route->match.listeners[1], "2d/e-f");
+        assert_string_equal(route->match.listeners[2], "3a\\x2db-c");
+        assert_string_equal(route->match.listeners[3], "4a-b/c");
+        assert_string_equal(route->match.listeners[4], "5a\\x2db-c@d-e\\x2df.socket");
+        assert_string_equal(route->match.listeners[5], "6a\\x2db-c@d-e\\x2df");
+        assert_string_equal(route->match.listeners[6], "7c");
+        assert_string_equal(route->match.listeners[7], "8c");
+        assert_string_equal(route->match.listeners[8], "9%");
+        assert_string_equal(route->match.listeners[9], "A/run");
 
         assert_int_equal(uname(&uts), 0);
         (void) snprintf(name, sizeof(name), "B%s", uts.nodename);
-        assert_string_equal(route->listeners[10], name);
-        assert_null(route->listeners[11]);
+        assert_string_equal(route->match.listeners[10], name);
+        assert_null(route->match.listeners[11]);
 }
 
 /* A unit without an instance has an empty one. */

@@ -353,7 +353,7 @@ static void test_linked(_unused_ void **state) {
         tree_enable(&t, "a.socket");
         tree_load_clean(&t);
         assert_string_equal(tree_route(&t, "a.socket")->path, ETC "/a.socket");
-        assert_int_equal(tree_route(&t, "a.socket")->priority, 7);
+        assert_int_equal(tree_route(&t, "a.socket")->match.priority, 7);
 }
 
 /* Links, however many "..", lead nowhere outside the root directory. */
@@ -482,7 +482,7 @@ static void test_many_instances(_unused_ void **state) {
         assert_int_equal(t.config->n_routes, N);
         assert_string_equal(t.config->routes[4711].unit, "a@04711.socket");
         assert_string_equal(t.config->routes[4711].worker, "/run/fdpass/04711.sock");
-        assert_int_equal(t.config->routes[4711].priority, 9);
+        assert_int_equal(t.config->routes[4711].match.priority, 9);
 
         /* A warning about a line that they share is given once. */
         assert_int_equal(t.n_found, 1);

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/answer.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+typedef struct HttpStatus {
+        unsigned code;
+        const char *phrase;
+        const char *text;
+} HttpStatus;
+
+static const HttpStatus statuses[] = {
+        { 400, "Bad Request", "This is not a request that can be passed on." },
+        { 404, "Not Found", "No service here takes this request." },
+        { 408, "Request Timeout", "The request did not arrive in time." },
+        { 421, "Misdirected Request", "There is no such host here." },
+        { 431, "Request Header Fields Too Large", "The head of the request is too large." },
+        { 503, "Service Unavailable", "The service can't be reached at the moment." },
+};
+
+/* Whoever gets a 503 may try again after this many seconds. */
+#define RETRY_AFTER 5
+
+static unsigned http_status(Refusal why, ProbeReason reason) {
+        switch (why) {
+
+        case REFUSAL_NO_ROUTE:
+                return 404;
+
+        case REFUSAL_NO_HOST:
+                return 421;
+
+        case REFUSAL_HEAD_TIMEOUT:
+        case REFUSAL_EVICTED:
+                return 408;
+
+        case REFUSAL_MALFORMED: {
+                unsigned status = probe_reason_http_status(reason);
+
+                if (status != 0)
+                        return status;
+                return reason == PROBE_REASON_TOO_LARGE ? 431 : 400;
+        }
+
+        default:
+                return 503;
+        }
+}
+
+static void compose_http(Refusal why, ProbeReason reason, Answer *ret) {
+        unsigned code = http_status(why, reason);
+        char retry[32] = "";
+        int n;
+
+        if (code == 503)
+                (void) snprintf(retry, sizeof(retry), "Retry-After: %u\r\n", RETRY_AFTER);
+
+        for (size_t i = 0; i < ELEMENTSOF(statuses); i++) {
+                const HttpStatus *s = &statuses[i];
+
+                if (s->code != code)
+                        continue;
+
+                n = snprintf((char *) ret->bytes, sizeof(ret->bytes),
+                             "HTTP/1.1 %u %s\r\n"
+                             "Content-Type: text/plain\r\n"
+                             "Content-Length: %zu\r\n"
+                             "%s"
+                             "Connection: close\r\n"
+                             "\r\n"
+                             "%s\n",
+                             code, s->phrase, strlen(s->text) + 1, retry, s->text);
+                ret->n = n > 0 ? (size_t) n : 0;
+        }
+}
+
+/* RFC 8446 6.2 */
+enum {
+        TLS_ALERT_INTERNAL_ERROR = 80,
+        TLS_ALERT_UNRECOGNIZED_NAME = 112,
+};
+
+static int tls_alert(Refusal why, ProbeReason reason) {
+        switch (why) {
+
+        case REFUSAL_NO_ROUTE:
+        case REFUSAL_NO_HOST:
+                return TLS_ALERT_UNRECOGNIZED_NAME;
+
+        case REFUSAL_MALFORMED:
+                return probe_reason_tls_alert(reason);
+
+        case REFUSAL_HEAD_TIMEOUT:
+                return -1;
+
+        default:
+                return TLS_ALERT_INTERNAL_ERROR;
+        }
+}
+
+static void compose_tls(Refusal why, ProbeReason reason, Answer *ret) {
+        int alert = tls_alert(why, reason);
+
+        if (alert < 0)
+                return;
+
+        /* One record of type alert, of the version that every client reads before it has agreed on one
+         * (RFC 8446 5.1), with a fatal alert in it. */
+        const uint8_t record[] = { 21, 3, 3, 0, 2, /* fatal */ 2, (uint8_t) alert };
+
+        memcpy(ret->bytes, record, sizeof(record));
+        ret->n = sizeof(record);
+}
+
+/* RFC 4250 4.2.2 */
+enum {
+        SSH_DISCONNECT_PROTOCOL_ERROR = 2,
+        SSH_DISCONNECT_SERVICE_NOT_AVAILABLE = 7,
+        SSH_DISCONNECT_TOO_MANY_CONNECTIONS = 12,
+};
+
+static uint32_t ssh_code(Refusal why) {
+        switch (why) {
+
+        case REFUSAL_MALFORMED:
+        case REFUSAL_HEAD_TIMEOUT:
+                return SSH_DISCONNECT_PROTOCOL_ERROR;
+
+        case REFUSAL_QUEUE_FULL:
+        case REFUSAL_SOURCE_FULL:
+                return SSH_DISCONNECT_TOO_MANY_CONNECTIONS;
+
+        default:
+                return SSH_DISCONNECT_SERVICE_NOT_AVAILABLE;
+        }
+}
+
+static void append(Answer *a, const void *p, size_t n) {
+        memcpy(a->bytes + a->n, p, n);
+        a->n += n;
+}
+
+static void append_u32(Answer *a, uint32_t v) {
+        v = htonl(v);
+        append(a, &v, sizeof(v));
+}
+
+/*
+ * Our identification line, and then one binary packet as they are before keys are exchanged (RFC 4253 6): its
+ * length, the length of the padding, SSH_MSG_DISCONNECT (11.1), and padding up to a multiple of eight.
+ */
+static void compose_ssh(Refusal why, Answer *ret) {
+        static const char line[] = "SSH-2.0-fdpass\r\n", text[] = "No service takes this connection.";
+        static const uint8_t zeros[16];
+        uint32_t n_payload = 1 + 4 + 4 + (uint32_t) strlen(text) + 4;
+        uint8_t n_padding = (uint8_t) (8 - (4 + 1 + n_payload) % 8);
+        const uint8_t message = 1; /* SSH_MSG_DISCONNECT */
+
+        if (n_padding < 4)
+                n_padding = (uint8_t) (n_padding + 8);
+
+        append(ret, line, strlen(line));
+        append_u32(ret, 1 + n_payload + n_padding);
+        append(ret, &n_padding, 1);
+        append(ret, &message, 1);
+        append_u32(ret, ssh_code(why));
+        append_u32(ret, (uint32_t) strlen(text));
+        append(ret, text, strlen(text));
+        append_u32(ret, 0); /* language */
+        append(ret, zeros, n_padding);
+}
+
+void answer_compose(ProbeProtocol protocol, Refusal why, ProbeReason reason, Answer *ret) {
+        ret->n = 0;
+
+        switch (protocol) {
+
+        case PROBE_HTTP:
+                compose_http(why, reason, ret);
+                break;
+
+        case PROBE_TLS:
+                compose_tls(why, reason, ret);
+                break;
+
+        case PROBE_SSH:
+                compose_ssh(why, ret);
+                break;
+
+        case PROBE_HTTP2:
+        case PROBE_PROXY:
+        case PROBE_UNKNOWN:
+                break;
+        }
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a refused client is told, in the protocol that it speaks. */
+
+#include "broker/broker.h"
+#include "probe/probe.h"
+
+typedef struct Answer {
+        size_t n;              /* 0: nothing that it would understand; a plain close says it all */
+        uint8_t bytes[1024];
+} Answer;
+
+void answer_compose(ProbeProtocol protocol, Refusal why, ProbeReason reason, Answer *ret);

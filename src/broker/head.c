@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/head.h"
+
+#include <sys/epoll.h>
+
+#include "basic/error.h"
+#include "broker/diag.h"
+#include "broker/facts.h"
+#include "broker/listener.h"
+#include "broker/match.h"
+#include "broker/pool.h"
+#include "broker/refusal.h"
+#include "broker/routing.h"
+
+static void timer_arm(Listener *l);
+
+/* Takes the client out of the lists of those whose head is awaited. */
+static void leave(Broker *b, Client *c) {
+        unwatch_client(&b->watch, c);
+        list_remove(&c->link);
+        list_remove(&c->silent_link);
+        c->state = CLIENT_NEW;
+}
+
+static void hand_on(Broker *b, Client *c, size_t pool) {
+        leave(b, c);
+        c->deadline = 0;
+        pool_admit(&b->routing->pools[pool], c);
+}
+
+static void refuse(Broker *b, Client *c, Refusal why, ProbeReason reason) {
+        leave(b, c);
+        refusal_send(b, c, why, reason);
+}
+
+static Facts facts_of(const Client *c, Slice head) {
+        return (Facts){
+                .listener = c->listener->name,
+                .source = &c->address.sa,
+                .head = head,
+        };
+}
+
+/* Sends the client where its facts say. */
+static void route(Broker *b, Client *c, const Facts *facts) {
+        MatchResult result;
+
+        match_index_find(b->routing->index, facts, &result);
+
+        if (result.ambiguous_path)
+                refuse(b, c, REFUSAL_MALFORMED, PROBE_REASON_HTTP_AMBIGUOUS_PATH);
+        else if (result.found)
+                hand_on(b, c, result.pool);
+        else if (facts->host && facts->host->n > 0 && b->routing->has_hosts && !result.host_is_known)
+                refuse(b, c, REFUSAL_NO_HOST, PROBE_REASON_NONE);
+        else {
+                diag_no_route(b, c->listener);
+                refuse(b, c, REFUSAL_NO_ROUTE, PROBE_REASON_NONE);
+        }
+}
+
+/*
+ * Bytes of a protocol that is not known here, or that are malformed in one that is: only a route that names
+ * these very bytes, or the listener or source alone, can want them. True where more bytes might tell.
+ */
+static bool route_unknown(Broker *b, Client *c, Slice head, ProbeVerdict verdict, ProbeReason reason) {
+        Facts facts = facts_of(c, head);
+        MatchResult result;
+
+        if (routing_prefix_needs_more(b->routing, c->listener->name, head))
+                return true;
+
+        match_index_find(b->routing->index, &facts, &result);
+
+        if (verdict != PROBE_MALFORMED)
+                route(b, c, &facts);
+        else if (result.found && b->routing->pools[result.pool].routes[0].config->match.n_prefixes > 0)
+                hand_on(b, c, result.pool);
+        else
+                refuse(b, c, REFUSAL_MALFORMED, reason);
+
+        return false;
+}
+
+/* Returns false where the bytes are too few to tell. */
+static bool decide(Broker *b, Client *c, Slice head) {
+        ProbeVerdict verdict;
+        Facts facts;
+        Probe probe;
+
+        verdict = probe_client(head.p, head.n, c->listener->config->max_head_size, &probe);
+
+        switch (verdict) {
+
+        case PROBE_NEED_MORE:
+                return false;
+
+        case PROBE_MATCH:
+                facts = facts_of(c, head);
+                facts_add_probe(&facts, &probe);
+                route(b, c, &facts);
+                return true;
+
+        case PROBE_NO_MATCH:
+        case PROBE_MALFORMED:
+                return !route_unknown(b, c, head, verdict, probe.reason);
+        }
+
+        return true;
+}
+
+/* Reads exactly the header off the socket: the worker must not see it. Returns 1 where the client is lost. */
+static int consume(Client *c, uint8_t *scratch, size_t n) {
+        ssize_t k = recv(c->fd, scratch, n, MSG_DONTWAIT);
+
+        if (k < 0)
+                return errno_is_disconnect(-errno) ? 1 : -errno;
+
+        return (size_t) k == n ? 0 : 1; /* it was all there a moment ago */
+}
+
+/* The addresses that the header tells take the place of the proxy's own. */
+static void use_proxy_address(Client *c, const ProxyFacts *facts) {
+        if (facts->source_length > 0)
+                memcpy(&c->address, &facts->source, MIN(sizeof(c->address), (size_t) facts->source_length));
+}
+
+typedef enum Look {
+        LOOK_WAIT,  /* more bytes are needed */
+        LOOK_AGAIN, /* a header was consumed: the bytes behind it count now */
+        LOOK_DONE,  /* the client went on, or is gone */
+} Look;
+
+static Look look_at_proxy_header(Broker *b, Client *c, size_t n) {
+        ProxyFacts facts;
+
+        switch (probe_proxy(b->scratch, n, &facts)) {
+
+        case PROBE_NEED_MORE:
+                return LOOK_WAIT;
+
+        case PROBE_MATCH:
+                use_proxy_address(c, &facts);
+                if (consume(c, b->scratch, facts.header_length) != 0) {
+                        broker_drop(b, c);
+                        return LOOK_DONE;
+                }
+                c->needs_proxy = false;
+                if (!broker_count_source(b, c)) {
+                        refuse(b, c, REFUSAL_SOURCE_FULL, PROBE_REASON_NONE);
+                        return LOOK_DONE;
+                }
+                return LOOK_AGAIN;
+
+        case PROBE_NO_MATCH:
+                if (c->listener->config->proxy_protocol == PROXY_PROTOCOL_OPTIONAL) {
+                        c->needs_proxy = false;
+                        return LOOK_AGAIN;
+                }
+                refuse(b, c, REFUSAL_MALFORMED, PROBE_REASON_PROXY_V1);
+                return LOOK_DONE;
+
+        case PROBE_MALFORMED:
+                refuse(b, c, REFUSAL_MALFORMED, facts.reason);
+                return LOOK_DONE;
+        }
+
+        return LOOK_DONE;
+}
+
+static Look look_once(Broker *b, Client *c) {
+        ssize_t n;
+
+        n = recv(c->fd, b->scratch, c->listener->config->max_head_size, MSG_PEEK | MSG_DONTWAIT);
+        if (n < 0 && errno_is_transient(-errno))
+                return LOOK_WAIT;
+        if (n <= 0) {
+                /* It left before it said what it wants; nobody needs to hear of it. */
+                b->n.n_gone++;
+                broker_drop(b, c);
+                return LOOK_DONE;
+        }
+
+        list_remove(&c->silent_link);
+
+        if (c->needs_proxy)
+                return look_at_proxy_header(b, c, (size_t) n);
+
+        if (decide(b, c, (Slice){ b->scratch, (size_t) n }))
+                return LOOK_DONE;
+
+        if ((size_t) n >= c->listener->config->max_head_size) {
+                refuse(b, c, REFUSAL_MALFORMED, PROBE_REASON_TOO_LARGE);
+                return LOOK_DONE;
+        }
+
+        return LOOK_WAIT;
+}
+
+/* True where the client has gone on, or has gone. */
+static bool look(Broker *b, Client *c) {
+        Look l;
+
+        while ((l = look_once(b, c)) == LOOK_AGAIN)
+                ;
+
+        return l == LOOK_DONE;
+}
+
+/* Where no route asks for bytes, the client need not have said any. */
+static void route_at_once(Broker *b, Client *c) {
+        Facts facts = facts_of(c, (Slice){});
+
+        route(b, c, &facts);
+}
+
+void head_start(Broker *b, Client *c) {
+        Listener *l = c->listener;
+        usec_t now = broker_now(b);
+
+        if (!l->needs_head) {
+                route_at_once(b, c);
+                return;
+        }
+
+        c->state = CLIENT_HEAD;
+        c->deadline = usec_add(now, l->config->head_timeout_usec);
+        c->silent_at = usec_add(now, l->config->silent_timeout_usec);
+        list_append(&l->heads, &c->link);
+        list_append(&l->silent, &c->silent_link);
+
+        if (look(b, c))
+                return;
+
+        if (watch_client(&b->watch, c) < 0) {
+                refuse(b, c, REFUSAL_BROKER, PROBE_REASON_NONE);
+                return;
+        }
+
+        timer_arm(l);
+}
+
+void head_on_event(Broker *b, Client *c, uint32_t events) {
+        if (events & (EPOLLERR | EPOLLHUP)) {
+                b->n.n_gone++;
+                broker_drop(b, c);
+                return;
+        }
+
+        if (look(b, c))
+                return;
+
+        /* No more will come, and what is there is no head. */
+        if (events & EPOLLRDHUP) {
+                b->n.n_gone++;
+                broker_drop(b, c);
+        }
+}
+
+/* Nothing was said for SilentTimeoutSec=: perhaps it waits for the server to begin. */
+static void on_silent(Broker *b, Client *c) {
+        Facts facts = facts_of(c, (Slice){});
+        MatchResult result;
+
+        list_remove(&c->silent_link);
+
+        /* A PROXY header would have come first: such a client is late, not silent. */
+        if (c->needs_proxy)
+                return;
+
+        facts.protocol = PROTOCOL_SILENT;
+        match_index_find(b->routing->index, &facts, &result);
+        if (result.found)
+                hand_on(b, c, result.pool);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Listener *l = userdata;
+        Broker *b = l->broker;
+        usec_t now = broker_now(b);
+        List *i;
+
+        l->head_timer_at = USEC_INFINITY;
+
+        while ((i = list_first(&l->silent)) && CONTAINER_OF(i, Client, silent_link)->silent_at <= now)
+                on_silent(b, CONTAINER_OF(i, Client, silent_link));
+
+        while ((i = list_first(&l->heads)) && CONTAINER_OF(i, Client, link)->deadline <= now)
+                refuse(b, CONTAINER_OF(i, Client, link), REFUSAL_HEAD_TIMEOUT, PROBE_REASON_NONE);
+
+        timer_arm(l);
+        return 0;
+}
+
+static void timer_arm(Listener *l) {
+        List *head = list_first(&l->heads), *silent = list_first(&l->silent);
+        usec_t at = USEC_INFINITY;
+
+        if (head)
+                at = CONTAINER_OF(head, Client, link)->deadline;
+        if (silent)
+                at = MIN(at, CONTAINER_OF(silent, Client, silent_link)->silent_at);
+
+        /* An earlier wake-up than needed finds nobody, and sets the right time. */
+        if (at >= l->head_timer_at)
+                return;
+
+        l->head_timer_at = at;
+        (void) sd_event_source_set_time(l->head_timer, at);
+        (void) sd_event_source_set_enabled(l->head_timer, SD_EVENT_ONESHOT);
+}
+
+int head_timer_add(Listener *l) {
+        int r;
+
+        l->head_timer_at = USEC_INFINITY;
+
+        r = sd_event_add_time(l->broker->event, &l->head_timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer, l);
+        if (r < 0)
+                return r;
+
+        return sd_event_source_set_enabled(l->head_timer, SD_EVENT_OFF);
+}
+
+bool head_evict_oldest(Broker *b) {
+        Client *oldest = NULL;
+
+        /* Ids count up, and each list has its oldest first. */
+        LIST_FOREACH(i, &b->listeners) {
+                List *first = list_first(&CONTAINER_OF(i, Listener, link)->heads);
+
+                if (first && (!oldest || CONTAINER_OF(first, Client, link)->id < oldest->id))
+                        oldest = CONTAINER_OF(first, Client, link);
+        }
+
+        if (!oldest)
+                return false;
+
+        refuse(b, oldest, REFUSAL_EVICTED, PROBE_REASON_NONE);
+        return true;
+}

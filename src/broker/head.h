@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The head: the first bytes of a client, which are looked at until they tell where it belongs, and never
+ * consumed (but for a PROXY header, which is no part of what the client says).
+ *
+ * There is one absolute deadline for all of it, HeadTimeoutSec=, however the bytes trickle in, and a limit on
+ * their number, MaxHeadSize=. A client that says nothing for SilentTimeoutSec= goes to a route that takes
+ * silent ones, if there is one.
+ */
+
+#include "broker/broker.h"
+
+/* Takes a new client and hands it on as soon as its route is known, which may be at once. */
+void head_start(Broker *b, Client *c);
+
+/* Something arrived, or ended. */
+void head_on_event(Broker *b, Client *c, uint32_t events);
+
+/* Gives up the client that has waited for its head the longest. False where nobody waits. */
+bool head_evict_oldest(Broker *b);
+
+/* A listener's timer of silent clients and late heads. */
+int head_timer_add(Listener *l);

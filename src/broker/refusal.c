@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/refusal.h"
+
+#include <sys/epoll.h>
+
+#include "basic/error.h"
+#include "broker/answer.h"
+#include "broker/diag.h"
+#include "broker/pool.h"
+#include "broker/watch.h"
+
+/* What a refused client may take from us before it is closed. */
+#define LINGER_USEC (2 * USEC_PER_SEC)
+#define DRAIN_MAX (256 * 1024)
+
+const char *refusal_to_string(Refusal why) {
+        static const char *const names[_REFUSAL_MAX] = {
+                [REFUSAL_NO_ROUTE] = "no-route",
+                [REFUSAL_NO_HOST] = "no-such-host",
+                [REFUSAL_MALFORMED] = "malformed",
+                [REFUSAL_HEAD_TIMEOUT] = "head-timeout",
+                [REFUSAL_EVICTED] = "evicted",
+                [REFUSAL_SOURCE_FULL] = "source-full",
+                [REFUSAL_QUEUE_FULL] = "queue-full",
+                [REFUSAL_TIMEOUT] = "timeout",
+                [REFUSAL_WORKER_GONE] = "worker-gone",
+                [REFUSAL_BROKER] = "no-resources",
+                [REFUSAL_STOPPING] = "stopping",
+        };
+
+        return names[why];
+}
+
+/* Reads and throws away what is there. False where the client is done: its FIN, a reset, or too much. */
+static bool drain(Broker *b, Client *c) {
+        for (;;) {
+                ssize_t n = recv(c->fd, b->scratch, b->scratch_size, MSG_DONTWAIT);
+
+                if (n < 0)
+                        return errno_is_transient(-errno);
+                if (n == 0)
+                        return false;
+
+                c->n_drained += (size_t) n;
+                if (c->n_drained > DRAIN_MAX)
+                        return false;
+        }
+}
+
+/* What the client speaks, by the bytes that are there: they are still unread, whoever refuses it. */
+static ProbeProtocol find_protocol(Broker *b, Client *c) {
+        ssize_t n = recv(c->fd, b->scratch, b->scratch_size, MSG_PEEK | MSG_DONTWAIT);
+        Probe probe;
+
+        if (n <= 0)
+                return PROBE_UNKNOWN;
+
+        (void) probe_client(b->scratch, (size_t) n, b->scratch_size, &probe);
+        return probe.protocol;
+}
+
+static void timer_arm(Broker *b) {
+        List *l = list_first(&b->refused);
+
+        if (!l || b->refused_timer_on)
+                return;
+
+        b->refused_timer_on = true;
+        (void) sd_event_source_set_time(b->refused_timer, CONTAINER_OF(l, Client, link)->deadline);
+        (void) sd_event_source_set_enabled(b->refused_timer, SD_EVENT_ONESHOT);
+}
+
+/* Keeps the client until it has read the answer. Those who linger must not take the room of those who come. */
+static void linger(Broker *b, Client *c) {
+        if (b->n_refused_held >= b->clients.n_slots / 4 || watch_client(&b->watch, c) < 0) {
+                broker_drop(b, c);
+                return;
+        }
+
+        pool_release(c);
+        c->state = CLIENT_REFUSED;
+        c->deadline = broker_now(b) + LINGER_USEC;
+        list_append(&b->refused, &c->link);
+        b->n_refused_held++;
+        timer_arm(b);
+}
+
+void refusal_send(Broker *b, Client *c, Refusal why, ProbeReason reason) {
+        Answer answer;
+
+        b->n.n_refused[why]++;
+        if (b->log_handoffs >= LOG_HANDOFFS_FAILURES)
+                diag_refused(b, c, why, reason);
+
+        answer_compose(find_protocol(b, c), why, reason, &answer);
+
+        (void) drain(b, c);
+
+        /* An empty send buffer has room for it; where it does not go out at once, it does not go out. */
+        if (answer.n > 0) {
+                (void) !send(c->fd, answer.bytes, answer.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+                (void) shutdown(c->fd, SHUT_WR);
+        }
+
+        /* The room of an evicted client is needed now. */
+        if (answer.n == 0 || why == REFUSAL_EVICTED)
+                broker_drop(b, c);
+        else
+                linger(b, c);
+}
+
+static void finish(Broker *b, Client *c) {
+        b->n_refused_held--;
+        broker_drop(b, c);
+}
+
+void refusal_on_event(Broker *b, Client *c, uint32_t events) {
+        if (events & (EPOLLERR | EPOLLHUP) || !drain(b, c))
+                finish(b, c);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Broker *b = userdata;
+        usec_t now = broker_now(b);
+        List *l;
+
+        b->refused_timer_on = false;
+
+        while ((l = list_first(&b->refused)) && CONTAINER_OF(l, Client, link)->deadline <= now)
+                finish(b, CONTAINER_OF(l, Client, link));
+
+        timer_arm(b);
+        return 0;
+}
+
+int refusal_timer_add(Broker *b) {
+        int r;
+
+        r = sd_event_add_time(b->event, &b->refused_timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer, b);
+        if (r < 0)
+                return r;
+
+        return sd_event_source_set_enabled(b->refused_timer, SD_EVENT_OFF);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Ending a client that gets no worker, with an answer that it understands.
+ *
+ * Closing a socket with unread bytes resets the connection, and a reset can overtake the answer. So what the
+ * client has sent is read and thrown away, the answer and our FIN follow, and the socket is closed when the
+ * client has closed its end as well, or has had enough time and bytes for it.
+ */
+
+#include "broker/broker.h"
+#include "probe/probe.h"
+
+/*
+ * Answers the client and ends it, now or a little later. @reason says more about REFUSAL_MALFORMED. The client
+ * must be in none of the broker's lists.
+ */
+void refusal_send(Broker *b, Client *c, Refusal why, ProbeReason reason);
+
+void refusal_on_event(Broker *b, Client *c, uint32_t events);
+
+int refusal_timer_add(Broker *b);
+
+/* "no-route", … for logs. */
+const char *refusal_to_string(Refusal why);

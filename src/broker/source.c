@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/source.h"
+
+#include <sys/random.h>
+
+int source_table_init(SourceTable *table, size_t n_clients) {
+        size_t n_buckets = 16;
+
+        while (n_buckets < n_clients)
+                n_buckets *= 2;
+
+        *table = (SourceTable){ .n_sources = n_clients, .n_buckets = n_buckets };
+
+        if (getrandom(&table->secret, sizeof(table->secret), 0) != sizeof(table->secret))
+                return -errno;
+
+        table->sources = calloc(n_clients, sizeof(*table->sources));
+        table->buckets = calloc(n_buckets, sizeof(Source *));
+        return table->sources && table->buckets ? 0 : -ENOMEM;
+}
+
+void source_table_done(SourceTable *table) {
+        free(TAKE_PTR(table->sources));
+        free(TAKE_PTR(table->buckets));
+}
+
+static bool key_of(const ClientAddress *address, uint64_t key[static 2]) {
+        const struct in6_addr *a = &address->in6.sin6_addr;
+
+        switch (address->sa.sa_family) {
+
+        case AF_INET:
+                key[0] = AF_INET;
+                key[1] = address->in.sin_addr.s_addr;
+                return true;
+
+        case AF_INET6:
+                if (IN6_IS_ADDR_V4MAPPED(a)) {
+                        key[0] = AF_INET;
+                        key[1] = 0;
+                        memcpy(&key[1], a->s6_addr + 12, 4);
+                        return true;
+                }
+
+                key[0] = AF_INET6;
+                memcpy(&key[1], a->s6_addr, 8);
+                return true;
+
+        default:
+                return false;
+        }
+}
+
+/* The finaliser of SplitMix64, keyed: well spread, and cheap. */
+static Source **find_bucket(const SourceTable *table, const uint64_t key[static 2]) {
+        uint64_t h = key[0] * UINT64_C(0x9e3779b97f4a7c15) ^ key[1] ^ table->secret;
+
+        h = (h ^ h >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+        h = (h ^ h >> 27) * UINT64_C(0x94d049bb133111eb);
+        return &table->buckets[(h ^ h >> 31) & (table->n_buckets - 1)];
+}
+
+static Source *take(SourceTable *table) {
+        Source *s = table->free;
+
+        if (s)
+                table->free = s->next;
+        else if (table->n_touched < table->n_sources)
+                s = &table->sources[table->n_touched++];
+
+        return s;
+}
+
+bool source_get(SourceTable *table, Client *c, unsigned max) {
+        uint64_t key[2];
+        Source **bucket, *s;
+
+        if (!key_of(&c->address, key))
+                return true;
+
+        bucket = find_bucket(table, key);
+        for (s = *bucket; s; s = s->next)
+                if (s->key[0] == key[0] && s->key[1] == key[1])
+                        break;
+
+        if (s && s->n_clients >= max)
+                return false;
+
+        if (!s) {
+                s = take(table);
+                if (!s) /* can't be: there are as many as clients */
+                        return false;
+
+                *s = (Source){ .next = *bucket, .key = { key[0], key[1] } };
+                *bucket = s;
+        }
+
+        s->n_clients++;
+        c->source = s;
+        return true;
+}
+
+void source_put(SourceTable *table, Client *c) {
+        Source *s = TAKE_PTR(c->source);
+
+        if (!s || --s->n_clients > 0)
+                return;
+
+        for (Source **i = find_bucket(table, s->key); *i; i = &(*i)->next)
+                if (*i == s) {
+                        *i = s->next;
+                        break;
+                }
+
+        s->next = table->free;
+        table->free = s;
+}

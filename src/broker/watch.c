@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/watch.h"
+
+#include <sys/epoll.h>
+
+#include "basic/error.h"
+#include "basic/fd.h"
+#include "broker/broker.h"
+#include "broker/head.h"
+#include "broker/receipts.h"
+#include "broker/refusal.h"
+
+/* Events taken in one turn of the event loop; the listeners come next. */
+#define BATCH_MAX 64
+
+static int on_epoll(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+
+int watch_init(Watch *w, Broker *b) {
+        int r;
+
+        w->broker = b;
+
+        w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        if (w->epoll_fd < 0)
+                return -errno;
+
+        r = sd_event_add_io(b->event, &w->io, w->epoll_fd, EPOLLIN, on_epoll, w);
+        if (r < 0)
+                return r;
+
+        /* What is under way goes before what is new. */
+        return sd_event_source_set_priority(w->io, SD_EVENT_PRIORITY_NORMAL - 10);
+}
+
+void watch_done(Watch *w) {
+        w->io = sd_event_source_disable_unref(w->io);
+        w->epoll_fd = fd_close(w->epoll_fd);
+}
+
+static int add(Watch *w, Client *c, int fd, uint32_t events) {
+        struct epoll_event event = {
+                .events = events,
+                .data.u64 = client_token(&w->broker->clients, c),
+        };
+
+        return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+int watch_connection(Watch *w, Client *c, int conn_fd) {
+        return add(w, c, conn_fd, EPOLLIN | EPOLLRDHUP);
+}
+
+int watch_client(Watch *w, Client *c) {
+        int r;
+
+        if (c->watched)
+                return 0;
+
+        r = add(w, c, c->fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
+        if (r < 0)
+                return r;
+
+        c->watched = true;
+        return 0;
+}
+
+void unwatch_client(Watch *w, Client *c) {
+        if (!c->watched)
+                return;
+
+        (void) epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
+        c->watched = false;
+}
+
+static void dispatch(Broker *b, Client *c, uint32_t events) {
+        switch (c->state) {
+
+        case CLIENT_HEAD:
+                head_on_event(b, c, events);
+                break;
+
+        case CLIENT_UNCLAIMED:
+                receipts_on_event(&b->receipts, c);
+                break;
+
+        case CLIENT_REFUSED:
+                refusal_on_event(b, c, events);
+                break;
+
+        case CLIENT_FREE:
+        case CLIENT_NEW:
+        case CLIENT_QUEUED:
+                break; /* it was moved on by an event before this one in the batch */
+        }
+}
+
+static int on_epoll(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Watch *w = userdata;
+        struct epoll_event events[BATCH_MAX];
+        int n;
+
+        n = epoll_wait(w->epoll_fd, events, BATCH_MAX, 0);
+        if (n < 0)
+                return errno_is_transient(-errno) ? 0 : -errno;
+
+        for (int i = 0; i < n; i++) {
+                Client *c = client_by_token(&w->broker->clients, events[i].data.u64);
+
+                if (c)
+                        dispatch(w->broker, c, events[i].events);
+        }
+
+        return 0;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The keys that say which clients a route takes, and those of public sockets: values, their forms, their errors. */
+
+#include "test.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "basic/fd.h"
+#include "config/config.h"
+#include "probe/probe.h"
+
+static struct {
+        char root[32];
+        char findings[4096];
+} t;
+
+static void write_unit(const char *name, const char *text) {
+        char path[256];
+        FILE *f;
+
+        (void) snprintf(path, sizeof(path), "%s/etc/systemd/system/%s", t.root, name);
+        f = fopen(path, "we");
+        assert_non_null(f);
+        assert_true(fputs(text, f) >= 0);
+        assert_int_equal(fclose(f), 0);
+}
+
+static void make_directory(const char *name) {
+        char path[256];
+
+        (void) snprintf(path, sizeof(path), "%s/%s", t.root, name);
+        assert_int_equal(mkdir(path, 0755), 0);
+}
+
+static int setup(void **state) {
+        char path[256];
+
+        (void) snprintf(t.root, sizeof(t.root), "/tmp/test-config-XXXXXX");
+        assert_non_null(mkdtemp(t.root));
+        make_directory("etc");
+        make_directory("etc/systemd");
+        make_directory("etc/systemd/system");
+        make_directory("etc/systemd/system/fdpass.target.wants");
+        (void) snprintf(path, sizeof(path), "%s/etc/systemd/system/fdpass.target.wants/a.socket", t.root);
+        assert_int_equal(symlink("../a.socket", path), 0);
+        t.findings[0] = 0;
+
+        return remember_fds(state);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+        return remove(path);
+}
+
+static int teardown(void **state) {
+        (void) nftw(t.root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+        return compare_fds(state);
+}
+
+static void report(void *userdata, ConfigSeverity severity, const char *unit, const char *path, unsigned line,
+                   const char *message) {
+        size_t n = strlen(t.findings);
+
+        (void) snprintf(t.findings + n, sizeof(t.findings) - n, "%u:%s\n", line, message);
+}
+
+static Config *load(void) {
+        _cleanup_close_ int fd = open(t.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        Config *config;
+
+        assert_true(fd >= 0);
+        assert_int_equal(config_load(fd, report, NULL, &config), 0);
+        return config;
+}
+
+/* The route of a worker whose [X-FDPass] section is @keys. */
+static Config *load_route(const char *keys) {
+        char text[2048];
+
+        (void) snprintf(text, sizeof(text), "[Socket]\nListenStream=/run/a.sock\n[X-FDPass]\n%s\n", keys);
+        write_unit("a.socket", text);
+        return load();
+}
+
+static void expect_list(char **list, const char *expected) {
+        char text[512] = "";
+
+        for (char **i = list; i && *i; i++) {
+                size_t n = strlen(text);
+
+                (void) snprintf(text + n, sizeof(text) - n, "%s%s", n > 0 ? " " : "", *i);
+        }
+        assert_string_equal(text, expected);
+}
+
+/* Names are kept in the form in which the probes find them, sorted, each once. */
+static void test_strings(void **state) {
+        _cleanup_(config_freep) Config *config =
+                load_route("Host=WWW.Example.org. *.example.org\nHost=www.example.org [2001:DB8::0001]\n"
+                           "Path=/b/ /a /\nMethod=POST GET\nALPN=h2 http/1.1\nListener=public 443\nName=stream");
+        RouteMatch *m;
+
+        assert_string_equal(t.findings, "");
+        assert_int_equal(config->n_routes, 1);
+        m = &config->routes[0].match;
+        expect_list(m->hosts, "*.example.org [2001:db8::1] www.example.org");
+        expect_list(m->paths, "/ /a /b");
+        expect_list(m->methods, "GET POST");
+        expect_list(m->alpns, "h2 http/1.1");
+        expect_list(m->listeners, "443 public");
+        assert_string_equal(m->name, "stream");
+}
+
+/* An empty assignment takes back what was before it. */
+static void test_reset(void **state) {
+        _cleanup_(config_freep) Config *config =
+                load_route("Host=a\nHost=\nHost=b\nProtocol=tls\nProtocol=\nProtocol=ssh silent\nSource=10.0.0.1\nSource=\n"
+                           "Header=A: b\nHeader=\nPrefix=x\nPrefix=\nName=n\nName=");
+        RouteMatch *m = &config->routes[0].match;
+
+        expect_list(m->hosts, "b");
+        assert_int_equal(m->protocols, 1U << PROBE_SSH | PROTOCOL_SILENT);
+        assert_int_equal(m->n_sources + m->n_headers + m->n_prefixes, 0);
+        assert_null(m->name);
+}
+
+static void test_others(void **state) {
+        _cleanup_(config_freep) Config *config =
+                load_route("Source=192.0.2.0/24 2001:db8::/32 10.0.0.1\nHeader=X-Two: b *\nHeader=Accept:text/*\n"
+                           "Prefix=\\x00\\101\\s\\\\ HELO");
+        RouteMatch *m = &config->routes[0].match;
+
+        assert_string_equal(t.findings, "");
+        assert_int_equal(m->n_sources, 3);
+        for (size_t i = 0; i < m->n_sources; i++)
+                assert_int_equal(m->sources[i].n_bits, m->sources[i].family == AF_INET6 ? 32 :
+                                                       m->sources[i].address[0] == 10   ? 32 : 24);
+
+        assert_int_equal(m->n_headers, 2);
+        assert_string_equal(m->headers[0].name, "accept");
+        assert_string_equal(m->headers[0].glob, "text/*");
+        assert_string_equal(m->headers[1].name, "x-two");
+        assert_string_equal(m->headers[1].glob, "b *");
+
+        assert_int_equal(m->n_prefixes, 2);
+        assert_int_equal(m->prefixes[0].n, 4);
+        assert_memory_equal(m->prefixes[0].p, "\0A \\", 4);
+        assert_memory_equal(m->prefixes[1].p, "HELO", 4);
+}
+
+/* What is wrong says so, with its line, and costs the route. */
+static void test_errors(void **state) {
+        static const char *const wrong[] = {
+                "Host=exa mple..org",   "Host=a:80",         "Host=*.*.org",       "Host=user@a",   "Path=chat",
+                "Path=/a/../b",         "Path=/a?b",         "Path=/%2e",          "Method=G(T",    "Protocol=gopher",
+                "Source=192.0.2.1/24",  "Source=1.2.3",      "Source=1.2.3.4/33",  "Source=::1/x",  "Header=NoColon",
+                "Header=: x",           "Prefix=\\q",        "Prefix=\\x1",        "Name=two words", "Host=%q",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+                _cleanup_(config_freep) Config *config = NULL;
+
+                t.findings[0] = 0;
+                config = load_route(wrong[i]);
+                assert_int_equal(config->n_errors, 1);
+                assert_int_equal(config->n_routes, 0);
+                assert_non_null(startswith(t.findings, "4:"));
+        }
+}
+
+/* The public socket's own section, by its FileDescriptorName=. */
+static void test_listener(void **state) {
+        _cleanup_(config_freep) Config *config = NULL;
+
+        write_unit("fdpass.socket", "[Socket]\nListenStream=80\nFileDescriptorName=public\n[X-FDPass]\n"
+                                    "ProxyProtocol=require\nTrustedProxies=10.0.0.0/8\nHeadTimeoutSec=3\nMaxHeadSize=8K\n"
+                                    "MaxClientsPerSource=7\nSilentTimeoutSec=500ms\n");
+        config = load_route("");
+
+        assert_string_equal(t.findings, "");
+        assert_int_equal(config->n_listeners, 1);
+        assert_string_equal(config->listeners[0].name, "public");
+        assert_int_equal(config->listeners[0].proxy_protocol, PROXY_PROTOCOL_REQUIRE);
+        assert_int_equal(config->listeners[0].n_trusted_proxies, 1);
+        assert_int_equal(config->listeners[0].head_timeout_usec, 3 * USEC_PER_SEC);
+        assert_int_equal(config->listeners[0].max_head_size, 8192);
+        assert_int_equal(config->listeners[0].max_clients_per_source, 7);
+        assert_int_equal(config->listeners[0].silent_timeout_usec, 500 * USEC_PER_MSEC);
+}
+
+/* One that is enabled by a link, an instance, with its template's file. */
+static void test_listener_instance(void **state) {
+        _cleanup_(config_freep) Config *config = NULL;
+        char path[256];
+
+        make_directory("etc/systemd/system/fdpass.service.wants");
+        (void) snprintf(path, sizeof(path), "%s/etc/systemd/system/fdpass.service.wants/fdpass@443.socket", t.root);
+        assert_int_equal(symlink("../fdpass@.socket", path), 0);
+        write_unit("fdpass@.socket", "[Socket]\nListenStream=%i\nFileDescriptorName=%i\n[X-FDPass]\nMaxHeadSize=32K\n");
+        config = load_route("");
+
+        assert_string_equal(t.findings, "");
+        assert_int_equal(config->n_listeners, 1);
+        assert_string_equal(config->listeners[0].name, "443");
+        assert_int_equal(config->listeners[0].max_head_size, 32768);
+}
+
+/* A header that nobody is trusted with is an error, and so is a size that no buffer has. */
+static void test_listener_errors(void **state) {
+        _cleanup_(config_freep) Config *config = NULL;
+
+        write_unit("fdpass.socket", "[X-FDPass]\nProxyProtocol=optional\nMaxHeadSize=1M\nProxyProtocol=yes\n");
+        config = load_route("");
+        assert_int_equal(config->n_errors, 3);
+}
+
+#define CONFIG_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                CONFIG_TEST(test_strings),  CONFIG_TEST(test_reset),    CONFIG_TEST(test_others),
+                CONFIG_TEST(test_errors),   CONFIG_TEST(test_listener), CONFIG_TEST(test_listener_instance),
+                CONFIG_TEST(test_listener_errors),
+        };
+
+        return cmocka_run_group_tests_name("config-match", tests, NULL, NULL);
+}

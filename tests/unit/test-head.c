@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* From the first bytes to a route, or to an answer in the client's own protocol. */
+
+#include "broker-fixture.h"
+
+#include "broker/listener.h"
+
+static void say(int fd, const char *text) {
+        assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t) strlen(text));
+}
+
+static int dial_and_request(const char *text) {
+        int fd = dial("public");
+
+        say(fd, text);
+        return fd;
+}
+
+/* The worker takes a client and finds all that it said, unread; the connection lives on. */
+static void expect_at(int worker, const char *text) {
+        char buffer[1024] = "";
+        int conn, client = -EBADF;
+
+        WAIT_FOR(has_event(worker, POLLIN));
+        conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
+        assert_int_equal(handoff_receive(conn, &client), 0);
+        fd_close(conn);
+        assert_true(recv(client, buffer, sizeof(buffer) - 1, MSG_DONTWAIT) >= 0);
+        assert_string_equal(buffer, text);
+        fd_close(client);
+}
+
+/* All that the client gets until our FIN. */
+static size_t read_answer(int fd, char *buffer, size_t size) {
+        size_t n = 0;
+
+        for (;;) {
+                ssize_t k;
+
+                WAIT_FOR(has_event(fd, POLLIN));
+                k = recv(fd, buffer + n, size - n - 1, MSG_DONTWAIT);
+                assert_true(k >= 0);
+                if (k == 0)
+                        break;
+                n += (size_t) k;
+        }
+
+        buffer[n] = 0;
+        return n;
+}
+
+static void expect_status(int fd, const char *status) {
+        char buffer[2048];
+
+        read_answer(fd, buffer, sizeof(buffer));
+        assert_non_null(startswith(buffer, status));
+        assert_non_null(strstr(buffer, "\r\nConnection: close\r\n"));
+        fd_close(fd);
+}
+
+/* Host and path decide; the longer path goes first. */
+static void test_routes_http(void **state) {
+        int a = listen_at("a", 8), b = listen_at("b", 8), clients[3];
+        static const char one[] = "GET /x HTTP/1.1\r\nHost: Example.ORG:80\r\n\r\n",
+                          two[] = "GET /chat/room?q HTTP/1.1\r\nHost: example.org\r\n\r\nrest",
+                          three[] = "GET /chatter HTTP/1.1\r\nHost: example.org\r\n\r\n";
+
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org" },
+            { .unit = "b.socket", .worker = "b", .host = "example.org", .path = "/chat" });
+
+        clients[0] = dial_and_request(one);
+        expect_at(a, one);
+        clients[1] = dial_and_request(two);
+        expect_at(b, two);
+        clients[2] = dial_and_request(three);
+        expect_at(a, three);
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                fd_close(clients[i]);
+        fd_close(a);
+        fd_close(b);
+}
+
+/* A head that comes in pieces is waited for, without a turn of the loop in between. */
+static void test_head_in_pieces(void **state) {
+        int a = listen_at("a", 8), client;
+        unsigned n_turns = 0;
+
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org" });
+        client = dial_and_request("GET / HTTP/1.1\r\nHo");
+        WAIT_FOR(t.broker->n.n_accepted == 1);
+        assert_int_equal(t.broker->clients.slots[0].state, CLIENT_HEAD);
+
+        for (usec_t end = usec_now() + 150 * USEC_PER_MSEC; usec_now() < end; n_turns++)
+                assert_true(sd_event_run(t.event, end - MIN(usec_now(), end)) >= 0);
+        assert_true(n_turns < 5);
+
+        say(client, "st: example.org\r\n\r\n");
+        expect_at(a, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n");
+        WAIT_FOR(t.broker->clients.n_used == 0);
+
+        fd_close(client);
+        fd_close(a);
+}
+
+/* Each refusal has its status. */
+static void test_refuses_http(void **state) {
+        int a = listen_at("a", 8);
+        static const struct {
+                const char *head, *status;
+        } cases[] = {
+                { "GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 " },
+                { "GET / HTTP/1.1\r\nHost: a\nHost: b\r\n\r\n", "HTTP/1.1 400 " },
+                { "GET /p/../x HTTP/1.1\r\nHost: example.org\r\n\r\n", "HTTP/1.1 400 " },
+                { "GET /q HTTP/1.1\r\nHost: example.org\r\n\r\n", "HTTP/1.1 404 " },
+                { "GET /p HTTP/1.1\r\nHost: elsewhere.org\r\n\r\n", "HTTP/1.1 421 " },
+                { "GET /p HTTP/1.1\r\nHost: example.org\r\n", "HTTP/1.1 408 " },
+        };
+
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .path = "/p" });
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                expect_status(dial_and_request(cases[i].head), cases[i].status);
+        WAIT_FOR(t.broker->clients.n_used == 0);
+
+        fd_close(a);
+}
+
+/* Too much is 431, and the answer arrives although the client is still talking. */
+static void test_refuses_large_head(void **state) {
+        int a = listen_at("a", 8), client;
+        char filler[1024];
+
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org" });
+        client = dial_and_request("GET / HTTP/1.1\r\nHost: example.org\r\nX: ");
+        memset(filler, 'x', sizeof(filler));
+        for (size_t i = 0; i < 20; i++)
+                assert_int_equal(send(client, filler, sizeof(filler), MSG_NOSIGNAL), sizeof(filler));
+        expect_status(client, "HTTP/1.1 431 ");
+
+        fd_close(a);
+}
+
+/* 503 where the route is known and its worker is not there. */
+static void test_refuses_for_gone_worker(void **state) {
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org" });
+        expect_status(dial_and_request("GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"), "HTTP/1.1 503 ");
+}
+
+/* A hello for nobody gets an alert; garbage in a hello gets another one. */
+static void test_refuses_tls(void **state) {
+        static const uint8_t broken[] = { 22, 3, 1, 0, 5, 1, 0, 0, 1, 0 };
+        char buffer[64];
+        int client;
+
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org" });
+        client = dial("public");
+        assert_int_equal(send(client, broken, sizeof(broken), 0), sizeof(broken));
+        assert_int_equal(read_answer(client, buffer, sizeof(buffer)), 7);
+        assert_int_equal(buffer[0], 21);
+        assert_int_equal(buffer[5], 2);
+        assert_int_equal(buffer[6], 50); /* decode_error */
+
+        fd_close(client);
+}
+
+/* An SSH client reads why. */
+static void test_refuses_ssh(void **state) {
+        char buffer[256];
+        int client;
+        size_t n;
+
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org" });
+        client = dial_and_request("SSH-2.0-OpenSSH_9.2\r\n");
+        n = read_answer(client, buffer, sizeof(buffer));
+        assert_non_null(startswith(buffer, "SSH-2.0-"));
+        assert_int_equal((n - strlen("SSH-2.0-fdpass\r\n")) % 8, 0);
+        assert_int_equal(buffer[strlen("SSH-2.0-fdpass\r\n") + 5], 1); /* SSH_MSG_DISCONNECT */
+
+        fd_close(client);
+}
+
+/* Protocols beside one another; a silent client after its time; raw bytes by their prefix. */
+static void test_routes_protocols(void **state) {
+        int a = listen_at("a", 8), b = listen_at("b", 8), clients[4];
+
+        USE({ .unit = "a.socket", .worker = "a", .protocols = 1U << PROBE_SSH | PROTOCOL_SILENT },
+            { .unit = "b.socket", .worker = "b", .prefix = "HELO " });
+
+        clients[0] = dial_and_request("SSH-2.0-x\r\n");
+        expect_at(a, "SSH-2.0-x\r\n");
+        clients[1] = dial_and_request("HELO there\r\n");
+        expect_at(b, "HELO there\r\n");
+        clients[2] = dial_and_request("HEL");
+        WAIT_FOR(t.broker->n.n_accepted == 3);
+        say(clients[2], "O you\r\n");
+        expect_at(b, "HELO you\r\n");
+
+        clients[3] = dial("public");
+        WAIT_FOR(has_event(a, POLLIN));
+        fd_close(clients[3]);
+        expect_at(a, "");
+
+        for (size_t i = 0; i < 3; i++)
+                fd_close(clients[i]);
+        fd_close(a);
+        fd_close(b);
+}
+
+/* Who ends before the end of the head, ends. */
+static void test_client_ends_early(void **state) {
+        int a = listen_at("a", 8), clients[2];
+
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org" });
+        clients[0] = dial_and_request("GET / HTT");
+        WAIT_FOR(t.broker->n.n_accepted == 1);
+        assert_int_equal(shutdown(clients[0], SHUT_WR), 0);
+        WAIT_FOR(is_closed(clients[0]));
+
+        /* But a whole head with a FIN behind it is a request like any other. */
+        clients[1] = dial_and_request("GET / HTTP/1.1\r\nHost: example.org\r\n\r\n");
+        assert_int_equal(shutdown(clients[1], SHUT_WR), 0);
+        expect_at(a, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n");
+
+        fd_close(clients[0]);
+        fd_close(clients[1]);
+        fd_close(a);
+}
+
+/* Those who say nothing make room for those who do. */
+static void test_evicts_oldest(void **state) {
+        int a = listen_at("a", 8), idle[64], client;
+
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org" });
+        for (size_t i = 0; i < ELEMENTSOF(idle); i++)
+                idle[i] = dial_and_request("GET / ");
+        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(idle));
+
+        client = dial_and_request("GET / HTTP/1.1\r\nHost: example.org\r\n\r\n");
+        expect_at(a, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n");
+        assert_false(t.broker->paused);
+        expect_status(idle[0], "HTTP/1.1 408 ");
+        assert_true(t.broker->n.n_refused[REFUSAL_EVICTED] >= 1);
+
+        for (size_t i = 1; i < ELEMENTSOF(idle); i++)
+                fd_close(idle[i]);
+        fd_close(client);
+        fd_close(a);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                BROKER_TEST(test_routes_http),
+                BROKER_TEST(test_head_in_pieces),
+                BROKER_TEST(test_refuses_http),
+                BROKER_TEST(test_refuses_large_head),
+                BROKER_TEST(test_refuses_for_gone_worker),
+                BROKER_TEST(test_refuses_tls),
+                BROKER_TEST(test_refuses_ssh),
+                BROKER_TEST(test_routes_protocols),
+                BROKER_TEST(test_client_ends_early),
+                BROKER_TEST(test_evicts_oldest),
+        };
+
+        return cmocka_run_group_tests_name("head", tests, NULL, NULL);
+}
