@@ -176,7 +176,7 @@ static void test_corpora_cut(void **state _unused_) {
                 closedir(dir);
         }
 
-        print_message("%u files, %u cuts\n", n_files, n_cuts);
+        print_message("# %u files, %u cuts\n", n_files, n_cuts);
         assert_true(n_files >= 120);
 }
 
