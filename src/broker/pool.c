@@ -66,15 +66,17 @@ static void timer_set(Pool *p, usec_t at) {
 /* Sees to it that the pool is looked at when something becomes due: a deadline, or a worker's next try. */
 static void timer_arm(Pool *p) {
         List *l = list_first(&p->queue);
-        usec_t at;
+        usec_t at, now;
 
         if (!l)
                 return;
 
         at = CONTAINER_OF(l, Client, link)->deadline;
 
+        /* A next try that is due already was not made because the window is full; a receipt ends that. */
+        now = broker_now(p->broker);
         for (size_t i = 0; i < p->n_routes; i++)
-                if (p->routes[i].worker->retry_at != 0)
+                if (p->routes[i].worker->retry_at > now)
                         at = MIN(at, p->routes[i].worker->retry_at);
 
         timer_set(p, at);

@@ -100,6 +100,28 @@ static void test_reset(void **state) {
         fd_close(worker);
 }
 
+/* Waiting for a worker that was left alone for a moment, and then got all that it may have, takes no turns. */
+static void test_full_after_back_off(void **state) {
+        int worker = listen_at("a", 64), first, second;
+        unsigned n_turns = 0;
+
+        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1 });
+        first = dial("public");
+        second = dial("public");
+        WAIT_FOR(t.broker->n.n_accepted == 2);
+        fd_close(accept4(worker, NULL, NULL, SOCK_CLOEXEC));
+        WAIT_FOR(t.broker->n.n_reset == 1);
+        WAIT_FOR(t.broker->routing->routes[0].worker->n_unclaimed == 1);
+
+        for (usec_t end = usec_now() + 300 * USEC_PER_MSEC; usec_now() < end; n_turns++)
+                assert_true(sd_event_run(t.event, end - MIN(usec_now(), end)) >= 0);
+        assert_true(n_turns < 20);
+
+        fd_close(first);
+        fd_close(second);
+        fd_close(worker);
+}
+
 /* A worker that never closes gives its receipt by having looked. */
 static void test_worker_keeps_connection(void **state) {
         int worker = listen_at("a", 64), client, conn, received = -EBADF;
@@ -385,6 +407,7 @@ int main(void) {
                 BROKER_TEST(test_queue_full),
                 BROKER_TEST(test_queue_timeout),
                 BROKER_TEST(test_reset),
+                BROKER_TEST(test_full_after_back_off),
                 BROKER_TEST(test_worker_keeps_connection),
                 BROKER_TEST(test_pool_balances),
                 BROKER_TEST(test_pool_fails_over),
