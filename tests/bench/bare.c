@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The yardstick of fdpassd: the same system calls on the same sockets, with nothing around them.
+ *
+ *         bare plain WORKER      accept4, socket, connect, sendmsg, close, close
+ *         bare receipt WORKER    the same, but the client is kept until the worker has closed the connection
+ *
+ * "plain" is what mod_proxy_fdpass does, and as fast as a connection per client gets; a client whose worker
+ * dies is lost. "receipt" loses none: it is the cheapest loop that keeps the promise that fdpassd makes. It
+ * has no queue, no limits, no routes and no log, and it ends at the first call that fails.
+ *
+ * It shares no code with fdpassd, so that a change there does not move the yardstick too. The TCP listener
+ * is inherited as file 3.
+ */
+
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define LISTENER_FD 3
+#define EVENTS_MAX 64
+
+/* epoll's data of a connection are its two descriptors; no connection is file 0. */
+#define LISTENER_TOKEN UINT64_C(0)
+
+static struct sockaddr_un worker = { .sun_family = AF_UNIX };
+
+static uint64_t make_token(int conn_fd, int client_fd) {
+        return (uint64_t) (uint32_t) conn_fd << 32 | (uint32_t) client_fd;
+}
+
+static int connect_worker(int flags) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+
+        if (fd < 0)
+                err(EXIT_FAILURE, "socket");
+        if (connect(fd, (const struct sockaddr *) &worker, sizeof(worker)) < 0)
+                err(EXIT_FAILURE, "connect %s", worker.sun_path);
+
+        return fd;
+}
+
+static void send_client(int conn_fd, int client_fd) {
+        union {
+                struct cmsghdr header;
+                char buffer[CMSG_SPACE(sizeof(int))];
+        } control = {
+                .header = {
+                        .cmsg_len = CMSG_LEN(sizeof(int)),
+                        .cmsg_level = SOL_SOCKET,
+                        .cmsg_type = SCM_RIGHTS,
+                },
+        };
+        struct iovec iov = { .iov_base = (char[1]){ 0 }, .iov_len = 1 };
+        struct msghdr message = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = &control,
+                .msg_controllen = sizeof(control),
+        };
+
+        memcpy(CMSG_DATA(&control.header), &client_fd, sizeof(client_fd));
+
+        if (sendmsg(conn_fd, &message, MSG_NOSIGNAL) < 0)
+                err(EXIT_FAILURE, "sendmsg");
+}
+
+_Noreturn static void run_plain(void) {
+        for (;;) {
+                int client_fd = accept4(LISTENER_FD, NULL, NULL, SOCK_CLOEXEC);
+                int conn_fd;
+
+                if (client_fd < 0)
+                        err(EXIT_FAILURE, "accept4");
+
+                conn_fd = connect_worker(/* flags= */ 0);
+                send_client(conn_fd, client_fd);
+                close(conn_fd);
+                close(client_fd);
+        }
+}
+
+static void hand_out(int epoll_fd, int client_fd) {
+        int conn_fd = connect_worker(SOCK_NONBLOCK);
+        struct epoll_event event = { .events = EPOLLIN, .data.u64 = make_token(conn_fd, client_fd) };
+
+        if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, conn_fd, &event) < 0)
+                err(EXIT_FAILURE, "epoll_ctl");
+
+        send_client(conn_fd, client_fd);
+}
+
+static void take_receipt(int epoll_fd, uint64_t token) {
+        int conn_fd = (int) (token >> 32), client_fd = (int) (uint32_t) token;
+        char byte;
+
+        /* The event's EPOLLERR would save this call, but poll looks at error and end without the lock. */
+        ssize_t n = recv(conn_fd, &byte, sizeof(byte), MSG_DONTWAIT);
+        int error = errno;
+
+        if (n < 0 && error == EAGAIN)
+                return;
+
+        close(conn_fd); /* of which nobody has a duplicate: that ends the watch, too */
+        if (n < 0)
+                hand_out(epoll_fd, client_fd);
+        else
+                close(client_fd);
+}
+
+/* One a turn: a second accept4() that finds nobody costs as much as one that does. */
+static void take_client(int epoll_fd) {
+        int client_fd = accept4(LISTENER_FD, NULL, NULL, SOCK_CLOEXEC);
+
+        if (client_fd >= 0)
+                hand_out(epoll_fd, client_fd);
+        else if (errno != EAGAIN && errno != ECONNABORTED)
+                err(EXIT_FAILURE, "accept4");
+}
+
+_Noreturn static void run_receipt(void) {
+        int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        struct epoll_event event = { .events = EPOLLIN, .data.u64 = LISTENER_TOKEN };
+
+        if (epoll_fd < 0 || fcntl(LISTENER_FD, F_SETFL, O_NONBLOCK) < 0 ||
+            epoll_ctl(epoll_fd, EPOLL_CTL_ADD, LISTENER_FD, &event) < 0)
+                err(EXIT_FAILURE, "epoll");
+
+        for (;;) {
+                struct epoll_event events[EVENTS_MAX];
+                int n = epoll_wait(epoll_fd, events, EVENTS_MAX, -1);
+
+                for (int i = 0; i < n; i++)
+                        if (events[i].data.u64 == LISTENER_TOKEN)
+                                take_client(epoll_fd);
+                        else
+                                take_receipt(epoll_fd, events[i].data.u64);
+        }
+}
+
+int main(int argc, char *argv[]) {
+        if (argc != 3 || strlen(argv[2]) >= sizeof(worker.sun_path))
+                errx(EXIT_FAILURE, "Usage: bare plain|receipt WORKER");
+
+        strcpy(worker.sun_path, argv[2]);
+
+        if (strcmp(argv[1], "plain") == 0)
+                run_plain();
+        if (strcmp(argv[1], "receipt") == 0)
+                run_receipt();
+
+        errx(EXIT_FAILURE, "No such loop: %s", argv[1]);
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The load generator: keeps a number of HTTP clients in flight, each of which connects, sends one small GET,
+ * and reads until the server closes. One thread, epoll.
+ *
+ *         load [-c CLIENTS] [-s SECONDS | -n CONNECTIONS] 127.0.0.1:PORT
+ *
+ * Prints one line of NAME=VALUE: how many were served, at which rate, the latency from connect() to the end
+ * of the reply in µs, and the failures by kind. Exits with 1 where there were failures.
+ *
+ * It closes with a reset, so that no TIME_WAIT keeps the local port; the reply is complete by then. For the
+ * same reason, and because of what it does to a server, it takes loopback addresses only.
+ */
+
+#include <arpa/inet.h>
+#include <err.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "basic/fd.h"
+#include "basic/parse.h"
+#include "basic/time.h"
+
+#define CLIENTS_MAX 10000
+#define SECONDS_MAX 600
+
+/* A client without a complete reply after this long has failed. */
+#define TIMEOUT_USEC (5 * USEC_PER_SEC)
+
+/* Where so many failed, nobody is there, and going on would only heat the room. */
+#define FAILURES_MAX 1000
+
+/* One bucket a µs; what is longer is counted in the last one. */
+#define LATENCY_MAX (1 * USEC_PER_SEC)
+
+static const char request[] =
+        "GET /bench HTTP/1.1\r\n"
+        "Host: bench.example\r\n"
+        "User-Agent: load\r\n"
+        "Accept: */*\r\n"
+        "Connection: close\r\n"
+        "\r\n";
+
+static const char reply_start[] = "HTTP/1.1 200 ";
+
+typedef enum Failure {
+        FAILURE_CONNECT, /* connect() failed, or the handshake */
+        FAILURE_RESET,   /* the connection was reset under way */
+        FAILURE_REPLY,   /* it was closed without a reply, or with another one */
+        FAILURE_TIMEOUT,
+        _FAILURE_MAX,
+} Failure;
+
+static const char *const failure_names[_FAILURE_MAX] = { "connect", "reset", "reply", "timeout" };
+
+typedef struct Client {
+        int fd; /* -EBADF: none in flight */
+        bool sent;
+        bool good; /* the reply has begun as it should */
+        usec_t begin;
+} Client;
+
+typedef struct Load {
+        struct sockaddr_in target;
+        int epoll_fd;
+
+        unsigned n_clients;
+        Client *clients;
+        unsigned n_flying;
+
+        uint64_t n_wanted; /* connections to start: not more than this, */
+        usec_t end;        /* and none later than this */
+
+        uint64_t n_started, n_served;
+        uint64_t n_failed, failures[_FAILURE_MAX];
+        usec_t latency_max;
+        uint32_t *latencies; /* how many took that many µs */
+} Load;
+
+static void end_client(Load *l, Client *c) {
+        /* Closing the only descriptor of a socket ends its watch (epoll(7)). */
+        c->fd = fd_close(c->fd);
+        l->n_flying--;
+}
+
+static void fail(Load *l, Client *c, Failure failure) {
+        l->failures[failure]++;
+        l->n_failed++;
+        end_client(l, c);
+}
+
+static void succeed(Load *l, Client *c, usec_t now) {
+        const struct linger reset = { .l_onoff = 1 };
+        usec_t latency = now - c->begin;
+
+        (void) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        end_client(l, c);
+
+        l->n_served++;
+        l->latency_max = MAX(l->latency_max, latency);
+        l->latencies[MIN(latency, LATENCY_MAX - 1)]++;
+}
+
+/* Returns 0 where the handshake still goes on. */
+static int send_request(Load *l, Client *c) {
+        ssize_t n = send(c->fd, request, sizeof(request) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EAGAIN)
+                return 0;
+        if (n < 0) {
+                fail(l, c, errno == ECONNRESET || errno == EPIPE ? FAILURE_RESET : FAILURE_CONNECT);
+                return -1;
+        }
+
+        c->sent = true;
+        return 1;
+}
+
+static void start(Load *l, Client *c, usec_t now) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        if (fd < 0)
+                err(EXIT_FAILURE, "socket");
+
+        *c = (Client){ .fd = fd, .begin = now };
+        l->n_started++;
+        l->n_flying++;
+
+        if (connect(fd, (const struct sockaddr *) &l->target, sizeof(l->target)) < 0 &&
+            errno != EINPROGRESS) {
+                fail(l, c, FAILURE_CONNECT);
+                return;
+        }
+
+        /* On loopback the handshake is mostly over by now. */
+        if (send_request(l, c) < 0)
+                return;
+
+        struct epoll_event event = { .events = EPOLLIN | (c->sent ? 0 : EPOLLOUT), .data.ptr = c };
+
+        if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+                err(EXIT_FAILURE, "epoll_ctl");
+}
+
+static void read_reply(Load *l, Client *c, usec_t now) {
+        char buffer[4096];
+        ssize_t n;
+
+        while ((n = recv(c->fd, buffer, sizeof(buffer), MSG_DONTWAIT)) > 0)
+                if (!c->good) {
+                        /* A worker that sends less than this in its first segment is none of ours. */
+                        if ((size_t) n < sizeof(reply_start) - 1 ||
+                            memcmp(buffer, reply_start, sizeof(reply_start) - 1) != 0)
+                                break;
+                        c->good = true;
+                }
+
+        if (n < 0 && errno == EAGAIN)
+                return;
+
+        if (n < 0)
+                fail(l, c, FAILURE_RESET);
+        else if (n > 0 || !c->good)
+                fail(l, c, FAILURE_REPLY);
+        else
+                succeed(l, c, now);
+}
+
+static void on_event(Load *l, Client *c, usec_t now) {
+        if (!c->sent) {
+                struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
+
+                if (send_request(l, c) <= 0)
+                        return;
+                if (epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, c->fd, &event) < 0)
+                        err(EXIT_FAILURE, "epoll_ctl");
+        }
+
+        read_reply(l, c, now);
+}
+
+static bool may_start(const Load *l, usec_t now) {
+        return l->n_started < l->n_wanted && now < l->end && l->n_failed < FAILURES_MAX;
+}
+
+static void fail_overdue(Load *l) {
+        usec_t now = usec_now(); /* no client has begun later than this */
+
+        for (unsigned i = 0; i < l->n_clients; i++)
+                if (l->clients[i].fd >= 0 && now - l->clients[i].begin > TIMEOUT_USEC)
+                        fail(l, &l->clients[i], FAILURE_TIMEOUT);
+}
+
+/* Also takes up the slots whose client failed in the moment it was started. */
+static void refill(Load *l, usec_t now) {
+        for (unsigned i = 0; i < l->n_clients && l->n_flying < l->n_clients && may_start(l, now); i++)
+                if (l->clients[i].fd < 0)
+                        start(l, &l->clients[i], now);
+}
+
+static void run(Load *l) {
+        usec_t now = usec_now(), checked = now;
+
+        refill(l, now);
+
+        while (l->n_flying > 0 || may_start(l, now)) {
+                struct epoll_event events[64];
+                int n = epoll_wait(l->epoll_fd, events, ELEMENTSOF(events), /* ms: */ 100);
+
+                now = usec_now();
+
+                for (int i = 0; i < n; i++) {
+                        Client *c = events[i].data.ptr;
+
+                        on_event(l, c, now);
+                        if (c->fd < 0 && may_start(l, now))
+                                start(l, c, usec_now());
+                }
+
+                if (now - checked >= USEC_PER_SEC / 10) {
+                        checked = now;
+                        fail_overdue(l);
+                        refill(l, now);
+                }
+        }
+}
+
+static usec_t percentile(const Load *l, unsigned percent) {
+        uint64_t below = 0, wanted = l->n_served * percent / 100;
+
+        for (usec_t i = 0; i < LATENCY_MAX; i++) {
+                below += l->latencies[i];
+                if (below > wanted)
+                        return i;
+        }
+
+        return 0; /* nobody was served */
+}
+
+static void report(const Load *l, usec_t usec) {
+        double seconds = (double) usec / (double) USEC_PER_SEC;
+
+        printf("served=%" PRIu64 " seconds=%.3f rate=%.0f", l->n_served, seconds,
+               (double) l->n_served / seconds);
+        printf(" p50=%" PRIu64 " p99=%" PRIu64 " max=%" PRIu64, percentile(l, 50), percentile(l, 99),
+               l->latency_max);
+
+        for (Failure f = 0; f < _FAILURE_MAX; f++)
+                printf(" %s=%" PRIu64, failure_names[f], l->failures[f]);
+
+        putchar('\n');
+}
+
+static void parse_target(const char *s, struct sockaddr_in *ret) {
+        char address[INET_ADDRSTRLEN];
+        const char *colon = strchr(s, ':');
+        unsigned port;
+
+        if (!colon || (size_t) (colon - s) >= sizeof(address) || parse_unsigned(colon + 1, &port) < 0 ||
+            port == 0 || port > UINT16_MAX)
+                errx(EXIT_FAILURE, "Not an IPv4 address and port: %s", s);
+
+        *(char *) mempcpy(address, s, (size_t) (colon - s)) = '\0';
+        *ret = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t) port) };
+
+        if (inet_pton(AF_INET, address, &ret->sin_addr) != 1)
+                errx(EXIT_FAILURE, "Not an IPv4 address: %s", address);
+        if (ntohl(ret->sin_addr.s_addr) >> IN_CLASSA_NSHIFT != IN_LOOPBACKNET)
+                errx(EXIT_FAILURE, "Not a loopback address: %s", address);
+}
+
+static unsigned parse_argument(const char *s, unsigned max) {
+        unsigned v;
+
+        if (parse_unsigned(s, &v) < 0 || v == 0 || v > max)
+                errx(EXIT_FAILURE, "Not a number from 1 to %u: %s", max, s);
+
+        return v;
+}
+
+static void load_done(Load *l) {
+        free(l->clients); /* none is in flight any more */
+        free(l->latencies);
+        fd_close(l->epoll_fd);
+}
+
+int main(int argc, char *argv[]) {
+        _cleanup_(load_done) Load l = { .epoll_fd = -EBADF, .n_clients = 64, .n_wanted = UINT64_MAX };
+        unsigned seconds = 0;
+        int option;
+
+        while ((option = getopt(argc, argv, "c:n:s:")) != -1)
+                switch (option) {
+                case 'c':
+                        l.n_clients = parse_argument(optarg, CLIENTS_MAX);
+                        break;
+                case 'n':
+                        l.n_wanted = parse_argument(optarg, UINT32_MAX);
+                        break;
+                case 's':
+                        seconds = parse_argument(optarg, SECONDS_MAX);
+                        break;
+                default:
+                        return EXIT_FAILURE;
+                }
+
+        if (argc - optind != 1)
+                errx(EXIT_FAILURE, "Usage: load [-c CLIENTS] [-s SECONDS | -n CONNECTIONS] 127.0.0.1:PORT");
+
+        parse_target(argv[optind], &l.target);
+
+        l.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        l.clients = calloc(l.n_clients, sizeof(*l.clients));
+        l.latencies = calloc(LATENCY_MAX, sizeof(*l.latencies));
+        if (l.epoll_fd < 0 || !l.clients || !l.latencies)
+                err(EXIT_FAILURE, "start");
+
+        for (unsigned i = 0; i < l.n_clients; i++)
+                l.clients[i].fd = -EBADF;
+
+        /* Without -s a number of connections is all that ends it, within a bound. */
+        usec_t begin = usec_now();
+        if (seconds == 0)
+                seconds = l.n_wanted == UINT64_MAX ? 1 : SECONDS_MAX;
+        l.end = begin + seconds * USEC_PER_SEC;
+
+        run(&l);
+        report(&l, usec_now() - begin);
+
+        return l.n_failed > 0 || l.n_served == 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
