@@ -55,6 +55,7 @@ typedef struct Client {
         usec_t deadline;     /* of what the state waits for: the head, a worker, the end; while unclaimed still the worker */
         usec_t silent_at;    /* while it has said nothing: when it counts as silent */
         usec_t look_at;      /* while unclaimed: when to look for the receipt unasked */
+        unsigned n_failures; /* how many pools had no worker for it */
         size_t n_drained;    /* after a refusal: bytes that were thrown away */
         bool needs_proxy;    /* a PROXY header has to come first */
 } Client;

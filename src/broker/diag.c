@@ -77,6 +77,16 @@ void diag_unknown_listener(Broker *b, const RouteConfig *route, const char *name
                            name, n - 1);
 }
 
+void diag_unknown_failure_route(Broker *b, const RouteConfig *route) {
+        LogRecord record;
+
+        log_begin(&record, b->log, LOG_WARNING);
+        log_field(&record, "FDPASS_ROUTE", "%s", route->unit);
+        log_field(&record, "CONFIG_FILE", "%s", route->path);
+        log_commit(&record, "%s: OnFailure=%s is no other route; clients are refused instead.", route->unit,
+                   route->failure_route);
+}
+
 void diag_queue_full(Pool *p) {
         LogRecord record;
         uint64_t n;

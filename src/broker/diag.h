@@ -21,6 +21,9 @@ void diag_worker_reset(Broker *b, const Route *route);
 /* @n Listener= values of a new configuration name no listener, the first is @name in @route. */
 void diag_unknown_listener(Broker *b, const RouteConfig *route, const char *name, size_t n);
 
+/* OnFailure= names no other route; the client is refused as if it were not there. */
+void diag_unknown_failure_route(Broker *b, const RouteConfig *route);
+
 /* A client was refused because QueueMax= others wait. At most one line in a while, as of the next three. */
 void diag_queue_full(Pool *p);
 

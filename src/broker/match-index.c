@@ -6,6 +6,7 @@
  * most one for each label) and into the last one; within a bucket the first entry that takes it is the best.
  */
 
+#include "basic/hash.h"
 #include "broker/match.h"
 
 /* One alternative of one route: a single host and a single path of its lists. */
@@ -190,19 +191,10 @@ static int compare_entries(const void *x, const void *y) {
         return d;
 }
 
-/* FNV-1a. The names in the table are the administrator's, so nobody can make them collide. */
-static size_t hash(const char *s) {
-        uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-        for (; *s; s++)
-                h = (h ^ (uint8_t) *s) * UINT64_C(0x100000001b3);
-
-        return (size_t) (h ^ h >> 32);
-}
-
 /* The bucket of this name, or the free place where it would be. */
 static Bucket *find_bucket(const MatchIndex *index, const char *host) {
-        for (size_t i = hash(host);; i++) {
+        /* The names in the table are the administrator's: nobody else can make them collide. */
+        for (size_t i = hash_string(host);; i++) {
                 Bucket *bucket = &index->buckets[i & (index->n_buckets - 1)];
 
                 if (!bucket->host || streq(bucket->host, host))

@@ -2,6 +2,8 @@
 
 #include "broker/pool.h"
 
+#include "basic/hash.h"
+#include "broker/balance.h"
 #include "broker/broker.h"
 #include "broker/diag.h"
 #include "broker/offer.h"
@@ -30,6 +32,7 @@ int pool_init(Pool *p, Routing *routing, Route *routes, size_t n_routes) {
                 .routing = routing,
                 .routes = routes,
                 .n_routes = n_routes,
+                .balance = routes[0].config->balance,
                 .timer_at = USEC_INFINITY,
         };
         list_init(&p->queue);
@@ -37,6 +40,8 @@ int pool_init(Pool *p, Routing *routing, Route *routes, size_t n_routes) {
 
         for (size_t i = 0; i < n_routes; i++) {
                 routes[i].pool = p;
+                routes[i].hash = hash_string(routes[i].worker->path);
+                p->has_backup = p->has_backup || routes[i].config->backup;
                 p->queue_max += routes[i].config->queue_max;
                 p->queue_timeout = MAX(p->queue_timeout, routes[i].config->queue_timeout_usec);
         }
@@ -82,32 +87,6 @@ static void timer_arm(Pool *p) {
         timer_set(p, at);
 }
 
-static bool route_is_ready(const Route *route, usec_t now) {
-        const Worker *w = route->worker;
-
-        if (!worker_is_ready(w, now))
-                return false;
-
-        /* On the way out the window does not count: systemd holds the backlogs, and the next broker has
-         * no way to our queue. */
-        return w->n_unclaimed < route->config->max_unclaimed || route->pool->broker->stopping;
-}
-
-/* The ready route whose worker has the fewest unclaimed clients; equal ones take turns. */
-static Route *pick(Pool *p, usec_t now) {
-        Route *best = NULL;
-
-        for (size_t k = 0; k < p->n_routes; k++) {
-                Route *route = &p->routes[(p->next + k) % p->n_routes];
-
-                if (route_is_ready(route, now) &&
-                    (!best || route->worker->n_unclaimed < best->worker->n_unclaimed))
-                        best = route;
-        }
-
-        return best;
-}
-
 static bool is_gone(const Pool *p, usec_t now) {
         for (size_t i = 0; i < p->n_routes; i++) {
                 const Worker *w = p->routes[i].worker;
@@ -125,9 +104,9 @@ static int place(Pool *p, Client *c) {
         Route *route;
 
         /* Ends: a worker that did not take it is not ready any more. */
-        while ((route = pick(p, now)))
+        while ((route = balance_pick(p, c, now)))
                 if (offer(p->broker, route, c) == 0) {
-                        p->next = (size_t) (route - p->routes + 1) % p->n_routes;
+                        balance_taken(p, route);
                         return 0;
                 }
 
@@ -180,8 +159,23 @@ static Client *dequeue(Pool *p) {
         return c;
 }
 
+/* OnFailure= may name a route that names one itself; so many are tried. */
+#define FAILURES_MAX 4
+
+/* This pool has no worker for the client: OnFailure= says what becomes of it. */
 static void refuse(Client *c, Refusal why) {
-        refusal_send(c->pool->broker, c, why, PROBE_REASON_NONE);
+        Pool *p = c->pool;
+        _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(p->routing);
+
+        if (p->failure_pool && c->n_failures < FAILURES_MAX) {
+                c->n_failures++;
+                c->deadline = 0;
+                pool_release(c);
+                pool_admit(p->failure_pool, c);
+        } else if (p->routes[0].config->on_failure == ON_FAILURE_CLOSE)
+                refusal_close(p->broker, c, why);
+        else
+                refusal_send(p->broker, c, why, PROBE_REASON_NONE);
 }
 
 static void refuse_full(Pool *p, Client *c) {
@@ -250,7 +244,7 @@ void pool_readmit(Client *c) {
 static bool dispatch_one(Pool *p) {
         Client *c;
 
-        if (p->n_queued == 0 || !pick(p, broker_now(p->broker)))
+        if (p->n_queued == 0 || !balance_pick(p, NULL, broker_now(p->broker)))
                 return false;
 
         c = dequeue(p);

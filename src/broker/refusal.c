@@ -86,13 +86,22 @@ static void linger(Broker *b, Client *c) {
         timer_arm(b);
 }
 
-void refusal_send(Broker *b, Client *c, Refusal why, ProbeReason reason) {
-        Answer answer;
-
+static void count(Broker *b, const Client *c, Refusal why, ProbeReason reason) {
         b->n.n_refused[why]++;
         if (b->log_handoffs >= LOG_HANDOFFS_FAILURES)
                 diag_refused(b, c, why, reason);
+}
 
+void refusal_close(Broker *b, Client *c, Refusal why) {
+        count(b, c, why, PROBE_REASON_NONE);
+        (void) drain(b, c);
+        broker_drop(b, c);
+}
+
+void refusal_send(Broker *b, Client *c, Refusal why, ProbeReason reason) {
+        Answer answer;
+
+        count(b, c, why, reason);
         answer_compose(find_protocol(b, c), why, reason, &answer);
 
         (void) drain(b, c);

@@ -18,6 +18,9 @@
  */
 void refusal_send(Broker *b, Client *c, Refusal why, ProbeReason reason);
 
+/* Ends it without an answer, though not by a reset. */
+void refusal_close(Broker *b, Client *c, Refusal why);
+
 void refusal_on_event(Broker *b, Client *c, uint32_t events);
 
 int refusal_timer_add(Broker *b);

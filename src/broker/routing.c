@@ -3,6 +3,7 @@
 #include "broker/routing.h"
 
 #include "broker/broker.h"
+#include "broker/diag.h"
 #include "broker/pool.h"
 
 static int compare_routes(const void *x, const void *y) {
@@ -63,6 +64,31 @@ static int init_pools(Routing *routing) {
         return 0;
 }
 
+static Pool *find_pool_of(const Routing *routing, const char *unit) {
+        for (size_t i = 0; i < routing->n_routes; i++)
+                if (streq(routing->routes[i].config->unit, unit))
+                        return routing->routes[i].pool;
+
+        return NULL;
+}
+
+/* Only now are all pools there. */
+static void init_failure_pools(Routing *routing) {
+        for (size_t i = 0; i < routing->n_pools; i++) {
+                Pool *p = &routing->pools[i];
+                const RouteConfig *first = p->routes[0].config;
+
+                if (first->on_failure != ON_FAILURE_ROUTE)
+                        continue;
+
+                p->failure_pool = find_pool_of(routing, first->failure_route);
+                if (!p->failure_pool || p->failure_pool == p) {
+                        diag_unknown_failure_route(routing->broker, first);
+                        p->failure_pool = NULL;
+                }
+        }
+}
+
 static int init_index(Routing *routing) {
         int r;
 
@@ -118,6 +144,8 @@ int routing_new(Broker *b, Config *config, Routing **ret) {
                 r = init_pools(routing);
         if (r >= 0)
                 r = init_index(routing);
+        if (r >= 0)
+                init_failure_pools(routing);
         if (r < 0) {
                 routing->config = NULL; /* still the caller's */
                 routing_free(routing);

@@ -26,6 +26,8 @@ typedef struct Route {
         Pool *pool;
         Worker *worker;            /* one reference */
         List waiting_link;         /* Worker.waiting, while the pool has clients in its queue */
+        uint64_t hash;             /* of the worker's path, for Balance=source-hash */
+        int64_t turn;              /* claim to the next client, for Balance=round-robin */
 } Route;
 
 struct Pool {
@@ -34,6 +36,9 @@ struct Pool {
 
         Route *routes;         /* a slice of Routing.routes */
         size_t n_routes;
+        Balance balance;       /* Balance= of the first route */
+        Pool *failure_pool;    /* OnFailure= of the first route, where it names one; of the same Routing */
+        bool has_backup;       /* some route has Backup= */
         size_t next;           /* the route to begin with, where several are equally free */
 
         size_t n_clients;      /* in the queue and unclaimed, while they refer to this pool */

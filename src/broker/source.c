@@ -4,6 +4,8 @@
 
 #include <sys/random.h>
 
+#include "basic/hash.h"
+
 int source_table_init(SourceTable *table, size_t n_clients) {
         size_t n_buckets = 16;
 
@@ -52,13 +54,15 @@ static bool key_of(const ClientAddress *address, uint64_t key[static 2]) {
         }
 }
 
-/* The finaliser of SplitMix64, keyed: well spread, and cheap. */
 static Source **find_bucket(const SourceTable *table, const uint64_t key[static 2]) {
-        uint64_t h = key[0] * UINT64_C(0x9e3779b97f4a7c15) ^ key[1] ^ table->secret;
+        return &table->buckets[mix64(key[0] ^ mix64(key[1] ^ table->secret)) & (table->n_buckets - 1)];
+}
 
-        h = (h ^ h >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-        h = (h ^ h >> 27) * UINT64_C(0x94d049bb133111eb);
-        return &table->buckets[(h ^ h >> 31) & (table->n_buckets - 1)];
+uint64_t source_hash(const ClientAddress *address) {
+        uint64_t key[2] = {};
+
+        (void) key_of(address, key);
+        return mix64(key[0] ^ mix64(key[1]));
 }
 
 static Source *take(SourceTable *table) {

@@ -27,6 +27,9 @@ typedef struct SourceTable {
 int source_table_init(SourceTable *table, size_t n_clients);
 void source_table_done(SourceTable *table);
 
+/* The place that a client comes from as a number, the same in every process. */
+uint64_t source_hash(const ClientAddress *address);
+
 /*
  * Counts the client, by Client.address, unless @max others of its source are there: then false. A client that
  * does not come by IP is not counted.

@@ -63,6 +63,20 @@ bool config_expand(ConfigContext *c, const Assignment *a, const char *s, char re
         }
 }
 
+int config_parse_bool(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
+                      const void *fallback) {
+        bool v;
+
+        if (!*a->value)
+                *(bool *) field = *(const bool *) fallback;
+        else if (parse_bool(a->value, &v) < 0)
+                config_bad_value(c, a, "\"yes\" or \"no\"");
+        else
+                *(bool *) field = v;
+
+        return 0;
+}
+
 int config_parse_int(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
                      const void *fallback) {
         int v;

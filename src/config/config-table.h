@@ -61,6 +61,8 @@ void config_bad_value(ConfigContext *c, const Assignment *a, const char *format,
 /* Expands the specifiers in @s, which is the value of @a or a part of it. False: an error was reported. */
 bool config_expand(ConfigContext *c, const Assignment *a, const char *s, char ret[static VALUE_SIZE]);
 
+int config_parse_bool(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
+                      const void *fallback);     /* bool */
 int config_parse_int(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
                      const void *fallback);      /* int */
 int config_parse_unsigned(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,

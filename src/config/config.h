@@ -84,6 +84,20 @@ typedef struct RouteMatch {
         char *name;           /* Name=: takes nobody but those that a worker hands to this name */
 } RouteMatch;
 
+/* Balance= */
+typedef enum Balance {
+        BALANCE_LEAST_UNCLAIMED,
+        BALANCE_ROUND_ROBIN,
+        BALANCE_SOURCE_HASH,
+} Balance;
+
+/* OnFailure= */
+typedef enum OnFailure {
+        ON_FAILURE_REFUSE, /* an answer in the client's protocol */
+        ON_FAILURE_CLOSE,  /* none */
+        ON_FAILURE_ROUTE,  /* another route takes the client */
+} OnFailure;
+
 /* One worker's route. */
 typedef struct RouteConfig {
         char *unit;       /* "chat.socket" */
@@ -92,6 +106,12 @@ typedef struct RouteConfig {
 
         char *worker;    /* absolute path of the worker's socket */
         WorkerForm form;
+
+        Balance balance;            /* Balance=, of the pool's first route */
+        unsigned weight;            /* Weight=, at least 1 */
+        bool backup;                /* Backup= */
+        OnFailure on_failure;       /* OnFailure= */
+        char *failure_route;        /* the unit's name, with ON_FAILURE_ROUTE */
 
         unsigned max_unclaimed;     /* MaxUnclaimed=, at least 1 */
         unsigned queue_max;         /* QueueMax=, 0: no client waits */

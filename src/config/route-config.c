@@ -29,6 +29,7 @@ void route_config_done(RouteConfig *route) {
         free(route->unit);
         free(route->path);
         free(route->worker);
+        free(route->failure_route);
         *route = (RouteConfig){};
 }
 
@@ -101,6 +102,57 @@ static int parse_listen(_unused_ ConfigContext *c, _unused_ const ConfigKey *key
         return 0;
 }
 
+static int parse_balance(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
+                         const void *fallback) {
+        static const char *const names[] = {
+                [BALANCE_LEAST_UNCLAIMED] = "least-unclaimed",
+                [BALANCE_ROUND_ROBIN] = "round-robin",
+                [BALANCE_SOURCE_HASH] = "source-hash",
+        };
+
+        if (!*a->value) {
+                *(Balance *) field = *(const Balance *) fallback;
+                return 0;
+        }
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (streq(a->value, names[i])) {
+                        *(Balance *) field = (Balance) i;
+                        return 0;
+                }
+
+        config_bad_value(c, a, "\"least-unclaimed\", \"round-robin\" or \"source-hash\"");
+        return 0;
+}
+
+static int parse_on_failure(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
+                            const void *fallback) {
+        RouteConfig *route = CONTAINER_OF(field, RouteConfig, on_failure);
+        char value[VALUE_SIZE];
+        UnitName name;
+
+        if (!config_expand(c, a, a->value, value))
+                return 0;
+
+        free(TAKE_PTR(route->failure_route));
+
+        if (!*value)
+                route->on_failure = *(const OnFailure *) fallback;
+        else if (streq(value, "refuse"))
+                route->on_failure = ON_FAILURE_REFUSE;
+        else if (streq(value, "close"))
+                route->on_failure = ON_FAILURE_CLOSE;
+        else if (unit_name_parse(value, &name)) {
+                route->on_failure = ON_FAILURE_ROUTE;
+                route->failure_route = strdup(value);
+                if (!route->failure_route)
+                        return -ENOMEM;
+        } else
+                config_bad_value(c, a, "\"refuse\", \"close\" or the name of another route's unit");
+
+        return 0;
+}
+
 static const ConfigKey route_keys[] = {
         { SECTION_FDPASS, "ALPN",            config_parse_alpns,     offsetof(Draft, match.alpns), 0, 0, true, NULL },
         { SECTION_FDPASS, "Header",          config_parse_headers,   offsetof(Draft, match.headers), 0, 0, true, NULL },
@@ -114,9 +166,13 @@ static const ConfigKey route_keys[] = {
         { SECTION_FDPASS, "Protocol",        config_parse_protocols, offsetof(Draft, match.protocols), 0, 0, true, NULL },
         { SECTION_FDPASS, "Source",          config_parse_addresses, offsetof(Draft, match.sources), 0, 0, true, NULL },
 
+        { SECTION_FDPASS, "Backup",          config_parse_bool,     offsetof(Draft, route.backup), 0, 0, false, "no" },
+        { SECTION_FDPASS, "Balance",         parse_balance,         offsetof(Draft, route.balance), 0, 0, false, "least-unclaimed" },
         { SECTION_FDPASS, "MaxUnclaimed",    config_parse_unsigned, offsetof(Draft, route.max_unclaimed), 1, 65536, false, NULL },
+        { SECTION_FDPASS, "OnFailure",       parse_on_failure,      offsetof(Draft, route.on_failure), 0, 0, false, "refuse" },
         { SECTION_FDPASS, "QueueMax",        config_parse_unsigned, offsetof(Draft, route.queue_max), 0, 1048576, false, NULL },
         { SECTION_FDPASS, "QueueTimeoutSec", config_parse_timespan, offsetof(Draft, route.queue_timeout_usec), 0, 0, false, NULL },
+        { SECTION_FDPASS, "Weight",          config_parse_unsigned, offsetof(Draft, route.weight), 1, 100, false, NULL },
         { SECTION_FDPASS, "Worker",          parse_worker,          offsetof(Draft, route.worker), 0, 0, false, NULL },
 
         { SECTION_SOCKET, "ListenDatagram",         parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
@@ -132,6 +188,7 @@ static const ConfigKey route_keys[] = {
 static const Draft defaults = {
         .route = {
                 .form = WORKER_STREAM,
+                .weight = 1,
                 .max_unclaimed = 64,
                 .queue_max = 1024,
                 .queue_timeout_usec = 30 * USEC_PER_SEC,

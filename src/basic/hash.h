@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Numbers that spread well. Nothing here withstands somebody who chooses his input and sees the output. */
+
+#include <stdint.h>
+
+/* The finaliser of SplitMix64: each bit of the input changes half of the output. */
+static inline uint64_t mix64(uint64_t x) {
+        x += UINT64_C(0x9e3779b97f4a7c15);
+        x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+        x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+        return x ^ x >> 31;
+}
+
+/* FNV-1a, mixed. */
+static inline uint64_t hash_string(const char *s) {
+        uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+        for (; *s; s++)
+                h = (h ^ (uint8_t) *s) * UINT64_C(0x100000001b3);
+
+        return mix64(h);
+}

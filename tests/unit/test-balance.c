@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Shares of the workers of a pool, by each Balance=. */
+
+#include "test.h"
+
+#include <stdio.h>
+
+#include "basic/hash.h"
+#include "broker/balance.h"
+#include "broker/broker.h"
+
+#define N_MAX 5
+#define NOW (100 * USEC_PER_SEC)
+
+static struct {
+        Broker broker;
+        RouteConfig configs[N_MAX];
+        Worker workers[N_MAX];
+        Route routes[N_MAX];
+        Pool pool;
+} t;
+
+static void make_pool(Balance balance, size_t n) {
+        memset(&t, 0, sizeof(t));
+        t.pool = (Pool){ .broker = &t.broker, .routes = t.routes, .n_routes = n, .balance = balance };
+
+        for (size_t i = 0; i < N_MAX; i++) {
+                char path[32];
+
+                (void) snprintf(path, sizeof(path), "/run/%zu.sock", i);
+                t.configs[i] = (RouteConfig){ .weight = 1, .max_unclaimed = 100 };
+                t.routes[i] = (Route){ .config = &t.configs[i], .pool = &t.pool, .worker = &t.workers[i],
+                                       .hash = hash_string(path) };
+        }
+}
+
+static size_t next(const Client *c) {
+        Route *route = balance_pick(&t.pool, c, NOW);
+
+        if (!route)
+                return SIZE_MAX;
+
+        balance_taken(&t.pool, route);
+        return (size_t) (route - t.routes);
+}
+
+static Client client_from(uint32_t address) {
+        return (Client){ .address.in = { .sin_family = AF_INET, .sin_addr.s_addr = address } };
+}
+
+/* Nobody has more than one client more than another, for his weight. */
+static void test_least_unclaimed(void **state) {
+        make_pool(BALANCE_LEAST_UNCLAIMED, 3);
+        t.configs[2].weight = 2;
+
+        for (size_t i = 0; i < 40; i++)
+                t.workers[next(NULL)].n_unclaimed++;
+
+        assert_int_equal(t.workers[0].n_unclaimed, 10);
+        assert_int_equal(t.workers[1].n_unclaimed, 10);
+        assert_int_equal(t.workers[2].n_unclaimed, 20);
+}
+
+/* Workers that are equally free take turns, also where every client is gone before the next one comes. */
+static void test_ties_take_turns(void **state) {
+        make_pool(BALANCE_LEAST_UNCLAIMED, 3);
+
+        for (size_t i = 0; i < 9; i++)
+                assert_int_equal(next(NULL), i % 3);
+}
+
+/* Shares by weight, however many clients each one has, and no long runs of one worker. */
+static void test_round_robin(void **state) {
+        size_t counts[3] = {}, run = 0, last = SIZE_MAX;
+
+        make_pool(BALANCE_ROUND_ROBIN, 3);
+        t.configs[0].weight = 3;
+        t.configs[1].weight = 2;
+        t.workers[0].n_unclaimed = 50;
+
+        for (size_t i = 0; i < 60; i++) {
+                size_t k = next(NULL);
+
+                counts[k]++;
+                run = k == last ? run + 1 : 1;
+                last = k;
+                assert_true(run <= 2);
+        }
+
+        assert_int_equal(counts[0], 30);
+        assert_int_equal(counts[1], 20);
+        assert_int_equal(counts[2], 10);
+}
+
+/* One source, one worker; a new worker takes its share and moves nobody else; so does one that goes. */
+static void test_source_hash(void **state) {
+        enum { N = 2000 };
+        static size_t before[N];
+        size_t counts[N_MAX] = {}, moved = 0;
+
+        make_pool(BALANCE_SOURCE_HASH, 4);
+        for (uint32_t i = 0; i < N; i++) {
+                Client c = client_from(i * 2654435761U);
+
+                before[i] = next(&c);
+                assert_int_equal(next(&c), before[i]);
+                counts[before[i]]++;
+        }
+        for (size_t i = 0; i < 4; i++)
+                assert_in_range(counts[i], N / 4 * 8 / 10, N / 4 * 12 / 10);
+
+        t.pool.n_routes = 5;
+        for (uint32_t i = 0; i < N; i++) {
+                Client c = client_from(i * 2654435761U);
+                size_t k = next(&c);
+
+                assert_true(k == before[i] || k == 4);
+                moved += k == 4;
+        }
+        assert_in_range(moved, N / 5 * 8 / 10, N / 5 * 12 / 10);
+
+        t.workers[1].retry_at = NOW + 1;
+        t.pool.n_routes = 4;
+        for (uint32_t i = 0; i < N; i++) {
+                Client c = client_from(i * 2654435761U);
+                size_t k = next(&c);
+
+                assert_true(before[i] == 1 ? k != 1 : k == before[i]);
+        }
+}
+
+/* A full or resting worker gets nothing; with none left there is no answer. */
+static void test_only_ready(void **state) {
+        make_pool(BALANCE_LEAST_UNCLAIMED, 2);
+        t.workers[0].n_unclaimed = 100;
+        assert_int_equal(next(NULL), 1);
+        t.workers[1].retry_at = NOW + 1;
+        assert_int_equal(next(NULL), SIZE_MAX);
+        t.broker.stopping = true;
+        assert_int_equal(next(NULL), 0);
+}
+
+/* A backup gets clients when all others can't be reached, and not when they are merely full. */
+static void test_backup(void **state) {
+        make_pool(BALANCE_LEAST_UNCLAIMED, 3);
+        t.configs[2].backup = t.pool.has_backup = true;
+
+        t.workers[0].n_unclaimed = t.workers[1].n_unclaimed = 100;
+        assert_int_equal(next(NULL), SIZE_MAX);
+
+        t.workers[0].gone = true;
+        t.workers[0].retry_at = NOW + 1;
+        assert_int_equal(next(NULL), SIZE_MAX);
+
+        t.workers[1].gone = true;
+        t.workers[1].retry_at = NOW + 1;
+        assert_int_equal(next(NULL), 2);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_least_unclaimed), TEST(test_ties_take_turns), TEST(test_round_robin),
+                TEST(test_source_hash),     TEST(test_only_ready),      TEST(test_backup),
+        };
+
+        return cmocka_run_group_tests_name("balance", tests, NULL, NULL);
+}
