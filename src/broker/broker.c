@@ -23,6 +23,7 @@
 
 static int on_pause_timer(sd_event_source *source, uint64_t usec, void *userdata);
 static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata);
+static int on_idle_timer(sd_event_source *source, uint64_t usec, void *userdata);
 
 static int add_timer(Broker *b, sd_event_time_handler_t handler, sd_event_source **ret) {
         int r;
@@ -42,6 +43,7 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
                 return -ENOMEM;
 
         b->log = log;
+        b->exit_idle_usec = USEC_INFINITY;
         b->event = sd_event_ref(event);
         b->watch.epoll_fd = -EBADF;
         list_init(&b->listeners);
@@ -79,6 +81,10 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         if (r < 0)
                 return r;
 
+        r = add_timer(b, on_idle_timer, &b->idle_timer);
+        if (r < 0)
+                return r;
+
         *ret = TAKE_PTR(b);
         return 0;
 }
@@ -106,6 +112,7 @@ Broker *broker_free(Broker *b) {
         sd_event_source_disable_unref(b->refused_timer);
         sd_event_source_disable_unref(b->pause_timer);
         sd_event_source_disable_unref(b->stop_timer);
+        sd_event_source_disable_unref(b->idle_timer);
         sd_event_unref(b->event);
         free(b);
         return NULL;
@@ -183,6 +190,18 @@ static int make_scratch(Broker *b, const Config *config) {
         return 0;
 }
 
+/* systemd starts the next broker with the next client. */
+static void watch_idle(Broker *b) {
+        if (b->exit_idle_usec == USEC_INFINITY) {
+                (void) sd_event_source_set_enabled(b->idle_timer, SD_EVENT_OFF);
+                return;
+        }
+
+        b->idle_n_accepted = b->n.n_accepted;
+        (void) sd_event_source_set_time_relative(b->idle_timer, b->exit_idle_usec);
+        (void) sd_event_source_set_enabled(b->idle_timer, SD_EVENT_ONESHOT);
+}
+
 int broker_set_config(Broker *b, Config *config) {
         Routing *routing;
         int r;
@@ -207,6 +226,9 @@ int broker_set_config(Broker *b, Config *config) {
         check_listeners(b);
 
         b->log_handoffs = config->broker.log_handoffs;
+        b->exit_idle_usec = config->broker.exit_idle_usec;
+        watch_idle(b);
+
         b->max_clients = b->clients.n_slots;
         if (config->broker.max_clients > 0)
                 b->max_clients = MIN(b->max_clients, (size_t) config->broker.max_clients);
@@ -330,4 +352,16 @@ static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
         diag_stopped(b);
         return sd_event_exit(b->event, 0);
+}
+
+/* Asks once in a while whether anything happened, instead of setting a timer for each client. */
+static int on_idle_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Broker *b = userdata;
+
+        if (b->clients.n_used == 0 && b->n.n_accepted == b->idle_n_accepted)
+                broker_stop(b);
+        else
+                watch_idle(b);
+
+        return 0;
 }

@@ -76,6 +76,10 @@ typedef struct Broker {
         int pause_error;            /* accepting failed with this, and is tried again by the timer */
         sd_event_source *pause_timer;
 
+        usec_t exit_idle_usec;      /* USEC_INFINITY: never */
+        uint64_t idle_n_accepted;   /* n.n_accepted when the idle timer was set */
+        sd_event_source *idle_timer;
+
         bool stopping;
         sd_event_source *stop_timer;
 

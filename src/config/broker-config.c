@@ -24,14 +24,20 @@ static int parse_log_handoffs(ConfigContext *c, _unused_ const ConfigKey *key, c
 }
 
 static const ConfigKey broker_keys[] = {
-        { SECTION_FDPASS, "LogHandoffs", parse_log_handoffs,    offsetof(BrokerConfig, log_handoffs), 0, 0, false, "no" },
-        { SECTION_FDPASS, "MaxClients",  config_parse_unsigned, offsetof(BrokerConfig, max_clients), 0, UINT_MAX, false, NULL },
+        { SECTION_FDPASS, "ExitIdleTimeSec", config_parse_timespan, offsetof(BrokerConfig, exit_idle_usec), 0, 0, false, NULL },
+        { SECTION_FDPASS, "LogHandoffs",     parse_log_handoffs,    offsetof(BrokerConfig, log_handoffs), 0, 0, false, "no" },
+        { SECTION_FDPASS, "MaxClients",      config_parse_unsigned, offsetof(BrokerConfig, max_clients), 0, UINT_MAX, false, NULL },
 };
 
 static const BrokerConfig defaults = {
         .log_handoffs = LOG_HANDOFFS_NO,
         .max_clients = 0,
+        .exit_idle_usec = USEC_INFINITY,
 };
+
+BrokerConfig broker_config_default(void) {
+        return defaults;
+}
 
 int broker_config_read(Reporter *reporter, const Unit *unit, const char *hostname, BrokerConfig *ret) {
         ConfigContext c = {

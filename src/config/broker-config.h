@@ -5,6 +5,9 @@
 
 #include "config/config-table.h"
 
+/* What holds where nothing is said. */
+BrokerConfig broker_config_default(void);
+
 /* What was not set, or wrong, has its default. */
 int broker_config_read(Reporter *reporter, const Unit *unit, const char *hostname, BrokerConfig *ret);
 

@@ -180,6 +180,8 @@ static bool format_default(const ConfigKey *key, const void *defaults, char *ret
                 (void) snprintf(ret, size, "%i", *(const int *) field);
         else if (key->parse == config_parse_unsigned || key->parse == config_parse_size)
                 (void) snprintf(ret, size, "%u", *(const unsigned *) field);
+        else if (key->parse == config_parse_timespan && *(const usec_t *) field == USEC_INFINITY)
+                (void) snprintf(ret, size, "infinity");
         else if (key->parse == config_parse_timespan && *(const usec_t *) field % USEC_PER_SEC == 0)
                 (void) snprintf(ret, size, "%" PRIu64 "s", *(const usec_t *) field / USEC_PER_SEC);
         else if (key->parse == config_parse_timespan)

@@ -150,6 +150,8 @@ static int load_broker(Config *config, const UnitPath *path, const char *hostnam
         _cleanup_(unit_freep) Unit *unit = NULL;
         int r;
 
+        config->broker = broker_config_default();
+
         r = unit_load(path, SERVICE, &unit);
         if (r != 0)
                 return r < 0 ? r : 0;

@@ -141,7 +141,8 @@ typedef struct ListenerConfig {
 /* The broker's own settings, from fdpass.service. */
 typedef struct BrokerConfig {
         LogHandoffs log_handoffs;
-        unsigned max_clients; /* MaxClients=, 0: as many as RLIMIT_NOFILE allows */
+        unsigned max_clients;   /* MaxClients=, 0: as many as RLIMIT_NOFILE allows */
+        usec_t exit_idle_usec;  /* ExitIdleTimeSec=, USEC_INFINITY: never */
 } BrokerConfig;
 
 typedef struct Config {

@@ -134,6 +134,7 @@ _unused_ static Config *config_of(const RouteSpec *specs, size_t n) {
 
         config->routes = calloc(MAX(n, (size_t) 1), sizeof(*config->routes));
         config->n_routes = n;
+        config->broker.exit_idle_usec = USEC_INFINITY;
         config->listener_default = (ListenerConfig){
                 .head_timeout_usec = 500 * USEC_PER_MSEC,
                 .silent_timeout_usec = 200 * USEC_PER_MSEC,

@@ -325,6 +325,28 @@ static void test_stop(void **state) {
         fd_close(worker);
 }
 
+/* With ExitIdleTimeSec= the loop ends by itself, but not while somebody is there. */
+static void test_exit_idle(void **state) {
+        const RouteSpec spec = { .unit = "a.socket", .worker = "a" };
+        int worker = listen_at("a", 8), client;
+        Config *config = config_of(&spec, 1);
+
+        config->broker.exit_idle_usec = 50 * USEC_PER_MSEC;
+        assert_int_equal(broker_set_config(t.broker, config), 0);
+        client = dial_and_say("public", 'x');
+        WAIT_FOR(t.broker->n.n_accepted == 1);
+
+        for (usec_t end = usec_now() + 200 * USEC_PER_MSEC; usec_now() < end;)
+                assert_true(sd_event_run(t.event, end - MIN(usec_now(), end)) >= 0);
+        assert_false(t.broker->stopping);
+
+        assert_int_equal(take_byte(worker), 'x');
+        WAIT_FOR(t.broker->stopping);
+
+        fd_close(client);
+        fd_close(worker);
+}
+
 /* At the high-water mark nobody is accepted; below it they are again. */
 static void test_high_water(void **state) {
         int a = listen_at("a", 128), b = listen_at("b", 128), clients[80];
@@ -418,6 +440,7 @@ int main(void) {
                 BROKER_TEST(test_reload),
                 BROKER_TEST(test_client_leaves_queue),
                 BROKER_TEST(test_stop),
+                BROKER_TEST(test_exit_idle),
                 BROKER_TEST(test_high_water),
                 BROKER_TEST(test_share),
                 BROKER_TEST(test_out_of_descriptors),
