@@ -2,9 +2,19 @@
 
 #include "broker/client.h"
 
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 
 #include "basic/fd.h"
+
+/* tcpi_state (include/net/tcp_states.h in the kernel). <netinet/tcp.h> names them, but has an older tcp_info. */
+enum {
+        STATE_ESTABLISHED = 1,
+        STATE_CLOSE_WAIT = 8,
+};
 
 int client_table_init(ClientTable *table, size_t n_slots) {
         *table = (ClientTable){ .n_slots = n_slots };
@@ -86,4 +96,27 @@ bool client_is_gone(const Client *c) {
         struct pollfd p = { .fd = c->fd };
 
         return poll(&p, 1, 0) > 0 && p.revents & (POLLERR | POLLHUP);
+}
+
+bool client_is_untouched(const Client *c) {
+        struct tcp_info info = {};
+        socklen_t len = sizeof(info);
+        int n_unread, n_unsent;
+        uint64_t n_read;
+        bool fin;
+
+        if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
+            len < offsetof(struct tcp_info, tcpi_bytes_sent) + sizeof(info.tcpi_bytes_sent) ||
+            ioctl(c->fd, SIOCINQ, &n_unread) < 0 || ioctl(c->fd, SIOCOUTQ, &n_unsent) < 0)
+                return false;
+
+        if (info.tcpi_state != STATE_ESTABLISHED && info.tcpi_state != STATE_CLOSE_WAIT)
+                return false;
+
+        /* The client's FIN counts as one byte received. */
+        fin = info.tcpi_state == STATE_CLOSE_WAIT;
+        n_read = info.tcpi_bytes_received;
+        n_read -= (uint64_t) n_unread + fin;
+
+        return n_read == c->n_consumed && info.tcpi_bytes_sent == 0 && n_unsent == 0;
 }

@@ -58,6 +58,7 @@ typedef struct Client {
         unsigned n_failures; /* how many pools had no worker for it */
         size_t n_drained;    /* after a refusal: bytes that were thrown away */
         bool needs_proxy;    /* a PROXY header has to come first */
+        size_t n_consumed;   /* bytes that were taken off its socket: that header's */
 } Client;
 
 typedef struct ClientTable {
@@ -85,6 +86,13 @@ uint64_t client_token(const ClientTable *table, const Client *c);
 
 /* The client a token was made for, or NULL where its slot was given back since. */
 Client *client_by_token(const ClientTable *table, uint64_t token);
+
+/*
+ * True where it is certain that nobody has read a byte from the client, or sent it one, but for what the broker
+ * consumed: another worker may have it then. Only TCP tells (tcp(7), TCP_INFO; tcpi_bytes_sent is there since
+ * Linux 4.19); of other sockets it is never certain.
+ */
+bool client_is_untouched(const Client *c);
 
 /* True where the connection is dead (reset, or closed by both ends). A half-closed one is alive. */
 bool client_is_gone(const Client *c);

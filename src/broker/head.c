@@ -117,6 +117,7 @@ static int consume(Client *c, uint8_t *scratch, size_t n) {
         if (k < 0)
                 return errno_is_disconnect(-errno) ? 1 : -errno;
 
+        c->n_consumed += (size_t) k;
         return (size_t) k == n ? 0 : 1; /* it was all there a moment ago */
 }
 

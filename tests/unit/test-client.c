@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Slots and tokens of the table of clients, and what the kernel tells of a client's socket. */
+
+#include "test.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "basic/fd.h"
+#include "broker/client.h"
+
+/* Both ends of a TCP connection over loopback. */
+static void tcp_pair(int ret[static 2]) {
+        struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t len = sizeof(sin);
+        int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(bind(listener, (struct sockaddr *) &sin, sizeof(sin)), 0);
+        assert_int_equal(listen(listener, 1), 0);
+        assert_int_equal(getsockname(listener, (struct sockaddr *) &sin, &len), 0);
+        ret[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(ret[0], (struct sockaddr *) &sin, sizeof(sin)), 0);
+        ret[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(ret[1] >= 0);
+        fd_close(listener);
+}
+
+static void wait_readable(int fd) {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+
+        assert_int_equal(poll(&p, 1, 5000), 1);
+}
+
+/* A token finds its client, and nobody once the slot was given back. */
+static void test_tokens(void **state) {
+        ClientTable table;
+        uint64_t first, second;
+        Client *a, *b;
+
+        assert_int_equal(client_table_init(&table, 2), 0);
+        a = client_new(&table, NULL, -EBADF);
+        b = client_new(&table, NULL, -EBADF);
+        assert_null(client_new(&table, NULL, -EBADF));
+        first = client_token(&table, a);
+        second = client_token(&table, b);
+        assert_ptr_equal(client_by_token(&table, first), a);
+
+        client_free(&table, a);
+        assert_null(client_by_token(&table, first));
+        assert_ptr_equal(client_new(&table, NULL, -EBADF), a);
+        assert_null(client_by_token(&table, first));
+        assert_ptr_equal(client_by_token(&table, second), b);
+        assert_null(client_by_token(&table, UINT64_MAX));
+
+        client_table_done(&table);
+}
+
+/* Untouched is whoever has only been peeked at, also after his FIN; one byte either way ends it. */
+static void test_untouched(void **state) {
+        int pair[2];
+        Client c = {};
+        char byte;
+
+        tcp_pair(pair);
+        c.fd = pair[1];
+        assert_true(client_is_untouched(&c));
+
+        assert_int_equal(send(pair[0], "abc", 3, 0), 3);
+        wait_readable(c.fd);
+        assert_int_equal(recv(c.fd, &byte, 1, MSG_PEEK), 1);
+        assert_true(client_is_untouched(&c));
+
+        assert_int_equal(shutdown(pair[0], SHUT_WR), 0);
+        struct pollfd p = { .fd = c.fd, .events = POLLRDHUP };
+        assert_int_equal(poll(&p, 1, 5000), 1);
+        assert_true(client_is_untouched(&c));
+
+        assert_int_equal(recv(c.fd, &byte, 1, 0), 1);
+        assert_false(client_is_untouched(&c));
+        c.n_consumed = 1;
+        assert_true(client_is_untouched(&c));
+
+        assert_int_equal(send(c.fd, "x", 1, MSG_NOSIGNAL), 1);
+        assert_false(client_is_untouched(&c));
+
+        fd_close(pair[0]);
+        fd_close(pair[1]);
+}
+
+/* Of others it is not known, so it is not claimed. */
+static void test_untouched_unknown(void **state) {
+        int pair[2];
+        Client c = {};
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        c.fd = pair[0];
+        assert_false(client_is_untouched(&c));
+        fd_close(pair[0]);
+        fd_close(pair[1]);
+}
+
+/* A half-closed client is there, a reset one is not. */
+static void test_gone(void **state) {
+        struct linger reset = { .l_onoff = 1 };
+        int pair[2];
+        Client c = {};
+
+        tcp_pair(pair);
+        c.fd = pair[1];
+        assert_int_equal(shutdown(pair[0], SHUT_WR), 0);
+        wait_readable(c.fd);
+        assert_false(client_is_gone(&c));
+
+        assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+        fd_close(pair[0]);
+        struct pollfd p = { .fd = c.fd };
+        assert_int_equal(poll(&p, 1, 5000), 1);
+        assert_true(client_is_gone(&c));
+        assert_false(client_is_untouched(&c));
+        fd_close(pair[1]);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_tokens),
+                TEST(test_untouched),
+                TEST(test_untouched_unknown),
+                TEST(test_gone),
+        };
+
+        return cmocka_run_group_tests_name("client", tests, NULL, NULL);
+}
