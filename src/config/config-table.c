@@ -63,6 +63,20 @@ bool config_expand(ConfigContext *c, const Assignment *a, const char *s, char re
         }
 }
 
+int config_set_string(char **field, const char *value) {
+        char *copy = NULL;
+
+        if (*value) {
+                copy = strdup(value);
+                if (!copy)
+                        return -ENOMEM;
+        }
+
+        free(*field);
+        *field = copy;
+        return 0;
+}
+
 int config_parse_bool(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
                       const void *fallback) {
         bool v;

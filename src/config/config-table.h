@@ -61,6 +61,9 @@ void config_bad_value(ConfigContext *c, const Assignment *a, const char *format,
 /* Expands the specifiers in @s, which is the value of @a or a part of it. False: an error was reported. */
 bool config_expand(ConfigContext *c, const Assignment *a, const char *s, char ret[static VALUE_SIZE]);
 
+/* Replaces the string in *@field by a copy of @value, or by NULL for an empty one. Returns 0 or -ENOMEM. */
+int config_set_string(char **field, const char *value);
+
 int config_parse_bool(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
                       const void *fallback);     /* bool */
 int config_parse_int(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,

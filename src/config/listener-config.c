@@ -47,18 +47,9 @@ static int parse_proxy_protocol(ConfigContext *c, _unused_ const ConfigKey *key,
 /* The name of the socket, as the broker gets to know it. */
 static int parse_fd_name(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
                          _unused_ const void *fallback) {
-        char value[VALUE_SIZE], **name = field, *copy;
+        char value[VALUE_SIZE];
 
-        if (!config_expand(c, a, a->value, value))
-                return 0;
-
-        copy = *value ? strdup(value) : NULL;
-        if (*value && !copy)
-                return -ENOMEM;
-
-        free(*name);
-        *name = copy;
-        return 0;
+        return config_expand(c, a, a->value, value) ? config_set_string(field, value) : 0;
 }
 
 static const ConfigKey listener_keys[] = {

@@ -367,7 +367,7 @@ int config_parse_prefixes(ConfigContext *c, _unused_ const ConfigKey *key, const
 
 int config_parse_name(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
                       _unused_ const void *fallback) {
-        char value[VALUE_SIZE], **name = field, *copy;
+        char value[VALUE_SIZE];
 
         if (!config_expand(c, a, a->value, value))
                 return 0;
@@ -377,13 +377,7 @@ int config_parse_name(ConfigContext *c, _unused_ const ConfigKey *key, const Ass
                 return 0;
         }
 
-        copy = *value ? strdup(value) : NULL;
-        if (*value && !copy)
-                return -ENOMEM;
-
-        free(*name);
-        *name = copy;
-        return 0;
+        return config_set_string(field, value);
 }
 
 void match_draft_done(MatchDraft *d) {

@@ -55,33 +55,22 @@ static bool is_socket_path(const char *path) {
 
 /* Takes a path over as the worker's, or reports why not. */
 static int use_worker(ConfigContext *c, const Assignment *a, const char *path, char **worker) {
-        char *copy;
-
         if (!is_socket_path(path)) {
                 config_bad_value(c, a, "an absolute, normalised path of at most %zu bytes", SOCKET_PATH_MAX);
                 return 0;
         }
 
-        copy = strdup(path);
-        if (!copy)
-                return -ENOMEM;
-
-        free(*worker);
-        *worker = copy;
-        return 0;
+        return config_set_string(worker, path);
 }
 
 static int parse_worker(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
                         _unused_ const void *fallback) {
-        char path[VALUE_SIZE], **worker = field;
+        char path[VALUE_SIZE];
 
-        if (!*a->value) {
-                free(*worker);
-                *worker = NULL;
-                return 0;
-        }
+        if (!*a->value)
+                return config_set_string(field, "");
 
-        return config_expand(c, a, a->value, path) ? use_worker(c, a, path, worker) : 0;
+        return config_expand(c, a, a->value, path) ? use_worker(c, a, path, field) : 0;
 }
 
 /* One list for all of these keys: an empty one of any kind resets it (config_parse_socket_listen() of systemd). */

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT-0 */
+#ifndef FDPASS_PROTOCOL_H
+#define FDPASS_PROTOCOL_H
+
+/*
+ * The handoff protocol, whole: see fdpass-protocol(7). Written for copying into other programs.
+ *
+ * One message passes one client: exactly one descriptor in SCM_RIGHTS, of a connected stream socket (AF_INET,
+ * AF_INET6; AF_UNIX only from the broker to a worker). The receiver's socket decides the form:
+ *
+ *   SOCK_STREAM      the one byte 0x00. One client per connection.
+ *   SOCK_SEQPACKET   a header, and behind it, to the end of the message, the bytes that were consumed from the
+ *                    client already and precede what its socket still holds. Or the one byte, for no metadata.
+ *                    One client per connection to a worker, any number per connection to the broker.
+ *   SOCK_DGRAM       the same message, without a connection: no answer, the sender keeps nothing.
+ *
+ * The header is one of the PROXY protocol, version 2, command PROXY (first byte behind the signature 0x21).
+ * Family and transport are 0x11 (TCP over IPv4) or 0x21 (IPv6) with the client's and the listener's address as
+ * the sender believes them, perhaps from a proxy before it; or 0x00 (UNSPEC): the socket's own addresses stand.
+ * So it is for AF_UNIX clients. LOCAL is never sent: its TLVs would have to be ignored (section 2.2 there).
+ *
+ * TLVs, each at most once, in any order but for the version. Receivers ignore types that they don't know. Text is
+ * UTF-8 without control characters or a NUL at its end. No value is empty.
+ */
+#define FDPASS_TLV_ALPN 0x01      /* chosen by a TLS stage, or else the client's first offer */
+#define FDPASS_TLV_AUTHORITY 0x02 /* text: HTTP's Host or TLS's server name, lower case, without port */
+#define FDPASS_TLV_CRC32C 0x03    /* 4 bytes, of the header: checked where it is there, not sent by fdpass */
+#define FDPASS_TLV_UNIQUE_ID 0x05 /* up to 128 bytes: the client's, from accept to its end */
+#define FDPASS_TLV_SSL 0x20       /* from a TLS stage, or a proxy before the listener */
+
+#define FDPASS_TLV_VERSION 0xE0   /* 1 byte: 1. There always, and before the other types 0xE1 to 0xEF */
+#define FDPASS_TLV_ROUTE 0xE1     /* text: the unit whose route was taken, "chat.socket" */
+#define FDPASS_TLV_LISTENER 0xE2  /* text: FileDescriptorName= of the public listener */
+#define FDPASS_TLV_DATA 0xE3      /* what the worker that handed it back has to say to the next one */
+#define FDPASS_TLV_DEADLINE 0xE4  /* 8 bytes, big endian, µs of CLOCK_MONOTONIC: who gets the client later refuses it */
+#define FDPASS_TLV_PROTOCOL 0xE5  /* text, as the route's Protocol= has it: "http", "tls", … */
+#define FDPASS_TLV_NAME 0xE6      /* text, to the broker only: Name= of the route that is to get the client */
+
+#define FDPASS_PROTOCOL_VERSION 1
+
+/* In bytes. A receiver with room for FDPASS_MESSAGE_MAX never sees a true message truncated. */
+#define FDPASS_TEXT_MAX 255       /* ALPN too */
+#define FDPASS_UNIQUE_ID_MAX 128
+#define FDPASS_SSL_MAX 1024
+#define FDPASS_DATA_MAX 8192
+#define FDPASS_HEADER_MAX 16384
+#define FDPASS_CONSUMED_MAX 65536
+#define FDPASS_MESSAGE_MAX (FDPASS_HEADER_MAX + FDPASS_CONSUMED_MAX)
+
+/*
+ * The receipt: the sender keeps its copy of the client until the connection tells it what became of it.
+ *
+ *   end of file      the message was received, the client is the receiver's
+ *   ECONNRESET       it was not: the client is still the sender's (the kernel's word, not the receiver's)
+ *   one byte         the receiver's own answer, and then the end. Other values than these count as TAKEN, for
+ *                    nobody can tell any more whether the client was touched; 0x10 to 0x1F are for later versions.
+ */
+#define FDPASS_ANSWER_TAKEN 0x01   /* as the end of file; with Receipt=ack only now */
+#define FDPASS_ANSWER_REFUSED 0x02 /* untouched, and no copy kept: another worker may have it */
+#define FDPASS_ANSWER_ERROR 0x03   /* the same, but no other worker: the broker answers the client */
+
+/*
+ * Handing back is the same message to the broker's SOCK_SEQPACKET socket, with these differences. NAME says which
+ * route the client goes to, and DATA what its worker is told; without NAME the client is parked, and its next bytes
+ * are routed afresh. Consumed bytes are those that the worker has read and not used: the next one gets them. ROUTE
+ * and DEADLINE are ignored. What the worker was told of the client otherwise it passes on, so that it is not lost.
+ * TAKEN or the end of file says that the broker has the client, REFUSED that it may not or has no room for it, and
+ * ERROR that the message was none.
+ */
+#define FDPASS_RETURN_PATH "/run/fdpass/return.sock"
+
+#endif
