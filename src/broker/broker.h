@@ -26,22 +26,6 @@
 
 typedef struct Routing Routing;
 
-/* Why a client got no worker. */
-typedef enum Refusal {
-        REFUSAL_NO_ROUTE,     /* no route takes it */
-        REFUSAL_NO_HOST,      /* and none knows the host that it wants */
-        REFUSAL_MALFORMED,    /* it does not speak its protocol as it should */
-        REFUSAL_HEAD_TIMEOUT, /* its head was not there after HeadTimeoutSec= */
-        REFUSAL_EVICTED,      /* it was the oldest that had said too little when the room was needed */
-        REFUSAL_SOURCE_FULL,  /* MaxClientsPerSource= others are there from the same place */
-        REFUSAL_BROKER,       /* the broker is out of something */
-        REFUSAL_QUEUE_FULL,  /* QueueMax= others wait already */
-        REFUSAL_TIMEOUT,     /* waited QueueTimeoutSec= */
-        REFUSAL_WORKER_GONE, /* every worker of the pool has been unreachable for a while */
-        REFUSAL_STOPPING,    /* the broker stops, and no backlog had room */
-        _REFUSAL_MAX,
-} Refusal;
-
 typedef struct BrokerCounters {
         uint64_t n_accepted;
         uint64_t n_handed;            /* with a receipt */

@@ -11,6 +11,7 @@
 
 #include "basic/list.h"
 #include "basic/time.h"
+#include "probe/verdict.h"
 
 typedef struct Listener Listener;
 typedef struct Pool Pool;
@@ -23,6 +24,22 @@ typedef union ClientAddress {
         struct sockaddr_in in;
         struct sockaddr_in6 in6;
 } ClientAddress;
+
+/* Why a client got no worker. */
+typedef enum Refusal {
+        REFUSAL_NO_ROUTE,     /* no route takes it */
+        REFUSAL_NO_HOST,      /* and none knows the host that it wants */
+        REFUSAL_MALFORMED,    /* it does not speak its protocol as it should */
+        REFUSAL_HEAD_TIMEOUT, /* its head was not there after HeadTimeoutSec= */
+        REFUSAL_EVICTED,      /* it was the oldest that had said too little when the room was needed */
+        REFUSAL_SOURCE_FULL,  /* MaxClientsPerSource= others are there from the same place */
+        REFUSAL_BROKER,       /* the broker is out of something */
+        REFUSAL_QUEUE_FULL,   /* QueueMax= others wait already */
+        REFUSAL_TIMEOUT,      /* waited QueueTimeoutSec= */
+        REFUSAL_WORKER_GONE,  /* every worker of the pool has been unreachable for a while */
+        REFUSAL_STOPPING,     /* the broker stops, and no backlog had room */
+        _REFUSAL_MAX,
+} Refusal;
 
 typedef enum ClientState {
         CLIENT_FREE,
@@ -56,6 +73,9 @@ typedef struct Client {
         usec_t silent_at;    /* while it has said nothing: when it counts as silent */
         usec_t look_at;      /* while unclaimed: when to look for the receipt unasked */
         unsigned n_failures; /* how many pools had no worker for it */
+        Refusal refusal;     /* why it was refused, and */
+        ProbeReason refusal_reason;
+        bool answered;       /* whether it was told so: its protocol may not have been clear yet */
         size_t n_drained;    /* after a refusal: bytes that were thrown away */
         bool needs_proxy;    /* a PROXY header has to come first */
         size_t n_consumed;   /* bytes that were taken off its socket: that header's */

@@ -10,8 +10,11 @@
 #include "broker/pool.h"
 #include "broker/watch.h"
 
-/* What a refused client may take from us before it is closed. */
-#define LINGER_USEC (2 * USEC_PER_SEC)
+/*
+ * What a refused client may take from us before it is closed: time to say what it is, where it has not yet, and to
+ * read the answer.
+ */
+#define LINGER_USEC (1 * USEC_PER_SEC)
 #define DRAIN_MAX (256 * 1024)
 
 const char *refusal_to_string(Refusal why) {
@@ -46,18 +49,6 @@ static bool drain(Broker *b, Client *c) {
                 if (c->n_drained > DRAIN_MAX)
                         return false;
         }
-}
-
-/* What the client speaks, by the bytes that are there: they are still unread, whoever refuses it. */
-static ProbeProtocol find_protocol(Broker *b, Client *c) {
-        ssize_t n = recv(c->fd, b->scratch, b->scratch_size, MSG_PEEK | MSG_DONTWAIT);
-        Probe probe;
-
-        if (n <= 0)
-                return PROBE_UNKNOWN;
-
-        (void) probe_client(b->scratch, (size_t) n, b->scratch_size, &probe);
-        return probe.protocol;
 }
 
 static void timer_arm(Broker *b) {
@@ -98,24 +89,48 @@ void refusal_close(Broker *b, Client *c, Refusal why) {
         broker_drop(b, c);
 }
 
-void refusal_send(Broker *b, Client *c, Refusal why, ProbeReason reason) {
-        Answer answer;
+/* False where the client has to say more before it is clear what it understands. */
+static bool compose(Broker *b, Client *c, Answer *ret) {
+        ProbeVerdict verdict = PROBE_NEED_MORE;
+        Probe probe = {};
+        ssize_t n;
 
-        count(b, c, why, reason);
-        answer_compose(find_protocol(b, c), why, reason, &answer);
+        /* Its bytes are still unread, whoever refuses it. */
+        n = recv(c->fd, b->scratch, b->scratch_size, MSG_PEEK | MSG_DONTWAIT);
+        if (n > 0)
+                verdict = probe_client(b->scratch, (size_t) n, b->scratch_size, &probe);
 
+        answer_compose(probe.protocol, c->refusal, c->refusal_reason, ret);
+        return ret->n > 0 || verdict != PROBE_NEED_MORE || n == 0 || (n < 0 && !errno_is_transient(-errno));
+}
+
+/* Answers the client and sees it off. */
+static void say(Broker *b, Client *c, const Answer *answer) {
+        c->answered = true;
         (void) drain(b, c);
 
         /* An empty send buffer has room for it; where it does not go out at once, it does not go out. */
-        if (answer.n > 0) {
-                (void) !send(c->fd, answer.bytes, answer.n, MSG_DONTWAIT | MSG_NOSIGNAL);
-                (void) shutdown(c->fd, SHUT_WR);
-        }
+        (void) !send(c->fd, answer->bytes, answer->n, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void) shutdown(c->fd, SHUT_WR);
+}
 
-        /* The room of an evicted client is needed now. */
-        if (answer.n == 0 || why == REFUSAL_EVICTED)
+void refusal_send(Broker *b, Client *c, Refusal why, ProbeReason reason) {
+        bool is_clear;
+        Answer answer;
+
+        count(b, c, why, reason);
+        c->refusal = why;
+        c->refusal_reason = reason;
+
+        is_clear = compose(b, c, &answer);
+        if (answer.n > 0)
+                say(b, c, &answer);
+
+        /* The room of an evicted client is needed now. Others may yet say what they are. */
+        if (why == REFUSAL_EVICTED || (is_clear && answer.n == 0)) {
+                (void) drain(b, c);
                 broker_drop(b, c);
-        else
+        } else
                 linger(b, c);
 }
 
@@ -125,7 +140,23 @@ static void finish(Broker *b, Client *c) {
 }
 
 void refusal_on_event(Broker *b, Client *c, uint32_t events) {
-        if (events & (EPOLLERR | EPOLLHUP) || !drain(b, c))
+        Answer answer;
+
+        if (events & (EPOLLERR | EPOLLHUP)) {
+                finish(b, c);
+                return;
+        }
+
+        if (!c->answered) {
+                bool is_clear = compose(b, c, &answer);
+
+                if (answer.n > 0)
+                        say(b, c, &answer);
+                else if (!is_clear && !(events & EPOLLRDHUP))
+                        return;
+        }
+
+        if (!drain(b, c) || !c->answered)
                 finish(b, c);
 }
 

@@ -32,7 +32,7 @@
 #define FDPASS_TLV_ROUTE 0xE1     /* text: the unit whose route was taken, "chat.socket" */
 #define FDPASS_TLV_LISTENER 0xE2  /* text: FileDescriptorName= of the public listener */
 #define FDPASS_TLV_DATA 0xE3      /* what the worker that handed it back has to say to the next one */
-#define FDPASS_TLV_DEADLINE 0xE4  /* 8 bytes, big endian, µs of CLOCK_MONOTONIC: who gets the client later refuses it */
+#define FDPASS_TLV_DEADLINE 0xE4  /* 8 bytes, big endian: µs of CLOCK_MONOTONIC, when the sender gives it up */
 #define FDPASS_TLV_PROTOCOL 0xE5  /* text, as the route's Protocol= has it: "http", "tls", … */
 #define FDPASS_TLV_NAME 0xE6      /* text, to the broker only: Name= of the route that is to get the client */
 
@@ -60,12 +60,12 @@
 #define FDPASS_ANSWER_ERROR 0x03   /* the same, but no other worker: the broker answers the client */
 
 /*
- * Handing back is the same message to the broker's SOCK_SEQPACKET socket, with these differences. NAME says which
- * route the client goes to, and DATA what its worker is told; without NAME the client is parked, and its next bytes
- * are routed afresh. Consumed bytes are those that the worker has read and not used: the next one gets them. ROUTE
- * and DEADLINE are ignored. What the worker was told of the client otherwise it passes on, so that it is not lost.
- * TAKEN or the end of file says that the broker has the client, REFUSED that it may not or has no room for it, and
- * ERROR that the message was none.
+ * Handing back is the same message to the broker's return socket (SOCK_SEQPACKET as shipped), with these
+ * differences. NAME says which route the client goes to, and DATA what its worker is told; without NAME the client
+ * is parked, and its next bytes are routed afresh. Consumed bytes are those that the worker has read and not used:
+ * the next one gets them. ROUTE and DEADLINE are ignored. What else the worker was told of the client it passes on,
+ * so that it is not lost. TAKEN or the end of file says that the broker has the client, REFUSED that it has no room
+ * for it, and ERROR that this is no message, no client, or not for this sender to hand back.
  */
 #define FDPASS_RETURN_PATH "/run/fdpass/return.sock"
 

@@ -227,6 +227,19 @@ static void test_client_ends_early(void **state) {
         fd_close(a);
 }
 
+/* One who is refused before he has said a word is answered when he has. */
+static void test_refuses_at_the_door(void **state) {
+        int client;
+
+        USE({ .unit = "a.socket", .worker = "a", .listener = "elsewhere" });
+        client = dial("public");
+        WAIT_FOR(t.broker->n.n_refused[REFUSAL_NO_ROUTE] == 1);
+        say(client, "GET / HT");
+        say(client, "TP/1.1\r\nHost: x\r\n\r\n");
+        expect_status(client, "HTTP/1.1 404 ");
+        WAIT_FOR(t.broker->clients.n_used == 0);
+}
+
 /* Those who say nothing make room for those who do. */
 static void test_evicts_oldest(void **state) {
         int a = listen_at("a", 8), idle[64], client;
@@ -259,6 +272,7 @@ int main(void) {
                 BROKER_TEST(test_refuses_ssh),
                 BROKER_TEST(test_routes_protocols),
                 BROKER_TEST(test_client_ends_early),
+                BROKER_TEST(test_refuses_at_the_door),
                 BROKER_TEST(test_evicts_oldest),
         };
 
