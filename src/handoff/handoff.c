@@ -2,6 +2,7 @@
 
 #include "handoff/handoff.h"
 
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
@@ -17,10 +18,23 @@
  */
 #define RECEIVE_FDS_MAX 8
 
-int handoff_connect(const struct sockaddr_un *worker, socklen_t len) {
+/*
+ * Room for what a socket unit may ask the kernel to add (PassCredentials=, PassPIDFD=, PassSecurity=, Timestamping=;
+ * unix(7), socket(7)): it comes before the descriptors, and where it took their place the client would be lost.
+ */
+#define LABEL_MAX 256
+#define OTHERS_SIZE                                                                                     \
+        (CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(LABEL_MAX) + CMSG_SPACE(sizeof(int)) +           \
+         CMSG_SPACE(3 * sizeof(struct timespec)))
+
+#ifndef SCM_PIDFD
+#define SCM_PIDFD 0x04 /* Linux 6.5 */
+#endif
+
+int handoff_connect_type(const struct sockaddr_un *worker, socklen_t len, int type) {
         _cleanup_close_ int fd = -EBADF;
 
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return -errno;
 
@@ -30,32 +44,72 @@ int handoff_connect(const struct sockaddr_un *worker, socklen_t len) {
         return TAKE_FD(fd);
 }
 
-int handoff_send(int conn_fd, int client_fd) {
+int handoff_connect(const struct sockaddr_un *worker, socklen_t len) {
+        return handoff_connect_type(worker, len, SOCK_STREAM);
+}
+
+/* Adds the client to a message, and sends it. */
+static int send_with_client(int fd, struct msghdr *message, int client_fd) {
         union {
                 struct cmsghdr header; /* for its alignment */
                 char buffer[CMSG_SPACE(sizeof(int))];
         } control = {};
-        unsigned char byte = STREAM_BYTE;
-        struct iovec iov = { .iov_base = &byte, .iov_len = sizeof(byte) };
-        struct msghdr message = {
-                .msg_iov = &iov,
-                .msg_iovlen = 1,
-                .msg_control = control.buffer,
-                .msg_controllen = sizeof(control.buffer),
-        };
-        struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+        struct cmsghdr *c;
 
+        message->msg_control = control.buffer;
+        message->msg_controllen = sizeof(control.buffer);
+
+        c = CMSG_FIRSTHDR(message);
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
         c->cmsg_len = CMSG_LEN(sizeof(int));
         memcpy(CMSG_DATA(c), &client_fd, sizeof(int));
 
-        return sendmsg(conn_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+        return sendmsg(fd, message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int handoff_send(int conn_fd, int client_fd) {
+        unsigned char byte = STREAM_BYTE;
+        struct iovec iov = { .iov_base = &byte, .iov_len = sizeof(byte) };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+        return send_with_client(conn_fd, &message, client_fd);
+}
+
+int handoff_send_message(int fd, const struct sockaddr_un *to, socklen_t to_len, Slice header, Slice consumed,
+                         int client_fd) {
+        /* sendmsg() writes to none of these; its types only don't say so. */
+        struct iovec iov[] = {
+                { .iov_base = (void *) (uintptr_t) header.p,   .iov_len = header.n   },
+                { .iov_base = (void *) (uintptr_t) consumed.p, .iov_len = consumed.n },
+        };
+        struct msghdr message = {
+                .msg_name = (void *) (uintptr_t) to,
+                .msg_namelen = to ? to_len : 0,
+                .msg_iov = iov,
+                .msg_iovlen = consumed.n > 0 ? 2 : 1,
+        };
+
+        return send_with_client(fd, &message, client_fd);
+}
+
+static Receipt receipt_from_answer(uint8_t answer) {
+        switch (answer) {
+
+        case FDPASS_ANSWER_REFUSED:
+                return RECEIPT_REFUSED;
+
+        case FDPASS_ANSWER_ERROR:
+                return RECEIPT_ERROR;
+
+        default:
+                return RECEIPT_TAKEN;
+        }
 }
 
 Receipt handoff_receipt(int conn_fd, bool look_into_queue) {
+        uint8_t answer = FDPASS_ANSWER_TAKEN;
         int unread = 1;
-        char byte;
         ssize_t n;
 
         /*
@@ -65,66 +119,120 @@ Receipt handoff_receipt(int conn_fd, bool look_into_queue) {
         if (look_into_queue && ioctl(conn_fd, SIOCOUTQ, &unread) < 0)
                 unread = 1;
 
-        n = recv(conn_fd, &byte, sizeof(byte), MSG_DONTWAIT);
+        n = recv(conn_fd, &answer, sizeof(answer), MSG_DONTWAIT);
         if (n >= 0)
-                return RECEIPT_TAKEN;
+                return receipt_from_answer(answer);
         if (errno_is_transient(-errno))
                 return unread == 0 ? RECEIPT_TAKEN : RECEIPT_NONE;
 
         return RECEIPT_RESET;
 }
 
-/* Takes all descriptors out of @message into @fds and says how many there were. */
-static size_t collect_fds(struct msghdr *message, int fds[static RECEIVE_FDS_MAX]) {
+/* Takes the first descriptor out of @message, closes all others, and says how many there were. */
+static size_t collect_fds(struct msghdr *message, int *ret) {
         size_t n = 0;
 
         for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
-                if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+                if (c->cmsg_level != SOL_SOCKET || (c->cmsg_type != SCM_RIGHTS && c->cmsg_type != SCM_PIDFD))
                         continue;
 
-                size_t k = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+                for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
+                        int fd;
 
-                k = MIN(k, RECEIVE_FDS_MAX - n);
-                memcpy(fds + n, CMSG_DATA(c), k * sizeof(int));
-                n += k;
+                        memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+                        if (c->cmsg_type == SCM_RIGHTS && n++ == 0)
+                                *ret = fd;
+                        else
+                                fd_close(fd);
+                }
         }
 
         return n;
 }
 
-int handoff_receive(int conn_fd, int *ret_client_fd) {
+int handoff_receive_message(int fd, int flags, uint8_t *p, size_t size, size_t *ret_n, int *ret_client_fd) {
         union {
                 struct cmsghdr header;
-                char buffer[CMSG_SPACE(sizeof(int) * RECEIVE_FDS_MAX)];
-        } control = {};
-        unsigned char bytes[2];
-        struct iovec iov = { .iov_base = bytes, .iov_len = sizeof(bytes) };
+                char buffer[OTHERS_SIZE + CMSG_SPACE(sizeof(int) * RECEIVE_FDS_MAX)];
+        } control;
+        struct iovec iov = { .iov_base = p, .iov_len = size };
         struct msghdr message = {
                 .msg_iov = &iov,
                 .msg_iovlen = 1,
                 .msg_control = control.buffer,
                 .msg_controllen = sizeof(control.buffer),
         };
-        int fds[RECEIVE_FDS_MAX];
+        _cleanup_close_ int client_fd = -EBADF;
         ssize_t n;
 
-        n = recvmsg(conn_fd, &message, MSG_CMSG_CLOEXEC);
+        n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | flags);
         if (n < 0)
                 return -errno;
 
-        size_t n_fds = collect_fds(&message, fds);
+        size_t n_fds = collect_fds(&message, &client_fd);
 
-        if (n == 1 && bytes[0] == STREAM_BYTE && n_fds == 1 && !(message.msg_flags & MSG_CTRUNC)) {
-                *ret_client_fd = fds[0];
+        if (n > 0 && n_fds == 1 && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+                *ret_n = (size_t) n;
+                *ret_client_fd = TAKE_FD(client_fd);
                 return 0;
         }
 
-        for (size_t i = 0; i < n_fds; i++)
-                fd_close(fds[i]);
-
-        if (n == 0)
-                return HANDOFF_CLOSED;
         if (n_fds == 0 && message.msg_flags & MSG_CTRUNC)
                 return HANDOFF_NO_FD;
-        return HANDOFF_INVALID;
+        return n == 0 && n_fds == 0 ? HANDOFF_CLOSED : HANDOFF_INVALID;
+}
+
+int handoff_receive(int conn_fd, int *ret_client_fd) {
+        _cleanup_close_ int client_fd = -EBADF;
+        uint8_t bytes[2];
+        size_t n;
+        int r;
+
+        r = handoff_receive_message(conn_fd, 0, bytes, sizeof(bytes), &n, &client_fd);
+        if (r != 0)
+                return r;
+        if (n != 1 || bytes[0] != STREAM_BYTE)
+                return HANDOFF_INVALID;
+
+        *ret_client_fd = TAKE_FD(client_fd);
+        return 0;
+}
+
+static int socket_option(int fd, int option, int *ret) {
+        socklen_t size = sizeof(*ret);
+
+        return getsockopt(fd, SOL_SOCKET, option, ret, &size) < 0 ? -errno : 0;
+}
+
+int handoff_check_client(int client_fd, bool with_unix) {
+        int family, type, listens, r;
+
+        r = socket_option(client_fd, SO_DOMAIN, &family);
+        if (r == -ENOTSOCK)
+                return HANDOFF_NO_CLIENT;
+        if (r >= 0)
+                r = socket_option(client_fd, SO_TYPE, &type);
+        if (r >= 0)
+                r = socket_option(client_fd, SO_ACCEPTCONN, &listens);
+        if (r < 0)
+                return r;
+
+        if (family != AF_INET && family != AF_INET6 && !(family == AF_UNIX && with_unix))
+                return HANDOFF_NO_CLIENT;
+
+        return type == SOCK_STREAM && !listens ? 0 : HANDOFF_NO_CLIENT;
+}
+
+int handoff_check_room(int any_fd) {
+        int fd = fcntl(any_fd, F_DUPFD_CLOEXEC, 0);
+
+        if (fd < 0)
+                return -errno;
+
+        fd_close(fd);
+        return 0;
+}
+
+void handoff_answer(int conn_fd, uint8_t answer) {
+        (void) !send(conn_fd, &answer, sizeof(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
 }

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * One handoff: one client's socket passed to one worker over one AF_UNIX connection.
+ * One handoff: one client's socket passed to one worker, over an AF_UNIX connection or as one datagram.
+ * handoff/protocol.h describes the forms, handoff/message.h writes and reads the metadata.
  *
- * Stream form, as mod_proxy_fdpass, OpenSSH's mm_send_fd() and `nc -F` send it: exactly one byte 0x00 with
+ * The stream form is as mod_proxy_fdpass, OpenSSH's mm_send_fd() and `nc -F` send it: exactly one byte 0x00 with
  * exactly one file descriptor, cmsg_len = CMSG_LEN(sizeof(int)), and nothing before or behind it.
  *
  * The receipt is the kernel's: once the worker has closed the connection, or died, the sender reads
@@ -20,12 +21,16 @@
 #include <sys/un.h>
 
 #include "basic/macro.h"
+#include "handoff/protocol.h"
+#include "probe/slice.h"
 
 /* What a worker's connection tells of the message that was sent on it. */
 typedef enum Receipt {
         RECEIPT_NONE,  /* it is still in the worker's backlog, or in its connection */
-        RECEIPT_TAKEN, /* the worker received it */
+        RECEIPT_TAKEN, /* the worker received it, says so, or says something unheard of */
         RECEIPT_RESET, /* the worker went away without it */
+        RECEIPT_REFUSED, /* FDPASS_ANSWER_REFUSED: another worker may have it */
+        RECEIPT_ERROR,   /* FDPASS_ANSWER_ERROR: no worker should get it */
 } Receipt;
 
 /*
@@ -36,11 +41,22 @@ typedef enum Receipt {
  */
 int handoff_connect(const struct sockaddr_un *worker, socklen_t len);
 
+/* The same with SOCK_STREAM, SOCK_SEQPACKET or SOCK_DGRAM for @type; connecting the last one always succeeds at once. */
+int handoff_connect_type(const struct sockaddr_un *worker, socklen_t len, int type);
+
 /*
  * Sends @client_fd on @conn_fd. The descriptor is *not* consumed: the worker gets a duplicate, and the
  * sender keeps its copy for as long as it has no receipt. Returns 0 or a negative errno; then nothing was sent.
  */
 int handoff_send(int conn_fd, int client_fd);
+
+/*
+ * The same for the forms with metadata, from two places: a @header (message_encode()) and the @consumed bytes
+ * behind it, of which there may be none. On a datagram socket that is not connected @to says where to; elsewhere
+ * it is NULL. -EMSGSIZE: more than the socket's send buffer lets through in one message.
+ */
+int handoff_send_message(int fd, const struct sockaddr_un *to, socklen_t to_len, Slice header, Slice consumed,
+                         int client_fd);
 
 /*
  * Looks for the receipt without waiting. Where the worker keeps the connection open this tells by the
@@ -49,12 +65,13 @@ int handoff_send(int conn_fd, int client_fd);
  */
 Receipt handoff_receipt(int conn_fd, bool look_into_queue);
 
-/* Conditions of handoff_receive(). */
+/* Conditions of the functions below. */
 enum {
         HANDOFF_CLOSED = 1, /* the sender went away without a message */
-        HANDOFF_INVALID,    /* not the one byte and the one descriptor; all that came was closed */
+        HANDOFF_INVALID,    /* not the bytes and the one descriptor that were expected; all that came was closed */
         HANDOFF_NO_FD,      /* the descriptor was dropped on the way: this process is at its RLIMIT_NOFILE,
                              * or a security module objected (recvmsg(2), MSG_CTRUNC) */
+        HANDOFF_NO_CLIENT,  /* it is not a client's socket */
 };
 
 /*
@@ -63,3 +80,25 @@ enum {
  * a negative errno (-EAGAIN: nothing there yet).
  */
 int handoff_receive(int conn_fd, int *ret_client_fd);
+
+/*
+ * The same for every form. At most @size bytes of the message go to @p; one that has more is HANDOFF_INVALID, so
+ * on a stream, where bytes that follow are no message of their own, @size is 2. @flags are those of recvmsg(2).
+ * A message of no bytes and no descriptor is HANDOFF_CLOSED (a SEQPACKET socket doesn't tell it from the end).
+ */
+int handoff_receive_message(int fd, int flags, uint8_t *p, size_t size, size_t *ret_n, int *ret_client_fd);
+
+/*
+ * Is it something that a handoff may carry: a stream socket of an IP family, or where @with_unix says so of
+ * AF_UNIX, that doesn't listen? Returns 0, HANDOFF_NO_CLIENT or a negative errno.
+ */
+int handoff_check_client(int client_fd, bool with_unix);
+
+/*
+ * Is there a free descriptor for the client of the next message? -EMFILE where there is none: then it has to
+ * stay where it is, because recvmsg(2) would drop the client. Another thread may still be faster.
+ */
+int handoff_check_room(int any_fd);
+
+/* Gives one of FDPASS_ANSWER_…. The other end may be gone: then nobody wants it. */
+void handoff_answer(int conn_fd, uint8_t answer);

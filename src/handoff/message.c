@@ -8,10 +8,7 @@
 #define PREFIX_SIZE 16 /* signature, version and command, family and transport, length */
 #define SSL_SIZE_MIN 5 /* bit field and result of verification, before the TLVs inside */
 
-enum {
-        VERSION_2_LOCAL = 0x20,
-        VERSION_2_PROXY = 0x21,
-};
+#define VERSION_2_PROXY 0x21
 
 enum {
         FAMILY_UNSPEC = 0x00,
