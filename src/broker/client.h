@@ -37,6 +37,7 @@ typedef enum Refusal {
         REFUSAL_QUEUE_FULL,   /* QueueMax= others wait already */
         REFUSAL_TIMEOUT,      /* waited QueueTimeoutSec= */
         REFUSAL_WORKER_GONE,  /* every worker of the pool has been unreachable for a while */
+        REFUSAL_WORKER,       /* the worker says that it can't be served */
         REFUSAL_STOPPING,     /* the broker stops, and no backlog had room */
         _REFUSAL_MAX,
 } Refusal;

@@ -6,6 +6,7 @@
 #include "broker/broker.h"
 #include "broker/diag.h"
 #include "broker/pool.h"
+#include "broker/refusal.h"
 #include "handoff/handoff.h"
 
 /*
@@ -63,8 +64,8 @@ static void taken(Broker *b, Client *c) {
         broker_drop(b, c);
 }
 
-/* The worker went away and left it unread: it is still ours, whole. */
-static void reset(Broker *b, Client *c) {
+/* It is still ours, whole: another worker gets it, or this one when it had some rest. */
+static void again(Broker *b, Client *c) {
         Worker *w = c->route->worker;
 
         b->n.n_reset++;
@@ -77,12 +78,62 @@ static void reset(Broker *b, Client *c) {
         pool_readmit(c);
 }
 
+/* The worker wants nobody to have it. */
+static void failed(Broker *b, Client *c) {
+        worker_recovered(c->route->worker);
+        c->conn_fd = fd_close(c->conn_fd);
+        c->state = CLIENT_NEW;
+        refusal_send(b, c, REFUSAL_WORKER, PROBE_REASON_NONE);
+}
+
+/* What a receipt means for the client. */
+typedef enum Outcome {
+        OUTCOME_NONE, /* nothing yet */
+        OUTCOME_TAKEN,
+        OUTCOME_AGAIN,
+        OUTCOME_FAILED,
+} Outcome;
+
+/*
+ * A client from which one byte was read, or to which one was sent, is never given to a second worker, whatever the
+ * first one says. Where that can't be known (AF_UNIX) its word counts, but not its silence.
+ */
+static Outcome interpret(const Client *c, Receipt receipt) {
+        bool by_ack = c->route->config->receipt == RECEIPT_BY_ACK, is_unix = c->address.sa.sa_family == AF_UNIX;
+
+        switch (receipt) {
+
+        case RECEIPT_NONE:
+                return OUTCOME_NONE;
+
+        case RECEIPT_RECEIVED:
+                return by_ack ? OUTCOME_NONE : OUTCOME_TAKEN;
+
+        case RECEIPT_CLOSED:
+                return by_ack && client_is_untouched(c) ? OUTCOME_AGAIN : OUTCOME_TAKEN;
+
+        case RECEIPT_TAKEN:
+                return OUTCOME_TAKEN;
+
+        case RECEIPT_REFUSED:
+                return is_unix || client_is_untouched(c) ? OUTCOME_AGAIN : OUTCOME_TAKEN;
+
+        case RECEIPT_ERROR:
+                return is_unix || client_is_untouched(c) ? OUTCOME_FAILED : OUTCOME_TAKEN;
+
+        case RECEIPT_RESET:
+                return OUTCOME_AGAIN;
+        }
+
+        return OUTCOME_TAKEN;
+}
+
 /* True where there is a receipt, and @c was dealt with. */
 static bool settle(Receipts *receipts, Client *c, bool look_into_queue) {
-        Receipt receipt = handoff_receipt(c->conn_fd, look_into_queue);
+        Outcome outcome = interpret(c, handoff_receipt(c->conn_fd, look_into_queue));
         Broker *b = receipts->broker;
 
-        if (receipt == RECEIPT_NONE)
+        if (outcome == OUTCOME_NONE)
                 return false;
 
         /* The worker outlives the client's generation of routes, if need be, until its queues were served. */
@@ -92,10 +143,12 @@ static bool settle(Receipts *receipts, Client *c, bool look_into_queue) {
         list_remove(&c->link);
         w->n_unclaimed--;
 
-        if (receipt == RECEIPT_TAKEN)
+        if (outcome == OUTCOME_TAKEN)
                 taken(b, c);
+        else if (outcome == OUTCOME_AGAIN)
+                again(b, c);
         else
-                reset(b, c);
+                failed(b, c);
 
         pool_worker_is_free(w);
         return true;

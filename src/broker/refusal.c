@@ -29,6 +29,7 @@ const char *refusal_to_string(Refusal why) {
                 [REFUSAL_TIMEOUT] = "timeout",
                 [REFUSAL_WORKER_GONE] = "worker-gone",
                 [REFUSAL_BROKER] = "no-resources",
+                [REFUSAL_WORKER] = "worker-error",
                 [REFUSAL_STOPPING] = "stopping",
         };
 

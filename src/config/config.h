@@ -84,6 +84,12 @@ typedef struct RouteMatch {
         char *name;           /* Name=: takes nobody but those that a worker hands to this name */
 } RouteMatch;
 
+/* Receipt= */
+typedef enum ReceiptKind {
+        RECEIPT_BY_KERNEL, /* the message was received */
+        RECEIPT_BY_ACK,    /* the worker says that it begins with the client */
+} ReceiptKind;
+
 /* Balance= */
 typedef enum Balance {
         BALANCE_LEAST_UNCLAIMED,
@@ -107,6 +113,7 @@ typedef struct RouteConfig {
         char *worker;    /* absolute path of the worker's socket */
         WorkerForm form;
 
+        ReceiptKind receipt;        /* Receipt= */
         Balance balance;            /* Balance=, of the pool's first route */
         unsigned weight;            /* Weight=, at least 1 */
         bool backup;                /* Backup= */

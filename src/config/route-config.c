@@ -114,6 +114,22 @@ static int parse_balance(ConfigContext *c, _unused_ const ConfigKey *key, const 
         return 0;
 }
 
+static int parse_receipt(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
+                         const void *fallback) {
+        ReceiptKind *v = field;
+
+        if (!*a->value)
+                *v = *(const ReceiptKind *) fallback;
+        else if (streq(a->value, "kernel"))
+                *v = RECEIPT_BY_KERNEL;
+        else if (streq(a->value, "ack"))
+                *v = RECEIPT_BY_ACK;
+        else
+                config_bad_value(c, a, "\"kernel\" or \"ack\"");
+
+        return 0;
+}
+
 static int parse_on_failure(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
                             const void *fallback) {
         RouteConfig *route = CONTAINER_OF(field, RouteConfig, on_failure);
@@ -161,6 +177,7 @@ static const ConfigKey route_keys[] = {
         { SECTION_FDPASS, "OnFailure",       parse_on_failure,      offsetof(Draft, route.on_failure), 0, 0, false, "refuse" },
         { SECTION_FDPASS, "QueueMax",        config_parse_unsigned, offsetof(Draft, route.queue_max), 0, 1048576, false, NULL },
         { SECTION_FDPASS, "QueueTimeoutSec", config_parse_timespan, offsetof(Draft, route.queue_timeout_usec), 0, 0, false, NULL },
+        { SECTION_FDPASS, "Receipt",         parse_receipt,         offsetof(Draft, route.receipt), 0, 0, false, "kernel" },
         { SECTION_FDPASS, "Weight",          config_parse_unsigned, offsetof(Draft, route.weight), 1, 100, false, NULL },
         { SECTION_FDPASS, "Worker",          parse_worker,          offsetof(Draft, route.worker), 0, 0, false, NULL },
 

@@ -8,6 +8,7 @@
 
 #include "basic/error.h"
 #include "basic/fd.h"
+#include "handoff/protocol.h"
 
 /* The one byte of the stream form. Receivers in use either ignore its value or insist on this one. */
 #define STREAM_BYTE 0x00
@@ -108,8 +109,8 @@ static Receipt receipt_from_answer(uint8_t answer) {
 }
 
 Receipt handoff_receipt(int conn_fd, bool look_into_queue) {
-        uint8_t answer = FDPASS_ANSWER_TAKEN;
         int unread = 1;
+        uint8_t answer;
         ssize_t n;
 
         /*
@@ -120,10 +121,12 @@ Receipt handoff_receipt(int conn_fd, bool look_into_queue) {
                 unread = 1;
 
         n = recv(conn_fd, &answer, sizeof(answer), MSG_DONTWAIT);
-        if (n >= 0)
+        if (n > 0)
                 return receipt_from_answer(answer);
+        if (n == 0)
+                return RECEIPT_CLOSED;
         if (errno_is_transient(-errno))
-                return unread == 0 ? RECEIPT_TAKEN : RECEIPT_NONE;
+                return unread == 0 ? RECEIPT_RECEIVED : RECEIPT_NONE;
 
         return RECEIPT_RESET;
 }

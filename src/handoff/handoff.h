@@ -13,7 +13,7 @@
  *   EOF           the message was received: the client is the worker's;
  *   ECONNRESET    it was still unread (unix_release_sock() in the kernel sets it in just that case, and
  *                 before it throws the message away): the client is still ours;
- *   anything else is data of the worker's, which it can only have sent after it accepted.
+ *   one byte      the worker's own answer (protocol.h), whatever comes behind it.
  */
 
 #include <stdbool.h>
@@ -26,11 +26,13 @@
 
 /* What a worker's connection tells of the message that was sent on it. */
 typedef enum Receipt {
-        RECEIPT_NONE,  /* it is still in the worker's backlog, or in its connection */
-        RECEIPT_TAKEN, /* the worker received it, says so, or says something unheard of */
-        RECEIPT_RESET, /* the worker went away without it */
-        RECEIPT_REFUSED, /* FDPASS_ANSWER_REFUSED: another worker may have it */
-        RECEIPT_ERROR,   /* FDPASS_ANSWER_ERROR: no worker should get it */
+        RECEIPT_NONE,     /* it is still in the worker's backlog, or in its connection */
+        RECEIPT_RECEIVED, /* the worker has it, and keeps the connection */
+        RECEIPT_CLOSED,   /* the worker had it, and closed the connection without an answer */
+        RECEIPT_TAKEN,    /* it says so itself, or something unheard of */
+        RECEIPT_REFUSED,  /* … that another worker should have it */
+        RECEIPT_ERROR,    /* … that no worker should */
+        RECEIPT_RESET,    /* the worker went away without it */
 } Receipt;
 
 /*

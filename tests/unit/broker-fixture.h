@@ -115,6 +115,7 @@ typedef struct RouteSpec {
         unsigned max_unclaimed, queue_max;
         usec_t queue_timeout;
         unsigned protocols;
+        ReceiptKind receipt;
         const char *host, *path, *prefix;
 } RouteSpec;
 
@@ -149,6 +150,8 @@ _unused_ static Config *config_of(const RouteSpec *specs, size_t n) {
                         .unit = strdup(specs[i].unit),
                         .worker = strdup(path),
                         .match.priority = specs[i].priority,
+                        .receipt = specs[i].receipt,
+                        .weight = 1,
                         .max_unclaimed = specs[i].max_unclaimed ?: 64,
                         .queue_max = specs[i].queue_max ?: 64,
                         .queue_timeout_usec = specs[i].queue_timeout ?: 30 * USEC_PER_SEC,

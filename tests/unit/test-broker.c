@@ -4,6 +4,10 @@
 
 #include "broker-fixture.h"
 
+#include <arpa/inet.h>
+
+#include "handoff/protocol.h"
+
 /* A client arrives at the worker, with all that it said, and the broker is rid of it. */
 static void test_handoff(void **state) {
         int worker = listen_at("a", 8), client;
@@ -139,6 +143,121 @@ static void test_worker_keeps_connection(void **state) {
         fd_close(received);
         assert_true(is_closed(client));
         fd_close(conn);
+        fd_close(client);
+        fd_close(worker);
+}
+
+/* A listener for TCP on loopback, of which alone it is known whether a client is untouched. */
+static struct sockaddr_in add_tcp_listener(void) {
+        struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t len = sizeof(sin);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(bind(fd, (struct sockaddr *) &sin, sizeof(sin)), 0);
+        assert_int_equal(listen(fd, 16), 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *) &sin, &len), 0);
+        assert_int_equal(broker_add_listener(t.broker, "tcp", fd), 0);
+        return sin;
+}
+
+static int dial_tcp(const struct sockaddr_in *sin, char what) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(connect(fd, (const struct sockaddr *) sin, sizeof(*sin)), 0);
+        assert_int_equal(send(fd, &what, 1, 0), 1);
+        return fd;
+}
+
+/* The worker's side: takes a client and keeps both descriptors. */
+static int take_both(int worker, int *ret_client) {
+        int conn;
+
+        WAIT_FOR(has_event(worker, POLLIN));
+        conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(conn >= 0);
+        assert_int_equal(handoff_receive(conn, ret_client), 0);
+        return conn;
+}
+
+/* With Receipt=ack a worker that dies before it began costs the client nothing, and one that answers gets it. */
+static void test_ack(void **state) {
+        int worker = listen_at("a", 8), client, received, conn;
+        struct sockaddr_in sin = add_tcp_listener();
+        uint8_t taken = FDPASS_ANSWER_TAKEN;
+
+        USE({ .unit = "a.socket", .worker = "a", .receipt = RECEIPT_BY_ACK });
+        client = dial_tcp(&sin, 'x');
+
+        conn = take_both(worker, &received);
+        fd_close(received);
+        fd_close(conn);
+        WAIT_FOR(t.broker->n.n_reset == 1);
+
+        conn = take_both(worker, &received);
+        for (usec_t end = usec_now() + 300 * USEC_PER_MSEC; usec_now() < end;)
+                assert_true(sd_event_run(t.event, end - MIN(usec_now(), end)) >= 0);
+        assert_int_equal(t.broker->clients.n_used, 1); /* it was received, but that is not enough */
+        assert_int_equal(write(conn, &taken, 1), 1);
+        WAIT_FOR(t.broker->clients.n_used == 0);
+        assert_int_equal(t.broker->n.n_handed, 1);
+
+        fd_close(conn);
+        fd_close(received);
+        fd_close(client);
+        fd_close(worker);
+}
+
+/* … but a client from which somebody has read is nobody else's, whatever the worker says or does not say. */
+static void test_touched(void **state) {
+        static const uint8_t answers[] = { 0, FDPASS_ANSWER_REFUSED, FDPASS_ANSWER_ERROR };
+        struct sockaddr_in sin = add_tcp_listener();
+        int worker = listen_at("a", 8);
+
+        USE({ .unit = "a.socket", .worker = "a", .receipt = RECEIPT_BY_ACK });
+
+        for (size_t i = 0; i < ELEMENTSOF(answers); i++) {
+                int client = dial_tcp(&sin, 'x'), received, conn = take_both(worker, &received);
+                char byte;
+
+                assert_int_equal(recv(received, &byte, 1, 0), 1);
+                fd_close(received);
+                if (answers[i] != 0)
+                        assert_int_equal(write(conn, &answers[i], 1), 1);
+                fd_close(conn);
+
+                WAIT_FOR(t.broker->clients.n_used == 0);
+                assert_int_equal(t.broker->n.n_handed, i + 1);
+                assert_int_equal(t.broker->n.n_reset, 0);
+                fd_close(client);
+        }
+
+        fd_close(worker);
+}
+
+/* A worker's own answer sends the client on, or ends it, also without Receipt=ack. */
+static void test_worker_answers(void **state) {
+        static const uint8_t refused = FDPASS_ANSWER_REFUSED, error = FDPASS_ANSWER_ERROR;
+        int worker = listen_at("a", 8), client, received, conn;
+        struct sockaddr_in sin = add_tcp_listener();
+
+        USE({ .unit = "a.socket", .worker = "a" });
+
+        client = dial_tcp(&sin, 'x');
+        conn = take_both(worker, &received);
+        assert_int_equal(write(conn, &refused, 1), 1);
+        fd_close(conn);
+        fd_close(received);
+        assert_int_equal(take_byte(worker), 'x');
+        fd_close(client);
+
+        client = dial_tcp(&sin, 0x01);
+        conn = take_both(worker, &received);
+        assert_int_equal(write(conn, &error, 1), 1);
+        fd_close(conn);
+        fd_close(received);
+        WAIT_FOR(is_closed(client));
+        assert_int_equal(t.broker->n.n_refused[REFUSAL_WORKER], 1);
+
         fd_close(client);
         fd_close(worker);
 }
@@ -431,6 +550,9 @@ int main(void) {
                 BROKER_TEST(test_reset),
                 BROKER_TEST(test_full_after_back_off),
                 BROKER_TEST(test_worker_keeps_connection),
+                BROKER_TEST(test_ack),
+                BROKER_TEST(test_touched),
+                BROKER_TEST(test_worker_answers),
                 BROKER_TEST(test_pool_balances),
                 BROKER_TEST(test_pool_fails_over),
                 BROKER_TEST(test_worker_comes_back),

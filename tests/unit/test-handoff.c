@@ -8,6 +8,7 @@
 #include "basic/address.h"
 #include "basic/fd.h"
 #include "handoff/handoff.h"
+#include "handoff/protocol.h"
 
 /* A listening socket of a worker, at a path of its own. */
 typedef struct Fixture {
@@ -61,7 +62,7 @@ static void test_taken_by_close(void **state) {
         assert_int_equal(handoff_receipt(conn, false), RECEIPT_NONE);
 
         fd_close(worker);
-        assert_int_equal(handoff_receipt(conn, false), RECEIPT_TAKEN);
+        assert_int_equal(handoff_receipt(conn, false), RECEIPT_CLOSED);
 
         assert_int_equal(write(client[1], &byte, 1), 1);
         assert_int_equal(read(received, &byte, 1), 1);
@@ -85,12 +86,40 @@ static void test_taken_by_queue(void **state) {
         assert_int_equal(handoff_receive(worker, &received), 0);
 
         assert_int_equal(handoff_receipt(conn, false), RECEIPT_NONE);
-        assert_int_equal(handoff_receipt(conn, true), RECEIPT_TAKEN);
+        assert_int_equal(handoff_receipt(conn, true), RECEIPT_RECEIVED);
 
         fd_close(received);
         fd_close(worker);
         fd_close(conn);
         fixture_close(&f);
+}
+
+/* A worker may say what it did with the client; what nobody understands is no reason to give it to two. */
+static void test_answers(void **state) {
+        static const struct {
+                uint8_t byte;
+                Receipt receipt;
+        } answers[] = { { FDPASS_ANSWER_TAKEN, RECEIPT_TAKEN },
+                        { FDPASS_ANSWER_REFUSED, RECEIPT_REFUSED },
+                        { FDPASS_ANSWER_ERROR, RECEIPT_ERROR },
+                        { 'x', RECEIPT_TAKEN } };
+
+        for (size_t i = 0; i < ELEMENTSOF(answers); i++) {
+                int conn, worker, received;
+                Fixture f;
+
+                fixture_open(&f, SOCK_STREAM, 8);
+                conn = handoff_connect(&f.address, f.len);
+                assert_int_equal(handoff_send(conn, STDERR_FILENO), 0);
+                worker = take(&f);
+                assert_int_equal(handoff_receive(worker, &received), 0);
+                fd_close(received);
+                assert_int_equal(write(worker, &answers[i].byte, 1), 1);
+                fd_close(worker);
+                assert_int_equal(handoff_receipt(conn, true), answers[i].receipt);
+                fd_close(conn);
+                fixture_close(&f);
+        }
 }
 
 /* One that dies before it looked did not get it. */
@@ -215,7 +244,7 @@ static void test_receive_without_room(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_taken_by_close),   TEST(test_taken_by_queue),       TEST(test_reset),
-                TEST(test_reset_in_backlog), TEST(test_backlog_full),         TEST(test_wrong_type),
+                TEST(test_reset_in_backlog), TEST(test_answers), TEST(test_backlog_full),         TEST(test_wrong_type),
                 TEST(test_receive_strict),   TEST(test_receive_without_room),
         };
 

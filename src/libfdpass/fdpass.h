@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef FDPASS_H
+#define FDPASS_H
+
+/*
+ * libfdpass: the worker's end of the handoff, see libfdpass(3) and fdpass-protocol(7).
+ *
+ *      fd = fdpass_accept(SD_LISTEN_FDS_START, SOCK_CLOEXEC, NULL);
+ *
+ * is to a worker's socket what accept4(2) is to a listening one: it returns the socket of the next client.
+ *
+ * Errors are returned as negative errno values; errno itself is of no meaning. The library has no state of its own:
+ * all functions may be called from several threads at once, as long as each struct fdpass is used by one at a time.
+ * No function changes signal handling, and none raises SIGPIPE.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What was told of one client, and with FDPASS_KEEP the connection that waits for the answer. */
+struct fdpass;
+
+/* Flags of fdpass_accept(), beside SOCK_CLOEXEC and SOCK_NONBLOCK of accept4(2). */
+enum {
+        FDPASS_KEEP = 1,       /* no receipt yet: fdpass_taken(), fdpass_refuse() or fdpass_error() gives it */
+        FDPASS_ANY_SENDER = 2  /* take clients from whoever can connect, not only from whom the socket is for */
+};
+
+/*
+ * Takes the next client from @fd, the socket that systemd passed: a listening AF_UNIX stream or seqpacket socket,
+ * one such connection (Accept=yes), or a datagram socket. Waits for a client unless @fd has O_NONBLOCK. Having
+ * accepted a connection it waits for its message, which the broker sends right behind: 1 s where @fd blocks, 10 ms
+ * where not.
+ *
+ * Returns the client's socket, which the caller owns, and where @ret is not NULL puts an object for fdpass_free()
+ * there, which holds no descriptor but with FDPASS_KEEP. O_NONBLOCK and FD_CLOEXEC are as @flags say. Without
+ * FDPASS_KEEP the sender has its receipt when this returns.
+ *
+ *   -EAGAIN           there is no client (@fd has O_NONBLOCK)
+ *   -EINTR            a signal came
+ *   -EMFILE, -ENFILE  there is no room for two more descriptors. Nothing was taken; wait until one is closed
+ *   -ENOMEM           there is no memory for the object. The client stays with the sender
+ *   -ECONNABORTED     a handoff came to nothing: the sender went away or said nothing, or the descriptor was lost
+ *                     on the way (the sender is told, and keeps the client)
+ *   -EPERM            the sender is not one that this socket is for; nothing was received from it
+ *   -EPROTO           the message was none, or had no client's socket with it; all that came was closed
+ *   -EPROTONOSUPPORT  the message is of a version that this library doesn't know; the sender is told
+ *   -EMSGSIZE         @ret is NULL, and some of the client's bytes came with the message: the sender is told
+ *   -ENOTCONN         @fd is a connection (Accept=yes), and will bring no more clients
+ *   -EINVAL           unknown flags, or FDPASS_KEEP where @ret is NULL
+ *   -ENOTSOCK, -EOPNOTSUPP  @fd is not a socket as above
+ *
+ * -ECONNABORTED to -EMSGSIZE concern one handoff only: the next call is for the next client.
+ */
+int fdpass_accept(int fd, int flags, struct fdpass **ret);
+
+/*
+ * The answers, once per object that FDPASS_KEEP was given for; they close the connection.
+ *
+ *   fdpass_taken()    the client is ours, we begin with it
+ *   fdpass_refuse()   another worker should have it. We neither read from nor wrote to it
+ *   fdpass_error()    no worker should have it: the broker tells the client, in its protocol
+ *
+ * After the latter two the caller closes its descriptor of the client, and uses it no more. -EALREADY: it was answered.
+ * -EOPNOTSUPP: there is nobody to tell (a datagram); the client remains the caller's.
+ */
+int fdpass_taken(struct fdpass *f);
+int fdpass_refuse(struct fdpass *f);
+int fdpass_error(struct fdpass *f);
+
+/* Frees the object; what was not answered is taken. NULL is allowed. */
+void fdpass_free(struct fdpass *f);
+
+/*
+ * What was told of the client. Everything belongs to the object, and lives as long. NULL, with a length of 0, where
+ * it was not told. Strings end with NUL and have no control characters.
+ */
+
+/* The client's address and the one that it connected to: as a proxy in front of the broker says, or else the socket's. */
+const struct sockaddr *fdpass_peer(const struct fdpass *f, socklen_t *ret_len);
+const struct sockaddr *fdpass_local(const struct fdpass *f, socklen_t *ret_len);
+
+const char *fdpass_authority(const struct fdpass *f); /* host of HTTP, or server name of TLS */
+const char *fdpass_protocol(const struct fdpass *f);  /* "http", "tls", … */
+const char *fdpass_route(const struct fdpass *f);     /* the unit that the route is from */
+const char *fdpass_listener(const struct fdpass *f);  /* FileDescriptorName= of the public socket */
+
+const void *fdpass_alpn(const struct fdpass *f, size_t *ret_len);      /* one protocol's name */
+const void *fdpass_unique_id(const struct fdpass *f, size_t *ret_len);
+const void *fdpass_data(const struct fdpass *f, size_t *ret_len);      /* from the worker that had it before */
+
+/* What the client has sent already, and its socket doesn't hold any more: read this first. */
+const void *fdpass_consumed(const struct fdpass *f, size_t *ret_len);
+
+/* The value of the first TLV of a type 0 to 255 of the PROXY protocol or of fdpass-protocol(7): SSL, for one. */
+const void *fdpass_tlv(const struct fdpass *f, unsigned type, size_t *ret_len);
+
+/* When the sender gives the client up, in µs of CLOCK_MONOTONIC; UINT64_MAX where it doesn't. */
+uint64_t fdpass_deadline(const struct fdpass *f);
+
+/* Who sent the message: the user's ID, (uid_t) -1 where the kernel doesn't tell (a datagram). */
+uid_t fdpass_sender(const struct fdpass *f);
+
+/* How to hand a client back. All zero but @size is: to the broker, to be parked. */
+struct fdpass_return_args {
+        size_t size;                /* sizeof(struct fdpass_return_args) */
+        const char *path;           /* the broker's return socket; NULL: /run/fdpass/return.sock */
+        const char *name;           /* the route that is to have it, by its Name=; NULL: park it */
+        const void *data;           /* for that route's worker: at most 8192 bytes */
+        size_t data_len;
+        const void *consumed;       /* what we read from it and the next one is to read: at most 65536 bytes */
+        size_t consumed_len;
+        const struct fdpass *about; /* what was told of it, to be told again; NULL: nothing */
+};
+
+/*
+ * Gives @client_fd back to the broker, and clears its O_NONBLOCK. Never waits. The descriptor is not consumed: after
+ * success the caller closes it, without having touched the socket again; after an error it is the caller's as before.
+ * Success means that the message lies in the broker's queue, which outlives it (systemd holds the socket).
+ *
+ *   -EAGAIN           the broker's queue is full, or too many descriptors are on their way: try later, or close it
+ *   -ENOENT, -ECONNREFUSED  there is no broker
+ *   -EACCES           we may not hand back: only root and members of the return socket's group may
+ *   -EPROTOTYPE       @client_fd is not a connected stream socket of an IP family, or the return socket is none
+ *   -EMSGSIZE         the name, the data or the consumed bytes are too long
+ *   -EINVAL           the name has control characters or is empty, or @size is not ours; and all of connect(2), sendmsg(2)
+ */
+int fdpass_return(int client_fd, const char *path, const char *name, const void *data, size_t data_len);
+int fdpass_return_with(int client_fd, const struct fdpass_return_args *args);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

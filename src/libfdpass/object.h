@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What struct fdpass is inside of the library: one allocation, which ends in the message itself. */
+
+#include "basic/macro.h"
+#include "handoff/message.h"
+#include "libfdpass/fdpass.h"
+
+typedef enum AnswerState {
+        ANSWER_GIVEN,      /* by closing the connection, or by one of the three functions */
+        ANSWER_OPEN,       /* the connection waits for it */
+        ANSWER_IMPOSSIBLE, /* a datagram */
+} AnswerState;
+
+struct fdpass {
+        AnswerState answer;
+        int conn_fd;         /* ANSWER_OPEN: where it goes */
+        bool conn_is_theirs; /* Accept=yes: the connection is the caller's, who closes it */
+
+        uid_t sender;
+        struct sockaddr_storage peer;
+        struct sockaddr_storage local;
+        socklen_t peer_length;
+        socklen_t local_length;
+
+        /* Copies that end in NUL, behind the message. */
+        const char *authority;
+        const char *protocol;
+        const char *route;
+        const char *listener;
+
+        Message message;     /* its slices point into bytes */
+        uint8_t bytes[];
+};
+
+/* Closes a connection, with an answer (FDPASS_ANSWER_…) or with none (0), which says "taken" to the sender. */
+void connection_finish(int fd, bool is_theirs, uint8_t answer);
+
+/*
+ * Is the sender at the other end of @fd one that this socket is for? Root is, and our own user. Otherwise the file
+ * that the socket is bound to decides: where not everybody may write to it the kernel let nobody else connect
+ * (unix(7), "Pathname socket ownership and permissions"), and where everybody may its owner is. 0, or -EPERM; and in
+ * any case the sender's user, as far as the kernel knows it.
+ *
+ * In a user namespace (PrivateUsers=yes) all users that it doesn't map look like 65534 here, and so does the broker's:
+ * such a number proves nothing, and the file's mode alone decides.
+ */
+int sender_check(int fd, uid_t *ret_uid);
