@@ -2,6 +2,10 @@
 
 #include "broker/broker.h"
 
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include "basic/fd.h"
 #include "broker/diag.h"
 #include "broker/head.h"
 #include "broker/listener.h"
@@ -45,7 +49,7 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         b->log = log;
         b->exit_idle_usec = USEC_INFINITY;
         b->event = sd_event_ref(event);
-        b->watch.epoll_fd = -EBADF;
+        b->watch.epoll_fd = b->datagram_fd = -EBADF;
         list_init(&b->listeners);
         list_init(&b->waiting);
         list_init(&b->refused);
@@ -60,6 +64,13 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         r = source_table_init(&b->sources, b->clients.n_slots);
         if (r < 0)
                 return r;
+
+        if (getrandom(&b->instance, sizeof(b->instance), 0) != sizeof(b->instance))
+                return -errno;
+
+        b->datagram_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (b->datagram_fd < 0)
+                return -errno;
 
         r = watch_init(&b->watch, b);
         if (r < 0)
@@ -106,6 +117,7 @@ Broker *broker_free(Broker *b) {
         receipts_done(&b->receipts);
         watch_done(&b->watch);
         source_table_done(&b->sources);
+        fd_close(b->datagram_fd);
         routing_unref(b->routing);
         free(b->scratch);
 

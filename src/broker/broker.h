@@ -42,6 +42,8 @@ typedef struct Broker {
         ClientTable clients;
         Routing *routing;    /* what new clients are routed by */
         WorkerTable workers;
+        uint32_t instance;   /* a random number: with Client.id it names a client among all processes */
+        int datagram_fd;     /* sends to all workers of the datagram form */
         Watch watch;
         Receipts receipts;
         SourceTable sources;

@@ -65,6 +65,7 @@ typedef struct Client {
 
         Listener *listener;
         ClientAddress address; /* where it comes from, by accept(2) or by a PROXY header */
+        ClientAddress local; /* where it went to, by a PROXY header; AF_UNSPEC: as getsockname(2) says */
         Source *source;      /* counts the clients from there; NULL: not counted */
         Pool *pool;          /* whose routes it takes; pins that generation of the routes */
         Route *route;        /* the one it was sent by, while unclaimed */

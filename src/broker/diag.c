@@ -172,7 +172,7 @@ static void begin_client(LogRecord *record, const Broker *b, const Client *c, ch
                         peer);
 
         log_begin(record, b->log, LOG_INFO);
-        log_field(record, "FDPASS_ID", "%" PRIu64, c->id);
+        log_field(record, "FDPASS_ID", "%08" PRIx32 "-%" PRIu64, b->instance, c->id);
         log_field(record, "FDPASS_LISTENER", "%s", c->listener->name);
         log_field(record, "FDPASS_CLIENT", "%s", peer);
 }

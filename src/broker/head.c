@@ -121,10 +121,13 @@ static int consume(Client *c, uint8_t *scratch, size_t n) {
         return (size_t) k == n ? 0 : 1; /* it was all there a moment ago */
 }
 
-/* The addresses that the header tells take the place of the proxy's own. */
+/* The addresses that the header tells take the place of the connection's own. */
 static void use_proxy_address(Client *c, const ProxyFacts *facts) {
-        if (facts->source_length > 0)
-                memcpy(&c->address, &facts->source, MIN(sizeof(c->address), (size_t) facts->source_length));
+        if (facts->source_length == 0)
+                return;
+
+        memcpy(&c->address, &facts->source, MIN(sizeof(c->address), (size_t) facts->source_length));
+        memcpy(&c->local, &facts->destination, MIN(sizeof(c->local), (size_t) facts->destination_length));
 }
 
 typedef enum Look {

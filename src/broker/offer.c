@@ -5,15 +5,36 @@
 #include "basic/error.h"
 #include "basic/fd.h"
 #include "broker/diag.h"
+#include "broker/metadata.h"
 #include "broker/watch.h"
 #include "handoff/handoff.h"
 
+/* The message itself. Streams have no room for metadata, and others may do without (Metadata=none). */
+static int send_message(Broker *b, const Route *route, const Client *c, int fd, const struct sockaddr_un *to,
+                        socklen_t to_len) {
+        static const uint8_t byte = 0x00;
+        uint8_t header[FDPASS_HEADER_MAX];
+        Slice message = { &byte, 1 };
+        int r;
+
+        if (route->config->form != WORKER_STREAM && route->config->metadata) {
+                message.p = header;
+                r = metadata_encode(b, route, c, header, sizeof(header), &message.n);
+                if (r < 0)
+                        return r;
+        }
+
+        return handoff_send_message(fd, to, to_len, message, (Slice){}, c->fd);
+}
+
 /* Connects, watches for the receipt, sends: in this order, so that nothing is sent that can't be watched. */
-static int send_client(Broker *b, Route *route, Client *c) {
+static int send_by_connection(Broker *b, const Route *route, Client *c) {
+        const Worker *w = route->worker;
         _cleanup_close_ int fd = -EBADF;
         int r;
 
-        fd = handoff_connect(&route->worker->address, route->worker->address_len);
+        fd = handoff_connect_type(&w->address, w->address_len,
+                                  route->config->form == WORKER_STREAM ? SOCK_STREAM : SOCK_SEQPACKET);
         if (fd < 0)
                 return fd;
 
@@ -21,7 +42,7 @@ static int send_client(Broker *b, Route *route, Client *c) {
         if (r < 0)
                 return r;
 
-        r = handoff_send(fd, c->fd);
+        r = send_message(b, route, c, fd, NULL, 0);
         if (r < 0)
                 return r; /* closing @fd ends the watch: no other process has it */
 
@@ -51,16 +72,40 @@ static void mark_back(Broker *b, Route *route) {
         diag_worker_back(b, route);
 }
 
-int offer(Broker *b, Route *route, Client *c) {
-        int r = send_client(b, route, c);
+static void not_taken(Broker *b, Route *route, int error) {
+        if (errno_is_resource(error))
+                diag_no_resources(b, error);
+        else if (!errno_is_transient(error)) /* EAGAIN: its backlog is full, which is no fault */
+                mark_gone(b, route, error);
 
+        worker_back_off(route->worker, broker_now(b));
+}
+
+/* One system call, no receipt: what the kernel's queue has taken is the worker's. */
+static int offer_datagram(Broker *b, Route *route, Client *c) {
+        Worker *w = route->worker;
+        int r;
+
+        r = send_message(b, route, c, b->datagram_fd, &w->address, w->address_len);
         if (r < 0) {
-                if (errno_is_resource(r))
-                        diag_no_resources(b, r);
-                else if (!errno_is_transient(r)) /* EAGAIN: its backlog is full, which is no fault */
-                        mark_gone(b, route, r);
+                not_taken(b, route, r);
+                return OFFER_NOT_TAKEN;
+        }
 
-                worker_back_off(route->worker, broker_now(b));
+        mark_back(b, route);
+        worker_recovered(w);
+
+        c->route = route;
+        receipts_taken(b, c);
+        return 0;
+}
+
+static int offer_by_connection(Broker *b, Route *route, Client *c) {
+        int r;
+
+        r = send_by_connection(b, route, c);
+        if (r < 0) {
+                not_taken(b, route, r);
                 return OFFER_NOT_TAKEN;
         }
 
@@ -71,4 +116,8 @@ int offer(Broker *b, Route *route, Client *c) {
         route->worker->n_unclaimed++;
         receipts_expect(&b->receipts, c);
         return 0;
+}
+
+int offer(Broker *b, Route *route, Client *c) {
+        return route->config->form == WORKER_DATAGRAM ? offer_datagram(b, route, c) : offer_by_connection(b, route, c);
 }

@@ -12,7 +12,8 @@ enum {
 };
 
 /*
- * Connects to the route's worker and sends it the client, which is unclaimed from then on. Returns 0 or
+ * Sends the client to the route's worker. It is unclaimed from then on, or gone where the form has no receipt: the
+ * caller must not touch it any more, nor its pool, unless it has pinned that. Returns 0 or
  * OFFER_NOT_TAKEN; what kept the worker from taking it is logged where it changes something.
  */
 int offer(Broker *b, Route *route, Client *c);

@@ -53,7 +53,7 @@ void receipts_expect(Receipts *receipts, Client *c) {
         timer_arm(receipts);
 }
 
-static void taken(Broker *b, Client *c) {
+void receipts_taken(Broker *b, Client *c) {
         Worker *w = c->route->worker;
 
         worker_recovered(w);
@@ -144,7 +144,7 @@ static bool settle(Receipts *receipts, Client *c, bool look_into_queue) {
         w->n_unclaimed--;
 
         if (outcome == OUTCOME_TAKEN)
-                taken(b, c);
+                receipts_taken(b, c);
         else if (outcome == OUTCOME_AGAIN)
                 again(b, c);
         else

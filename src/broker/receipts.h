@@ -22,5 +22,8 @@ void receipts_done(Receipts *receipts);
 /* The client was sent: from now on there may be a receipt. */
 void receipts_expect(Receipts *receipts, Client *c);
 
+/* The client is its worker's: counts it and lets go of it. */
+void receipts_taken(Broker *b, Client *c);
+
 /* Something happened on the connection to the worker. */
 void receipts_on_event(Receipts *receipts, Client *c);

@@ -31,7 +31,9 @@ typedef void (*ConfigReport)(void *userdata, ConfigSeverity severity, const char
 
 /* How a worker's socket takes a handoff: its unit says so by the kind of Listen…= line. */
 typedef enum WorkerForm {
-        WORKER_STREAM, /* ListenStream=: one byte 0x00 and the fd */
+        WORKER_STREAM,    /* ListenStream=: one byte 0x00 and the fd */
+        WORKER_SEQPACKET, /* ListenSequentialPacket=: a message with metadata */
+        WORKER_DATAGRAM,  /* ListenDatagram=: the same, without a receipt */
 } WorkerForm;
 
 typedef enum LogHandoffs {
@@ -113,6 +115,7 @@ typedef struct RouteConfig {
         char *worker;    /* absolute path of the worker's socket */
         WorkerForm form;
 
+        bool metadata;              /* Metadata=, for the forms that have room for it */
         ReceiptKind receipt;        /* Receipt= */
         Balance balance;            /* Balance=, of the pool's first route */
         unsigned weight;            /* Weight=, at least 1 */

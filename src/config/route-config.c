@@ -114,6 +114,22 @@ static int parse_balance(ConfigContext *c, _unused_ const ConfigKey *key, const 
         return 0;
 }
 
+static int parse_metadata(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
+                          const void *fallback) {
+        bool *v = field;
+
+        if (!*a->value)
+                *v = *(const bool *) fallback;
+        else if (streq(a->value, "full"))
+                *v = true;
+        else if (streq(a->value, "none"))
+                *v = false;
+        else
+                config_bad_value(c, a, "\"full\" or \"none\"");
+
+        return 0;
+}
+
 static int parse_receipt(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
                          const void *fallback) {
         ReceiptKind *v = field;
@@ -174,6 +190,7 @@ static const ConfigKey route_keys[] = {
         { SECTION_FDPASS, "Backup",          config_parse_bool,     offsetof(Draft, route.backup), 0, 0, false, "no" },
         { SECTION_FDPASS, "Balance",         parse_balance,         offsetof(Draft, route.balance), 0, 0, false, "least-unclaimed" },
         { SECTION_FDPASS, "MaxUnclaimed",    config_parse_unsigned, offsetof(Draft, route.max_unclaimed), 1, 65536, false, NULL },
+        { SECTION_FDPASS, "Metadata",        parse_metadata,        offsetof(Draft, route.metadata), 0, 0, false, "full" },
         { SECTION_FDPASS, "OnFailure",       parse_on_failure,      offsetof(Draft, route.on_failure), 0, 0, false, "refuse" },
         { SECTION_FDPASS, "QueueMax",        config_parse_unsigned, offsetof(Draft, route.queue_max), 0, 1048576, false, NULL },
         { SECTION_FDPASS, "QueueTimeoutSec", config_parse_timespan, offsetof(Draft, route.queue_timeout_usec), 0, 0, false, NULL },
@@ -194,6 +211,7 @@ static const ConfigKey route_keys[] = {
 static const Draft defaults = {
         .route = {
                 .form = WORKER_STREAM,
+                .metadata = true,
                 .weight = 1,
                 .max_unclaimed = 64,
                 .queue_max = 1024,
@@ -204,6 +222,11 @@ static const Draft defaults = {
 static bool is_socket_line(const Assignment *a) {
         return streq(a->key, "ListenStream") || streq(a->key, "ListenSequentialPacket") ||
                streq(a->key, "ListenDatagram");
+}
+
+static WorkerForm form_of(const Assignment *a) {
+        return streq(a->key, "ListenStream") ? WORKER_STREAM :
+               streq(a->key, "ListenDatagram") ? WORKER_DATAGRAM : WORKER_SEQPACKET;
 }
 
 /* The first line that listens on a path in the file system is where the worker waits. */
@@ -225,12 +248,7 @@ static int find_worker(ConfigContext *c, Draft *d) {
                         continue;
                 }
 
-                if (!streq(a->key, "ListenStream")) {
-                        config_error(c, a, "%s= can't be used: this version hands clients to ListenStream= sockets only.",
-                                     a->key);
-                        return 0;
-                }
-
+                d->route.form = form_of(a);
                 return use_worker(c, a, address, &d->route.worker);
         }
 

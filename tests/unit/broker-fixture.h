@@ -42,7 +42,8 @@ _unused_ static void path_of(const char *name, char ret[static 64]) {
         (void) snprintf(ret, 64, "%s/%s", t.directory, name);
 }
 
-_unused_ static int listen_at(const char *name, int backlog) {
+/* A backlog below zero: the socket does not listen (datagrams). */
+_unused_ static int listen_type_at(const char *name, int type, int backlog) {
         struct sockaddr_un sun;
         socklen_t len;
         char path[64];
@@ -52,10 +53,15 @@ _unused_ static int listen_at(const char *name, int backlog) {
         assert_int_equal(address_from_path(path, &sun, &len), 0);
         (void) unlink(path);
 
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         assert_int_equal(bind(fd, (struct sockaddr *) &sun, len), 0);
-        assert_int_equal(listen(fd, backlog), 0);
+        if (backlog >= 0)
+                assert_int_equal(listen(fd, backlog), 0);
         return fd;
+}
+
+_unused_ static int listen_at(const char *name, int backlog) {
+        return listen_type_at(name, SOCK_STREAM, backlog);
 }
 
 _unused_ static int dial(const char *name) {
@@ -116,6 +122,8 @@ typedef struct RouteSpec {
         usec_t queue_timeout;
         unsigned protocols;
         ReceiptKind receipt;
+        WorkerForm form;
+        bool no_metadata;
         const char *host, *path, *prefix;
 } RouteSpec;
 
@@ -151,6 +159,8 @@ _unused_ static Config *config_of(const RouteSpec *specs, size_t n) {
                         .worker = strdup(path),
                         .match.priority = specs[i].priority,
                         .receipt = specs[i].receipt,
+                        .form = specs[i].form,
+                        .metadata = !specs[i].no_metadata,
                         .weight = 1,
                         .max_unclaimed = specs[i].max_unclaimed ?: 64,
                         .queue_max = specs[i].queue_max ?: 64,

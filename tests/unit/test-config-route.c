@@ -236,18 +236,25 @@ static void test_no_path(_unused_ void **state) {
                      "ListenStream= wants an absolute, normalised path of at most 107 bytes, not \"/run/../w\".");
 }
 
-static void test_other_forms(_unused_ void **state) {
-        _cleanup_tree_ Tree t;
+/* The first path decides how clients are handed over; Worker= alone means a stream. */
+static void test_forms(_unused_ void **state) {
+        static const struct {
+                const char *text;
+                WorkerForm form;
+        } cases[] = {
+                { "[Socket]\nListenStream=/run/w\n[X-FDPass]\n", WORKER_STREAM },
+                { "[Socket]\nListenSequentialPacket=/run/w\n[X-FDPass]\n", WORKER_SEQPACKET },
+                { "[Socket]\nListenDatagram=/run/w\nListenStream=/run/v\n[X-FDPass]\n", WORKER_DATAGRAM },
+                { "[Socket]\nListenSequentialPacket=/run/v\n[X-FDPass]\nWorker=/run/w\n", WORKER_STREAM },
+        };
 
-        assert_error("[Socket]\nListenSequentialPacket=/run/w\n[X-FDPass]\n", 2,
-                     "ListenSequentialPacket= can't be used: this version hands clients to ListenStream= sockets only.");
-        assert_error("[Socket]\nListenDatagram=/run/w\nListenStream=/run/v\n[X-FDPass]\n", 2,
-                     "ListenDatagram= can't be used: this version hands clients to ListenStream= sockets only.");
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_tree_ Tree t;
+                const RouteConfig *route = load_unit(&t, "a.socket", cases[i].text);
 
-        /* Worker= decides alone. */
-        assert_string_equal(load_unit(&t, "a.socket",
-                                      "[Socket]\nListenSequentialPacket=/run/w\n[X-FDPass]\nWorker=/run/v\n")->worker,
-                            "/run/v");
+                assert_string_equal(route->worker, "/run/w");
+                assert_int_equal(route->form, cases[i].form);
+        }
 }
 
 /* A unit of another type names its worker itself; that it has a [Socket] section means nothing. */
@@ -487,7 +494,7 @@ int main(void) {
                 TEST(test_first_path),
                 TEST(test_listen_reset),
                 TEST(test_no_path),
-                TEST(test_other_forms),
+                TEST(test_forms),
                 TEST(test_not_a_socket),
                 TEST(test_no_section),
                 TEST(test_unknown_key),

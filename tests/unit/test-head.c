@@ -5,6 +5,7 @@
 #include "broker-fixture.h"
 
 #include "broker/listener.h"
+#include "handoff/message.h"
 
 static void say(int fd, const char *text) {
         assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t) strlen(text));
@@ -80,6 +81,89 @@ static void test_routes_http(void **state) {
                 fd_close(clients[i]);
         fd_close(a);
         fd_close(b);
+}
+
+static void expect_text(Slice slice, const char *expected) {
+        assert_int_equal(slice.n, strlen(expected));
+        assert_memory_equal(slice.p, expected, slice.n);
+}
+
+static void check_message(const uint8_t *bytes, size_t n, int client, const char *head) {
+        char buffer[256] = "";
+        Message m;
+
+        assert_int_equal(message_decode(bytes, n, &m), 0);
+        expect_text(m.route, "a.socket");
+        expect_text(m.listener, "public");
+        expect_text(m.protocol, "http");
+        expect_text(m.authority, "example.org");
+        assert_true(m.unique_id.n > 0);
+        assert_int_equal(m.consumed.n, 0);
+
+        assert_true(recv(client, buffer, sizeof(buffer) - 1, MSG_DONTWAIT) > 0);
+        assert_string_equal(buffer, head);
+}
+
+/* Workers of the packet form are told what is known of the client, which still has all it said. */
+static void test_metadata(void **state) {
+        static const char head[] = "GET / HTTP/1.1\r\nHost: Example.org:80\r\n\r\n";
+        static uint8_t bytes[FDPASS_MESSAGE_MAX];
+        int a, client, conn, received = -EBADF;
+        size_t n;
+
+        a = listen_type_at("a", SOCK_SEQPACKET, 8);
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .form = WORKER_SEQPACKET });
+        client = dial_and_request(head);
+        WAIT_FOR(has_event(a, POLLIN));
+        conn = accept4(a, NULL, NULL, SOCK_CLOEXEC);
+        assert_int_equal(handoff_receive_message(conn, 0, bytes, sizeof(bytes), &n, &received), 0);
+        check_message(bytes, n, received, head);
+        fd_close(conn);
+        WAIT_FOR(t.broker->clients.n_used == 0);
+        assert_int_equal(t.broker->n.n_handed, 1);
+        fd_close(received);
+        fd_close(client);
+
+        /* Metadata=none: the single byte. */
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .form = WORKER_SEQPACKET, .no_metadata = true });
+        client = dial_and_request(head);
+        WAIT_FOR(has_event(a, POLLIN));
+        conn = accept4(a, NULL, NULL, SOCK_CLOEXEC);
+        assert_int_equal(handoff_receive(conn, &received), 0);
+        fd_close(conn);
+        fd_close(received);
+        fd_close(client);
+        fd_close(a);
+}
+
+/* Datagrams: the same message, and no receipt; a full queue is waited for. */
+static void test_datagrams(void **state) {
+        static const char head[] = "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n";
+        int a = listen_type_at("a", SOCK_DGRAM, -1), clients[40];
+        static uint8_t bytes[FDPASS_MESSAGE_MAX];
+
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .form = WORKER_DATAGRAM });
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                clients[i] = dial_and_request(head);
+                (void) sd_event_run(t.event, 0);
+        }
+        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(clients));
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                int received = -EBADF;
+                size_t n;
+
+                WAIT_FOR(has_event(a, POLLIN));
+                assert_int_equal(handoff_receive_message(a, 0, bytes, sizeof(bytes), &n, &received), 0);
+                check_message(bytes, n, received, head);
+                fd_close(received);
+        }
+        assert_int_equal(t.broker->n.n_handed, ELEMENTSOF(clients));
+        assert_int_equal(t.broker->clients.n_used, 0);
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                fd_close(clients[i]);
+        fd_close(a);
 }
 
 /* A head that comes in pieces is waited for, without a turn of the loop in between. */
@@ -264,6 +348,8 @@ static void test_evicts_oldest(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BROKER_TEST(test_routes_http),
+                BROKER_TEST(test_metadata),
+                BROKER_TEST(test_datagrams),
                 BROKER_TEST(test_head_in_pieces),
                 BROKER_TEST(test_refuses_http),
                 BROKER_TEST(test_refuses_large_head),

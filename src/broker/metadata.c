@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/metadata.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "broker/listener.h"
+#include "handoff/message.h"
+#include "probe/probe.h"
+
+/* The addresses as they are routed by: those of a PROXY header, or the connection's own. */
+static void add_addresses(Message *m, const Client *c) {
+        struct sockaddr_storage ss = {};
+        socklen_t len = sizeof(ss);
+
+        message_address_set(&m->source, &c->address.sa, sizeof(c->address));
+        if (m->source.sa.sa_family == AF_UNSPEC)
+                return;
+
+        if (c->local.sa.sa_family != AF_UNSPEC)
+                message_address_set(&m->destination, &c->local.sa, sizeof(c->local));
+        else if (getsockname(c->fd, (struct sockaddr *) &ss, &len) >= 0)
+                message_address_set(&m->destination, (const struct sockaddr *) &ss, len);
+
+        /* Either both, or none: the header has one family for them. */
+        if (m->destination.sa.sa_family != m->source.sa.sa_family)
+                m->source.sa.sa_family = m->destination.sa.sa_family = AF_UNSPEC;
+}
+
+static Slice slice_of_name(const ProbeName *name) {
+        return (Slice){ (const uint8_t *) name->text, name->n };
+}
+
+static void add_probe(Message *m, const Probe *probe, TlsProtocol *alpn) {
+        m->protocol = slice_from_string(probe_protocol_to_string(probe->protocol));
+
+        if (probe->protocol == PROBE_HTTP)
+                m->authority = slice_of_name(&probe->http.host);
+
+        if (probe->protocol == PROBE_TLS) {
+                TlsReader list = probe->tls.alpn;
+
+                m->authority = slice_of_name(&probe->tls.name);
+                if (tls_next_alpn(&list, alpn))
+                        m->alpn = (Slice){ alpn->bytes, alpn->n };
+        }
+}
+
+int metadata_encode(Broker *b, const Route *route, const Client *c, uint8_t *buffer, size_t size, size_t *ret_n) {
+        Message m = MESSAGE_NULL;
+        TlsProtocol alpn;
+        Probe probe;
+        char id[64];
+        ssize_t n;
+
+        add_addresses(&m, c);
+
+        n = recv(c->fd, b->scratch, b->scratch_size, MSG_PEEK | MSG_DONTWAIT);
+        if (n > 0 && probe_client(b->scratch, (size_t) n, b->scratch_size, &probe) == PROBE_MATCH)
+                add_probe(&m, &probe, &alpn);
+
+        (void) snprintf(id, sizeof(id), "%08" PRIx32 "-%" PRIu64, b->instance, c->id);
+        m.unique_id = slice_from_string(id);
+        m.route = slice_from_string(route->config->unit);
+        m.listener = slice_from_string(c->listener->name);
+        if (c->deadline != 0 && c->deadline != USEC_INFINITY)
+                m.deadline = c->deadline;
+
+        return message_encode(&m, buffer, size, ret_n);
+}
