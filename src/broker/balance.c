@@ -75,7 +75,7 @@ Route *balance_pick(const Pool *p, const Client *c, usec_t now) {
         return best;
 }
 
-void balance_taken(Pool *p, Route *route) {
+void balance_taken(Pool *p, Route *route, usec_t now) {
         int64_t total = 0;
 
         p->next = (size_t) (route - p->routes + 1) % p->n_routes;
@@ -83,11 +83,16 @@ void balance_taken(Pool *p, Route *route) {
         if (p->balance != BALANCE_ROUND_ROBIN)
                 return;
 
-        /* Everybody's claim grows by his weight, and who had his turn pays for all: over time each gets his
-         * share, and the turns of a heavy one are spread between those of the others. */
+        /* The claim of each one that is there grows by its weight, and who had his turn pays for all: over time
+         * each gets his share, and the turns of a heavy one are spread between those of the others. */
         for (size_t i = 0; i < p->n_routes; i++) {
-                p->routes[i].turn += p->routes[i].config->weight;
-                total += p->routes[i].config->weight;
+                Route *other = &p->routes[i];
+
+                if (other != route && !route_is_ready(other, now))
+                        continue;
+
+                other->turn += other->config->weight;
+                total += other->config->weight;
         }
         route->turn -= total;
 }

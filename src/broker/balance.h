@@ -20,4 +20,4 @@
 Route *balance_pick(const Pool *p, const Client *c, usec_t now);
 
 /* The worker took the client: the next one's turn. */
-void balance_taken(Pool *p, Route *route);
+void balance_taken(Pool *p, Route *route, usec_t now);

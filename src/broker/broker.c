@@ -25,6 +25,9 @@
 /* How long a stopping broker waits for receipts. What has none then is in a backlog, which systemd holds. */
 #define STOP_WAIT_USEC (5 * USEC_PER_SEC)
 
+/* How long it waits for the rest of a client's head. New clients wait for the next broker all the while. */
+#define STOP_HEAD_USEC (500 * USEC_PER_MSEC)
+
 static int on_pause_timer(sd_event_source *source, uint64_t usec, void *userdata);
 static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata);
 static int on_idle_timer(sd_event_source *source, uint64_t usec, void *userdata);
@@ -106,6 +109,9 @@ Broker *broker_free(Broker *b) {
 
         b->paused = b->stopping = false; /* nothing is to be turned on again by what ends here */
 
+        LIST_FOREACH(i, &b->waiting)
+                pool_drop_all(CONTAINER_OF(i, Pool, waiting_link));
+
         for (size_t i = 0; i < b->clients.n_touched; i++)
                 if (b->clients.slots[i].state != CLIENT_FREE)
                         broker_drop(b, &b->clients.slots[i]);
@@ -141,6 +147,43 @@ usec_t broker_now(const Broker *b) {
 static void enable_listeners(Broker *b) {
         LIST_FOREACH(i, &b->listeners)
                 listener_enable(CONTAINER_OF(i, Listener, link), !b->paused && !b->stopping);
+}
+
+void broker_pause(Broker *b, int error) {
+        if (error < 0) {
+                (void) sd_event_source_set_time_relative(b->pause_timer, PAUSE_USEC);
+                (void) sd_event_source_set_enabled(b->pause_timer, SD_EVENT_ONESHOT);
+        }
+
+        b->pause_error = error;
+        b->paused = true;
+        enable_listeners(b);
+        diag_paused(b, error);
+}
+
+static void resume(Broker *b) {
+        b->paused = false;
+        enable_listeners(b);
+        diag_resumed(b);
+}
+
+/* Below this the listeners are on again: a little lower than where they went off, so that it does not flap. */
+static size_t low_water(const Broker *b) {
+        return b->max_clients - b->max_clients / 16;
+}
+
+/* After a failure it is the timer that tries again. */
+static void resume_if_room(Broker *b) {
+        if (b->paused && b->pause_error == 0 && b->clients.n_used < low_water(b))
+                resume(b);
+}
+
+static int on_pause_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Broker *b = userdata;
+
+        b->pause_error = 0;
+        resume_if_room(b);
+        return 0;
 }
 
 static Listener *find_listener(const Broker *b, const char *name) {
@@ -184,7 +227,8 @@ int broker_add_listener(Broker *b, const char *name, int fd) {
 
 /* One buffer for the largest head that any listener allows. It never shrinks. */
 static int make_scratch(Broker *b, const Config *config) {
-        size_t n = config->listener_default.max_head_size;
+        size_t n = MAX((size_t) config->listener_default.max_head_size,
+                       (size_t) PROXY_V2_HEADER_SIZE + PROXY_V2_LENGTH_MAX);
         uint8_t *scratch;
 
         for (size_t i = 0; i < config->n_listeners; i++)
@@ -204,7 +248,7 @@ static int make_scratch(Broker *b, const Config *config) {
 
 /* systemd starts the next broker with the next client. */
 static void watch_idle(Broker *b) {
-        if (b->exit_idle_usec == USEC_INFINITY) {
+        if (b->exit_idle_usec == 0 || b->exit_idle_usec == USEC_INFINITY) {
                 (void) sd_event_source_set_enabled(b->idle_timer, SD_EVENT_OFF);
                 return;
         }
@@ -230,7 +274,9 @@ int broker_set_config(Broker *b, Config *config) {
                 Listener *l = CONTAINER_OF(i, Listener, link);
 
                 l->config = routing_listener_config(routing, l->name);
-                l->needs_head = l->config->proxy_protocol != PROXY_PROTOCOL_NO || routing_needs_head(routing, l->name);
+                l->needs_bytes = routing_needs_head(routing, l->name);
+                l->needs_head = l->needs_bytes || l->config->proxy_protocol != PROXY_PROTOCOL_NO;
+                head_config_changed(l);
         }
 
         routing_unref(b->routing);
@@ -244,45 +290,14 @@ int broker_set_config(Broker *b, Config *config) {
         b->max_clients = b->clients.n_slots;
         if (config->broker.max_clients > 0)
                 b->max_clients = MIN(b->max_clients, (size_t) config->broker.max_clients);
+        resume_if_room(b);
 
         return 0;
 }
 
-void broker_pause(Broker *b, int error) {
-        if (error < 0) {
-                (void) sd_event_source_set_time_relative(b->pause_timer, PAUSE_USEC);
-                (void) sd_event_source_set_enabled(b->pause_timer, SD_EVENT_ONESHOT);
-        }
-
-        b->pause_error = error;
-        b->paused = true;
-        enable_listeners(b);
-        diag_paused(b, error);
-}
-
-static void resume(Broker *b) {
-        b->paused = false;
-        enable_listeners(b);
-        diag_resumed(b);
-}
-
-/* Below this the listeners are on again: a little lower than where they went off, so that it does not flap. */
-static size_t low_water(const Broker *b) {
-        return b->max_clients - b->max_clients / 16;
-}
-
-static int on_pause_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-        Broker *b = userdata;
-
-        b->pause_error = 0;
-        if (b->paused && b->clients.n_used < low_water(b))
-                resume(b);
-
-        return 0;
-}
-
+/* Not given: a share of the table, and of the queues as they are by default. */
 static unsigned source_max(const Broker *b, const ListenerConfig *config) {
-        return config->max_clients_per_source ?: MAX((unsigned) (b->max_clients / 8), 16U);
+        return config->max_clients_per_source ?: MAX(MIN((unsigned) (b->max_clients / 8), 512U), 16U);
 }
 
 bool broker_count_source(Broker *b, Client *c) {
@@ -298,18 +313,19 @@ static bool is_trusted_proxy(const ListenerConfig *config, const Client *c) {
         return false;
 }
 
-/* Somebody has to make room: whoever has taken the longest to say what he wants, or else those who come. */
+/*
+ * Somebody has to make room: who was answered already, whoever has taken the longest to say what he wants, or else
+ * those who come.
+ */
 static void make_room(Broker *b) {
-        if (b->clients.n_used < b->max_clients || head_evict_oldest(b))
+        if (b->clients.n_used < b->max_clients || refusal_finish_oldest(b) || head_evict_oldest(b))
                 return;
 
         broker_pause(b, 0);
 }
 
-void broker_admit(Broker *b, Client *c) {
+static void admit(Broker *b, Client *c) {
         const ListenerConfig *config = c->listener->config;
-
-        make_room(b);
 
         if (config->proxy_protocol != PROXY_PROTOCOL_NO)
                 c->needs_proxy = is_trusted_proxy(config, c);
@@ -322,15 +338,20 @@ void broker_admit(Broker *b, Client *c) {
                 head_start(b, c);
 }
 
+void broker_admit(Broker *b, Client *c) {
+        admit(b, c);
+
+        /* After that: one who is over his share takes nobody else's place. */
+        make_room(b);
+}
+
 void broker_drop(Broker *b, Client *c) {
         pool_release(c);
         unwatch_client(&b->watch, c);
         source_put(&b->sources, c);
         client_free(&b->clients, c);
 
-        /* After a failure it is the timer that tries again. */
-        if (b->paused && b->pause_error == 0 && b->clients.n_used < low_water(b))
-                resume(b);
+        resume_if_room(b);
 
         if (b->stopping && b->clients.n_used == 0)
                 (void) sd_event_exit(b->event, 0);
@@ -352,12 +373,22 @@ void broker_stop(Broker *b) {
                 return;
         }
 
-        (void) sd_event_source_set_time_relative(b->stop_timer, STOP_WAIT_USEC);
+        (void) sd_event_source_set_time_relative(b->stop_timer, STOP_HEAD_USEC);
         (void) sd_event_source_set_enabled(b->stop_timer, SD_EVENT_ONESHOT);
 }
 
+/* First those go whose request may never be whole, and later everybody. */
 static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         Broker *b = userdata;
+
+        LIST_FOREACH(i, &b->listeners)
+                head_refuse_all(CONTAINER_OF(i, Listener, link), REFUSAL_STOPPING);
+
+        if (!b->stop_is_late) {
+                b->stop_is_late = true;
+                (void) sd_event_source_set_time_relative(b->stop_timer, STOP_WAIT_USEC - STOP_HEAD_USEC);
+                return sd_event_source_set_enabled(b->stop_timer, SD_EVENT_ONESHOT);
+        }
 
         LIST_FOREACH(i, &b->waiting)
                 pool_refuse_all(CONTAINER_OF(i, Pool, waiting_link), REFUSAL_STOPPING);

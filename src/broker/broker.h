@@ -55,6 +55,7 @@ typedef struct Broker {
         size_t scratch_size; /* at least any listener's MaxHeadSize= */
         List waiting;        /* Pool.waiting_link: pools with clients in their queues, of any generation */
 
+        bool stale;          /* the last reload failed: the units say something else than what holds */
         LogHandoffs log_handoffs;
         size_t max_clients;  /* accept is paused at this many */
 
@@ -67,11 +68,11 @@ typedef struct Broker {
         sd_event_source *idle_timer;
 
         bool stopping;
+        bool stop_is_late;          /* heads are not waited for any more */
         sd_event_source *stop_timer;
 
         RateLimit pauses;
         bool pause_told;            /* the log has a line about the pause that we are in */
-        RateLimit no_route;
         RateLimit no_resources;
 
         BrokerCounters n;

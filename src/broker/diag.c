@@ -114,11 +114,12 @@ void diag_client_expired(Pool *p) {
                    p->routes[0].config->unit, n, PLURAL(n), (p->queue_timeout + USEC_PER_SEC - 1) / USEC_PER_SEC);
 }
 
-void diag_no_route(Broker *b, const Listener *l) {
+void diag_no_route(Listener *l) {
+        Broker *b = l->broker;
         LogRecord record;
         uint64_t n;
 
-        if (!ratelimit_test(&b->no_route, broker_now(b), INTERVAL_USEC, &n))
+        if (!ratelimit_test(&l->no_route, broker_now(b), INTERVAL_USEC, &n))
                 return;
 
         log_begin(&record, b->log, LOG_WARNING);
@@ -162,8 +163,11 @@ void diag_resumed(Broker *b) {
 }
 
 void diag_stopped(Broker *b) {
-        log_line(b->log, LOG_WARNING, "Stopping although %zu client%s without a receipt; systemd holds the workers' backlogs.",
-                 b->clients.n_used, b->clients.n_used == 1 ? " is" : "s are");
+        size_t n = b->clients.n_used - b->n_refused_held;
+
+        if (n > 0)
+                log_line(b->log, LOG_WARNING, "Stopping although %zu client%s without a receipt; systemd holds the workers' backlogs.",
+                         n, n == 1 ? " is" : "s are");
 }
 
 static void begin_client(LogRecord *record, const Broker *b, const Client *c, char peer[static ADDRESS_TEXT_MAX]) {

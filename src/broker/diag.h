@@ -29,7 +29,7 @@ void diag_queue_full(Pool *p);
 
 /* A client waited QueueTimeoutSec=. */
 void diag_client_expired(Pool *p);
-void diag_no_route(Broker *b, const Listener *l);
+void diag_no_route(Listener *l);
 void diag_no_resources(Broker *b, int error);
 
 /* Listeners off (@error: what accepting failed with, 0: MaxClients=) and on. At most one pair in a while. */

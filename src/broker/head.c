@@ -55,7 +55,7 @@ static void route(Broker *b, Client *c, const Facts *facts) {
         else if (facts->host && facts->host->n > 0 && b->routing->has_hosts && !result.host_is_known)
                 refuse(b, c, REFUSAL_NO_HOST, PROBE_REASON_NONE);
         else {
-                diag_no_route(b, c->listener);
+                diag_no_route(c->listener);
                 refuse(b, c, REFUSAL_NO_ROUTE, PROBE_REASON_NONE);
         }
 }
@@ -136,6 +136,34 @@ typedef enum Look {
         LOOK_DONE,  /* the client went on, or is gone */
 } Look;
 
+/* Where no route asks for bytes, the client need not have said any. */
+static void route_at_once(Broker *b, Client *c) {
+        Facts facts = facts_of(c, (Slice){});
+
+        route(b, c, &facts);
+}
+
+/* Now it is known where the client comes from: what counts for others at the door counts for it here. */
+static Look begin_behind_proxy(Broker *b, Client *c) {
+        Listener *l = c->listener;
+
+        c->needs_proxy = false;
+
+        if (!broker_count_source(b, c)) {
+                refuse(b, c, REFUSAL_SOURCE_FULL, PROBE_REASON_NONE);
+                return LOOK_DONE;
+        }
+
+        if (!l->needs_bytes) {
+                route_at_once(b, c);
+                return LOOK_DONE;
+        }
+
+        c->silent_at = usec_add(broker_now(b), l->config->silent_timeout_usec);
+        list_append(&l->silent, &c->silent_link);
+        return LOOK_AGAIN;
+}
+
 static Look look_at_proxy_header(Broker *b, Client *c, size_t n) {
         ProxyFacts facts;
 
@@ -150,18 +178,11 @@ static Look look_at_proxy_header(Broker *b, Client *c, size_t n) {
                         broker_drop(b, c);
                         return LOOK_DONE;
                 }
-                c->needs_proxy = false;
-                if (!broker_count_source(b, c)) {
-                        refuse(b, c, REFUSAL_SOURCE_FULL, PROBE_REASON_NONE);
-                        return LOOK_DONE;
-                }
-                return LOOK_AGAIN;
+                return begin_behind_proxy(b, c);
 
         case PROBE_NO_MATCH:
-                if (c->listener->config->proxy_protocol == PROXY_PROTOCOL_OPTIONAL) {
-                        c->needs_proxy = false;
-                        return LOOK_AGAIN;
-                }
+                if (c->listener->config->proxy_protocol == PROXY_PROTOCOL_OPTIONAL)
+                        return begin_behind_proxy(b, c);
                 refuse(b, c, REFUSAL_MALFORMED, PROBE_REASON_PROXY_V1);
                 return LOOK_DONE;
 
@@ -176,7 +197,8 @@ static Look look_at_proxy_header(Broker *b, Client *c, size_t n) {
 static Look look_once(Broker *b, Client *c) {
         ssize_t n;
 
-        n = recv(c->fd, b->scratch, c->listener->config->max_head_size, MSG_PEEK | MSG_DONTWAIT);
+        n = recv(c->fd, b->scratch, c->needs_proxy ? b->scratch_size : c->listener->config->max_head_size,
+                 MSG_PEEK | MSG_DONTWAIT);
         if (n < 0 && errno_is_transient(-errno))
                 return LOOK_WAIT;
         if (n <= 0) {
@@ -210,13 +232,6 @@ static bool look(Broker *b, Client *c) {
                 ;
 
         return l == LOOK_DONE;
-}
-
-/* Where no route asks for bytes, the client need not have said any. */
-static void route_at_once(Broker *b, Client *c) {
-        Facts facts = facts_of(c, (Slice){});
-
-        route(b, c, &facts);
 }
 
 void head_start(Broker *b, Client *c) {
@@ -269,6 +284,10 @@ static void on_silent(Broker *b, Client *c) {
 
         list_remove(&c->silent_link);
 
+        /* What it has said may be waiting for its turn behind us. */
+        if (look(b, c))
+                return;
+
         /* A PROXY header would have come first: such a client is late, not silent. */
         if (c->needs_proxy)
                 return;
@@ -291,7 +310,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
                 on_silent(b, CONTAINER_OF(i, Client, silent_link));
 
         while ((i = list_first(&l->heads)) && CONTAINER_OF(i, Client, link)->deadline <= now)
-                refuse(b, CONTAINER_OF(i, Client, link), REFUSAL_HEAD_TIMEOUT, PROBE_REASON_NONE);
+                if (!look(b, CONTAINER_OF(i, Client, link)))
+                        refuse(b, CONTAINER_OF(i, Client, link), REFUSAL_HEAD_TIMEOUT, PROBE_REASON_NONE);
 
         timer_arm(l);
         return 0;
@@ -325,6 +345,32 @@ int head_timer_add(Listener *l) {
                 return r;
 
         return sd_event_source_set_enabled(l->head_timer, SD_EVENT_OFF);
+}
+
+/* A list stays sorted when a shorter time holds for those who come: nobody in it waits longer than they do. */
+void head_config_changed(Listener *l) {
+        usec_t now = broker_now(l->broker);
+
+        LIST_FOREACH(i, &l->heads) {
+                Client *c = CONTAINER_OF(i, Client, link);
+
+                c->deadline = MIN(c->deadline, usec_add(now, l->config->head_timeout_usec));
+        }
+
+        LIST_FOREACH(i, &l->silent) {
+                Client *c = CONTAINER_OF(i, Client, silent_link);
+
+                c->silent_at = MIN(c->silent_at, usec_add(now, l->config->silent_timeout_usec));
+        }
+
+        timer_arm(l);
+}
+
+void head_refuse_all(Listener *l, Refusal why) {
+        List *i;
+
+        while ((i = list_first(&l->heads)))
+                refuse(l->broker, CONTAINER_OF(i, Client, link), why, PROBE_REASON_NONE);
 }
 
 bool head_evict_oldest(Broker *b) {

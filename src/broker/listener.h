@@ -6,6 +6,7 @@
 #include <systemd/sd-event.h>
 
 #include "basic/list.h"
+#include "basic/ratelimit.h"
 #include "basic/time.h"
 #include "config/config.h"
 
@@ -19,8 +20,11 @@ typedef struct Listener {
         sd_event_source *io;
         unsigned batch;      /* how many clients are accepted in one turn */
 
+        RateLimit no_route;  /* of the log lines about its clients that no route takes */
+
         const ListenerConfig *config; /* of Broker.routing */
-        bool needs_head;              /* somebody's route asks for bytes */
+        bool needs_bytes;             /* somebody's route asks for the client's first bytes, */
+        bool needs_head;              /* or a PROXY header may come first */
 
         List heads;                   /* Client.link: those whose head is not all there, the oldest first */
         List silent;                  /* Client.silent_link: those of them that have said nothing yet */

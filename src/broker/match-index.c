@@ -12,6 +12,7 @@
 /* One alternative of one route: a single host and a single path of its lists. */
 typedef struct Entry {
         const RouteMatch *match;
+        const char *unit;
         size_t pool;
         const char *host;      /* as in RouteMatch.hosts; "" for none */
         const char *path;      /* NULL: any */
@@ -73,7 +74,7 @@ static unsigned count_source_bits(const RouteMatch *m) {
         return n;
 }
 
-static int add_entry(MatchIndex *index, const RouteMatch *m, size_t pool, const char *host, const char *path) {
+static int add_entry(MatchIndex *index, const Entry *template, const char *host, const char *path) {
         if (index->n_entries == index->n_allocated) {
                 size_t n = MAX(index->n_allocated * 2, (size_t) 16);
                 Entry *entries = reallocarray(index->entries, n, sizeof(*entries));
@@ -85,25 +86,21 @@ static int add_entry(MatchIndex *index, const RouteMatch *m, size_t pool, const 
                 index->n_allocated = n;
         }
 
-        index->entries[index->n_entries++] = (Entry){
-                .match = m,
-                .pool = pool,
-                .host = host,
-                .path = path,
-                .n_keys = count_keys(m),
-                .source_bits = count_source_bits(m),
-        };
+        index->entries[index->n_entries] = *template;
+        index->entries[index->n_entries].host = host;
+        index->entries[index->n_entries].path = path;
+        index->n_entries++;
         return 0;
 }
 
-static int add_host(MatchIndex *index, const RouteMatch *m, size_t pool, const char *host) {
+static int add_host(MatchIndex *index, const Entry *template, const char *host) {
         int r;
 
-        if (!m->paths)
-                return add_entry(index, m, pool, host, NULL);
+        if (!template->match->paths)
+                return add_entry(index, template, host, NULL);
 
-        for (char **path = m->paths; *path; path++) {
-                r = add_entry(index, m, pool, host, *path);
+        for (char **path = template->match->paths; *path; path++) {
+                r = add_entry(index, template, host, *path);
                 if (r < 0)
                         return r;
         }
@@ -111,14 +108,21 @@ static int add_host(MatchIndex *index, const RouteMatch *m, size_t pool, const c
         return 0;
 }
 
-int match_index_add(MatchIndex *index, const RouteMatch *match, size_t pool) {
+int match_index_add(MatchIndex *index, const RouteMatch *match, const char *unit, size_t pool) {
+        const Entry template = {
+                .match = match,
+                .unit = unit,
+                .pool = pool,
+                .n_keys = count_keys(match),
+                .source_bits = count_source_bits(match),
+        };
         int r;
 
         if (!match->hosts)
-                return add_host(index, match, pool, "");
+                return add_host(index, &template, "");
 
         for (char **host = match->hosts; *host; host++) {
-                r = add_host(index, match, pool, *host);
+                r = add_host(index, &template, *host);
                 if (r < 0)
                         return r;
         }
@@ -186,7 +190,7 @@ static int compare_entries(const void *x, const void *y) {
         if (d == 0)
                 d = rank(a, b, NULL);
         if (d == 0)
-                d = (a->pool > b->pool) - (a->pool < b->pool);
+                d = strcmp(a->unit, b->unit);
 
         return d;
 }

@@ -92,8 +92,11 @@ int match_index_new(MatchIndex **ret);
 MatchIndex *match_index_free(MatchIndex *index);
 DEFINE_CLEANUP(MatchIndex *, match_index_free);
 
-/* Adds a route, which must outlive the index, under the number that is to be found. */
-int match_index_add(MatchIndex *index, const RouteMatch *match, size_t pool);
+/*
+ * Adds a route, which must outlive the index, under the number that is to be found. The unit's name decides where
+ * nothing else does.
+ */
+int match_index_add(MatchIndex *index, const RouteMatch *match, const char *unit, size_t pool);
 
 /* After the last match_index_add(). */
 int match_index_finish(MatchIndex *index);

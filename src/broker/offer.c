@@ -75,7 +75,9 @@ static void mark_back(Broker *b, Route *route) {
 static void not_taken(Broker *b, Route *route, int error) {
         if (errno_is_resource(error))
                 diag_no_resources(b, error);
-        else if (!errno_is_transient(error)) /* EAGAIN: its backlog is full, which is no fault */
+        else if (errno_is_transient(error)) /* EAGAIN: its backlog is full, so it is there */
+                mark_back(b, route);
+        else
                 mark_gone(b, route, error);
 
         worker_back_off(route->worker, broker_now(b));

@@ -15,6 +15,9 @@
  */
 #define GONE_GRACE_USEC (1 * USEC_PER_SEC)
 
+/* A full queue is looked through for clients that have left at most this often. */
+#define SWEEP_INTERVAL_USEC (1 * USEC_PER_SEC)
+
 /* place() */
 enum {
         POOL_BUSY = 1, /* every worker has all that it may have, or is being left alone for a moment */
@@ -35,6 +38,7 @@ int pool_init(Pool *p, Routing *routing, Route *routes, size_t n_routes) {
                 .balance = routes[0].config->balance,
                 .timer_at = USEC_INFINITY,
         };
+        list_init(&p->again);
         list_init(&p->queue);
         list_init(&p->waiting_link);
 
@@ -68,15 +72,20 @@ static void timer_set(Pool *p, usec_t at) {
         (void) sd_event_source_set_enabled(p->timer, SD_EVENT_ONESHOT);
 }
 
+static usec_t first_deadline(const List *queue) {
+        List *l = list_first(queue);
+
+        return l ? CONTAINER_OF(l, Client, link)->deadline : USEC_INFINITY;
+}
+
 /* Sees to it that the pool is looked at when something becomes due: a deadline, or a worker's next try. */
 static void timer_arm(Pool *p) {
-        List *l = list_first(&p->queue);
         usec_t at, now;
 
-        if (!l)
+        if (p->n_queued == 0)
                 return;
 
-        at = CONTAINER_OF(l, Client, link)->deadline;
+        at = MIN(first_deadline(&p->again), first_deadline(&p->queue));
 
         /* A next try that is due already was not made because the window is full; a receipt ends that. */
         now = broker_now(p->broker);
@@ -106,7 +115,7 @@ static int place(Pool *p, Client *c) {
         /* Ends: a worker that did not take it is not ready any more. */
         while ((route = balance_pick(p, c, now)))
                 if (offer(p->broker, route, c) == 0) {
-                        balance_taken(p, route);
+                        balance_taken(p, route, now);
                         return 0;
                 }
 
@@ -129,34 +138,61 @@ static void set_waiting(Pool *p, bool waiting) {
                         list_remove(&p->routes[i].waiting_link);
 }
 
-static void enqueue(Pool *p, Client *c, bool first) {
+/* Those who were handed out before go first. Both lists have the earliest deadline in front. */
+static void enqueue(Pool *p, Client *c, bool again) {
+        List *before = again ? p->again.prev : p->queue.prev;
+
+        /* Deadlines of the queue are in the order of arrival. Of the few others each may have one of its own. */
+        while (again && before != &p->again && CONTAINER_OF(before, Client, link)->deadline > c->deadline)
+                before = before->prev;
+
         c->state = CLIENT_QUEUED;
-        if (first)
-                list_prepend(&p->queue, &c->link);
-        else
-                list_append(&p->queue, &c->link);
+        list_append(before->next, &c->link);
         p->n_queued++;
 
         set_waiting(p, true);
         timer_arm(p);
 }
 
+static void leave_queue(Pool *p, Client *c) {
+        list_remove(&c->link);
+        c->state = CLIENT_NEW;
+        p->n_queued--;
+
+        if (p->n_queued == 0)
+                set_waiting(p, false);
+}
+
 static Client *dequeue(Pool *p) {
-        List *l = list_first(&p->queue);
+        List *l = list_first(&p->again) ?: list_first(&p->queue);
 
         if (!l)
                 return NULL;
 
         Client *c = CONTAINER_OF(l, Client, link);
 
-        list_remove(l);
-        c->state = CLIENT_NEW;
-        p->n_queued--;
-
-        if (p->n_queued == 0)
-                set_waiting(p, false);
-
+        leave_queue(p, c);
         return c;
+}
+
+/* Clients that have left must not keep the places of those who come. */
+static void sweep(Pool *p) {
+        usec_t now = broker_now(p->broker);
+
+        if (now < p->swept_at + SWEEP_INTERVAL_USEC)
+                return;
+
+        p->swept_at = now;
+        LIST_FOREACH(i, &p->queue) {
+                Client *c = CONTAINER_OF(i, Client, link);
+
+                if (!client_is_gone(c))
+                        continue;
+
+                leave_queue(p, c);
+                p->broker->n.n_gone++;
+                broker_drop(p->broker, c);
+        }
 }
 
 /* OnFailure= may name a route that names one itself; so many are tried. */
@@ -167,7 +203,7 @@ static void refuse(Client *c, Refusal why) {
         Pool *p = c->pool;
         _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(p->routing);
 
-        if (p->failure_pool && c->n_failures < FAILURES_MAX) {
+        if (p->failure_pool && c->n_failures < FAILURES_MAX && why != REFUSAL_STOPPING) {
                 c->n_failures++;
                 c->deadline = 0;
                 pool_release(c);
@@ -204,13 +240,16 @@ void pool_admit(Pool *p, Client *c) {
         if (p->n_queued == 0)
                 r = place(p, c);
 
+        if (r == POOL_BUSY && p->n_queued >= p->queue_max)
+                sweep(p);
+
         if (r == POOL_GONE)
                 refuse(c, REFUSAL_WORKER_GONE);
         else if (r == POOL_BUSY && p->n_queued >= p->queue_max)
                 refuse_full(p, c);
         else if (r == POOL_BUSY) {
                 c->deadline = usec_add(broker_now(p->broker), p->queue_timeout);
-                enqueue(p, c, /* first= */ false);
+                enqueue(p, c, /* again= */ false);
         }
 }
 
@@ -237,7 +276,7 @@ void pool_readmit(Client *c) {
                 refuse(c, REFUSAL_WORKER_GONE);
         else if (r == POOL_BUSY)
                 /* It was counted in before: QueueMax= is for those who come. */
-                enqueue(p, c, /* first= */ true);
+                enqueue(p, c, /* again= */ true);
 }
 
 /* Hands out the first of the queue. False where it has to go on waiting, or there is none. */
@@ -259,7 +298,7 @@ static bool dispatch_one(Pool *p) {
         if (place(p, c) == 0)
                 return true;
 
-        enqueue(p, c, /* first= */ true);
+        enqueue(p, c, /* again= */ true);
         return false;
 }
 
@@ -269,6 +308,14 @@ void pool_refuse_all(Pool *p, Refusal why) {
 
         while ((c = dequeue(p)))
                 refuse(c, why);
+}
+
+void pool_drop_all(Pool *p) {
+        _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(p->routing);
+        Client *c;
+
+        while ((c = dequeue(p)))
+                broker_drop(p->broker, c);
 }
 
 void pool_dispatch(Pool *p) {
@@ -284,10 +331,20 @@ void pool_dispatch(Pool *p) {
         timer_arm(p);
 }
 
+static size_t n_waiting(const Worker *w) {
+        size_t n = 0;
+
+        LIST_FOREACH(i, &w->waiting)
+                n++;
+
+        return n;
+}
+
 void pool_worker_is_free(Worker *w) {
         List *l;
 
-        while ((l = list_first(&w->waiting))) {
+        /* Until nobody of a whole round could be served: each pool has its own MaxUnclaimed=. */
+        for (size_t n = n_waiting(w); n > 0 && (l = list_first(&w->waiting));) {
                 Route *route = CONTAINER_OF(l, Route, waiting_link);
                 _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(route->pool->routing);
 
@@ -295,17 +352,20 @@ void pool_worker_is_free(Worker *w) {
                 list_remove(l);
                 list_append(&w->waiting, l);
 
-                if (!dispatch_one(route->pool))
-                        break;
+                n = dispatch_one(route->pool) ? n_waiting(w) : n - 1;
         }
+
+        /* It is free, but to be left alone for a moment: nobody else would wake them up. */
+        if (w->retry_at > 0)
+                LIST_FOREACH(i, &w->waiting)
+                        timer_arm(CONTAINER_OF(i, Route, waiting_link)->pool);
 }
 
-static void expire(Pool *p, usec_t now) {
-        List *l;
+static void expire(Pool *p, List *queue, usec_t now) {
+        while (first_deadline(queue) <= now) {
+                Client *c = CONTAINER_OF(list_first(queue), Client, link);
 
-        while ((l = list_first(&p->queue)) && CONTAINER_OF(l, Client, link)->deadline <= now) {
-                Client *c = dequeue(p);
-
+                leave_queue(p, c);
                 diag_client_expired(p);
                 refuse(c, REFUSAL_TIMEOUT);
         }
@@ -316,7 +376,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(p->routing);
 
         p->timer_at = USEC_INFINITY;
-        expire(p, broker_now(p->broker));
+        expire(p, &p->again, broker_now(p->broker));
+        expire(p, &p->queue, broker_now(p->broker));
         pool_dispatch(p);
         return 0;
 }

@@ -30,5 +30,8 @@ void pool_dispatch(Pool *p);
 /* Ends the waiting of everybody in the queue. */
 void pool_refuse_all(Pool *p, Refusal why);
 
+/* The same without a word, as everything ends. */
+void pool_drop_all(Pool *p);
+
 /* The worker can take more: hands out from the queues of its pools, one client of each in turn. */
 void pool_worker_is_free(Worker *w);

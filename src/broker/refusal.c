@@ -65,7 +65,7 @@ static void timer_arm(Broker *b) {
 
 /* Keeps the client until it has read the answer. Those who linger must not take the room of those who come. */
 static void linger(Broker *b, Client *c) {
-        if (b->n_refused_held >= b->clients.n_slots / 4 || watch_client(&b->watch, c) < 0) {
+        if (b->n_refused_held >= b->max_clients / 4 || watch_client(&b->watch, c) < 0) {
                 broker_drop(b, c);
                 return;
         }
@@ -127,8 +127,8 @@ void refusal_send(Broker *b, Client *c, Refusal why, ProbeReason reason) {
         if (answer.n > 0)
                 say(b, c, &answer);
 
-        /* The room of an evicted client is needed now. Others may yet say what they are. */
-        if (why == REFUSAL_EVICTED || (is_clear && answer.n == 0)) {
+        /* The room of an evicted client is needed now, and a stopping broker has no time. Others may yet say what they are. */
+        if (why == REFUSAL_EVICTED || why == REFUSAL_STOPPING || (is_clear && answer.n == 0)) {
                 (void) drain(b, c);
                 broker_drop(b, c);
         } else
@@ -137,7 +137,18 @@ void refusal_send(Broker *b, Client *c, Refusal why, ProbeReason reason) {
 
 static void finish(Broker *b, Client *c) {
         b->n_refused_held--;
+        (void) drain(b, c); /* so that what follows is a FIN */
         broker_drop(b, c);
+}
+
+bool refusal_finish_oldest(Broker *b) {
+        List *l = list_first(&b->refused);
+
+        if (!l)
+                return false;
+
+        finish(b, CONTAINER_OF(l, Client, link));
+        return true;
 }
 
 void refusal_on_event(Broker *b, Client *c, uint32_t events) {

@@ -23,6 +23,9 @@ void refusal_close(Broker *b, Client *c, Refusal why);
 
 void refusal_on_event(Broker *b, Client *c, uint32_t events);
 
+/* Ends the one that has lingered the longest. False where there is none. */
+bool refusal_finish_oldest(Broker *b);
+
 int refusal_timer_add(Broker *b);
 
 /* "no-route", … for logs. */

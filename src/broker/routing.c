@@ -54,11 +54,10 @@ static int init_pools(Routing *routing) {
                         if (match_compare(&routing->routes[i].config->match, &routing->routes[k].config->match) != 0)
                                 break;
 
-                r = pool_init(&routing->pools[routing->n_pools], routing, &routing->routes[i], k - i);
+                /* Counted first: a pool that is made in part only is cleared as well. */
+                r = pool_init(&routing->pools[routing->n_pools++], routing, &routing->routes[i], k - i);
                 if (r < 0)
                         return r;
-
-                routing->n_pools++;
         }
 
         return 0;
@@ -101,7 +100,7 @@ static int init_index(Routing *routing) {
 
                 routing->has_hosts = routing->has_hosts || match->hosts;
 
-                r = match_index_add(routing->index, match, i);
+                r = match_index_add(routing->index, match, routing->pools[i].routes[0].config->unit, i);
                 if (r < 0)
                         return r;
         }

@@ -42,8 +42,10 @@ struct Pool {
         size_t next;           /* the route to begin with, where several are equally free */
 
         size_t n_clients;      /* in the queue and unclaimed, while they refer to this pool */
-        List queue;            /* Client.link, the earliest deadline first */
-        size_t n_queued;
+        List again;            /* Client.link: those whose handoff was reset, the earliest deadline first */
+        List queue;            /* Client.link: the others, likewise */
+        size_t n_queued;       /* in both */
+        usec_t swept_at;       /* when the queue was last looked through for clients that have left */
         size_t queue_max;      /* QueueMax= of all routes together */
         usec_t queue_timeout;  /* the longest QueueTimeoutSec= of them */
         List waiting_link;     /* Broker.waiting, while the queue is not empty */

@@ -25,12 +25,9 @@ int watch_init(Watch *w, Broker *b) {
         if (w->epoll_fd < 0)
                 return -errno;
 
+        /* At the priority of listeners and timers: clients that keep us busy here must not starve those. */
         r = sd_event_add_io(b->event, &w->io, w->epoll_fd, EPOLLIN, on_epoll, w);
-        if (r < 0)
-                return r;
-
-        /* What is under way goes before what is new. */
-        return sd_event_source_set_priority(w->io, SD_EVENT_PRIORITY_NORMAL - 10);
+        return r < 0 ? r : 0;
 }
 
 void watch_done(Watch *w) {

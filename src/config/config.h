@@ -145,7 +145,7 @@ typedef struct ListenerConfig {
         usec_t head_timeout_usec;        /* HeadTimeoutSec= */
         usec_t silent_timeout_usec;      /* SilentTimeoutSec= */
         unsigned max_head_size;          /* MaxHeadSize=, bytes */
-        unsigned max_clients_per_source; /* MaxClientsPerSource=, 0: an eighth of all */
+        unsigned max_clients_per_source; /* MaxClientsPerSource=, 0: the broker's choice */
 } ListenerConfig;
 
 /* The broker's own settings, from fdpass.service. */

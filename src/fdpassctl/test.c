@@ -19,6 +19,7 @@ typedef struct Described {
         ProbeName host;
         struct sockaddr_in6 source;
         Probe probe;             /* with --bytes= */
+        ProbeReason malformed;   /* only a route with Prefix= can want these bytes */
         uint8_t bytes[65536];
         char fields[4096];       /* the --header= lines, as they stand in a head */
         char alpn[1024];         /* the list as it stands in a hello (RFC 7301 3.1) */
@@ -172,8 +173,8 @@ static int set_bytes(Described *d, const char *path) {
                 return fail("bytes", path, "the broker would wait for more: this is only the beginning of a head.");
 
         case PROBE_MALFORMED:
-                fprintf(stderr, "The broker would refuse this: %s.\n", probe_reason_to_string(d->probe.reason));
-                return -EINVAL;
+                d->malformed = d->probe.reason;
+                return 0;
 
         case PROBE_MATCH:
                 facts_add_probe(&d->facts, &d->probe);
@@ -336,7 +337,7 @@ static int find_winner(const Config *config, const Facts *facts, MatchResult *re
 
         r = match_index_new(&index);
         for (size_t i = 0; r >= 0 && i < config->n_routes; i++)
-                r = match_index_add(index, &config->routes[i].match, i);
+                r = match_index_add(index, &config->routes[i].match, config->routes[i].unit, i);
         if (r >= 0)
                 r = match_index_finish(index);
         if (r < 0)
@@ -346,7 +347,8 @@ static int find_winner(const Config *config, const Facts *facts, MatchResult *re
         return 0;
 }
 
-static int print_result(const Config *config, const Facts *facts) {
+static int print_result(const Config *config, const Described *d) {
+        const Facts *facts = &d->facts;
         const RouteConfig *winner;
         MatchResult result;
 
@@ -362,6 +364,12 @@ static int print_result(const Config *config, const Facts *facts) {
         }
 
         winner = result.found ? &config->routes[result.pool] : NULL;
+
+        if (d->malformed != PROBE_REASON_NONE && (!winner || winner->match.n_prefixes == 0)) {
+                printf("The broker would refuse this: %s.\n", probe_reason_to_string(d->malformed));
+                return EXIT_FAILURE;
+        }
+
         if (winner)
                 print_candidate(winner, winner, facts);
         else
@@ -392,5 +400,5 @@ int verb_test(int argc, char *argv[]) {
         if (!config)
                 return EXIT_FAILURE;
 
-        return print_result(config, &d->facts);
+        return print_result(config, d);
 }

@@ -37,17 +37,6 @@ static int read_config(Broker *b, const char *root, Config **ret) {
         return config_load(root_fd, report, b->log, ret);
 }
 
-static int use_config(Broker *b, Config **config) {
-        int r;
-
-        r = broker_set_config(b, *config);
-        if (r < 0)
-                return r;
-
-        *config = NULL; /* consumed */
-        return 0;
-}
-
 static void log_result(Broker *b, const Config *config, const char *verb) {
         if (config->n_routes == 0)
                 log_line(b->log, LOG_WARNING, "%s, but no worker's unit is enabled: every client is refused. See systemctl "
@@ -56,15 +45,25 @@ static void log_result(Broker *b, const Config *config, const char *verb) {
                 log_line(b->log, LOG_INFO, "%s: %zu route%s.", verb, config->n_routes, config->n_routes == 1 ? "" : "s");
 }
 
+static int use_config(Broker *b, Config **config, const char *verb) {
+        int r;
+
+        r = broker_set_config(b, *config);
+        if (r < 0)
+                return r;
+
+        log_result(b, *config, verb);
+        *config = NULL; /* consumed */
+        return 0;
+}
+
 int load_routes(Broker *b, const char *root) {
         _cleanup_(config_freep) Config *config = NULL;
         int r;
 
         r = read_config(b, root, &config);
-        if (r >= 0) {
-                log_result(b, config, "Ready");
-                r = use_config(b, &config);
-        }
+        if (r >= 0)
+                r = use_config(b, &config, "Ready");
         if (r < 0)
                 log_line(b->log, LOG_ERR, "Failed to load the units below %s: %s.", root, strerror(-r));
 
@@ -76,16 +75,16 @@ void reload_routes(Broker *b, const char *root) {
         int r;
 
         r = read_config(b, root, &config);
+        b->stale = r < 0 || config->n_errors > 0;
+
         if (r >= 0 && config->n_errors > 0) {
                 log_line(b->log, LOG_ERR, "Not reloaded because of %u error%s, the old routes stay.",
                          config->n_errors, config->n_errors == 1 ? "" : "s");
                 return;
         }
 
-        if (r >= 0) {
-                log_result(b, config, "Reloaded");
-                r = use_config(b, &config);
-        }
+        if (r >= 0)
+                r = use_config(b, &config, "Reloaded");
         if (r < 0)
                 log_line(b->log, LOG_ERR, "Not reloaded, the old routes stay: %s.", strerror(-r));
 }

@@ -175,6 +175,7 @@ static int serve(Log *log, sd_event *event) {
         if (r < 0)
                 return fail(log, r, "run the event loop");
 
+        (void) sd_notify(0, "STOPPING=1"); /* said before, if it was told to stop, and not if it was idle */
         return 0;
 }
 

@@ -4,8 +4,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <systemd/sd-daemon.h>
+#include <sys/socket.h>
 
+#include "basic/address.h"
+#include "basic/fd.h"
 #include "broker/routing.h"
 
 /* Each message costs PID 1 some 20 µs, and a flood of them makes it deaf. */
@@ -17,7 +19,45 @@ struct Status {
         sd_event_source *timer;
         bool timer_on;
         char text[256];         /* as sent last */
+        int fd;                 /* connected to $NOTIFY_SOCKET, or -EBADF */
 };
+
+/*
+ * sd_notify() waits while the manager's socket is full, and everybody would wait with it. A status is not worth
+ * that. An address that begins with '@' is an abstract one (sd_notify(3)).
+ */
+static int connect_manager(void) {
+        const char *e = getenv("NOTIFY_SOCKET");
+        _cleanup_close_ int fd = -EBADF;
+        struct sockaddr_un sun;
+        socklen_t len;
+        int r;
+
+        if (!e)
+                return -EBADF;
+
+        r = address_from_path(e, &sun, &len);
+        if (r < 0)
+                return r;
+
+        if (sun.sun_path[0] == '@') {
+                sun.sun_path[0] = '\0';
+                len--; /* no NUL behind it: that would be part of the name */
+        }
+
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (fd < 0 || connect(fd, (const struct sockaddr *) &sun, len) < 0)
+                return -errno;
+
+        return TAKE_FD(fd);
+}
+
+static int notify_without_waiting(int fd, const char *text) {
+        if (fd < 0)
+                return 0;
+
+        return send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
 
 static void compose(const Broker *b, char *text, size_t size) {
         uint64_t n_refused = 0;
@@ -26,8 +66,9 @@ static void compose(const Broker *b, char *text, size_t size) {
                 n_refused += b->n.n_refused[i];
 
         (void) snprintf(text, size,
-                        "STATUS=%s%zu route%s; %" PRIu64 " client%s handed over, %" PRIu64 " refused, %zu under way.",
+                        "STATUS=%s%s%zu route%s; %" PRIu64 " client%s handed over, %" PRIu64 " refused, %zu under way.",
                         b->stopping ? "Stopping; " : b->paused ? "Not accepting; " : "",
+                        b->stale ? "The last reload failed, see the journal; " : "",
                         b->routing->n_routes, b->routing->n_routes == 1 ? "" : "s",
                         b->n.n_handed, b->n.n_handed == 1 ? "" : "s", n_refused, b->clients.n_used);
 }
@@ -40,8 +81,9 @@ static int update(Status *s) {
         if (streq(text, s->text))
                 return 0;
 
-        memcpy(s->text, text, sizeof(text));
-        (void) sd_notify(/* unset_environment= */ 0, text);
+        /* One that does not get through is tried again with the next change. */
+        if (notify_without_waiting(s->fd, text) >= 0)
+                memcpy(s->text, text, sizeof(text));
 
         s->timer_on = true;
         (void) sd_event_source_set_time_relative(s->timer, INTERVAL_USEC);
@@ -69,6 +111,7 @@ int status_new(Broker *b, Status **ret) {
                 return -ENOMEM;
 
         s->broker = b;
+        s->fd = connect_manager();
 
         r = sd_event_add_time(b->event, &s->timer, CLOCK_MONOTONIC, 0, 0, on_timer, s);
         if (r < 0)
@@ -96,6 +139,7 @@ Status *status_free(Status *s) {
 
         sd_event_source_disable_unref(s->post);
         sd_event_source_disable_unref(s->timer);
+        fd_close(s->fd);
         free(s);
         return NULL;
 }

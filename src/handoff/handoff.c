@@ -108,6 +108,13 @@ static Receipt receipt_from_answer(uint8_t answer) {
         }
 }
 
+/* What a worker says is not worth more than what the kernel does: it may have spoken before it looked. */
+static bool was_reset(int conn_fd) {
+        char byte;
+
+        return recv(conn_fd, &byte, sizeof(byte), MSG_DONTWAIT) < 0 && errno == ECONNRESET;
+}
+
 Receipt handoff_receipt(int conn_fd, bool look_into_queue) {
         int unread = 1;
         uint8_t answer;
@@ -122,7 +129,7 @@ Receipt handoff_receipt(int conn_fd, bool look_into_queue) {
 
         n = recv(conn_fd, &answer, sizeof(answer), MSG_DONTWAIT);
         if (n > 0)
-                return receipt_from_answer(answer);
+                return was_reset(conn_fd) ? RECEIPT_RESET : receipt_from_answer(answer);
         if (n == 0)
                 return RECEIPT_CLOSED;
         if (errno_is_transient(-errno))

@@ -10,6 +10,7 @@
 
 #define N_ROUNDS 15
 #define N_LOOKUPS 100000
+#define NAME_MAX_SIZE 48
 
 static int compare_doubles(const void *a, const void *b) {
         double x = *(const double *) a, y = *(const double *) b;
@@ -38,7 +39,7 @@ static double measure(const MatchIndex *index, const ProbeName *names, size_t n)
 }
 
 static void run(size_t n) {
-        char *text = calloc(n, 32), **lists = calloc(2 * n, sizeof(char *));
+        char *text = calloc(n, NAME_MAX_SIZE), **lists = calloc(2 * n, sizeof(char *));
         RouteMatch *routes = calloc(n, sizeof(*routes));
         ProbeName *names = calloc(n, sizeof(*names));
         double ns[N_ROUNDS];
@@ -48,12 +49,12 @@ static void run(size_t n) {
                 abort();
 
         for (size_t i = 0; i < n; i++) {
-                char *name = text + 32 * i;
+                char *name = text + NAME_MAX_SIZE * i;
 
-                (void) snprintf(name, 32, "tenant%zu.example.org", i);
+                (void) snprintf(name, NAME_MAX_SIZE, "tenant%zu.example.org", i);
                 lists[2 * i] = name;
                 routes[i].hosts = &lists[2 * i];
-                if (!probe_name_set(&names[i], slice_from_string(name)) || match_index_add(index, &routes[i], i) < 0)
+                if (!probe_name_set(&names[i], slice_from_string(name)) || match_index_add(index, &routes[i], name, i) < 0)
                         abort();
         }
 

@@ -41,7 +41,7 @@ static size_t next(const Client *c) {
         if (!route)
                 return SIZE_MAX;
 
-        balance_taken(&t.pool, route);
+        balance_taken(&t.pool, route, NOW);
         return (size_t) (route - t.routes);
 }
 

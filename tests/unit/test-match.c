@@ -22,7 +22,7 @@ static MatchIndex *index_of(const RouteMatch *routes, size_t n) {
 
         assert_int_equal(match_index_new(&index), 0);
         for (size_t i = 0; i < n; i++)
-                assert_int_equal(match_index_add(index, &routes[i], i), 0);
+                assert_int_equal(match_index_add(index, &routes[i], "a.socket", i), 0);
         assert_int_equal(match_index_finish(index), 0);
         return index;
 }
