@@ -110,15 +110,15 @@ static bool decide(Broker *b, Client *c, Slice head) {
         return true;
 }
 
-/* Reads exactly the header off the socket: the worker must not see it. Returns 1 where the client is lost. */
-static int consume(Client *c, uint8_t *scratch, size_t n) {
+/* Reads exactly the header off the socket: the worker must not see it. False where the client is lost. */
+static bool consume(Client *c, uint8_t *scratch, size_t n) {
         ssize_t k = recv(c->fd, scratch, n, MSG_DONTWAIT);
 
         if (k < 0)
-                return errno_is_disconnect(-errno) ? 1 : -errno;
+                return false;
 
         c->n_consumed += (size_t) k;
-        return (size_t) k == n ? 0 : 1; /* it was all there a moment ago */
+        return (size_t) k == n; /* it was all there a moment ago */
 }
 
 /* The addresses that the header tells take the place of the connection's own. */
@@ -174,7 +174,7 @@ static Look look_at_proxy_header(Broker *b, Client *c, size_t n) {
 
         case PROBE_MATCH:
                 use_proxy_address(c, &facts);
-                if (consume(c, b->scratch, facts.header_length) != 0) {
+                if (!consume(c, b->scratch, facts.header_length)) {
                         broker_drop(b, c);
                         return LOOK_DONE;
                 }
@@ -260,6 +260,27 @@ void head_start(Broker *b, Client *c) {
         timer_arm(l);
 }
 
+/*
+ * What began like a head of a known protocol will not become one: now a route may have it that names these bytes.
+ * Before, it would have depended on how the network cut them.
+ */
+static bool route_by_prefix(Broker *b, Client *c) {
+        ssize_t n = recv(c->fd, b->scratch, c->listener->config->max_head_size, MSG_PEEK | MSG_DONTWAIT);
+        MatchResult result;
+        Facts facts;
+
+        if (n <= 0 || c->needs_proxy)
+                return false;
+
+        facts = facts_of(c, (Slice){ b->scratch, (size_t) n });
+        match_index_find(b->routing->index, &facts, &result);
+        if (!result.found || b->routing->pools[result.pool].routes[0].config->match.n_prefixes == 0)
+                return false;
+
+        hand_on(b, c, result.pool);
+        return true;
+}
+
 void head_on_event(Broker *b, Client *c, uint32_t events) {
         if (events & (EPOLLERR | EPOLLHUP)) {
                 b->n.n_gone++;
@@ -271,10 +292,20 @@ void head_on_event(Broker *b, Client *c, uint32_t events) {
                 return;
 
         /* No more will come, and what is there is no head. */
-        if (events & EPOLLRDHUP) {
+        if (events & EPOLLRDHUP && !route_by_prefix(b, c)) {
                 b->n.n_gone++;
-                broker_drop(b, c);
+                refusal_drop(b, c);
         }
+}
+
+/*
+ * A route that takes everybody is not meant for clients that say nothing: a crowd of those would stop its worker.
+ * It has to say so, or be there for this listener, whatever comes in by it.
+ */
+static bool takes_silent(const Pool *p) {
+        const RouteMatch *match = &p->routes[0].config->match;
+
+        return match->protocols & PROTOCOL_SILENT || (match->listeners && !match_needs_head(match));
 }
 
 /* Nothing was said for SilentTimeoutSec=: perhaps it waits for the server to begin. */
@@ -294,7 +325,7 @@ static void on_silent(Broker *b, Client *c) {
 
         facts.protocol = PROTOCOL_SILENT;
         match_index_find(b->routing->index, &facts, &result);
-        if (result.found)
+        if (result.found && takes_silent(&b->routing->pools[result.pool]))
                 hand_on(b, c, result.pool);
 }
 
@@ -310,7 +341,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
                 on_silent(b, CONTAINER_OF(i, Client, silent_link));
 
         while ((i = list_first(&l->heads)) && CONTAINER_OF(i, Client, link)->deadline <= now)
-                if (!look(b, CONTAINER_OF(i, Client, link)))
+                if (!look(b, CONTAINER_OF(i, Client, link)) && !route_by_prefix(b, CONTAINER_OF(i, Client, link)))
                         refuse(b, CONTAINER_OF(i, Client, link), REFUSAL_HEAD_TIMEOUT, PROBE_REASON_NONE);
 
         timer_arm(l);

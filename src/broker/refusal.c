@@ -63,10 +63,15 @@ static void timer_arm(Broker *b) {
         (void) sd_event_source_set_enabled(b->refused_timer, SD_EVENT_ONESHOT);
 }
 
+void refusal_drop(Broker *b, Client *c) {
+        (void) drain(b, c);
+        broker_drop(b, c);
+}
+
 /* Keeps the client until it has read the answer. Those who linger must not take the room of those who come. */
 static void linger(Broker *b, Client *c) {
         if (b->n_refused_held >= b->max_clients / 4 || watch_client(&b->watch, c) < 0) {
-                broker_drop(b, c);
+                refusal_drop(b, c);
                 return;
         }
 
@@ -86,8 +91,7 @@ static void count(Broker *b, const Client *c, Refusal why, ProbeReason reason) {
 
 void refusal_close(Broker *b, Client *c, Refusal why) {
         count(b, c, why, PROBE_REASON_NONE);
-        (void) drain(b, c);
-        broker_drop(b, c);
+        refusal_drop(b, c);
 }
 
 /* False where the client has to say more before it is clear what it understands. */
@@ -115,6 +119,16 @@ static void say(Broker *b, Client *c, const Answer *answer) {
         (void) shutdown(c->fd, SHUT_WR);
 }
 
+/* The room of an evicted client is needed now, and a stopping broker has no time. */
+static bool may_linger(Refusal why) {
+        return why != REFUSAL_EVICTED && why != REFUSAL_STOPPING;
+}
+
+/* Was it refused so early that what it speaks may yet become clear? */
+static bool had_no_time(Refusal why) {
+        return may_linger(why) && why != REFUSAL_HEAD_TIMEOUT && why != REFUSAL_TIMEOUT;
+}
+
 void refusal_send(Broker *b, Client *c, Refusal why, ProbeReason reason) {
         bool is_clear;
         Answer answer;
@@ -127,18 +141,15 @@ void refusal_send(Broker *b, Client *c, Refusal why, ProbeReason reason) {
         if (answer.n > 0)
                 say(b, c, &answer);
 
-        /* The room of an evicted client is needed now, and a stopping broker has no time. Others may yet say what they are. */
-        if (why == REFUSAL_EVICTED || why == REFUSAL_STOPPING || (is_clear && answer.n == 0)) {
-                (void) drain(b, c);
-                broker_drop(b, c);
-        } else
+        if (answer.n > 0 ? may_linger(why) : !is_clear && had_no_time(why))
                 linger(b, c);
+        else
+                refusal_drop(b, c);
 }
 
 static void finish(Broker *b, Client *c) {
         b->n_refused_held--;
-        (void) drain(b, c); /* so that what follows is a FIN */
-        broker_drop(b, c);
+        refusal_drop(b, c);
 }
 
 bool refusal_finish_oldest(Broker *b) {

@@ -21,6 +21,9 @@ void refusal_send(Broker *b, Client *c, Refusal why, ProbeReason reason);
 /* Ends it without an answer, though not by a reset. */
 void refusal_close(Broker *b, Client *c, Refusal why);
 
+/* The same for one that was not refused, but has ended by itself: it is counted by the caller. */
+void refusal_drop(Broker *b, Client *c);
+
 void refusal_on_event(Broker *b, Client *c, uint32_t events);
 
 /* Ends the one that has lingered the longest. False where there is none. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* fdpassctl cat: what is in effect for a route, and where it was said. */
+/* fdpassctl cat: what is in effect for a route or a public socket, and where it was said. */
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -42,12 +42,20 @@ static int cat_unit(int root_fd, const char *unit, bool is_listener) {
         return r;
 }
 
-static const RouteConfig *find_route(const Config *config, const char *name) {
+static bool is_route(const Config *config, const char *name) {
         for (size_t i = 0; i < config->n_routes; i++)
                 if (streq(config->routes[i].unit, name))
-                        return &config->routes[i];
+                        return true;
 
-        return NULL;
+        return false;
+}
+
+static bool is_listener(const Config *config, const char *name) {
+        for (size_t i = 0; i < config->n_listeners; i++)
+                if (streq(config->listeners[i].unit, name))
+                        return true;
+
+        return false;
 }
 
 static int cat_all(int root_fd, const Config *config) {
@@ -86,10 +94,10 @@ int verb_cat(int argc, char *argv[]) {
                 return cat_all(root_fd, config);
 
         for (; i < argc; i++)
-                if (!find_route(config, argv[i]) && !streq(argv[i], SERVICE)) {
-                        fprintf(stderr, "%s declares no route. Try fdpassctl verify.\n", argv[i]);
+                if (!is_route(config, argv[i]) && !is_listener(config, argv[i]) && !streq(argv[i], SERVICE)) {
+                        fprintf(stderr, "%s declares no route, and is no public socket. Try fdpassctl verify.\n", argv[i]);
                         status = EXIT_FAILURE;
-                } else if (cat_unit(root_fd, argv[i], false) < 0)
+                } else if (cat_unit(root_fd, argv[i], is_listener(config, argv[i])) < 0)
                         status = EXIT_FAILURE;
 
         return status;

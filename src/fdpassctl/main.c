@@ -14,7 +14,7 @@ static int help(void) {
                "Ask about the socket handoff broker's routes.\n\n"
                "Commands:\n"
                "  verify            Check all units, with an exit status\n"
-               "  cat [ROUTE...]    Show what is in effect for each route, and from which file\n"
+               "  cat [UNIT...]     Show what is in effect for each unit, and from which file\n"
                "  test OPTIONS...   Show which route a client would take, and why no other\n\n"
                "Options:\n"
                "  -h --help         Show this help; after test, the options of test\n"

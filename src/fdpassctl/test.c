@@ -19,6 +19,7 @@ typedef struct Described {
         ProbeName host;
         struct sockaddr_in6 source;
         Probe probe;             /* with --bytes= */
+        struct sockaddr_storage proxied; /* the client's address, by a PROXY header in them */
         ProbeReason malformed;   /* only a route with Prefix= can want these bytes */
         uint8_t bytes[65536];
         char fields[4096];       /* the --header= lines, as they stand in a head */
@@ -166,11 +167,70 @@ static int set_bytes(Described *d, const char *path) {
                 return fail("bytes", path, strerror(-r));
 
         d->facts.head = (Slice){ d->bytes, n };
+        return 0;
+}
 
-        switch (probe_client(d->bytes, n, sizeof(d->bytes), &d->probe)) {
+static const ListenerConfig *find_listener(const Config *config, const char *name) {
+        for (size_t i = 0; i < config->n_listeners; i++)
+                if (streq(config->listeners[i].name, name))
+                        return &config->listeners[i];
+
+        return &config->listener_default;
+}
+
+static int not_enough(void) {
+        fprintf(stderr, "The broker would wait for more: this is only the beginning of a head.\n");
+        return -EINVAL;
+}
+
+/* Takes off the header that the listener expects, as the broker would. The proxy itself is taken to be trusted. */
+static int take_proxy_header(Described *d, const ListenerConfig *listener) {
+        ProxyFacts proxy;
+
+        if (listener->proxy_protocol == PROXY_PROTOCOL_NO)
+                return 0;
+
+        switch (probe_proxy(d->facts.head.p, d->facts.head.n, &proxy)) {
 
         case PROBE_NEED_MORE:
-                return fail("bytes", path, "the broker would wait for more: this is only the beginning of a head.");
+                return not_enough();
+
+        case PROBE_MATCH:
+                d->facts.head = slice_skip(d->facts.head, proxy.header_length);
+                d->proxied = proxy.source;
+                if (proxy.source_length > 0)
+                        d->facts.source = (const struct sockaddr *) &d->proxied;
+                return 0;
+
+        case PROBE_NO_MATCH:
+                if (listener->proxy_protocol == PROXY_PROTOCOL_REQUIRE)
+                        d->malformed = PROBE_REASON_PROXY_V1;
+                return 0;
+
+        case PROBE_MALFORMED:
+                d->malformed = proxy.reason;
+                return 0;
+        }
+
+        return 0;
+}
+
+/* Looks at the bytes of --bytes= as the broker would at this listener. */
+static int probe_bytes(Described *d, const ListenerConfig *listener) {
+        Slice *head = &d->facts.head;
+        int r;
+
+        if (!head->p)
+                return 0;
+
+        r = take_proxy_header(d, listener);
+        if (r < 0 || d->malformed != PROBE_REASON_NONE)
+                return r;
+
+        switch (probe_client(head->p, head->n, listener->max_head_size, &d->probe)) {
+
+        case PROBE_NEED_MORE:
+                return not_enough();
 
         case PROBE_MALFORMED:
                 d->malformed = d->probe.reason;
@@ -398,6 +458,10 @@ int verb_test(int argc, char *argv[]) {
 
         config = units_load(/* quiet= */ true);
         if (!config)
+                return EXIT_FAILURE;
+
+        r = probe_bytes(d, find_listener(config, d->facts.listener));
+        if (r < 0)
                 return EXIT_FAILURE;
 
         return print_result(config, d);
