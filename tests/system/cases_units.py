@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The units are the configuration: what an administrator writes there takes effect, or is answered for."""
+
+import re
+
+from fdpass import UNITS, case, check
+from machine import wait_for
+
+
+@case
+def port_by_drop_in(m):
+    """ListenStream=8081 in a drop-in of fdpass.socket, and back, with the documented command."""
+    m.start_broker()
+    m.drop_in("fdpass.socket", "[Socket]\nListenStream=8081\n")
+    m.run("systemctl daemon-reload; systemctl restart fdpass.socket")
+    for port in 80, 8081:
+        check(m.who(port), f"nobody answers on {port}")
+
+    m.drop_in("fdpass.socket", "[Socket]\nListenStream=\nListenStream=8082\n")
+    m.run("systemctl daemon-reload; systemctl restart fdpass.socket")
+    check(m.who(8082), "nobody answers on 8082")
+    for port in 80, 8081:
+        check(m.curl(port).returncode == 7, f"{port} is still open")  # CURLE_COULDNT_CONNECT
+
+
+@case
+def another_port(m):
+    """fdpass@8443.socket while the broker runs and clients come: none of them is lost."""
+    m.start_broker()
+    load = m.client("load", threads=8)
+    m.run("systemctl enable fdpass@8443.socket && systemctl restart fdpass.service")
+    check(m.who(8443), "nobody answers on 8443")
+    seen = m.end_load(load)
+    m.figure("clients of port 80 meanwhile", seen["asked"])
+    m.figure("their errors", sum(seen["errors"].values()))
+    m.figure("the longest wait", seen["longest"] * 1000, "ms", 0)
+    check(not seen["errors"], f"{seen['errors']}")
+
+    load = m.client("load", threads=8)
+    m.run("systemctl disable --now fdpass@8443.socket")
+    wait_for(lambda: m.curl(8443).returncode == 7, 5, "a closed port")
+    seen = m.end_load(load)
+    m.figure("errors while it is taken away again", sum(seen["errors"].values()))
+    check(not seen["errors"], f"{seen['errors']}")
+    check(m.who(), "nobody answers on 80")
+
+
+@case
+def port_in_use(m):
+    """A second port that somebody else has leaves the first one as it was."""
+    m.start_broker()
+    other = m.popen("python3 -c 'import socket; s = socket.create_server((\"\", 8443)); print(flush=True); input()'")
+    m.children.append(other)
+    other.stdout.readline()
+    m.run("systemctl enable fdpass@8443.socket && systemctl restart fdpass.service")
+    check(m.property("fdpass@8443.socket", "ActiveState") == "failed", "it did not fail")
+    check(m.who(), "nobody answers on 80")
+
+
+@case
+def route_by_drop_in(m):
+    """An [X-FDPass] drop-in of fdpass-hello.socket is in use after a reload, and gone after the next."""
+    pid = m.start_broker()
+    m.drop_in("fdpass-hello.socket", "[X-FDPass]\nListener=8443\n")
+    m.reload()
+    check(m.who() is None, "its route still takes the clients of port 80")
+    m.run("systemctl enable fdpass@8443.socket && systemctl restart fdpass.service")
+    check(m.who(8443), "its route does not take those of 8443")
+
+    m.run(f"rm -r {UNITS}/fdpass-hello.socket.d")
+    m.reload()
+    check(m.who(), "the reload did not take the drop-in back")
+    check(m.broker() != pid, "the broker was not restarted for the port")
+
+
+@case
+def worker_by_priority(m):
+    """A worker comes before hello by being enabled, and goes by being disabled; the broker stays."""
+    pid = m.start_broker()
+    m.worker("new", "serve new")
+    check(m.who() == "new", "hello is still there")
+    m.run("systemctl disable --now test-new.socket test-new.service", check=False)
+    m.reload()
+    check(m.who() not in (None, "new"), "the worker is still there")
+    check(m.broker() == pid, "it is another broker")
+
+
+@case
+def template_instances(m):
+    """Instances of one template: each its own route and socket by %i, with a drop-in for one of them."""
+    for port in 8443, 8444:
+        m.run(f"systemctl enable fdpass@{port}.socket")
+    m.run("systemctl restart fdpass.service")
+    m.worker("who", "serve %i", route="Listener=%i\n", instance="8443")
+    m.worker("who", "serve %i", route="Listener=%i\n", instance="8444")
+    for port in 8443, 8444:
+        check(m.who(port) == str(port), f"port {port}: {m.who(port)}")
+    check(m.who(80) not in (None, "8443", "8444"), f"port 80: {m.who(80)}")
+
+    m.drop_in("test-who@8444.socket", "[X-FDPass]\nListener=\nListener=public\n")
+    m.reload()
+    check(m.who(8443) == "8443" and m.who(80) == "8444", f"{m.who(8443)} on 8443, {m.who(80)} on 80")
+
+
+@case
+def masked_drop_in(m):
+    """/dev/null masks a drop-in of the same name further down the load path."""
+    m.write("/usr/lib/systemd/system/fdpass-hello.socket.d/50-vendor.conf", "[X-FDPass]\nListener=nobody\n")
+    try:
+        m.run("systemctl daemon-reload")
+        m.start_broker()
+        check(m.who() is None, "the vendor's drop-in has no effect")
+        m.symlink("/dev/null", f"{UNITS}/fdpass-hello.socket.d/50-vendor.conf")
+        m.reload()
+        check(m.who() is not None, "the mask has no effect")
+    finally:
+        m.run("rm -r /usr/lib/systemd/system/fdpass-hello.socket.d")
+
+
+@case
+def log_handoffs(m):
+    """LogHandoffs=yes for fdpass.service: a line with fields for every client."""
+    m.drop_in("fdpass.service", "[X-FDPass]\nLogHandoffs=yes\n")
+    m.run("systemctl daemon-reload")
+    m.load(count=40)
+    entries = wait_for(lambda: (e := [x for x in m.journal() if "FDPASS_CLIENT" in x]) and len(e) >= 40 and e, 5, "40 lines")
+    check(len(entries) == 40, f"{len(entries)} lines for 40 clients")
+    for entry in entries:
+        check(entry["FDPASS_LISTENER"] == "public" and entry["FDPASS_ROUTE"] == "fdpass-hello.socket"
+              and entry["FDPASS_WORKER"] == "/run/fdpass/hello.sock"
+              and re.fullmatch(r"127\.0\.0\.1:\d+", entry["FDPASS_CLIENT"]), f"{entry}")
+
+
+# Wrong units: one clear line, and the broker goes on.
+
+
+@case
+def missing_socket(m):
+    """A worker whose socket is not there: one line says which; others are served."""
+    m.run("systemctl enable fdpass@8443.socket")
+    m.worker("lost", "serve lost", route="Listener=8443\nQueueTimeoutSec=500ms\n", enable=False)
+    m.run("systemctl enable test-lost.socket; systemctl start fdpass@8443.socket")
+    m.start_broker()
+    load = m.client("load", port=8443, count=40)
+    check(m.who(), "clients of hello are not served")
+    line = m.one_line("test-lost.socket.*/run/fdpass/lost.sock")
+    check(line["FDPASS_ROUTE"] == "test-lost.socket" and line["FDPASS_WORKER"] == "/run/fdpass/lost.sock", f"{line}")
+    seen = m.end_load(load, stop=False)
+    check(sum(seen["errors"].values()) == 40, f"{seen['errors']}")
+    m.figure("its clients' longest wait", seen["longest"] * 1000, "ms", 0)
+
+    # Once it is there, it is used without another word to the broker.
+    m.run("systemctl start test-lost.socket")
+    wait_for(lambda: m.who(8443) == "lost", 5, "the worker's answer")
+
+
+@case
+def wrong_mode(m):
+    """A worker's socket that the broker may not connect to: one line says which."""
+    m.start_broker()
+    m.worker("closed", "serve closed", socket="SocketUser=root", route="QueueTimeoutSec=500ms\n")
+    seen = m.load(count=40)
+    m.one_line("test-closed.socket.*/run/fdpass/closed.sock.*ermission denied", besides="in vain")  # that is about clients
+    check(sum(seen["errors"].values()) == 40, f"{seen['errors']}")
+
+    m.run("systemctl disable --now test-closed.socket")
+    m.reload()
+    check(m.who(), "the broker does not go on")
+
+
+@case
+def syntax_error(m):
+    """Wrong lines in a unit: each is named with file and line; other units' routes stand."""
+    m.worker("wrong", "serve wrong", enable=False)
+    m.unit("test-wrong.socket", "[Socket]\nListenStream=/run/fdpass/wrong.sock\n\n[X-FDPass]\nPriority=high\n\n"
+           "[Install]\nWantedBy=fdpass.target\n")
+    m.run("systemctl daemon-reload; systemctl enable test-wrong.socket")
+    m.start_broker()
+    line = m.one_line("high")
+    check(f"{UNITS}/test-wrong.socket:5" in line["MESSAGE"], line["MESSAGE"])
+    check(m.who(), "hello's route does not stand")
+
+    m.run("systemctl stop fdpass.service")
+    m.mark()
+    m.unit("test-wrong.socket", "[Socket]\nListenStream=/run/fdpass/wrong.sock\n[X-FDPass]\nthis is no assignment\n")
+    m.run("systemctl daemon-reload")
+    m.start_broker()
+    m.one_line("test-wrong.socket:4")
+
+    m.run("systemctl stop fdpass.service")
+    m.mark()
+    m.unit("test-wrong.socket", "[Socket]\nListenStream=/run/fdpass/wrong.sock\n[X-FDPass]\nPriorty=5\n")
+    m.run("systemctl daemon-reload")
+    m.start_broker()
+    line = m.one_line("Priorty")
+    check(f"{UNITS}/test-wrong.socket:4" in line["MESSAGE"] and line["PRIORITY"] == "4", f"{line}")
+
+
+@case
+def no_route(m):
+    """No route at all: one line, clients are closed, and the first worker that is enabled gets the next."""
+    m.run("systemctl disable --now fdpass-hello.socket")
+    m.start_broker()
+    seen = m.load(count=40)
+    check(sum(seen["errors"].values()) == 40, f"{seen['errors']}")
+    check(seen["longest"] < 5, "they waited for it")
+    lines = m.journal(priority=4)
+    check(1 <= len(lines) <= 2 and any(re.search("[Nn]o route", line["MESSAGE"]) for line in lines),
+          "\n".join(line["MESSAGE"] for line in lines))
+    for line in lines:
+        m.figure("line", line["MESSAGE"])
+    m.worker("first", "serve first")
+    check(m.who() == "first", "the new worker is not used")
+
+
+@case
+def wrong_reload(m):
+    """A reload with an error: one line with file and line, the old routes stay, the broker goes on."""
+    pid = m.start_broker()
+    before = m.who()
+    m.worker("late", "serve late", enable=False)
+    m.run("systemctl enable --now test-late.socket")
+    m.drop_in("fdpass-hello.socket", "[X-FDPass]\n\nMaxUnclaimed=-1\n")
+    m.mark()
+    done = m.reload()
+    lines = wait_for(lambda: m.journal(match=f"{UNITS}/fdpass-hello.socket.d/test.conf:3"), 5, "a line with file and line")
+    check(len(lines) == 1, f"{lines}")
+    m.figure("line", lines[0]["MESSAGE"])
+    graver = m.journal(priority=4)
+    check(len(graver) <= 2, "\n".join(line["MESSAGE"] for line in graver))
+    m.figure("exit status of systemctl reload", done.returncode)
+    check(m.who() == before, "the old routes are gone")
+    check(m.broker() == pid and m.property("fdpass.service", "SubState") == "running", "the broker is gone")
+
+    m.run(f"rm -r {UNITS}/fdpass-hello.socket.d")
+    m.reload()
+    check(m.who() == "late", "the next reload, without the error, has no effect")
+
+
+@case
+def journal_stalls(m):
+    """A journal that takes nothing stops no client; what it missed is counted afterwards."""
+    m.drop_in("fdpass.service", "[X-FDPass]\nLogHandoffs=yes\n")
+    m.run("systemctl daemon-reload")
+    m.load(count=10)
+    m.start_broker()
+    m.run("pkill -STOP systemd-journal")
+    seen = m.load(count=3000, timeout=5)
+    m.run("pkill -CONT systemd-journal")
+    check(not seen["errors"], f"{seen['errors']}")
+    m.figure("the longest wait of 3000 clients", seen["longest"] * 1000, "ms", 0)
+    m.load(count=10)
+    line = wait_for(lambda: m.journal(match=r"(dropped|lost|missed)"), 15, "a line with the number of lost lines")[0]
+    m.figure("line", line["MESSAGE"])
