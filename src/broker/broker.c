@@ -276,7 +276,6 @@ int broker_set_config(Broker *b, Config *config) {
                 l->config = routing_listener_config(routing, l->name);
                 l->needs_bytes = routing_needs_head(routing, l->name);
                 l->needs_head = l->needs_bytes || l->config->proxy_protocol != PROXY_PROTOCOL_NO;
-                head_config_changed(l);
         }
 
         routing_unref(b->routing);

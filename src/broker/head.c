@@ -23,6 +23,31 @@ static void leave(Broker *b, Client *c) {
         c->state = CLIENT_NEW;
 }
 
+/*
+ * Both lists have the earliest deadline in front. With one timeout for all that is the order of arrival; after a
+ * reload with a shorter one, those who come pass those who may take longer.
+ */
+static void await_head(Client *c, usec_t now) {
+        List *heads = &c->listener->heads, *before = heads->prev;
+
+        c->deadline = usec_add(now, c->listener->config->head_timeout_usec);
+        while (before != heads && CONTAINER_OF(before, Client, link)->deadline > c->deadline)
+                before = before->prev;
+
+        list_append(before->next, &c->link);
+}
+
+/* The same for its first byte. */
+static void await_word(Client *c, usec_t now) {
+        List *silent = &c->listener->silent, *before = silent->prev;
+
+        c->silent_at = usec_add(now, c->listener->config->silent_timeout_usec);
+        while (before != silent && CONTAINER_OF(before, Client, silent_link)->silent_at > c->silent_at)
+                before = before->prev;
+
+        list_append(before->next, &c->silent_link);
+}
+
 static void hand_on(Broker *b, Client *c, size_t pool) {
         leave(b, c);
         c->deadline = 0;
@@ -159,8 +184,7 @@ static Look begin_behind_proxy(Broker *b, Client *c) {
                 return LOOK_DONE;
         }
 
-        c->silent_at = usec_add(broker_now(b), l->config->silent_timeout_usec);
-        list_append(&l->silent, &c->silent_link);
+        await_word(c, broker_now(b));
         return LOOK_AGAIN;
 }
 
@@ -244,10 +268,8 @@ void head_start(Broker *b, Client *c) {
         }
 
         c->state = CLIENT_HEAD;
-        c->deadline = usec_add(now, l->config->head_timeout_usec);
-        c->silent_at = usec_add(now, l->config->silent_timeout_usec);
-        list_append(&l->heads, &c->link);
-        list_append(&l->silent, &c->silent_link);
+        await_head(c, now);
+        await_word(c, now);
 
         if (look(b, c))
                 return;
@@ -378,25 +400,6 @@ int head_timer_add(Listener *l) {
         return sd_event_source_set_enabled(l->head_timer, SD_EVENT_OFF);
 }
 
-/* A list stays sorted when a shorter time holds for those who come: nobody in it waits longer than they do. */
-void head_config_changed(Listener *l) {
-        usec_t now = broker_now(l->broker);
-
-        LIST_FOREACH(i, &l->heads) {
-                Client *c = CONTAINER_OF(i, Client, link);
-
-                c->deadline = MIN(c->deadline, usec_add(now, l->config->head_timeout_usec));
-        }
-
-        LIST_FOREACH(i, &l->silent) {
-                Client *c = CONTAINER_OF(i, Client, silent_link);
-
-                c->silent_at = MIN(c->silent_at, usec_add(now, l->config->silent_timeout_usec));
-        }
-
-        timer_arm(l);
-}
-
 void head_refuse_all(Listener *l, Refusal why) {
         List *i;
 
@@ -407,7 +410,7 @@ void head_refuse_all(Listener *l, Refusal why) {
 bool head_evict_oldest(Broker *b) {
         Client *oldest = NULL;
 
-        /* Ids count up, and each list has its oldest first. */
+        /* Ids count up, and each list has its oldest first, or nearly. */
         LIST_FOREACH(i, &b->listeners) {
                 List *first = list_first(&CONTAINER_OF(i, Listener, link)->heads);
 

@@ -21,9 +21,6 @@ void head_on_event(Broker *b, Client *c, uint32_t events);
 /* Gives up the client that has waited for its head the longest. False where nobody waits. */
 bool head_evict_oldest(Broker *b);
 
-/* The listener has other settings: its clients do not wait longer than those allow. */
-void head_config_changed(Listener *l);
-
 /* Gives up everybody whose head is awaited. */
 void head_refuse_all(Listener *l, Refusal why);
 
