@@ -107,7 +107,7 @@ static Outcome interpret(const Client *c, Receipt receipt) {
                 return OUTCOME_NONE;
 
         case RECEIPT_RECEIVED:
-                return by_ack ? OUTCOME_NONE : OUTCOME_TAKEN;
+                return by_ack || !c->was_received ? OUTCOME_NONE : OUTCOME_TAKEN;
 
         case RECEIPT_CLOSED:
                 return by_ack && client_is_untouched(c) ? OUTCOME_AGAIN : OUTCOME_TAKEN;
@@ -130,8 +130,12 @@ static Outcome interpret(const Client *c, Receipt receipt) {
 
 /* True where there is a receipt, and @c was dealt with. */
 static bool settle(Receipts *receipts, Client *c, bool look_into_queue) {
-        Outcome outcome = interpret(c, handoff_receipt(c->conn_fd, look_into_queue));
+        Receipt receipt = handoff_receipt(c->conn_fd, look_into_queue);
+        Outcome outcome = interpret(c, receipt);
         Broker *b = receipts->broker;
+
+        /* Received just now, the worker may yet say that it has no room. The next look is soon enough. */
+        c->was_received = receipt == RECEIPT_RECEIVED;
 
         if (outcome == OUTCOME_NONE)
                 return false;

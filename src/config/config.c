@@ -29,6 +29,7 @@ Config *config_free(Config *config) {
         for (size_t i = 0; i < config->n_listeners; i++)
                 listener_config_done(&config->listeners[i]);
         free(config->listeners);
+        listener_config_done(&config->listener_default);
 
         free(config);
         return NULL;

@@ -20,8 +20,9 @@
 #define RECEIVE_FDS_MAX 8
 
 /*
- * Room for what a socket unit may ask the kernel to add (PassCredentials=, PassPIDFD=, PassSecurity=, Timestamping=;
- * unix(7), socket(7)): it comes before the descriptors, and where it took their place the client would be lost.
+ * Room for what a socket unit may ask the kernel to add (PassCredentials=, PassPIDFD=, PassSecurity=,
+ * Timestamping=; unix(7), socket(7)): it comes before the descriptors, and where it took their place the
+ * client would be lost.
  */
 #define LABEL_MAX 256
 #define OTHERS_SIZE                                                                                     \

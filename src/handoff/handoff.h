@@ -5,8 +5,8 @@
  * One handoff: one client's socket passed to one worker, over an AF_UNIX connection or as one datagram.
  * handoff/protocol.h describes the forms, handoff/message.h writes and reads the metadata.
  *
- * The stream form is as mod_proxy_fdpass, OpenSSH's mm_send_fd() and `nc -F` send it: exactly one byte 0x00 with
- * exactly one file descriptor, cmsg_len = CMSG_LEN(sizeof(int)), and nothing before or behind it.
+ * The stream form is as mod_proxy_fdpass, OpenSSH's mm_send_fd() and `nc -F` send it: exactly one byte 0x00
+ * with exactly one file descriptor, cmsg_len = CMSG_LEN(sizeof(int)), and nothing before or behind it.
  *
  * The receipt is the kernel's: once the worker has closed the connection, or died, the sender reads
  *
@@ -43,19 +43,20 @@ typedef enum Receipt {
  */
 int handoff_connect(const struct sockaddr_un *worker, socklen_t len);
 
-/* The same with SOCK_STREAM, SOCK_SEQPACKET or SOCK_DGRAM for @type; connecting the last one always succeeds at once. */
+/* The same with SOCK_STREAM, SOCK_SEQPACKET or SOCK_DGRAM for @type. The last one never fails for a full queue. */
 int handoff_connect_type(const struct sockaddr_un *worker, socklen_t len, int type);
 
 /*
  * Sends @client_fd on @conn_fd. The descriptor is *not* consumed: the worker gets a duplicate, and the
- * sender keeps its copy for as long as it has no receipt. Returns 0 or a negative errno; then nothing was sent.
+ * sender keeps its copy for as long as it has no receipt. Returns 0 or a negative errno; then nothing was
+ * sent.
  */
 int handoff_send(int conn_fd, int client_fd);
 
 /*
- * The same for the forms with metadata, from two places: a @header (message_encode()) and the @consumed bytes
- * behind it, of which there may be none. On a datagram socket that is not connected @to says where to; elsewhere
- * it is NULL. -EMSGSIZE: more than the socket's send buffer lets through in one message.
+ * The same for the forms with metadata, from two places: a @header (message_encode()) and the @consumed
+ * bytes behind it, of which there may be none. On a datagram socket that is not connected @to says where to;
+ * elsewhere it is NULL. -EMSGSIZE: more than the socket's send buffer lets through in one message.
  */
 int handoff_send_message(int fd, const struct sockaddr_un *to, socklen_t to_len, Slice header, Slice consumed,
                          int client_fd);
@@ -84,9 +85,10 @@ enum {
 int handoff_receive(int conn_fd, int *ret_client_fd);
 
 /*
- * The same for every form. At most @size bytes of the message go to @p; one that has more is HANDOFF_INVALID, so
- * on a stream, where bytes that follow are no message of their own, @size is 2. @flags are those of recvmsg(2).
- * A message of no bytes and no descriptor is HANDOFF_CLOSED (a SEQPACKET socket doesn't tell it from the end).
+ * The same for every form. At most @size bytes of the message go to @p; one that has more is
+ * HANDOFF_INVALID, so on a stream, where bytes that follow are no message of their own, @size is 2. @flags
+ * are those of recvmsg(2). A message of no bytes and no descriptor is HANDOFF_CLOSED (a SEQPACKET socket
+ * doesn't tell it from the end).
  */
 int handoff_receive_message(int fd, int flags, uint8_t *p, size_t size, size_t *ret_n, int *ret_client_fd);
 

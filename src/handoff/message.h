@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The message of the SEQPACKET and datagram forms, as bytes (handoff/protocol.h has the format). Pure functions:
- * no allocation, no I/O. The version TLV is the encoder's and the decoder's own business.
+ * The message of the SEQPACKET and datagram forms, as bytes (handoff/protocol.h has the format). Pure
+ * functions: no allocation, no I/O. The version TLV is the encoder's and the decoder's own business.
  */
 
 #include <netinet/in.h>
@@ -14,9 +14,9 @@
 #define MESSAGE_NO_DEADLINE UINT64_MAX
 
 typedef union MessageAddress {
-        struct sockaddr sa;
+        struct sockaddr_in6 in6; /* without a scope, the PROXY protocol has none. First: it is the longest */
         struct sockaddr_in in;
-        struct sockaddr_in6 in6; /* no scope: the PROXY protocol has none */
+        struct sockaddr sa;
 } MessageAddress;
 
 /*
@@ -49,9 +49,9 @@ socklen_t message_address_length(const MessageAddress *a);
 void message_address_set(MessageAddress *ret, const struct sockaddr *sa, socklen_t length);
 
 /*
- * Writes the header, that is all but the consumed bytes, which the sender puts behind it (handoff_send_message()
- * takes both). FDPASS_HEADER_MAX bytes of room are always enough. Returns -EMSGSIZE where a fact is longer than
- * the protocol lets it be or @size too small, -EINVAL where a text is none.
+ * Writes the header, that is all but the consumed bytes, which the sender puts behind it
+ * (handoff_send_message() takes both). FDPASS_HEADER_MAX bytes of room are always enough. Returns -EMSGSIZE
+ * where a fact is longer than the protocol lets it be or @size too small, -EINVAL where a text is none.
  */
 int message_encode(const Message *m, uint8_t *ret, size_t size, size_t *ret_n);
 

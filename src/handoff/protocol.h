@@ -5,8 +5,8 @@
 /*
  * The handoff protocol, whole: see fdpass-protocol(7). Written for copying into other programs.
  *
- * One message passes one client: exactly one descriptor in SCM_RIGHTS, of a connected stream socket (AF_INET,
- * AF_INET6; AF_UNIX only from the broker to a worker). The receiver's socket decides the form:
+ * One message passes one client: exactly one descriptor in SCM_RIGHTS, of a connected stream socket
+ * (AF_INET, AF_INET6; AF_UNIX only from the broker to a worker). The receiver's socket decides the form:
  *
  *   SOCK_STREAM      the one byte 0x00. One client per connection.
  *   SOCK_SEQPACKET   a header, and behind it, to the end of the message, the bytes that were consumed from the
@@ -15,12 +15,13 @@
  *   SOCK_DGRAM       the same message, without a connection: no answer, the sender keeps nothing.
  *
  * The header is one of the PROXY protocol, version 2, command PROXY (first byte behind the signature 0x21).
- * Family and transport are 0x11 (TCP over IPv4) or 0x21 (IPv6) with the client's and the listener's address as
- * the sender believes them, perhaps from a proxy before it; or 0x00 (UNSPEC): the socket's own addresses stand.
- * So it is for AF_UNIX clients. LOCAL is never sent: its TLVs would have to be ignored (section 2.2 there).
+ * Family and transport are 0x11 (TCP over IPv4) or 0x21 (IPv6) with the client's and the listener's address
+ * as the sender believes them, perhaps from a proxy before it; or 0x00 (UNSPEC): the socket's own addresses
+ * stand. So it is for AF_UNIX clients. LOCAL is never sent: its TLVs would have to be ignored (section 2.2
+ * there).
  *
- * TLVs, each at most once, in any order but for the version. Receivers ignore types that they don't know. Text is
- * UTF-8 without control characters or a NUL at its end. No value is empty.
+ * TLVs, each at most once, in any order but for the version. Receivers ignore types that they don't know.
+ * Text is UTF-8 without control characters or a NUL at its end. No value is empty.
  */
 #define FDPASS_TLV_ALPN 0x01      /* chosen by a TLS stage, or else the client's first offer */
 #define FDPASS_TLV_AUTHORITY 0x02 /* text: HTTP's Host or TLS's server name, lower case, without port */
@@ -61,11 +62,12 @@
 
 /*
  * Handing back is the same message to the broker's return socket (SOCK_SEQPACKET as shipped), with these
- * differences. NAME says which route the client goes to, and DATA what its worker is told; without NAME the client
- * is parked, and its next bytes are routed afresh. Consumed bytes are those that the worker has read and not used:
- * the next one gets them. ROUTE and DEADLINE are ignored. What else the worker was told of the client it passes on,
- * so that it is not lost. TAKEN or the end of file says that the broker has the client, REFUSED that it has no room
- * for it, and ERROR that this is no message, no client, or not for this sender to hand back.
+ * differences. NAME says which route the client goes to, and DATA what its worker is told; without NAME the
+ * client is parked, and its next bytes are routed afresh. Consumed bytes are those that the worker has read
+ * and not used: the next one gets them. ROUTE and DEADLINE are ignored. What else the worker was told of the
+ * client it passes on, so that it is not lost. TAKEN or the end of file says that the broker has the client,
+ * REFUSED that it has no room for it, and ERROR that this is no message, no client, or not for this sender
+ * to hand back.
  */
 #define FDPASS_RETURN_PATH "/run/fdpass/return.sock"
 

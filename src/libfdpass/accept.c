@@ -12,22 +12,31 @@
 #include "libfdpass/object.h"
 
 /*
- * How long a connection may be without its message. Whoever gives up too early loses nothing: closing the
+ * How long an accepted connection may be without its message. Giving up too early loses nothing: closing the
  * connection tells the broker that it still has the client.
  */
 #define WAIT_BLOCKING_USEC (1 * USEC_PER_SEC)
 #define WAIT_USEC (10 * USEC_PER_MSEC)
 
-#define STREAM_SIZE 2 /* one more than the message has, to see what is too long */
-#define STRINGS_MAX (4 * (FDPASS_TEXT_MAX + 1))
+#define STREAM_SIZE 2 /* one more than the message has, so that one that is too long is seen */
 
 /* Where the next message comes from. */
 typedef struct Source {
         int type;
-        int fd;            /* the connection, or the datagram socket */
-        bool is_theirs;    /* it is the caller's */
-        bool is_blocking;  /* the caller's socket is */
+        int fd;           /* the connection, or the datagram socket */
+        bool is_theirs;   /* it is the caller's */
+        bool is_blocking; /* the caller's socket is */
+        bool is_received; /* the message was taken out of it */
+        uint8_t answer;   /* FDPASS_ANSWER_…, or 0: only the end */
 } Source;
+
+/* A connection that is closed with its message unread says to the sender that the client is still its own. */
+static void source_done(Source *s) {
+        if (s->fd >= 0 && s->is_received && s->type != SOCK_DGRAM)
+                connection_finish(s->fd, s->is_theirs, s->answer);
+        else if (!s->is_theirs)
+                fd_close(s->fd);
+}
 
 static int socket_option(int fd, int option, int *ret) {
         socklen_t length = sizeof(*ret);
@@ -35,20 +44,16 @@ static int socket_option(int fd, int option, int *ret) {
         return getsockopt(fd, SOL_SOCKET, option, ret, &length) < 0 ? -errno : 0;
 }
 
-static void source_close(Source *s) {
-        if (!s->is_theirs)
-                fd_close(s->fd);
+static int wait_for_client(int fd) {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+
+        return poll(&p, 1, -1) < 0 ? -errno : 0;
 }
 
-/* Keeps a place for the client while it accepts, so that both descriptors find room or nothing is taken. */
-static int accept_connection(int listener_fd, bool is_blocking) {
-        struct pollfd p = { .fd = listener_fd, .events = POLLIN };
+/* Keeps a place for the client while it accepts: there is room for both descriptors, or nothing is taken. */
+static int accept_connection(int listener_fd) {
         _cleanup_close_ int place = -EBADF;
         int fd;
-
-        /* Waiting without the place: a child that another thread forks meanwhile would inherit it. */
-        if (is_blocking && poll(&p, 1, -1) < 0)
-                return -errno;
 
         place = fcntl(listener_fd, F_DUPFD_CLOEXEC, 0);
         if (place < 0)
@@ -77,15 +82,28 @@ static int source_open(Source *s, int fd) {
 
         s->is_blocking = !(flags & O_NONBLOCK);
         s->is_theirs = !listens;
-        s->fd = listens ? accept_connection(fd, s->is_blocking) : fd;
-        if (s->fd < 0)
-                return s->fd;
 
-        /* An accepted connection has its place already. */
-        return listens ? 0 : handoff_check_room(fd);
+        /* What is checked below may change while a call blocks, so none of those does. */
+        if (s->is_blocking && (listens || s->type == SOCK_DGRAM)) {
+                r = wait_for_client(fd);
+                if (r < 0)
+                        return r;
+        }
+
+        if (!listens) {
+                s->fd = fd;
+                return handoff_check_room(fd);
+        }
+
+        r = accept_connection(fd);
+        if (r < 0)
+                return r;
+
+        s->fd = r;
+        return 0;
 }
 
-/* 0 where there is something to read. */
+/* A signal doesn't end the wait: the connection would be lost to the caller. */
 static int wait_for_message(int fd, usec_t deadline) {
         struct pollfd p = { .fd = fd, .events = POLLIN };
         int n;
@@ -96,7 +114,6 @@ static int wait_for_message(int fd, usec_t deadline) {
                 if (now >= deadline)
                         return -ETIMEDOUT;
 
-                /* Rounded up. A signal doesn't end the wait: the connection would be lost to the caller. */
                 n = poll(&p, 1, (int) ((deadline - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC));
         } while (n == 0 || (n < 0 && errno == EINTR));
 
@@ -104,10 +121,9 @@ static int wait_for_message(int fd, usec_t deadline) {
 }
 
 static int receive(const Source *s, uint8_t *p, size_t size, size_t *ret_n, int *ret_client_fd) {
-        usec_t wait = s->is_blocking ? WAIT_BLOCKING_USEC : WAIT_USEC;
         int r;
 
-        if (s->type == SOCK_DGRAM) /* it blocks or not, as the caller set it */
+        if (s->type == SOCK_DGRAM) /* blocking as the caller set it: another process may have been faster */
                 return handoff_receive_message(s->fd, 0, p, size, ret_n, ret_client_fd);
 
         /* Mostly it is there already. */
@@ -115,117 +131,140 @@ static int receive(const Source *s, uint8_t *p, size_t size, size_t *ret_n, int 
         if (r != -EAGAIN || (s->is_theirs && !s->is_blocking))
                 return r;
 
-        r = wait_for_message(s->fd, usec_now() + wait);
+        r = wait_for_message(s->fd, usec_now() + (s->is_blocking ? WAIT_BLOCKING_USEC : WAIT_USEC));
         if (r < 0)
                 return r;
 
         return handoff_receive_message(s->fd, MSG_DONTWAIT, p, size, ret_n, ret_client_fd);
 }
 
-static size_t message_size_max(const Source *s) {
-        return s->type == SOCK_STREAM ? STREAM_SIZE : FDPASS_MESSAGE_MAX;
-}
+/* Receives, and makes an errno for the caller and an answer for the sender of what goes wrong. */
+static int source_receive(Source *s, struct fdpass *f, size_t size, size_t *ret_n, int *ret_client_fd) {
+        int r;
 
-static struct fdpass *object_new(const Source *s) {
-        struct fdpass *f = malloc(sizeof(*f) + message_size_max(s) + STRINGS_MAX);
-
-        if (!f)
-                return NULL;
-
-        *f = (struct fdpass){
-                .answer = s->type == SOCK_DGRAM ? ANSWER_IMPOSSIBLE : ANSWER_GIVEN,
-                .conn_fd = -EBADF,
-                .message = MESSAGE_NULL,
-        };
-        return f;
-}
-
-/* Gives back what a message of @n bytes doesn't need. Before anything points into it. */
-static struct fdpass *object_shrink(struct fdpass *f, size_t n) {
-        struct fdpass *shrunk = realloc(f, sizeof(*f) + n + STRINGS_MAX);
-
-        return shrunk ?: f;
-}
-
-/* Reads the message into the object. The answer where it is wrong is *ret_answer. */
-static int object_decode(struct fdpass *f, const Source *s, size_t n, uint8_t *ret_answer) {
-        *ret_answer = FDPASS_ANSWER_ERROR;
-
-        if (n == 1 && f->bytes[0] == 0x00)
-                return 0;
-        if (s->type == SOCK_STREAM)
-                return -EPROTO;
-
-        switch (message_decode(f->bytes, n, &f->message)) {
-
-        case 0:
-                return 0;
-
-        case MESSAGE_VERSION:
-                *ret_answer = FDPASS_ANSWER_REFUSED; /* another worker may be newer */
-                return -EPROTONOSUPPORT;
-
-        default:
-                return -EPROTO;
-        }
-}
-
-static const char *add_string(char **p, Slice s) {
-        char *string = *p;
-
-        if (s.n == 0)
-                return NULL;
-
-        memcpy(string, s.p, s.n);
-        string[s.n] = 0;
-        *p += s.n + 1;
-        return string;
-}
-
-/* Completes the object from what the message says, and the client's own socket where it says nothing. */
-static void object_complete(struct fdpass *f, size_t n, int client_fd) {
-        char *strings = (char *) f->bytes + n;
-        Message *m = &f->message;
-
-        f->authority = add_string(&strings, m->authority);
-        f->protocol = add_string(&strings, m->protocol);
-        f->route = add_string(&strings, m->route);
-        f->listener = add_string(&strings, m->listener);
-
-        f->peer_length = message_address_length(&m->source);
-        f->local_length = message_address_length(&m->destination);
-        if (f->peer_length > 0) {
-                memcpy(&f->peer, &m->source, f->peer_length);
-                memcpy(&f->local, &m->destination, f->local_length);
-                return;
-        }
-
-        /* A client that is gone already has no addresses any more. */
-        f->peer_length = f->local_length = sizeof(f->peer);
-        if (getpeername(client_fd, (struct sockaddr *) &f->peer, &f->peer_length) < 0)
-                f->peer_length = 0;
-        if (getsockname(client_fd, (struct sockaddr *) &f->local, &f->local_length) < 0)
-                f->local_length = 0;
-}
-
-/* Nothing was received, or nothing that can be told from it. */
-static int explain_failure(const Source *s, int r) {
+        r = receive(s, f->bytes, size, ret_n, ret_client_fd);
         switch (r) {
 
+        case 0:
+                s->is_received = true;
+                return 0;
+
         case HANDOFF_NO_FD:
-                connection_finish(s->fd, s->is_theirs, FDPASS_ANSWER_REFUSED);
+                s->is_received = true;
+                s->answer = FDPASS_ANSWER_REFUSED;
                 return -ECONNABORTED;
 
+        case HANDOFF_INVALID:
+                s->is_received = true;
+                s->answer = FDPASS_ANSWER_ERROR;
+                return -EPROTO;
+
         case HANDOFF_CLOSED:
-        case -ECONNRESET:
                 if (s->type == SOCK_DGRAM)
-                        return -EPROTO; /* a message of no bytes */
-                source_close(&(Source){ .fd = s->fd, .is_theirs = s->is_theirs });
+                        return -EPROTO; /* it has no end: that was a message of no bytes */
+                return s->is_theirs ? -ENOTCONN : -ECONNABORTED;
+
+        case -ECONNRESET:
                 return s->is_theirs ? -ENOTCONN : -ECONNABORTED;
 
         case -ETIMEDOUT:
-                source_close(&(Source){ .fd = s->fd, .is_theirs = s->is_theirs });
                 return -ECONNABORTED;
+
+        default:
+                return r;
         }
-        return r;
+}
+
+/* Is it what the protocol wants, and what the caller can use? */
+static int check_message(Source *s, struct fdpass *f, size_t n, int client_fd, bool caller_reads) {
+        int r = 0;
+
+        s->answer = FDPASS_ANSWER_ERROR;
+
+        if (n != 1 || f->bytes[0] != 0x00)
+                r = s->type == SOCK_STREAM ? MESSAGE_INVALID : message_decode(f->bytes, n, &f->message);
+        if (r == MESSAGE_VERSION) {
+                s->answer = FDPASS_ANSWER_REFUSED; /* another worker may be newer */
+                return -EPROTONOSUPPORT;
+        }
+        if (r != 0)
+                return -EPROTO;
+
+        r = handoff_check_client(client_fd, /* with_unix= */ true);
+        if (r != 0)
+                return r < 0 ? r : -EPROTO;
+
+        if (f->message.consumed.n > 0 && !caller_reads)
+                return -EMSGSIZE;
+
+        s->answer = 0;
+        return 0;
+}
+
+/* As accept4() would: what the sender left set on the socket is no concern of ours. */
+static int set_flags(int client_fd, int flags) {
+        int r;
+
+        r = fd_nonblock(client_fd, flags & SOCK_NONBLOCK);
+        if (r < 0)
+                return r;
+
+        return flags & SOCK_CLOEXEC || fcntl(client_fd, F_SETFD, 0) >= 0 ? 0 : -errno;
+}
+
+/* Leaves the connection to the object, for an answer later. */
+static void object_keep(struct fdpass *f, Source *s) {
+        f->answer = ANSWER_OPEN;
+        f->conn_is_theirs = s->is_theirs;
+        f->conn_fd = TAKE_FD(s->fd);
+}
+
+_public_ int fdpass_accept(int fd, int flags, struct fdpass **ret) {
+        _cleanup_(source_done) Source s = { .fd = -EBADF };
+        _cleanup_(fdpass_freep) struct fdpass *f = NULL;
+        _cleanup_close_ int client_fd = -EBADF; /* closed before source_done() says that we have none */
+        uid_t sender;
+        size_t size, n;
+        int r;
+
+        if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK | FDPASS_KEEP | FDPASS_ANY_SENDER))
+                return -EINVAL;
+        if (flags & FDPASS_KEEP && !ret)
+                return -EINVAL;
+
+        r = source_open(&s, fd);
+        if (r < 0)
+                return r;
+
+        r = sender_check(s.fd, &sender);
+        if (r < 0 && !(r == -EPERM && flags & FDPASS_ANY_SENDER))
+                return r;
+
+        size = s.type == SOCK_STREAM ? STREAM_SIZE : FDPASS_MESSAGE_MAX;
+        f = object_new(size);
+        if (!f)
+                return -ENOMEM;
+
+        r = source_receive(&s, f, size, &n, &client_fd);
+        if (r < 0)
+                return r;
+
+        f = object_shrink(f, n);
+        r = check_message(&s, f, n, client_fd, !!ret);
+        if (r >= 0)
+                r = set_flags(client_fd, flags);
+        if (r < 0)
+                return r;
+
+        if (ret) {
+                object_complete(f, n, client_fd);
+                f->sender = sender;
+                if (s.type == SOCK_DGRAM)
+                        f->answer = ANSWER_IMPOSSIBLE;
+                else if (flags & FDPASS_KEEP)
+                        object_keep(f, &s);
+                *ret = TAKE_PTR(f);
+        }
+
+        return TAKE_FD(client_fd);
 }

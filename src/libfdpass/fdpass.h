@@ -9,9 +9,9 @@
  *
  * is to a worker's socket what accept4(2) is to a listening one: it returns the socket of the next client.
  *
- * Errors are returned as negative errno values; errno itself is of no meaning. The library has no state of its own:
- * all functions may be called from several threads at once, as long as each struct fdpass is used by one at a time.
- * No function changes signal handling, and none raises SIGPIPE.
+ * Errors are returned as negative errno values; errno itself is of no meaning. The library has no state of
+ * its own: all functions may be called from several threads at once, as long as each struct fdpass is used
+ * by one at a time. No function changes signal handling, and none raises SIGPIPE.
  */
 
 #include <stddef.h>
@@ -29,18 +29,18 @@ struct fdpass;
 /* Flags of fdpass_accept(), beside SOCK_CLOEXEC and SOCK_NONBLOCK of accept4(2). */
 enum {
         FDPASS_KEEP = 1,       /* no receipt yet: fdpass_taken(), fdpass_refuse() or fdpass_error() gives it */
-        FDPASS_ANY_SENDER = 2  /* take clients from whoever can connect, not only from whom the socket is for */
+        FDPASS_ANY_SENDER = 2  /* take clients from whoever can connect, see "SECURITY" in libfdpass(3) */
 };
 
 /*
- * Takes the next client from @fd, the socket that systemd passed: a listening AF_UNIX stream or seqpacket socket,
- * one such connection (Accept=yes), or a datagram socket. Waits for a client unless @fd has O_NONBLOCK. Having
- * accepted a connection it waits for its message, which the broker sends right behind: 1 s where @fd blocks, 10 ms
- * where not.
+ * Takes the next client from @fd, the socket that systemd passed: a listening AF_UNIX stream or seqpacket
+ * socket, one such connection (Accept=yes), or a datagram socket. Waits for a client unless @fd has
+ * O_NONBLOCK. Having accepted a connection it waits for its message, which the broker sends right behind,
+ * up to 1 s where @fd blocks, and 10 ms where not.
  *
- * Returns the client's socket, which the caller owns, and where @ret is not NULL puts an object for fdpass_free()
- * there, which holds no descriptor but with FDPASS_KEEP. O_NONBLOCK and FD_CLOEXEC are as @flags say. Without
- * FDPASS_KEEP the sender has its receipt when this returns.
+ * Returns the client's socket, which the caller owns, and where @ret is not NULL puts an object for
+ * fdpass_free() there, which holds no descriptor but with FDPASS_KEEP. O_NONBLOCK and FD_CLOEXEC are as
+ * @flags say. Without FDPASS_KEEP the sender has its receipt when this returns.
  *
  *   -EAGAIN           there is no client (@fd has O_NONBLOCK)
  *   -EINTR            a signal came
@@ -67,8 +67,8 @@ int fdpass_accept(int fd, int flags, struct fdpass **ret);
  *   fdpass_refuse()   another worker should have it. We neither read from nor wrote to it
  *   fdpass_error()    no worker should have it: the broker tells the client, in its protocol
  *
- * After the latter two the caller closes its descriptor of the client, and uses it no more. -EALREADY: it was answered.
- * -EOPNOTSUPP: there is nobody to tell (a datagram); the client remains the caller's.
+ * After the latter two the caller closes its descriptor of the client, and uses it no more. -EALREADY: it
+ * was answered. -EOPNOTSUPP: there is nobody to tell (a datagram); the client remains the caller's.
  */
 int fdpass_taken(struct fdpass *f);
 int fdpass_refuse(struct fdpass *f);
@@ -78,11 +78,11 @@ int fdpass_error(struct fdpass *f);
 void fdpass_free(struct fdpass *f);
 
 /*
- * What was told of the client. Everything belongs to the object, and lives as long. NULL, with a length of 0, where
- * it was not told. Strings end with NUL and have no control characters.
+ * What was told of the client. Everything belongs to the object, and lives as long. NULL, with a length of
+ * 0, where it was not told. Strings end with NUL and have no control characters.
  */
 
-/* The client's address and the one that it connected to: as a proxy in front of the broker says, or else the socket's. */
+/* The client's address and the one that it connected to: a proxy's word in front of the broker, or the socket's. */
 const struct sockaddr *fdpass_peer(const struct fdpass *f, socklen_t *ret_len);
 const struct sockaddr *fdpass_local(const struct fdpass *f, socklen_t *ret_len);
 
@@ -120,16 +120,19 @@ struct fdpass_return_args {
 };
 
 /*
- * Gives @client_fd back to the broker, and clears its O_NONBLOCK. Never waits. The descriptor is not consumed: after
- * success the caller closes it, without having touched the socket again; after an error it is the caller's as before.
- * Success means that the message lies in the broker's queue, which outlives it (systemd holds the socket).
+ * Gives @client_fd back to the broker, and clears its O_NONBLOCK. Never waits. The descriptor is not
+ * consumed: after success the caller closes it, without having touched the socket again; after an error it
+ * is the caller's as before. Success means that the message lies in the broker's queue, which outlives it
+ * (systemd holds the socket).
  *
  *   -EAGAIN           the broker's queue is full, or too many descriptors are on their way: try later, or close it
  *   -ENOENT, -ECONNREFUSED  there is no broker
- *   -EACCES           we may not hand back: only root and members of the return socket's group may
+ *   -EACCES           we may not hand back: only root and the return socket's group may
  *   -EPROTOTYPE       @client_fd is not a connected stream socket of an IP family, or the return socket is none
  *   -EMSGSIZE         the name, the data or the consumed bytes are too long
- *   -EINVAL           the name has control characters or is empty, or @size is not ours; and all of connect(2), sendmsg(2)
+ *   -EINVAL           the name has control characters or is empty, or @size is not ours
+ *
+ * and those of connect(2) and sendmsg(2).
  */
 int fdpass_return(int client_fd, const char *path, const char *name, const void *data, size_t data_len);
 int fdpass_return_with(int client_fd, const struct fdpass_return_args *args);

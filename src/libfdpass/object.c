@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "libfdpass/object.h"
+
+#include "basic/fd.h"
+#include "handoff/handoff.h"
+
+#define STRINGS_MAX (4 * (FDPASS_TEXT_MAX + 1))
+
+struct fdpass *object_new(size_t size) {
+        struct fdpass *f = malloc(sizeof(*f) + size + STRINGS_MAX);
+
+        if (f)
+                *f = (struct fdpass){ .conn_fd = -EBADF, .sender = (uid_t) -1, .message = MESSAGE_NULL };
+
+        return f;
+}
+
+struct fdpass *object_shrink(struct fdpass *f, size_t n) {
+        struct fdpass *shrunk = realloc(f, sizeof(*f) + n + STRINGS_MAX);
+
+        return shrunk ? shrunk : f;
+}
+
+static const char *add_string(char **strings, Slice s) {
+        char *string = *strings;
+
+        if (s.n == 0)
+                return NULL;
+
+        memcpy(string, s.p, s.n);
+        string[s.n] = 0;
+        *strings += s.n + 1;
+        return string;
+}
+
+/* A client that has gone already has no address any more. */
+static void set_addresses(struct fdpass *f, int client_fd) {
+        f->peer_length = message_address_length(&f->message.source);
+        f->local_length = message_address_length(&f->message.destination);
+        if (f->peer_length > 0) {
+                memcpy(&f->peer, &f->message.source, f->peer_length);
+                memcpy(&f->local, &f->message.destination, f->local_length);
+                return;
+        }
+
+        f->peer_length = f->local_length = sizeof(f->peer);
+        if (getpeername(client_fd, (struct sockaddr *) &f->peer, &f->peer_length) < 0)
+                f->peer_length = 0;
+        if (getsockname(client_fd, (struct sockaddr *) &f->local, &f->local_length) < 0)
+                f->local_length = 0;
+}
+
+void object_complete(struct fdpass *f, size_t n, int client_fd) {
+        char *strings = (char *) f->bytes + n;
+
+        f->authority = add_string(&strings, f->message.authority);
+        f->protocol = add_string(&strings, f->message.protocol);
+        f->route = add_string(&strings, f->message.route);
+        f->listener = add_string(&strings, f->message.listener);
+
+        set_addresses(f, client_fd);
+}
+
+void connection_finish(int fd, bool is_theirs, uint8_t answer) {
+        if (answer != 0)
+                handoff_answer(fd, answer);
+
+        if (is_theirs)
+                (void) shutdown(fd, SHUT_RDWR);
+        else
+                fd_close(fd);
+}
+
+static int give_answer(struct fdpass *f, uint8_t answer) {
+        switch (f->answer) {
+
+        case ANSWER_OPEN:
+                connection_finish(f->conn_fd, f->conn_is_theirs, answer);
+                f->conn_fd = -EBADF;
+                f->answer = ANSWER_GIVEN;
+                return 0;
+
+        case ANSWER_IMPOSSIBLE:
+                return answer == FDPASS_ANSWER_TAKEN ? 0 : -EOPNOTSUPP;
+
+        default:
+                return -EALREADY;
+        }
+}
+
+_public_ int fdpass_taken(struct fdpass *f) {
+        return give_answer(f, FDPASS_ANSWER_TAKEN);
+}
+
+_public_ int fdpass_refuse(struct fdpass *f) {
+        return give_answer(f, FDPASS_ANSWER_REFUSED);
+}
+
+_public_ int fdpass_error(struct fdpass *f) {
+        return give_answer(f, FDPASS_ANSWER_ERROR);
+}
+
+_public_ void fdpass_free(struct fdpass *f) {
+        if (!f)
+                return;
+
+        if (f->answer == ANSWER_OPEN)
+                connection_finish(f->conn_fd, f->conn_is_theirs, 0);
+        free(f);
+}
+
+static const struct sockaddr *return_address(const struct sockaddr_storage *a, socklen_t length,
+                                             socklen_t *ret_len) {
+        if (ret_len)
+                *ret_len = length;
+
+        return length > 0 ? (const struct sockaddr *) a : NULL;
+}
+
+_public_ const struct sockaddr *fdpass_peer(const struct fdpass *f, socklen_t *ret_len) {
+        return return_address(&f->peer, f->peer_length, ret_len);
+}
+
+_public_ const struct sockaddr *fdpass_local(const struct fdpass *f, socklen_t *ret_len) {
+        return return_address(&f->local, f->local_length, ret_len);
+}
+
+_public_ const char *fdpass_authority(const struct fdpass *f) {
+        return f->authority;
+}
+
+_public_ const char *fdpass_protocol(const struct fdpass *f) {
+        return f->protocol;
+}
+
+_public_ const char *fdpass_route(const struct fdpass *f) {
+        return f->route;
+}
+
+_public_ const char *fdpass_listener(const struct fdpass *f) {
+        return f->listener;
+}
+
+static const void *return_slice(Slice s, size_t *ret_len) {
+        if (ret_len)
+                *ret_len = s.n;
+
+        return s.n > 0 ? s.p : NULL;
+}
+
+_public_ const void *fdpass_alpn(const struct fdpass *f, size_t *ret_len) {
+        return return_slice(f->message.alpn, ret_len);
+}
+
+_public_ const void *fdpass_unique_id(const struct fdpass *f, size_t *ret_len) {
+        return return_slice(f->message.unique_id, ret_len);
+}
+
+_public_ const void *fdpass_data(const struct fdpass *f, size_t *ret_len) {
+        return return_slice(f->message.data, ret_len);
+}
+
+_public_ const void *fdpass_consumed(const struct fdpass *f, size_t *ret_len) {
+        return return_slice(f->message.consumed, ret_len);
+}
+
+_public_ const void *fdpass_tlv(const struct fdpass *f, unsigned type, size_t *ret_len) {
+        Slice rest = f->message.tlvs, value;
+        uint8_t t;
+
+        while (message_next_tlv(&rest, &t, &value))
+                if (t == type)
+                        return return_slice(value, ret_len);
+
+        return return_slice((Slice){}, ret_len);
+}
+
+_public_ uint64_t fdpass_deadline(const struct fdpass *f) {
+        return f->message.deadline;
+}
+
+_public_ uid_t fdpass_sender(const struct fdpass *f) {
+        return f->sender;
+}

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What a false broker may send to a worker, and who may send at all. */
+
+#include "handoff-fixture.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "basic/parse.h"
+#include "libfdpass/fdpass.h"
+
+#define STRANGER 12345 /* a user that is neither root nor in any namespace's map */
+
+#define HEADER "\r\n\r\n\0\r\nQUIT\n"
+#define GOOD HEADER "\x21\0\0\4\xe0\0\1\1"
+
+/* A byte too many: what a receiver with room for the longest message gets of it would be right. */
+static uint8_t oversized[FDPASS_MESSAGE_MAX + 1] = HEADER "\x21\0\x3f\xf0\xe0\0\1\1\x30\x3f\xe9";
+
+/* Bytes that are no message, whatever comes with them. */
+static const struct {
+        const void *p;
+        size_t n;
+} bad_bytes[] = {
+        { "x", 1 },
+        { "\0\0", 2 },
+        { "", 0 },
+        { "GET / HTTP/1.1\r\n\r\n", 18 },
+        { GOOD, sizeof(GOOD) - 2 },                             /* truncated */
+        { HEADER, sizeof(HEADER) - 1 },
+        { HEADER "\x20\0\0\4\xe0\0\1\1", sizeof(GOOD) - 1 },    /* LOCAL */
+        { HEADER "\x21\0\xff\xff\xe0\0\1\1", sizeof(GOOD) - 1 },
+        { HEADER "\x21\0\0\0", sizeof(HEADER) + 3 },            /* of no version */
+        { oversized, sizeof(oversized) },
+};
+
+/* Descriptors that are no client. */
+typedef enum Thing {
+        PIPE, ORDINARY_FILE, LISTENING_TCP, UDP, UNIX_DGRAM, UNIX_SEQPACKET, UNIX_LISTENING, EPOLL, N_THINGS,
+} Thing;
+
+/* As many descriptors as no message may have. */
+static const size_t bad_counts[] = { 0, 2, 3, 8, 9, 253 };
+
+#define N_CASES (ELEMENTSOF(bad_bytes) + N_THINGS + ELEMENTSOF(bad_counts))
+
+static int open_thing(Thing thing) {
+        struct sockaddr_un unnamed = { .sun_family = AF_UNIX };
+        int p[2], fd = -EBADF;
+
+        switch (thing) {
+
+        case PIPE:
+                assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+                fd_close(p[1]);
+                return p[0];
+
+        case ORDINARY_FILE:
+                return open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+        case LISTENING_TCP:
+                fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+                assert_int_equal(listen(fd, 1), 0);
+                return fd;
+
+        case UDP:
+                return socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        case UNIX_DGRAM:
+                return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        case UNIX_SEQPACKET:
+                return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+        case UNIX_LISTENING:
+                fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+                assert_int_equal(bind(fd, (struct sockaddr *) &unnamed, sizeof(sa_family_t)), 0);
+                assert_int_equal(listen(fd, 1), 0);
+                return fd;
+
+        default:
+                return epoll_create1(EPOLL_CLOEXEC);
+        }
+}
+
+static void send_good_bytes(const Fixture *f, int conn, int fd, size_t n_fds) {
+        if (f->type == SOCK_STREAM)
+                send_raw(conn, "\0", 1, fd, n_fds);
+        else
+                send_raw(conn, GOOD, sizeof(GOOD) - 1, fd, n_fds);
+}
+
+/* Sends one of the cases, from 0 to N_CASES - 1. */
+static void send_case(const Fixture *f, int conn, int client_fd, size_t i) {
+        _cleanup_close_ int thing = -EBADF;
+
+        if (i < ELEMENTSOF(bad_bytes)) {
+                send_raw(conn, bad_bytes[i].p, bad_bytes[i].n, client_fd, 1);
+                return;
+        }
+
+        i -= ELEMENTSOF(bad_bytes);
+        if (i < N_THINGS) {
+                thing = open_thing((Thing) i);
+                assert_true(thing >= 0);
+                send_good_bytes(f, conn, thing, 1);
+                return;
+        }
+
+        send_good_bytes(f, conn, client_fd, bad_counts[i - N_THINGS]);
+}
+
+/* On a stream a message of no bytes is nothing at all. */
+static bool is_nothing(const Fixture *f, size_t i) {
+        return f->type == SOCK_STREAM && i < ELEMENTSOF(bad_bytes) && bad_bytes[i].n == 0;
+}
+
+/* No sender believes that its client is served. What is too long for a stream is left unread, which tells it too. */
+static void assert_receipt(const Fixture *f, int conn, size_t i) {
+        bool is_long = i < ELEMENTSOF(bad_bytes) && bad_bytes[i].n > 2;
+
+        if (f->type != SOCK_DGRAM)
+                assert_int_equal(handoff_receipt(conn, true),
+                                 f->type == SOCK_STREAM && is_long ? RECEIPT_RESET : RECEIPT_ERROR);
+}
+
+static void assert_good_client(const Fixture *f, int client[static 2]) {
+        int conn = fixture_connect(f), fd;
+
+        assert_int_equal(send_in_form(f, conn, client[1]), 0);
+        fd = fdpass_accept(f->fd, SOCK_CLOEXEC, NULL);
+        assert_true(fd >= 0);
+        assert_connected(client[0], fd);
+        fd_close(fd);
+        fd_close(conn);
+}
+
+static void hostile(int type, size_t n_messages) {
+        int client[2], conn, fd, lowest;
+        struct fdpass *m = NULL;
+        Fixture f;
+
+        fixture_open(&f, type, SOCK_NONBLOCK, 8);
+        client_pair(client);
+        lowest = lowest_free_fd();
+
+        for (size_t i = 0; i < n_messages; i++) {
+                conn = fixture_connect(&f);
+                send_case(&f, conn, client[1], i % N_CASES);
+                if (is_nothing(&f, i % N_CASES))
+                        conn = fd_close(conn);
+
+                fd = fdpass_accept(f.fd, SOCK_CLOEXEC | (i % 2 ? FDPASS_KEEP : 0), &m);
+                assert_int_equal(fd, is_nothing(&f, i % N_CASES) ? -ECONNABORTED : -EPROTO);
+                assert_null(m);
+                if (conn >= 0)
+                        assert_receipt(&f, conn, i % N_CASES);
+                fd_close(conn);
+
+                assert_int_equal(lowest_free_fd(), lowest);
+                if (i % N_CASES == 0)
+                        assert_good_client(&f, client);
+        }
+
+        pair_close(client);
+        fixture_close(&f);
+}
+
+/* FDPASS_TEST_MESSAGES=1000000 for the long run. */
+static size_t how_many(void) {
+        const char *s = getenv("FDPASS_TEST_MESSAGES");
+        unsigned n = 100000;
+
+        if (s)
+                assert_int_equal(parse_unsigned(s, &n), 0);
+        return n / 3;
+}
+
+static void test_hostile_stream(void **state) {
+        hostile(SOCK_STREAM, how_many());
+}
+
+static void test_hostile_seqpacket(void **state) {
+        hostile(SOCK_SEQPACKET, how_many());
+}
+
+static void test_hostile_datagram(void **state) {
+        hostile(SOCK_DGRAM, how_many());
+}
+
+/* The same where systemd passes the connection. */
+static void test_hostile_connection(void **state) {
+        for (size_t i = 0; i < N_CASES; i++) {
+                int pair[2], client[2];
+
+                Fixture f = { .type = SOCK_SEQPACKET };
+
+                client_pair(client);
+                assert_int_equal(socketpair(AF_UNIX, f.type | SOCK_CLOEXEC, 0, pair), 0);
+                send_case(&f, pair[0], client[1], i);
+                assert_int_equal(fdpass_accept(pair[1], SOCK_CLOEXEC, NULL), -EPROTO);
+                assert_int_equal(handoff_receipt(pair[0], true), RECEIPT_ERROR);
+                assert_int_equal(fdpass_accept(pair[1], SOCK_CLOEXEC, NULL), -ENOTCONN);
+
+                pair_close(pair);
+                pair_close(client);
+        }
+}
+
+/* Room for one of two: the kernel drops the second, and the first alone is no client either. */
+static void test_two_for_one_place(void **state) {
+        struct rlimit limit, low;
+        int client[2], conn, r;
+        Fixture f;
+
+        client_pair(client);
+        fixture_open(&f, SOCK_SEQPACKET, 0, 8);
+        conn = fixture_connect(&f);
+        send_good_bytes(&f, conn, client[1], 2);
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        low = (struct rlimit){ (rlim_t) (lowest_free_fd() + 2), limit.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+        r = fdpass_accept(f.fd, 0, NULL);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        assert_int_equal(r, -EPROTO);
+        assert_int_equal(handoff_receipt(conn, true), RECEIPT_ERROR);
+
+        fd_close(conn);
+        fixture_close(&f);
+        pair_close(client);
+}
+
+static void wait_for(pid_t pid, int expected) {
+        int status;
+
+        assert_true(pid > 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), expected);
+}
+
+/* A handoff from a process of the user @uid, which is gone when this returns. */
+static void send_as(const Fixture *f, uid_t uid, int client_fd) {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                int fd;
+
+                if (setuid(uid) < 0)
+                        _exit(1);
+                fd = handoff_connect_type(&f->address, f->len, f->type);
+                if (fd < 0)
+                        _exit(2);
+                _exit(send_in_form(f, fd, client_fd) < 0 ? 3 : 0);
+        }
+
+        wait_for(pid, 0);
+}
+
+/* What a worker in a user namespace of its own gets, as PrivateUsers=yes makes it: root is root, others are nobody. */
+static void accept_in_namespace(const Fixture *f, int expected) {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                _cleanup_fclose_ FILE *map = NULL;
+                struct fdpass *m = NULL;
+                int fd;
+
+                if (unshare(CLONE_NEWUSER) < 0)
+                        _exit(201);
+                map = fopen("/proc/self/uid_map", "we");
+                if (!map || fputs("0 0 1\n", map) < 0 || fflush(map) != 0)
+                        _exit(202);
+
+                fd = fdpass_accept(f->fd, 0, &m);
+                if (fd < 0)
+                        _exit(-fd);
+                _exit(fdpass_sender(m) == 65534 ? 0 : 203);
+        }
+
+        wait_for(pid, expected);
+}
+
+static void prepare_file(const Fixture *f, mode_t mode, uid_t owner) {
+        assert_int_equal(chmod(f->path, mode), 0);
+        assert_int_equal(chown(f->path, owner, (gid_t) -1), 0);
+}
+
+static void test_sender(void **state) {
+        static const struct {
+                mode_t mode;
+                uid_t owner;
+                int flags, expected;
+        } cases[] = {
+                { 0600, STRANGER, 0, 0 },
+                { 0666, STRANGER, 0, 0 },
+                { 0666, 0, 0, -EPERM },
+                { 0666, 0, FDPASS_ANY_SENDER, 0 },
+        };
+        int client[2];
+
+        if (geteuid() != 0)
+                skip();
+
+        client_pair(client);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                struct fdpass *m = NULL;
+                Fixture f;
+                int fd;
+
+                fixture_open(&f, SOCK_SEQPACKET, SOCK_NONBLOCK, 8);
+                prepare_file(&f, cases[i].mode, cases[i].owner);
+                send_as(&f, STRANGER, client[1]);
+
+                fd = fdpass_accept(f.fd, cases[i].flags, &m);
+                assert_int_equal(MIN(fd, 0), cases[i].expected);
+                if (fd >= 0)
+                        assert_int_equal(fdpass_sender(m), STRANGER);
+                fdpass_free(m);
+                fd_close(fd);
+                assert_int_equal(fdpass_accept(f.fd, 0, NULL), -EAGAIN);
+
+                /* Root and ourselves may in any case. */
+                assert_good_client(&f, client);
+                fixture_close(&f);
+        }
+        pair_close(client);
+}
+
+/* The sender who may not is told that its client was not taken. */
+static void test_sender_keeps(void **state) {
+        int client[2], conn;
+        Fixture f;
+
+        if (geteuid() != 0)
+                skip();
+
+        client_pair(client);
+        fixture_open(&f, SOCK_SEQPACKET, 0, 8);
+        prepare_file(&f, 0666, 0);
+        assert_int_equal(seteuid(STRANGER), 0);
+        conn = fixture_connect(&f);
+        assert_int_equal(seteuid(0), 0);
+        assert_int_equal(send_in_form(&f, conn, client[1]), 0);
+
+        assert_int_equal(fdpass_accept(f.fd, 0, NULL), -EPERM);
+        assert_int_equal(handoff_receipt(conn, false), RECEIPT_RESET);
+
+        fd_close(conn);
+        fixture_close(&f);
+        pair_close(client);
+}
+
+/* Nobody can be told apart there: the file's mode decides. */
+static void test_sender_in_namespace(void **state) {
+        int client[2];
+        Fixture f;
+
+        if (geteuid() != 0)
+                skip();
+
+        client_pair(client);
+
+        fixture_open(&f, SOCK_SEQPACKET, SOCK_NONBLOCK, 8);
+        prepare_file(&f, 0600, STRANGER);
+        send_as(&f, STRANGER, client[1]);
+        accept_in_namespace(&f, 0);
+        prepare_file(&f, 0666, STRANGER);
+        send_as(&f, STRANGER, client[1]);
+        accept_in_namespace(&f, EPERM);
+        fixture_close(&f);
+
+        pair_close(client);
+}
+
+/* A datagram has no sender that the kernel tells of. */
+static void test_sender_of_datagram(void **state) {
+        struct fdpass *m = NULL;
+        int client[2], conn, fd;
+        Fixture f;
+
+        client_pair(client);
+        fixture_open(&f, SOCK_DGRAM, SOCK_NONBLOCK, 8);
+        conn = fixture_connect(&f);
+        assert_int_equal(chmod(f.path, 0666), 0);
+        assert_int_equal(send_in_form(&f, conn, client[1]), 0);
+        assert_int_equal(fdpass_accept(f.fd, 0, &m), -EPERM);
+
+        fd = fdpass_accept(f.fd, FDPASS_ANY_SENDER, &m);
+        assert_true(fd >= 0);
+        assert_true(fdpass_sender(m) == (uid_t) -1);
+
+        fdpass_free(m);
+        fd_close(fd);
+        fd_close(conn);
+        fixture_close(&f);
+        pair_close(client);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_hostile_stream),     TEST(test_hostile_seqpacket),   TEST(test_hostile_datagram),
+                TEST(test_hostile_connection), TEST(test_two_for_one_place),   TEST(test_sender),
+                TEST(test_sender_keeps),       TEST(test_sender_in_namespace), TEST(test_sender_of_datagram),
+        };
+
+        return cmocka_run_group_tests_name("libfdpass-hostile", tests, NULL, NULL);
+}

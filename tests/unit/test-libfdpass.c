@@ -1,0 +1,622 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "handoff-fixture.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+#include "basic/time.h"
+#include "libfdpass/fdpass.h"
+
+#define S(literal) SLICE_LITERAL(literal)
+
+static const int types[] = { SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM };
+
+static Message example(void) {
+        Message m = MESSAGE_NULL;
+
+        m.source.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(7),
+                                            .sin_addr.s_addr = htonl(0xc0000207) };
+        m.destination.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(80),
+                                                 .sin_addr.s_addr = htonl(0xc6336401) };
+        m.alpn = S("h2");
+        m.authority = S("example.org");
+        m.unique_id = S("\0\1");
+        m.ssl = S("\1\0\0\0\0");
+        m.route = S("chat.socket");
+        m.listener = S("https");
+        m.data = S("user=7");
+        m.deadline = 123456789;
+        m.protocol = S("tls");
+        m.consumed = S("GET / HTTP/1.1\r\n");
+        return m;
+}
+
+/* The receipt as the sender sees it; a datagram has none. */
+static void assert_receipt(const Fixture *f, int conn, Receipt expected) {
+        if (f->type != SOCK_DGRAM)
+                assert_int_equal(handoff_receipt(conn, false), expected);
+}
+
+/* Instead of accept4(), for every form, with the metadata and without. */
+static void test_accept(void **state) {
+        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+                struct fdpass *m = NULL;
+                int client[2], conn, fd;
+                Fixture f;
+
+                fixture_open(&f, types[i], 0, 8);
+                client_pair(client);
+
+                conn = fixture_connect(&f);
+                assert_int_equal(send_in_form(&f, conn, client[1]), 0);
+                fd = fdpass_accept(f.fd, SOCK_CLOEXEC, NULL);
+                assert_true(fd >= 0);
+                assert_receipt(&f, conn, RECEIPT_CLOSED);
+                assert_connected(client[0], fd);
+                fd_close(fd);
+                fd_close(conn);
+
+                conn = fixture_connect(&f);
+                assert_int_equal(send_in_form(&f, conn, client[1]), 0);
+                fd = fdpass_accept(f.fd, SOCK_CLOEXEC, &m);
+                assert_true(fd >= 0);
+                assert_receipt(&f, conn, RECEIPT_CLOSED);
+                assert_null(fdpass_route(m));
+                assert_null(fdpass_consumed(m, NULL));
+                assert_true(fdpass_deadline(m) == UINT64_MAX);
+                assert_int_equal(fdpass_peer(m, NULL)->sa_family, AF_INET);
+                fdpass_free(m);
+                fd_close(fd);
+                fd_close(conn);
+
+                pair_close(client);
+                fixture_close(&f);
+        }
+}
+
+/* A datagram also comes from a socket that is connected to nothing. */
+static void test_datagram_addressed(void **state) {
+        uint8_t header[FDPASS_HEADER_MAX];
+        Message m = example();
+        struct fdpass *got;
+        int client[2], fd, from;
+        Fixture f;
+        size_t n;
+
+        fixture_open(&f, SOCK_DGRAM, 0, 8);
+        client_pair(client);
+        from = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(message_encode(&m, header, sizeof(header), &n), 0);
+        assert_int_equal(handoff_send_message(from, &f.address, f.len, (Slice){ header, n }, m.consumed, client[1]), 0);
+        fd = fdpass_accept(f.fd, 0, &got);
+        assert_true(fd >= 0);
+        assert_string_equal(fdpass_route(got), "chat.socket");
+
+        fdpass_free(got);
+        fd_close(fd);
+        fd_close(from);
+        pair_close(client);
+        fixture_close(&f);
+}
+
+static void assert_bytes(const void *p, size_t n, const char *expected, size_t n_expected) {
+        assert_int_equal(n, n_expected);
+        assert_memory_equal(p, expected, n);
+}
+
+static void test_metadata(void **state) {
+        const struct sockaddr_in *in;
+        const Message m = example();
+        struct fdpass *got;
+        int client[2], conn, fd;
+        const void *p;
+        socklen_t len;
+        Fixture f;
+        size_t n;
+
+        fixture_open(&f, SOCK_SEQPACKET, 0, 8);
+        client_pair(client);
+        conn = fixture_connect(&f);
+        assert_int_equal(send_message(conn, &m, client[1]), 0);
+        fd = fdpass_accept(f.fd, SOCK_CLOEXEC, &got);
+        assert_true(fd >= 0);
+
+        in = (const struct sockaddr_in *) (const void *) fdpass_peer(got, &len);
+        assert_int_equal(len, sizeof(*in));
+        assert_memory_equal(in, &m.source.in, sizeof(*in));
+        in = (const struct sockaddr_in *) (const void *) fdpass_local(got, &len);
+        assert_int_equal(len, sizeof(*in));
+        assert_memory_equal(in, &m.destination.in, sizeof(*in));
+
+        assert_string_equal(fdpass_authority(got), "example.org");
+        assert_string_equal(fdpass_protocol(got), "tls");
+        assert_string_equal(fdpass_route(got), "chat.socket");
+        assert_string_equal(fdpass_listener(got), "https");
+        p = fdpass_alpn(got, &n);
+        assert_bytes(p, n, "h2", 2);
+        p = fdpass_unique_id(got, &n);
+        assert_bytes(p, n, "\0\1", 2);
+        p = fdpass_data(got, &n);
+        assert_bytes(p, n, "user=7", 6);
+        p = fdpass_consumed(got, &n);
+        assert_bytes(p, n, "GET / HTTP/1.1\r\n", 16);
+        p = fdpass_tlv(got, FDPASS_TLV_SSL, &n);
+        assert_bytes(p, n, "\1\0\0\0\0", 5);
+        assert_null(fdpass_tlv(got, 0x30, &n));
+        assert_int_equal(n, 0);
+        assert_null(fdpass_tlv(got, 0x120, NULL));
+        assert_true(fdpass_deadline(got) == 123456789);
+        assert_int_equal(fdpass_sender(got), geteuid());
+
+        fdpass_free(got);
+        fd_close(fd);
+        fd_close(conn);
+        pair_close(client);
+        fixture_close(&f);
+}
+
+/* Flags are as asked for, whatever the sender left on the socket. */
+static void test_flags(void **state) {
+        static const int flags[] = { 0, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_CLOEXEC | SOCK_NONBLOCK };
+        struct fdpass *m = NULL;
+        int client[2];
+        Fixture f;
+
+        fixture_open(&f, SOCK_SEQPACKET, 0, 8);
+        client_pair(client);
+
+        for (size_t i = 0; i < 2 * ELEMENTSOF(flags); i++) {
+                int wanted = flags[i / 2], conn = fixture_connect(&f), fd;
+
+                assert_int_equal(fd_nonblock(client[1], i % 2), 0);
+                assert_int_equal(send_in_form(&f, conn, client[1]), 0);
+                fd = fdpass_accept(f.fd, wanted, NULL);
+                assert_true(fd >= 0);
+                assert_int_equal(!!(fcntl(fd, F_GETFD) & FD_CLOEXEC), !!(wanted & SOCK_CLOEXEC));
+                assert_int_equal(!!(fcntl(fd, F_GETFL) & O_NONBLOCK), !!(wanted & SOCK_NONBLOCK));
+                fd_close(fd);
+                fd_close(conn);
+        }
+
+        assert_int_equal(fdpass_accept(f.fd, 4, &m), -EINVAL);
+        assert_int_equal(fdpass_accept(f.fd, FDPASS_KEEP, NULL), -EINVAL);
+        assert_null(m);
+
+        pair_close(client);
+        fixture_close(&f);
+}
+
+/* systemd passes the connection itself (Accept=yes). */
+static void test_accept_yes(void **state) {
+        for (size_t i = 0; i < 2; i++) {
+                int client[2], conn, accepted, fd;
+                Fixture f;
+
+                fixture_open(&f, types[i], 0, 8);
+                client_pair(client);
+                conn = fixture_connect(&f);
+                accepted = accept4(f.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+                assert_true(accepted >= 0);
+
+                assert_int_equal(fdpass_accept(accepted, SOCK_CLOEXEC, NULL), -EAGAIN);
+                assert_int_equal(handoff_receipt(conn, false), RECEIPT_NONE);
+                assert_int_equal(send_in_form(&f, conn, client[1]), 0);
+                fd = fdpass_accept(accepted, SOCK_CLOEXEC, NULL);
+                assert_true(fd >= 0);
+                assert_int_equal(handoff_receipt(conn, false), RECEIPT_CLOSED);
+                assert_connected(client[0], fd);
+                assert_int_equal(fdpass_accept(accepted, SOCK_CLOEXEC, NULL), -ENOTCONN);
+                assert_true(fcntl(accepted, F_GETFD) >= 0); /* it is still the caller's */
+
+                fd_close(fd);
+                fd_close(accepted);
+                fd_close(conn);
+                pair_close(client);
+                fixture_close(&f);
+        }
+}
+
+/* What is not received from such a connection is not taken, whatever becomes of the process. */
+static void test_accept_yes_failure(void **state) {
+        struct rlimit limit, low;
+        int conn, accepted;
+        Fixture f;
+
+        fixture_open(&f, SOCK_SEQPACKET, 0, 8);
+        conn = fixture_connect(&f);
+        assert_int_equal(send_in_form(&f, conn, STDERR_FILENO), 0);
+        accepted = accept4(f.fd, NULL, NULL, SOCK_CLOEXEC);
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        low = (struct rlimit){ (rlim_t) lowest_free_fd(), limit.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+        assert_int_equal(fdpass_accept(accepted, 0, NULL), -EMFILE);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+
+        assert_int_equal(handoff_receipt(conn, true), RECEIPT_NONE);
+        fd_close(accepted);
+        assert_int_equal(handoff_receipt(conn, true), RECEIPT_RESET);
+
+        fd_close(conn);
+        fixture_close(&f);
+}
+
+typedef int (*Answer)(struct fdpass *f);
+
+/* With FDPASS_KEEP the sender hears nothing before the answer. */
+static void test_answers(void **state) {
+        static const struct {
+                Answer answer;
+                Receipt receipt;
+        } answers[] = { { fdpass_taken, RECEIPT_TAKEN }, { fdpass_refuse, RECEIPT_REFUSED },
+                        { fdpass_error, RECEIPT_ERROR }, { NULL, RECEIPT_CLOSED } };
+
+        for (size_t i = 0; i < 2 * ELEMENTSOF(answers); i++) {
+                int client[2], conn, fd;
+                struct fdpass *m;
+                Fixture f;
+
+                fixture_open(&f, types[i % 2], 0, 8);
+                client_pair(client);
+                conn = fixture_connect(&f);
+                assert_int_equal(send_in_form(&f, conn, client[1]), 0);
+                fd = fdpass_accept(f.fd, SOCK_CLOEXEC | FDPASS_KEEP, &m);
+                assert_true(fd >= 0);
+                assert_int_equal(handoff_receipt(conn, false), RECEIPT_NONE);
+                fd_close(fd);
+
+                if (answers[i / 2].answer) {
+                        assert_int_equal(answers[i / 2].answer(m), 0);
+                        assert_int_equal(answers[i / 2].answer(m), -EALREADY);
+                        assert_int_equal(handoff_receipt(conn, false), answers[i / 2].receipt);
+                        fdpass_free(m);
+                } else {
+                        fdpass_free(m);
+                        assert_int_equal(handoff_receipt(conn, false), answers[i / 2].receipt);
+                }
+
+                fd_close(conn);
+                pair_close(client);
+                fixture_close(&f);
+        }
+}
+
+static void test_answers_impossible(void **state) {
+        int client[2], conn, fd;
+        struct fdpass *m;
+        Fixture f;
+
+        client_pair(client);
+
+        fixture_open(&f, SOCK_DGRAM, 0, 8);
+        conn = fixture_connect(&f);
+        assert_int_equal(send_in_form(&f, conn, client[1]), 0);
+        fd = fdpass_accept(f.fd, FDPASS_KEEP, &m);
+        assert_true(fd >= 0);
+        assert_int_equal(fdpass_taken(m), 0);
+        assert_int_equal(fdpass_refuse(m), -EOPNOTSUPP);
+        assert_int_equal(fdpass_error(m), -EOPNOTSUPP);
+        fdpass_free(m);
+        fdpass_free(NULL);
+        fd_close(fd);
+        fd_close(conn);
+        fixture_close(&f);
+
+        /* Without FDPASS_KEEP it was answered. */
+        fixture_open(&f, SOCK_SEQPACKET, 0, 8);
+        conn = fixture_connect(&f);
+        assert_int_equal(send_in_form(&f, conn, client[1]), 0);
+        fd = fdpass_accept(f.fd, 0, &m);
+        assert_true(fd >= 0);
+        assert_int_equal(fdpass_refuse(m), -EALREADY);
+        fdpass_free(m);
+        fd_close(fd);
+        fd_close(conn);
+        fixture_close(&f);
+
+        pair_close(client);
+}
+
+/* Without clients, and with a sender that says nothing. */
+static void test_nonblocking(void **state) {
+        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+                usec_t start = usec_now();
+                Fixture f;
+                int conn;
+
+                fixture_open(&f, types[i], SOCK_NONBLOCK, 8);
+                assert_int_equal(fdpass_accept(f.fd, 0, NULL), -EAGAIN);
+                assert_true(usec_now() - start < USEC_PER_SEC);
+
+                if (types[i] != SOCK_DGRAM) {
+                        conn = fixture_connect(&f);
+                        start = usec_now();
+                        assert_int_equal(fdpass_accept(f.fd, 0, NULL), -ECONNABORTED);
+                        assert_in_range(usec_now() - start, 10 * USEC_PER_MSEC, USEC_PER_SEC - 1);
+                        assert_int_equal(send_in_form(&f, conn, STDERR_FILENO), -EPIPE);
+                        fd_close(conn);
+
+                        fd_close(fixture_connect(&f));
+                        assert_int_equal(fdpass_accept(f.fd, 0, NULL), -ECONNABORTED);
+                }
+
+                fixture_close(&f);
+        }
+}
+
+typedef struct Late {
+        const Fixture *f;
+        int client_fd;
+        int conn;
+} Late;
+
+static void *send_late(void *userdata) {
+        Late *l = userdata;
+
+        l->conn = handoff_connect_type(&l->f->address, l->f->len, l->f->type);
+        if (l->conn >= 0)
+                (void) !send_in_form(l->f, l->conn, l->client_fd);
+        return NULL;
+}
+
+/* It waits for a client that comes later. */
+static void test_blocking(void **state) {
+        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+                pthread_t thread;
+                int client[2], fd;
+                Fixture f;
+                Late l = { .f = &f };
+
+                fixture_open(&f, types[i], 0, 8);
+                client_pair(client);
+                l.client_fd = client[1];
+                assert_int_equal(pthread_create(&thread, NULL, send_late, &l), 0);
+                fd = fdpass_accept(f.fd, 0, NULL);
+                assert_int_equal(pthread_join(thread, NULL), 0);
+                assert_true(fd >= 0);
+                assert_connected(client[0], fd);
+
+                fd_close(fd);
+                fd_close(l.conn);
+                pair_close(client);
+                fixture_close(&f);
+        }
+}
+
+/* Not every socket is one. */
+static void test_wrong_sockets(void **state) {
+        int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), p[2];
+
+        assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+        assert_int_equal(fdpass_accept(-1, 0, NULL), -EBADF);
+        assert_int_equal(fdpass_accept(p[0], 0, NULL), -ENOTSOCK);
+        assert_int_equal(fdpass_accept(tcp, 0, NULL), -EOPNOTSUPP);
+        assert_int_equal(listen(tcp, 1), 0);
+        assert_int_equal(fdpass_accept(tcp, 0, NULL), -EOPNOTSUPP);
+        pair_close(p);
+        fd_close(tcp);
+}
+
+/* At the limit of descriptors nothing is taken and nothing lost. */
+static void test_no_room(void **state) {
+        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+                int free_places = types[i] == SOCK_DGRAM ? 1 : 2;
+                int client[2], conn, fd;
+                struct rlimit limit;
+                Fixture f;
+
+                fixture_open(&f, types[i], 0, 8);
+                client_pair(client);
+                conn = fixture_connect(&f);
+                assert_int_equal(send_in_form(&f, conn, client[1]), 0);
+
+                assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+                for (int k = 0; k < free_places; k++) {
+                        struct rlimit low = { (rlim_t) (lowest_free_fd() + k), limit.rlim_max };
+
+                        assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+                        fd = fdpass_accept(f.fd, 0, NULL);
+                        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+                        assert_int_equal(fd, -EMFILE);
+                        assert_receipt(&f, conn, RECEIPT_NONE);
+                }
+
+                struct rlimit enough = { (rlim_t) (lowest_free_fd() + free_places), limit.rlim_max };
+                assert_int_equal(setrlimit(RLIMIT_NOFILE, &enough), 0);
+                fd = fdpass_accept(f.fd, 0, NULL);
+                assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+                assert_true(fd >= 0);
+                assert_receipt(&f, conn, RECEIPT_CLOSED);
+                assert_connected(client[0], fd);
+
+                fd_close(fd);
+                fd_close(conn);
+                pair_close(client);
+                fixture_close(&f);
+        }
+}
+
+/* What a socket unit may have the kernel add takes nothing of the client's place, and stays nowhere. */
+static void test_more_control_data(void **state) {
+        static const int options[] = { SO_PASSCRED, SO_PASSSEC, 76 /* SO_PASSPIDFD, Linux 6.5 */, SO_TIMESTAMPNS };
+
+        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+                int client[2], conn, accepted, fd, yes = 1;
+                Fixture f;
+
+                fixture_open(&f, types[i], 0, 8);
+                client_pair(client);
+                conn = fixture_connect(&f);
+                accepted = types[i] == SOCK_DGRAM ? f.fd : accept4(f.fd, NULL, NULL, SOCK_CLOEXEC);
+                for (size_t k = 0; k < ELEMENTSOF(options); k++)
+                        (void) !setsockopt(accepted, SOL_SOCKET, options[k], &yes, sizeof(yes));
+
+                assert_int_equal(send_in_form(&f, conn, client[1]), 0);
+                fd = fdpass_accept(accepted, 0, NULL);
+                assert_true(fd >= 0);
+                assert_connected(client[0], fd);
+
+                fd_close(fd);
+                if (accepted != f.fd)
+                        fd_close(accepted);
+                fd_close(conn);
+                pair_close(client);
+                fixture_close(&f);
+        }
+}
+
+static void test_version(void **state) {
+        static const char message[] = "\r\n\r\n\0\r\nQUIT\n\x21\0\0\4\xe0\0\1\2";
+        int client[2], conn;
+        Fixture f;
+
+        fixture_open(&f, SOCK_SEQPACKET, 0, 8);
+        client_pair(client);
+        conn = fixture_connect(&f);
+        send_raw(conn, message, sizeof(message) - 1, client[1], 1);
+        assert_int_equal(fdpass_accept(f.fd, 0, NULL), -EPROTONOSUPPORT);
+        assert_int_equal(handoff_receipt(conn, false), RECEIPT_REFUSED);
+
+        fd_close(conn);
+        pair_close(client);
+        fixture_close(&f);
+}
+
+/* A caller that can't get at the client's first bytes must not get the rest. */
+static void test_consumed_unread(void **state) {
+        Message m = example();
+        int client[2], conn;
+        Fixture f;
+
+        fixture_open(&f, SOCK_SEQPACKET, 0, 8);
+        client_pair(client);
+        conn = fixture_connect(&f);
+        assert_int_equal(send_message(conn, &m, client[1]), 0);
+        assert_int_equal(fdpass_accept(f.fd, 0, NULL), -EMSGSIZE);
+        assert_int_equal(handoff_receipt(conn, false), RECEIPT_ERROR);
+
+        fd_close(conn);
+        pair_close(client);
+        fixture_close(&f);
+}
+
+/* The longest message there is. */
+static void test_longest(void **state) {
+        static uint8_t bytes[FDPASS_CONSUMED_MAX];
+        Message m = example();
+        int client[2], conn, fd;
+        struct fdpass *got;
+        Fixture f;
+        size_t n;
+
+        m.data = (Slice){ bytes, FDPASS_DATA_MAX };
+        m.consumed = (Slice){ bytes, sizeof(bytes) };
+        for (size_t i = 0; i < sizeof(bytes); i++)
+                bytes[i] = (uint8_t) (i * 31);
+
+        for (size_t i = 1; i < ELEMENTSOF(types); i++) {
+                fixture_open(&f, types[i], 0, 8);
+                client_pair(client);
+                conn = fixture_connect(&f);
+                assert_int_equal(send_message(conn, &m, client[1]), 0);
+                fd = fdpass_accept(f.fd, 0, &got);
+                assert_true(fd >= 0);
+                assert_memory_equal(fdpass_consumed(got, &n), bytes, sizeof(bytes));
+                assert_int_equal(n, sizeof(bytes));
+                assert_memory_equal(fdpass_data(got, &n), bytes, FDPASS_DATA_MAX);
+                assert_string_equal(fdpass_listener(got), "https");
+
+                fdpass_free(got);
+                fd_close(fd);
+                fd_close(conn);
+                pair_close(client);
+                fixture_close(&f);
+        }
+}
+
+#define N_THREADS 4
+#define N_CLIENTS 1000
+
+typedef struct Shared {
+        Fixture f;
+        int taken[N_THREADS];
+} Shared;
+
+typedef struct Thread {
+        Shared *shared;
+        int *taken;
+        pthread_t thread;
+} Thread;
+
+/* Each client is one end of a pair over which one byte comes; "q" ends the thread. */
+static void *take_all(void *userdata) {
+        Thread *t = userdata;
+        char byte = 0;
+
+        while (byte != 'q') {
+                int fd = fdpass_accept(t->shared->f.fd, SOCK_CLOEXEC, NULL);
+
+                if (fd < 0)
+                        return NULL;
+                if (recv(fd, &byte, 1, 0) == 1 && byte == 'x')
+                        (*t->taken)++;
+                fd_close(fd);
+        }
+
+        return NULL;
+}
+
+static void offer_byte(const Fixture *f, char byte) {
+        struct pollfd p = { .events = POLLIN };
+        int client[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client), 0);
+        assert_int_equal(send(client[0], &byte, 1, 0), 1);
+        p.fd = fixture_connect(f);
+        assert_int_equal(send_in_form(f, p.fd, client[1]), 0);
+        assert_int_equal(poll(&p, 1, 10000), 1);
+        assert_int_equal(handoff_receipt(p.fd, false), RECEIPT_CLOSED);
+        fd_close(p.fd);
+        pair_close(client);
+}
+
+/* Several threads on one socket: every client comes to one of them. */
+static void test_threads(void **state) {
+        static Shared shared;
+        Thread threads[N_THREADS];
+        int n = 0;
+
+        fixture_open(&shared.f, SOCK_SEQPACKET, 0, 64);
+        for (size_t i = 0; i < N_THREADS; i++) {
+                threads[i] = (Thread){ .shared = &shared, .taken = &shared.taken[i] };
+                assert_int_equal(pthread_create(&threads[i].thread, NULL, take_all, &threads[i]), 0);
+        }
+
+        for (int i = 0; i < N_CLIENTS; i++)
+                offer_byte(&shared.f, 'x');
+        for (int i = 0; i < N_THREADS; i++)
+                offer_byte(&shared.f, 'q');
+        for (size_t i = 0; i < N_THREADS; i++) {
+                assert_int_equal(pthread_join(threads[i].thread, NULL), 0);
+                n += shared.taken[i];
+        }
+
+        assert_int_equal(n, N_CLIENTS);
+        fixture_close(&shared.f);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_accept),        TEST(test_datagram_addressed), TEST(test_metadata),
+                TEST(test_flags),         TEST(test_accept_yes),         TEST(test_accept_yes_failure),
+                TEST(test_answers),       TEST(test_answers_impossible), TEST(test_nonblocking),
+                TEST(test_blocking),      TEST(test_wrong_sockets),      TEST(test_no_room),
+                TEST(test_more_control_data), TEST(test_version),        TEST(test_consumed_unread),
+                TEST(test_longest),       TEST(test_threads),
+        };
+
+        return cmocka_run_group_tests_name("libfdpass", tests, NULL, NULL);
+}
