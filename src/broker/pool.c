@@ -265,11 +265,15 @@ void pool_release(Client *c) {
 
 void pool_readmit(Client *c) {
         Pool *p = c->pool;
+        usec_t now = broker_now(p->broker);
         int r;
 
-        /* Its time runs from when it first had to wait, and this is such a time. */
-        if (c->deadline == 0)
-                c->deadline = usec_add(broker_now(p->broker), p->queue_timeout);
+        /* Its time runs from when it first had to wait here. What it spent in the backlog of a worker that hung
+         * is not held against it, once: a worker that leaves everybody unread must not keep it for ever. */
+        if (c->deadline <= now && !c->is_extended) {
+                c->is_extended = c->deadline > 0;
+                c->deadline = usec_add(now, p->queue_timeout);
+        }
 
         r = place(p, c);
         if (r == POOL_GONE)

@@ -249,6 +249,27 @@ static void test_deadlines_behind_reset(void **state) {
         fd_close(worker);
 }
 
+/* A client whose time ran out while a hanging worker had it gets a new one when that dies. */
+static void test_time_with_hanging_worker(void **state) {
+        int worker = listen_at("a", 64), first, second;
+
+        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1, .queue_timeout = 300 * USEC_PER_MSEC });
+        first = dial_and_say("public", '1');
+        WAIT_FOR(t.broker->n.n_accepted == 1);
+        second = dial_and_say("public", '2');
+        WAIT_FOR(t.broker->n.n_accepted == 2);
+        assert_int_equal(take_byte(worker), '1');
+        WAIT_FOR(t.broker->routing->routes[0].worker->n_unclaimed == 1); /* the second, which has waited */
+        run_for(400 * USEC_PER_MSEC);
+
+        fd_close(accept4(worker, NULL, NULL, SOCK_CLOEXEC));
+        assert_int_equal(take_byte(worker), '2');
+
+        fd_close(first);
+        fd_close(second);
+        fd_close(worker);
+}
+
 /* A worker that listens is there, also with a full backlog. */
 static void test_full_is_not_gone(void **state) {
         int worker, other, client;
@@ -400,6 +421,7 @@ int main(void) {
                 BROKER_TEST(test_optional_proxy_is_counted),
                 BROKER_TEST(test_shorter_head_timeout),
                 BROKER_TEST(test_deadlines_behind_reset),
+                BROKER_TEST(test_time_with_hanging_worker),
                 BROKER_TEST(test_full_is_not_gone),
                 BROKER_TEST(test_dead_clients_in_queue),
                 BROKER_TEST(test_stop_with_head),
