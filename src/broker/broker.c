@@ -7,6 +7,7 @@
 
 #include "basic/fd.h"
 #include "broker/diag.h"
+#include "broker/handback.h"
 #include "broker/head.h"
 #include "broker/listener.h"
 #include "broker/pool.h"
@@ -120,6 +121,7 @@ Broker *broker_free(Broker *b) {
         LIST_FOREACH(i, &b->listeners)
                 listener_free(CONTAINER_OF(i, Listener, link));
 
+        handback_done(b);
         receipts_done(&b->receipts);
         watch_done(&b->watch);
         source_table_done(&b->sources);
@@ -284,6 +286,8 @@ int broker_set_config(Broker *b, Config *config) {
 
         b->log_handoffs = config->broker.log_handoffs;
         b->exit_idle_usec = config->broker.exit_idle_usec;
+        b->park_timeout_usec = config->broker.park_timeout_usec;
+        b->max_parked = config->broker.max_parked ?: b->clients.n_slots / 2;
         watch_idle(b);
 
         b->max_clients = b->clients.n_slots;
@@ -317,7 +321,8 @@ static bool is_trusted_proxy(const ListenerConfig *config, const Client *c) {
  * those who come.
  */
 static void make_room(Broker *b) {
-        if (b->clients.n_used < b->max_clients || refusal_finish_oldest(b) || head_evict_oldest(b))
+        if (b->clients.n_used < b->max_clients || refusal_finish_oldest(b) || head_evict_oldest(b) ||
+            handback_evict_oldest(b))
                 return;
 
         broker_pause(b, 0);
@@ -334,7 +339,7 @@ static void admit(Broker *b, Client *c) {
         else if (!c->needs_proxy && !broker_count_source(b, c))
                 refusal_send(b, c, REFUSAL_SOURCE_FULL, PROBE_REASON_NONE);
         else
-                head_start(b, c);
+                head_begin(b, c);
 }
 
 void broker_admit(Broker *b, Client *c) {
@@ -360,12 +365,14 @@ void broker_stop(Broker *b) {
         if (b->stopping)
                 return;
 
+        handback_stop(b);
         b->stopping = true;
         enable_listeners(b);
 
         /* The window does not hold any more: everything goes into the backlogs, which outlive us. */
         LIST_FOREACH(i, &b->waiting)
                 pool_dispatch(CONTAINER_OF(i, Pool, waiting_link));
+        handback_pass_on(b);
 
         if (b->clients.n_used == 0) {
                 (void) sd_event_exit(b->event, 0);

@@ -24,6 +24,7 @@
 #include "broker/worker.h"
 #include "config/config.h"
 
+typedef struct Handback Handback;
 typedef struct Routing Routing;
 
 typedef struct BrokerCounters {
@@ -31,6 +32,8 @@ typedef struct BrokerCounters {
         uint64_t n_handed;            /* with a receipt */
         uint64_t n_reset;             /* handoffs that a worker left unread; the client went on waiting */
         uint64_t n_refused[_REFUSAL_MAX];
+        uint64_t n_returned;          /* clients that came back */
+        uint64_t n_passed_on;         /* to the next process */
         uint64_t n_gone;              /* clients that went away while they waited */
 } BrokerCounters;
 
@@ -56,6 +59,11 @@ typedef struct Broker {
         List waiting;        /* Pool.waiting_link: pools with clients in their queues, of any generation */
 
         bool stale;          /* the last reload failed: the units say something else than what holds */
+        Handback *handback;  /* NULL: nobody can hand a client back */
+        size_t n_parked;
+        size_t max_parked;
+        usec_t park_timeout_usec;
+
         LogHandoffs log_handoffs;
         size_t max_clients;  /* accept is paused at this many */
 

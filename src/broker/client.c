@@ -70,10 +70,76 @@ void client_free(ClientTable *table, Client *c) {
 
         c->conn_fd = fd_close(c->conn_fd);
         c->fd = fd_close(c->fd);
+        free(TAKE_PTR(c->baggage));
 
         c->state = CLIENT_FREE;
         list_prepend(&table->free, &c->link);
         table->n_used--;
+}
+
+void client_insert_by_deadline(List *list, Client *c) {
+        List *before = list->prev;
+
+        while (before != list && CONTAINER_OF(before, Client, link)->deadline > c->deadline)
+                before = before->prev;
+
+        list_append(before->next, &c->link);
+}
+
+static Slice put_aside(uint8_t **p, Slice s) {
+        Slice copy = { *p, s.n };
+
+        if (s.n > 0)
+                memcpy(*p, s.p, s.n);
+        *p += s.n;
+        return copy;
+}
+
+int client_set_baggage(Client *c, const Message *m) {
+        Baggage *baggage;
+        uint8_t *p;
+
+        if (m->name.n + m->data.n + m->consumed.n == 0)
+                return 0;
+
+        baggage = malloc(sizeof(*baggage) + m->name.n + 1 + m->data.n + m->consumed.n);
+        if (!baggage)
+                return -ENOMEM;
+
+        p = baggage->bytes;
+        baggage->name = m->name.n > 0 ? (char *) p : NULL;
+        (void) put_aside(&p, m->name);
+        *p++ = 0;
+        baggage->data = put_aside(&p, m->data);
+        baggage->consumed = put_aside(&p, m->consumed);
+
+        c->baggage = baggage;
+        return 0;
+}
+
+void client_tell_baggage(const Client *c, Message *m) {
+        if (!c->baggage)
+                return;
+
+        m->name = c->baggage->name ? slice_from_string(c->baggage->name) : (Slice){};
+        m->data = c->baggage->data;
+        m->consumed = c->baggage->consumed;
+}
+
+ssize_t client_peek(const Client *c, uint8_t *buffer, size_t size) {
+        size_t before = 0;
+        ssize_t n;
+
+        if (c->baggage) {
+                before = MIN(c->baggage->consumed.n, size);
+                memcpy(buffer, c->baggage->consumed.p, before);
+        }
+
+        n = before < size ? recv(c->fd, buffer + before, size - before, MSG_PEEK | MSG_DONTWAIT) : 0;
+        if (n < 0 && before == 0)
+                return -errno;
+
+        return (ssize_t) before + MAX(n, (ssize_t) 0);
 }
 
 uint64_t client_token(const ClientTable *table, const Client *c) {

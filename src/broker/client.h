@@ -11,6 +11,7 @@
 
 #include "basic/list.h"
 #include "basic/time.h"
+#include "handoff/message.h"
 #include "probe/verdict.h"
 
 typedef struct Listener Listener;
@@ -46,14 +47,23 @@ typedef enum ClientState {
         CLIENT_FREE,
         CLIENT_NEW,       /* just accepted, or between two workers */
         CLIENT_HEAD,      /* its first bytes are not all there yet */
+        CLIENT_PARKED,    /* was handed back, and waits for its next bytes */
         CLIENT_QUEUED,    /* waits in its pool's queue */
         CLIENT_UNCLAIMED, /* was sent to a worker that has given no receipt yet */
         CLIENT_REFUSED,   /* was answered, and may read the answer before it is closed */
 } ClientState;
 
+/* What a worker that handed a client back gave with it. One allocation, owned by the client. */
+typedef struct Baggage {
+        char *name;          /* of the route that is to have it; NULL: whichever takes it */
+        Slice data;          /* for its worker */
+        Slice consumed;      /* bytes that precede what the socket still holds */
+        uint8_t bytes[];
+} Baggage;
+
 typedef struct Client {
-        List link;           /* ClientTable.free, Listener.heads, Pool.queue, Receipts.unclaimed or
-                              * Broker.refused, as the state says */
+        List link;           /* ClientTable.free, Listener.heads, Handback.parked, Pool.queue or .again,
+                              * Receipts.unclaimed or Broker.refused, as the state says */
         List silent_link;    /* Listener.silent, while it has said nothing */
         ClientState state;
         uint32_t generation; /* how many clients this slot has had: tells a late event from a new one's */
@@ -62,6 +72,7 @@ typedef struct Client {
         int conn_fd;         /* the connection to the worker, while unclaimed */
 
         bool watched;        /* fd is in Broker.watch */
+        Baggage *baggage;    /* NULL: it was not handed back, or with nothing */
 
         Listener *listener;
         ClientAddress address; /* where it comes from, by accept(2) or by a PROXY header */
@@ -104,6 +115,21 @@ Client *client_new(ClientTable *table, Listener *listener, int fd);
 
 /* Closes what the client still holds and gives the slot back. The client must be in no list but its state's. */
 void client_free(ClientTable *table, Client *c);
+
+/* Puts it into a list of those with earlier deadlines before it, from behind: mostly it is the last. */
+void client_insert_by_deadline(List *list, Client *c);
+
+/* Keeps what was told of a client that came back. Returns 0 or -ENOMEM. */
+int client_set_baggage(Client *c, const Message *m);
+
+/* Adds that to what is told of it. Borrowed from the client. */
+void client_tell_baggage(const Client *c, Message *m);
+
+/*
+ * Looks at the first bytes of the client, without taking them: those that a worker consumed, and then what is in its
+ * socket. Returns their number, which is at most @size, 0 at its end, or a negative errno.
+ */
+ssize_t client_peek(const Client *c, uint8_t *buffer, size_t size);
 
 /* What an event carries instead of a pointer: the slot and its generation. */
 uint64_t client_token(const ClientTable *table, const Client *c);

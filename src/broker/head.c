@@ -28,13 +28,8 @@ static void leave(Broker *b, Client *c) {
  * reload with a shorter one, those who come pass those who may take longer.
  */
 static void await_head(Client *c, usec_t now) {
-        List *heads = &c->listener->heads, *before = heads->prev;
-
         c->deadline = usec_add(now, c->listener->config->head_timeout_usec);
-        while (before != heads && CONTAINER_OF(before, Client, link)->deadline > c->deadline)
-                before = before->prev;
-
-        list_append(before->next, &c->link);
+        client_insert_by_deadline(&c->listener->heads, c);
 }
 
 /* The same for its first byte. */
@@ -64,6 +59,7 @@ static Facts facts_of(const Client *c, Slice head) {
                 .listener = c->listener->name,
                 .source = &c->address.sa,
                 .head = head,
+                .name = c->baggage ? c->baggage->name : NULL,
         };
 }
 
@@ -221,9 +217,8 @@ static Look look_at_proxy_header(Broker *b, Client *c, size_t n) {
 static Look look_once(Broker *b, Client *c) {
         ssize_t n;
 
-        n = recv(c->fd, b->scratch, c->needs_proxy ? b->scratch_size : c->listener->config->max_head_size,
-                 MSG_PEEK | MSG_DONTWAIT);
-        if (n < 0 && errno_is_transient(-errno))
+        n = client_peek(c, b->scratch, c->needs_proxy ? b->scratch_size : c->listener->config->max_head_size);
+        if (n < 0 && errno_is_transient((int) n))
                 return LOOK_WAIT;
         if (n <= 0) {
                 /* It left before it said what it wants; nobody needs to hear of it. */
@@ -258,11 +253,12 @@ static bool look(Broker *b, Client *c) {
         return l == LOOK_DONE;
 }
 
-void head_start(Broker *b, Client *c) {
+void head_begin(Broker *b, Client *c) {
         Listener *l = c->listener;
         usec_t now = broker_now(b);
 
-        if (!l->needs_head) {
+        /* For whom a worker has named the route, nothing has to be found out. */
+        if (!l->needs_head || (c->baggage && c->baggage->name)) {
                 route_at_once(b, c);
                 return;
         }
@@ -287,7 +283,7 @@ void head_start(Broker *b, Client *c) {
  * Before, it would have depended on how the network cut them.
  */
 static bool route_by_prefix(Broker *b, Client *c) {
-        ssize_t n = recv(c->fd, b->scratch, c->listener->config->max_head_size, MSG_PEEK | MSG_DONTWAIT);
+        ssize_t n = client_peek(c, b->scratch, c->listener->config->max_head_size);
         MatchResult result;
         Facts facts;
 

@@ -12,8 +12,8 @@
 
 #include "broker/broker.h"
 
-/* Takes a new client and hands it on as soon as its route is known, which may be at once. */
-void head_start(Broker *b, Client *c);
+/* Takes a client, new or back, and hands it on as soon as its route is known, which may be at once. */
+void head_begin(Broker *b, Client *c);
 
 /* Something arrived, or ended. */
 void head_on_event(Broker *b, Client *c, uint32_t events);

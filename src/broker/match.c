@@ -189,7 +189,7 @@ static bool takes_prefix(const RouteMatch *m, const Facts *f) {
 }
 
 static bool takes_name(const RouteMatch *m, const Facts *f) {
-        return !m->name;
+        return f->name ? m->name && streq(m->name, f->name) : !m->name;
 }
 
 typedef bool (*Takes)(const RouteMatch *m, const Facts *f);

@@ -22,6 +22,7 @@ typedef struct Facts {
         const TlsFacts *tls;        /* for ALPN; NULL: not TLS */
         const struct sockaddr *source;
         Slice head;                 /* all bytes that are there */
+        const char *name;           /* of the one route that a worker hands it to; NULL: any other */
 } Facts;
 
 /* The keys, in the order in which they are looked at. */

@@ -47,7 +47,8 @@ static void add_probe(Message *m, const Probe *probe, TlsProtocol *alpn) {
         }
 }
 
-int metadata_encode(Broker *b, const Route *route, const Client *c, uint8_t *buffer, size_t size, size_t *ret_n) {
+int metadata_encode(Broker *b, const Route *route, const Client *c, uint8_t *buffer, size_t size, size_t *ret_n,
+                    Slice *ret_consumed) {
         Message m = MESSAGE_NULL;
         TlsProtocol alpn;
         Probe probe;
@@ -56,7 +57,7 @@ int metadata_encode(Broker *b, const Route *route, const Client *c, uint8_t *buf
 
         add_addresses(&m, c);
 
-        n = recv(c->fd, b->scratch, b->scratch_size, MSG_PEEK | MSG_DONTWAIT);
+        n = client_peek(c, b->scratch, b->scratch_size);
         if (n > 0 && probe_client(b->scratch, (size_t) n, b->scratch_size, &probe) == PROBE_MATCH)
                 add_probe(&m, &probe, &alpn);
 
@@ -66,6 +67,10 @@ int metadata_encode(Broker *b, const Route *route, const Client *c, uint8_t *buf
         m.listener = slice_from_string(c->listener->name);
         if (c->deadline != 0 && c->deadline != USEC_INFINITY)
                 m.deadline = c->deadline;
+
+        client_tell_baggage(c, &m);
+        m.name = (Slice){}; /* that was for us */
+        *ret_consumed = m.consumed;
 
         return message_encode(&m, buffer, size, ret_n);
 }

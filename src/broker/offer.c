@@ -14,17 +14,17 @@ static int send_message(Broker *b, const Route *route, const Client *c, int fd, 
                         socklen_t to_len) {
         static const uint8_t byte = 0x00;
         uint8_t header[FDPASS_HEADER_MAX];
-        Slice message = { &byte, 1 };
+        Slice message = { &byte, 1 }, consumed = {};
         int r;
 
         if (route->config->form != WORKER_STREAM && route->config->metadata) {
                 message.p = header;
-                r = metadata_encode(b, route, c, header, sizeof(header), &message.n);
+                r = metadata_encode(b, route, c, header, sizeof(header), &message.n, &consumed);
                 if (r < 0)
                         return r;
         }
 
-        return handoff_send_message(fd, to, to_len, message, (Slice){}, c->fd);
+        return handoff_send_message(fd, to, to_len, message, consumed, c->fd);
 }
 
 /* Connects, watches for the receipt, sends: in this order, so that nothing is sent that can't be watched. */

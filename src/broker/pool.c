@@ -140,21 +140,17 @@ static void set_waiting(Pool *p, bool waiting) {
 
 /* Those who were handed out before go first. Both lists have the earliest deadline in front. */
 static void enqueue(Pool *p, Client *c, bool again) {
-        List *before = again ? p->again.prev : p->queue.prev;
-
-        /* Deadlines of the queue are in the order of arrival. Of the few others each may have one of its own. */
-        while (again && before != &p->again && CONTAINER_OF(before, Client, link)->deadline > c->deadline)
-                before = before->prev;
-
         c->state = CLIENT_QUEUED;
-        list_append(before->next, &c->link);
+        client_insert_by_deadline(again ? &p->again : &p->queue, c);
         p->n_queued++;
 
         set_waiting(p, true);
         timer_arm(p);
 }
 
-static void leave_queue(Pool *p, Client *c) {
+void pool_leave_queue(Client *c) {
+        Pool *p = c->pool;
+
         list_remove(&c->link);
         c->state = CLIENT_NEW;
         p->n_queued--;
@@ -171,7 +167,7 @@ static Client *dequeue(Pool *p) {
 
         Client *c = CONTAINER_OF(l, Client, link);
 
-        leave_queue(p, c);
+        pool_leave_queue(c);
         return c;
 }
 
@@ -189,7 +185,7 @@ static void sweep(Pool *p) {
                 if (!client_is_gone(c))
                         continue;
 
-                leave_queue(p, c);
+                pool_leave_queue(c);
                 p->broker->n.n_gone++;
                 broker_drop(p->broker, c);
         }
@@ -224,12 +220,29 @@ static bool has_its_share(const Pool *p) {
         return p->n_clients > MAX(p->broker->max_clients / 2, (size_t) 1);
 }
 
+/* Bytes that a worker has consumed can only be given to the next one in a message that has room for them. */
+static bool can_take(const Pool *p, const Client *c) {
+        if (!c->baggage || c->baggage->consumed.n == 0)
+                return true;
+
+        for (size_t i = 0; i < p->n_routes; i++)
+                if (p->routes[i].config->form == WORKER_STREAM || !p->routes[i].config->metadata)
+                        return false;
+
+        return true;
+}
+
 void pool_admit(Pool *p, Client *c) {
         int r = POOL_BUSY;
 
         c->pool = p;
         p->n_clients++;
         routing_ref(p->routing);
+
+        if (!can_take(p, c)) {
+                refuse(c, REFUSAL_WORKER);
+                return;
+        }
 
         if (has_its_share(p)) {
                 refuse_full(p, c);
@@ -369,7 +382,7 @@ static void expire(Pool *p, List *queue, usec_t now) {
         while (first_deadline(queue) <= now) {
                 Client *c = CONTAINER_OF(list_first(queue), Client, link);
 
-                leave_queue(p, c);
+                pool_leave_queue(c);
                 diag_client_expired(p);
                 refuse(c, REFUSAL_TIMEOUT);
         }

@@ -18,6 +18,9 @@ void pool_done(Pool *p);
 /* Takes a new client: hands it out, queues or refuses it. */
 void pool_admit(Pool *p, Client *c);
 
+/* Takes a client that is CLIENT_QUEUED out of the queue. */
+void pool_leave_queue(Client *c);
+
 /* Lets go of the client's pool, which may end with its generation of routes. Does nothing for one without. */
 void pool_release(Client *c);
 

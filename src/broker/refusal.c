@@ -101,12 +101,12 @@ static bool compose(Broker *b, Client *c, Answer *ret) {
         ssize_t n;
 
         /* Its bytes are still unread, whoever refuses it. */
-        n = recv(c->fd, b->scratch, b->scratch_size, MSG_PEEK | MSG_DONTWAIT);
+        n = client_peek(c, b->scratch, b->scratch_size);
         if (n > 0)
                 verdict = probe_client(b->scratch, (size_t) n, b->scratch_size, &probe);
 
         answer_compose(probe.protocol, c->refusal, c->refusal_reason, ret);
-        return ret->n > 0 || verdict != PROBE_NEED_MORE || n == 0 || (n < 0 && !errno_is_transient(-errno));
+        return ret->n > 0 || verdict != PROBE_NEED_MORE || n == 0 || (n < 0 && !errno_is_transient((int) n));
 }
 
 /* Answers the client and sees it off. */

@@ -7,6 +7,7 @@
 #include "basic/error.h"
 #include "basic/fd.h"
 #include "broker/broker.h"
+#include "broker/handback.h"
 #include "broker/head.h"
 #include "broker/receipts.h"
 #include "broker/refusal.h"
@@ -75,6 +76,10 @@ static void dispatch(Broker *b, Client *c, uint32_t events) {
 
         case CLIENT_HEAD:
                 head_on_event(b, c, events);
+                break;
+
+        case CLIENT_PARKED:
+                handback_on_event(b, c, events);
                 break;
 
         case CLIENT_UNCLAIMED:

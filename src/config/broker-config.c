@@ -27,11 +27,14 @@ static const ConfigKey broker_keys[] = {
         { SECTION_FDPASS, "ExitIdleTimeSec", config_parse_timespan, offsetof(BrokerConfig, exit_idle_usec), 0, 0, false, NULL },
         { SECTION_FDPASS, "LogHandoffs",     parse_log_handoffs,    offsetof(BrokerConfig, log_handoffs), 0, 0, false, "no" },
         { SECTION_FDPASS, "MaxClients",      config_parse_unsigned, offsetof(BrokerConfig, max_clients), 0, UINT_MAX, false, NULL },
+        { SECTION_FDPASS, "MaxParked",       config_parse_unsigned, offsetof(BrokerConfig, max_parked), 0, UINT_MAX, false, NULL },
+        { SECTION_FDPASS, "ParkTimeoutSec",  config_parse_timespan, offsetof(BrokerConfig, park_timeout_usec), 0, 0, false, NULL },
 };
 
 static const BrokerConfig defaults = {
         .log_handoffs = LOG_HANDOFFS_NO,
         .max_clients = 0,
+        .park_timeout_usec = 60 * USEC_PER_SEC,
         .exit_idle_usec = USEC_INFINITY,
 };
 

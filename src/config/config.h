@@ -152,6 +152,8 @@ typedef struct ListenerConfig {
 typedef struct BrokerConfig {
         LogHandoffs log_handoffs;
         unsigned max_clients;   /* MaxClients=, 0: as many as RLIMIT_NOFILE allows */
+        usec_t park_timeout_usec; /* ParkTimeoutSec= */
+        unsigned max_parked;    /* MaxParked=, 0: half of all */
         usec_t exit_idle_usec;  /* ExitIdleTimeSec=, USEC_INFINITY: never */
 } BrokerConfig;
 

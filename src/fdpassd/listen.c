@@ -6,6 +6,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "basic/fd.h"
+#include "broker/handback.h"
 
 static void names_free(char ***names) {
         for (char **n = *names; n && *n; n++)
@@ -13,9 +14,24 @@ static void names_free(char ***names) {
         free(*names);
 }
 
+/* Workers hand clients back by this one. It is no public listener: alone, there is nothing to serve. */
+static int add_return(Broker *b, const char *name, int fd) {
+        int r = b->handback ? -EEXIST : handback_listen(b, fd);
+
+        if (r < 0) {
+                log_line(b->log, LOG_ERR, "%s: failed to take clients back on descriptor %i: %s.", name, fd, strerror(-r));
+                fd_close(fd);
+        }
+
+        return r < 0 ? r : 0;
+}
+
 /* Returns 1 where it is one now, 0 where it was of no use. */
 static int add_one(Broker *b, const char *name, int fd) {
         int r;
+
+        if (sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, /* listening= */ 1) > 0)
+                return add_return(b, name, fd);
 
         if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, /* listening= */ 1) <= 0) {
                 log_line(b->log, LOG_WARNING, "%s: descriptor %i is no listening stream socket, ignoring it.", name, fd);

@@ -124,7 +124,7 @@ typedef struct RouteSpec {
         ReceiptKind receipt;
         WorkerForm form;
         bool no_metadata;
-        const char *host, *path, *prefix;
+        const char *host, *path, *prefix, *name;
 } RouteSpec;
 
 _unused_ static char **list_of(const char *value) {
@@ -144,6 +144,7 @@ _unused_ static Config *config_of(const RouteSpec *specs, size_t n) {
         config->routes = calloc(MAX(n, (size_t) 1), sizeof(*config->routes));
         config->n_routes = n;
         config->broker.exit_idle_usec = USEC_INFINITY;
+        config->broker.park_timeout_usec = 60 * USEC_PER_SEC;
         config->listener_default = (ListenerConfig){
                 .head_timeout_usec = 500 * USEC_PER_MSEC,
                 .silent_timeout_usec = 200 * USEC_PER_MSEC,
@@ -170,6 +171,7 @@ _unused_ static Config *config_of(const RouteSpec *specs, size_t n) {
                 RouteMatch *m = &config->routes[i].match;
 
                 m->protocols = specs[i].protocols;
+                m->name = specs[i].name ? strdup(specs[i].name) : NULL;
                 m->listeners = list_of(specs[i].listener);
                 m->hosts = list_of(specs[i].host);
                 m->paths = list_of(specs[i].path);
@@ -203,7 +205,7 @@ _unused_ static int setup(void **state) {
 }
 
 _unused_ static int teardown(void **state) {
-        static const char *const names[] = { "public", "other", "a", "b" };
+        static const char *const names[] = { "public", "other", "return", "a", "b" };
 
         t.broker = broker_free(t.broker);
         t.log = log_free(t.log);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Clients that come back: from a worker that is done with a request, or passes the client on to another route; from
+ * a broker before this one; from the process that ran here before, which handed over what it still held.
+ *
+ * One without the name of a route is parked: it waits for its next bytes, which are routed afresh.
+ */
+
+#include "broker/broker.h"
+
+/*
+ * Takes clients from @fd, a listening SEQPACKET socket, which is consumed on success. Who may connect is the matter
+ * of its file's mode.
+ */
+int handback_listen(Broker *b, int fd);
+
+void handback_done(Broker *b);
+
+/* A parked client has something to say, or has left. */
+void handback_on_event(Broker *b, Client *c, uint32_t events);
+
+/* Ends the client that has been parked the longest. False where there is none. */
+bool handback_evict_oldest(Broker *b);
+
+/*
+ * Takes what was sent on the connections that are there, and no more: further ones wait for the next process. To be
+ * called while clients are still taken.
+ */
+void handback_stop(Broker *b);
+
+/*
+ * Gives every client whose head is awaited, that is parked, or for whom there is no worker to the next process, by
+ * our own return socket, which systemd holds. Those that can't go that way stay.
+ */
+void handback_pass_on(Broker *b);

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Clients that come back to the broker, and those that it gives to the process after it. */
+
+#include "broker-fixture.h"
+
+#include <arpa/inet.h>
+
+#include "broker/handback.h"
+#include "handoff/message.h"
+
+#define HEAD_A "GET /a HTTP/1.1\r\nHost: example.org\r\n\r\n"
+
+static uint8_t bytes[FDPASS_MESSAGE_MAX];
+
+static void say(int fd, const char *text) {
+        assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t) strlen(text));
+}
+
+/* A client and a worker that have a TCP connection. */
+static void tcp_pair(int *ret_client, int *ret_worker) {
+        struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t len = sizeof(sin);
+        int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(bind(listener, (struct sockaddr *) &sin, sizeof(sin)), 0);
+        assert_int_equal(listen(listener, 1), 0);
+        assert_int_equal(getsockname(listener, (struct sockaddr *) &sin, &len), 0);
+        *ret_client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(*ret_client, (struct sockaddr *) &sin, sizeof(sin)), 0);
+        *ret_worker = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        assert_true(*ret_worker >= 0);
+        fd_close(listener);
+}
+
+static int connect_return(void) {
+        struct sockaddr_un sun;
+        socklen_t len;
+        char path[64];
+        int fd;
+
+        path_of("return", path);
+        assert_int_equal(address_from_path(path, &sun, &len), 0);
+        fd = handoff_connect_type(&sun, len, SOCK_SEQPACKET);
+        assert_true(fd >= 0);
+        return fd;
+}
+
+/* Hands @fd back, as a worker does, and returns the connection. @fd is closed. */
+static int hand_back(int fd, Message m) {
+        uint8_t header[FDPASS_HEADER_MAX];
+        int conn = connect_return();
+        size_t n;
+
+        m.listener = SLICE_LITERAL("public");
+        assert_int_equal(message_encode(&m, header, sizeof(header), &n), 0);
+        assert_int_equal(handoff_send_message(conn, NULL, 0, (Slice){ header, n }, m.consumed, fd), 0);
+        fd_close(fd);
+        return conn;
+}
+
+static void expect_answer(int conn, uint8_t expected) {
+        uint8_t answer = 0;
+
+        WAIT_FOR(has_event(conn, POLLIN));
+        assert_int_equal(recv(conn, &answer, 1, MSG_DONTWAIT), 1);
+        assert_int_equal(answer, expected);
+        fd_close(conn);
+}
+
+/* The worker's side: takes a client with its message, and finds @text in its socket, which blocks. */
+static Message take_message(int worker, const char *text) {
+        char buffer[256] = "";
+        int conn, client = -EBADF;
+        Message m;
+        size_t n;
+
+        WAIT_FOR(has_event(worker, POLLIN));
+        conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
+        assert_int_equal(handoff_receive_message(conn, 0, bytes, sizeof(bytes), &n, &client), 0);
+        assert_int_equal(message_decode(bytes, n, &m), 0);
+        fd_close(conn);
+
+        assert_false(fcntl(client, F_GETFL) & O_NONBLOCK);
+        (void) !recv(client, buffer, sizeof(buffer) - 1, MSG_DONTWAIT);
+        assert_string_equal(buffer, text);
+        fd_close(client);
+        return m;
+}
+
+static void start(int return_fd) {
+        assert_int_equal(handback_listen(t.broker, return_fd), 0);
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .path = "/a", .form = WORKER_SEQPACKET },
+            { .unit = "b.socket", .worker = "b", .form = WORKER_SEQPACKET, .name = "stream" });
+}
+
+/* A kept-alive client waits for its next request, which is routed as if it were the first. */
+static void test_park(void **state) {
+        int a = listen_type_at("a", SOCK_SEQPACKET, 8), client, fd, conn;
+
+        start(listen_type_at("return", SOCK_SEQPACKET, 8));
+        tcp_pair(&client, &fd);
+        conn = hand_back(fd, MESSAGE_NULL);
+        expect_answer(conn, FDPASS_ANSWER_TAKEN);
+        assert_int_equal(t.broker->n_parked, 1);
+
+        say(client, HEAD_A);
+        (void) take_message(a, HEAD_A);
+        WAIT_FOR(t.broker->clients.n_used == 0);
+        assert_int_equal(t.broker->n_parked, 0);
+
+        fd_close(client);
+        fd_close(a);
+}
+
+/* A parked client may leave, and its time is limited. */
+static void test_park_ends(void **state) {
+        int first, second, fd;
+
+        start(listen_type_at("return", SOCK_SEQPACKET, 8));
+        t.broker->park_timeout_usec = 100 * USEC_PER_MSEC;
+
+        tcp_pair(&first, &fd);
+        expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+        fd_close(first);
+        WAIT_FOR(t.broker->clients.n_used == 0);
+
+        tcp_pair(&second, &fd);
+        expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+        WAIT_FOR(is_closed(second));
+        fd_close(second);
+}
+
+/* A worker sends the client on to another one, with what it has to say and what it has read. */
+static void test_named_route(void **state) {
+        int b = listen_type_at("b", SOCK_SEQPACKET, 8), client, fd;
+        Message m = MESSAGE_NULL;
+
+        start(listen_type_at("return", SOCK_SEQPACKET, 8));
+        tcp_pair(&client, &fd);
+        say(client, "rest");
+        m.name = SLICE_LITERAL("stream");
+        m.data = SLICE_LITERAL("user=42");
+        m.consumed = SLICE_LITERAL(HEAD_A);
+        expect_answer(hand_back(fd, m), FDPASS_ANSWER_TAKEN);
+
+        m = take_message(b, "rest");
+        assert_true(slice_equal(m.data, SLICE_LITERAL("user=42")));
+        assert_true(slice_equal(m.consumed, SLICE_LITERAL(HEAD_A)));
+        assert_true(slice_equal(m.authority, SLICE_LITERAL("example.org")));
+        assert_true(slice_equal(m.route, SLICE_LITERAL("b.socket")));
+        assert_int_equal(m.name.n, 0);
+        WAIT_FOR(t.broker->clients.n_used == 0);
+
+        fd_close(client);
+        fd_close(b);
+}
+
+/* A name that no route has is answered to the client; no other route gets it. */
+static void test_unknown_name(void **state) {
+        int a = listen_type_at("a", SOCK_SEQPACKET, 8), client, fd;
+        Message m = MESSAGE_NULL;
+
+        start(listen_type_at("return", SOCK_SEQPACKET, 8));
+        tcp_pair(&client, &fd);
+        say(client, HEAD_A);
+        m.name = SLICE_LITERAL("nobody");
+        expect_answer(hand_back(fd, m), FDPASS_ANSWER_TAKEN);
+        WAIT_FOR(has_event(client, POLLIN));
+        assert_int_equal(t.broker->n.n_refused[REFUSAL_NO_ROUTE], 1);
+
+        fd_close(client);
+        fd_close(a);
+}
+
+/* What is no client, or no message, is refused, and nothing of it stays open. */
+static void test_refuses_wrong_ones(void **state) {
+        int pair[2], conn;
+
+        start(listen_type_at("return", SOCK_SEQPACKET, 8));
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        expect_answer(hand_back(pair[0], MESSAGE_NULL), FDPASS_ANSWER_ERROR);
+        fd_close(pair[1]);
+
+        conn = connect_return();
+        assert_int_equal(handoff_send_message(conn, NULL, 0, SLICE_LITERAL("garbage"), (Slice){}, STDERR_FILENO), 0);
+        expect_answer(conn, FDPASS_ANSWER_ERROR);
+
+        conn = connect_return();
+        say(conn, "no descriptor");
+        expect_answer(conn, FDPASS_ANSWER_ERROR);
+        assert_int_equal(t.broker->clients.n_used, 0);
+}
+
+/* MaxParked= holds; the sender keeps the client. */
+static void test_max_parked(void **state) {
+        int first, second, fd;
+
+        start(listen_type_at("return", SOCK_SEQPACKET, 8));
+        t.broker->max_parked = 1;
+        tcp_pair(&first, &fd);
+        expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+        tcp_pair(&second, &fd);
+        expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_REFUSED);
+
+        fd_close(first);
+        fd_close(second);
+}
+
+/* Half a head, a parked client, and one for whom no worker had room: all are served by the next process. */
+static void test_next_process(void **state) {
+        int return_fd = listen_type_at("return", SOCK_SEQPACKET, 8), a = listen_type_at("a", SOCK_SEQPACKET, 0);
+        int parked, half, queued, fd, other, again = fcntl(return_fd, F_DUPFD_CLOEXEC, 3);
+
+        start(return_fd);
+        t.broker->routing->routes[0].worker->retry_at = 0;
+
+        tcp_pair(&parked, &fd);
+        expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+        tcp_pair(&half, &fd);
+        say(half, "GET /a HTTP/1.1\r\n");
+        expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+
+        char path[64];
+        struct sockaddr_un sun;
+        socklen_t len;
+        path_of("a", path);
+        assert_int_equal(address_from_path(path, &sun, &len), 0);
+        other = handoff_connect_type(&sun, len, SOCK_SEQPACKET); /* the only place in the worker's backlog */
+        assert_true(other >= 0);
+        tcp_pair(&queued, &fd);
+        say(queued, HEAD_A);
+        expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+        WAIT_FOR(t.broker->routing->pools[0].n_queued + t.broker->routing->pools[1].n_queued == 1);
+        WAIT_FOR(t.broker->n_parked == 1);
+
+        broker_stop(t.broker);
+        assert_int_equal(t.broker->n.n_passed_on, 3);
+        assert_int_equal(t.broker->clients.n_used, 0);
+        t.broker = broker_free(t.broker);
+        t.event = sd_event_unref(t.event);
+
+        assert_true(sd_event_new(&t.event) >= 0);
+        assert_int_equal(broker_new(t.event, t.log, N_FDS, &t.broker), 0);
+        assert_int_equal(broker_add_listener(t.broker, "public", listen_at("public", 8)), 0);
+        start(again);
+
+        fd_close(accept4(a, NULL, NULL, SOCK_CLOEXEC));
+        fd_close(other);
+        (void) take_message(a, HEAD_A); /* the one that waited */
+        say(half, "Host: example.org\r\n\r\n");
+        (void) take_message(a, "GET /a HTTP/1.1\r\nHost: example.org\r\n\r\n");
+        say(parked, HEAD_A);
+        (void) take_message(a, HEAD_A);
+        WAIT_FOR(t.broker->clients.n_used == 0);
+
+        fd_close(parked);
+        fd_close(half);
+        fd_close(queued);
+        fd_close(a);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                BROKER_TEST(test_park),         BROKER_TEST(test_park_ends),
+                BROKER_TEST(test_named_route),  BROKER_TEST(test_unknown_name),
+                BROKER_TEST(test_max_parked),   BROKER_TEST(test_refuses_wrong_ones),
+                BROKER_TEST(test_next_process),
+        };
+
+        return cmocka_run_group_tests_name("handing back", tests, NULL, NULL);
+}
