@@ -234,7 +234,7 @@ def stopped_worker(m):
     m.figure("others: served meanwhile, errors", f"{during['asked']}, {sum(during['errors'].values())}")
     check(not during["errors"], f"others: {during['errors']}")
     check(last < deadline + 1, f"a client was closed after {last:.2f} s")
-    check(most < 2 * waiting + 200, f"the broker held {most} descriptors")
+    check(most < 2 * waiting + 2000, f"the broker held {most} descriptors")  # two a client, and those being refused
     check(not m.journal(match="ETOOMANYREFS|[Tt]oo many references"), "ETOOMANYREFS")
 
     m.run("systemctl kill -s CONT test-stop.service")

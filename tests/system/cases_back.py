@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Clients that come back from workers, and those that outlive the broker."""
+
+import collections
+import json
+
+from fdpass import GUEST, case, check
+from machine import wait_for
+
+
+def returning(m, name, path, idle=""):
+    m.worker(name, f"/usr/bin/python3 {GUEST}/returning.py {name} {idle}", route=f"Path={path}\n",
+             socket=f"ListenStream=\nListenSequentialPacket=/run/fdpass/{name}.sock\n",
+             service="DynamicUser=yes\nSupplementaryGroups=fdpass\nPrivateNetwork=yes\n")
+
+
+@case
+def kept_alive(m):
+    """1,000 requests on one connection go to two workers in turn, by path; each is stopped meanwhile."""
+    returning(m, "one", "/one", 0.05)
+    returning(m, "two", "/two", 0.05)
+    urls = " ".join(f"http://127.0.0.1/{'one' if i % 2 else 'two'}" for i in range(1000))
+    m.write("/root/urls", "\n".join(f"url = {url}" for url in urls.split()))
+    answers = m.output("curl -sS -m 60 -K /root/urls").split()
+    names, ports = answers[::2], set(answers[1::2])
+    check(names == ["two", "one"] * 500, f"{collections.Counter(names)}")
+    check(len(ports) == 1, f"{len(ports)} connections")
+    m.figure("requests on one connection", len(names))
+
+    wait_for(lambda: m.property("test-one.service", "ActiveState") == "inactive", 5, "the worker to end")
+    check(m.output("curl -sS -m 5 http://127.0.0.1/one").startswith("one "), "it is not started again")
+
+
+@case
+def parked(m):
+    """Parked clients outlive ten restarts of the broker, and are served after it."""
+    returning(m, "one", "/one")
+    client = m.popen("""python3 -c '
+import socket, sys
+clients = [socket.create_connection(("127.0.0.1", 80)) for _ in range(500)]
+def ask(c):
+    c.settimeout(10)
+    c.sendall(b"GET /one HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+    answer = b""
+    while not answer.endswith(b"\\n") or b"\\r\\n\\r\\n" not in answer:
+        data = c.recv(4096)
+        if not data:
+            return 0
+        answer += data
+    return 1
+while line := sys.stdin.readline():
+    print(sum(map(ask, clients)), flush=True)
+'""")
+    m.children.append(client)
+    check(m.ask(client) == 500, "not all were served")
+    for _ in range(10):
+        m.run("systemctl restart fdpass.service")
+    check(m.ask(client) == 500, "not all were served after the restarts")
+    m.figure("clients parked through ten restarts, lost", "500, 0")
+    m.figure("memory of the broker with them", m.status(m.broker(), "VmRSS") / 1024, "MiB", 1)
+
+
+@case
+def restarted_with_heads(m):
+    """Twenty restarts under load, with 200 half-sent heads: nobody is lost, and the halves are still waited for."""
+    m.worker("serve", "serve serve", route="Host=127.0.0.1\n")
+    m.drop_in("fdpass.socket", "[X-FDPass]\nHeadTimeoutSec=60s\n")
+    m.reload()
+    m.start_broker()
+    halves = m.popen(f"python3 {GUEST}/visitors.py slow --count=200 --say='GET / HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\n'")
+    m.children.append(halves)
+    halves.stdout.readline()
+    load = m.client("load", threads=4)
+    for _ in range(20):
+        m.run("systemctl restart fdpass.service")
+    seen = m.end_load(load)
+    m.figure("restarts; clients meanwhile, lost", f"20; {seen['asked']}, {sum(seen['errors'].values())}")
+    m.figure("p99, the longest", f"{seen['p99'] * 1000:.1f} ms, {seen['longest'] * 1000:.1f} ms")
+    check(not seen["errors"], f"{seen['errors']}")
+    state = m.ask(halves)
+    check(state["open"] == 200, f"the half-sent heads: {json.dumps(state)}")
