@@ -85,6 +85,7 @@ typedef struct Client {
         usec_t deadline;     /* of what the state waits for: the head, a worker, the end; while unclaimed still the worker */
         usec_t silent_at;    /* while it has said nothing: when it counts as silent */
         usec_t look_at;      /* while unclaimed: when to look for the receipt unasked */
+        usec_t sent_at;      /* while unclaimed */
         bool is_extended;    /* the deadline was put off once, because it passed while a worker had the client */
         bool was_received;   /* the worker had the message when that was looked at last */
         unsigned n_failures; /* how many pools had no worker for it */

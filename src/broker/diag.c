@@ -51,6 +51,23 @@ void diag_worker_back(Broker *b, const Route *route) {
         log_commit(&record, "%s: worker %s is back.", route->config->unit, route->worker->path);
 }
 
+void diag_worker_stuck(Broker *b, const Route *route, usec_t span) {
+        LogRecord record;
+
+        begin_route(&record, b, LOG_WARNING, route);
+        log_field(&record, "FDPASS_N", "%u", route->worker->n_unclaimed);
+        log_commit(&record, "%s: worker %s does not take its clients: %u wait in its backlog, the first since %" PRIu64
+                   " s. Does its service come up?", route->config->unit, route->worker->path,
+                   route->worker->n_unclaimed, span / USEC_PER_SEC);
+}
+
+void diag_worker_goes_on(Broker *b, const Route *route) {
+        LogRecord record;
+
+        begin_route(&record, b, LOG_NOTICE, route);
+        log_commit(&record, "%s: worker %s takes its clients again.", route->config->unit, route->worker->path);
+}
+
 void diag_worker_reset(Broker *b, const Route *route) {
         LogRecord record;
         uint64_t n;

@@ -15,6 +15,10 @@
 void diag_worker_gone(Broker *b, const Route *route, int error);
 void diag_worker_back(Broker *b, const Route *route);
 
+/* A worker has had a client for @span without taking it, or takes them again. */
+void diag_worker_stuck(Broker *b, const Route *route, usec_t span);
+void diag_worker_goes_on(Broker *b, const Route *route);
+
 /* A worker accepted a handoff and went away without reading it. At most one line in a while. */
 void diag_worker_reset(Broker *b, const Route *route);
 

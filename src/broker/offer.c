@@ -77,6 +77,8 @@ static void not_taken(Broker *b, Route *route, int error) {
                 diag_no_resources(b, error);
         else if (errno_is_transient(error)) /* EAGAIN: its backlog is full, so it is there */
                 mark_back(b, route);
+        else if (error == -EPIPE || error == -ECONNRESET) /* it closed the connection before it was sent the client */
+                diag_worker_reset(b, route);
         else
                 mark_gone(b, route, error);
 

@@ -16,6 +16,9 @@
  */
 #define LOOK_INTERVAL_USEC (100 * USEC_PER_MSEC)
 
+/* A worker that takes no client for this long is worth a word: most likely its service does not come up. */
+#define STUCK_USEC (10 * USEC_PER_SEC)
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
 
 int receipts_init(Receipts *receipts, Broker *b) {
@@ -48,7 +51,8 @@ static void timer_arm(Receipts *receipts) {
 }
 
 void receipts_expect(Receipts *receipts, Client *c) {
-        c->look_at = broker_now(receipts->broker) + LOOK_INTERVAL_USEC;
+        c->sent_at = broker_now(receipts->broker);
+        c->look_at = c->sent_at + LOOK_INTERVAL_USEC;
         list_append(&receipts->unclaimed, &c->link);
         timer_arm(receipts);
 }
@@ -57,6 +61,10 @@ void receipts_taken(Broker *b, Client *c) {
         Worker *w = c->route->worker;
 
         worker_recovered(w);
+        if (w->stuck)
+                diag_worker_goes_on(b, c->route);
+        w->stuck = false;
+
         b->n.n_handed++;
         if (b->log_handoffs >= LOG_HANDOFFS_YES)
                 diag_handed(b, c);
@@ -177,6 +185,11 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 
                 if (settle(receipts, c, /* look_into_queue= */ true))
                         continue;
+
+                if (now - c->sent_at >= STUCK_USEC && !c->route->worker->stuck) {
+                        c->route->worker->stuck = true;
+                        diag_worker_stuck(receipts->broker, c->route, now - c->sent_at);
+                }
 
                 c->look_at = now + LOOK_INTERVAL_USEC;
                 list_remove(l);

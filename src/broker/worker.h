@@ -29,6 +29,8 @@ typedef struct Worker {
 
         List waiting;         /* Route.waiting_link: routes whose pools have clients in their queues */
 
+        bool stuck;           /* it has not taken a client for long, and the log says so */
+
         RateLimit resets;     /* of the log line about clients that it left unread */
 } Worker;
 

@@ -80,7 +80,7 @@ int verb_cat(int argc, char *argv[]) {
         if (i <= 0)
                 return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        config = units_load(/* quiet= */ true);
+        config = units_load();
         if (!config)
                 return EXIT_FAILURE;
 
@@ -95,7 +95,7 @@ int verb_cat(int argc, char *argv[]) {
 
         for (; i < argc; i++)
                 if (!is_route(config, argv[i]) && !is_listener(config, argv[i]) && !streq(argv[i], SERVICE)) {
-                        fprintf(stderr, "%s declares no route, and is no public socket. Try fdpassctl verify.\n", argv[i]);
+                        fprintf(stderr, "%s is no route and no public socket: not enabled, or wrong (see fdpassctl verify), or no unit.\n", argv[i]);
                         status = EXIT_FAILURE;
                 } else if (cat_unit(root_fd, argv[i], is_listener(config, argv[i])) < 0)
                         status = EXIT_FAILURE;

@@ -10,8 +10,10 @@
 
 extern const char *arg_root; /* --root=, "/" if not given */
 
-/* Reads the units below --root=. Findings go to stderr, unless @quiet. Says itself what fails: NULL. */
-Config *units_load(bool quiet);
+/* Reads the units below --root=. Findings go to stderr. Says itself what fails: NULL. */
+Config *units_load(void);
+
+extern unsigned n_warnings; /* so many of those findings were warnings */
 
 /*
  * Reads the options that may stand behind any command. Returns where its arguments begin, 0 where --help was

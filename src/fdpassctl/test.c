@@ -456,7 +456,7 @@ int verb_test(int argc, char *argv[]) {
         if (r <= 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        config = units_load(/* quiet= */ true);
+        config = units_load();
         if (!config)
                 return EXIT_FAILURE;
 

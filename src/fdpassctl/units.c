@@ -6,9 +6,14 @@
 #include "basic/fd.h"
 #include "fdpassctl/fdpassctl.h"
 
+unsigned n_warnings = 0;
+
 static void report(void *userdata, ConfigSeverity severity, const char *unit, const char *path, unsigned line,
                    const char *message) {
         const char *what = severity == CONFIG_ERROR ? "error" : "warning";
+
+        if (severity == CONFIG_WARNING)
+                n_warnings++;
 
         if (path && line > 0)
                 fprintf(stderr, "%s:%u: %s: %s\n", path, line, what, message);
@@ -16,17 +21,13 @@ static void report(void *userdata, ConfigSeverity severity, const char *unit, co
                 fprintf(stderr, "%s: %s: %s\n", path ? path : unit ? unit : arg_root, what, message);
 }
 
-static void report_nothing(void *userdata, ConfigSeverity severity, const char *unit, const char *path,
-                           unsigned line, const char *message) {
-}
-
-Config *units_load(bool quiet) {
+Config *units_load(void) {
         _cleanup_close_ int root_fd = -EBADF;
         Config *config;
         int r;
 
         root_fd = open(arg_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        r = root_fd < 0 ? -errno : config_load(root_fd, quiet ? report_nothing : report, NULL, &config);
+        r = root_fd < 0 ? -errno : config_load(root_fd, report, NULL, &config);
         if (r < 0) {
                 fprintf(stderr, "Failed to read the units below %s: %s.\n", arg_root, strerror(-r));
                 return NULL;

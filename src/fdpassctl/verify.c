@@ -6,6 +6,41 @@
 
 #include "fdpassctl/fdpassctl.h"
 
+static void warn(const RouteConfig *route, const char *key, const char *value, const char *what) {
+        fprintf(stderr, "%s: warning: %s=%s: %s\n", route->path, key, value, what);
+        n_warnings++;
+}
+
+static bool has_route(const Config *config, const char *unit) {
+        for (size_t i = 0; i < config->n_routes; i++)
+                if (streq(config->routes[i].unit, unit))
+                        return true;
+
+        return false;
+}
+
+static bool has_listener(const Config *config, const char *name) {
+        for (size_t i = 0; i < config->n_listeners; i++)
+                if (streq(config->listeners[i].name, name))
+                        return true;
+
+        return false;
+}
+
+/* What each unit alone can't know: whether those are there that it names. */
+static void check_names(const Config *config) {
+        for (size_t i = 0; i < config->n_routes; i++) {
+                const RouteConfig *route = &config->routes[i];
+
+                if (route->on_failure == ON_FAILURE_ROUTE && !has_route(config, route->failure_route))
+                        warn(route, "OnFailure", route->failure_route, "There is no such route.");
+
+                for (char **l = route->match.listeners; l && *l; l++)
+                        if (!has_listener(config, *l))
+                                warn(route, "Listener", *l, "No public socket of this name is enabled.");
+        }
+}
+
 int verb_verify(int argc, char *argv[]) {
         _cleanup_(config_freep) Config *config = NULL;
 
@@ -18,12 +53,13 @@ int verb_verify(int argc, char *argv[]) {
                 return EXIT_FAILURE;
         }
 
-        config = units_load(/* quiet= */ false);
+        config = units_load();
         if (!config)
                 return EXIT_FAILURE;
 
-        printf("%zu route%s, %u error%s.\n", config->n_routes, config->n_routes == 1 ? "" : "s",
-               config->n_errors, config->n_errors == 1 ? "" : "s");
+        check_names(config);
+        printf("%zu route%s, %u error%s, %u warning%s.\n", config->n_routes, config->n_routes == 1 ? "" : "s",
+               config->n_errors, config->n_errors == 1 ? "" : "s", n_warnings, n_warnings == 1 ? "" : "s");
 
         return config->n_errors > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

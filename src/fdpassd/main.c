@@ -157,7 +157,7 @@ static int serve(Log *log, sd_event *event) {
         if (r < 0)
                 return r;
         if (r == 0) {
-                log_line(log, LOG_ERR, "There is no socket to serve. Start fdpass.socket: the first client starts the broker.");
+                log_line(log, LOG_ERR, "There is no socket to serve. Restart fdpass.socket: the first client starts the broker.");
                 return EX_CONFIG;
         }
 

@@ -66,11 +66,11 @@ static void compose(const Broker *b, char *text, size_t size) {
                 n_refused += b->n.n_refused[i];
 
         (void) snprintf(text, size,
-                        "STATUS=%s%s%zu route%s; %" PRIu64 " client%s handed over, %" PRIu64 " refused, %zu under way.",
+                        "STATUS=%s%s%zu route%s; %" PRIu64 " client%s handed over, %" PRIu64 " refused, %zu under way, %zu parked.",
                         b->stopping ? "Stopping; " : b->paused ? "Not accepting; " : "",
                         b->stale ? "The last reload failed, see the journal; " : "",
                         b->routing->n_routes, b->routing->n_routes == 1 ? "" : "s",
-                        b->n.n_handed, b->n.n_handed == 1 ? "" : "s", n_refused, b->clients.n_used);
+                        b->n.n_handed, b->n.n_handed == 1 ? "" : "s", n_refused, b->clients.n_used - b->n_parked, b->n_parked);
 }
 
 /* Sends what is new, and then nothing for an interval. */

@@ -178,7 +178,7 @@ def wrong_set(m):
     served = [worker_of(v["answer"])[0] or status_of(v["answer"])
               for v in ask(m, [{"say": [get(host)]} for host in ("a.example", "b.example", "c.example")])]
     check(served == [404, 421, "hostb"], f"{served}")
-    check(m.run("fdpassctl verify").stdout == "2 routes, 0 errors.\n", "verify")
+    check(m.run("fdpassctl verify").stdout == "2 routes, 0 errors, 0 warnings.\n", "verify")
 
 
 @alone
@@ -213,7 +213,7 @@ def thousand_tenants(m):
     check(not big["errors"], f"{big['errors']}")
     check(told(m, "--host=t77.example.org") == "tenant@77", "fdpassctl test")
     begin = time.monotonic()
-    check(m.run("fdpassctl verify").stdout == f"{count + 1} routes, 0 errors.\n", "verify")
+    check(m.run("fdpassctl verify").stdout == f"{count + 1} routes, 0 errors, 0 warnings.\n", "verify")
     m.figure("fdpassctl verify of 1,001 routes", time.monotonic() - begin, "s", 2)
 
     m.run("systemctl disable test-tenant@500.socket")
@@ -295,14 +295,14 @@ def ctl_verify(m):
     root = "/var/tmp/other-root"
     m.run(f"systemctl stop fdpass.service; rm -rf {root}; mkdir -p {root}/etc/systemd/system/fdpass.target.wants")
     clean = m.run("setpriv --reuid=nobody --clear-groups fdpassctl verify")
-    check((clean.stdout, clean.stderr) == ("1 route, 0 errors.\n", ""), f"{clean}")
+    check((clean.stdout, clean.stderr) == ("1 route, 0 errors, 0 warnings.\n", ""), f"{clean}")
 
     web = "[Socket]\nListenStream=/run/fdpass/web.sock\n[X-FDPass]\n"
     m.write(f"{root}{UNITS}/web.socket", web + "Host=web.example\nFlavour=mint\n")
     m.symlink(f"{UNITS}/web.socket", f"{root}{UNITS}/fdpass.target.wants/web.socket")
     for command in f"fdpassctl --root={root} verify", f"fdpassctl verify --root={root}":
         done = m.run(command)
-        check(done.stdout == "1 route, 0 errors.\n", f"{done}")
+        check(done.stdout == "1 route, 0 errors, 1 warning.\n", f"{done}")
         check(f"{UNITS}/web.socket:5: warning: " in done.stderr and "Flavour" in done.stderr, f"{done.stderr}")
     done = m.run(f"fdpassctl --root={root} test --host=web.example")
     check(re.search(r"^→ web\.socket +takes it$", done.stdout, re.M), done.stdout)
@@ -313,7 +313,7 @@ def ctl_verify(m):
         m.write(f"{root}{UNITS}/web.socket", f"{web}{value}\n")
         done = m.run(f"fdpassctl verify --root={root}", check=False)
         check(done.returncode == 1 and f"{UNITS}/web.socket:4: error: " in done.stderr, f"{value}: {done}")
-        check(re.search(r"\b[1-9] errors?\.\n", done.stdout), f"{value}: {done}")
+        check(re.search(r"\b[1-9] errors?, 0 warnings\.\n", done.stdout), f"{value}: {done}")
     m.figure("wrong values, each with file and line", len(wrong))
     m.drop_in("fdpass.socket", "[X-FDPass]\nProxyProtocol=require\n")
     check(m.run("fdpassctl verify", check=False).returncode == 1, "a wrong listener is right")
