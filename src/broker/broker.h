@@ -4,10 +4,11 @@
 /*
  * The broker: listeners on one side, workers on the other, clients on their way between them.
  *
- *         listener.c ─ accept ─▶ head.c ─ peek, match.c ─▶ pool.c ─ pick ─▶ offer.c ─ connect, send ─▶ (worker)
- *                                  │                         ▲ │ queue                                   │
- *                                  └──▶ refusal.c ◀──────────┼─┘                                         │
- *                                       an answer            └─ reset: goes again ─ receipts.c ◀─ EOF, reset ┘
+ *     listener.c ── accept ──▶ head.c ── peek, match.c ──▶ pool.c ── balance.c ──▶ offer.c ── send ──▶ (worker)
+ *                                │ ▲                        │  ▲ queue                                │   │
+ *          refusal.c ◀───────────┴─┼────────────────────────┘  │                                      │   │
+ *          an answer               │                           └─ reset: again ◀── receipts.c ◀───────┘   │
+ *                                  └── handback.c ◀────────────── done with a request, or for another ────┘
  *
  * One thread, one sd-event loop, no state beyond this struct. Nothing that a client or a worker does is an
  * error of the broker's: such things are counted, logged by diag.c, and end in a handoff or a refusal.
