@@ -37,12 +37,6 @@ static inline bool errno_is_accept_again(int r) {
                r == -EPERM;
 }
 
-/* The other end of a connection went away. */
-static inline bool errno_is_disconnect(int r) {
-        return r == -ECONNRESET || r == -EPIPE || r == -ENOTCONN || r == -ECONNABORTED || r == -ESHUTDOWN ||
-               r == -ETIMEDOUT;
-}
-
 /* There is nothing of that name. */
 static inline bool errno_is_missing(int r) {
         return r == -ENOENT;

@@ -33,10 +33,6 @@ int fd_nonblock(int fd, bool on) {
         return fcntl(fd, F_SETFL, wanted) < 0 ? -errno : 0;
 }
 
-int fd_cloexec(int fd) {
-        return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
-}
-
 static bool is_real_root(int fd) {
         struct stat a, b;
 

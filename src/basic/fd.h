@@ -27,9 +27,6 @@ static inline void filep_close(FILE **f) {
 /* Sets or clears O_NONBLOCK of the open file description (which every duplicate shares). */
 int fd_nonblock(int fd, bool on);
 
-/* Sets FD_CLOEXEC. */
-int fd_cloexec(int fd);
-
 /*
  * Opens @path as if the directory @root_fd were "/": absolute symbolic links stay below it too
  * (openat2(2), RESOLVE_IN_ROOT, Linux 5.6; not needed where @root_fd is "/"). O_CLOEXEC is implied. Returns an owned fd or a negative errno.

@@ -81,24 +81,31 @@ static void route(Broker *b, Client *c, const Facts *facts) {
         }
 }
 
+/* Hands it on where the route for these facts names the client's bytes. */
+static bool hand_to_prefix(Broker *b, Client *c, const Facts *facts) {
+        MatchResult result;
+
+        match_index_find(b->routing->index, facts, &result);
+        if (!result.found || b->routing->pools[result.pool].routes[0].config->match.n_prefixes == 0)
+                return false;
+
+        hand_on(b, c, result.pool);
+        return true;
+}
+
 /*
  * Bytes of a protocol that is not known here, or that are malformed in one that is: only a route that names
  * these very bytes, or the listener or source alone, can want them. True where more bytes might tell.
  */
 static bool route_unknown(Broker *b, Client *c, Slice head, ProbeVerdict verdict, ProbeReason reason) {
         Facts facts = facts_of(c, head);
-        MatchResult result;
 
         if (routing_prefix_needs_more(b->routing, c->listener->name, head))
                 return true;
 
-        match_index_find(b->routing->index, &facts, &result);
-
         if (verdict != PROBE_MALFORMED)
                 route(b, c, &facts);
-        else if (result.found && b->routing->pools[result.pool].routes[0].config->match.n_prefixes > 0)
-                hand_on(b, c, result.pool);
-        else
+        else if (!hand_to_prefix(b, c, &facts))
                 refuse(b, c, REFUSAL_MALFORMED, reason);
 
         return false;
@@ -284,19 +291,13 @@ void head_begin(Broker *b, Client *c) {
  */
 static bool route_by_prefix(Broker *b, Client *c) {
         ssize_t n = client_peek(c, b->scratch, c->listener->config->max_head_size);
-        MatchResult result;
         Facts facts;
 
         if (n <= 0 || c->needs_proxy)
                 return false;
 
         facts = facts_of(c, (Slice){ b->scratch, (size_t) n });
-        match_index_find(b->routing->index, &facts, &result);
-        if (!result.found || b->routing->pools[result.pool].routes[0].config->match.n_prefixes == 0)
-                return false;
-
-        hand_on(b, c, result.pool);
-        return true;
+        return hand_to_prefix(b, c, &facts);
 }
 
 void head_on_event(Broker *b, Client *c, uint32_t events) {
