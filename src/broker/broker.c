@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "basic/fd.h"
+#include "broker/channel.h"
 #include "broker/diag.h"
 #include "broker/handback.h"
 #include "broker/head.h"
@@ -57,6 +58,7 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         list_init(&b->listeners);
         list_init(&b->waiting);
         list_init(&b->refused);
+        channels_init(&b->channels);
 
         r = client_table_init(&b->clients, n_fds > FDS_RESERVED + FDS_PER_CLIENT ?
                                                    (n_fds - FDS_RESERVED) / FDS_PER_CLIENT : 1);
@@ -109,6 +111,8 @@ Broker *broker_free(Broker *b) {
                 return NULL;
 
         b->paused = b->stopping = false; /* nothing is to be turned on again by what ends here */
+
+        channels_flush(b);
 
         LIST_FOREACH(i, &b->waiting)
                 pool_drop_all(CONTAINER_OF(i, Pool, waiting_link));

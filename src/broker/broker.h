@@ -28,6 +28,15 @@
 typedef struct Handback Handback;
 typedef struct Routing Routing;
 
+/* So many connections are kept at once. They are among the descriptors that are not for clients. */
+#define CHANNELS_MAX 64
+
+typedef struct ChannelTable {
+        Channel *slots[CHANNELS_MAX];
+        List full;           /* Channel.batch_link: those that have something to send */
+        List ended;          /* Channel.link: those that are only to be freed */
+} ChannelTable;
+
 typedef struct BrokerCounters {
         uint64_t n_accepted;
         uint64_t n_handed;            /* with a receipt */
@@ -47,6 +56,8 @@ typedef struct Broker {
         Routing *routing;    /* what new clients are routed by */
         WorkerTable workers;
         uint32_t instance;   /* a random number: with Client.id it names a client among all processes */
+        ChannelTable channels;
+        bool batching;       /* whoever is sent on a channel waits for channels_flush() */
         int datagram_fd;     /* sends to all workers of the datagram form */
         Watch watch;
         Receipts receipts;

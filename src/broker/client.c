@@ -58,7 +58,7 @@ Client *client_new(ClientTable *table, Listener *listener, int fd) {
                 .id = ++table->n_ids,
         };
         list_init(&c->link);
-        list_init(&c->silent_link);
+        list_init(&c->second_link);
 
         table->n_used++;
         return c;
@@ -66,7 +66,7 @@ Client *client_new(ClientTable *table, Listener *listener, int fd) {
 
 void client_free(ClientTable *table, Client *c) {
         list_remove(&c->link);
-        list_remove(&c->silent_link);
+        list_remove(&c->second_link);
 
         c->conn_fd = fd_close(c->conn_fd);
         c->fd = fd_close(c->fd);

@@ -14,6 +14,7 @@
 #include "handoff/message.h"
 #include "probe/verdict.h"
 
+typedef struct Channel Channel;
 typedef struct Listener Listener;
 typedef struct Pool Pool;
 typedef struct Route Route;
@@ -64,12 +65,15 @@ typedef struct Baggage {
 typedef struct Client {
         List link;           /* ClientTable.free, Listener.heads, Handback.parked, Pool.queue or .again,
                               * Receipts.unclaimed or Broker.refused, as the state says */
-        List silent_link;    /* Listener.silent, while it has said nothing */
+        List second_link;    /* Listener.silent, while it has said nothing; Channel.clients, while unclaimed on one */
         ClientState state;
         uint32_t generation; /* how many clients this slot has had: tells a late event from a new one's */
 
         int fd;              /* the client's socket */
-        int conn_fd;         /* the connection to the worker, while unclaimed */
+        int conn_fd;         /* the connection to the worker, while unclaimed; or else */
+        Channel *channel;    /* the one that it shares with others */
+        uint16_t number;     /* among those */
+        bool may_keep;       /* the worker was told that it may keep conn_fd for the next clients */
 
         bool watched;        /* fd is in Broker.watch */
         Baggage *baggage;    /* NULL: it was not handed back, or with nothing */

@@ -19,7 +19,7 @@ static void timer_arm(Listener *l);
 static void leave(Broker *b, Client *c) {
         unwatch_client(&b->watch, c);
         list_remove(&c->link);
-        list_remove(&c->silent_link);
+        list_remove(&c->second_link);
         c->state = CLIENT_NEW;
 }
 
@@ -37,10 +37,10 @@ static void await_word(Client *c, usec_t now) {
         List *silent = &c->listener->silent, *before = silent->prev;
 
         c->silent_at = usec_add(now, c->listener->config->silent_timeout_usec);
-        while (before != silent && CONTAINER_OF(before, Client, silent_link)->silent_at > c->silent_at)
+        while (before != silent && CONTAINER_OF(before, Client, second_link)->silent_at > c->silent_at)
                 before = before->prev;
 
-        list_append(before->next, &c->silent_link);
+        list_append(before->next, &c->second_link);
 }
 
 static void hand_on(Broker *b, Client *c, size_t pool) {
@@ -234,7 +234,7 @@ static Look look_once(Broker *b, Client *c) {
                 return LOOK_DONE;
         }
 
-        list_remove(&c->silent_link);
+        list_remove(&c->second_link);
 
         if (c->needs_proxy)
                 return look_at_proxy_header(b, c, (size_t) n);
@@ -332,7 +332,7 @@ static void on_silent(Broker *b, Client *c) {
         Facts facts = facts_of(c, (Slice){});
         MatchResult result;
 
-        list_remove(&c->silent_link);
+        list_remove(&c->second_link);
 
         /* What it has said may be waiting for its turn behind us. */
         if (look(b, c))
@@ -356,8 +356,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 
         l->head_timer_at = USEC_INFINITY;
 
-        while ((i = list_first(&l->silent)) && CONTAINER_OF(i, Client, silent_link)->silent_at <= now)
-                on_silent(b, CONTAINER_OF(i, Client, silent_link));
+        while ((i = list_first(&l->silent)) && CONTAINER_OF(i, Client, second_link)->silent_at <= now)
+                on_silent(b, CONTAINER_OF(i, Client, second_link));
 
         while ((i = list_first(&l->heads)) && CONTAINER_OF(i, Client, link)->deadline <= now)
                 if (!look(b, CONTAINER_OF(i, Client, link)) && !route_by_prefix(b, CONTAINER_OF(i, Client, link)))
@@ -374,7 +374,7 @@ static void timer_arm(Listener *l) {
         if (head)
                 at = CONTAINER_OF(head, Client, link)->deadline;
         if (silent)
-                at = MIN(at, CONTAINER_OF(silent, Client, silent_link)->silent_at);
+                at = MIN(at, CONTAINER_OF(silent, Client, second_link)->silent_at);
 
         /* An earlier wake-up than needed finds nobody, and sets the right time. */
         if (at >= l->head_timer_at)

@@ -8,6 +8,7 @@
 #include "basic/error.h"
 #include "basic/fd.h"
 #include "broker/broker.h"
+#include "broker/channel.h"
 #include "broker/head.h"
 
 #define BATCH_MAX 32
@@ -101,25 +102,31 @@ static int accept_one(Listener *l) {
  * A call of accept4() that finds nobody costs as much as one that does. So a quiet listener gets one call a
  * wake-up, and one that always has somebody waiting gets twice as many each time.
  */
-static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        Listener *l = userdata;
-
+static void accept_batch(Listener *l) {
         for (unsigned i = 0; i < l->batch; i++) {
                 int r = accept_one(l);
 
                 if (r == -EAGAIN) {
                         l->batch = 1;
-                        return 0;
+                        return;
                 }
                 if (r < 0) {
                         /* Not an error to end on: at worst the listener is looked at once in a while. */
                         broker_pause(l->broker, r);
-                        return 0;
+                        return;
                 }
                 if (l->broker->paused)
-                        return 0;
+                        return;
         }
 
         l->batch = MIN(l->batch * 2, (unsigned) BATCH_MAX);
+}
+
+static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Listener *l = userdata;
+
+        l->broker->batching = true;
+        accept_batch(l);
+        channels_flush(l->broker);
         return 0;
 }

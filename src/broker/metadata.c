@@ -68,6 +68,9 @@ int metadata_encode(Broker *b, const Route *route, const Client *c, uint8_t *buf
         if (c->deadline != 0 && c->deadline != USEC_INFINITY)
                 m.deadline = c->deadline;
 
+        if (c->may_keep)
+                m.keep = FDPASS_KEEP_MAX;
+
         client_tell_baggage(c, &m);
         m.name = (Slice){}; /* that was for us */
         *ret_consumed = m.consumed;

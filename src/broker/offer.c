@@ -4,6 +4,7 @@
 
 #include "basic/error.h"
 #include "basic/fd.h"
+#include "broker/channel.h"
 #include "broker/diag.h"
 #include "broker/metadata.h"
 #include "broker/watch.h"
@@ -32,6 +33,8 @@ static int send_by_connection(Broker *b, const Route *route, Client *c) {
         const Worker *w = route->worker;
         _cleanup_close_ int fd = -EBADF;
         int r;
+
+        c->may_keep = channel_may_begin(b, route, c);
 
         fd = handoff_connect_type(&w->address, w->address_len,
                                   route->config->form == WORKER_STREAM ? SOCK_STREAM : SOCK_SEQPACKET);
@@ -123,5 +126,14 @@ static int offer_by_connection(Broker *b, Route *route, Client *c) {
 }
 
 int offer(Broker *b, Route *route, Client *c) {
-        return route->config->form == WORKER_DATAGRAM ? offer_datagram(b, route, c) : offer_by_connection(b, route, c);
+        Channel *channel;
+
+        if (route->config->form == WORKER_DATAGRAM)
+                return offer_datagram(b, route, c);
+
+        channel = channel_find(route, c);
+        if (channel && channel_offer(channel, route, c) == 0)
+                return 0;
+
+        return offer_by_connection(b, route, c);
 }

@@ -4,10 +4,10 @@
 
 #include "basic/fd.h"
 #include "broker/broker.h"
+#include "broker/channel.h"
 #include "broker/diag.h"
 #include "broker/pool.h"
 #include "broker/refusal.h"
-#include "handoff/handoff.h"
 
 /*
  * A worker need not close the connection before it serves the client, and those written for
@@ -73,13 +73,16 @@ void receipts_taken(Broker *b, Client *c) {
 }
 
 /* It is still ours, whole: another worker gets it, or this one when it had some rest. */
-static void again(Broker *b, Client *c) {
-        Worker *w = c->route->worker;
-
+static void again(Broker *b, Client *c, Receipt why) {
         b->n.n_reset++;
-        worker_back_off(w, broker_now(b));
-        diag_worker_reset(b, c->route);
 
+        /* A worker may end a connection that it keeps whenever it likes, and is still there for another one. */
+        if (!c->channel || why == RECEIPT_REFUSED) {
+                worker_back_off(c->route->worker, broker_now(b));
+                diag_worker_reset(b, c->route);
+        }
+
+        c->channel = NULL;
         c->conn_fd = fd_close(c->conn_fd);
         c->route = NULL;
         c->state = CLIENT_NEW;
@@ -89,6 +92,7 @@ static void again(Broker *b, Client *c) {
 /* The worker wants nobody to have it. */
 static void failed(Broker *b, Client *c) {
         worker_recovered(c->route->worker);
+        c->channel = NULL;
         c->conn_fd = fd_close(c->conn_fd);
         c->state = CLIENT_NEW;
         refusal_send(b, c, REFUSAL_WORKER, PROBE_REASON_NONE);
@@ -118,9 +122,10 @@ static Outcome interpret(const Client *c, Receipt receipt) {
                 return by_ack || !c->was_received ? OUTCOME_NONE : OUTCOME_TAKEN;
 
         case RECEIPT_CLOSED:
-                return by_ack && client_is_untouched(c) ? OUTCOME_AGAIN : OUTCOME_TAKEN;
+                return (by_ack || c->channel) && client_is_untouched(c) ? OUTCOME_AGAIN : OUTCOME_TAKEN;
 
         case RECEIPT_TAKEN:
+        case RECEIPT_KEPT:
                 return OUTCOME_TAKEN;
 
         case RECEIPT_REFUSED:
@@ -136,38 +141,56 @@ static Outcome interpret(const Client *c, Receipt receipt) {
         return OUTCOME_TAKEN;
 }
 
-/* True where there is a receipt, and @c was dealt with. */
-static bool settle(Receipts *receipts, Client *c, bool look_into_queue) {
-        Receipt receipt = handoff_receipt(c->conn_fd, look_into_queue);
+bool receipts_settle(Broker *b, Client *c, Receipt receipt) {
         Outcome outcome = interpret(c, receipt);
-        Broker *b = receipts->broker;
-
-        /* Received just now, the worker may yet say that it has no room. The next look is soon enough. */
-        c->was_received = receipt == RECEIPT_RECEIVED;
 
         if (outcome == OUTCOME_NONE)
                 return false;
 
-        /* The worker outlives the client's generation of routes, if need be, until its queues were served. */
+        /* It may be the last one of its generation of routes. */
         _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(c->pool->routing);
-        Worker *w = c->route->worker;
 
         list_remove(&c->link);
-        w->n_unclaimed--;
+        list_remove(&c->second_link);
+        c->route->worker->n_unclaimed--;
 
         if (outcome == OUTCOME_TAKEN)
                 receipts_taken(b, c);
         else if (outcome == OUTCOME_AGAIN)
-                again(b, c);
+                again(b, c, receipt);
         else
                 failed(b, c);
+
+        return true;
+}
+
+/* Looks for the receipt of a client that has a connection of its own. */
+static bool look(Receipts *receipts, Client *c, bool look_into_queue) {
+        /* The worker outlives the client's generation of routes, if need be, until its queues were served. */
+        _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(c->pool->routing);
+        Worker *w = c->route->worker;
+        Broker *b = receipts->broker;
+        KeptAnswer kept;
+        Receipt receipt;
+
+        receipt = handoff_receipt_or_kept(c->conn_fd, look_into_queue, c->may_keep ? &kept : NULL);
+        if (receipt == RECEIPT_KEPT) {
+                channel_begin(b, c, kept.limit);
+                receipt = kept.first == 0 && kept.n == 1 ? kept.receipt : RECEIPT_TAKEN;
+        }
+
+        if (!receipts_settle(b, c, receipt)) {
+                /* Received just now, the worker may yet say that it has no room. The next look is soon enough. */
+                c->was_received = receipt == RECEIPT_RECEIVED;
+                return false;
+        }
 
         pool_worker_is_free(w);
         return true;
 }
 
 void receipts_on_event(Receipts *receipts, Client *c) {
-        (void) settle(receipts, c, /* look_into_queue= */ false);
+        (void) look(receipts, c, /* look_into_queue= */ false);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -183,7 +206,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
                 if (c->look_at > now)
                         break;
 
-                if (settle(receipts, c, /* look_into_queue= */ true))
+                if (!c->channel && look(receipts, c, /* look_into_queue= */ true))
                         continue;
 
                 if (now - c->sent_at >= STUCK_USEC && !c->route->worker->stuck) {

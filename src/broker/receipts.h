@@ -6,6 +6,7 @@
 #include <systemd/sd-event.h>
 
 #include "broker/client.h"
+#include "handoff/handoff.h"
 
 typedef struct Broker Broker;
 
@@ -24,6 +25,12 @@ void receipts_expect(Receipts *receipts, Client *c);
 
 /* The client is its worker's: counts it and lets go of it. */
 void receipts_taken(Broker *b, Client *c);
+
+/*
+ * What became of a client that was sent: deals with it. Returns false where that is nothing yet. The caller serves the
+ * worker's queues afterwards (pool_worker_is_free()), and has pinned the worker.
+ */
+bool receipts_settle(Broker *b, Client *c, Receipt receipt);
 
 /* Something happened on the connection to the worker. */
 void receipts_on_event(Receipts *receipts, Client *c);

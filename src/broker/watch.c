@@ -7,10 +7,14 @@
 #include "basic/error.h"
 #include "basic/fd.h"
 #include "broker/broker.h"
+#include "broker/channel.h"
 #include "broker/handback.h"
 #include "broker/head.h"
 #include "broker/receipts.h"
 #include "broker/refusal.h"
+
+/* In a token: it is the number of a channel, and no client's. Those have their slot there, which is never so high. */
+#define TOKEN_CHANNEL (UINT64_C(1) << 63)
 
 /* Events taken in one turn of the event loop; the listeners come next. */
 #define BATCH_MAX 64
@@ -47,6 +51,12 @@ static int add(Watch *w, Client *c, int fd, uint32_t events) {
 
 int watch_connection(Watch *w, Client *c, int conn_fd) {
         return add(w, c, conn_fd, EPOLLIN | EPOLLRDHUP);
+}
+
+int watch_channel(Watch *w, uint32_t channel, int conn_fd) {
+        struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP, .data.u64 = TOKEN_CHANNEL | channel };
+
+        return epoll_ctl(w->epoll_fd, EPOLL_CTL_MOD, conn_fd, &event) < 0 ? -errno : 0;
 }
 
 int watch_client(Watch *w, Client *c) {
@@ -106,12 +116,18 @@ static int on_epoll(sd_event_source *source, int fd, uint32_t revents, void *use
         if (n < 0)
                 return errno_is_transient(-errno) ? 0 : -errno;
 
-        for (int i = 0; i < n; i++) {
-                Client *c = client_by_token(&w->broker->clients, events[i].data.u64);
+        w->broker->batching = true;
 
-                if (c)
+        for (int i = 0; i < n; i++) {
+                uint64_t token = events[i].data.u64;
+                Client *c;
+
+                if (token & TOKEN_CHANNEL)
+                        channel_on_event(w->broker, (uint32_t) token);
+                else if ((c = client_by_token(&w->broker->clients, token)))
                         dispatch(w->broker, c, events[i].events);
         }
 
+        channels_flush(w->broker);
         return 0;
 }

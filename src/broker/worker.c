@@ -3,6 +3,7 @@
 #include "broker/worker.h"
 
 #include "basic/address.h"
+#include "broker/channel.h"
 
 #define BACK_OFF_MIN (10 * USEC_PER_MSEC)
 #define BACK_OFF_MAX (1 * USEC_PER_SEC)
@@ -11,6 +12,7 @@ static Worker *worker_free(Worker *w) {
         if (!w)
                 return NULL;
 
+        channels_close(w);
         free(w->path);
         free(w);
         return NULL;
@@ -55,6 +57,7 @@ static int worker_new(const char *path, Worker **ret) {
         if (!w)
                 return -ENOMEM;
 
+        list_init(&w->channels);
         list_init(&w->waiting);
 
         r = address_from_path(path, &w->address, &w->address_len);

@@ -27,6 +27,9 @@ typedef struct Worker {
         usec_t retry_at;      /* not before this, 0: at any time */
         usec_t back_off;      /* how long the wait was, for the next one to be longer */
 
+        List channels;        /* Channel.link: the connections that it keeps */
+        unsigned n_channels;
+
         List waiting;         /* Route.waiting_link: routes whose pools have clients in their queues */
 
         bool stuck;           /* it has not taken a client for long, and the log says so */

@@ -17,7 +17,7 @@
  * Room for more descriptors than may come: CMSG_SPACE() of one has padding in which the kernel would
  * install a second one, and a receiver that looks at the first only would leak it (CVE-2014-3635).
  */
-#define RECEIVE_FDS_MAX 8
+#define RECEIVE_FDS_MAX (FDPASS_KEEP_MAX + 8)
 
 /*
  * Room for what a socket unit may ask the kernel to add (PassCredentials=, PassPIDFD=, PassSecurity=,
@@ -50,22 +50,22 @@ int handoff_connect(const struct sockaddr_un *worker, socklen_t len) {
         return handoff_connect_type(worker, len, SOCK_STREAM);
 }
 
-/* Adds the client to a message, and sends it. */
-static int send_with_client(int fd, struct msghdr *message, int client_fd) {
+/* Adds the clients to a message, and sends it. */
+static int send_with_clients(int fd, struct msghdr *message, const int *client_fds, size_t n) {
         union {
                 struct cmsghdr header; /* for its alignment */
-                char buffer[CMSG_SPACE(sizeof(int))];
-        } control = {};
+                char buffer[CMSG_SPACE(sizeof(int) * FDPASS_KEEP_MAX)];
+        } control;
         struct cmsghdr *c;
 
         message->msg_control = control.buffer;
-        message->msg_controllen = sizeof(control.buffer);
+        message->msg_controllen = CMSG_SPACE(sizeof(int) * n);
 
         c = CMSG_FIRSTHDR(message);
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &client_fd, sizeof(int));
+        c->cmsg_len = CMSG_LEN(sizeof(int) * n);
+        memcpy(CMSG_DATA(c), client_fds, sizeof(int) * n);
 
         return sendmsg(fd, message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
@@ -75,7 +75,7 @@ int handoff_send(int conn_fd, int client_fd) {
         struct iovec iov = { .iov_base = &byte, .iov_len = sizeof(byte) };
         struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-        return send_with_client(conn_fd, &message, client_fd);
+        return send_with_clients(conn_fd, &message, &client_fd, 1);
 }
 
 int handoff_send_message(int fd, const struct sockaddr_un *to, socklen_t to_len, Slice header, Slice consumed,
@@ -92,7 +92,14 @@ int handoff_send_message(int fd, const struct sockaddr_un *to, socklen_t to_len,
                 .msg_iovlen = consumed.n > 0 ? 2 : 1,
         };
 
-        return send_with_client(fd, &message, client_fd);
+        return send_with_clients(fd, &message, &client_fd, 1);
+}
+
+int handoff_send_batch(int conn_fd, Slice headers, const int *client_fds, size_t n) {
+        struct iovec iov = { .iov_base = (void *) (uintptr_t) headers.p, .iov_len = headers.n };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+        return n > 0 && n <= FDPASS_KEEP_MAX ? send_with_clients(conn_fd, &message, client_fds, n) : -EINVAL;
 }
 
 static Receipt receipt_from_answer(uint8_t answer) {
@@ -113,12 +120,53 @@ static Receipt receipt_from_answer(uint8_t answer) {
 static bool was_reset(int conn_fd) {
         char byte;
 
-        return recv(conn_fd, &byte, sizeof(byte), MSG_DONTWAIT) < 0 && errno == ECONNRESET;
+        return recv(conn_fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) < 0 && errno == ECONNRESET;
 }
 
-Receipt handoff_receipt(int conn_fd, bool look_into_queue) {
+static uint16_t read_u16(const uint8_t *p) {
+        return (uint16_t) (p[0] << 8 | p[1]);
+}
+
+static bool parse_kept(const uint8_t *p, size_t n, KeptAnswer *ret) {
+        if (n != FDPASS_ANSWER_KEPT_SIZE || p[0] != FDPASS_ANSWER_KEPT)
+                return false;
+
+        *ret = (KeptAnswer){
+                .receipt = receipt_from_answer(p[1]),
+                .first = read_u16(p + 2),
+                .n = read_u16(p + 4),
+                .limit = read_u16(p + 6),
+        };
+        return true;
+}
+
+int handoff_receive_kept(int conn_fd, KeptAnswer *ret) {
+        uint8_t answer[FDPASS_ANSWER_KEPT_SIZE + 1];
+        ssize_t n;
+
+        n = recv(conn_fd, answer, sizeof(answer), MSG_DONTWAIT);
+        if (n < 0)
+                return -errno;
+        if (n == 0)
+                return HANDOFF_CLOSED;
+
+        return parse_kept(answer, (size_t) n, ret) ? 0 : HANDOFF_INVALID;
+}
+
+int handoff_answer_kept(int conn_fd, uint8_t answer, uint16_t first, uint16_t n, uint16_t limit) {
+        const uint8_t bytes[FDPASS_ANSWER_KEPT_SIZE] = {
+                FDPASS_ANSWER_KEPT, answer,
+                (uint8_t) (first >> 8), (uint8_t) first,
+                (uint8_t) (n >> 8),     (uint8_t) n,
+                (uint8_t) (limit >> 8), (uint8_t) limit,
+        };
+
+        return send(conn_fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+Receipt handoff_receipt_or_kept(int conn_fd, bool look_into_queue, KeptAnswer *ret_kept) {
+        uint8_t answer[FDPASS_ANSWER_KEPT_SIZE + 1];
         int unread = 1;
-        uint8_t answer;
         ssize_t n;
 
         /*
@@ -128,9 +176,12 @@ Receipt handoff_receipt(int conn_fd, bool look_into_queue) {
         if (look_into_queue && ioctl(conn_fd, SIOCOUTQ, &unread) < 0)
                 unread = 1;
 
-        n = recv(conn_fd, &answer, sizeof(answer), MSG_DONTWAIT);
+        n = recv(conn_fd, answer, ret_kept ? sizeof(answer) : 1, MSG_DONTWAIT);
+        if (n > 0 && was_reset(conn_fd))
+                return RECEIPT_RESET;
         if (n > 0)
-                return was_reset(conn_fd) ? RECEIPT_RESET : receipt_from_answer(answer);
+                return ret_kept && parse_kept(answer, (size_t) n, ret_kept) ? RECEIPT_KEPT :
+                                                                             receipt_from_answer(answer[0]);
         if (n == 0)
                 return RECEIPT_CLOSED;
         if (errno_is_transient(-errno))
@@ -139,8 +190,12 @@ Receipt handoff_receipt(int conn_fd, bool look_into_queue) {
         return RECEIPT_RESET;
 }
 
-/* Takes the first descriptor out of @message, closes all others, and says how many there were. */
-static size_t collect_fds(struct msghdr *message, int *ret) {
+Receipt handoff_receipt(int conn_fd, bool look_into_queue) {
+        return handoff_receipt_or_kept(conn_fd, look_into_queue, NULL);
+}
+
+/* Takes the first @max descriptors out of @message, closes all others, and says how many there were. */
+static size_t collect_fds(struct msghdr *message, int *ret, size_t max) {
         size_t n = 0;
 
         for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
@@ -151,8 +206,8 @@ static size_t collect_fds(struct msghdr *message, int *ret) {
                         int fd;
 
                         memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-                        if (c->cmsg_type == SCM_RIGHTS && n++ == 0)
-                                *ret = fd;
+                        if (c->cmsg_type == SCM_RIGHTS && n++ < max)
+                                ret[n - 1] = fd;
                         else
                                 fd_close(fd);
                 }
@@ -161,7 +216,7 @@ static size_t collect_fds(struct msghdr *message, int *ret) {
         return n;
 }
 
-int handoff_receive_message(int fd, int flags, uint8_t *p, size_t size, size_t *ret_n, int *ret_client_fd) {
+int handoff_receive_batch(int fd, int flags, uint8_t *p, size_t size, size_t *ret_n, int *ret_fds, size_t *n_fds) {
         union {
                 struct cmsghdr header;
                 char buffer[OTHERS_SIZE + CMSG_SPACE(sizeof(int) * RECEIVE_FDS_MAX)];
@@ -173,24 +228,34 @@ int handoff_receive_message(int fd, int flags, uint8_t *p, size_t size, size_t *
                 .msg_control = control.buffer,
                 .msg_controllen = sizeof(control.buffer),
         };
-        _cleanup_close_ int client_fd = -EBADF;
+        size_t max = *n_fds;
         ssize_t n;
 
         n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | flags);
         if (n < 0)
                 return -errno;
 
-        size_t n_fds = collect_fds(&message, &client_fd);
+        size_t k = collect_fds(&message, ret_fds, max);
 
-        if (n > 0 && n_fds == 1 && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+        if (n > 0 && k > 0 && k <= max && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
                 *ret_n = (size_t) n;
-                *ret_client_fd = TAKE_FD(client_fd);
+                *n_fds = k;
                 return 0;
         }
 
-        if (n_fds == 0 && message.msg_flags & MSG_CTRUNC)
+        for (size_t i = 0; i < MIN(k, max); i++)
+                fd_close(ret_fds[i]);
+
+        *ret_n = (size_t) n;
+        if (message.msg_flags & MSG_CTRUNC && k < max)
                 return HANDOFF_NO_FD;
-        return n == 0 && n_fds == 0 ? HANDOFF_CLOSED : HANDOFF_INVALID;
+        return n == 0 && k == 0 ? HANDOFF_CLOSED : HANDOFF_INVALID;
+}
+
+int handoff_receive_message(int fd, int flags, uint8_t *p, size_t size, size_t *ret_n, int *ret_client_fd) {
+        size_t n_fds = 1;
+
+        return handoff_receive_batch(fd, flags, p, size, ret_n, ret_client_fd, &n_fds);
 }
 
 int handoff_receive(int conn_fd, int *ret_client_fd) {

@@ -33,7 +33,16 @@ typedef enum Receipt {
         RECEIPT_REFUSED,  /* … that another worker should have it */
         RECEIPT_ERROR,    /* … that no worker should */
         RECEIPT_RESET,    /* the worker went away without it */
+        RECEIPT_KEPT,     /* an answer about clients of a connection that the worker wants to keep */
 } Receipt;
+
+/* One answer on a kept connection. */
+typedef struct KeptAnswer {
+        Receipt receipt;  /* RECEIPT_TAKEN, _REFUSED or _ERROR */
+        uint16_t first;   /* the first client that it is about, */
+        uint16_t n;       /* and how many from there on */
+        uint16_t limit;   /* clients with numbers below it may be sent */
+} KeptAnswer;
 
 /*
  * Connects to a worker. Never blocks: where the worker's backlog is full this returns -EAGAIN at once
@@ -61,12 +70,18 @@ int handoff_send(int conn_fd, int client_fd);
 int handoff_send_message(int fd, const struct sockaddr_un *to, socklen_t to_len, Slice header, Slice consumed,
                          int client_fd);
 
+/* Sends @n clients, at most FDPASS_KEEP_MAX, on a kept connection, with their @headers one behind the other. */
+int handoff_send_batch(int conn_fd, Slice headers, const int *client_fds, size_t n);
+
 /*
  * Looks for the receipt without waiting. Where the worker keeps the connection open this tells by the
  * amount of unread bytes (SIOCOUTQ) that the message was received, if @look_into_queue asks for that
  * second system call; without it, such a worker's receipt only comes with its close().
  */
 Receipt handoff_receipt(int conn_fd, bool look_into_queue);
+
+/* The same where the message had a KEEP: RECEIPT_KEPT comes with its details. */
+Receipt handoff_receipt_or_kept(int conn_fd, bool look_into_queue, KeptAnswer *ret_kept);
 
 /* Conditions of the functions below. */
 enum {
@@ -93,6 +108,13 @@ int handoff_receive(int conn_fd, int *ret_client_fd);
 int handoff_receive_message(int fd, int flags, uint8_t *p, size_t size, size_t *ret_n, int *ret_client_fd);
 
 /*
+ * The same for a kept connection: *n_fds says how much room there is in @ret_fds, and then how many clients
+ * came. Those are owned by the caller; after a condition or an error there are none. With HANDOFF_NO_FD the bytes
+ * are there, and say how many clients were lost on the way.
+ */
+int handoff_receive_batch(int fd, int flags, uint8_t *p, size_t size, size_t *ret_n, int *ret_fds, size_t *n_fds);
+
+/*
  * Is it something that a handoff may carry: a stream socket of an IP family, or where @with_unix says so of
  * AF_UNIX, that doesn't listen? Returns 0, HANDOFF_NO_CLIENT or a negative errno.
  */
@@ -106,3 +128,9 @@ int handoff_check_room(int any_fd);
 
 /* Gives one of FDPASS_ANSWER_…. The other end may be gone: then nobody wants it. */
 void handoff_answer(int conn_fd, uint8_t answer);
+
+/* The same on a kept connection (protocol.h). Returns 0 or a negative errno: then the connection is of no use. */
+int handoff_answer_kept(int conn_fd, uint8_t answer, uint16_t first, uint16_t n, uint16_t limit);
+
+/* The sender's end of that. Returns 0, HANDOFF_CLOSED, HANDOFF_INVALID or a negative errno (-EAGAIN). */
+int handoff_receive_kept(int conn_fd, KeptAnswer *ret);

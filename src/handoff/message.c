@@ -213,6 +213,8 @@ static int write_tlvs(Writer *w, const Message *m) {
 
         if (m->deadline != MESSAGE_NO_DEADLINE)
                 write_deadline(w, m->deadline);
+        if (m->keep > 0)
+                write_tlv(w, FDPASS_TLV_KEEP, (Slice){ &m->keep, 1 });
 
         return 0;
 }
@@ -317,6 +319,14 @@ static int decode_deadline(Slice value, Message *m) {
         return m->deadline != MESSAGE_NO_DEADLINE ? 0 : MESSAGE_INVALID;
 }
 
+static int decode_keep(Slice value, Message *m) {
+        if (value.n != 1 || value.p[0] == 0 || m->keep > 0)
+                return MESSAGE_INVALID;
+
+        m->keep = value.p[0];
+        return 0;
+}
+
 static int decode_tlvs(Slice header, Message *m) {
         bool has_version = false, has_checksum = false;
         Slice rest = m->tlvs, value;
@@ -343,6 +353,10 @@ static int decode_tlvs(Slice header, Message *m) {
                         r = decode_deadline(value, m);
                         break;
 
+                case FDPASS_TLV_KEEP:
+                        r = decode_keep(value, m);
+                        break;
+
                 default:
                         r = decode_fact(type, value, m);
                 }
@@ -351,6 +365,18 @@ static int decode_tlvs(Slice header, Message *m) {
         }
 
         return rest.n == 0 && has_version ? 0 : MESSAGE_INVALID;
+}
+
+size_t message_header_length(const uint8_t *p, size_t n) {
+        Reader r = { p, n };
+        Slice prefix, block;
+        uint16_t length;
+
+        if (!reader_take(&r, PREFIX_SIZE - 2, &prefix) || !slice_equal(slice_head(prefix, SIGNATURE.n), SIGNATURE) ||
+            !reader_u16(&r, &length) || !reader_take(&r, length, &block))
+                return 0;
+
+        return PREFIX_SIZE + (size_t) length;
 }
 
 int message_decode(const uint8_t *p, size_t n, Message *ret) {

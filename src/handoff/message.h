@@ -36,6 +36,7 @@ typedef struct Message {
         uint64_t deadline;          /* in µs of CLOCK_MONOTONIC, or MESSAGE_NO_DEADLINE */
         Slice protocol;
         Slice name;
+        uint8_t keep;               /* the connection may be kept: how many clients a message may have. 0: it may not */
         Slice tlvs;                 /* decoded ones: all of them, for message_next_tlv(). Not encoded */
         Slice consumed;
 } Message;
@@ -66,6 +67,12 @@ enum {
  * and a checksum has to be right. The facts of *ret point into @p; after a condition *ret is of no use.
  */
 int message_decode(const uint8_t *p, size_t n, Message *ret);
+
+/*
+ * The length of the header that the bytes begin with, for one message with several clients; 0 where they are none,
+ * or not all of it.
+ */
+size_t message_header_length(const uint8_t *p, size_t n);
 
 /* Takes the next TLV off *tlvs, a copy of Message.tlvs or of what an SSL TLV has inside; false at the end. */
 bool message_next_tlv(Slice *tlvs, uint8_t *ret_type, Slice *ret_value);

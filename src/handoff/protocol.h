@@ -11,7 +11,8 @@
  *   SOCK_STREAM      the one byte 0x00. One client per connection.
  *   SOCK_SEQPACKET   a header, and behind it, to the end of the message, the bytes that were consumed from the
  *                    client already and precede what its socket still holds. Or the one byte, for no metadata.
- *                    One client per connection to a worker, any number per connection to the broker.
+ *                    One client per connection to a worker that does not keep it (below), any number per
+ *                    connection to the broker.
  *   SOCK_DGRAM       the same message, without a connection: no answer, the sender keeps nothing.
  *
  * The header is one of the PROXY protocol, version 2, command PROXY (first byte behind the signature 0x21).
@@ -36,6 +37,7 @@
 #define FDPASS_TLV_DEADLINE 0xE4  /* 8 bytes, big endian: µs of CLOCK_MONOTONIC, when the sender gives it up */
 #define FDPASS_TLV_PROTOCOL 0xE5  /* text, as the route's Protocol= has it: "http", "tls", … */
 #define FDPASS_TLV_NAME 0xE6      /* text, to the broker only: Name= of the route that is to get the client */
+#define FDPASS_TLV_KEEP 0xE7      /* 1 byte: the worker may keep this connection; the most clients in one message */
 
 #define FDPASS_PROTOCOL_VERSION 1
 
@@ -54,11 +56,33 @@
  *   end of file      the message was received, the client is the receiver's
  *   ECONNRESET       it was not: the client is still the sender's (the kernel's word, not the receiver's)
  *   one byte         the receiver's own answer, and then the end. Other values than these count as TAKEN, for
- *                    nobody can tell any more whether the client was touched; 0x10 to 0x1F are for later versions.
+ *                    nobody can tell any more whether the client was touched; 0x11 to 0x1F are for later versions.
  */
 #define FDPASS_ANSWER_TAKEN 0x01   /* as the end of file; with Receipt=ack only now */
 #define FDPASS_ANSWER_REFUSED 0x02 /* untouched, and no copy kept: another worker may have it */
 #define FDPASS_ANSWER_ERROR 0x03   /* the same, but no other worker: the broker answers the client */
+
+/*
+ * Kept connections. Where the message has a KEEP, the worker may answer with the eight bytes below instead of
+ * one, and not close the connection: then more clients come on it. They are numbered from 0, the one that came
+ * with KEEP, and the numbers wrap at 65536.
+ *
+ *   byte 0     FDPASS_ANSWER_KEPT
+ *   byte 1     FDPASS_ANSWER_TAKEN, _REFUSED or _ERROR, with the meanings above
+ *   bytes 2-3  the first client that this is about, big endian as all of these
+ *   bytes 4-5  and how many from there on; 0: none, only the limit is new
+ *   bytes 6-7  the limit: clients with numbers below it may be sent (the difference is at most 32767)
+ *
+ * A message on a kept connection has one to KEEP descriptors and as many headers, in the same order, one behind
+ * the other. It has no consumed bytes, and at most FDPASS_HEADER_MAX bytes in all: other clients get a
+ * connection of their own. No message is sent that the limit does not allow.
+ *
+ * Either end may close a kept connection at any time. What has no answer then was not taken: another worker may
+ * have it, unless the broker sees by the client's socket that somebody has read from it or written to it.
+ */
+#define FDPASS_ANSWER_KEPT 0x10
+#define FDPASS_ANSWER_KEPT_SIZE 8
+#define FDPASS_KEEP_MAX 16
 
 /*
  * Handing back is the same message to the broker's return socket (SOCK_SEQPACKET as shipped), with these

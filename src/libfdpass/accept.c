@@ -9,6 +9,7 @@
 #include "basic/fd.h"
 #include "basic/time.h"
 #include "handoff/handoff.h"
+#include "libfdpass/accept.h"
 #include "libfdpass/object.h"
 
 /*
@@ -201,8 +202,7 @@ static int check_message(Source *s, struct fdpass *f, size_t n, int client_fd, b
         return 0;
 }
 
-/* As accept4() would: what the sender left set on the socket is no concern of ours. */
-static int set_flags(int client_fd, int flags) {
+int accept_set_flags(int client_fd, int flags) {
         int r;
 
         r = fd_nonblock(client_fd, flags & SOCK_NONBLOCK);
@@ -212,6 +212,13 @@ static int set_flags(int client_fd, int flags) {
         return flags & SOCK_CLOEXEC || fcntl(client_fd, F_SETFD, 0) >= 0 ? 0 : -errno;
 }
 
+int accept_check_flags(int flags, struct fdpass **ret) {
+        if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK | FDPASS_KEEP | FDPASS_ANY_SENDER))
+                return -EINVAL;
+
+        return flags & FDPASS_KEEP && !ret ? -EINVAL : 0;
+}
+
 /* Leaves the connection to the object, for an answer later. */
 static void object_keep(struct fdpass *f, Source *s) {
         f->answer = ANSWER_OPEN;
@@ -219,18 +226,13 @@ static void object_keep(struct fdpass *f, Source *s) {
         f->conn_fd = TAKE_FD(s->fd);
 }
 
-_public_ int fdpass_accept(int fd, int flags, struct fdpass **ret) {
+int accept_client(int fd, int flags, bool caller_reads, struct fdpass **ret, int *ret_conn_fd) {
         _cleanup_(source_done) Source s = { .fd = -EBADF };
         _cleanup_(fdpass_freep) struct fdpass *f = NULL;
         _cleanup_close_ int client_fd = -EBADF; /* closed before source_done() says that we have none */
         uid_t sender;
         size_t size, n;
         int r;
-
-        if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK | FDPASS_KEEP | FDPASS_ANY_SENDER))
-                return -EINVAL;
-        if (flags & FDPASS_KEEP && !ret)
-                return -EINVAL;
 
         r = source_open(&s, fd);
         if (r < 0)
@@ -250,21 +252,34 @@ _public_ int fdpass_accept(int fd, int flags, struct fdpass **ret) {
                 return r;
 
         f = object_shrink(f, n);
-        r = check_message(&s, f, n, client_fd, !!ret);
+        r = check_message(&s, f, n, client_fd, caller_reads);
         if (r >= 0)
-                r = set_flags(client_fd, flags);
+                r = accept_set_flags(client_fd, flags);
         if (r < 0)
                 return r;
+
+        if (ret_conn_fd && f->message.keep > 0 && s.type == SOCK_SEQPACKET && !s.is_theirs)
+                *ret_conn_fd = TAKE_FD(s.fd);
 
         if (ret) {
                 object_complete(f, n, client_fd);
                 f->sender = sender;
                 if (s.type == SOCK_DGRAM)
                         f->answer = ANSWER_IMPOSSIBLE;
-                else if (flags & FDPASS_KEEP)
+                else if (flags & FDPASS_KEEP && s.fd >= 0)
                         object_keep(f, &s);
                 *ret = TAKE_PTR(f);
         }
 
         return TAKE_FD(client_fd);
+}
+
+_public_ int fdpass_accept(int fd, int flags, struct fdpass **ret) {
+        int r;
+
+        r = accept_check_flags(flags, ret);
+        if (r < 0)
+                return r;
+
+        return accept_client(fd, flags, /* caller_reads= */ !!ret, ret, NULL);
 }

@@ -26,6 +26,9 @@ extern "C" {
 /* What was told of one client, and with FDPASS_KEEP the connection that waits for the answer. */
 struct fdpass;
 
+/* The broker's connections that are kept, and what has come by them. */
+struct fdpass_receiver;
+
 /* Flags of fdpass_accept(), beside SOCK_CLOEXEC and SOCK_NONBLOCK of accept4(2). */
 enum {
         FDPASS_KEEP = 1,       /* no receipt yet: fdpass_taken(), fdpass_refuse() or fdpass_error() gives it */
@@ -59,6 +62,36 @@ enum {
  * -ECONNABORTED to -EMSGSIZE concern one handoff only: the next call is for the next client.
  */
 int fdpass_accept(int fd, int flags, struct fdpass **ret);
+
+/*
+ * The same for many clients a second: a receiver keeps the broker's connections, so that further clients come on them,
+ * several at a time, instead of on a new one each. That is for SOCK_SEQPACKET; other sockets work, but are served
+ * as by fdpass_accept().
+ *
+ *      fdpass_receiver_new(SD_LISTEN_FDS_START, 32, &receiver);
+ *      fd = fdpass_receive(receiver, SOCK_CLOEXEC, NULL);
+ *
+ * @fd stays the caller's and open for as long as the receiver is used. @credits, up to 256, is how many clients may be
+ * on their way to this process beyond the ones that it has taken: as many as it can begin with in a moment. They
+ * wait for this process even if another one of the same worker is idle, so processes that serve one client at a time use
+ * fdpass_accept(), or 0. A receiver is used by one thread at a time, and not in a forked child; objects of its clients
+ * may go to other threads, and outlive it.
+ *
+ * fdpass_receiver_fd() is to be polled in place of @fd: it is readable (POLLIN) when fdpass_receive() has something to
+ * do. It belongs to the receiver. With it, call fdpass_receive() until it returns -EAGAIN: clients that came together
+ * are given out one by one, and don't make it readable again.
+ *
+ * fdpass_receive() is as fdpass_accept() with the receiver's @fd, and waits as that would. fdpass_receiver_free() closes
+ * its connections; clients that were sent meanwhile go to another worker, or come again. NULL is allowed.
+ *
+ *   -EINVAL           @credits is too high
+ *   -ENOMEM, -EMFILE, -ENFILE  there is no memory, or no room for one more descriptor
+ *   -EPERM, -EBADF    @fd is no socket
+ */
+int fdpass_receiver_new(int fd, unsigned credits, struct fdpass_receiver **ret);
+void fdpass_receiver_free(struct fdpass_receiver *r);
+int fdpass_receiver_fd(const struct fdpass_receiver *r);
+int fdpass_receive(struct fdpass_receiver *r, int flags, struct fdpass **ret);
 
 /*
  * The answers, once per object that FDPASS_KEEP was given for; they close the connection.

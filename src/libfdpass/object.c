@@ -72,12 +72,20 @@ void connection_finish(int fd, bool is_theirs, uint8_t answer) {
                 fd_close(fd);
 }
 
+static void finish(struct fdpass *f, uint8_t answer) {
+        if (f->kept) {
+                /* There is no end of the connection to say "taken". */
+                kept_answer(f->kept, answer ?: FDPASS_ANSWER_TAKEN, f->number, 1);
+                f->kept = kept_unref(f->kept);
+        } else
+                connection_finish(TAKE_FD(f->conn_fd), f->conn_is_theirs, answer);
+}
+
 static int give_answer(struct fdpass *f, uint8_t answer) {
         switch (f->answer) {
 
         case ANSWER_OPEN:
-                connection_finish(f->conn_fd, f->conn_is_theirs, answer);
-                f->conn_fd = -EBADF;
+                finish(f, answer);
                 f->answer = ANSWER_GIVEN;
                 return 0;
 
@@ -106,7 +114,7 @@ _public_ void fdpass_free(struct fdpass *f) {
                 return;
 
         if (f->answer == ANSWER_OPEN)
-                connection_finish(f->conn_fd, f->conn_is_theirs, 0);
+                finish(f, 0);
         free(f);
 }
 

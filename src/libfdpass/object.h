@@ -6,6 +6,7 @@
 #include "basic/macro.h"
 #include "handoff/message.h"
 #include "libfdpass/fdpass.h"
+#include "libfdpass/kept.h"
 
 typedef enum AnswerState {
         ANSWER_GIVEN,      /* by closing the connection, or by one of the three functions */
@@ -15,7 +16,9 @@ typedef enum AnswerState {
 
 struct fdpass {
         AnswerState answer;
-        int conn_fd;         /* ANSWER_OPEN: where it goes */
+        Kept *kept;          /* ANSWER_OPEN: the kept connection where it goes, one reference, or */
+        uint16_t number;     /* … for the client of this number */
+        int conn_fd;         /* NULL: the one that is for this client alone */
         bool conn_is_theirs; /* Accept=yes: the connection is the caller's, who closes it */
 
         uid_t sender;

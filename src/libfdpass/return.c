@@ -18,6 +18,7 @@ static Message message_of(const struct fdpass_return_args *args) {
         Message m = args->about ? args->about->message : MESSAGE_NULL;
 
         m.route = (Slice){};
+        m.keep = 0;
         m.deadline = MESSAGE_NO_DEADLINE;
         m.name = args->name ? slice_from_string(args->name) : (Slice){};
         m.data = slice_from(args->data, args->data_len);

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/channel.h"
+
+#include "basic/error.h"
+#include "basic/fd.h"
+#include "broker/diag.h"
+#include "broker/metadata.h"
+#include "broker/offer.h"
+#include "broker/pool.h"
+#include "handoff/handoff.h"
+
+/* A worker of several processes may keep one for each, and one that is short of credit gets another. */
+#define PER_WORKER_MAX 8
+
+/* One that was not used for so long makes room where there is none. */
+#define UNUSED_USEC (1 * USEC_PER_SEC)
+
+/* Answers taken in one turn of the event loop. */
+#define ANSWERS_MAX 64
+
+void channels_init(ChannelTable *table) {
+        list_init(&table->full);
+        list_init(&table->ended);
+}
+
+static Channel *channel_free(Channel *ch) {
+        ch->broker->channels.slots[ch->slot] = NULL;
+        list_remove(&ch->link);
+        list_remove(&ch->batch_link);
+        fd_close(ch->fd);
+        free(ch);
+        return NULL;
+}
+
+/* Its message has room for facts, and afterwards the kernel can tell whether somebody touched it. */
+static bool is_suitable(const Route *route, const Client *c) {
+        return route->config->form == WORKER_SEQPACKET && route->config->metadata &&
+               (c->address.sa.sa_family == AF_INET || c->address.sa.sa_family == AF_INET6);
+}
+
+static bool is_unused(const Channel *ch, usec_t now) {
+        return ch->fd >= 0 && list_is_empty(&ch->clients) && now >= usec_add(ch->used_at, UNUSED_USEC);
+}
+
+/* A slot that is free, or can be made so. Returns CHANNELS_MAX where there is none. */
+static uint32_t find_slot(const Broker *b) {
+        uint32_t best = CHANNELS_MAX;
+
+        for (uint32_t i = 0; i < CHANNELS_MAX; i++) {
+                const Channel *ch = b->channels.slots[i];
+
+                if (!ch)
+                        return i;
+                if (is_unused(ch, broker_now(b)) &&
+                    (best == CHANNELS_MAX || ch->used_at < b->channels.slots[best]->used_at))
+                        best = i;
+        }
+
+        return best;
+}
+
+bool channel_may_begin(const Broker *b, const Route *route, const Client *c) {
+        return is_suitable(route, c) && route->worker->n_channels < PER_WORKER_MAX && !b->stopping &&
+               find_slot(b) < CHANNELS_MAX;
+}
+
+/*
+ * Nothing more comes or goes on it. What was sent and has no answer may be with somebody: only who is untouched goes
+ * on to another worker.
+ */
+static void channel_end(Channel *ch) {
+        List orphans;
+
+        if (ch->fd < 0)
+                return;
+
+        ch->fd = fd_close(ch->fd);
+        ch->worker->n_channels--;
+        list_remove(&ch->link);
+        list_append(&ch->broker->channels.ended, &ch->link);
+
+        list_init(&orphans);
+        LIST_FOREACH(i, &ch->clients) {
+                list_remove(i);
+                list_append(&orphans, i);
+        }
+
+        for (List *l; (l = list_first(&orphans));)
+                (void) receipts_settle(ch->broker, CONTAINER_OF(l, Client, second_link), RECEIPT_CLOSED);
+}
+
+static Channel *channel_new(Broker *b, Worker *w, uint16_t limit) {
+        uint32_t slot = find_slot(b);
+        Channel *ch;
+
+        if (slot >= CHANNELS_MAX)
+                return NULL;
+
+        ch = calloc(1, sizeof(*ch));
+        if (!ch)
+                return NULL;
+
+        if (b->channels.slots[slot]) { /* it is unused: nobody depends on it */
+                channel_end(b->channels.slots[slot]);
+                channel_free(b->channels.slots[slot]);
+        }
+
+        ch->broker = b;
+        ch->worker = w;
+        ch->slot = slot;
+        ch->fd = -EBADF;
+        ch->n_sent = 1; /* the one that it came with */
+        ch->limit = limit;
+        ch->used_at = broker_now(b);
+        list_init(&ch->link);
+        list_init(&ch->batch_link);
+        list_init(&ch->clients);
+
+        b->channels.slots[slot] = ch;
+        return ch;
+}
+
+void channel_begin(Broker *b, Client *c, uint16_t limit) {
+        Worker *w = c->route->worker;
+        int fd = TAKE_FD(c->conn_fd);
+        Channel *ch;
+
+        ch = channel_new(b, w, limit);
+        if (!ch || watch_channel(&b->watch, ch->slot, fd) < 0) {
+                fd_close(fd);
+                if (ch)
+                        channel_free(ch);
+                return;
+        }
+
+        ch->fd = fd;
+        list_append(&w->channels, &ch->link);
+        w->n_channels++;
+}
+
+static bool has_credit(const Channel *ch) {
+        return (int16_t) (ch->limit - ch->n_sent) > 0;
+}
+
+Channel *channel_find(const Route *route, const Client *c) {
+        if (list_is_empty(&route->worker->channels) || !is_suitable(route, c) ||
+            (c->baggage && c->baggage->consumed.n > 0))
+                return NULL;
+
+        LIST_FOREACH(i, &route->worker->channels)
+                if (has_credit(CONTAINER_OF(i, Channel, link)))
+                        return CONTAINER_OF(i, Channel, link);
+
+        return NULL;
+}
+
+/* The last clients were not sent after all: other ways are found for them. */
+static void take_back(Channel *ch, size_t n) {
+        List unsent;
+
+        list_init(&unsent);
+        for (size_t i = 0; i < n; i++) {
+                List *l = ch->clients.prev;
+
+                list_remove(l);
+                list_prepend(&unsent, l);
+        }
+
+        /* None of them shall come here again, before there is an answer. */
+        ch->n_sent = (uint16_t) (ch->n_sent - n);
+        ch->limit = ch->n_sent;
+
+        for (List *l; (l = list_first(&unsent));)
+                (void) receipts_settle(ch->broker, CONTAINER_OF(l, Client, second_link), RECEIPT_RESET);
+}
+
+static void not_sent(Channel *ch, size_t n, int error) {
+        Broker *b = ch->broker;
+        Worker *w = ch->worker;
+
+        w->n_ref++; /* its last client may leave here */
+
+        if (errno_is_resource(error))
+                diag_no_resources(b, error);
+
+        take_back(ch, n);
+
+        /* A worker that has all its answers given would never say that there is room again. */
+        if (!(errno_is_resource(error) || errno_is_transient(error)) || list_is_empty(&ch->clients))
+                channel_end(ch);
+
+        pool_worker_is_free(w);
+        (void) worker_put(&b->workers, w);
+}
+
+static void channel_send(Channel *ch) {
+        size_t n = ch->n_batch;
+        int r;
+
+        list_remove(&ch->batch_link);
+        if (n == 0)
+                return;
+
+        r = handoff_send_batch(ch->fd, (Slice){ ch->headers, ch->n_headers }, ch->fds, n);
+        ch->n_batch = ch->n_headers = 0;
+        if (r < 0)
+                not_sent(ch, n, r);
+}
+
+static int add_header(Channel *ch, const Route *route, const Client *c) {
+        Slice consumed;
+        size_t n;
+        int r;
+
+        r = metadata_encode(ch->broker, route, c, ch->headers + ch->n_headers, sizeof(ch->headers) - ch->n_headers, &n,
+                            &consumed);
+        if (r >= 0)
+                ch->n_headers += n;
+
+        return r;
+}
+
+int channel_offer(Channel *ch, Route *route, Client *c) {
+        Broker *b = ch->broker;
+        int r;
+
+        c->may_keep = false;
+
+        r = add_header(ch, route, c);
+        if (r == -EMSGSIZE && ch->n_batch > 0) {
+                /* This may end the channel, but doesn't free it. */
+                channel_send(ch);
+                r = has_credit(ch) && ch->fd >= 0 ? add_header(ch, route, c) : -EAGAIN;
+        }
+        if (r < 0)
+                return OFFER_NOT_TAKEN;
+
+        ch->fds[ch->n_batch++] = c->fd;
+        ch->used_at = broker_now(b);
+        list_append(&ch->clients, &c->second_link);
+
+        c->state = CLIENT_UNCLAIMED;
+        c->route = route;
+        c->channel = ch;
+        c->number = ch->n_sent++;
+        route->worker->n_unclaimed++;
+        receipts_expect(&b->receipts, c);
+
+        if (ch->n_batch == ELEMENTSOF(ch->fds))
+                channel_send(ch);
+        else if (!list_is_linked(&ch->batch_link))
+                list_append(&b->channels.full, &ch->batch_link);
+
+        if (!b->batching)
+                channels_flush(b);
+        return 0;
+}
+
+/* The clients that an answer is about. Those who were not even sent are not among them, whatever it says. */
+static void collect(Channel *ch, const KeptAnswer *answer, List *ret) {
+        uint16_t end = (uint16_t) (ch->n_sent - ch->n_batch), n = 0;
+
+        LIST_FOREACH(i, &ch->clients) {
+                Client *c = CONTAINER_OF(i, Client, second_link);
+
+                if (c->number == end || n == answer->n)
+                        return;
+                if ((uint16_t) (c->number - answer->first) >= answer->n)
+                        continue;
+
+                list_remove(i);
+                list_append(ret, i);
+                n++;
+        }
+}
+
+static void apply(Channel *ch, const KeptAnswer *answer) {
+        List answered;
+
+        list_init(&answered);
+        collect(ch, answer, &answered);
+        ch->limit = answer->limit;
+
+        for (List *l; (l = list_first(&answered));)
+                (void) receipts_settle(ch->broker, CONTAINER_OF(l, Client, second_link), answer->receipt);
+}
+
+void channel_on_event(Broker *b, uint32_t slot) {
+        Channel *ch = slot < CHANNELS_MAX ? b->channels.slots[slot] : NULL;
+        KeptAnswer answer;
+        Worker *w;
+        int r = 0;
+
+        if (!ch || ch->fd < 0)
+                return;
+
+        w = ch->worker;
+        w->n_ref++; /* and the channel with it */
+
+        for (size_t i = 0; i < ANSWERS_MAX && ch->fd >= 0; i++) {
+                r = handoff_receive_kept(ch->fd, &answer);
+                if (r != 0)
+                        break;
+                apply(ch, &answer);
+        }
+
+        if (r != 0 && r != -EAGAIN && r != -EINTR) {
+                take_back(ch, ch->n_batch);
+                ch->n_batch = ch->n_headers = 0;
+                channel_end(ch);
+        }
+
+        pool_worker_is_free(w);
+        (void) worker_put(&b->workers, w);
+}
+
+void channels_flush(Broker *b) {
+        List *l;
+
+        /* Who is not sent on one may get on another. Each fails once at most, so this ends. */
+        b->batching = true;
+        while ((l = list_first(&b->channels.full)))
+                channel_send(CONTAINER_OF(l, Channel, batch_link));
+        b->batching = false;
+
+        while ((l = list_first(&b->channels.ended)))
+                channel_free(CONTAINER_OF(l, Channel, link));
+}
+
+void channels_close(Worker *w) {
+        LIST_FOREACH(i, &w->channels)
+                channel_free(CONTAINER_OF(i, Channel, link));
+}

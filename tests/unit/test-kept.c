@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Connections that a worker keeps: the broker's end, and the library's. */
+
+#include "broker-fixture.h"
+
+#include <netinet/in.h>
+
+#include "handoff/message.h"
+#include "libfdpass/fdpass.h"
+
+#define ROUTE(...) { .unit = "a.socket", .worker = "a", .form = WORKER_SEQPACKET, __VA_ARGS__ }
+
+static struct sockaddr_in tcp;
+
+static int setup_tcp(void **state) {
+        socklen_t len = sizeof(tcp);
+        int fd;
+
+        (void) setup(state);
+        tcp = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(fd, (struct sockaddr *) &tcp, len), 0);
+        assert_int_equal(listen(fd, 128), 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *) &tcp, &len), 0);
+        assert_int_equal(broker_add_listener(t.broker, "tcp", fd), 0);
+        return 0;
+}
+
+static int dial_tcp(char what) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(connect(fd, (const struct sockaddr *) &tcp, sizeof(tcp)), 0);
+        assert_int_equal(send(fd, &what, 1, 0), 1);
+        return fd;
+}
+
+static void dial_many(int *fds, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                fds[i] = dial_tcp((char) ('a' + i));
+}
+
+static void close_many(int *fds, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                fd_close(fds[i]);
+}
+
+/* A worker by hand. */
+typedef struct Kept {
+        int fd;
+        uint16_t n_received;
+} Kept;
+
+typedef struct Clients {
+        int fds[FDPASS_KEEP_MAX];
+        size_t n;
+} Clients;
+
+/* Receives a message with its clients, and looks whether there is a header for each. */
+static int receive(Kept *k, Clients *ret) {
+        static uint8_t buffer[FDPASS_MESSAGE_MAX];
+        size_t n, at = 0;
+        int r;
+
+        ret->n = FDPASS_KEEP_MAX;
+        r = handoff_receive_batch(k->fd, MSG_DONTWAIT, buffer, sizeof(buffer), &n, ret->fds, &ret->n);
+        if (r != 0)
+                return r;
+
+        for (size_t i = 0; i < ret->n; i++) {
+                size_t length = message_header_length(buffer + at, n - at);
+                Message m;
+
+                assert_int_equal(message_decode(buffer + at, length, &m), 0);
+                assert_true(slice_equal(m.route, SLICE_LITERAL("a.socket")));
+                assert_int_equal(m.keep, k->n_received == 0 ? FDPASS_KEEP_MAX : 0);
+                at += length;
+        }
+        assert_int_equal(at, n);
+
+        k->n_received = (uint16_t) (k->n_received + ret->n);
+        return 0;
+}
+
+static void answer(Kept *k, uint8_t what, uint16_t first, uint16_t n, uint16_t limit) {
+        assert_int_equal(handoff_answer_kept(k->fd, what, first, n, limit), 0);
+}
+
+static Kept accept_kept(int worker) {
+        Kept k = {};
+
+        WAIT_FOR(has_event(worker, POLLIN));
+        k.fd = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(k.fd >= 0);
+        return k;
+}
+
+/* One client comes and is taken, and the connection is kept. */
+static Kept keep(int worker, uint16_t limit) {
+        uint64_t before = t.broker->n.n_handed;
+        int client = dial_tcp('!');
+        Kept k = accept_kept(worker);
+        Clients c;
+
+        assert_int_equal(receive(&k, &c), 0);
+        assert_int_equal(c.n, 1);
+        answer(&k, FDPASS_ANSWER_TAKEN, 0, 1, limit);
+        WAIT_FOR(t.broker->n.n_handed == before + 1);
+
+        fd_close(c.fds[0]);
+        fd_close(client);
+        return k;
+}
+
+static const Worker *the_worker(void) {
+        return t.broker->routing->routes[0].worker;
+}
+
+/* All that was said to each client is there, whoever has it. */
+static char byte_of(int client) {
+        char byte = 0;
+
+        assert_int_equal(recv(client, &byte, 1, 0), 1);
+        return byte;
+}
+
+static void test_batches(void **state) {
+        int worker = listen_type_at("a", SOCK_SEQPACKET, 8), clients[15];
+        size_t n = 0, n_messages = 0;
+        Clients c;
+        Kept k;
+
+        USE(ROUTE());
+        k = keep(worker, 100);
+        assert_int_equal(the_worker()->n_channels, 1);
+
+        dial_many(clients, ELEMENTSOF(clients));
+        WAIT_FOR(the_worker()->n_unclaimed == ELEMENTSOF(clients));
+        assert_false(has_event(worker, POLLIN));
+
+        for (; n < ELEMENTSOF(clients); n += c.n, n_messages++) {
+                assert_int_equal(receive(&k, &c), 0);
+                for (size_t i = 0; i < c.n; i++)
+                        assert_int_equal(byte_of(c.fds[i]), 'a' + n + i);
+                close_many(c.fds, c.n);
+        }
+        assert_true(n_messages < ELEMENTSOF(clients));
+
+        answer(&k, FDPASS_ANSWER_TAKEN, 1, ELEMENTSOF(clients), 200);
+        WAIT_FOR(t.broker->n.n_handed == 1 + ELEMENTSOF(clients));
+        assert_int_equal(the_worker()->n_unclaimed, 0);
+        assert_int_equal(t.broker->clients.n_used, 0);
+
+        /* The broker's copies are closed: that of the worker was the last. */
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                WAIT_FOR(is_closed(clients[i]));
+
+        close_many(clients, ELEMENTSOF(clients));
+        fd_close(k.fd);
+        WAIT_FOR(the_worker()->n_channels == 0);
+        fd_close(worker);
+}
+
+/* Beyond the limit there are connections of their own, and what MaxUnclaimed= says holds for all together. */
+static void test_limit(void **state) {
+        int worker = listen_type_at("a", SOCK_SEQPACKET, 16), clients[10];
+        Kept k, other;
+        Clients c;
+        size_t n = 0;
+
+        USE(ROUTE(.max_unclaimed = 6));
+        k = keep(worker, 4);
+
+        dial_many(clients, ELEMENTSOF(clients));
+        WAIT_FOR(t.broker->n.n_accepted == 1 + ELEMENTSOF(clients));
+        assert_int_equal(the_worker()->n_unclaimed, 6);
+        assert_int_equal(t.broker->routing->pools[0].n_queued, 4);
+
+        while (receive(&k, &c) == 0) {
+                n += c.n;
+                close_many(c.fds, c.n);
+        }
+        assert_int_equal(n, 3);
+
+        /* No more of them here: the next one comes on another connection, and there it is one only. */
+        answer(&k, FDPASS_ANSWER_TAKEN, 1, 3, 4);
+        other = accept_kept(worker);
+        assert_int_equal(receive(&other, &c), 0);
+        assert_int_equal(c.n, 1);
+        assert_int_equal(receive(&other, &(Clients){}), -EAGAIN);
+        close_many(c.fds, c.n);
+        assert_int_equal(receive(&k, &c), -EAGAIN);
+
+        /* A limit that comes without an answer. */
+        answer(&k, FDPASS_ANSWER_TAKEN, 4, 0, 50);
+        answer(&other, FDPASS_ANSWER_TAKEN, 0, 1, 0);
+        WAIT_FOR(has_event(k.fd, POLLIN));
+
+        fd_close(other.fd);
+        fd_close(k.fd);
+        fd_close(worker);
+        close_many(clients, ELEMENTSOF(clients));
+}
+
+/* The end of the connection: who is untouched goes on, who was touched is not given twice. */
+static void test_end(void **state) {
+        int worker = listen_type_at("a", SOCK_SEQPACKET, 64), clients[8];
+        Clients c;
+        Kept k;
+
+        USE(ROUTE());
+        k = keep(worker, 100);
+
+        dial_many(clients, ELEMENTSOF(clients));
+        WAIT_FOR(the_worker()->n_unclaimed == ELEMENTSOF(clients));
+
+        /* Some are received, of which one is read, one is answered, and others not even received. */
+        assert_int_equal(receive(&k, &c), 0);
+        assert_in_range(c.n, 1, 2);
+        assert_int_equal(byte_of(c.fds[0]), 'a');
+        close_many(c.fds, c.n);
+        fd_close(k.fd);
+
+        WAIT_FOR(t.broker->n.n_handed == 2);
+        WAIT_FOR(t.broker->n.n_reset == ELEMENTSOF(clients) - 1);
+        for (size_t i = 1; i < ELEMENTSOF(clients); i++) {
+                k = accept_kept(worker);
+                assert_int_equal(receive(&k, &c), 0);
+                assert_int_equal(byte_of(c.fds[0]), 'a' + i);
+                close_many(c.fds, c.n);
+                fd_close(k.fd);
+        }
+
+        WAIT_FOR(t.broker->clients.n_used == 0);
+        assert_int_equal(t.broker->n.n_handed, 1 + ELEMENTSOF(clients));
+        close_many(clients, ELEMENTSOF(clients));
+        fd_close(worker);
+}
+
+/* The worker goes away between two clients, as it does when it was idle: nobody notices. */
+static void test_end_unnoticed(void **state) {
+        int worker = listen_type_at("a", SOCK_SEQPACKET, 64), clients[3];
+        Kept k;
+
+        USE(ROUTE());
+        k = keep(worker, 100);
+        fd_close(k.fd); /* the broker's loop has no turn between this and the clients */
+        dial_many(clients, ELEMENTSOF(clients));
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                Clients c;
+
+                k = accept_kept(worker);
+                assert_int_equal(receive(&k, &c), 0);
+                assert_int_equal(byte_of(c.fds[0]), 'a' + i);
+                close_many(c.fds, c.n);
+                fd_close(k.fd);
+        }
+
+        WAIT_FOR(t.broker->clients.n_used == 0);
+        assert_int_equal(the_worker()->retry_at, 0);
+        close_many(clients, ELEMENTSOF(clients));
+        fd_close(worker);
+}
+
+/* Refused: another one gets it, or this one when it had some rest. An error: nobody. Untouched, in both cases. */
+static void test_refused(void **state) {
+        int worker = listen_type_at("a", SOCK_SEQPACKET, 64), clients[3];
+        uint16_t next;
+        Clients c;
+        Kept k;
+
+        USE(ROUTE());
+        k = keep(worker, 100);
+        dial_many(clients, ELEMENTSOF(clients));
+        WAIT_FOR(the_worker()->n_unclaimed == ELEMENTSOF(clients));
+        while (receive(&k, &c) == 0)
+                close_many(c.fds, c.n);
+
+        /* The answers come in another order than the clients. */
+        answer(&k, FDPASS_ANSWER_ERROR, 2, 1, 100);
+        answer(&k, FDPASS_ANSWER_TAKEN, 1, 1, 100);
+        answer(&k, FDPASS_ANSWER_REFUSED, 3, 1, 100);
+        WAIT_FOR(t.broker->n.n_refused[REFUSAL_WORKER] == 1);
+        WAIT_FOR(t.broker->n.n_handed == 2);
+        assert_int_equal(t.broker->n.n_reset, 1);
+        assert_true(the_worker()->retry_at > 0);
+        WAIT_FOR(is_closed(clients[1]));
+
+        next = k.n_received;
+        WAIT_FOR(has_event(k.fd, POLLIN));
+        assert_int_equal(receive(&k, &c), 0);
+        assert_int_equal(byte_of(c.fds[0]), 'c');
+        close_many(c.fds, c.n);
+        answer(&k, FDPASS_ANSWER_TAKEN, next, 1, 100);
+        WAIT_FOR(t.broker->n.n_handed == 3);
+
+        close_many(clients, ELEMENTSOF(clients));
+        fd_close(k.fd);
+        fd_close(worker);
+}
+
+/* Answers that are none, about clients that were not sent, and without an end. */
+static void test_hostile(void **state) {
+        int worker = listen_type_at("a", SOCK_SEQPACKET, 64), client;
+        Clients c;
+        Kept k;
+
+        USE(ROUTE());
+        for (size_t i = 0; i < 100000; i++) {
+                if (i % 10000 == 0) {
+                        if (i > 0)
+                                fd_close(k.fd);
+                        k = keep(worker, 100);
+                }
+                (void) handoff_answer_kept(k.fd, (uint8_t) i, (uint16_t) (i * 7), (uint16_t) (i * 13), (uint16_t) i);
+                if (i % 64 == 0)
+                        assert_true(sd_event_run(t.event, 0) >= 0);
+        }
+
+        client = dial_tcp('x');
+        WAIT_FOR(the_worker()->n_unclaimed == 1);
+        answer(&k, FDPASS_ANSWER_TAKEN, (uint16_t) (k.n_received + 1), 65535 - 16, 3);
+        assert_true(sd_event_run(t.event, 0) >= 0);
+        assert_int_equal(send(k.fd, "garbage!", 8, MSG_NOSIGNAL), 8);
+        WAIT_FOR(the_worker()->n_channels == 0);
+        fd_close(k.fd);
+
+        /* Whether it was sent there or not, it gets its worker. */
+        if (t.broker->clients.n_used > 0) {
+                k = accept_kept(worker);
+                assert_int_equal(receive(&k, &c), 0);
+                close_many(c.fds, c.n);
+                fd_close(k.fd);
+        }
+        WAIT_FOR(t.broker->clients.n_used == 0);
+        fd_close(client);
+        fd_close(worker);
+}
+
+/* A reload without the route ends the connection; AF_UNIX clients never go by one. */
+static void test_reload(void **state) {
+        int worker = listen_type_at("a", SOCK_SEQPACKET, 64), client;
+        Kept k, other;
+        Clients c;
+        char byte;
+
+        USE(ROUTE());
+        k = keep(worker, 100);
+        client = dial_and_say("public", 'u');
+        other = accept_kept(worker);
+        other.n_received = 1; /* no KEEP in it */
+        assert_int_equal(receive(&other, &c), 0);
+        close_many(c.fds, c.n);
+        fd_close(other.fd);
+        fd_close(client);
+        WAIT_FOR(t.broker->clients.n_used == 0);
+
+        USE({ .unit = "b.socket", .worker = "b" });
+        WAIT_FOR(has_event(k.fd, POLLIN));
+        assert_int_equal(recv(k.fd, &byte, 1, MSG_DONTWAIT), 0);
+
+        fd_close(k.fd);
+        fd_close(worker);
+}
+
+/* So many connections are kept and no more; one that is not used makes room. */
+static void test_table(void **state) {
+        enum { N = 8 };
+        int worker = listen_type_at("a", SOCK_SEQPACKET, 64), clients[N + 1];
+        Kept k[N + 1];
+        Clients c;
+
+        USE(ROUTE());
+        for (size_t i = 0; i < N; i++)
+                k[i] = keep(worker, 1); /* no credit: each client needs a connection of its own */
+        assert_int_equal(the_worker()->n_channels, N);
+
+        clients[0] = dial_tcp('x');
+        k[N] = accept_kept(worker);
+        k[N].n_received = 1; /* no KEEP: there are enough */
+        assert_int_equal(receive(&k[N], &c), 0);
+        close_many(c.fds, c.n);
+        answer(&k[N], FDPASS_ANSWER_TAKEN, 0, 1, 100); /* nevertheless: it counts as taken, and is closed */
+        WAIT_FOR(t.broker->clients.n_used == 0);
+        assert_int_equal(the_worker()->n_channels, N);
+        WAIT_FOR(has_event(k[N].fd, POLLRDHUP));
+
+        fd_close(clients[0]);
+        for (size_t i = 0; i < N + 1; i++)
+                fd_close(k[i].fd);
+        WAIT_FOR(the_worker()->n_channels == 0);
+        fd_close(worker);
+}
+
+/* The library does all that by itself. */
+static void test_receiver(void **state) {
+        int worker = listen_type_at("a", SOCK_SEQPACKET, 8), clients[15], n = 0;
+        struct fdpass_receiver *r;
+
+        USE(ROUTE());
+        assert_int_equal(fdpass_receiver_new(worker, 32, &r), 0);
+
+        for (size_t turn = 0; turn < 4; turn++) {
+                dial_many(clients, ELEMENTSOF(clients));
+
+                for (size_t k = 0; k < ELEMENTSOF(clients);) {
+                        struct fdpass *f;
+                        int fd;
+
+                        WAIT_FOR(has_event(fdpass_receiver_fd(r), POLLIN) || t.broker->clients.n_used > 0);
+                        assert_true(sd_event_run(t.event, 0) >= 0);
+                        while ((fd = fdpass_receive(r, SOCK_CLOEXEC | FDPASS_ANY_SENDER, &f)) >= 0) {
+                                assert_string_equal(fdpass_route(f), "a.socket");
+                                assert_string_equal(fdpass_listener(f), "tcp");
+                                assert_int_equal(byte_of(fd), 'a' + k++);
+                                fdpass_free(f);
+                                fd_close(fd);
+                                n++;
+                        }
+                        assert_int_equal(fd, -EAGAIN);
+                }
+
+                WAIT_FOR(t.broker->clients.n_used == 0);
+                close_many(clients, ELEMENTSOF(clients));
+        }
+
+        assert_int_equal(t.broker->n.n_handed, n);
+        assert_in_range(the_worker()->n_channels, 1, 8);
+        fdpass_receiver_free(r);
+        WAIT_FOR(the_worker()->n_channels == 0);
+        fd_close(worker);
+}
+
+/* Answers one by one, late and in any order, also after the receiver has gone. */
+static void test_receiver_keep(void **state) {
+        int worker = listen_type_at("a", SOCK_SEQPACKET, 8), clients[5], fds[5];
+        struct fdpass_receiver *r;
+        struct fdpass *f[5];
+
+        USE(ROUTE(.receipt = RECEIPT_BY_ACK));
+        assert_int_equal(fdpass_receiver_new(worker, 8, &r), 0);
+
+        dial_many(clients, ELEMENTSOF(clients));
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                WAIT_FOR((fds[i] = fdpass_receive(r, SOCK_CLOEXEC | FDPASS_KEEP, &f[i])) >= 0);
+                if (i == 0) {
+                        assert_int_equal(fdpass_taken(f[0]), 0); /* the others have come on connections of their own */
+                        assert_int_equal(fdpass_taken(f[0]), -EALREADY);
+                }
+        }
+        WAIT_FOR(t.broker->n.n_handed == 1);
+        assert_int_equal(the_worker()->n_unclaimed, 4);
+
+        fd_close(fds[3]);
+        assert_int_equal(fdpass_error(f[3]), 0);
+        WAIT_FOR(t.broker->n.n_refused[REFUSAL_WORKER] == 1);
+        assert_int_equal(fdpass_taken(f[2]), 0);
+        fdpass_receiver_free(r);
+        fdpass_free(f[1]); /* taken, too */
+        fdpass_free(f[4]);
+        WAIT_FOR(t.broker->n.n_handed == 4);
+        WAIT_FOR(the_worker()->n_channels == 0 || t.broker->clients.n_used == 0);
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                if (i == 0 || i == 2 || i == 3)
+                        fdpass_free(f[i]);
+                if (i != 3)
+                        fd_close(fds[i]);
+                fd_close(clients[i]);
+        }
+        WAIT_FOR(the_worker()->n_channels == 0);
+        fd_close(worker);
+}
+
+/* Clients that came with others and were not given out go to somebody else when the receiver ends. */
+static void test_receiver_end(void **state) {
+        int worker = listen_type_at("a", SOCK_SEQPACKET, 8), clients[9], fd;
+        struct fdpass_receiver *r;
+        size_t n = 1;
+
+        USE(ROUTE());
+        assert_int_equal(fdpass_receiver_new(worker, 64, &r), 0);
+        clients[0] = dial_tcp('0');
+        WAIT_FOR((fd = fdpass_receive(r, 0, NULL)) >= 0);
+        fd_close(fd);
+        WAIT_FOR(t.broker->n.n_handed == 1);
+
+        dial_many(clients + 1, 8);
+        WAIT_FOR(the_worker()->n_unclaimed == 8);
+        struct fdpass *f;
+        assert_true((fd = fdpass_receive(r, FDPASS_KEEP, &f)) >= 0);
+        assert_int_equal(byte_of(fd), 'a');
+        assert_int_equal(fdpass_taken(f), 0);
+        fdpass_free(f);
+        fd_close(fd);
+        fdpass_receiver_free(r);
+
+        assert_int_equal(fdpass_receiver_new(worker, 64, &r), 0);
+        while (n < 8) {
+                WAIT_FOR((fd = fdpass_receive(r, 0, NULL)) >= 0);
+                assert_int_equal(byte_of(fd), 'a' + n++);
+                fd_close(fd);
+        }
+        WAIT_FOR(t.broker->clients.n_used == 0);
+        fdpass_receiver_free(r);
+        close_many(clients, ELEMENTSOF(clients));
+        fd_close(worker);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_batches, setup_tcp, teardown),
+                cmocka_unit_test_setup_teardown(test_limit, setup_tcp, teardown),
+                cmocka_unit_test_setup_teardown(test_end, setup_tcp, teardown),
+                cmocka_unit_test_setup_teardown(test_end_unnoticed, setup_tcp, teardown),
+                cmocka_unit_test_setup_teardown(test_refused, setup_tcp, teardown),
+                cmocka_unit_test_setup_teardown(test_hostile, setup_tcp, teardown),
+                cmocka_unit_test_setup_teardown(test_reload, setup_tcp, teardown),
+                cmocka_unit_test_setup_teardown(test_table, setup_tcp, teardown),
+                cmocka_unit_test_setup_teardown(test_receiver, setup_tcp, teardown),
+                cmocka_unit_test_setup_teardown(test_receiver_keep, setup_tcp, teardown),
+                cmocka_unit_test_setup_teardown(test_receiver_end, setup_tcp, teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
