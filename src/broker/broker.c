@@ -142,6 +142,27 @@ Broker *broker_free(Broker *b) {
         return NULL;
 }
 
+uint8_t *broker_scratch(Broker *b) {
+        b->seen_id = 0;
+        return b->scratch;
+}
+
+const Probe *broker_probe(Broker *b, const Client *c) {
+        uint8_t *p;
+        ssize_t n;
+
+        if (b->seen_id == c->id)
+                return &b->seen;
+
+        p = broker_scratch(b);
+        n = client_peek(c, p, b->scratch_size);
+        if (n <= 0 || probe_client(p, (size_t) n, b->scratch_size, &b->seen) != PROBE_MATCH)
+                return NULL;
+
+        b->seen_id = c->id;
+        return &b->seen;
+}
+
 usec_t broker_now(const Broker *b) {
         uint64_t now = 0;
 
@@ -243,7 +264,7 @@ static int make_scratch(Broker *b, const Config *config) {
         if (n <= b->scratch_size)
                 return 0;
 
-        scratch = realloc(b->scratch, n);
+        scratch = realloc(broker_scratch(b), n);
         if (!scratch)
                 return -ENOMEM;
 

@@ -24,6 +24,7 @@
 #include "broker/watch.h"
 #include "broker/worker.h"
 #include "config/config.h"
+#include "probe/probe.h"
 
 typedef struct Handback Handback;
 typedef struct Routing Routing;
@@ -66,8 +67,10 @@ typedef struct Broker {
         size_t n_refused_held;
         sd_event_source *refused_timer;
         bool refused_timer_on;
-        uint8_t *scratch;    /* the head that is looked at: peeked bytes stay in the kernel */
+        uint8_t *scratch;    /* the head that is looked at: peeked bytes stay in the kernel. See broker_scratch() */
         size_t scratch_size; /* at least any listener's MaxHeadSize= */
+        uint64_t seen_id;    /* Client.id of the one whose head is in there, and was found to be, */
+        Probe seen;          /* this; 0: nobody's */
         List waiting;        /* Pool.waiting_link: pools with clients in their queues, of any generation */
 
         bool stale;          /* the last reload failed: the units say something else than what holds */
@@ -136,6 +139,12 @@ bool broker_count_source(Broker *b, Client *c);
 
 /* Ends a client without a word: closes what is left of it and lets go of its routes. See refusal.h for a word. */
 void broker_drop(Broker *b, Client *c);
+
+/* The buffer for heads, of which nobody's is in there from now on. */
+uint8_t *broker_scratch(Broker *b);
+
+/* What the head of this client is: as it was seen a moment ago, or looked at now. NULL: none that is known, or whole. */
+const Probe *broker_probe(Broker *b, const Client *c);
 
 /* Turns the listeners off: the table is full, or (@error < 0) accepting failed for want of something. */
 void broker_pause(Broker *b, int error);

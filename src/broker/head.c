@@ -113,11 +113,11 @@ static bool route_unknown(Broker *b, Client *c, Slice head, ProbeVerdict verdict
 
 /* Returns false where the bytes are too few to tell. */
 static bool decide(Broker *b, Client *c, Slice head) {
+        Probe *probe = &b->seen;
         ProbeVerdict verdict;
         Facts facts;
-        Probe probe;
 
-        verdict = probe_client(head.p, head.n, c->listener->config->max_head_size, &probe);
+        verdict = probe_client(head.p, head.n, c->listener->config->max_head_size, probe);
 
         switch (verdict) {
 
@@ -125,14 +125,15 @@ static bool decide(Broker *b, Client *c, Slice head) {
                 return false;
 
         case PROBE_MATCH:
+                b->seen_id = c->id;
                 facts = facts_of(c, head);
-                facts_add_probe(&facts, &probe);
+                facts_add_probe(&facts, probe);
                 route(b, c, &facts);
                 return true;
 
         case PROBE_NO_MATCH:
         case PROBE_MALFORMED:
-                return !route_unknown(b, c, head, verdict, probe.reason);
+                return !route_unknown(b, c, head, verdict, probe->reason);
         }
 
         return true;
@@ -224,7 +225,7 @@ static Look look_at_proxy_header(Broker *b, Client *c, size_t n) {
 static Look look_once(Broker *b, Client *c) {
         ssize_t n;
 
-        n = client_peek(c, b->scratch, c->needs_proxy ? b->scratch_size : c->listener->config->max_head_size);
+        n = client_peek(c, broker_scratch(b), c->needs_proxy ? b->scratch_size : c->listener->config->max_head_size);
         if (n < 0 && errno_is_transient((int) n))
                 return LOOK_WAIT;
         if (n <= 0) {
@@ -290,7 +291,7 @@ void head_begin(Broker *b, Client *c) {
  * Before, it would have depended on how the network cut them.
  */
 static bool route_by_prefix(Broker *b, Client *c) {
-        ssize_t n = client_peek(c, b->scratch, c->listener->config->max_head_size);
+        ssize_t n = client_peek(c, broker_scratch(b), c->listener->config->max_head_size);
         Facts facts;
 
         if (n <= 0 || c->needs_proxy)

@@ -49,17 +49,14 @@ static void add_probe(Message *m, const Probe *probe, TlsProtocol *alpn) {
 
 int metadata_encode(Broker *b, const Route *route, const Client *c, uint8_t *buffer, size_t size, size_t *ret_n,
                     Slice *ret_consumed) {
+        const Probe *probe = broker_probe(b, c);
         Message m = MESSAGE_NULL;
         TlsProtocol alpn;
-        Probe probe;
         char id[64];
-        ssize_t n;
 
         add_addresses(&m, c);
-
-        n = client_peek(c, b->scratch, b->scratch_size);
-        if (n > 0 && probe_client(b->scratch, (size_t) n, b->scratch_size, &probe) == PROBE_MATCH)
-                add_probe(&m, &probe, &alpn);
+        if (probe)
+                add_probe(&m, probe, &alpn);
 
         (void) snprintf(id, sizeof(id), "%08" PRIx32 "-%" PRIu64, b->instance, c->id);
         m.unique_id = slice_from_string(id);

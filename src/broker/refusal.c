@@ -39,7 +39,7 @@ const char *refusal_to_string(Refusal why) {
 /* Reads and throws away what is there. False where the client is done: its FIN, a reset, or too much. */
 static bool drain(Broker *b, Client *c) {
         for (;;) {
-                ssize_t n = recv(c->fd, b->scratch, b->scratch_size, MSG_DONTWAIT);
+                ssize_t n = recv(c->fd, broker_scratch(b), b->scratch_size, MSG_DONTWAIT);
 
                 if (n < 0)
                         return errno_is_transient(-errno);
@@ -101,7 +101,7 @@ static bool compose(Broker *b, Client *c, Answer *ret) {
         ssize_t n;
 
         /* Its bytes are still unread, whoever refuses it. */
-        n = client_peek(c, b->scratch, b->scratch_size);
+        n = client_peek(c, broker_scratch(b), b->scratch_size);
         if (n > 0)
                 verdict = probe_client(b->scratch, (size_t) n, b->scratch_size, &probe);
 
