@@ -7,6 +7,7 @@
 #include "broker/channel.h"
 #include "broker/diag.h"
 #include "broker/metadata.h"
+#include "broker/room.h"
 #include "broker/watch.h"
 #include "handoff/handoff.h"
 
@@ -96,6 +97,8 @@ static int offer_datagram(Broker *b, Route *route, Client *c) {
         r = send_message(b, route, c, b->datagram_fd, &w->address, w->address_len);
         if (r < 0) {
                 not_taken(b, route, r);
+                if (errno_is_transient(r))
+                        room_await(b, w);
                 return OFFER_NOT_TAKEN;
         }
 

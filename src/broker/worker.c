@@ -4,6 +4,7 @@
 
 #include "basic/address.h"
 #include "broker/channel.h"
+#include "broker/room.h"
 
 #define BACK_OFF_MIN (10 * USEC_PER_MSEC)
 #define BACK_OFF_MAX (1 * USEC_PER_SEC)
@@ -12,6 +13,7 @@ static Worker *worker_free(Worker *w) {
         if (!w)
                 return NULL;
 
+        room_forget(w);
         channels_close(w);
         free(w->path);
         free(w);
