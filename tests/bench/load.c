@@ -4,7 +4,10 @@
  * The load generator: keeps a number of HTTP clients in flight, each of which connects, sends one small GET,
  * and reads until the server closes. One thread, epoll.
  *
- *         load [-c CLIENTS] [-s SECONDS | -n CONNECTIONS] 127.0.0.1:PORT
+ *         load [-c CLIENTS] [-r RATE] [-s SECONDS | -n CONNECTIONS] 127.0.0.1:PORT
+ *
+ * With -r a new client comes at each 1/RATE s, whatever became of those before it, as long as no more than CLIENTS
+ * are in flight. Without, each one that is served is followed by the next.
  *
  * Prints one line of NAME=VALUE: how many were served, at which rate, the latency from connect() to the end
  * of the reply in µs, and the failures by kind. Exits with 1 where there were failures.
@@ -28,6 +31,7 @@
 
 #define CLIENTS_MAX 10000
 #define SECONDS_MAX 600
+#define RATE_MAX 100000
 
 /* A client without a complete reply after this long has failed. */
 #define TIMEOUT_USEC (5 * USEC_PER_SEC)
@@ -75,6 +79,9 @@ typedef struct Load {
 
         uint64_t n_wanted; /* connections to start: not more than this, */
         usec_t end;        /* and none later than this */
+
+        unsigned rate;     /* a second; 0: as fast as they are served */
+        usec_t begin;      /* of all */
 
         uint64_t n_started, n_served;
         uint64_t n_failed, failures[_FAILURE_MAX];
@@ -196,21 +203,38 @@ static void fail_overdue(Load *l) {
                         fail(l, &l->clients[i], FAILURE_TIMEOUT);
 }
 
+/* When the next one is due. */
+static usec_t next_start(const Load *l) {
+        return l->rate > 0 ? l->begin + l->n_started * USEC_PER_SEC / l->rate : 0;
+}
+
 /* Also takes up the slots whose client failed in the moment it was started. */
 static void refill(Load *l, usec_t now) {
         for (unsigned i = 0; i < l->n_clients && l->n_flying < l->n_clients && may_start(l, now); i++)
-                if (l->clients[i].fd < 0)
+                if (l->clients[i].fd < 0 && next_start(l) <= now)
                         start(l, &l->clients[i], now);
+}
+
+static int wait_for_events(const Load *l, struct epoll_event *events, int n, usec_t now) {
+        usec_t at = next_start(l), usec = USEC_PER_SEC / 10;
+
+        if (l->rate > 0 && may_start(l, now))
+                usec = MIN(usec, at > now ? at - now : 0);
+
+        const struct timespec timeout = { .tv_nsec = (long) usec * 1000 };
+
+        return epoll_pwait2(l->epoll_fd, events, n, &timeout, NULL);
 }
 
 static void run(Load *l) {
         usec_t now = usec_now(), checked = now;
 
+        l->begin = now;
         refill(l, now);
 
         while (l->n_flying > 0 || may_start(l, now)) {
                 struct epoll_event events[64];
-                int n = epoll_wait(l->epoll_fd, events, ELEMENTSOF(events), /* ms: */ 100);
+                int n = wait_for_events(l, events, ELEMENTSOF(events), now);
 
                 now = usec_now();
 
@@ -218,9 +242,12 @@ static void run(Load *l) {
                         Client *c = events[i].data.ptr;
 
                         on_event(l, c, now);
-                        if (c->fd < 0 && may_start(l, now))
+                        if (c->fd < 0 && l->rate == 0 && may_start(l, now))
                                 start(l, c, usec_now());
                 }
+
+                if (l->rate > 0 && next_start(l) <= now)
+                        refill(l, now);
 
                 if (now - checked >= USEC_PER_SEC / 10) {
                         checked = now;
@@ -294,13 +321,16 @@ int main(int argc, char *argv[]) {
         unsigned seconds = 0;
         int option;
 
-        while ((option = getopt(argc, argv, "c:n:s:")) != -1)
+        while ((option = getopt(argc, argv, "c:n:r:s:")) != -1)
                 switch (option) {
                 case 'c':
                         l.n_clients = parse_argument(optarg, CLIENTS_MAX);
                         break;
                 case 'n':
                         l.n_wanted = parse_argument(optarg, UINT32_MAX);
+                        break;
+                case 'r':
+                        l.rate = parse_argument(optarg, RATE_MAX);
                         break;
                 case 's':
                         seconds = parse_argument(optarg, SECONDS_MAX);
@@ -310,7 +340,7 @@ int main(int argc, char *argv[]) {
                 }
 
         if (argc - optind != 1)
-                errx(EXIT_FAILURE, "Usage: load [-c CLIENTS] [-s SECONDS | -n CONNECTIONS] 127.0.0.1:PORT");
+                errx(EXIT_FAILURE, "Usage: load [-c CLIENTS] [-r RATE] [-s SECONDS | -n CONNECTIONS] 127.0.0.1:PORT");
 
         parse_target(argv[optind], &l.target);
 
