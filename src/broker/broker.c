@@ -24,14 +24,18 @@
 /* While accepting fails for want of something, it is tried again this often. */
 #define PAUSE_USEC (200 * USEC_PER_MSEC)
 
-/* How long a stopping broker waits for receipts. What has none then is in a backlog, which systemd holds. */
-#define STOP_WAIT_USEC (5 * USEC_PER_SEC)
+/*
+ * How long a stopping broker waits for receipts. What has none then is in a backlog, which systemd holds. New clients
+ * wait for the next broker all the while, in a backlog that is full some time.
+ */
+#define STOP_WAIT_USEC (1 * USEC_PER_SEC)
 
-/* How long it waits for the rest of a client's head. New clients wait for the next broker all the while. */
+/* How long it waits for the rest of a client's head, where it can't leave that to the next process. */
 #define STOP_HEAD_USEC (500 * USEC_PER_MSEC)
 
 static int on_pause_timer(sd_event_source *source, uint64_t usec, void *userdata);
 static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata);
+static int on_stop_post(sd_event_source *source, void *userdata);
 static int on_idle_timer(sd_event_source *source, uint64_t usec, void *userdata);
 
 static int add_timer(Broker *b, sd_event_time_handler_t handler, sd_event_source **ret) {
@@ -98,6 +102,12 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         if (r < 0)
                 return r;
 
+        r = sd_event_add_post(b->event, &b->stop_post, on_stop_post, b);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(b->stop_post, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+
         r = add_timer(b, on_idle_timer, &b->idle_timer);
         if (r < 0)
                 return r;
@@ -136,6 +146,7 @@ Broker *broker_free(Broker *b) {
         sd_event_source_disable_unref(b->refused_timer);
         sd_event_source_disable_unref(b->pause_timer);
         sd_event_source_disable_unref(b->stop_timer);
+        sd_event_source_disable_unref(b->stop_post);
         sd_event_source_disable_unref(b->idle_timer);
         sd_event_unref(b->event);
         free(b);
@@ -381,37 +392,53 @@ void broker_drop(Broker *b, Client *c) {
         client_free(&b->clients, c);
 
         resume_if_room(b);
+}
 
-        if (b->stopping && b->clients.n_used == 0)
+/* The last thing: what waits here is left to the next process. */
+static void pass_on(Broker *b) {
+        handback_stop(b);
+
+        if (b->clients.n_used > b->n_refused_held)
+                handback_pass_on(b);
+}
+
+/* As long as receipts are awaited, workers may hand clients back, and wait for the answer to that. */
+static void stop_if_settled(Broker *b) {
+        if (list_is_empty(&b->receipts.unclaimed))
+                pass_on(b);
+
+        if (b->clients.n_used == 0)
                 (void) sd_event_exit(b->event, 0);
+}
+
+/* Runs behind every other event while the broker stops. */
+static int on_stop_post(sd_event_source *source, void *userdata) {
+        stop_if_settled(userdata);
+        return 0;
 }
 
 void broker_stop(Broker *b) {
         if (b->stopping)
                 return;
 
-        handback_stop(b);
         b->stopping = true;
         enable_listeners(b);
 
         /* The window does not hold any more: everything goes into the backlogs, which outlive us. */
         LIST_FOREACH(i, &b->waiting)
                 pool_dispatch(CONTAINER_OF(i, Pool, waiting_link));
-        handback_pass_on(b);
 
-        if (b->clients.n_used == 0) {
-                (void) sd_event_exit(b->event, 0);
-                return;
-        }
-
+        (void) sd_event_source_set_enabled(b->stop_post, SD_EVENT_ON);
         (void) sd_event_source_set_time_relative(b->stop_timer, STOP_HEAD_USEC);
         (void) sd_event_source_set_enabled(b->stop_timer, SD_EVENT_ONESHOT);
+        stop_if_settled(b);
 }
 
 /* First those go whose request may never be whole, and later everybody. */
 static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         Broker *b = userdata;
 
+        pass_on(b);
         LIST_FOREACH(i, &b->listeners)
                 head_refuse_all(CONTAINER_OF(i, Listener, link), REFUSAL_STOPPING);
 

@@ -93,6 +93,7 @@ typedef struct Broker {
         bool stopping;
         bool stop_is_late;          /* heads are not waited for any more */
         sd_event_source *stop_timer;
+        sd_event_source *stop_post;
 
         RateLimit pauses;
         bool pause_told;            /* the log has a line about the pause that we are in */

@@ -151,11 +151,16 @@ static void set_addresses(Client *c, const Message *m) {
                 memcpy(&c->address, &ss, MIN(sizeof(c->address), (size_t) len));
 }
 
+/* What happens to it now: a named route gets it at once, and what was consumed is the beginning of its next request. */
+static bool is_to_be_parked(const Broker *b, const Message *m) {
+        return b->stopping || (m->name.n == 0 && m->consumed.n == 0);
+}
+
 /* Takes the client up. Returns the answer to its sender; unless that is TAKEN, @fd is still the caller's. */
 static uint8_t take(Broker *b, int fd, const Message *m) {
         Client *c;
 
-        if (list_is_empty(&b->listeners) || b->stopping || b->clients.n_used >= b->max_clients)
+        if (list_is_empty(&b->listeners) || b->clients.n_used >= b->max_clients)
                 return FDPASS_ANSWER_REFUSED;
 
         /* Whoever had it may have changed that, and the next one expects a socket as from accept(2). */
@@ -167,7 +172,7 @@ static uint8_t take(Broker *b, int fd, const Message *m) {
                 return FDPASS_ANSWER_REFUSED;
 
         set_addresses(c, m);
-        if (client_set_baggage(c, m) < 0 || (m->name.n == 0 && m->consumed.n == 0 && !park(b, c))) {
+        if (client_set_baggage(c, m) < 0 || (is_to_be_parked(b, m) && !park(b, c))) {
                 unwatch_client(&b->watch, c);
                 c->fd = -EBADF; /* not ours after all */
                 broker_drop(b, c);
@@ -177,7 +182,6 @@ static uint8_t take(Broker *b, int fd, const Message *m) {
         b->n.n_returned++;
         (void) broker_count_source(b, c); /* a worker has vouched for it: it is counted, not refused */
 
-        /* A named route gets it at once. What was consumed is the beginning of its next request. */
         if (c->state == CLIENT_NEW)
                 head_begin(b, c);
 
@@ -225,6 +229,18 @@ static int on_peer(sd_event_source *source, int fd, uint32_t revents, void *user
         return 0;
 }
 
+/*
+ * Ends a connection without losing what was sent on it. From the shutdown on its sender gets EPIPE, and so knows that
+ * it still has the client; what was sent before is all here (unix(7)).
+ */
+static void peer_finish(Peer *p) {
+        (void) shutdown(p->fd, SHUT_RD);
+
+        while (receive_one(p) == 0)
+                ;
+        peer_free(p);
+}
+
 static int peer_new(Broker *b, int fd) {
         Peer *p = calloc(1, sizeof(*p));
         int r;
@@ -254,9 +270,9 @@ static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *
         if (conn_fd < 0)
                 return 0; /* tried again, at the rate that the source is limited to */
 
-        /* Whoever is connected and says nothing keeps nobody else out; what it says later is still its own. */
+        /* Whoever is connected and says nothing keeps nobody else out. */
         if (h->n_peers >= PEERS_MAX)
-                peer_free(CONTAINER_OF(list_first(&h->peers), Peer, link));
+                peer_finish(CONTAINER_OF(list_first(&h->peers), Peer, link));
 
         if (peer_new(b, conn_fd) >= 0)
                 (void) TAKE_FD(conn_fd);
@@ -317,13 +333,8 @@ void handback_stop(Broker *b) {
 
         (void) sd_event_source_set_enabled(h->io, SD_EVENT_OFF);
 
-        LIST_FOREACH(i, &h->peers) {
-                Peer *p = CONTAINER_OF(i, Peer, link);
-
-                while (receive_one(p) == 0)
-                        ;
-                peer_free(p);
-        }
+        LIST_FOREACH(i, &h->peers)
+                peer_finish(CONTAINER_OF(i, Peer, link));
 }
 
 /* A connection to our own return socket, where the next process will find what is sent on it. */
@@ -358,10 +369,27 @@ static int send_to_self(int conn_fd, const Client *c) {
         return handoff_send_message(conn_fd, NULL, 0, (Slice){ header, n }, m.consumed, c->fd);
 }
 
-/* A client that waits for bytes, or for a worker, and not for a receipt. AF_UNIX ones are never passed on. */
-static bool can_be_passed_on(const Client *c) {
-        return (c->state == CLIENT_HEAD || c->state == CLIENT_PARKED || c->state == CLIENT_QUEUED) &&
+bool handback_will_pass_on(const Broker *b, const Client *c) {
+        return b->handback && (c->state == CLIENT_HEAD || c->state == CLIENT_PARKED || c->state == CLIENT_QUEUED) &&
                !c->needs_proxy && c->address.sa.sa_family != AF_UNIX;
+}
+
+/* One more connection where the one that is there is full: what was consumed of each client goes along. */
+static int pass_on_one(const Handback *h, int *conn_fd, size_t *n, const Client *c) {
+        int r = -EAGAIN;
+
+        if (*conn_fd >= 0 && *n < PASS_ON_MAX)
+                r = send_to_self(*conn_fd, c);
+
+        if (r == -EAGAIN) {
+                fd_close(*conn_fd);
+                *n = 0;
+                *conn_fd = connect_to_self(h);
+                r = *conn_fd < 0 ? *conn_fd : send_to_self(*conn_fd, c);
+        }
+
+        *n += 1;
+        return r;
 }
 
 void handback_pass_on(Broker *b) {
@@ -371,14 +399,10 @@ void handback_pass_on(Broker *b) {
         for (size_t i = 0; b->handback && i < b->clients.n_touched; i++) {
                 Client *c = &b->clients.slots[i];
 
-                if (!can_be_passed_on(c))
+                if (!handback_will_pass_on(b, c))
                         continue;
 
-                if (n++ % PASS_ON_MAX == 0) {
-                        fd_close(conn_fd);
-                        conn_fd = connect_to_self(b->handback);
-                }
-                if (conn_fd < 0 || send_to_self(conn_fd, c) < 0)
+                if (pass_on_one(b->handback, &conn_fd, &n, c) < 0)
                         return; /* the rest is refused in time */
 
                 b->n.n_passed_on++;

@@ -25,13 +25,14 @@ void handback_on_event(Broker *b, Client *c, uint32_t events);
 bool handback_evict_oldest(Broker *b);
 
 /*
- * Takes what was sent on the connections that are there, and no more: further ones wait for the next process. To be
- * called while clients are still taken.
+ * Takes what was sent on the connections that are there, and no more: further ones wait for the next process. Until
+ * then clients are taken while the broker stops, too, and held for the next process: their workers may wait for the
+ * answer, and others' receipts for that.
  */
 void handback_stop(Broker *b);
 
-/*
- * Gives every client whose head is awaited, that is parked, or for whom there is no worker to the next process, by
- * our own return socket, which systemd holds. Those that can't go that way stay.
- */
+/* A client whose head is awaited, that is parked, or for whom there is no worker; not all can go that way. */
+bool handback_will_pass_on(const Broker *b, const Client *c);
+
+/* Gives all of these to the next process, by our own return socket, which systemd holds. */
 void handback_pass_on(Broker *b);

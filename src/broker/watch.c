@@ -82,6 +82,10 @@ void unwatch_client(Watch *w, Client *c) {
 }
 
 static void dispatch(Broker *b, Client *c, uint32_t events) {
+        /* What it says now is for the next process, which finds it in the socket. */
+        if (b->stopping && handback_will_pass_on(b, c))
+                return;
+
         switch (c->state) {
 
         case CLIENT_HEAD:

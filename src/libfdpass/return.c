@@ -26,8 +26,20 @@ static Message message_of(const struct fdpass_return_args *args) {
         return m;
 }
 
-static int send_to(const char *path, Slice header, Slice consumed, int client_fd) {
+/* So often a broker may end between our connect() and the message. */
+#define TRIES_MAX 3
+
+static int try_to_send(const struct sockaddr_un *address, socklen_t length, Slice header, Slice consumed, int client_fd) {
         _cleanup_close_ int fd = -EBADF;
+
+        fd = handoff_connect_type(address, length, SOCK_SEQPACKET);
+        if (fd < 0)
+                return fd;
+
+        return handoff_send_message(fd, NULL, 0, header, consumed, client_fd);
+}
+
+static int send_to(const char *path, Slice header, Slice consumed, int client_fd) {
         struct sockaddr_un address;
         socklen_t length;
         int r;
@@ -36,11 +48,12 @@ static int send_to(const char *path, Slice header, Slice consumed, int client_fd
         if (r < 0)
                 return r;
 
-        fd = handoff_connect_type(&address, length, SOCK_SEQPACKET);
-        if (fd < 0)
-                return fd;
+        for (unsigned i = 0; i < TRIES_MAX; i++) {
+                r = try_to_send(&address, length, header, consumed, client_fd);
+                if (r != -EPIPE && r != -ECONNRESET)
+                        break;
+        }
 
-        r = handoff_send_message(fd, NULL, 0, header, consumed, client_fd);
         return r == -ETOOMANYREFS ? -EAGAIN : r;
 }
 

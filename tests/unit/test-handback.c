@@ -94,6 +94,15 @@ static void start(int return_fd) {
             { .unit = "b.socket", .worker = "b", .form = WORKER_SEQPACKET, .name = "stream" });
 }
 
+static void next_process(int return_fd) {
+        t.broker = broker_free(t.broker);
+        t.event = sd_event_unref(t.event);
+        assert_true(sd_event_new(&t.event) >= 0);
+        assert_int_equal(broker_new(t.event, t.log, N_FDS, &t.broker), 0);
+        assert_int_equal(broker_add_listener(t.broker, "public", listen_at("public", 8)), 0);
+        start(return_fd);
+}
+
 /* A kept-alive client waits for its next request, which is routed as if it were the first. */
 static void test_park(void **state) {
         int a = listen_type_at("a", SOCK_SEQPACKET, 8), client, fd, conn;
@@ -238,13 +247,7 @@ static void test_next_process(void **state) {
         broker_stop(t.broker);
         assert_int_equal(t.broker->n.n_passed_on, 3);
         assert_int_equal(t.broker->clients.n_used, 0);
-        t.broker = broker_free(t.broker);
-        t.event = sd_event_unref(t.event);
-
-        assert_true(sd_event_new(&t.event) >= 0);
-        assert_int_equal(broker_new(t.event, t.log, N_FDS, &t.broker), 0);
-        assert_int_equal(broker_add_listener(t.broker, "public", listen_at("public", 8)), 0);
-        start(again);
+        next_process(again);
 
         fd_close(accept4(a, NULL, NULL, SOCK_CLOEXEC));
         fd_close(other);
@@ -261,12 +264,69 @@ static void test_next_process(void **state) {
         fd_close(a);
 }
 
+static int send_on(int conn, int fd, Slice consumed) {
+        uint8_t header[FDPASS_HEADER_MAX];
+        Message m = MESSAGE_NULL;
+        size_t n;
+
+        m.listener = SLICE_LITERAL("public");
+        m.name = SLICE_LITERAL("stream");
+        assert_int_equal(message_encode(&m, header, sizeof(header), &n), 0);
+        return handoff_send_message(conn, NULL, 0, (Slice){ header, n }, consumed, fd);
+}
+
+/*
+ * While the broker waits for a receipt, workers hand back as before: the one who owes the receipt may be waiting for
+ * the answer to that. All goes to the next process, however much was consumed of it. On a connection that it closes
+ * nothing is lost: its sender is told.
+ */
+static void test_while_stopping(void **state) {
+        static const uint8_t consumed[FDPASS_CONSUMED_MAX] = "GET / HTTP/1.1\r\n\r\n";
+        int return_fd = listen_type_at("return", SOCK_SEQPACKET, 8), again = fcntl(return_fd, F_DUPFD_CLOEXEC, 3);
+        int a = listen_type_at("a", SOCK_SEQPACKET, 8), waiting, conn, clients[20], fd;
+
+        start(return_fd);
+        tcp_pair(&waiting, &fd);
+        say(waiting, HEAD_A);
+        expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+        WAIT_FOR(!list_is_empty(&t.broker->receipts.unclaimed));
+
+        broker_stop(t.broker);
+        conn = connect_return();
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                uint8_t answer = 0;
+
+                tcp_pair(&clients[i], &fd);
+                assert_int_equal(send_on(conn, fd, (Slice){ consumed, sizeof(consumed) }), 0);
+                fd_close(fd);
+                if (i == ELEMENTSOF(clients) - 1)
+                        break; /* this one is still in the socket when the broker ends */
+                WAIT_FOR(has_event(conn, POLLIN));
+                assert_int_equal(recv(conn, &answer, 1, MSG_DONTWAIT), 1);
+                assert_int_equal(answer, FDPASS_ANSWER_TAKEN);
+        }
+
+        (void) take_message(a, HEAD_A);
+        WAIT_FOR(sd_event_get_state(t.event) == SD_EVENT_EXITING || t.broker->clients.n_used == 0);
+        assert_int_equal(t.broker->n.n_passed_on, ELEMENTSOF(clients));
+        assert_int_equal(send_on(conn, waiting, (Slice){}), -EPIPE);
+        fd_close(conn);
+
+        next_process(again);
+        WAIT_FOR(t.broker->n.n_returned == ELEMENTSOF(clients));
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                fd_close(clients[i]);
+        fd_close(waiting);
+        fd_close(a);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BROKER_TEST(test_park),         BROKER_TEST(test_park_ends),
                 BROKER_TEST(test_named_route),  BROKER_TEST(test_unknown_name),
                 BROKER_TEST(test_max_parked),   BROKER_TEST(test_refuses_wrong_ones),
-                BROKER_TEST(test_next_process),
+                BROKER_TEST(test_next_process), BROKER_TEST(test_while_stopping),
         };
 
         return cmocka_run_group_tests_name("handing back", tests, NULL, NULL);

@@ -23,10 +23,14 @@ def tlvs(message):
 def hand_back(client, listener):
     rest = b"".join(bytes([kind]) + struct.pack("!H", len(value)) + value for kind, value in ((0xE0, b"\1"), (0xE2, listener)))
     message = SIGNATURE + b"\x21\x00" + struct.pack("!H", len(rest)) + rest
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as broker:
-        broker.connect("/run/fdpass/return.sock")
-        socket.send_fds(broker, [message], [client.fileno()])
-        broker.recv(1)
+    while True:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as broker:
+            broker.connect("/run/fdpass/return.sock")
+            try:
+                socket.send_fds(broker, [message], [client.fileno()])
+                return broker.recv(1)
+            except ConnectionError:
+                pass  # it has ended without the message: to the next one
 
 
 def serve(client, name, listener):
