@@ -6,8 +6,8 @@
  *
  *         load [-c CLIENTS] [-r RATE] [-s SECONDS | -n CONNECTIONS] 127.0.0.1:PORT
  *
- * With -r a new client comes at each 1/RATE s, whatever became of those before it, as long as no more than CLIENTS
- * are in flight. Without, each one that is served is followed by the next.
+ * With -r it starts so many a second and no more, whatever becomes of them, while CLIENTS are not in flight. It makes
+ * up for those that it could not start in time. SIGTERM ends it as the end of its time does.
  *
  * Prints one line of NAME=VALUE: how many were served, at which rate, the latency from connect() to the end
  * of the reply in µs, and the failures by kind. Exits with 1 where there were failures.
@@ -20,6 +20,7 @@
 #include <err.h>
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -31,7 +32,7 @@
 
 #define CLIENTS_MAX 10000
 #define SECONDS_MAX 600
-#define RATE_MAX 100000
+#define RATE_MAX 1000000
 
 /* A client without a complete reply after this long has failed. */
 #define TIMEOUT_USEC (5 * USEC_PER_SEC)
@@ -78,16 +79,20 @@ typedef struct Load {
         unsigned n_flying;
 
         uint64_t n_wanted; /* connections to start: not more than this, */
-        usec_t end;        /* and none later than this */
-
-        unsigned rate;     /* a second; 0: as fast as they are served */
-        usec_t begin;      /* of all */
+        unsigned rate;     /* nor than this a second, where it is not 0, */
+        usec_t begin, end; /* and none later than this */
 
         uint64_t n_started, n_served;
         uint64_t n_failed, failures[_FAILURE_MAX];
         usec_t latency_max;
         uint32_t *latencies; /* how many took that many µs */
 } Load;
+
+static volatile sig_atomic_t terminated;
+
+static void on_sigterm(int signal) {
+        terminated = 1;
+}
 
 static void end_client(Load *l, Client *c) {
         /* Closing the only descriptor of a socket ends its watch (epoll(7)). */
@@ -191,8 +196,12 @@ static void on_event(Load *l, Client *c, usec_t now) {
         read_reply(l, c, now);
 }
 
+static bool is_over(const Load *l, usec_t now) {
+        return terminated || l->n_started >= l->n_wanted || now >= l->end || l->n_failed >= FAILURES_MAX;
+}
+
 static bool may_start(const Load *l, usec_t now) {
-        return l->n_started < l->n_wanted && now < l->end && l->n_failed < FAILURES_MAX;
+        return !is_over(l, now) && (l->rate == 0 || l->n_started < (now - l->begin) * l->rate / USEC_PER_SEC);
 }
 
 static void fail_overdue(Load *l) {
@@ -203,23 +212,22 @@ static void fail_overdue(Load *l) {
                         fail(l, &l->clients[i], FAILURE_TIMEOUT);
 }
 
-/* When the next one is due. */
-static usec_t next_start(const Load *l) {
-        return l->rate > 0 ? l->begin + l->n_started * USEC_PER_SEC / l->rate : 0;
-}
-
 /* Also takes up the slots whose client failed in the moment it was started. */
 static void refill(Load *l, usec_t now) {
         for (unsigned i = 0; i < l->n_clients && l->n_flying < l->n_clients && may_start(l, now); i++)
-                if (l->clients[i].fd < 0 && next_start(l) <= now)
+                if (l->clients[i].fd < 0)
                         start(l, &l->clients[i], now);
 }
 
+/* Until something happens, the next client is due, or it is time to look for those that are overdue. */
 static int wait_for_events(const Load *l, struct epoll_event *events, int n, usec_t now) {
-        usec_t at = next_start(l), usec = USEC_PER_SEC / 10;
+        usec_t usec = USEC_PER_SEC / 10;
 
-        if (l->rate > 0 && may_start(l, now))
-                usec = MIN(usec, at > now ? at - now : 0);
+        if (l->rate > 0 && !is_over(l, now)) {
+                usec_t next = l->begin + (l->n_started + 1) * USEC_PER_SEC / l->rate;
+
+                usec = MIN(usec, next > now ? next - now : 0);
+        }
 
         const struct timespec timeout = { .tv_nsec = (long) usec * 1000 };
 
@@ -229,10 +237,9 @@ static int wait_for_events(const Load *l, struct epoll_event *events, int n, use
 static void run(Load *l) {
         usec_t now = usec_now(), checked = now;
 
-        l->begin = now;
         refill(l, now);
 
-        while (l->n_flying > 0 || may_start(l, now)) {
+        while (l->n_flying > 0 || !is_over(l, now)) {
                 struct epoll_event events[64];
                 int n = wait_for_events(l, events, ELEMENTSOF(events), now);
 
@@ -242,18 +249,16 @@ static void run(Load *l) {
                         Client *c = events[i].data.ptr;
 
                         on_event(l, c, now);
-                        if (c->fd < 0 && l->rate == 0 && may_start(l, now))
+                        if (c->fd < 0 && may_start(l, now))
                                 start(l, c, usec_now());
                 }
-
-                if (l->rate > 0 && next_start(l) <= now)
-                        refill(l, now);
 
                 if (now - checked >= USEC_PER_SEC / 10) {
                         checked = now;
                         fail_overdue(l);
                         refill(l, now);
-                }
+                } else if (l->rate > 0)
+                        refill(l, now);
         }
 }
 
@@ -354,13 +359,14 @@ int main(int argc, char *argv[]) {
                 l.clients[i].fd = -EBADF;
 
         /* Without -s a number of connections is all that ends it, within a bound. */
-        usec_t begin = usec_now();
+        l.begin = usec_now();
         if (seconds == 0)
                 seconds = l.n_wanted == UINT64_MAX ? 1 : SECONDS_MAX;
-        l.end = begin + seconds * USEC_PER_SEC;
+        l.end = l.begin + seconds * USEC_PER_SEC;
 
+        (void) signal(SIGTERM, on_sigterm);
         run(&l);
-        report(&l, usec_now() - begin);
+        report(&l, usec_now() - l.begin);
 
         return l.n_failed > 0 || l.n_served == 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

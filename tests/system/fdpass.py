@@ -41,6 +41,7 @@ def check(condition, what):
 class Installed(Machine):
     def __init__(self, *args):
         super().__init__(*args)
+        self.long = False  # cases may take minutes
         self.figures = []
         self.children = []
         self.cursor = None
