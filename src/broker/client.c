@@ -164,25 +164,76 @@ bool client_is_gone(const Client *c) {
         return poll(&p, 1, 0) > 0 && p.revents & (POLLERR | POLLHUP);
 }
 
-bool client_is_untouched(const Client *c) {
+static int tcp_info_get(int fd, struct tcp_info *ret) {
+        socklen_t len = sizeof(*ret);
+
+        if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret, &len) < 0)
+                return -errno;
+
+        return len < offsetof(struct tcp_info, tcpi_bytes_sent) + sizeof(ret->tcpi_bytes_sent) ? -EOPNOTSUPP : 0;
+}
+
+/* How much was written to it. What is acknowledged between two questions would be missing from the sum. */
+static int count_written(int fd, struct tcp_info *info, uint64_t *ret) {
+        int n_unsent;
+
+        for (unsigned i = 0; i < 3; i++) {
+                uint64_t n_acked = info->tcpi_bytes_acked;
+
+                if (ioctl(fd, SIOCOUTQ, &n_unsent) < 0)
+                        return -errno;
+
+                if (info->tcpi_bytes_sent == 0) {
+                        *ret = (uint64_t) n_unsent;
+                        return 0;
+                }
+
+                int r = tcp_info_get(fd, info);
+                if (r < 0)
+                        return r;
+
+                if (info->tcpi_bytes_acked == n_acked) {
+                        *ret = n_acked + (uint64_t) n_unsent;
+                        return 0;
+                }
+        }
+
+        return -EAGAIN;
+}
+
+/* How far both directions of a connection are. Fails where that can't be known. */
+static int progress_get(int fd, Progress *ret) {
         struct tcp_info info = {};
-        socklen_t len = sizeof(info);
-        int n_unread, n_unsent;
-        uint64_t n_read;
+        int n_unread, r;
+        uint64_t n_written = 0;
         bool fin;
 
-        if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
-            len < offsetof(struct tcp_info, tcpi_bytes_sent) + sizeof(info.tcpi_bytes_sent) ||
-            ioctl(c->fd, SIOCINQ, &n_unread) < 0 || ioctl(c->fd, SIOCOUTQ, &n_unsent) < 0)
-                return false;
+        r = tcp_info_get(fd, &info);
+        if (r >= 0)
+                r = count_written(fd, &info, &n_written);
+        if (r < 0)
+                return r;
+
+        if (ioctl(fd, SIOCINQ, &n_unread) < 0)
+                return -errno;
 
         if (info.tcpi_state != STATE_ESTABLISHED && info.tcpi_state != STATE_CLOSE_WAIT)
-                return false;
+                return -ENOTCONN;
 
         /* The client's FIN counts as one byte received. */
         fin = info.tcpi_state == STATE_CLOSE_WAIT;
-        n_read = info.tcpi_bytes_received;
-        n_read -= (uint64_t) n_unread + fin;
+        *ret = (Progress){ info.tcpi_bytes_received - ((uint64_t) n_unread + fin), n_written };
+        return 0;
+}
 
-        return n_read == c->n_consumed && info.tcpi_bytes_sent == 0 && n_unsent == 0;
+void client_begin_untouched(Client *c) {
+        if (progress_get(c->fd, &c->untouched) < 0)
+                c->untouched = (Progress){ UINT64_MAX, UINT64_MAX };
+}
+
+bool client_is_untouched(const Client *c) {
+        Progress now;
+
+        return progress_get(c->fd, &now) >= 0 && now.n_read == c->untouched.n_read &&
+               now.n_written == c->untouched.n_written;
 }

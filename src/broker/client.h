@@ -62,6 +62,12 @@ typedef struct Baggage {
         uint8_t bytes[];
 } Baggage;
 
+/* How many bytes of a connection were read and written at this end. */
+typedef struct Progress {
+        uint64_t n_read;
+        uint64_t n_written;
+} Progress;
+
 typedef struct Client {
         List link;           /* ClientTable.free, Listener.heads, Handback.parked, Pool.queue or .again,
                               * Receipts.unclaimed or Broker.refused, as the state says */
@@ -98,7 +104,8 @@ typedef struct Client {
         bool answered;       /* whether it was told so: its protocol may not have been clear yet */
         size_t n_drained;    /* after a refusal: bytes that were thrown away */
         bool needs_proxy;    /* a PROXY header has to come first */
-        size_t n_consumed;   /* bytes that were taken off its socket: that header's */
+        Progress untouched;  /* as long as it is no further, no worker has touched it: that header, or what others did
+                              * before it was handed back */
 } Client;
 
 typedef struct ClientTable {
@@ -142,10 +149,13 @@ uint64_t client_token(const ClientTable *table, const Client *c);
 /* The client a token was made for, or NULL where its slot was given back since. */
 Client *client_by_token(const ClientTable *table, uint64_t token);
 
+/* From here on it counts as untouched, whatever was read and written before it was handed back. */
+void client_begin_untouched(Client *c);
+
 /*
- * True where it is certain that nobody has read a byte from the client, or sent it one, but for what the broker
- * consumed: another worker may have it then. Only TCP tells (tcp(7), TCP_INFO; tcpi_bytes_sent is there since
- * Linux 4.19); of other sockets it is never certain.
+ * True where it is certain that nobody has read a byte from the client, or sent it one, since Client.untouched:
+ * another worker may have it then. Only TCP tells (tcp(7), TCP_INFO; tcpi_bytes_sent is there since Linux 4.19); of
+ * other sockets it is never certain. What arrives or is acknowledged while one looks makes it uncertain, too.
  */
 bool client_is_untouched(const Client *c);
 

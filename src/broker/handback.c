@@ -172,6 +172,7 @@ static uint8_t take(Broker *b, int fd, const Message *m) {
                 return FDPASS_ANSWER_REFUSED;
 
         set_addresses(c, m);
+        client_begin_untouched(c);
         if (client_set_baggage(c, m) < 0 || (is_to_be_parked(b, m) && !park(b, c))) {
                 unwatch_client(&b->watch, c);
                 c->fd = -EBADF; /* not ours after all */

@@ -146,7 +146,7 @@ static bool consume(Client *c, uint8_t *scratch, size_t n) {
         if (k < 0)
                 return false;
 
-        c->n_consumed += (size_t) k;
+        c->untouched.n_read += (size_t) k;
         return (size_t) k == n; /* it was all there a moment ago */
 }
 

@@ -79,9 +79,47 @@ static void test_untouched(void **state) {
 
         assert_int_equal(recv(c.fd, &byte, 1, 0), 1);
         assert_false(client_is_untouched(&c));
-        c.n_consumed = 1;
+        c.untouched.n_read = 1;
         assert_true(client_is_untouched(&c));
 
+        assert_int_equal(send(c.fd, "x", 1, MSG_NOSIGNAL), 1);
+        assert_false(client_is_untouched(&c));
+
+        fd_close(pair[0]);
+        fd_close(pair[1]);
+}
+
+/* For one that comes back, what was done before does not count; not even while its answer is on the way. */
+static void test_untouched_again(void **state) {
+        static char large[65536], buffer[1024];
+        int pair[2];
+        Client c = {};
+        char byte;
+
+        tcp_pair(pair);
+        c.fd = pair[1];
+        assert_int_equal(send(pair[0], "abc", 3, 0), 3);
+        assert_int_equal(recv(c.fd, &byte, 1, 0), 1);
+        assert_int_equal(send(c.fd, large, sizeof(large), MSG_NOSIGNAL), sizeof(large));
+        assert_false(client_is_untouched(&c));
+
+        do /* it is uncertain while the other side acknowledges */
+                client_begin_untouched(&c);
+        while (c.untouched.n_read == UINT64_MAX);
+        for (size_t n = 0; n < sizeof(large);) {
+                ssize_t k = recv(pair[0], buffer, sizeof(buffer), 0);
+
+                assert_true(k > 0);
+                n += (size_t) k;
+        }
+        for (unsigned i = 0; i < 1000 && !client_is_untouched(&c); i++)
+                (void) poll(NULL, 0, 1);
+        assert_true(client_is_untouched(&c));
+
+        assert_int_equal(recv(c.fd, &byte, 1, 0), 1);
+        assert_false(client_is_untouched(&c));
+        client_begin_untouched(&c);
+        assert_true(client_is_untouched(&c));
         assert_int_equal(send(c.fd, "x", 1, MSG_NOSIGNAL), 1);
         assert_false(client_is_untouched(&c));
 
@@ -126,6 +164,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_tokens),
                 TEST(test_untouched),
+                TEST(test_untouched_again),
                 TEST(test_untouched_unknown),
                 TEST(test_gone),
         };

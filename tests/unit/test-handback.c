@@ -165,6 +165,52 @@ static void test_named_route(void **state) {
         fd_close(b);
 }
 
+/* Reads the whole message at @conn, with the client's socket. */
+static int receive_on(int conn) {
+        int client = -EBADF;
+        size_t n;
+
+        assert_int_equal(handoff_receive_message(conn, 0, bytes, sizeof(bytes), &n, &client), 0);
+        return client;
+}
+
+/*
+ * What the first worker did with the client does not count against the next: if that one refuses it, or dies, it goes
+ * to another worker; not so if it has written to it.
+ */
+static void test_untouched_by_next(void **state) {
+        int b = listen_type_at("b", SOCK_SEQPACKET, 8), client, fd, conn;
+        Message m = MESSAGE_NULL;
+
+        assert_int_equal(handback_listen(t.broker, listen_type_at("return", SOCK_SEQPACKET, 8)), 0);
+        USE({ .unit = "b.socket", .worker = "b", .form = WORKER_SEQPACKET, .name = "stream", .receipt = RECEIPT_BY_ACK });
+        tcp_pair(&client, &fd);
+        say(client, HEAD_A);
+        assert_int_equal(recv(fd, bytes, sizeof(bytes), 0), sizeof(HEAD_A) - 1);
+        say(fd, "HTTP/1.1 100 Continue\r\n\r\n");
+        m.name = SLICE_LITERAL("stream");
+        m.consumed = SLICE_LITERAL(HEAD_A);
+        expect_answer(hand_back(fd, m), FDPASS_ANSWER_TAKEN);
+
+        for (unsigned i = 0; i < 3; i++) {
+                WAIT_FOR(has_event(b, POLLIN));
+                conn = accept4(b, NULL, NULL, SOCK_CLOEXEC);
+                fd = receive_on(conn);
+                if (i == 0)
+                        handoff_answer(conn, FDPASS_ANSWER_REFUSED);
+                else if (i == 2)
+                        say(fd, "HTTP/1.1 200 OK\r\n");
+                fd_close(fd);
+                fd_close(conn);
+        }
+
+        WAIT_FOR(t.broker->clients.n_used == 0);
+        assert_int_equal(t.broker->n.n_reset, 2);
+        assert_false(has_event(b, POLLIN));
+        fd_close(client);
+        fd_close(b);
+}
+
 /* A name that no route has is answered to the client; no other route gets it. */
 static void test_unknown_name(void **state) {
         int a = listen_type_at("a", SOCK_SEQPACKET, 8), client, fd;
@@ -324,7 +370,8 @@ static void test_while_stopping(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BROKER_TEST(test_park),         BROKER_TEST(test_park_ends),
-                BROKER_TEST(test_named_route),  BROKER_TEST(test_unknown_name),
+                BROKER_TEST(test_named_route),  BROKER_TEST(test_untouched_by_next),
+                BROKER_TEST(test_unknown_name),
                 BROKER_TEST(test_max_parked),   BROKER_TEST(test_refuses_wrong_ones),
                 BROKER_TEST(test_next_process), BROKER_TEST(test_while_stopping),
         };
