@@ -6,8 +6,9 @@
 #include "broker/channel.h"
 #include "broker/room.h"
 
+/* The longest is what clients may wait, or be refused for nothing, when a worker is back that was gone for long. */
 #define BACK_OFF_MIN (10 * USEC_PER_MSEC)
-#define BACK_OFF_MAX (1 * USEC_PER_SEC)
+#define BACK_OFF_MAX (250 * USEC_PER_MSEC)
 
 static Worker *worker_free(Worker *w) {
         if (!w)

@@ -59,7 +59,7 @@ Worker *worker_put(WorkerTable *table, Worker *w);
 /* May it get a client now? */
 bool worker_is_ready(const Worker *w, usec_t now);
 
-/* Not now: waits longer each time, from 10 ms to 1 s. Failures within one wait count once. */
+/* Not now: waits longer each time, from 10 ms to 250 ms. Failures within one wait count once. */
 void worker_back_off(Worker *w, usec_t now);
 
 /* A receipt: all is well with it. */
