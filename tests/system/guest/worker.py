@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import termios
+import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LISTENER = socket.socket(fileno=3)
@@ -80,6 +81,22 @@ def die(point, every, counter, times):
         client = receive(conn)
         answer(client, f"die: {peer(client)}")
         served += 1
+
+
+def steady(name, seconds):
+    """Takes so long for each client, one at a time. Where /run/test/NAME.kill is, it kills itself between two."""
+    select = selectors.DefaultSelector()
+    select.register(LISTENER, selectors.EVENT_READ)
+    while True:
+        select.select()
+        if os.path.exists(f"/run/test/{name}.kill"):
+            os.unlink(f"/run/test/{name}.kill")
+            os.kill(os.getpid(), signal.SIGKILL)
+        conn, _ = LISTENER.accept()
+        client = receive(conn)
+        if client:
+            time.sleep(float(seconds))  # its work
+            answer(client, f"{name}:")
 
 
 def record(path):
@@ -160,4 +177,4 @@ def idle():
     signal.pause()
 
 
-{f.__name__: f for f in (serve, die, record, hold, state, idle)}[sys.argv[1]](*sys.argv[2:])
+{f.__name__: f for f in (serve, die, steady, record, hold, state, idle)}[sys.argv[1]](*sys.argv[2:])
