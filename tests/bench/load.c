@@ -223,7 +223,7 @@ static void refill(Load *l, usec_t now) {
 static int wait_for_events(const Load *l, struct epoll_event *events, int n, usec_t now) {
         usec_t usec = USEC_PER_SEC / 10;
 
-        if (l->rate > 0 && !is_over(l, now)) {
+        if (l->rate > 0 && l->n_flying < l->n_clients && !is_over(l, now)) {
                 usec_t next = l->begin + (l->n_started + 1) * USEC_PER_SEC / l->rate;
 
                 usec = MIN(usec, next > now ? next - now : 0);
