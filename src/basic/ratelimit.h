@@ -26,3 +26,17 @@ static inline bool ratelimit_test(RateLimit *rl, usec_t now, usec_t interval, ui
         rl->n_suppressed = 0;
         return true;
 }
+
+/*
+ * The same for what was left unsaid and is followed by no other event: true where there is some, and its interval
+ * is over.
+ */
+static inline bool ratelimit_flush(RateLimit *rl, usec_t now, usec_t interval, uint64_t *ret_n) {
+        if (rl->n_suppressed == 0 || now < usec_add(rl->last, interval))
+                return false;
+
+        *ret_n = rl->n_suppressed;
+        rl->last = MAX(now, (usec_t) 1);
+        rl->n_suppressed = 0;
+        return true;
+}

@@ -94,6 +94,10 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         if (r < 0)
                 return r;
 
+        r = diag_timer_add(b);
+        if (r < 0)
+                return r;
+
         r = add_timer(b, on_pause_timer, &b->pause_timer);
         if (r < 0)
                 return r;
@@ -121,6 +125,7 @@ Broker *broker_free(Broker *b) {
                 return NULL;
 
         b->paused = b->stopping = false; /* nothing is to be turned on again by what ends here */
+        diag_tell_all(b);
 
         channels_flush(b);
 
@@ -144,6 +149,7 @@ Broker *broker_free(Broker *b) {
         free(b->scratch);
 
         sd_event_source_disable_unref(b->refused_timer);
+        sd_event_source_disable_unref(b->diag_timer);
         sd_event_source_disable_unref(b->pause_timer);
         sd_event_source_disable_unref(b->stop_timer);
         sd_event_source_disable_unref(b->stop_post);

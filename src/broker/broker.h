@@ -98,6 +98,8 @@ typedef struct Broker {
         RateLimit pauses;
         bool pause_told;            /* the log has a line about the pause that we are in */
         RateLimit no_resources;
+        sd_event_source *diag_timer; /* on while a line's count is held back (diag.c) */
+        bool diag_timer_on;
 
         BrokerCounters n;
 } Broker;

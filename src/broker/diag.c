@@ -13,6 +13,26 @@
 
 #define PLURAL(n) ((n) == 1 ? "" : "s")
 
+/* Sees to it that a count which is held back is told when its interval ends. */
+static void hold_back(Broker *b, const RateLimit *rl) {
+        /* Once on, it stays as it is: it finds out by itself what is due. */
+        if (b->diag_timer_on)
+                return;
+
+        b->diag_timer_on = true;
+        (void) sd_event_source_set_time(b->diag_timer, usec_add(rl->last, INTERVAL_USEC));
+        (void) sd_event_source_set_enabled(b->diag_timer, SD_EVENT_ONESHOT);
+}
+
+/* Counts one event. True where it is time to speak, of *ret_n of them. */
+static bool is_due(Broker *b, RateLimit *rl, uint64_t *ret_n) {
+        if (ratelimit_test(rl, broker_now(b), INTERVAL_USEC, ret_n))
+                return true;
+
+        hold_back(b, rl);
+        return false;
+}
+
 static void begin_route(LogRecord *record, const Broker *b, int priority, const Route *route) {
         log_begin(record, b->log, priority);
         log_field(record, "FDPASS_ROUTE", "%s", route->config->unit);
@@ -68,17 +88,20 @@ void diag_worker_goes_on(Broker *b, const Route *route) {
         log_commit(&record, "%s: worker %s takes its clients again.", route->config->unit, route->worker->path);
 }
 
-void diag_worker_reset(Broker *b, const Route *route) {
+static void say_worker_reset(Broker *b, const Route *route, uint64_t n) {
         LogRecord record;
-        uint64_t n;
-
-        if (!ratelimit_test(&route->worker->resets, broker_now(b), INTERVAL_USEC, &n))
-                return;
 
         begin_route(&record, b, LOG_WARNING, route);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
         log_commit(&record, "%s: worker %s went away with %" PRIu64 " client%s unread; they are handed out again.",
                    route->config->unit, route->worker->path, n, PLURAL(n));
+}
+
+void diag_worker_reset(Broker *b, const Route *route) {
+        uint64_t n;
+
+        if (is_due(b, &route->worker->resets, &n))
+                say_worker_reset(b, route, n);
 }
 
 void diag_unknown_listener(Broker *b, const RouteConfig *route, const char *name, size_t n) {
@@ -104,26 +127,25 @@ void diag_unknown_failure_route(Broker *b, const RouteConfig *route) {
                    route->failure_route);
 }
 
-void diag_queue_full(Pool *p) {
+static void say_queue_full(Pool *p, uint64_t n, size_t n_unclaimed) {
         LogRecord record;
-        uint64_t n;
-
-        if (!ratelimit_test(&p->full, broker_now(p->broker), INTERVAL_USEC, &n))
-                return;
 
         begin_route(&record, p->broker, LOG_WARNING, &p->routes[0]);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
         log_commit(&record, "%s: %" PRIu64 " client%s refused: %zu wait already, and %zu are in the workers' hands.",
                    p->routes[0].config->unit, n, n == 1 ? " was" : "s were", p->n_queued,
-                   p->n_clients - p->n_queued - 1);
+                   n_unclaimed);
 }
 
-void diag_client_expired(Pool *p) {
-        LogRecord record;
+void diag_queue_full(Pool *p) {
         uint64_t n;
 
-        if (!ratelimit_test(&p->expired, broker_now(p->broker), INTERVAL_USEC, &n))
-                return;
+        if (is_due(p->broker, &p->full, &n)) /* the one that is refused still counts */
+                say_queue_full(p, n, p->n_clients - p->n_queued - 1);
+}
+
+static void say_client_expired(Pool *p, uint64_t n) {
+        LogRecord record;
 
         begin_route(&record, p->broker, LOG_WARNING, &p->routes[0]);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
@@ -131,24 +153,34 @@ void diag_client_expired(Pool *p) {
                    p->routes[0].config->unit, n, PLURAL(n), (p->queue_timeout + USEC_PER_SEC - 1) / USEC_PER_SEC);
 }
 
-void diag_no_route(Listener *l) {
-        Broker *b = l->broker;
-        LogRecord record;
+void diag_client_expired(Pool *p) {
         uint64_t n;
 
-        if (!ratelimit_test(&l->no_route, broker_now(b), INTERVAL_USEC, &n))
-                return;
+        if (is_due(p->broker, &p->expired, &n))
+                say_client_expired(p, n);
+}
 
-        log_begin(&record, b->log, LOG_WARNING);
+static void say_no_route(const Listener *l, uint64_t n) {
+        LogRecord record;
+
+        log_begin(&record, l->broker->log, LOG_WARNING);
         log_field(&record, "FDPASS_LISTENER", "%s", l->name);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
         log_commit(&record, "No route takes clients of listener %s: %" PRIu64 " refused.", l->name, n);
+}
+
+void diag_no_route(Listener *l) {
+        uint64_t n;
+
+        if (is_due(l->broker, &l->no_route, &n))
+                say_no_route(l, n);
 }
 
 void diag_no_resources(Broker *b, int error) {
         LogRecord record;
         uint64_t n;
 
+        /* It goes on, or it is over: a count says nothing that its error doesn't. */
         if (!ratelimit_test(&b->no_resources, broker_now(b), INTERVAL_USEC, &n))
                 return;
 
@@ -160,7 +192,7 @@ void diag_no_resources(Broker *b, int error) {
 void diag_paused(Broker *b, int error) {
         uint64_t n;
 
-        if (b->pause_told || !ratelimit_test(&b->pauses, broker_now(b), INTERVAL_USEC, &n))
+        if (b->pause_told || !is_due(b, &b->pauses, &n))
                 return;
 
         b->pause_told = true;
@@ -177,6 +209,98 @@ void diag_resumed(Broker *b) {
 
         b->pause_told = false;
         log_line(b->log, LOG_NOTICE, "Clients are accepted again.");
+}
+
+/* A pause that began too soon after another one, and lasts. Those that were over meanwhile need no word. */
+static void tell_pause(Broker *b, usec_t now) {
+        uint64_t n;
+
+        if (ratelimit_flush(&b->pauses, now, INTERVAL_USEC, &n) && b->paused && !b->pause_told) {
+                b->pauses = (RateLimit){};
+                diag_paused(b, b->pause_error);
+        }
+}
+
+/* When it is the turn of what is still held back; *at stays where nothing is. */
+static void note_earliest(const RateLimit *rl, usec_t *at) {
+        if (rl->n_suppressed > 0)
+                *at = MIN(*at, usec_add(rl->last, INTERVAL_USEC));
+}
+
+static void tell_pool(Pool *p, usec_t now, usec_t *next) {
+        uint64_t n;
+
+        if (ratelimit_flush(&p->full, now, INTERVAL_USEC, &n))
+                say_queue_full(p, n, p->n_clients - p->n_queued);
+        if (ratelimit_flush(&p->expired, now, INTERVAL_USEC, &n))
+                say_client_expired(p, n);
+
+        note_earliest(&p->full, next);
+        note_earliest(&p->expired, next);
+}
+
+/* Tells the counts whose interval is over at @now, and when the next one's is. */
+static usec_t tell(Broker *b, usec_t now) {
+        usec_t next = USEC_INFINITY;
+        uint64_t n;
+
+        LIST_FOREACH(i, &b->listeners) {
+                Listener *l = CONTAINER_OF(i, Listener, link);
+
+                if (ratelimit_flush(&l->no_route, now, INTERVAL_USEC, &n))
+                        say_no_route(l, n);
+                note_earliest(&l->no_route, &next);
+        }
+
+        for (size_t i = 0; b->routing && i < b->routing->n_routes; i++) {
+                Route *route = &b->routing->routes[i];
+
+                if (ratelimit_flush(&route->worker->resets, now, INTERVAL_USEC, &n))
+                        say_worker_reset(b, route, n);
+                note_earliest(&route->worker->resets, &next);
+        }
+
+        for (size_t i = 0; b->routing && i < b->routing->n_pools; i++)
+                tell_pool(&b->routing->pools[i], now, &next);
+
+        return next;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Broker *b = userdata;
+        usec_t now = broker_now(b), next;
+
+        b->diag_timer_on = false;
+        tell_pause(b, now);
+        next = tell(b, now);
+        note_earliest(&b->pauses, &next);
+
+        if (next == USEC_INFINITY)
+                return 0;
+
+        b->diag_timer_on = true;
+        (void) sd_event_source_set_time(source, next);
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+int diag_timer_add(Broker *b) {
+        int r;
+
+        r = sd_event_add_time(b->event, &b->diag_timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer, b);
+        if (r < 0)
+                return r;
+
+        return sd_event_source_set_enabled(b->diag_timer, SD_EVENT_OFF);
+}
+
+void diag_tell_all(Broker *b) {
+        (void) tell(b, USEC_INFINITY);
+}
+
+void diag_tell_pool(Pool *p) {
+        usec_t next = USEC_INFINITY;
+
+        tell_pool(p, USEC_INFINITY, &next);
 }
 
 void diag_stopped(Broker *b) {

@@ -11,6 +11,16 @@
 #include "broker/routing.h"
 #include "probe/probe.h"
 
+/*
+ * What is said at most once in a while is counted in between, and the count told with the next line, or when the
+ * while is over and nothing else has happened. Makes the timer for that.
+ */
+int diag_timer_add(Broker *b);
+
+/* Tells the counts that are held back now: the broker ends, or this pool. */
+void diag_tell_all(Broker *b);
+void diag_tell_pool(Pool *p);
+
 /* A worker can't be reached any more, or again. */
 void diag_worker_gone(Broker *b, const Route *route, int error);
 void diag_worker_back(Broker *b, const Route *route);

@@ -59,6 +59,7 @@ int pool_init(Pool *p, Routing *routing, Route *routes, size_t n_routes) {
 }
 
 void pool_done(Pool *p) {
+        diag_tell_pool(p);
         p->timer = sd_event_source_disable_unref(p->timer);
 }
 

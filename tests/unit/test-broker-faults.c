@@ -411,6 +411,66 @@ static void test_trickle_starves_nobody(void **state) {
         fd_close(worker);
 }
 
+/* What the broker says goes to stderr. */
+static int log_to_pipe(int *ret_stderr) {
+        int p[2];
+
+        *ret_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+        assert_int_equal(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
+        assert_int_equal(dup2(p[1], STDERR_FILENO), STDERR_FILENO);
+        fd_close(p[1]);
+        log_set_level(t.log, LOG_WARNING);
+        return p[0];
+}
+
+static void log_to_stderr(int pipe_fd, int stderr_fd) {
+        log_set_level(t.log, LOG_EMERG);
+        assert_int_equal(dup2(stderr_fd, STDERR_FILENO), STDERR_FILENO);
+        fd_close(stderr_fd);
+        fd_close(pipe_fd);
+}
+
+static void expect_line(int pipe_fd, const char *what) {
+        char line[1024] = "";
+
+        WAIT_FOR(has_event(pipe_fd, POLLIN));
+        assert_true(read(pipe_fd, line, sizeof(line) - 1) > 0);
+        if (!strstr(line, what))
+                print_message("expected \"%s\", got: %s", what, line);
+        assert_non_null(strstr(line, what));
+        assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1); /* one line */
+}
+
+/* Refusals that no other one follows are told when the interval of their line is over, or the broker ends. */
+static void test_held_back_count(void **state) {
+        int worker = listen_at("a", 64), clients[8], stderr_fd, log = log_to_pipe(&stderr_fd);
+        Pool *p;
+
+        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1, .queue_max = 1 });
+        p = &t.broker->routing->pools[0];
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                clients[i] = dial("public");
+                WAIT_FOR(t.broker->n.n_accepted == i + 1);
+
+                if (i == 2) {
+                        expect_line(log, "1 client was refused");
+                        assert_false(t.broker->diag_timer_on);
+                        p->full.last -= 9800 * USEC_PER_MSEC; /* as if it were that long ago */
+                } else if (i == 4) {
+                        expect_line(log, "2 clients were refused");
+                        assert_false(t.broker->diag_timer_on);
+                }
+        }
+        assert_true(t.broker->diag_timer_on);
+        assert_false(has_event(log, POLLIN));
+        t.broker = broker_free(t.broker);
+        expect_line(log, "3 clients were refused");
+
+        log_to_stderr(log, stderr_fd);
+        close_all(clients, ELEMENTSOF(clients));
+        fd_close(worker);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BROKER_TEST(test_shared_worker),
@@ -429,6 +489,7 @@ int main(void) {
                 BROKER_TEST(test_byte_is_no_receipt),
                 BROKER_TEST(test_unclear_client_is_closed),
                 BROKER_TEST(test_trickle_starves_nobody),
+                BROKER_TEST(test_held_back_count),
         };
 
         return cmocka_run_group_tests_name("broker faults", tests, NULL, NULL);
