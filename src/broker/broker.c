@@ -188,9 +188,18 @@ usec_t broker_now(const Broker *b) {
         return now;
 }
 
-static void enable_listeners(Broker *b) {
-        LIST_FOREACH(i, &b->listeners)
-                listener_enable(CONTAINER_OF(i, Listener, link), !b->paused && !b->stopping);
+/* Turning them on may fail for want of memory, or of watches (epoll_ctl(2), ENOSPC). */
+static int enable_listeners(Broker *b) {
+        int r = 0;
+
+        LIST_FOREACH(i, &b->listeners) {
+                int k = listener_enable(CONTAINER_OF(i, Listener, link), !b->paused && !b->stopping);
+
+                if (k < 0)
+                        r = k;
+        }
+
+        return r;
 }
 
 void broker_pause(Broker *b, int error) {
@@ -201,14 +210,19 @@ void broker_pause(Broker *b, int error) {
 
         b->pause_error = error;
         b->paused = true;
-        enable_listeners(b);
+        (void) enable_listeners(b); /* turning off needs nothing */
         diag_paused(b, error);
 }
 
 static void resume(Broker *b) {
+        int r;
+
         b->paused = false;
-        enable_listeners(b);
-        diag_resumed(b);
+        r = enable_listeners(b);
+        if (r < 0)
+                broker_pause(b, r);
+        else
+                diag_resumed(b);
 }
 
 /* Below this the listeners are on again: a little lower than where they went off, so that it does not flap. */
@@ -264,8 +278,14 @@ int broker_add_listener(Broker *b, const char *name, int fd) {
         if (r < 0)
                 return r;
 
+        r = listener_enable(l, !b->paused && !b->stopping);
+        if (r < 0) {
+                l->fd = -EBADF; /* still the caller's */
+                listener_free(l);
+                return r;
+        }
+
         list_append(&b->listeners, &l->link);
-        listener_enable(l, !b->paused && !b->stopping);
         return 0;
 }
 
@@ -428,7 +448,7 @@ void broker_stop(Broker *b) {
                 return;
 
         b->stopping = true;
-        enable_listeners(b);
+        (void) enable_listeners(b);
 
         /* The window does not hold any more: everything goes into the backlogs, which outlive us. */
         LIST_FOREACH(i, &b->waiting)

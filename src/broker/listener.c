@@ -69,8 +69,8 @@ Listener *listener_free(Listener *l) {
         return NULL;
 }
 
-void listener_enable(Listener *l, bool enable) {
-        (void) sd_event_source_set_enabled(l->io, enable ? SD_EVENT_ON : SD_EVENT_OFF);
+int listener_enable(Listener *l, bool enable) {
+        return sd_event_source_set_enabled(l->io, enable ? SD_EVENT_ON : SD_EVENT_OFF);
 }
 
 /* Returns 0, -EAGAIN where nobody waits any more, or another error that is not the single client's. */

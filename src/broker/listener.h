@@ -37,4 +37,5 @@ int listener_new(Broker *b, const char *name, int fd, Listener **ret);
 Listener *listener_free(Listener *l);
 DEFINE_CLEANUP(Listener *, listener_free);
 
-void listener_enable(Listener *l, bool enable);
+/* Fails only where it is turned on. */
+int listener_enable(Listener *l, bool enable);

@@ -32,7 +32,11 @@ int watch_init(Watch *w, Broker *b) {
 
         /* At the priority of listeners and timers: clients that keep us busy here must not starve those. */
         r = sd_event_add_io(b->event, &w->io, w->epoll_fd, EPOLLIN, on_epoll, w);
-        return r < 0 ? r : 0;
+        if (r < 0)
+                return r;
+
+        /* Without it the broker would be deaf, and go on feeding its watchdog. The next one is not. */
+        return sd_event_source_set_exit_on_failure(w->io, true);
 }
 
 void watch_done(Watch *w) {
@@ -118,7 +122,7 @@ static int on_epoll(sd_event_source *source, int fd, uint32_t revents, void *use
 
         n = epoll_wait(w->epoll_fd, events, BATCH_MAX, 0);
         if (n < 0)
-                return errno_is_transient(-errno) ? 0 : -errno;
+                return errno_is_transient(-errno) || errno_is_resource(-errno) ? 0 : -errno;
 
         w->broker->batching = true;
 
