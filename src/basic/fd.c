@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,6 +19,20 @@ int fd_close(int fd) {
         }
 
         return -EBADF;
+}
+
+int fd_close_socket(int fd) {
+        struct linger linger = {};
+        socklen_t length = sizeof(linger);
+
+        /* A time of zero is a wish for a reset, and does not wait. */
+        if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &length) >= 0 && linger.l_onoff &&
+            linger.l_linger > 0) {
+                linger.l_onoff = 0;
+                (void) setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+        }
+
+        return fd_close(fd);
 }
 
 int fd_nonblock(int fd, bool on) {

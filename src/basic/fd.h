@@ -17,6 +17,18 @@ static inline void fd_closep(int *fd) {
 
 #define _cleanup_close_ _cleanup_(fd_closep)
 
+/*
+ * The same for a socket that somebody else has had: with SO_LINGER, which whoever has it may set, the last close()
+ * of it would wait for its peer (socket(7)).
+ */
+int fd_close_socket(int fd);
+
+static inline void fd_close_socketp(int *fd) {
+        fd_close_socket(*fd);
+}
+
+#define _cleanup_close_socket_ _cleanup_(fd_close_socketp)
+
 static inline void filep_close(FILE **f) {
         if (*f)
                 fclose(*f);

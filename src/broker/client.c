@@ -69,7 +69,7 @@ void client_free(ClientTable *table, Client *c) {
         list_remove(&c->second_link);
 
         c->conn_fd = fd_close(c->conn_fd);
-        c->fd = fd_close(c->fd);
+        c->fd = fd_close_socket(c->fd);
         free(TAKE_PTR(c->baggage));
 
         c->state = CLIENT_FREE;

@@ -33,12 +33,21 @@
 #define SCM_PIDFD 0x04 /* Linux 6.5 */
 #endif
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* Linux 6.16 */
+#endif
+
 int handoff_connect_type(const struct sockaddr_un *worker, socklen_t len, int type) {
         _cleanup_close_ int fd = -EBADF;
+        const int off = 0;
 
         fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return -errno;
+
+        /* No descriptor is ever wanted the other way, and throwing one away can take time (SO_LINGER, FUSE). Before
+         * the connection stands: from then on they come. An older kernel doesn't know it. */
+        (void) setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
 
         if (connect(fd, (const struct sockaddr *) worker, len) < 0)
                 return -errno;
@@ -209,7 +218,7 @@ static size_t collect_fds(struct msghdr *message, int *ret, size_t max) {
                         if (c->cmsg_type == SCM_RIGHTS && n++ < max)
                                 ret[n - 1] = fd;
                         else
-                                fd_close(fd);
+                                fd_close_socket(fd);
                 }
         }
 
@@ -244,7 +253,7 @@ int handoff_receive_batch(int fd, int flags, uint8_t *p, size_t size, size_t *re
         }
 
         for (size_t i = 0; i < MIN(k, max); i++)
-                fd_close(ret_fds[i]);
+                fd_close_socket(ret_fds[i]);
 
         *ret_n = (size_t) n;
         if (message.msg_flags & MSG_CTRUNC && k < max)
@@ -259,7 +268,7 @@ int handoff_receive_message(int fd, int flags, uint8_t *p, size_t size, size_t *
 }
 
 int handoff_receive(int conn_fd, int *ret_client_fd) {
-        _cleanup_close_ int client_fd = -EBADF;
+        _cleanup_close_socket_ int client_fd = -EBADF;
         uint8_t bytes[2];
         size_t n;
         int r;

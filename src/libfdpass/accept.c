@@ -229,7 +229,7 @@ static void object_keep(struct fdpass *f, Source *s) {
 int accept_client(int fd, int flags, bool caller_reads, struct fdpass **ret, int *ret_conn_fd) {
         _cleanup_(source_done) Source s = { .fd = -EBADF };
         _cleanup_(fdpass_freep) struct fdpass *f = NULL;
-        _cleanup_close_ int client_fd = -EBADF; /* closed before source_done() says that we have none */
+        _cleanup_close_socket_ int client_fd = -EBADF; /* closed before source_done() says that we have none */
         uid_t sender;
         size_t size, n;
         int r;

@@ -68,7 +68,7 @@ _public_ int fdpass_receiver_new(int fd, unsigned credits, struct fdpass_receive
 
 static void forget_message(struct fdpass_receiver *r) {
         for (size_t i = r->n_given; i < r->n_clients; i++) {
-                fd_close(r->client_fds[i]);
+                fd_close_socket(r->client_fds[i]);
                 fdpass_free(r->objects[i]);
         }
 
@@ -284,7 +284,7 @@ static int give_next(struct fdpass_receiver *r, int flags, struct fdpass **ret) 
 
         e = accept_set_flags(client_fd, flags);
         if (e < 0)
-                fd_close(client_fd);
+                fd_close_socket(client_fd);
         if (e >= 0 && ret)
                 *ret = f;
         else
