@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * So many handoffs, one after the other, by a broker in this process: what `instructions` counts. Client and worker
+ * are in this process too, and do their part only when the broker sleeps, so that it does the same each time.
+ *
+ *         handoffs stream|seqpacket|kept|datagram NUMBER
+ */
+
+#include <err.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "basic/address.h"
+#include "basic/fd.h"
+#include "broker/broker.h"
+#include "handoff/handoff.h"
+
+#define N_FDS 1024
+#define TURN_USEC (10 * USEC_PER_SEC)
+
+static const char request[] =
+        "GET /bench HTTP/1.1\r\n"
+        "Host: bench.example\r\n"
+        "User-Agent: handoffs\r\n"
+        "Accept: */*\r\n"
+        "\r\n";
+
+typedef struct Form {
+        const char *name;
+        WorkerForm form;
+        int type;
+        bool keeps;
+} Form;
+
+static const Form forms[] = {
+        { "stream",    WORKER_STREAM,    SOCK_STREAM,    false },
+        { "seqpacket", WORKER_SEQPACKET, SOCK_SEQPACKET, false },
+        { "kept",      WORKER_SEQPACKET, SOCK_SEQPACKET, true  },
+        { "datagram",  WORKER_DATAGRAM,  SOCK_DGRAM,     false },
+};
+
+static struct {
+        const Form *form;
+        char directory[32];
+        sd_event *event;
+        Log *log;
+        Broker *broker;
+        struct sockaddr_in public;
+        int worker_fd;
+        int kept_fd;
+        uint16_t n_kept;
+} t = { .kept_fd = -EBADF };
+
+static void check(int r, const char *what) {
+        if (r < 0)
+                errx(EXIT_FAILURE, "%s: %s", what, strerror(r == -1 ? errno : -r));
+}
+
+static const char *path_of(const char *name) {
+        static char path[128];
+
+        (void) snprintf(path, sizeof(path), "%s/%s", t.directory, name);
+        return path;
+}
+
+/* By hand: valgrind knows no openat2(2), with which units are read. */
+static Config *make_config(void) {
+        Config *config = calloc(1, sizeof(*config));
+
+        config->routes = calloc(1, sizeof(*config->routes));
+        config->n_routes = 1;
+        config->routes[0] = (RouteConfig){
+                .unit = strdup("a.socket"),
+                .worker = strdup(path_of("a")),
+                .form = t.form->form,
+                .metadata = true,
+                .weight = 1,
+                .max_unclaimed = 64,
+                .queue_max = 64,
+                .queue_timeout_usec = TURN_USEC,
+        };
+        config->routes[0].match.hosts = calloc(2, sizeof(char *));
+        config->routes[0].match.hosts[0] = strdup("bench.example");
+
+        config->broker.exit_idle_usec = USEC_INFINITY;
+        config->broker.park_timeout_usec = TURN_USEC;
+        config->listener_default = (ListenerConfig){
+                .head_timeout_usec = TURN_USEC,
+                .silent_timeout_usec = TURN_USEC,
+                .max_head_size = 16384,
+        };
+        return config;
+}
+
+static void listen_as_worker(void) {
+        struct sockaddr_un sun;
+        socklen_t len;
+
+        check(address_from_path(path_of("a"), &sun, &len), "address");
+        t.worker_fd = socket(AF_UNIX, t.form->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        check(bind(t.worker_fd, (struct sockaddr *) &sun, len), "bind");
+        if (t.form->type != SOCK_DGRAM)
+                check(listen(t.worker_fd, 16), "listen");
+}
+
+static int listen_in_public(void) {
+        socklen_t len = sizeof(t.public);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        t.public = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        check(bind(fd, (struct sockaddr *) &t.public, len), "bind");
+        check(listen(fd, 16), "listen");
+        check(getsockname(fd, (struct sockaddr *) &t.public, &len), "getsockname");
+        return fd;
+}
+
+static void start(void) {
+        strcpy(t.directory, "/tmp/handoffs-XXXXXX");
+        if (!mkdtemp(t.directory))
+                err(EXIT_FAILURE, "mkdtemp");
+        listen_as_worker();
+
+        check(sd_event_new(&t.event), "sd_event_new");
+        t.log = log_new("handoffs");
+        check(broker_new(t.event, t.log, N_FDS, &t.broker), "broker_new");
+        check(broker_add_listener(t.broker, "public", listen_in_public()), "broker_add_listener");
+
+        check(broker_set_config(t.broker, make_config()), "broker_set_config");
+}
+
+static void stop(void) {
+        t.broker = broker_free(t.broker);
+        t.log = log_free(t.log);
+        t.event = sd_event_unref(t.event);
+        fd_close(t.kept_fd);
+        fd_close(t.worker_fd);
+        (void) unlink(path_of("a"));
+        (void) rmdir(t.directory);
+}
+
+/* The broker's turns, until so many were accepted and handed over: what is done in here is counted. */
+__attribute__((noinline)) static void turn(uint64_t n_accepted, uint64_t n_handed) {
+        while (t.broker->n.n_accepted < n_accepted || t.broker->n.n_handed < n_handed)
+                check(sd_event_run(t.event, TURN_USEC), "sd_event_run");
+}
+
+static void take_from(int fd) {
+        uint8_t buffer[FDPASS_HEADER_MAX];
+        int client_fd;
+        size_t n;
+
+        if (handoff_receive_message(fd, 0, buffer, sizeof(buffer), &n, &client_fd) != 0)
+                errx(EXIT_FAILURE, "The worker gets no client.");
+        fd_close(client_fd);
+}
+
+static void take(void) {
+        int fd;
+
+        if (t.form->type == SOCK_DGRAM) {
+                take_from(t.worker_fd);
+                return;
+        }
+
+        fd = t.kept_fd >= 0 ? t.kept_fd : accept4(t.worker_fd, NULL, NULL, SOCK_CLOEXEC);
+        check(fd, "accept4");
+        take_from(fd);
+
+        if (t.form->keeps) {
+                t.kept_fd = fd;
+                check(handoff_answer_kept(fd, FDPASS_ANSWER_TAKEN, t.n_kept, 1, (uint16_t) (t.n_kept + 16)), "answer");
+                t.n_kept++;
+        } else
+                fd_close(fd);
+}
+
+static void hand_over(uint64_t i) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        check(connect(fd, (struct sockaddr *) &t.public, sizeof(t.public)), "connect");
+        check((int) send(fd, request, sizeof(request) - 1, 0), "send");
+        turn(i + 1, i);
+        take();
+        turn(i + 1, i + 1);
+
+        /* With a reset, which leaves no TIME_WAIT behind. */
+        (void) setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
+        fd_close(fd);
+}
+
+int main(int argc, char *argv[]) {
+        uint64_t n = argc == 3 ? strtoull(argv[2], NULL, 10) : 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(forms) && argc == 3; i++)
+                if (streq(argv[1], forms[i].name))
+                        t.form = &forms[i];
+        if (!t.form || n == 0)
+                errx(EXIT_FAILURE, "Usage: handoffs stream|seqpacket|kept|datagram NUMBER");
+
+        start();
+        for (uint64_t i = 0; i < n; i++)
+                hand_over(i);
+        stop();
+        return 0;
+}
