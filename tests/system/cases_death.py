@@ -76,9 +76,10 @@ def judge(visitor, holders, by_ack):
     return "lost, untouched, after the receipt"
 
 
-def cell(m, moment, by_ack):
+def cell(m, moment, receipt):
+    by_ack = receipt != "kernel"
     m.run("systemctl stop 'test-dying*.service'; systemctl reset-failed 'test-dying*.service'; rm -f /run/test/log /run/test/count;"
-          f"echo {moment} {CHANCE} {int(by_ack)} >/run/test/cell", check=False)
+          f"echo {moment} {CHANCE} {receipt} >/run/test/cell", check=False)
     seen = json.loads(m.output(f"python3 {GUEST}/visitors.py ask", input=json.dumps(list(visitors()))))
     log = Log(m.output("cat /run/test/log"))
     ends = collections.Counter(judge(v, list(log.held[v["source"]].values()), by_ack) for v in seen)
@@ -95,13 +96,14 @@ def cell(m, moment, by_ack):
     return ends
 
 
-def matrix(m, form, receipt):
-    m.run(f"gcc -O1 -D_GNU_SOURCE -o /usr/local/bin/dying {GUEST}/dying.c")
+def matrix(m, form, receipt, moments=MOMENTS):
+    m.run(f"gcc -O1 -D_GNU_SOURCE -o /usr/local/bin/dying {GUEST}/dying.c $(pkg-config --cflags --libs libfdpass)")
+    kind = "kernel" if receipt == "kernel" else "ack"
     for i in range(WORKERS):
-        m.worker(f"dying{i}", "/usr/local/bin/dying /run/test", route=f"Host=death.example\nPath=/client\nReceipt={receipt}\n",
+        m.worker(f"dying{i}", "/usr/local/bin/dying /run/test", route=f"Host=death.example\nPath=/client\nReceipt={kind}\n",
                  socket=f"ListenStream=\n{form}=/run/fdpass/dying{i}.sock\n", service="Restart=no\n")
-    for moment in MOMENTS:
-        cell(m, moment, receipt == "ack")
+    for moment in moments:
+        cell(m, moment, receipt)
 
 
 @case
@@ -120,3 +122,9 @@ def deaths_seqpacket(m):
 def deaths_ack(m):
     """The same with Receipt=ack: no client is lost as long as nobody has read from it or written to it."""
     matrix(m, "ListenSequentialPacket", "ack")
+
+
+@case
+def deaths_kept(m):
+    """The same on connections that libfdpass keeps, where others are on their way to the worker that dies."""
+    matrix(m, "ListenSequentialPacket", "kept", [moment for moment in MOMENTS if moment != "after-accept"])

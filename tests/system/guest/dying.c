@@ -7,13 +7,15 @@
  *
  *         dying DIRECTORY
  *
- * DIRECTORY/cell says "MOMENT CHANCE ACK": one of the names below, the chance in 1/1000, and 1 where the route has
- * Receipt=ack. DIRECTORY/count is how often somebody came, in all processes together: whether the n-th time ends in
+ * DIRECTORY/cell says "MOMENT CHANCE RECEIPT": one of the names below, the chance in 1/1000, and how it gives the
+ * receipt: "kernel", "ack" (the route has Receipt=ack), or "kept": the same, by libfdpass on connections that are kept,
+ * so that more clients may be on their way to a worker when it dies. DIRECTORY/count is how often somebody came, in all processes together: whether the n-th time ends in
  * a death depends on n alone. DIRECTORY/log has lines "PID EVENT CLIENT".
  */
 
 #include <arpa/inet.h>
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -26,7 +28,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <fdpass.h>
+
 #define LISTENER_FD 3
+#define CREDITS 8
 #define MESSAGE_MAX 81920
 
 /* In the order in which they come. */
@@ -49,8 +54,16 @@ static struct {
         Moment moment;
         unsigned chance;
         bool by_ack;
-        bool dies; /* when the moment comes */
+        struct fdpass_receiver *receiver; /* NULL: a connection for each client */
+        bool dies;  /* when the moment comes */
+        bool early; /* the receipt comes before the client is served, or behind: the broker has to cope with both */
 } w;
+
+/* What the receipt is given by. */
+typedef struct Handoff {
+        int conn_fd;
+        struct fdpass *object;
+} Handoff;
 
 static void note(const char *event, const char *client) {
         char line[256];
@@ -119,10 +132,15 @@ static void name_of(int client_fd, char *ret, socklen_t size) {
 }
 
 /* The receipt. */
-static void answer(int conn_fd, const char *client) {
-        if (w.by_ack && send(conn_fd, "\1", 1, MSG_NOSIGNAL) < 0)
-                warn("answer");
-        close(conn_fd);
+static void answer(const Handoff *h, const char *client) {
+        if (h->object) {
+                (void) fdpass_taken(h->object);
+                fdpass_free(h->object);
+        } else {
+                if (w.by_ack)
+                        (void) !send(h->conn_fd, "\1", 1, MSG_NOSIGNAL);
+                close(h->conn_fd);
+        }
         note("taken", client);
 }
 
@@ -162,59 +180,96 @@ static void serve(int client_fd, const char *client) {
         (void) !send(client_fd, response + n / 2, (size_t) (n - n / 2), MSG_NOSIGNAL);
 }
 
-static void take_one(void) {
-        struct pollfd p = { .fd = LISTENER_FD, .events = POLLIN };
-        char client[INET6_ADDRSTRLEN] = "-";
-        int conn_fd, client_fd;
+static void wait_for_client(int fd) {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
 
         if (poll(&p, 1, -1) < 0)
                 err(EXIT_FAILURE, "poll");
+}
 
+static void decide(void) {
         uint64_t random = mix(count());
 
         w.dies = random % 1000 < w.chance;
-        /* The receipt may come before the client is served or behind: the broker has to cope with both. */
-        bool early = w.moment == AFTER_ANSWER || random >> 32 & 1;
+        w.early = w.moment == AFTER_ANSWER || random >> 32 & 1;
+        note("comes", "-");
+}
 
-        note("comes", client);
-        reach(BEFORE_ACCEPT, client);
+/* Returns the client, or a negative number where the broker thought better of it. */
+static int accept_one(Handoff *h) {
+        int fd;
 
-        conn_fd = accept4(LISTENER_FD, NULL, NULL, SOCK_CLOEXEC);
-        if (conn_fd < 0)
+        wait_for_client(LISTENER_FD);
+        decide();
+        reach(BEFORE_ACCEPT, "-");
+
+        h->conn_fd = accept4(LISTENER_FD, NULL, NULL, SOCK_CLOEXEC);
+        if (h->conn_fd < 0)
                 err(EXIT_FAILURE, "accept");
-        reach(AFTER_ACCEPT, client);
+        reach(AFTER_ACCEPT, "-");
 
-        client_fd = receive(conn_fd);
-        if (client_fd < 0) {
-                note("nobody", client);
-                close(conn_fd);
-                return;
+        fd = receive(h->conn_fd);
+        if (fd < 0)
+                close(h->conn_fd);
+        return fd;
+}
+
+/* The same with libfdpass, which may have some already. */
+static int receive_one(Handoff *h) {
+        static bool has_more;
+        int fd;
+
+        if (!has_more)
+                wait_for_client(fdpass_receiver_fd(w.receiver));
+        if (w.moment == BEFORE_ACCEPT) {
+                decide();
+                reach(BEFORE_ACCEPT, "-");
         }
+
+        fd = fdpass_receive(w.receiver, SOCK_CLOEXEC | FDPASS_KEEP, &h->object);
+        has_more = fd != -EAGAIN;
+        if (fd >= 0 && w.moment != BEFORE_ACCEPT)
+                decide();
+        return fd;
+}
+
+static void take_one(void) {
+        char client[INET6_ADDRSTRLEN];
+        Handoff h = { .conn_fd = -1 };
+        int client_fd;
+
+        client_fd = w.receiver ? receive_one(&h) : accept_one(&h);
+        if (client_fd < 0)
+                return;
+
         name_of(client_fd, client, sizeof(client));
         note("got", client);
         reach(AFTER_RECVMSG, client);
 
-        if (early)
-                answer(conn_fd, client);
+        if (w.early)
+                answer(&h, client);
         reach(AFTER_ANSWER, client);
 
         serve(client_fd, client);
-        if (!early)
-                answer(conn_fd, client);
+        if (!w.early)
+                answer(&h, client);
         close(client_fd);
         note("done", client);
 }
 
 static void read_cell(void) {
-        char name[32];
-        int ack;
+        char name[32], receipt[32];
         FILE *f = fopen("cell", "re");
 
-        if (!f || fscanf(f, "%31s %u %d", name, &w.chance, &ack) != 3)
+        if (!f || fscanf(f, "%31s %u %31s", name, &w.chance, receipt) != 3)
                 errx(EXIT_FAILURE, "No cell that says what to do");
         fclose(f);
 
-        w.by_ack = ack;
+        w.by_ack = strcmp(receipt, "ack") == 0;
+        if (strcmp(receipt, "kept") == 0 &&
+            (fcntl(LISTENER_FD, F_SETFL, O_NONBLOCK) < 0 || fdpass_receiver_new(LISTENER_FD, CREDITS, &w.receiver) < 0))
+                errx(EXIT_FAILURE, "No receiver");
+
         while (strcmp(name, moment_names[w.moment]) != 0)
                 if (++w.moment == _MOMENT_MAX)
                         errx(EXIT_FAILURE, "No such moment: %s", name);
