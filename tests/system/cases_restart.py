@@ -16,11 +16,11 @@ HALVES = 200
 class Crowd:
     """So many new clients a second, others that keep their connection and ask now and then, and half-sent heads."""
 
-    def __init__(self, m):
+    def __init__(self, m, library=False):
         self.m = m
         m.run(f"([ -d {BENCH} ] || meson setup {BENCH} {SOURCE} -Dtests=false -Dbench=true) &&"
               f"ninja -C {BENCH} tests/bench/load tests/bench/sink", timeout=300)
-        self.add_workers()
+        self.add_workers(library)
         m.start_broker()
         self.keepers = m.popen(f"python3 {GUEST}/keepers.py --kept={KEPT} --halves={HALVES} --rate=100")
         m.children.append(self.keepers)
@@ -31,11 +31,16 @@ class Crowd:
         m.children.append(self.load)
         wait_for(lambda: m.output("cat /run/test/load", check=False), 5, "the load")
 
-    def add_workers(self):
+    def add_workers(self, library):
         m = self.m
+        program, socket = f"{BENCH}/tests/bench/sink", ""
+        if library:  # nothing dies here, and nobody reads its log
+            m.run(f"gcc -O1 -D_GNU_SOURCE -o /usr/local/bin/dying {GUEST}/dying.c $(pkg-config --cflags --libs libfdpass);"
+                  "ln -s /dev/null /run/test/log; echo after-answer 0 kept >/run/test/cell")
+            program, socket = "/usr/local/bin/dying /run/test", "ListenStream=\nListenSequentialPacket=/run/fdpass/sink.sock\n"
         # The load comes from one address, and all that came during a restart comes at once behind it.
         m.drop_in("fdpass.socket", "[X-FDPass]\nHeadTimeoutSec=60s\nMaxClientsPerSource=8000\n")
-        m.worker("sink", f"{BENCH}/tests/bench/sink", enable=False, route="Path=/bench\nQueueMax=8000\n")
+        m.worker("sink", program, enable=False, route="Path=/bench\nQueueMax=8000\n", socket=socket)
         m.worker("half", "serve half", enable=False, route="Path=/half\n")
         m.worker("kept", f"/usr/bin/python3 {GUEST}/returning.py kept", enable=False, route="Path=/kept\n",
                  socket="ListenStream=\nListenSequentialPacket=/run/fdpass/kept.sock\n",
@@ -87,6 +92,15 @@ def restarts(m):
     pid = m.broker()
     repeat(m, "systemctl restart fdpass.service", 100 if m.long else 10)
     check(m.broker() != pid, "it is the same broker")
+    crowd.end()
+
+
+@alone
+@case
+def restarts_kept(m):
+    """The same, where the new clients come to their worker on connections that it keeps."""
+    crowd = Crowd(m, library=True)
+    repeat(m, "systemctl restart fdpass.service", 100 if m.long else 5)
     crowd.end()
 
 
