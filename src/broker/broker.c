@@ -18,7 +18,7 @@
 /* Descriptors for everything but clients: listeners, event loop, log, reading units, and some to spare. */
 #define FDS_RESERVED 128
 
-/* A client holds two: its own, and the connection to its worker. */
+/* A client on its way holds two: its own, and the connection to its worker. One that is parked holds the first. */
 #define FDS_PER_CLIENT 2
 
 /* While accepting fails for want of something, it is tried again this often. */
@@ -64,12 +64,12 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         list_init(&b->refused);
         channels_init(&b->channels);
 
-        r = client_table_init(&b->clients, n_fds > FDS_RESERVED + FDS_PER_CLIENT ?
-                                                   (n_fds - FDS_RESERVED) / FDS_PER_CLIENT : 1);
+        b->n_fds = MAX(n_fds, (size_t) FDS_RESERVED + FDS_PER_CLIENT) - FDS_RESERVED;
+        r = client_table_init(&b->clients, b->n_fds);
         if (r < 0)
                 return r;
 
-        b->max_clients = b->clients.n_slots;
+        b->max_clients = b->n_fds / FDS_PER_CLIENT;
 
         r = source_table_init(&b->sources, b->clients.n_slots);
         if (r < 0)
@@ -77,6 +77,7 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
 
         if (getrandom(&b->instance, sizeof(b->instance), 0) != sizeof(b->instance))
                 return -errno;
+        b->clients.instance = b->instance;
 
         b->datagram_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (b->datagram_fd < 0)
@@ -137,10 +138,10 @@ Broker *broker_free(Broker *b) {
                         broker_drop(b, &b->clients.slots[i]);
         client_table_done(&b->clients);
 
+        handback_done(b);
         LIST_FOREACH(i, &b->listeners)
                 listener_free(CONTAINER_OF(i, Listener, link));
 
-        handback_done(b);
         receipts_done(&b->receipts);
         watch_done(&b->watch);
         source_table_done(&b->sources);
@@ -188,12 +189,17 @@ usec_t broker_now(const Broker *b) {
         return now;
 }
 
-/* Turning them on may fail for want of memory, or of watches (epoll_ctl(2), ENOSPC). */
-static int enable_listeners(Broker *b) {
+/* Workers hand back until the last receipt is there: the one who owes it may be waiting for the answer to that. */
+static bool is_wanted(const Broker *b, const Listener *l) {
+        return !b->paused && (l->carries ? !b->left_to_next : !b->stopping);
+}
+
+int broker_enable_listeners(Broker *b) {
         int r = 0;
 
         LIST_FOREACH(i, &b->listeners) {
-                int k = listener_enable(CONTAINER_OF(i, Listener, link), !b->paused && !b->stopping);
+                Listener *l = CONTAINER_OF(i, Listener, link);
+                int k = listener_enable(l, is_wanted(b, l));
 
                 if (k < 0)
                         r = k;
@@ -210,7 +216,7 @@ void broker_pause(Broker *b, int error) {
 
         b->pause_error = error;
         b->paused = true;
-        (void) enable_listeners(b); /* turning off needs nothing */
+        (void) broker_enable_listeners(b); /* turning off needs nothing */
         diag_paused(b, error);
 }
 
@@ -218,21 +224,26 @@ static void resume(Broker *b) {
         int r;
 
         b->paused = false;
-        r = enable_listeners(b);
+        r = broker_enable_listeners(b);
         if (r < 0)
                 broker_pause(b, r);
         else
                 diag_resumed(b);
 }
 
-/* Below this the listeners are on again: a little lower than where they went off, so that it does not flap. */
-static size_t low_water(const Broker *b) {
-        return b->max_clients - b->max_clients / 16;
+size_t broker_room(const Broker *b) {
+        size_t n_active = b->clients.n_used - b->n_parked, n_fds = b->clients.n_used + n_active;
+
+        if (n_active >= b->max_clients || n_fds >= b->n_fds)
+                return 0;
+
+        return MIN(b->max_clients - n_active, (b->n_fds - n_fds) / FDS_PER_CLIENT);
 }
 
 /* After a failure it is the timer that tries again. */
 static void resume_if_room(Broker *b) {
-        if (b->paused && b->pause_error == 0 && b->clients.n_used < low_water(b))
+        /* A little more than where they went off, so that it does not flap. */
+        if (b->paused && b->pause_error == 0 && broker_room(b) > b->max_clients / 16)
                 resume(b);
 }
 
@@ -244,10 +255,13 @@ static int on_pause_timer(sd_event_source *source, uint64_t usec, void *userdata
         return 0;
 }
 
-static Listener *find_listener(const Broker *b, const char *name) {
-        LIST_FOREACH(i, &b->listeners)
-                if (streq(CONTAINER_OF(i, Listener, link)->name, name))
-                        return CONTAINER_OF(i, Listener, link);
+Listener *broker_find_listener(const Broker *b, Slice name) {
+        LIST_FOREACH(i, &b->listeners) {
+                Listener *l = CONTAINER_OF(i, Listener, link);
+
+                if (slice_equal(slice_from_string(l->name), name))
+                        return l;
+        }
 
         return NULL;
 }
@@ -261,13 +275,26 @@ static void check_listeners(Broker *b) {
 
         for (size_t i = 0; i < config->n_routes; i++)
                 for (char **l = config->routes[i].match.listeners; l && *l; l++)
-                        if (!find_listener(b, *l) && n++ == 0) {
+                        if (!broker_find_listener(b, slice_from_string(*l)) && n++ == 0) {
                                 example = &config->routes[i];
                                 name = *l;
                         }
 
         if (example)
                 diag_unknown_listener(b, example, name, n);
+}
+
+int broker_link_listener(Broker *b, Listener *l) {
+        int r = listener_enable(l, is_wanted(b, l));
+
+        if (r < 0) {
+                l->fd = -EBADF; /* still the caller's */
+                listener_free(l);
+                return r;
+        }
+
+        list_append(&b->listeners, &l->link);
+        return 0;
 }
 
 int broker_add_listener(Broker *b, const char *name, int fd) {
@@ -278,15 +305,7 @@ int broker_add_listener(Broker *b, const char *name, int fd) {
         if (r < 0)
                 return r;
 
-        r = listener_enable(l, !b->paused && !b->stopping);
-        if (r < 0) {
-                l->fd = -EBADF; /* still the caller's */
-                listener_free(l);
-                return r;
-        }
-
-        list_append(&b->listeners, &l->link);
-        return 0;
+        return broker_link_listener(b, l);
 }
 
 /* One buffer for the largest head that any listener allows. It never shrinks. */
@@ -338,8 +357,8 @@ int broker_set_config(Broker *b, Config *config) {
                 Listener *l = CONTAINER_OF(i, Listener, link);
 
                 l->config = routing_listener_config(routing, l->name);
-                l->needs_bytes = routing_needs_head(routing, l->name);
-                l->needs_head = l->needs_bytes || l->config->proxy_protocol != PROXY_PROTOCOL_NO;
+                l->needs_bytes = routing_needs_head(routing, l);
+                l->needs_head = l->needs_bytes || (l->carries == 0 && l->config->proxy_protocol != PROXY_PROTOCOL_NO);
         }
 
         routing_unref(b->routing);
@@ -349,10 +368,10 @@ int broker_set_config(Broker *b, Config *config) {
         b->log_handoffs = config->broker.log_handoffs;
         b->exit_idle_usec = config->broker.exit_idle_usec;
         b->park_timeout_usec = config->broker.park_timeout_usec;
-        b->max_parked = config->broker.max_parked ?: b->clients.n_slots / 2;
+        b->max_parked = config->broker.max_parked ?: b->n_fds / FDS_PER_CLIENT / 2;
         watch_idle(b);
 
-        b->max_clients = b->clients.n_slots;
+        b->max_clients = b->n_fds / FDS_PER_CLIENT;
         if (config->broker.max_clients > 0)
                 b->max_clients = MIN(b->max_clients, (size_t) config->broker.max_clients);
         resume_if_room(b);
@@ -383,7 +402,7 @@ static bool is_trusted_proxy(const ListenerConfig *config, const Client *c) {
  * those who come.
  */
 static void make_room(Broker *b) {
-        if (b->clients.n_used < b->max_clients || refusal_finish_oldest(b) || head_evict_oldest(b) ||
+        if (broker_room(b) > 0 || refusal_finish_oldest(b) || head_evict_oldest(b) ||
             handback_evict_oldest(b))
                 return;
 
@@ -448,7 +467,7 @@ void broker_stop(Broker *b) {
                 return;
 
         b->stopping = true;
-        (void) enable_listeners(b);
+        (void) broker_enable_listeners(b);
 
         /* The window does not hold any more: everything goes into the backlogs, which outlive us. */
         LIST_FOREACH(i, &b->waiting)

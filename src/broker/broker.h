@@ -27,6 +27,7 @@
 #include "probe/probe.h"
 
 typedef struct Handback Handback;
+typedef struct Listener Listener;
 typedef struct Routing Routing;
 
 /* So many connections are kept at once. They are among the descriptors that are not for clients. */
@@ -80,7 +81,8 @@ typedef struct Broker {
         usec_t park_timeout_usec;
 
         LogHandoffs log_handoffs;
-        size_t max_clients;  /* accept is paused at this many */
+        size_t n_fds;        /* descriptors for clients, */
+        size_t max_clients;  /* of whom so many may be on their way: then accept is paused */
 
         bool paused;                /* listeners are off: the table is full, or */
         int pause_error;            /* accepting failed with this, and is tried again by the timer */
@@ -94,6 +96,7 @@ typedef struct Broker {
         bool stop_is_late;          /* heads are not waited for any more */
         sd_event_source *stop_timer;
         sd_event_source *stop_post;
+        bool left_to_next;          /* what is handed back from now on is for the next process */
 
         RateLimit pauses;
         bool pause_told;            /* the log has a line about the pause that we are in */
@@ -133,6 +136,18 @@ void broker_stop(Broker *b);
 /* For the files of this folder: */
 
 usec_t broker_now(const Broker *b);
+
+/* Turns it on, and owns it; where that fails @l is freed, without its descriptor. */
+int broker_link_listener(Broker *b, Listener *l);
+
+/* Turns on the listeners that are wanted. May fail for want of memory, or of watches (epoll_ctl(2), ENOSPC). */
+int broker_enable_listeners(Broker *b);
+
+/* How many more clients may come. */
+size_t broker_room(const Broker *b);
+
+/* NULL where there is no such. */
+Listener *broker_find_listener(const Broker *b, Slice name);
 
 /* Takes a client up: client_new() has succeeded. */
 void broker_admit(Broker *b, Client *c);

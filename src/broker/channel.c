@@ -35,7 +35,7 @@ static Channel *channel_free(Channel *ch) {
 
 /* Its message has room for facts, and afterwards the kernel can tell whether somebody touched it. */
 static bool is_suitable(const Route *route, const Client *c) {
-        return route->config->form == WORKER_SEQPACKET && route->config->metadata &&
+        return route->form == WORKER_SEQPACKET && route->config->metadata &&
                (c->address.sa.sa_family == AF_INET || c->address.sa.sa_family == AF_INET6);
 }
 

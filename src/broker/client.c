@@ -2,10 +2,12 @@
 
 #include "broker/client.h"
 
+#include <inttypes.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 
 #include "basic/fd.h"
@@ -15,6 +17,8 @@ enum {
         STATE_ESTABLISHED = 1,
         STATE_CLOSE_WAIT = 8,
 };
+
+#define ID_FORMAT "%08" PRIx32 "-%" PRIu64
 
 int client_table_init(ClientTable *table, size_t n_slots) {
         *table = (ClientTable){ .n_slots = n_slots };
@@ -56,6 +60,8 @@ Client *client_new(ClientTable *table, Listener *listener, int fd) {
                 .conn_fd = -EBADF,
                 .listener = listener,
                 .id = ++table->n_ids,
+                .origin_id = table->n_ids,
+                .origin = table->instance,
         };
         list_init(&c->link);
         list_init(&c->second_link);
@@ -86,6 +92,13 @@ void client_insert_by_deadline(List *list, Client *c) {
         list_append(before->next, &c->link);
 }
 
+static size_t put_text(char *p, Slice s) {
+        if (s.n > 0)
+                memcpy(p, s.p, s.n);
+        p[s.n] = 0;
+        return s.n;
+}
+
 static Slice put_aside(uint8_t **p, Slice s) {
         Slice copy = { *p, s.n };
 
@@ -95,14 +108,48 @@ static Slice put_aside(uint8_t **p, Slice s) {
         return copy;
 }
 
+/* Ids of our own form are kept as two numbers. They have no other spelling, so they come out as they went in. */
+static bool parse_id(Slice s, uint32_t *ret_instance, uint64_t *ret_number) {
+        char text[32], again[48];
+        uint64_t number;
+        uint32_t instance;
+
+        if (s.n >= sizeof(text) || (s.n > 0 && memchr(s.p, 0, s.n)))
+                return false;
+
+        (void) put_text(text, s);
+        if (sscanf(text, "%8" SCNx32 "-%20" SCNu64, &instance, &number) != 2)
+                return false;
+
+        (void) snprintf(again, sizeof(again), ID_FORMAT, instance, number);
+        if (!streq(text, again))
+                return false;
+
+        *ret_instance = instance;
+        *ret_number = number;
+        return true;
+}
+
+size_t client_id(const Client *c, char ret[static CLIENT_ID_MAX]) {
+        if (c->baggage && c->baggage->unique_id.n > 0)
+                return put_text(ret, c->baggage->unique_id);
+
+        return (size_t) snprintf(ret, CLIENT_ID_MAX, ID_FORMAT, c->origin, c->origin_id);
+}
+
 int client_set_baggage(Client *c, const Message *m) {
+        bool has_foreign_id = m->unique_id.n > 0 && !parse_id(m->unique_id, &c->origin, &c->origin_id);
+        Slice unique_id = has_foreign_id ? m->unique_id : (Slice){};
+        bool has_ssl = m->ssl.n > 0; /* elsewhere these two are found out anew, from what the client says next */
+        Slice alpn = has_ssl ? m->alpn : (Slice){}, authority = has_ssl ? m->authority : (Slice){};
+        size_t n = m->name.n + m->data.n + m->consumed.n + unique_id.n + m->ssl.n + alpn.n + authority.n;
         Baggage *baggage;
         uint8_t *p;
 
-        if (m->name.n + m->data.n + m->consumed.n == 0)
+        if (n == 0)
                 return 0;
 
-        baggage = malloc(sizeof(*baggage) + m->name.n + 1 + m->data.n + m->consumed.n);
+        baggage = malloc(sizeof(*baggage) + n + 1);
         if (!baggage)
                 return -ENOMEM;
 
@@ -112,18 +159,29 @@ int client_set_baggage(Client *c, const Message *m) {
         *p++ = 0;
         baggage->data = put_aside(&p, m->data);
         baggage->consumed = put_aside(&p, m->consumed);
+        baggage->unique_id = put_aside(&p, unique_id);
+        baggage->ssl = put_aside(&p, m->ssl);
+        baggage->alpn = put_aside(&p, alpn);
+        baggage->authority = put_aside(&p, authority);
 
         c->baggage = baggage;
         return 0;
 }
 
 void client_tell_baggage(const Client *c, Message *m) {
-        if (!c->baggage)
+        const Baggage *baggage = c->baggage;
+
+        if (!baggage)
                 return;
 
-        m->name = c->baggage->name ? slice_from_string(c->baggage->name) : (Slice){};
-        m->data = c->baggage->data;
-        m->consumed = c->baggage->consumed;
+        m->name = baggage->name ? slice_from_string(baggage->name) : (Slice){};
+        m->data = baggage->data;
+        m->consumed = baggage->consumed;
+        m->ssl = baggage->ssl;
+        if (m->alpn.n == 0)
+                m->alpn = baggage->alpn;
+        if (m->authority.n == 0)
+                m->authority = baggage->authority;
 }
 
 ssize_t client_peek(const Client *c, uint8_t *buffer, size_t size) {

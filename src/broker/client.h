@@ -54,11 +54,15 @@ typedef enum ClientState {
         CLIENT_REFUSED,   /* was answered, and may read the answer before it is closed */
 } ClientState;
 
-/* What a worker that handed a client back gave with it. One allocation, owned by the client. */
+/* What came with a client that was handed back. One allocation, owned by the client. */
 typedef struct Baggage {
         char *name;          /* of the route that is to have it; NULL: whichever takes it */
         Slice data;          /* for its worker */
         Slice consumed;      /* bytes that precede what the socket still holds */
+        Slice unique_id;     /* where it is none that a broker gives: see Client.origin_id */
+        Slice ssl;           /* of a TLS stage, with */
+        Slice alpn;          /* what that has agreed upon, and */
+        Slice authority;     /* the name that it was asked for */
         uint8_t bytes[];
 } Baggage;
 
@@ -92,6 +96,9 @@ typedef struct Client {
         Route *route;        /* the one it was sent by, while unclaimed */
 
         uint64_t id;         /* counts from 1 through the life of the broker */
+        uint64_t origin_id;  /* the id that the first broker gave it, and that one's Broker.instance: what it is called */
+        uint32_t origin;
+        uint8_t n_hops;      /* how many brokers have passed it on to us, one after the other */
         usec_t deadline;     /* of what the state waits for: the head, a worker, the end; while unclaimed still the worker */
         usec_t silent_at;    /* while it has said nothing: when it counts as silent */
         usec_t look_at;      /* while unclaimed: when to look for the receipt unasked */
@@ -114,6 +121,7 @@ typedef struct ClientTable {
         size_t n_touched; /* slots from here on were never used */
         size_t n_used;
         uint64_t n_ids;
+        uint32_t instance; /* of the clients that are new here */
         List free;        /* Client.link */
 } ClientTable;
 
@@ -131,10 +139,16 @@ void client_free(ClientTable *table, Client *c);
 /* Puts it into a list of those with earlier deadlines before it, from behind: mostly it is the last. */
 void client_insert_by_deadline(List *list, Client *c);
 
+/* Room for what client_id() writes: instance and number, or somebody else's UNIQUE_ID. */
+#define CLIENT_ID_MAX (FDPASS_UNIQUE_ID_MAX + 1)
+
+/* What the client is called, from its accept to its end, in the log and in messages. Returns its length. */
+size_t client_id(const Client *c, char ret[static CLIENT_ID_MAX]);
+
 /* Keeps what was told of a client that came back. Returns 0 or -ENOMEM. */
 int client_set_baggage(Client *c, const Message *m);
 
-/* Adds that to what is told of it. Borrowed from the client. */
+/* Adds that to what is told of it, where the client itself doesn't say otherwise. Borrowed from the client. */
 void client_tell_baggage(const Client *c, Message *m);
 
 /*

@@ -50,6 +50,8 @@ static const char *hint(int error) {
                 return "the broker may not connect; does the unit say SocketUser=fdpass?";
         case EPROTOTYPE:
                 return "the socket is of another kind than its unit says";
+        case EDEADLK:
+                return "it is a socket of this broker itself, which would hand clients to itself";
         default:
                 return "it can't be reached";
         }
@@ -115,6 +117,20 @@ void diag_unknown_listener(Broker *b, const RouteConfig *route, const char *name
         else
                 log_commit(&record, "%s: there is no listener %s; %zu more Listener= values have none.", route->unit,
                            name, n - 1);
+}
+
+void diag_loop(Broker *b, const Listener *l, RateLimit *limit) {
+        LogRecord record;
+        uint64_t n;
+
+        if (!ratelimit_test(limit, broker_now(b), INTERVAL_USEC, &n))
+                return;
+
+        log_begin(&record, b->log, LOG_ERR);
+        log_field(&record, "FDPASS_LISTENER", "%s", l->name);
+        log_field(&record, "FDPASS_N", "%" PRIu64, n);
+        log_commit(&record, "%" PRIu64 " client%s on %s went round through more than %u brokers: whose worker is this one's "
+                   "socket?", n, PLURAL(n), l->name, FDPASS_HOPS_MAX);
 }
 
 void diag_unknown_failure_route(Broker *b, const RouteConfig *route) {
@@ -312,12 +328,15 @@ void diag_stopped(Broker *b) {
 }
 
 static void begin_client(LogRecord *record, const Broker *b, const Client *c, char peer[static ADDRESS_TEXT_MAX]) {
+        char id[CLIENT_ID_MAX];
+
         /* Of a client that is not of IP only the family was kept. */
         address_to_text(&c->address.sa, c->address.sa.sa_family == AF_UNIX ? sizeof(sa_family_t) : sizeof(c->address),
                         peer);
 
         log_begin(record, b->log, LOG_INFO);
-        log_field(record, "FDPASS_ID", "%08" PRIx32 "-%" PRIu64, b->instance, c->id);
+        (void) client_id(c, id);
+        log_field(record, "FDPASS_ID", "%s", id);
         log_field(record, "FDPASS_LISTENER", "%s", c->listener->name);
         log_field(record, "FDPASS_CLIENT", "%s", peer);
 }

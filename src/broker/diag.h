@@ -36,6 +36,9 @@ void diag_worker_reset(Broker *b, const Route *route);
 void diag_unknown_listener(Broker *b, const RouteConfig *route, const char *name, size_t n);
 
 /* OnFailure= names no other route; the client is refused as if it were not there. */
+/* Clients that come by this listener have been through too many brokers. */
+void diag_loop(Broker *b, const Listener *l, RateLimit *limit);
+
 void diag_unknown_failure_route(Broker *b, const RouteConfig *route);
 
 /* A client was refused because QueueMax= others wait. At most one line in a while, as of the next three. */

@@ -2,6 +2,7 @@
 
 #include "broker/handback.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -19,43 +20,89 @@
 /* So many connections at a time; the others wait in the backlog. */
 #define PEERS_MAX 64
 
+/* One that has said nothing for so long may have to make room for those. */
+#define PEER_GRACE_USEC (1 * USEC_PER_SEC)
+
+/* When there is no room for a client, or for a connection, it is looked for again after this. */
+#define PAUSE_USEC (200 * USEC_PER_MSEC)
+
+/* A broker that stops waits so long for what senders that are connected are about to send. */
+#define STOP_PEERS_USEC (20 * USEC_PER_MSEC)
+
 /* Messages of one connection in one turn of the event loop. */
 #define BATCH_MAX 32
+
+/* So many at most when a connection is emptied: whoever goes on sending is not waited for. */
+#define REST_MAX 1024
 
 /* Clients on one connection to ourselves: a socket's send buffer takes 278 (unix(7), SO_SNDBUF). */
 #define PASS_ON_MAX 200
 
-/* One connection to the return socket. */
+/* A connection that brings clients: with messages any number, by the one byte of the stream form one. */
 typedef struct Peer {
-        Broker *broker;
-        List link;              /* Handback.peers */
+        Listener *listener;
+        List link;              /* Handback.peers, the one that has been silent the longest first */
         int fd;
         sd_event_source *io;
+        usec_t active_at;
 } Peer;
 
 struct Handback {
-        int listener_fd;
-        sd_event_source *io;
+        Listener *self;         /* where the next process finds what we leave; NULL: nowhere */
         List peers;             /* Peer.link */
         size_t n_peers;
+        sd_event_source *pause_timer; /* turns on what had to wait for room: peers, and the listeners */
 
         List parked;            /* Client.link, the earliest deadline first */
         sd_event_source *timer;
         bool timer_on;
 
+        RateLimit loops;
+
         uint8_t buffer[FDPASS_MESSAGE_MAX];
 };
 
-static Peer *peer_free(Peer *p) {
-        Handback *h = p->broker->handback;
-
+static void peer_free(Peer *p) {
         sd_event_source_disable_unref(p->io);
         fd_close(p->fd);
         list_remove(&p->link);
         free(p);
+}
 
-        h->n_peers--;
-        return NULL;
+static void enable_listeners(Broker *b) {
+        int r = broker_enable_listeners(b);
+
+        if (r < 0)
+                broker_pause(b, r);
+}
+
+static void peer_end(Peer *p) {
+        Broker *b = p->listener->broker;
+
+        peer_free(p);
+        if (b->handback->n_peers-- == PEERS_MAX)
+                enable_listeners(b);
+}
+
+static void pause_arm(Handback *h) {
+        int enabled;
+
+        if (sd_event_source_get_enabled(h->pause_timer, &enabled) > 0)
+                return;
+
+        (void) sd_event_source_set_time_relative(h->pause_timer, PAUSE_USEC);
+        (void) sd_event_source_set_enabled(h->pause_timer, SD_EVENT_ONESHOT);
+}
+
+static int on_pause_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Broker *b = userdata;
+
+        LIST_FOREACH(i, &b->handback->peers)
+                if (sd_event_source_set_enabled(CONTAINER_OF(i, Peer, link)->io, SD_EVENT_ON) < 0)
+                        pause_arm(b->handback);
+
+        enable_listeners(b);
+        return 0;
 }
 
 static void timer_arm(Handback *h) {
@@ -128,18 +175,6 @@ bool handback_evict_oldest(Broker *b) {
         return true;
 }
 
-/* The listener it came in by, or, if there is no such any more, the first. */
-static Listener *find_listener(const Broker *b, Slice name) {
-        LIST_FOREACH(i, &b->listeners) {
-                Listener *l = CONTAINER_OF(i, Listener, link);
-
-                if (slice_equal(slice_from_string(l->name), name))
-                        return l;
-        }
-
-        return CONTAINER_OF(b->listeners.next, Listener, link);
-}
-
 static void set_addresses(Client *c, const Message *m) {
         struct sockaddr_storage ss = {};
         socklen_t len = sizeof(ss);
@@ -151,29 +186,50 @@ static void set_addresses(Client *c, const Message *m) {
                 memcpy(&c->address, &ss, MIN(sizeof(c->address), (size_t) len));
 }
 
-/* What happens to it now: a named route gets it at once, and what was consumed is the beginning of its next request. */
-static bool is_to_be_parked(const Broker *b, const Message *m) {
-        return b->stopping || (m->name.n == 0 && m->consumed.n == 0);
+/*
+ * It has nothing to say yet, and no broker has handed it on as one that will: it is between two requests. A broker that
+ * stops only holds it for the next process.
+ */
+static bool is_to_be_parked(const Listener *l, const Client *c, const Message *m) {
+        uint8_t byte;
+
+        return l->broker->stopping || (l->carries == SOCK_SEQPACKET && m->name.n == 0 && m->hops == 0 &&
+                                       client_peek(c, &byte, sizeof(byte)) == -EAGAIN);
+}
+
+/* What is told of it belongs to it; where it is to be parked there has to be a place. */
+static bool furnish(const Listener *l, Client *c, const Message *m) {
+        set_addresses(c, m);
+        client_begin_untouched(c);
+        c->n_hops = m->hops;
+
+        return client_set_baggage(c, m) >= 0 && (!is_to_be_parked(l, c, m) || park(l->broker, c));
 }
 
 /* Takes the client up. Returns the answer to its sender; unless that is TAKEN, @fd is still the caller's. */
-static uint8_t take(Broker *b, int fd, const Message *m) {
+static uint8_t take(Listener *l, int fd, const Message *m) {
+        Listener *told = broker_find_listener(l->broker, m->listener);
+        Broker *b = l->broker;
         Client *c;
 
-        if (list_is_empty(&b->listeners) || b->clients.n_used >= b->max_clients)
+        if (broker_room(b) == 0)
                 return FDPASS_ANSWER_REFUSED;
 
-        /* Whoever had it may have changed that, and the next one expects a socket as from accept(2). */
+        if (m->hops > FDPASS_HOPS_MAX) {
+                diag_loop(b, l, &b->handback->loops);
+                return FDPASS_ANSWER_ERROR;
+        }
+
+        /* Whoever had it may have changed that, and the next one expects a socket as from accept(2). It is the sender's
+         * copy as well, but one that it only closes from here on. */
         if (fd_nonblock(fd, false) < 0)
                 return FDPASS_ANSWER_ERROR;
 
-        c = client_new(&b->clients, find_listener(b, m->listener), fd);
+        c = client_new(&b->clients, told ?: l, fd);
         if (!c)
                 return FDPASS_ANSWER_REFUSED;
 
-        set_addresses(c, m);
-        client_begin_untouched(c);
-        if (client_set_baggage(c, m) < 0 || (is_to_be_parked(b, m) && !park(b, c))) {
+        if (!furnish(l, c, m)) {
                 unwatch_client(&b->watch, c);
                 c->fd = -EBADF; /* not ours after all */
                 broker_drop(b, c);
@@ -181,7 +237,7 @@ static uint8_t take(Broker *b, int fd, const Message *m) {
         }
 
         b->n.n_returned++;
-        (void) broker_count_source(b, c); /* a worker has vouched for it: it is counted, not refused */
+        (void) broker_count_source(b, c); /* somebody has vouched for it: it is counted, not refused */
 
         if (c->state == CLIENT_NEW)
                 head_begin(b, c);
@@ -189,45 +245,64 @@ static uint8_t take(Broker *b, int fd, const Message *m) {
         return FDPASS_ANSWER_TAKEN;
 }
 
-/* Returns 0, or a condition or error after which the connection is of no use. */
+/* Two forms, by the kind of the socket: a message, or one byte that tells nothing. */
+static bool decode(const Listener *l, const uint8_t *p, size_t n, Message *ret) {
+        if (l->carries == SOCK_SEQPACKET)
+                return message_decode(p, n, ret) == 0;
+
+        *ret = MESSAGE_NULL;
+        return n == 1 && p[0] == 0x00;
+}
+
+static void peer_pause(Peer *p) {
+        (void) sd_event_source_set_enabled(p->io, SD_EVENT_OFF);
+        pause_arm(p->listener->broker->handback);
+}
+
+/*
+ * Without room the message is left where it is: the kernel would drop the descriptor, and who sends a stream's one byte
+ * reads no answer.
+ */
+static int check_room(const Peer *p) {
+        int r = handoff_check_room(p->fd);
+
+        if (r < 0) {
+                diag_no_resources(p->listener->broker, r);
+                return r;
+        }
+
+        return p->listener->carries == SOCK_STREAM && broker_room(p->listener->broker) == 0 ? -ENOBUFS : 0;
+}
+
+/* Returns 0, a condition that ends the connection, or an error: -EAGAIN, or one for want of something (error.h). */
 static int receive_one(Peer *p) {
-        Handback *h = p->broker->handback;
-        _cleanup_close_ int fd = -EBADF;
+        bool is_stream = p->listener->carries == SOCK_STREAM;
+        Handback *h = p->listener->broker->handback;
+        _cleanup_close_socket_ int fd = -EBADF;
         uint8_t answer = FDPASS_ANSWER_ERROR;
         Message m;
         size_t n;
         int r;
 
-        r = handoff_check_room(p->fd);
+        r = check_room(p);
         if (r < 0)
-                return -EAGAIN; /* the client stays where it is until there is room */
-
-        r = handoff_receive_message(p->fd, MSG_DONTWAIT, h->buffer, sizeof(h->buffer), &n, &fd);
-        if (r == -EAGAIN || r == HANDOFF_CLOSED)
                 return r;
 
-        if (r == 0 && handoff_check_client(fd, /* with_unix= */ false) == 0 &&
-            message_decode(h->buffer, n, &m) == 0)
-                answer = take(p->broker, fd, &m);
+        r = handoff_receive_message(p->fd, MSG_DONTWAIT, h->buffer, is_stream ? 2 : sizeof(h->buffer), &n, &fd);
+        if (r < 0 || r == HANDOFF_CLOSED)
+                return r;
+
+        if (r == HANDOFF_NO_FD)
+                answer = FDPASS_ANSWER_REFUSED; /* it is still the sender's */
+        else if (r == 0 && handoff_check_client(fd, /* with_unix= */ false) == 0 &&
+                 decode(p->listener, h->buffer, n, &m))
+                answer = take(p->listener, fd, &m);
 
         if (answer == FDPASS_ANSWER_TAKEN)
                 (void) TAKE_FD(fd);
 
         handoff_answer(p->fd, answer);
-        return r;
-}
-
-static int on_peer(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        Peer *p = userdata;
-        int r = 0;
-
-        for (size_t i = 0; i < BATCH_MAX && r == 0; i++)
-                r = receive_one(p);
-
-        if (r != 0 && r != -EAGAIN)
-                peer_free(p);
-
-        return 0;
+        return is_stream ? HANDOFF_CLOSED : r;
 }
 
 /*
@@ -237,78 +312,145 @@ static int on_peer(sd_event_source *source, int fd, uint32_t revents, void *user
 static void peer_finish(Peer *p) {
         (void) shutdown(p->fd, SHUT_RD);
 
-        while (receive_one(p) == 0)
+        for (size_t i = 0; i < REST_MAX && receive_one(p) == 0; i++)
                 ;
-        peer_free(p);
+        peer_end(p);
 }
 
-static int peer_new(Broker *b, int fd) {
+static int on_peer(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Peer *p = userdata;
+        Broker *b = p->listener->broker;
+        int r = 0;
+
+        for (size_t i = 0; i < BATCH_MAX && r == 0; i++)
+                r = receive_one(p);
+
+        if (errno_is_resource(r))
+                peer_pause(p);
+        else if (r != 0 && !errno_is_transient(r)) {
+                peer_end(p);
+                return 0;
+        }
+
+        p->active_at = broker_now(b);
+        list_remove(&p->link);
+        list_append(&b->handback->peers, &p->link);
+        return 0;
+}
+
+static int peer_new(Listener *l, int fd) {
+        Handback *h = l->broker->handback;
         Peer *p = calloc(1, sizeof(*p));
         int r;
 
         if (!p)
                 return -ENOMEM;
 
-        *p = (Peer){ .broker = b, .fd = fd };
+        *p = (Peer){ .listener = l, .fd = fd, .active_at = broker_now(l->broker) };
 
-        r = sd_event_add_io(b->event, &p->io, fd, EPOLLIN, on_peer, p);
+        r = sd_event_add_io(l->broker->event, &p->io, fd, EPOLLIN, on_peer, p);
         if (r < 0) {
                 free(p);
                 return r;
         }
 
-        list_append(&b->handback->peers, &p->link);
-        b->handback->n_peers++;
+        list_append(&h->peers, &p->link);
+        h->n_peers++;
         return 0;
 }
 
+/*
+ * Whoever is connected and says nothing keeps nobody else out; what it says later is still its own. One that has only
+ * just come is given time: a sender that can't be told loses its client with the connection.
+ */
+static bool make_room_for_peer(Handback *h, usec_t now) {
+        Peer *p;
+
+        if (h->n_peers < PEERS_MAX)
+                return true;
+
+        p = CONTAINER_OF(list_first(&h->peers), Peer, link);
+        if (p->active_at + PEER_GRACE_USEC > now)
+                return false;
+
+        peer_finish(p);
+        return true;
+}
+
 static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        Broker *b = userdata;
-        Handback *h = b->handback;
+        Listener *l = userdata;
+        Broker *b = l->broker;
         _cleanup_close_ int conn_fd = -EBADF;
 
+        if (!make_room_for_peer(b->handback, broker_now(b))) {
+                listener_enable(l, false);
+                pause_arm(b->handback);
+                return 0;
+        }
+
         conn_fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (conn_fd < 0)
-                return 0; /* tried again, at the rate that the source is limited to */
+        if (conn_fd < 0) {
+                if (!errno_is_accept_again(-errno))
+                        broker_pause(b, -errno);
+                return 0;
+        }
 
-        /* Whoever is connected and says nothing keeps nobody else out. */
-        if (h->n_peers >= PEERS_MAX)
-                peer_finish(CONTAINER_OF(list_first(&h->peers), Peer, link));
-
-        if (peer_new(b, conn_fd) >= 0)
+        if (peer_new(l, conn_fd) >= 0)
                 (void) TAKE_FD(conn_fd);
 
         return 0;
 }
 
-int handback_listen(Broker *b, int fd) {
-        Handback *h = calloc(1, sizeof(*h));
+static int add_timer(Broker *b, sd_event_time_handler_t handler, sd_event_source **ret) {
         int r;
 
-        if (!h)
+        r = sd_event_add_time(b->event, ret, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, handler, b);
+        if (r < 0)
+                return r;
+
+        return sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+}
+
+static int handback_new(Broker *b) {
+        int r;
+
+        b->handback = calloc(1, sizeof(*b->handback));
+        if (!b->handback)
                 return -ENOMEM;
 
-        h->listener_fd = -EBADF;
-        list_init(&h->peers);
-        list_init(&h->parked);
-        b->handback = h;
+        list_init(&b->handback->peers);
+        list_init(&b->handback->parked);
 
-        r = fd_nonblock(fd, true);
+        r = add_timer(b, on_timer, &b->handback->timer);
         if (r >= 0)
-                r = sd_event_add_io(b->event, &h->io, fd, EPOLLIN, on_listener, b);
-        if (r >= 0) /* accept4() may fail for want of something: then this keeps us from turning */
-                r = sd_event_source_set_ratelimit(h->io, 100 * USEC_PER_MSEC, 2000);
-        if (r >= 0)
-                r = sd_event_add_time(b->event, &h->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer, b);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(h->timer, SD_EVENT_OFF);
-        if (r < 0) {
+                r = add_timer(b, on_pause_timer, &b->handback->pause_timer);
+        if (r < 0)
                 handback_done(b);
-                return r;
-        }
 
-        h->listener_fd = fd; /* consumed */
-        return 0;
+        return r;
+}
+
+int handback_listen(Broker *b, const char *name, int fd) {
+        socklen_t len = sizeof(int);
+        Listener *l;
+        int type, r;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+                return -errno;
+
+        r = b->handback ? 0 : handback_new(b);
+        if (r < 0)
+                return r;
+
+        r = listener_new_with(b, name, fd, on_listener, &l);
+        if (r < 0)
+                return r;
+
+        l->carries = type;
+        if (type == SOCK_SEQPACKET && !b->handback->self)
+                b->handback->self = l;
+
+        return broker_link_listener(b, l);
 }
 
 void handback_done(Broker *b) {
@@ -320,10 +462,22 @@ void handback_done(Broker *b) {
         LIST_FOREACH(i, &h->peers)
                 peer_free(CONTAINER_OF(i, Peer, link));
 
-        sd_event_source_disable_unref(h->io);
         sd_event_source_disable_unref(h->timer);
-        fd_close(h->listener_fd);
+        sd_event_source_disable_unref(h->pause_timer);
         free(TAKE_PTR(b->handback));
+}
+
+/* httpd sends the client a little later than it connects, and would lose it with the connection. */
+static void await_streams(Handback *h) {
+        usec_t end = usec_now() + STOP_PEERS_USEC, now;
+
+        LIST_FOREACH(i, &h->peers) {
+                Peer *p = CONTAINER_OF(i, Peer, link);
+                struct pollfd poll_fd = { .fd = p->fd, .events = POLLIN };
+
+                if (p->listener->carries == SOCK_STREAM && (now = usec_now()) < end)
+                        (void) poll(&poll_fd, 1, (int) ((end - now) / USEC_PER_MSEC));
+        }
 }
 
 void handback_stop(Broker *b) {
@@ -332,8 +486,10 @@ void handback_stop(Broker *b) {
         if (!h)
                 return;
 
-        (void) sd_event_source_set_enabled(h->io, SD_EVENT_OFF);
+        b->left_to_next = true;
+        (void) broker_enable_listeners(b); /* turns off, which needs nothing */
 
+        await_streams(h);
         LIST_FOREACH(i, &h->peers)
                 peer_finish(CONTAINER_OF(i, Peer, link));
 }
@@ -343,7 +499,7 @@ static int connect_to_self(const Handback *h) {
         struct sockaddr_un sun = {};
         socklen_t len = sizeof(sun);
 
-        if (getsockname(h->listener_fd, (struct sockaddr *) &sun, &len) < 0)
+        if (getsockname(h->self->fd, (struct sockaddr *) &sun, &len) < 0)
                 return -errno;
 
         return handoff_connect_type(&sun, len, SOCK_SEQPACKET);
@@ -353,9 +509,14 @@ static int connect_to_self(const Handback *h) {
 static int send_to_self(int conn_fd, const Client *c) {
         uint8_t header[FDPASS_HEADER_MAX];
         Message m = MESSAGE_NULL;
+        char id[CLIENT_ID_MAX];
         size_t n;
         int r;
 
+        m.unique_id = (Slice){ (const uint8_t *) id, client_id(c, id) };
+        m.hops = c->n_hops;
+        if (m.hops == 0 && c->state != CLIENT_PARKED) /* it is new, or has begun a request */
+                m.hops = 1;
         m.listener = slice_from_string(c->listener->name);
         message_address_set(&m.source, &c->address.sa, sizeof(c->address));
         message_address_set(&m.destination, &c->local.sa, sizeof(c->local));
@@ -371,7 +532,7 @@ static int send_to_self(int conn_fd, const Client *c) {
 }
 
 bool handback_will_pass_on(const Broker *b, const Client *c) {
-        return b->handback && (c->state == CLIENT_HEAD || c->state == CLIENT_PARKED || c->state == CLIENT_QUEUED) &&
+        return b->handback && b->handback->self && (c->state == CLIENT_HEAD || c->state == CLIENT_PARKED || c->state == CLIENT_QUEUED) &&
                !c->needs_proxy && c->address.sa.sa_family != AF_UNIX;
 }
 

@@ -11,10 +11,15 @@
 #include "broker/broker.h"
 
 /*
- * Takes clients from @fd, a listening SEQPACKET socket, which is consumed on success. Who may connect is the matter
- * of its file's mode.
+ * Takes clients from @fd, a listening AF_UNIX socket, which is consumed on success. Who may connect is the matter of
+ * its file's mode. Each socket is a listener of its own, by its @name:
+ *
+ *   SOCK_SEQPACKET  brings messages. One that doesn't say by which of our listeners its client came counts for this.
+ *   SOCK_STREAM     brings one client a connection, with the one byte that tells nothing of it, as httpd's
+ *                   mod_proxy_fdpass sends it. The head of its request may have been read by the sender, so a route
+ *                   that names the listener and asks for no bytes gets it at once, whatever other routes ask for.
  */
-int handback_listen(Broker *b, int fd);
+int handback_listen(Broker *b, const char *name, int fd);
 
 void handback_done(Broker *b);
 

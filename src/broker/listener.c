@@ -16,6 +16,10 @@
 static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *userdata);
 
 int listener_new(Broker *b, const char *name, int fd, Listener **ret) {
+        return listener_new_with(b, name, fd, on_ready, ret);
+}
+
+int listener_new_with(Broker *b, const char *name, int fd, sd_event_io_handler_t on_event, Listener **ret) {
         _cleanup_(listener_freep) Listener *l = calloc(1, sizeof(*l));
         int r;
 
@@ -39,7 +43,7 @@ int listener_new(Broker *b, const char *name, int fd, Listener **ret) {
         if (r < 0)
                 return r;
 
-        r = sd_event_add_io(b->event, &l->io, fd, EPOLLIN, on_ready, l);
+        r = sd_event_add_io(b->event, &l->io, fd, EPOLLIN, on_event, l);
         if (r < 0)
                 return r;
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A public listening socket, from systemd. It is never shut down or reset: systemd goes on holding it. */
+/*
+ * A listening socket, from systemd, which is never shut down or reset: systemd goes on holding it. A public one, or
+ * one where clients are handed over (handback.h).
+ */
 
 #include <systemd/sd-event.h>
 
@@ -17,6 +20,7 @@ typedef struct Listener {
         List link;           /* Broker.listeners */
         char *name;          /* FileDescriptorName= */
         int fd;
+        int carries;         /* 0, or SOCK_SEQPACKET or SOCK_STREAM: its connections are no clients, they bring them */
         sd_event_source *io;
         unsigned batch;      /* how many clients are accepted in one turn */
 
@@ -34,6 +38,10 @@ typedef struct Listener {
 
 /* Consumes @fd on success. The listener is off until listener_enable(). */
 int listener_new(Broker *b, const char *name, int fd, Listener **ret);
+
+/* The same, with somebody else's handler for its events, which gets the listener. */
+int listener_new_with(Broker *b, const char *name, int fd, sd_event_io_handler_t on_event, Listener **ret);
+
 Listener *listener_free(Listener *l);
 DEFINE_CLEANUP(Listener *, listener_free);
 

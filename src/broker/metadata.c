@@ -2,9 +2,6 @@
 
 #include "broker/metadata.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "broker/listener.h"
 #include "handoff/message.h"
 #include "probe/probe.h"
@@ -52,14 +49,13 @@ int metadata_encode(Broker *b, const Route *route, const Client *c, uint8_t *buf
         const Probe *probe = broker_probe(b, c);
         Message m = MESSAGE_NULL;
         TlsProtocol alpn;
-        char id[64];
+        char id[CLIENT_ID_MAX];
 
         add_addresses(&m, c);
         if (probe)
                 add_probe(&m, probe, &alpn);
 
-        (void) snprintf(id, sizeof(id), "%08" PRIx32 "-%" PRIu64, b->instance, c->id);
-        m.unique_id = slice_from_string(id);
+        m.unique_id = (Slice){ (const uint8_t *) id, client_id(c, id) };
         m.route = slice_from_string(route->config->unit);
         m.listener = slice_from_string(c->listener->name);
         if (c->deadline != 0 && c->deadline != USEC_INFINITY)
@@ -70,6 +66,7 @@ int metadata_encode(Broker *b, const Route *route, const Client *c, uint8_t *buf
 
         client_tell_baggage(c, &m);
         m.name = (Slice){}; /* that was for us */
+        m.hops = (uint8_t) (c->n_hops + 1);
         *ret_consumed = m.consumed;
 
         return message_encode(&m, buffer, size, ret_n);

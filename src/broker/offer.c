@@ -11,6 +11,8 @@
 #include "broker/watch.h"
 #include "handoff/handoff.h"
 
+#define N_FORMS 3
+
 /* The message itself. Streams have no room for metadata, and others may do without (Metadata=none). */
 static int send_message(Broker *b, const Route *route, const Client *c, int fd, const struct sockaddr_un *to,
                         socklen_t to_len) {
@@ -19,7 +21,7 @@ static int send_message(Broker *b, const Route *route, const Client *c, int fd, 
         Slice message = { &byte, 1 }, consumed = {};
         int r;
 
-        if (route->config->form != WORKER_STREAM && route->config->metadata) {
+        if (route->form != WORKER_STREAM && route->config->metadata) {
                 message.p = header;
                 r = metadata_encode(b, route, c, header, sizeof(header), &message.n, &consumed);
                 if (r < 0)
@@ -38,7 +40,7 @@ static int send_by_connection(Broker *b, const Route *route, Client *c) {
         c->may_keep = channel_may_begin(b, route, c);
 
         fd = handoff_connect_type(&w->address, w->address_len,
-                                  route->config->form == WORKER_STREAM ? SOCK_STREAM : SOCK_SEQPACKET);
+                                  route->form == WORKER_STREAM ? SOCK_STREAM : SOCK_SEQPACKET);
         if (fd < 0)
                 return fd;
 
@@ -90,53 +92,68 @@ static void not_taken(Broker *b, Route *route, int error) {
 }
 
 /* One system call, no receipt: what the kernel's queue has taken is the worker's. */
-static int offer_datagram(Broker *b, Route *route, Client *c) {
-        Worker *w = route->worker;
-        int r;
+static int send_datagram(Broker *b, const Route *route, const Client *c) {
+        const Worker *w = route->worker;
 
-        r = send_message(b, route, c, b->datagram_fd, &w->address, w->address_len);
-        if (r < 0) {
-                not_taken(b, route, r);
-                if (errno_is_transient(r))
-                        room_await(b, w);
-                return OFFER_NOT_TAKEN;
-        }
-
-        mark_back(b, route);
-        worker_recovered(w);
-
-        c->route = route;
-        receipts_taken(b, c);
-        return 0;
+        return send_message(b, route, c, b->datagram_fd, &w->address, w->address_len);
 }
 
-static int offer_by_connection(Broker *b, Route *route, Client *c) {
-        int r;
+static WorkerForm next_form(WorkerForm form) {
+        switch (form) {
 
-        r = send_by_connection(b, route, c);
-        if (r < 0) {
-                not_taken(b, route, r);
-                return OFFER_NOT_TAKEN;
+        case WORKER_SEQPACKET:
+                return WORKER_STREAM;
+
+        case WORKER_STREAM:
+                return WORKER_DATAGRAM;
+
+        case WORKER_DATAGRAM:
+                return WORKER_SEQPACKET;
         }
 
-        mark_back(b, route);
+        return form;
+}
 
-        c->state = CLIENT_UNCLAIMED;
-        c->route = route;
-        route->worker->n_unclaimed++;
-        receipts_expect(&b->receipts, c);
-        return 0;
+/* Where no unit of ours says what kind the worker's socket is of, connecting to it does. What fits is kept. */
+static int send_in_its_form(Broker *b, Route *route, Client *c) {
+        for (unsigned n_tried = 1;; n_tried++) {
+                int r = route->form == WORKER_DATAGRAM ? send_datagram(b, route, c) : send_by_connection(b, route, c);
+
+                if (r != -EPROTOTYPE || !route->config->form_is_open || n_tried == N_FORMS)
+                        return r;
+
+                route->form = next_form(route->form);
+        }
 }
 
 int offer(Broker *b, Route *route, Client *c) {
+        Worker *w = route->worker;
         Channel *channel;
-
-        if (route->config->form == WORKER_DATAGRAM)
-                return offer_datagram(b, route, c);
+        int r;
 
         channel = channel_find(route, c);
         if (channel && channel_offer(channel, route, c) == 0)
                 return 0;
 
-        return offer_by_connection(b, route, c);
+        r = w->is_own ? -EDEADLK : send_in_its_form(b, route, c);
+        if (r < 0) {
+                not_taken(b, route, r);
+                if (route->form == WORKER_DATAGRAM && errno_is_transient(r))
+                        room_await(b, w);
+                return OFFER_NOT_TAKEN;
+        }
+
+        mark_back(b, route);
+        c->route = route;
+
+        if (route->form == WORKER_DATAGRAM) {
+                worker_recovered(w);
+                receipts_taken(b, c);
+                return 0;
+        }
+
+        c->state = CLIENT_UNCLAIMED;
+        w->n_unclaimed++;
+        receipts_expect(&b->receipts, c);
+        return 0;
 }

@@ -227,7 +227,7 @@ static bool can_take(const Pool *p, const Client *c) {
                 return true;
 
         for (size_t i = 0; i < p->n_routes; i++)
-                if (p->routes[i].config->form == WORKER_STREAM || !p->routes[i].config->metadata)
+                if (p->routes[i].form == WORKER_STREAM || !p->routes[i].config->metadata)
                         return false;
 
         return true;

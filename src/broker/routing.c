@@ -4,6 +4,7 @@
 
 #include "broker/broker.h"
 #include "broker/diag.h"
+#include "broker/listener.h"
 #include "broker/pool.h"
 
 static int compare_routes(const void *x, const void *y) {
@@ -12,6 +13,20 @@ static int compare_routes(const void *x, const void *y) {
 
         /* Within one pool the order is that of the units' names, whatever order they were read in. */
         return d != 0 ? d : strcmp(a->unit, b->unit);
+}
+
+/* Is there a listener of ours where the worker should be? */
+static bool is_own_socket(const Broker *b, const Worker *w) {
+        LIST_FOREACH(i, &b->listeners) {
+                struct sockaddr_un sun = {};
+                socklen_t len = sizeof(sun);
+
+                if (getsockname(CONTAINER_OF(i, Listener, link)->fd, (struct sockaddr *) &sun, &len) >= 0 &&
+                    sun.sun_family == AF_UNIX && strncmp(sun.sun_path, w->address.sun_path, sizeof(sun.sun_path)) == 0)
+                        return true;
+        }
+
+        return false;
 }
 
 static int init_routes(Routing *routing) {
@@ -30,6 +45,8 @@ static int init_routes(Routing *routing) {
                         return r;
 
                 route->config = &config->routes[i];
+                route->form = route->config->form;
+                route->worker->is_own = is_own_socket(routing->broker, route->worker);
                 routing->n_routes++;
         }
 
@@ -171,13 +188,23 @@ static bool is_for_listener(const Pool *p, const char *listener) {
         return match_first_miss(&p->routes[0].config->match, &(Facts){ .listener = listener }) != MATCH_LISTENER;
 }
 
-bool routing_needs_head(const Routing *routing, const char *listener) {
-        for (size_t i = 0; i < routing->n_pools; i++)
-                if (is_for_listener(&routing->pools[i], listener) &&
-                    match_needs_head(&routing->pools[i].routes[0].config->match))
-                        return true;
+bool routing_needs_head(const Routing *routing, const Listener *l) {
+        bool needs = false, has_own = false, own_needs = false;
 
-        return false;
+        for (size_t i = 0; i < routing->n_pools; i++) {
+                const RouteMatch *match = &routing->pools[i].routes[0].config->match;
+
+                if (!is_for_listener(&routing->pools[i], l->name))
+                        continue;
+
+                needs = needs || match_needs_head(match);
+                if (match->listeners) {
+                        has_own = true;
+                        own_needs = own_needs || match_needs_head(match);
+                }
+        }
+
+        return l->carries == SOCK_STREAM && has_own ? own_needs : needs;
 }
 
 bool routing_prefix_needs_more(const Routing *routing, const char *listener, Slice head) {

@@ -18,6 +18,7 @@
 #include "config/config.h"
 
 typedef struct Broker Broker;
+typedef struct Listener Listener;
 typedef struct Pool Pool;
 typedef struct Routing Routing;
 
@@ -25,6 +26,7 @@ typedef struct Route {
         const RouteConfig *config; /* Routing.config owns it */
         Pool *pool;
         Worker *worker;            /* one reference */
+        WorkerForm form;           /* as the unit says, or with RouteConfig.form_is_open as far as we know */
         List waiting_link;         /* Worker.waiting, while the pool has clients in its queue */
         uint64_t hash;             /* of the worker's path, for Balance=source-hash */
         int64_t turn;              /* claim to the next client, for Balance=round-robin */
@@ -77,7 +79,7 @@ Routing *routing_unref(Routing *routing);
 DEFINE_CLEANUP(Routing *, routing_unref);
 
 /* True where some route for clients of this listener asks for their first bytes. */
-bool routing_needs_head(const Routing *routing, const char *listener);
+bool routing_needs_head(const Routing *routing, const Listener *l);
 
 /* True where @head is the beginning of a Prefix= of such a route, but not all of it. */
 bool routing_prefix_needs_more(const Routing *routing, const char *listener, Slice head);

@@ -114,6 +114,7 @@ typedef struct RouteConfig {
 
         char *worker;    /* absolute path of the worker's socket */
         WorkerForm form;
+        bool form_is_open; /* Worker= says only where: connecting tells whether it is another one */
 
         bool metadata;              /* Metadata=, for the forms that have room for it */
         ReceiptKind receipt;        /* Receipt= */

@@ -269,6 +269,11 @@ static int complete_worker(ConfigContext *c, Draft *d) {
                         return r;
         }
 
+        else if (d->route.worker) {
+                d->route.form = WORKER_SEQPACKET;
+                d->route.form_is_open = true;
+        }
+
         if (d->route.worker || c->failed)
                 return 0;
 

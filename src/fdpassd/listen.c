@@ -14,23 +14,32 @@ static void names_free(char ***names) {
         free(*names);
 }
 
-/* Workers hand clients back by this one. It is no public listener: alone, there is nothing to serve. */
+/*
+ * Is it one by which others hand us clients? SEQPACKET sockets always are. A stream socket could be a public one for
+ * clients over AF_UNIX, so there the name says it: fdpass-return@.socket.
+ */
+static bool is_return(const char *name, int fd) {
+        return sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, /* listening= */ 1) > 0 ||
+               (startswith(name, "return-") && sd_is_socket(fd, AF_UNIX, SOCK_STREAM, /* listening= */ 1) > 0);
+}
+
 static int add_return(Broker *b, const char *name, int fd) {
-        int r = b->handback ? -EEXIST : handback_listen(b, fd);
+        int r = handback_listen(b, name, fd);
 
         if (r < 0) {
-                log_line(b->log, LOG_ERR, "%s: failed to take clients back on descriptor %i: %s.", name, fd, strerror(-r));
+                log_line(b->log, LOG_ERR, "%s: failed to take clients on descriptor %i: %s.", name, fd, strerror(-r));
                 fd_close(fd);
+                return r;
         }
 
-        return r < 0 ? r : 0;
+        return 1;
 }
 
 /* Returns 1 where it is one now, 0 where it was of no use. */
 static int add_one(Broker *b, const char *name, int fd) {
         int r;
 
-        if (sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, /* listening= */ 1) > 0)
+        if (is_return(name, fd))
                 return add_return(b, name, fd);
 
         if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, /* listening= */ 1) <= 0) {

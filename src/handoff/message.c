@@ -215,6 +215,8 @@ static int write_tlvs(Writer *w, const Message *m) {
                 write_deadline(w, m->deadline);
         if (m->keep > 0)
                 write_tlv(w, FDPASS_TLV_KEEP, (Slice){ &m->keep, 1 });
+        if (m->hops > 0)
+                write_tlv(w, FDPASS_TLV_HOPS, (Slice){ &m->hops, 1 });
 
         return 0;
 }
@@ -319,11 +321,12 @@ static int decode_deadline(Slice value, Message *m) {
         return m->deadline != MESSAGE_NO_DEADLINE ? 0 : MESSAGE_INVALID;
 }
 
-static int decode_keep(Slice value, Message *m) {
-        if (value.n != 1 || value.p[0] == 0 || m->keep > 0)
+/* Of one byte, and never zero: that would say the same as none. */
+static int decode_number(Slice value, uint8_t *number) {
+        if (value.n != 1 || value.p[0] == 0 || *number > 0)
                 return MESSAGE_INVALID;
 
-        m->keep = value.p[0];
+        *number = value.p[0];
         return 0;
 }
 
@@ -354,7 +357,11 @@ static int decode_tlvs(Slice header, Message *m) {
                         break;
 
                 case FDPASS_TLV_KEEP:
-                        r = decode_keep(value, m);
+                        r = decode_number(value, &m->keep);
+                        break;
+
+                case FDPASS_TLV_HOPS:
+                        r = decode_number(value, &m->hops);
                         break;
 
                 default:

@@ -37,6 +37,7 @@ typedef struct Message {
         Slice protocol;
         Slice name;
         uint8_t keep;               /* the connection may be kept: how many clients a message may have. 0: it may not */
+        uint8_t hops;               /* 0: from a worker */
         Slice tlvs;                 /* decoded ones: all of them, for message_next_tlv(). Not encoded */
         Slice consumed;
 } Message;

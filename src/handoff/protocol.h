@@ -38,8 +38,12 @@
 #define FDPASS_TLV_PROTOCOL 0xE5  /* text, as the route's Protocol= has it: "http", "tls", … */
 #define FDPASS_TLV_NAME 0xE6      /* text, to the broker only: Name= of the route that is to get the client */
 #define FDPASS_TLV_KEEP 0xE7      /* 1 byte: the worker may keep this connection; the most clients in one message */
+#define FDPASS_TLV_HOPS 0xE8      /* 1 byte, from brokers only: how many have passed it on since a worker had it */
 
 #define FDPASS_PROTOCOL_VERSION 1
+
+/* A broker that gets a client with more HOPS answers ERROR: two of them point at each other. */
+#define FDPASS_HOPS_MAX 16
 
 /* In bytes. A receiver with room for FDPASS_MESSAGE_MAX never sees a true message truncated. */
 #define FDPASS_TEXT_MAX 255       /* ALPN too */
@@ -85,11 +89,12 @@
 #define FDPASS_KEEP_MAX 16
 
 /*
- * Handing back is the same message to the broker's return socket (SOCK_SEQPACKET as shipped), with these
+ * Handing back is the same message to the broker's return socket (SOCK_SEQPACKET), with these
  * differences. NAME says which route the client goes to, and DATA what its worker is told; without NAME the
  * client is parked, and its next bytes are routed afresh. Consumed bytes are those that the worker has read
  * and not used: the next one gets them. ROUTE and DEADLINE are ignored. What else the worker was told of the
- * client it passes on, so that it is not lost. TAKEN or the end of file says that the broker has the client,
+ * client it passes on, so that it is not lost, but never HOPS: that is how a broker hands on a client that is
+ * new, or has begun a request. TAKEN or the end of file says that the broker has the client,
  * REFUSED that it has no room for it, and ERROR that this is no message, no client, or not for this sender
  * to hand back.
  */

@@ -20,6 +20,7 @@ static Message message_of(const struct fdpass_return_args *args) {
         m.route = (Slice){};
         m.keep = 0;
         m.deadline = MESSAGE_NO_DEADLINE;
+        m.hops = 0;
         m.name = args->name ? slice_from_string(args->name) : (Slice){};
         m.data = slice_from(args->data, args->data_len);
         m.consumed = slice_from(args->consumed, args->consumed_len);

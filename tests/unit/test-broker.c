@@ -479,9 +479,9 @@ static void test_high_water(void **state) {
         }
 
         WAIT_FOR(t.broker->paused);
-        assert_int_equal(t.broker->clients.n_used, t.broker->clients.n_slots);
+        assert_int_equal(t.broker->clients.n_used, t.broker->max_clients);
 
-        for (size_t i = 0; i < t.broker->clients.n_slots / 2; i++) {
+        for (size_t i = 0; i < t.broker->max_clients / 2; i++) {
                 assert_int_equal(take_byte(a), 'x');
                 assert_int_equal(take_byte(b), 'x');
         }

@@ -245,7 +245,6 @@ static void test_forms(_unused_ void **state) {
                 { "[Socket]\nListenStream=/run/w\n[X-FDPass]\n", WORKER_STREAM },
                 { "[Socket]\nListenSequentialPacket=/run/w\n[X-FDPass]\n", WORKER_SEQPACKET },
                 { "[Socket]\nListenDatagram=/run/w\nListenStream=/run/v\n[X-FDPass]\n", WORKER_DATAGRAM },
-                { "[Socket]\nListenSequentialPacket=/run/v\n[X-FDPass]\nWorker=/run/w\n", WORKER_STREAM },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -254,7 +253,12 @@ static void test_forms(_unused_ void **state) {
 
                 assert_string_equal(route->worker, "/run/w");
                 assert_int_equal(route->form, cases[i].form);
+                assert_false(route->form_is_open);
         }
+
+        _cleanup_tree_ Tree t;
+
+        assert_true(load_unit(&t, "a.socket", "[Socket]\nListenStream=/run/v\n[X-FDPass]\nWorker=/run/w\n")->form_is_open);
 }
 
 /* A unit of another type names its worker itself; that it has a [Socket] section means nothing. */

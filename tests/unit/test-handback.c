@@ -2,94 +2,10 @@
 
 /* Clients that come back to the broker, and those that it gives to the process after it. */
 
-#include "broker-fixture.h"
-
-#include <arpa/inet.h>
-
-#include "broker/handback.h"
-#include "handoff/message.h"
-
-#define HEAD_A "GET /a HTTP/1.1\r\nHost: example.org\r\n\r\n"
-
-static uint8_t bytes[FDPASS_MESSAGE_MAX];
-
-static void say(int fd, const char *text) {
-        assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t) strlen(text));
-}
-
-/* A client and a worker that have a TCP connection. */
-static void tcp_pair(int *ret_client, int *ret_worker) {
-        struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        socklen_t len = sizeof(sin);
-        int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        assert_int_equal(bind(listener, (struct sockaddr *) &sin, sizeof(sin)), 0);
-        assert_int_equal(listen(listener, 1), 0);
-        assert_int_equal(getsockname(listener, (struct sockaddr *) &sin, &len), 0);
-        *ret_client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        assert_int_equal(connect(*ret_client, (struct sockaddr *) &sin, sizeof(sin)), 0);
-        *ret_worker = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        assert_true(*ret_worker >= 0);
-        fd_close(listener);
-}
-
-static int connect_return(void) {
-        struct sockaddr_un sun;
-        socklen_t len;
-        char path[64];
-        int fd;
-
-        path_of("return", path);
-        assert_int_equal(address_from_path(path, &sun, &len), 0);
-        fd = handoff_connect_type(&sun, len, SOCK_SEQPACKET);
-        assert_true(fd >= 0);
-        return fd;
-}
-
-/* Hands @fd back, as a worker does, and returns the connection. @fd is closed. */
-static int hand_back(int fd, Message m) {
-        uint8_t header[FDPASS_HEADER_MAX];
-        int conn = connect_return();
-        size_t n;
-
-        m.listener = SLICE_LITERAL("public");
-        assert_int_equal(message_encode(&m, header, sizeof(header), &n), 0);
-        assert_int_equal(handoff_send_message(conn, NULL, 0, (Slice){ header, n }, m.consumed, fd), 0);
-        fd_close(fd);
-        return conn;
-}
-
-static void expect_answer(int conn, uint8_t expected) {
-        uint8_t answer = 0;
-
-        WAIT_FOR(has_event(conn, POLLIN));
-        assert_int_equal(recv(conn, &answer, 1, MSG_DONTWAIT), 1);
-        assert_int_equal(answer, expected);
-        fd_close(conn);
-}
-
-/* The worker's side: takes a client with its message, and finds @text in its socket, which blocks. */
-static Message take_message(int worker, const char *text) {
-        char buffer[256] = "";
-        int conn, client = -EBADF;
-        Message m;
-        size_t n;
-
-        WAIT_FOR(has_event(worker, POLLIN));
-        conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
-        assert_int_equal(handoff_receive_message(conn, 0, bytes, sizeof(bytes), &n, &client), 0);
-        assert_int_equal(message_decode(bytes, n, &m), 0);
-        fd_close(conn);
-
-        assert_false(fcntl(client, F_GETFL) & O_NONBLOCK);
-        (void) !recv(client, buffer, sizeof(buffer) - 1, MSG_DONTWAIT);
-        assert_string_equal(buffer, text);
-        fd_close(client);
-        return m;
-}
+#include "handback-fixture.h"
 
 static void start(int return_fd) {
-        assert_int_equal(handback_listen(t.broker, return_fd), 0);
+        assert_int_equal(handback_listen(t.broker, "return", return_fd), 0);
         USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .path = "/a", .form = WORKER_SEQPACKET },
             { .unit = "b.socket", .worker = "b", .form = WORKER_SEQPACKET, .name = "stream" });
 }
@@ -182,7 +98,7 @@ static void test_untouched_by_next(void **state) {
         int b = listen_type_at("b", SOCK_SEQPACKET, 8), client, fd, conn;
         Message m = MESSAGE_NULL;
 
-        assert_int_equal(handback_listen(t.broker, listen_type_at("return", SOCK_SEQPACKET, 8)), 0);
+        assert_int_equal(handback_listen(t.broker, "return", listen_type_at("return", SOCK_SEQPACKET, 8)), 0);
         USE({ .unit = "b.socket", .worker = "b", .form = WORKER_SEQPACKET, .name = "stream", .receipt = RECEIPT_BY_ACK });
         tcp_pair(&client, &fd);
         say(client, HEAD_A);
@@ -277,13 +193,7 @@ static void test_next_process(void **state) {
         say(half, "GET /a HTTP/1.1\r\n");
         expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
 
-        char path[64];
-        struct sockaddr_un sun;
-        socklen_t len;
-        path_of("a", path);
-        assert_int_equal(address_from_path(path, &sun, &len), 0);
-        other = handoff_connect_type(&sun, len, SOCK_SEQPACKET); /* the only place in the worker's backlog */
-        assert_true(other >= 0);
+        other = connect_type("a", SOCK_SEQPACKET); /* the only place in the worker's backlog */
         tcp_pair(&queued, &fd);
         say(queued, HEAD_A);
         expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
@@ -367,6 +277,89 @@ static void test_while_stopping(void **state) {
         fd_close(a);
 }
 
+/* What a TLS stage has learned, and the client's own name, outlive the way through the broker; HOPS tells new ones. */
+static void test_facts_travel(void **state) {
+        int b = listen_type_at("b", SOCK_SEQPACKET, 8), client, fd;
+        Message m = MESSAGE_NULL;
+
+        start(listen_type_at("return", SOCK_SEQPACKET, 8));
+        tcp_pair(&client, &fd);
+        m.name = SLICE_LITERAL("stream");
+        m.ssl = SLICE_LITERAL("\1\0\0\0\0");
+        m.alpn = SLICE_LITERAL("h2");
+        m.authority = SLICE_LITERAL("tls.example");
+        m.unique_id = SLICE_LITERAL("somebody else's");
+        expect_answer(hand_back(fd, m), FDPASS_ANSWER_TAKEN);
+        m = take_message(b, "");
+        assert_true(slice_equal(m.ssl, SLICE_LITERAL("\1\0\0\0\0")));
+        assert_true(slice_equal(m.alpn, SLICE_LITERAL("h2")));
+        assert_true(slice_equal(m.authority, SLICE_LITERAL("tls.example")));
+        assert_true(slice_equal(m.unique_id, SLICE_LITERAL("somebody else's")));
+        assert_int_equal(m.hops, 1);
+        fd_close(client);
+
+        tcp_pair(&client, &fd);
+        m = MESSAGE_NULL;
+        m.unique_id = SLICE_LITERAL("0000abcd-17");
+        m.name = SLICE_LITERAL("stream");
+        expect_answer(hand_back(fd, m), FDPASS_ANSWER_TAKEN);
+        assert_true(slice_equal(take_message(b, "").unique_id, SLICE_LITERAL("0000abcd-17")));
+        fd_close(client);
+
+        tcp_pair(&client, &fd);
+        m = MESSAGE_NULL;
+        m.hops = 1;
+        expect_answer(hand_back(fd, m), FDPASS_ANSWER_TAKEN);
+        assert_int_equal(t.broker->n_parked, 0);
+        assert_int_equal(t.broker->clients.n_used, 1);
+        WAIT_FOR(t.broker->n.n_refused[REFUSAL_HEAD_TIMEOUT] == 1);
+        fd_close(client);
+        fd_close(b);
+}
+
+/* Without a free descriptor the client stays where it is, and nobody turns. */
+static void test_no_descriptor(void **state) {
+        int return_fd = listen_type_at("return", SOCK_SEQPACKET, 8), client, fd, conn, n_turns = 0;
+        struct rlimit limit, none;
+
+        start(return_fd);
+        tcp_pair(&client, &fd);
+        conn = connect_return();
+        WAIT_FOR(!has_event(return_fd, POLLIN));
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        none = (struct rlimit){ .rlim_cur = 3, .rlim_max = limit.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        send_back(conn, fd, MESSAGE_NULL);
+        while (sd_event_run(t.event, 0) > 0)
+                assert_true(++n_turns < 10);
+        assert_int_equal(t.broker->clients.n_used, 0);
+
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        expect_answer(conn, FDPASS_ANSWER_TAKEN);
+        fd_close(client);
+}
+
+/* A parked client holds one descriptor, so there may be more of them than clients on their way. */
+static void test_many_parked(void **state) {
+        int clients[100], fd;
+
+        start(listen_type_at("return", SOCK_SEQPACKET, 8));
+        assert_true(t.broker->max_clients < ELEMENTSOF(clients));
+        assert_int_equal(broker_room(t.broker), t.broker->max_clients);
+        t.broker->max_parked = ELEMENTSOF(clients);
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                tcp_pair(&clients[i], &fd);
+                expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+        }
+        assert_int_equal(t.broker->n_parked, ELEMENTSOF(clients));
+        assert_int_equal(broker_room(t.broker), (t.broker->n_fds - ELEMENTSOF(clients)) / 2);
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                fd_close(clients[i]);
+        WAIT_FOR(t.broker->clients.n_used == 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BROKER_TEST(test_park),         BROKER_TEST(test_park_ends),
@@ -374,6 +367,8 @@ int main(void) {
                 BROKER_TEST(test_unknown_name),
                 BROKER_TEST(test_max_parked),   BROKER_TEST(test_refuses_wrong_ones),
                 BROKER_TEST(test_next_process), BROKER_TEST(test_while_stopping),
+                BROKER_TEST(test_facts_travel), BROKER_TEST(test_no_descriptor),
+                BROKER_TEST(test_many_parked),
         };
 
         return cmocka_run_group_tests_name("handing back", tests, NULL, NULL);

@@ -118,6 +118,7 @@ static Message everything(void) {
         m.deadline = UINT64_C(0x0123456789abcdef);
         m.protocol = S("tls");
         m.name = S("stream");
+        m.hops = 16;
         m.consumed = S("GET / HTTP/1.1\r\n\0");
         return m;
 }
@@ -141,6 +142,7 @@ static void assert_same(const Message *a, const Message *b) {
         assert_true(a->deadline == b->deadline);
         assert_slice(a->protocol, b->protocol);
         assert_slice(a->name, b->name);
+        assert_int_equal(a->hops, b->hops);
         assert_slice(a->consumed, b->consumed);
 }
 
