@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * fdpass-hello: the first worker that a new user sees. It answers each HTTP request with a line that says
- * who the client is, as getpeername() on the client's own socket tells it, and ends when nobody came for a
- * while: systemd starts it again for the next one.
+ * fdpass-hello: the first worker that a new user sees, and an example of one. It answers each HTTP request with a
+ * line that says who the client is, and ends when nobody came for a while: systemd starts it again for the next one.
+ *
+ * It takes clients as libfdpass gives them, so its socket may be of any kind: ListenStream=,
+ * ListenSequentialPacket= or ListenDatagram=.
  */
 
 #include <signal.h>
@@ -20,14 +22,13 @@
 #include "basic/list.h"
 #include "basic/log.h"
 #include "basic/time.h"
-#include "handoff/handoff.h"
+#include "libfdpass/fdpass.h"
 
 #define CLIENTS_MAX 256                      /* one descriptor each: RLIMIT_NOFILE is 1024 by default */
 #define HEAD_MAX 8192
 #define REQUEST_USEC (10 * USEC_PER_SEC)     /* from the handoff to the end of the request's head */
 #define DRAIN_USEC (2 * USEC_PER_SEC)        /* from the answer to the client's FIN */
 #define IDLE_USEC (30 * USEC_PER_SEC)
-#define HANDOFF_USEC (1 * USEC_PER_SEC)      /* the broker sends right after it connects */
 
 typedef struct Hello {
         Log *log;
@@ -42,6 +43,7 @@ typedef struct HelloClient {
         Hello *hello;
         List link;              /* Hello.clients */
         int fd;
+        struct fdpass *about;   /* what was told of it */
         sd_event_source *io;
         sd_event_source *timer;
         bool answered;
@@ -64,6 +66,7 @@ static void client_close(HelloClient *c) {
         sd_event_source_disable_unref(c->io);
         sd_event_source_disable_unref(c->timer);
         fd_close(c->fd);
+        fdpass_free(c->about);
         list_remove(&c->link);
         free(c);
 
@@ -79,10 +82,15 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
 /* Sends the answer and our FIN. The rest of what the client says is read and thrown away: closing with
  * unread bytes would reset the connection, and the answer might be lost with it. */
 static void answer(HelloClient *c) {
-        char peer[ADDRESS_TEXT_MAX], body[256], message[512];
+        char peer[ADDRESS_TEXT_MAX] = "whoever you are", body[256], message[512];
+        const struct sockaddr *address;
+        socklen_t length;
         int n;
 
-        address_of_peer(c->fd, peer);
+        /* Where a proxy stands in front of the broker, this is the client and not the proxy. */
+        address = fdpass_peer(c->about, &length);
+        if (address)
+                address_to_text(address, length, peer);
         n = snprintf(body, sizeof(body), "Hello, %s! This is fdpass-hello (process %i) on your own socket.\n",
                      peer, (int) getpid());
         n = snprintf(message, sizeof(message),
@@ -127,18 +135,35 @@ static int on_client(sd_event_source *source, int fd, uint32_t revents, void *us
         return 0;
 }
 
-/* Consumes @fd. */
-static int client_start(Hello *h, int fd) {
+/* Some of what the client has said may have been read before us, and come with it. */
+static void take_consumed(HelloClient *c) {
+        const void *consumed;
+        size_t n;
+
+        consumed = fdpass_consumed(c->about, &n);
+        if (!consumed)
+                return;
+
+        c->n = MIN(n, sizeof(c->head));
+        memcpy(c->head, consumed, c->n);
+        if (head_is_complete(c))
+                answer(c);
+}
+
+/* Consumes @fd and @about. */
+static int client_start(Hello *h, int fd, struct fdpass *about) {
         HelloClient *c = calloc(1, sizeof(*c));
         int r;
 
         if (!c) {
                 fd_close(fd);
+                fdpass_free(about);
                 return -ENOMEM;
         }
 
         c->hello = h;
         c->fd = fd;
+        c->about = about;
         list_append(&h->clients, &c->link);
         h->n_clients++;
 
@@ -151,35 +176,21 @@ static int client_start(Hello *h, int fd) {
         }
 
         watch_idle(h);
+        take_consumed(c);
         return 0;
 }
 
-/* Receives one client. This is all that a worker does where another server would call accept4(). */
-static int receive_client(int listener_fd, int *ret) {
-        struct timeval timeout = { .tv_sec = HANDOFF_USEC / USEC_PER_SEC };
-        _cleanup_close_ int conn_fd = -EBADF;
-
-        conn_fd = accept4(listener_fd, NULL, NULL, SOCK_CLOEXEC);
-        if (conn_fd < 0)
-                return -errno;
-
-        if (setsockopt(conn_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0)
-                return -errno;
-
-        return handoff_receive(conn_fd, ret);
-}
-
+/* What another server would do with accept4(). */
 static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct fdpass *about;
         Hello *h = userdata;
         int client_fd, r;
 
-        r = receive_client(fd, &client_fd);
-        if (r == 0)
-                r = client_start(h, client_fd);
-        else if (r == HANDOFF_INVALID || r == HANDOFF_NO_FD)
-                log_line(h->log, LOG_WARNING, "A handoff came without a client.");
+        client_fd = fdpass_accept(fd, SOCK_CLOEXEC, &about);
+        r = client_fd < 0 ? client_fd : client_start(h, client_fd, about);
 
-        if (r < 0 && !errno_is_accept_again(r))
+        /* Somebody else was faster, or the sender has left: nothing is wrong here. */
+        if (r < 0 && !errno_is_transient(r) && r != -ECONNABORTED)
                 log_line(h->log, LOG_WARNING, "Failed to take a client: %s.", strerror(-r));
 
         return 0;
@@ -204,6 +215,8 @@ static int setup(Hello *h) {
                 r = sd_event_add_signal(h->event, NULL, SIGINT | SD_EVENT_SIGNAL_PROCMASK, NULL, NULL);
         if (r >= 0)
                 r = sd_event_add_io(h->event, &h->listener, SD_LISTEN_FDS_START, EPOLLIN, on_listener, h);
+        if (r >= 0) /* a client that can't be taken, for want of something, is tried again: this keeps us from turning */
+                r = sd_event_source_set_ratelimit(h->listener, 100 * USEC_PER_MSEC, 1000);
         if (r >= 0)
                 r = sd_event_add_time_relative(h->event, &h->idle, CLOCK_MONOTONIC, IDLE_USEC, 0, on_idle, h);
 
@@ -226,7 +239,7 @@ static int run(Log *log) {
         list_init(&h.clients);
 
         if (sd_listen_fds(/* unset_environment= */ 1) != 1 ||
-            sd_is_socket(SD_LISTEN_FDS_START, AF_UNIX, SOCK_STREAM, /* listening= */ 1) <= 0) {
+            sd_is_socket(SD_LISTEN_FDS_START, AF_UNIX, /* type= */ 0, /* listening= */ -1) <= 0) {
                 log_line(log, LOG_ERR, "There is no socket to take clients from. Start fdpass-hello.socket.");
                 return EX_CONFIG;
         }
