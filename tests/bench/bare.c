@@ -3,12 +3,16 @@
 /*
  * The yardstick of fdpassd: the same system calls on the same sockets, with nothing around them.
  *
- *         bare plain WORKER      accept4, socket, connect, sendmsg, close, close
- *         bare receipt WORKER    the same, but the client is kept until the worker has closed the connection
+ *         bare plain FORM WORKER      accept4, socket, connect, sendmsg, close, close
+ *         bare receipt FORM WORKER    the same, but the client is kept until the worker has closed the connection
  *
  * "plain" is what mod_proxy_fdpass does, and as fast as a connection per client gets; a client whose worker
  * dies is lost. "receipt" loses none: it is the cheapest loop that keeps the promise that fdpassd makes. It
  * has no queue, no limits, no routes and no log, and it ends at the first call that fails.
+ *
+ * FORM is that of the worker's socket: stream, seqpacket or datagram, which has neither connections nor receipts.
+ * With the latter two it peeks at each request, looks for the one host that it knows, and sends a header with both
+ * addresses, as the broker does there.
  *
  * It shares no code with fdpassd, so that a change there does not move the yardstick too. The TCP listener
  * is inherited as file 3.
@@ -17,6 +21,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,13 +38,18 @@
 #define LISTENER_TOKEN UINT64_C(0)
 
 static struct sockaddr_un worker = { .sun_family = AF_UNIX };
+static int type = SOCK_STREAM;
+static int datagram_fd = -1;
+
+/* The header of a message to such a worker: what it says is left out, but its length is right. */
+static char header[160];
 
 static uint64_t make_token(int conn_fd, int client_fd) {
         return (uint64_t) (uint32_t) conn_fd << 32 | (uint32_t) client_fd;
 }
 
 static int connect_worker(int flags) {
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+        int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | flags, 0);
 
         if (fd < 0)
                 err(EXIT_FAILURE, "socket");
@@ -47,6 +57,20 @@ static int connect_worker(int flags) {
                 err(EXIT_FAILURE, "connect %s", worker.sun_path);
 
         return fd;
+}
+
+/* What the broker has to find out for the header, by the same calls. */
+static void look_at(int client_fd) {
+        char head[16384];
+        struct sockaddr_in local;
+        socklen_t length = sizeof(local);
+        ssize_t n = recv(client_fd, head, sizeof(head), MSG_PEEK);
+
+        if (n <= 0 || !memmem(head, (size_t) n, "\r\nHost: bench.example\r\n", 23))
+                errx(EXIT_FAILURE, "A client without a request.");
+        if (getsockname(client_fd, (struct sockaddr *) &local, &length) < 0)
+                err(EXIT_FAILURE, "getsockname");
+        memcpy(header, &local, sizeof(local));
 }
 
 static void send_client(int conn_fd, int client_fd) {
@@ -60,14 +84,18 @@ static void send_client(int conn_fd, int client_fd) {
                         .cmsg_type = SCM_RIGHTS,
                 },
         };
-        struct iovec iov = { .iov_base = (char[1]){ 0 }, .iov_len = 1 };
+        struct iovec iov = { .iov_base = header, .iov_len = type == SOCK_STREAM ? 1 : sizeof(header) };
         struct msghdr message = {
+                .msg_name = type == SOCK_DGRAM ? &worker : NULL,
+                .msg_namelen = type == SOCK_DGRAM ? sizeof(worker) : 0,
                 .msg_iov = &iov,
                 .msg_iovlen = 1,
                 .msg_control = &control,
                 .msg_controllen = sizeof(control),
         };
 
+        if (type != SOCK_STREAM)
+                look_at(client_fd);
         memcpy(CMSG_DATA(&control.header), &client_fd, sizeof(client_fd));
 
         if (sendmsg(conn_fd, &message, MSG_NOSIGNAL) < 0)
@@ -82,9 +110,10 @@ _Noreturn static void run_plain(void) {
                 if (client_fd < 0)
                         err(EXIT_FAILURE, "accept4");
 
-                conn_fd = connect_worker(/* flags= */ 0);
+                conn_fd = type == SOCK_DGRAM ? datagram_fd : connect_worker(/* flags= */ 0);
                 send_client(conn_fd, client_fd);
-                close(conn_fd);
+                if (type != SOCK_DGRAM)
+                        close(conn_fd);
                 close(client_fd);
         }
 }
@@ -148,14 +177,22 @@ _Noreturn static void run_receipt(void) {
 }
 
 int main(int argc, char *argv[]) {
-        if (argc != 3 || strlen(argv[2]) >= sizeof(worker.sun_path))
-                errx(EXIT_FAILURE, "Usage: bare plain|receipt WORKER");
+        if (argc != 4 || strlen(argv[3]) >= sizeof(worker.sun_path))
+                errx(EXIT_FAILURE, "Usage: bare plain|receipt stream|seqpacket|datagram WORKER");
 
-        strcpy(worker.sun_path, argv[2]);
+        strcpy(worker.sun_path, argv[3]);
+
+        if (strcmp(argv[2], "seqpacket") == 0)
+                type = SOCK_SEQPACKET;
+        else if (strcmp(argv[2], "datagram") == 0) {
+                type = SOCK_DGRAM;
+                datagram_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        } else if (strcmp(argv[2], "stream") != 0)
+                errx(EXIT_FAILURE, "No such form: %s", argv[2]);
 
         if (strcmp(argv[1], "plain") == 0)
                 run_plain();
-        if (strcmp(argv[1], "receipt") == 0)
+        if (strcmp(argv[1], "receipt") == 0 && type != SOCK_DGRAM)
                 run_receipt();
 
         errx(EXIT_FAILURE, "No such loop: %s", argv[1]);

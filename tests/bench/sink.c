@@ -3,7 +3,7 @@
 /*
  * The worker of the measurements: takes a client, closes the handoff's connection, reads one request, sends
  * a fixed reply and closes. One at a time and blocking, so that its own cost is the same for everybody.
- * The AF_UNIX stream listener is inherited as file 3.
+ * The AF_UNIX socket is inherited as file 3, of whichever form.
  */
 
 #include <err.h>
@@ -28,7 +28,8 @@ static int receive_client(int conn_fd) {
                 struct cmsghdr header;
                 char buffer[CMSG_SPACE(sizeof(int))];
         } control = {};
-        struct iovec iov = { .iov_base = (char[1]){ 0 }, .iov_len = 1 };
+        char bytes[4096]; /* of the message: none of it is looked at */
+        struct iovec iov = { .iov_base = bytes, .iov_len = sizeof(bytes) };
         struct msghdr message = {
                 .msg_iov = &iov,
                 .msg_iovlen = 1,
@@ -37,7 +38,7 @@ static int receive_client(int conn_fd) {
         };
         int fd;
 
-        if (recvmsg(conn_fd, &message, MSG_CMSG_CLOEXEC) != 1 ||
+        if (recvmsg(conn_fd, &message, MSG_CMSG_CLOEXEC) <= 0 ||
             message.msg_controllen < CMSG_LEN(sizeof(fd)))
                 return -EBADF;
 
@@ -53,16 +54,28 @@ static void serve(int client_fd) {
                 (void) send(client_fd, reply, sizeof(reply) - 1, MSG_NOSIGNAL);
 }
 
+static int accept_client(void) {
+        int conn_fd = accept4(LISTENER_FD, NULL, NULL, SOCK_CLOEXEC);
+        int client_fd;
+
+        if (conn_fd < 0)
+                err(EXIT_FAILURE, "accept4");
+
+        client_fd = receive_client(conn_fd);
+        close(conn_fd);
+        return client_fd;
+}
+
 int main(void) {
+        int type;
+        socklen_t length = sizeof(type);
+
+        if (getsockopt(LISTENER_FD, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
+                err(EXIT_FAILURE, "getsockopt");
+
         for (;;) {
-                int conn_fd = accept4(LISTENER_FD, NULL, NULL, SOCK_CLOEXEC);
-                int client_fd;
+                int client_fd = type == SOCK_DGRAM ? receive_client(LISTENER_FD) : accept_client();
 
-                if (conn_fd < 0)
-                        err(EXIT_FAILURE, "accept4");
-
-                client_fd = receive_client(conn_fd);
-                close(conn_fd);
                 if (client_fd < 0)
                         continue;
 
