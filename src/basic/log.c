@@ -12,6 +12,7 @@
 
 #include "basic/address.h"
 #include "basic/fd.h"
+#include "basic/message-ids.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
@@ -135,6 +136,10 @@ void log_field(LogRecord *record, const char *name, const char *format, ...) {
         va_end(ap);
 }
 
+void log_id(LogRecord *record, const char *id) {
+        log_field(record, "MESSAGE_ID", "%s", id);
+}
+
 static void append_message(LogRecord *record, const char *format, ...) _printf_(2, 3);
 static void append_message(LogRecord *record, const char *format, ...) {
         va_list ap;
@@ -192,6 +197,7 @@ static bool report_dropped(Log *log) {
                 return true;
 
         log_begin(&record, log, LOG_WARNING);
+        log_id(&record, MESSAGE_LOG_DROPPED);
         log_field(&record, "FDPASS_N_DROPPED", "%" PRIu64, log->n_unreported);
         append_message(&record, "%" PRIu64 " log messages were dropped, because the journal did not take them.",
                        log->n_unreported);
@@ -249,6 +255,17 @@ void log_line(Log *log, int priority, const char *format, ...) {
         va_list ap;
 
         log_begin(&record, log, priority);
+        va_start(ap, format);
+        commit(&record, format, ap);
+        va_end(ap);
+}
+
+void log_line_id(Log *log, int priority, const char *id, const char *format, ...) {
+        LogRecord record;
+        va_list ap;
+
+        log_begin(&record, log, priority);
+        log_id(&record, id);
         va_start(ap, format);
         commit(&record, format, ap);
         va_end(ap);

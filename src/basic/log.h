@@ -46,8 +46,10 @@ void log_set_level(Log *log, int level);
 uint64_t log_n_dropped(const Log *log);
 
 void log_begin(LogRecord *record, Log *log, int priority);
+void log_id(LogRecord *record, const char *id); /* one of message-ids.h */
 void log_field(LogRecord *record, const char *name, const char *format, ...) _printf_(3, 4);
 void log_commit(LogRecord *record, const char *format, ...) _printf_(2, 3);
 
-/* A line without fields. */
+/* A line without fields, and one that is known by @id. */
 void log_line(Log *log, int priority, const char *format, ...) _printf_(3, 4);
+void log_line_id(Log *log, int priority, const char *id, const char *format, ...) _printf_(4, 5);

@@ -101,6 +101,7 @@ typedef struct Broker {
         RateLimit pauses;
         bool pause_told;            /* the log has a line about the pause that we are in */
         RateLimit no_resources;
+        RateLimit returns_refused;
         sd_event_source *diag_timer; /* on while a line's count is held back (diag.c) */
         bool diag_timer_on;
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "basic/address.h"
+#include "basic/message-ids.h"
 #include "broker/refusal.h"
 
 /* The lines that would come once a client come this often instead, with a count. */
@@ -33,8 +34,9 @@ static bool is_due(Broker *b, RateLimit *rl, uint64_t *ret_n) {
         return false;
 }
 
-static void begin_route(LogRecord *record, const Broker *b, int priority, const Route *route) {
+static void begin_route(LogRecord *record, const Broker *b, int priority, const char *id, const Route *route) {
         log_begin(record, b->log, priority);
+        log_id(record, id);
         log_field(record, "FDPASS_ROUTE", "%s", route->config->unit);
         log_field(record, "FDPASS_WORKER", "%s", route->worker->path);
 }
@@ -58,25 +60,42 @@ static const char *hint(int error) {
 }
 
 void diag_worker_gone(Broker *b, const Route *route, int error) {
+        Worker *w = route->worker;
         LogRecord record;
+        uint64_t n;
 
-        begin_route(&record, b, LOG_WARNING, route);
+        if (w->gone_told || !ratelimit_test(&w->edges, broker_now(b), INTERVAL_USEC, &n))
+                return;
+
+        w->gone_told = true;
+        begin_route(&record, b, LOG_WARNING, MESSAGE_WORKER_GONE, route);
         log_field(&record, "ERRNO", "%d", -error);
-        log_commit(&record, "%s: worker %s is gone: %s (%s).", route->config->unit, route->worker->path,
-                   hint(error), strerror(-error));
+        log_field(&record, "FDPASS_REASON", "%s", strerror(-error));
+        log_field(&record, "FDPASS_N", "%u", w->n_gone);
+        if (w->n_gone == 1)
+                log_commit(&record, "%s: worker %s is gone: %s (%s).", route->config->unit, w->path, hint(error),
+                           strerror(-error));
+        else
+                log_commit(&record, "%s: worker %s is gone, %u times since it was said last: %s (%s).",
+                           route->config->unit, w->path, w->n_gone, hint(error), strerror(-error));
+        w->n_gone = 0;
 }
 
 void diag_worker_back(Broker *b, const Route *route) {
         LogRecord record;
 
-        begin_route(&record, b, LOG_NOTICE, route);
+        if (!route->worker->gone_told)
+                return;
+
+        route->worker->gone_told = false;
+        begin_route(&record, b, LOG_NOTICE, MESSAGE_WORKER_BACK, route);
         log_commit(&record, "%s: worker %s is back.", route->config->unit, route->worker->path);
 }
 
 void diag_worker_stuck(Broker *b, const Route *route, usec_t span) {
         LogRecord record;
 
-        begin_route(&record, b, LOG_WARNING, route);
+        begin_route(&record, b, LOG_WARNING, MESSAGE_WORKER_STUCK, route);
         log_field(&record, "FDPASS_N", "%u", route->worker->n_unclaimed);
         log_commit(&record, "%s: worker %s does not take its clients: %u wait in its backlog, the first since %" PRIu64
                    " s. Does its service come up?", route->config->unit, route->worker->path,
@@ -86,14 +105,14 @@ void diag_worker_stuck(Broker *b, const Route *route, usec_t span) {
 void diag_worker_goes_on(Broker *b, const Route *route) {
         LogRecord record;
 
-        begin_route(&record, b, LOG_NOTICE, route);
+        begin_route(&record, b, LOG_NOTICE, MESSAGE_WORKER_GOES_ON, route);
         log_commit(&record, "%s: worker %s takes its clients again.", route->config->unit, route->worker->path);
 }
 
 static void say_worker_reset(Broker *b, const Route *route, uint64_t n) {
         LogRecord record;
 
-        begin_route(&record, b, LOG_WARNING, route);
+        begin_route(&record, b, LOG_WARNING, MESSAGE_WORKER_RESET, route);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
         log_commit(&record, "%s: worker %s went away with %" PRIu64 " client%s unread; they are handed out again.",
                    route->config->unit, route->worker->path, n, PLURAL(n));
@@ -110,6 +129,7 @@ void diag_unknown_listener(Broker *b, const RouteConfig *route, const char *name
         LogRecord record;
 
         log_begin(&record, b->log, LOG_WARNING);
+        log_id(&record, MESSAGE_UNKNOWN_LISTENER);
         log_field(&record, "FDPASS_ROUTE", "%s", route->unit);
         log_field(&record, "FDPASS_LISTENER", "%s", name);
         if (n == 1)
@@ -137,6 +157,7 @@ void diag_unknown_failure_route(Broker *b, const RouteConfig *route) {
         LogRecord record;
 
         log_begin(&record, b->log, LOG_WARNING);
+        log_id(&record, MESSAGE_UNKNOWN_FAILURE_ROUTE);
         log_field(&record, "FDPASS_ROUTE", "%s", route->unit);
         log_field(&record, "CONFIG_FILE", "%s", route->path);
         log_commit(&record, "%s: OnFailure=%s is no other route; clients are refused instead.", route->unit,
@@ -146,7 +167,7 @@ void diag_unknown_failure_route(Broker *b, const RouteConfig *route) {
 static void say_queue_full(Pool *p, uint64_t n, size_t n_unclaimed) {
         LogRecord record;
 
-        begin_route(&record, p->broker, LOG_WARNING, &p->routes[0]);
+        begin_route(&record, p->broker, LOG_WARNING, MESSAGE_QUEUE_FULL, &p->routes[0]);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
         log_commit(&record, "%s: %" PRIu64 " client%s refused: %zu wait already, and %zu are in the workers' hands.",
                    p->routes[0].config->unit, n, n == 1 ? " was" : "s were", p->n_queued,
@@ -163,7 +184,7 @@ void diag_queue_full(Pool *p) {
 static void say_client_expired(Pool *p, uint64_t n) {
         LogRecord record;
 
-        begin_route(&record, p->broker, LOG_WARNING, &p->routes[0]);
+        begin_route(&record, p->broker, LOG_WARNING, MESSAGE_QUEUE_TIMEOUT, &p->routes[0]);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
         log_commit(&record, "%s: %" PRIu64 " client%s waited %" PRIu64 " s for a worker in vain.",
                    p->routes[0].config->unit, n, PLURAL(n), (p->queue_timeout + USEC_PER_SEC - 1) / USEC_PER_SEC);
@@ -180,6 +201,7 @@ static void say_no_route(const Listener *l, uint64_t n) {
         LogRecord record;
 
         log_begin(&record, l->broker->log, LOG_WARNING);
+        log_id(&record, MESSAGE_NO_ROUTE);
         log_field(&record, "FDPASS_LISTENER", "%s", l->name);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
         log_commit(&record, "No route takes clients of listener %s: %" PRIu64 " refused.", l->name, n);
@@ -201,22 +223,32 @@ void diag_no_resources(Broker *b, int error) {
                 return;
 
         log_begin(&record, b->log, LOG_ERR);
+        log_id(&record, MESSAGE_NO_RESOURCES);
         log_field(&record, "ERRNO", "%d", -error);
+        log_field(&record, "FDPASS_REASON", "%s", strerror(-error));
         log_commit(&record, "Handing clients over fails for the moment, they wait: %s.", strerror(-error));
 }
 
 void diag_paused(Broker *b, int error) {
+        LogRecord record;
         uint64_t n;
 
         if (b->pause_told || !is_due(b, &b->pauses, &n))
                 return;
 
         b->pause_told = true;
-        if (error < 0)
-                log_line(b->log, LOG_ERR, "Accepting clients fails, they wait in the backlog: %s.", strerror(-error));
-        else
-                log_line(b->log, LOG_WARNING, "%zu clients are in the broker, no more are accepted for the moment.",
-                         b->clients.n_used);
+        log_begin(&record, b->log, error < 0 ? LOG_ERR : LOG_WARNING);
+        if (error < 0) {
+                log_id(&record, MESSAGE_ACCEPT_FAILED);
+                log_field(&record, "ERRNO", "%d", -error);
+                log_field(&record, "FDPASS_REASON", "%s", strerror(-error));
+                log_commit(&record, "Accepting clients fails, they wait in the backlog: %s.", strerror(-error));
+        } else {
+                log_id(&record, MESSAGE_BROKER_FULL);
+                log_field(&record, "FDPASS_N", "%zu", b->clients.n_used);
+                log_commit(&record, "%zu clients are in the broker, no more are accepted for the moment.",
+                           b->clients.n_used);
+        }
 }
 
 void diag_resumed(Broker *b) {
@@ -224,7 +256,7 @@ void diag_resumed(Broker *b) {
                 return;
 
         b->pause_told = false;
-        log_line(b->log, LOG_NOTICE, "Clients are accepted again.");
+        log_line_id(b->log, LOG_NOTICE, MESSAGE_ACCEPTS_AGAIN, "Clients are accepted again.");
 }
 
 /* A pause that began too soon after another one, and lasts. Those that were over meanwhile need no word. */
@@ -321,10 +353,42 @@ void diag_tell_pool(Pool *p) {
 
 void diag_stopped(Broker *b) {
         size_t n = b->clients.n_used - b->n_refused_held;
+        LogRecord record;
 
-        if (n > 0)
-                log_line(b->log, LOG_WARNING, "Stopping although %zu client%s without a receipt; systemd holds the workers' backlogs.",
-                         n, n == 1 ? " is" : "s are");
+        if (n == 0)
+                return;
+
+        log_begin(&record, b->log, LOG_WARNING);
+        log_id(&record, MESSAGE_STOPPED_EARLY);
+        log_field(&record, "FDPASS_N", "%zu", n);
+        log_commit(&record, "Stopping although %zu client%s without a receipt; systemd holds the workers' backlogs.",
+                   n, n == 1 ? " is" : "s are");
+}
+
+void diag_handover_failed(Broker *b, size_t n, int error) {
+        LogRecord record;
+
+        log_begin(&record, b->log, LOG_WARNING);
+        log_id(&record, MESSAGE_HANDOVER_FAILED);
+        log_field(&record, "FDPASS_N", "%zu", n);
+        log_field(&record, "ERRNO", "%d", -error);
+        log_field(&record, "FDPASS_REASON", "%s", strerror(-error));
+        log_commit(&record, "%zu client%s can't be left to the next broker: %s.", n, PLURAL(n), strerror(-error));
+}
+
+void diag_return_refused(Broker *b, const struct ucred *sender) {
+        LogRecord record;
+        uint64_t n;
+
+        if (!ratelimit_test(&b->returns_refused, broker_now(b), INTERVAL_USEC, &n))
+                return;
+
+        log_begin(&record, b->log, LOG_WARNING);
+        log_id(&record, MESSAGE_RETURN_REFUSED);
+        log_field(&record, "FDPASS_N", "%" PRIu64, n);
+        log_field(&record, "FDPASS_PID", "%d", (int) sender->pid);
+        log_commit(&record, "Process %d sent to the return socket what is no client: %" PRIu64 " message%s refused.",
+                   (int) sender->pid, n, PLURAL(n));
 }
 
 static void begin_client(LogRecord *record, const Broker *b, const Client *c, char peer[static ADDRESS_TEXT_MAX]) {

@@ -6,6 +6,8 @@
  * except what LogHandoffs= asks for.
  */
 
+#include <sys/socket.h>
+
 #include "broker/broker.h"
 #include "broker/listener.h"
 #include "broker/routing.h"
@@ -21,7 +23,10 @@ int diag_timer_add(Broker *b);
 void diag_tell_all(Broker *b);
 void diag_tell_pool(Pool *p);
 
-/* A worker can't be reached any more, or again. */
+/*
+ * A worker can't be reached any more, or again. At most one pair in a while: the first is to be called for each
+ * attempt, so that one that stays away is told in the end.
+ */
 void diag_worker_gone(Broker *b, const Route *route, int error);
 void diag_worker_back(Broker *b, const Route *route);
 
@@ -55,6 +60,12 @@ void diag_resumed(Broker *b);
 
 /* The broker ends although there are clients without a receipt. */
 void diag_stopped(Broker *b);
+
+/* @n clients should have waited in the return socket for the next process, but do not get there. */
+void diag_handover_failed(Broker *b, size_t n, int error);
+
+/* A worker handed something back that is no client, or no message. At most one line in a while. */
+void diag_return_refused(Broker *b, const struct ucred *sender);
 
 /* LogHandoffs= */
 void diag_handed(Broker *b, const Client *c);

@@ -45,6 +45,7 @@ typedef struct Peer {
         int fd;
         sd_event_source *io;
         usec_t active_at;
+        struct ucred sender;    /* for the log */
 } Peer;
 
 struct Handback {
@@ -300,6 +301,8 @@ static int receive_one(Peer *p) {
 
         if (answer == FDPASS_ANSWER_TAKEN)
                 (void) TAKE_FD(fd);
+        else if (r >= 0 && r != HANDOFF_NO_FD && answer == FDPASS_ANSWER_ERROR)
+                diag_return_refused(p->listener->broker, &p->sender);
 
         handoff_answer(p->fd, answer);
         return is_stream ? HANDOFF_CLOSED : r;
@@ -347,6 +350,7 @@ static int peer_new(Listener *l, int fd) {
                 return -ENOMEM;
 
         *p = (Peer){ .listener = l, .fd = fd, .active_at = broker_now(l->broker) };
+        (void) getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &p->sender, &(socklen_t){ sizeof(p->sender) });
 
         r = sd_event_add_io(l->broker->event, &p->io, fd, EPOLLIN, on_peer, p);
         if (r < 0) {
@@ -554,9 +558,19 @@ static int pass_on_one(const Handback *h, int *conn_fd, size_t *n, const Client 
         return r;
 }
 
+static size_t count_to_pass_on(const Broker *b, size_t first) {
+        size_t n = 0;
+
+        for (size_t i = first; i < b->clients.n_touched; i++)
+                n += handback_will_pass_on(b, &b->clients.slots[i]);
+
+        return n;
+}
+
 void handback_pass_on(Broker *b) {
         _cleanup_close_ int conn_fd = -EBADF;
         size_t n = 0;
+        int r;
 
         for (size_t i = 0; b->handback && i < b->clients.n_touched; i++) {
                 Client *c = &b->clients.slots[i];
@@ -564,8 +578,11 @@ void handback_pass_on(Broker *b) {
                 if (!handback_will_pass_on(b, c))
                         continue;
 
-                if (pass_on_one(b->handback, &conn_fd, &n, c) < 0)
+                r = pass_on_one(b->handback, &conn_fd, &n, c);
+                if (r < 0) {
+                        diag_handover_failed(b, count_to_pass_on(b, i), r);
                         return; /* the rest is refused in time */
+                }
 
                 b->n.n_passed_on++;
                 if (c->state == CLIENT_QUEUED)

@@ -59,11 +59,12 @@ static int send_by_connection(Broker *b, const Route *route, Client *c) {
 static void mark_gone(Broker *b, Route *route, int error) {
         Worker *w = route->worker;
 
-        if (w->gone)
-                return;
+        if (!w->gone) {
+                w->gone = true;
+                w->gone_since = broker_now(b);
+                w->n_gone++;
+        }
 
-        w->gone = true;
-        w->gone_since = broker_now(b);
         diag_worker_gone(b, route, error);
 }
 

@@ -26,6 +26,9 @@ typedef struct Worker {
 
         bool gone;            /* connecting failed with more than a full backlog, since gone_since */
         usec_t gone_since;
+        unsigned n_gone;      /* how often since the log had a line about it */
+        bool gone_told;       /* the log has a line about this time */
+        RateLimit edges;      /* of these lines */
         usec_t retry_at;      /* not before this, 0: at any time */
         usec_t back_off;      /* how long the wait was, for the next one to be longer */
 

@@ -6,6 +6,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "basic/fd.h"
+#include "basic/message-ids.h"
 #include "broker/handback.h"
 
 static void names_free(char ***names) {
@@ -43,7 +44,8 @@ static int add_one(Broker *b, const char *name, int fd) {
                 return add_return(b, name, fd);
 
         if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, /* listening= */ 1) <= 0) {
-                log_line(b->log, LOG_WARNING, "%s: descriptor %i is no listening stream socket, ignoring it.", name, fd);
+                log_line_id(b->log, LOG_WARNING, MESSAGE_SOCKET_IGNORED,
+                            "%s: descriptor %i is no listening stream socket, ignoring it.", name, fd);
                 fd_close(fd);
                 return 0;
         }

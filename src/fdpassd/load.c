@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include "basic/fd.h"
+#include "basic/message-ids.h"
 
 static void report(void *userdata, ConfigSeverity severity, const char *unit, const char *path, unsigned line,
                    const char *message) {
@@ -12,6 +13,7 @@ static void report(void *userdata, ConfigSeverity severity, const char *unit, co
         LogRecord record;
 
         log_begin(&record, log, severity == CONFIG_ERROR ? LOG_ERR : LOG_WARNING);
+        log_id(&record, severity == CONFIG_ERROR ? MESSAGE_UNIT_ERROR : MESSAGE_UNIT_WARNING);
         if (unit)
                 log_field(&record, "FDPASS_ROUTE", "%s", unit);
         if (path)
@@ -39,8 +41,9 @@ static int read_config(Broker *b, const char *root, Config **ret) {
 
 static void log_result(Broker *b, const Config *config, const char *verb) {
         if (config->n_routes == 0)
-                log_line(b->log, LOG_WARNING, "%s, but no worker's unit is enabled: every client is refused. See systemctl "
-                         "list-dependencies fdpass.target.", verb);
+                log_line_id(b->log, LOG_WARNING, MESSAGE_NO_UNITS,
+                            "%s, but no worker's unit is enabled: every client is refused. See systemctl "
+                            "list-dependencies fdpass.target.", verb);
         else
                 log_line(b->log, LOG_INFO, "%s: %zu route%s.", verb, config->n_routes, config->n_routes == 1 ? "" : "s");
 }
@@ -78,13 +81,15 @@ void reload_routes(Broker *b, const char *root) {
         b->stale = r < 0 || config->n_errors > 0;
 
         if (r >= 0 && config->n_errors > 0) {
-                log_line(b->log, LOG_ERR, "Not reloaded because of %u error%s, the old routes stay.",
-                         config->n_errors, config->n_errors == 1 ? "" : "s");
+                log_line_id(b->log, LOG_ERR, MESSAGE_RELOAD_FAILED,
+                            "Not reloaded because of %u error%s, the old routes stay.", config->n_errors,
+                            config->n_errors == 1 ? "" : "s");
                 return;
         }
 
         if (r >= 0)
                 r = use_config(b, &config, "Reloaded");
         if (r < 0)
-                log_line(b->log, LOG_ERR, "Not reloaded, the old routes stay: %s.", strerror(-r));
+                log_line_id(b->log, LOG_ERR, MESSAGE_RELOAD_FAILED, "Not reloaded, the old routes stay: %s.",
+                            strerror(-r));
 }

@@ -14,6 +14,7 @@
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
+#include "basic/message-ids.h"
 #include "broker/broker.h"
 #include "fdpassd/listen.h"
 #include "fdpassd/load.h"
@@ -157,7 +158,8 @@ static int serve(Log *log, sd_event *event) {
         if (r < 0)
                 return r;
         if (r == 0) {
-                log_line(log, LOG_ERR, "There is no socket to serve. Restart fdpass.socket: the first client starts the broker.");
+                log_line_id(log, LOG_ERR, MESSAGE_NO_SOCKET,
+                            "There is no socket to serve. Restart fdpass.socket: the first client starts the broker.");
                 return EX_CONFIG;
         }
 

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What journal entries that deserve a person's attention are known by (MESSAGE_ID=, sd_journal_send(3)). Each has a
+ * paragraph in src/catalog/fdpass.catalog, which `journalctl -x` shows, and which a test compares with this list.
+ * An id is random (systemd-id128 new), stays for ever, and is never used for another thing.
+ */
+
+/* Workers */
+#define MESSAGE_WORKER_GONE          "ad5eedfe4808417a9413da60277ea636"
+#define MESSAGE_WORKER_BACK          "ef02592fa31c4f8588e947c8da269f69"
+#define MESSAGE_WORKER_STUCK         "ff144853759e4cb09b8a08390f6f6573"
+#define MESSAGE_WORKER_GOES_ON       "24ff946946fb45b29624d07364ad53db"
+#define MESSAGE_WORKER_RESET         "01a333f5a9494fe699de84ed0d46dfe4"
+
+/* Clients that get no worker */
+#define MESSAGE_QUEUE_FULL           "76b5dcd3cec54e40aa2751c95eac054e"
+#define MESSAGE_QUEUE_TIMEOUT        "ce069606efb449ad95113c37e215c90e"
+#define MESSAGE_NO_ROUTE             "f721a72d550043de86a672db378f159d"
+
+/* The broker's own limits */
+#define MESSAGE_NO_RESOURCES         "58af1eb3bb9e442c8b48985c1ae28cce"
+#define MESSAGE_ACCEPT_FAILED        "539c6baf7c184415bc062673332a8e96"
+#define MESSAGE_BROKER_FULL          "5886964edf224a18a4713e465b860646"
+#define MESSAGE_ACCEPTS_AGAIN        "a05fab48f61645809b3b898b17ba7924"
+#define MESSAGE_LOG_DROPPED          "9063540310904cfcab3e51cb9113b01f"
+
+/* Units */
+#define MESSAGE_UNIT_ERROR           "850fcd5519b74710be8b8843726e4b95"
+#define MESSAGE_UNIT_WARNING         "cbcfed9a217347cdb23e2d79e27bdc5c"
+#define MESSAGE_NO_UNITS             "1eab502d0a4a4531a82658b009e7d840"
+#define MESSAGE_RELOAD_FAILED        "7ec60d72bdeb4aaab195730b93735866"
+#define MESSAGE_UNKNOWN_LISTENER     "2a57ec8bc6264bf99f4fe6d6bde4beb9"
+#define MESSAGE_UNKNOWN_FAILURE_ROUTE "2bd2de2c43654fe885e1a20eb09f1d6e"
+
+/* Start and stop */
+#define MESSAGE_NO_SOCKET            "26438d4ce7ea4c9a8dff51d0030e295c"
+#define MESSAGE_SOCKET_IGNORED       "06832aed22e7486587838d857447304c"
+#define MESSAGE_STOPPED_EARLY        "d570005a1004451dbc40eb69a50d3356"
+#define MESSAGE_HANDOVER_FAILED      "8fbf525ab2a84673b48ccc2a85389bb3"
+
+/* The return socket */
+#define MESSAGE_RETURN_REFUSED       "c7cdff3c717a436f8a1c8e3c0c15da7d"
