@@ -10,7 +10,8 @@ import subprocess
 
 from machine import BUILD, SOURCE, Failure, Machine, wait_for
 
-INSTALL = "systemd-sysusers; systemd-tmpfiles --create; systemctl daemon-reload; systemctl enable --now fdpass.socket"
+INSTALL = ("systemd-sysusers; systemd-tmpfiles --create; journalctl --update-catalog; systemctl daemon-reload;"
+           "systemctl enable --now fdpass.socket")
 GUEST = SOURCE + "/tests/system/guest"
 PROGRAMS = "/usr/libexec/fdpass/"
 UNITS = "/etc/systemd/system"

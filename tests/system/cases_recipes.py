@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the manual pages and the journal tell a person: the recipes of fdpass(7), typed as they stand there, the other
+examples, and journalctl -x."""
+
+import pathlib
+import re
+import sys
+
+from fdpass import UNITS, case, check
+from machine import wait_for
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(SOURCE / "tests/docs"))
+import pages  # noqa: E402
+
+OVERVIEW = SOURCE / "src/man/fdpass.7.scd"
+BALANCER = "192.0.2.10"  # in the recipe
+
+
+def type_commands(m, text):
+    """A block of commands, as a person would: the next one comes when the broker has done what it was told."""
+    running = m.property("fdpass.service", "ActiveState") == "active"
+    before = len(m.journal(match="eloaded"))
+    m.run("set -e\n" + text)
+    if running and m.systemd < 253 and "try-reload-or-restart" in text:  # else systemctl has waited
+        wait_for(lambda: len(m.journal(match="eloaded")) > before, 5, "the broker's word about the reload")
+
+
+def look(m, block):
+    for command, expected in block.steps():
+        done = m.run(command, check=False)
+        check(pages.matches(expected, done.stdout), f"`{command}` prints\n{done.stdout}{done.stderr}instead of\n{expected}")
+
+
+def units_of(blocks):
+    """The units whose files are among the blocks, an instance x of each template."""
+    paths = [block.path for block in blocks if block.path]
+    return [path.removeprefix(UNITS + "/").replace("@.", "@x.") for path in paths if re.match(rf"{UNITS}/[^/]+$", path)]
+
+
+def stop(m, blocks):
+    names = " ".join("'" + unit.replace("@x.", "@*.") + "'" for unit in units_of(blocks))
+    m.run(f"systemctl stop {names}", check=False)
+
+
+def follow(m, title, before_session=None):
+    """One recipe from beginning to end. Programs of other recipes are there already, as they are for the reader."""
+    sections = pages.sections(OVERVIEW)
+    blocks = sections[title]
+    for block in pages.blocks(OVERVIEW):
+        if block.is_program and block not in blocks:
+            m.write(block.path, block.text, 0o755)
+    try:
+        for block in blocks:
+            if block.path:
+                m.path(block.path).unlink(missing_ok=True)
+                m.write(block.path, block.text)
+            elif block.is_session:
+                if before_session:
+                    before_session(m)
+                look(m, block)
+            else:
+                type_commands(m, block.text)
+        verify(m, blocks)
+    finally:
+        stop(m, blocks)
+
+
+def verify(m, blocks):
+    m.run("systemctl daemon-reload")
+    for unit in units_of(blocks):
+        done = m.run(f"systemd-analyze verify {unit}", check=False)
+        check(done.returncode == 0 and not done.stdout + done.stderr, f"{unit}: {done.stdout}{done.stderr}")
+
+
+@case
+def recipe_two_services(m):
+    """fdpass(7): two services on one port."""
+    follow(m, "Two services on one port")
+
+
+@case
+def recipe_live(m):
+    """fdpass(7): WebSockets and server-sent events beside a site."""
+    follow(m, "WebSockets and server-sent events beside a site")
+
+
+@case
+def recipe_ssh_and_https(m):
+    """fdpass(7): SSH and HTTPS on one port."""
+    follow(m, "SSH and HTTPS on one port")
+
+
+@case
+def recipe_tenants(m):
+    """fdpass(7): a tenant per template instance."""
+    follow(m, "A tenant per template instance")
+
+
+@case
+def recipe_blue_green(m):
+    """fdpass(7): blue and green, by weight and then all at once."""
+    follow(m, "Blue and green")
+
+
+@case
+def recipe_balancer(m):
+    """fdpass(7): behind a load balancer. Its address is let in, and told; others are refused."""
+    m.run(f"ip address add {BALANCER}/32 dev lo")
+    m.write("/root/.curlrc", f"interface = {BALANCER}\n")  # the command is typed on the load balancer
+    try:
+        blocks = pages.sections(OVERVIEW)["Behind a load balancer"]
+        m.start_broker()
+        for block in blocks[:-1]:
+            if block.path:
+                m.write(block.path, block.text)
+            else:
+                type_commands(m, block.text)
+        done = m.run(f"HOME=/root {blocks[-1].text}")
+        check(f"Hello, {BALANCER}:" in done.stdout, f"{done.stdout}{done.stderr}")
+        check(m.who(host="127.0.0.1") is None, "others are let in")
+        verify(m, blocks)
+    finally:
+        m.path("/root/.curlrc").unlink()
+        m.run(f"ip address del {BALANCER}/32 dev lo")
+
+
+@case
+def recipe_gate(m):
+    """fdpass(7): a worker that hands clients to another."""
+    follow(m, "Who may go on: a worker that hands clients to another")
+
+
+@case
+def recipe_ports(m):
+    """fdpass(7): more ports, and another one."""
+    m.start_broker()
+    answers = []
+    follow(m, "More ports", before_session=lambda m: answers.append(m.curl(8443).returncode))
+    check(answers == [7], f"port 8443 after it was taken away: {answers}")  # CURLE_COULDNT_CONNECT
+
+
+@case
+def examples_of_pages(m):
+    """The examples of the other pages: units are right, and commands do and show what is said."""
+    n = 0
+    for path in sorted((SOURCE / "src/man").glob("*.scd")):
+        blocks = [block for block in pages.blocks(path) if path != OVERVIEW]
+        try:
+            for block in blocks:
+                if block.path:
+                    m.write(block.path, block.text)
+            if units_of(blocks):
+                m.write("/usr/local/bin/chat", "#!/bin/sh\n", 0o755)
+                verify(m, blocks)
+            for block in blocks:
+                n += bool(block.path)
+                if block.is_session:
+                    look(m, block)
+                elif block.text.startswith(("systemctl ", "journalctl ")):
+                    m.run("set -e\n" + block.text)
+                else:
+                    continue
+                n += 1
+        finally:
+            if units_of(blocks):
+                stop(m, blocks)
+    m.figure("examples", n)
+    check(n >= 5, "these are too few")
+
+
+@case
+def journal_explains(m):
+    """journalctl -x has a paragraph about a worker that is gone, with its name in it, and one about its return."""
+    m.worker("shy", "serve shy", route="Host=shy.example\n")
+    m.start_broker()
+    m.run("systemctl stop test-shy.socket")
+    m.curl(options="-H 'Host: shy.example'")
+    wait_for(lambda: m.journal(match="is gone"), 5, "the entry")
+    m.run("systemctl start test-shy.socket")
+    wait_for(lambda: m.curl(options="-H 'Host: shy.example'").stdout.startswith("shy"), 5, "an answer")
+    wait_for(lambda: m.journal(match="is back"), 5, "the entry about its return")
+    m.run("journalctl --sync")
+
+    text = m.output(f"journalctl -q -x -u fdpass --after-cursor='{m.cursor}'")
+    for expected in ("Subject: Worker of test-shy.socket cannot be reached", "Defined-By: fdpass",
+                     "Documentation: man:fdpass.unit(5)", "could not connect to /run/fdpass/shy.sock",
+                     "Is the socket unit started? systemctl status test-shy.socket",
+                     "Subject: Worker of test-shy.socket is back"):
+        check(expected in text, f"no \"{expected}\" in\n{text}")
+    check("@FDPASS" not in text, text)
+
+    entry = m.journal(match="is gone")[0]
+    # Without --after-cursor: with matches, systemd 252 skips an entry then.
+    found = m.output(f"journalctl -q -o cat -n 1 -u fdpass MESSAGE_ID={entry['MESSAGE_ID']}")
+    check(found == entry["MESSAGE"], found)
+
+
+@case
+def worker_comes_and_goes(m):
+    """A worker that comes and goes makes one pair of entries in a while, not one each time."""
+    m.worker("fickle", "serve fickle", route="Host=fickle.example\n")
+    m.start_broker()
+    for _ in range(8):
+        m.run("systemctl stop test-fickle.socket test-fickle.service")
+        m.curl(options="-H 'Host: fickle.example'")
+        m.run("systemctl start test-fickle.socket")
+        wait_for(lambda: m.curl(options="-H 'Host: fickle.example'").stdout.startswith("fickle"), 5, "an answer")
+    m.run("journalctl --sync")
+    gone, back = len(m.journal(match="is gone")), len(m.journal(match="is back"))
+    m.figure("times gone, lines about it", f"8, {gone} + {back}")
+    check(1 <= gone <= 3 and back == gone, f"{gone} lines about its going, {back} about its return")
