@@ -4,6 +4,7 @@ examples, and journalctl -x."""
 
 import pathlib
 import re
+import shlex
 import sys
 
 from fdpass import UNITS, case, check
@@ -28,7 +29,7 @@ def type_commands(m, text):
 
 def look(m, block):
     for command, expected in block.steps():
-        done = m.run(command, check=False)
+        done = m.run(f"script -qec {shlex.quote(command)} /dev/null", check=False)  # on a terminal
         check(pages.matches(expected, done.stdout), f"`{command}` prints\n{done.stdout}{done.stderr}instead of\n{expected}")
 
 
