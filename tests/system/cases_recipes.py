@@ -11,10 +11,11 @@ from fdpass import UNITS, case, check
 from machine import wait_for
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
-sys.path.append(str(SOURCE / "tests/docs"))
+sys.path.append(str(SOURCE / "src/man"))
 import pages  # noqa: E402
 
 OVERVIEW = SOURCE / "src/man/fdpass.7.scd"
+RECIPES = "/usr/share/doc/fdpass/recipes"
 BALANCER = "192.0.2.10"  # in the recipe
 
 
@@ -46,8 +47,8 @@ def stop(m, blocks):
 
 def follow(m, title, before_session=None):
     """One recipe from beginning to end. Programs of other recipes are there already, as they are for the reader."""
-    sections = pages.sections(OVERVIEW)
-    blocks = sections[title]
+    blocks = pages.sections(OVERVIEW)[title]
+    check_installed(m, title, blocks)
     for block in pages.blocks(OVERVIEW):
         if block.is_program and block not in blocks:
             m.write(block.path, block.text, 0o755)
@@ -65,6 +66,17 @@ def follow(m, title, before_session=None):
         verify(m, blocks)
     finally:
         stop(m, blocks)
+
+
+def check_installed(m, title, blocks):
+    """The files are in the directory that the page names."""
+    files = [block for block in blocks if block.path]
+    check(files, f"there is no file in {title}")
+    for path in {block.path for block in files}:
+        installed = m.path(f"{RECIPES}/{pages.directory_name(title)}{path}")
+        first = next(block for block in files if block.path == path)
+        check(installed.read_text() == first.text, f"{installed} is something else")
+        check(bool(installed.stat().st_mode & 0o111) == first.is_program, f"{installed}: its mode")
 
 
 def verify(m, blocks):

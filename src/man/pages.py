@@ -48,6 +48,11 @@ def sections(path):
     return found
 
 
+def directory_name(title):
+    """Where the files of a section are installed."""
+    return "-".join(re.findall(r"\w+", title.lower()))
+
+
 def blocks(path):
     return [block for blocks in sections(path).values() for block in blocks]
 
