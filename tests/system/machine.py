@@ -26,9 +26,11 @@ PACKAGES = [
     "systemd", "systemd-sysv",
     "gcc", "libc6-dev", "libsystemd-dev", "meson", "pkg-config", "systemd-dev?",
     "curl", "haproxy", "iproute2", "openssh-client", "openssh-server", "openssl", "procps", "python3",
+    # What the examples run.
+    "apache2", "default-jre-headless", "ecj", "git", "gunicorn", "nginx", "nodejs", "python3-websockets", "uvicorn",
 ]
 
-MASKED = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer",
+MASKED = ["apache2.service", "nginx.service", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer",
           "systemd-networkd-wait-online.service", "console-getty.service", "getty@.service"]
 
 SOURCE = "/usr/src/fdpass"  # the checkout's copy inside of the machine
@@ -77,7 +79,7 @@ def base_tree(suite, log):
         shutil.rmtree(new, ignore_errors=True)
         log(f"making the base tree of {suite} in {cache} (once)")
         made = subprocess.run(["mmdebstrap", "--variant=apt", "--include=" + ",".join(packages(suite)),
-                               "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
+                               "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*/*",
                                suite, str(new)], stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if made.returncode != 0:
             raise Failure(f"mmdebstrap {suite} failed:\n{made.stderr[-3000:]}")

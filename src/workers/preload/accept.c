@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT-0 */
+
+/* accept() on a worker's socket. */
+
+#include "workers/preload/preload.h"
+
+#include <fcntl.h>
+
+/* After so many connections of no use in a row the program may look after its clients. */
+#define SKIPS_MAX 16
+
+static bool sender_is_trusted(int conn_fd, const Listener *l) {
+        struct ucred sender;
+        socklen_t length = sizeof(sender);
+
+        if (l->trusts_all)
+                return true;
+        if (real.getsockopt(conn_fd, SOL_SOCKET, SO_PEERCRED, &sender, &length) < 0)
+                return false;
+
+        /* 65534 is everybody whom this user namespace does not know. */
+        return sender.uid == 0 || (sender.uid != 65534 && (sender.uid == geteuid() || sender.uid == l->owner));
+}
+
+/* As accept4() would: what the sender has set on the socket is no concern of the program's. */
+static int set_flags(int fd, int flags) {
+        int now = fcntl(fd, F_GETFL), wanted;
+
+        if (now < 0)
+                return -errno;
+
+        wanted = (now & ~O_NONBLOCK) | (flags & SOCK_NONBLOCK ? O_NONBLOCK : 0);
+        if (wanted != now && fcntl(fd, F_SETFL, wanted) < 0)
+                return -errno;
+        if (!(flags & SOCK_CLOEXEC) && fcntl(fd, F_SETFD, 0) < 0)
+                return -errno;
+
+        return 0;
+}
+
+typedef int (*NameFunction)(int, struct sockaddr *, socklen_t *);
+
+/* An address of an IP family, or none. False: the client is gone. */
+static bool address_of(int fd, NameFunction name, Address *ret) {
+        socklen_t length = sizeof(*ret);
+
+        *ret = (Address){};
+        if (name(fd, &ret->sa, &length) < 0)
+                return false;
+
+        if (ret->sa.sa_family != AF_INET && ret->sa.sa_family != AF_INET6)
+                *ret = (Address){};
+        return true;
+}
+
+static bool same(const Address *a, const Address *b) {
+        return memcmp(a, b, address_length(a)) == 0;
+}
+
+/*
+ * What the program is to see: the addresses that the broker was told of by a proxy before it rather than the
+ * socket's, in the form and on the port that its listener has.
+ */
+static int claim_client(int fd, const Address *listener, const Told *told, Address *ret_peer) {
+        Claim claim = { .kind = CLAIM_CLIENT };
+        Address peer, local;
+
+        if (!address_of(fd, real.getpeername, &peer) || !address_of(fd, real.getsockname, &local))
+                return RECEIVE_SKIP;
+
+        claim.peer = told->peer.sa.sa_family != AF_UNSPEC ? told->peer : peer;
+        claim.local = told->local.sa.sa_family != AF_UNSPEC ? told->local : local;
+        address_present(&claim.peer, listener->sa.sa_family);
+        address_present(&claim.local, listener->sa.sa_family);
+        if (listener->sa.sa_family == AF_INET)
+                address_set_port(&claim.local, listener->in.sin_port);
+        else if (listener->sa.sa_family == AF_INET6)
+                address_set_port(&claim.local, listener->in6.sin6_port);
+
+        *ret_peer = claim.peer;
+        if (claim.peer.sa.sa_family != AF_UNSPEC && !(same(&claim.peer, &peer) && same(&claim.local, &local)))
+                claim_set(fd, &claim);
+        return 0;
+}
+
+/* Of one connection. */
+static int take_client(int conn_fd, int *place, int fd, const Listener *l, int flags, Address *ret_peer, int *ret_fd) {
+        _cleanup_close_ int client_fd = -EBADF;
+        Claim own;
+        Told told;
+        int r;
+
+        r = receive_client(conn_fd, place, fd, l, &told, &client_fd);
+        if (r != 0)
+                return r;
+
+        r = set_flags(client_fd, flags);
+        if (r == 0)
+                r = claim_client(client_fd, claim_get(fd, &own) ? &own.local : &l->claimed, &told, ret_peer);
+        if (r != 0)
+                return r;
+
+        *ret_fd = take_fd(&client_fd);
+        return 0;
+}
+
+int accept_client(int fd, const Listener *l, int flags, Address *ret_peer) {
+        for (int i = 0; i < SKIPS_MAX; i++) {
+                /* For the client, while the connection has one too: without room for both nothing is taken. */
+                _cleanup_close_ int place = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+                int conn_fd, client_fd, r;
+
+                if (place < 0)
+                        return -errno;
+                conn_fd = real.accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+                if (conn_fd < 0)
+                        return -errno;
+
+                if (!sender_is_trusted(conn_fd, l)) {
+                        close_at(&conn_fd);
+                        say(SAY_SENDER, "A sender on %s is neither root nor one that the socket's mode speaks for: it needs "
+                                        "SocketUser=fdpass and SocketMode=0600.", l->name.sun_path);
+                        continue;
+                }
+
+                r = take_client(conn_fd, &place, fd, l, flags, ret_peer, &client_fd);
+                if (r == 0)
+                        return client_fd;
+                if (r < 0)
+                        return r;
+                if (r == RECEIVE_SILENT)
+                        break; /* that was waiting enough for one call */
+        }
+
+        /* A program that doesn't block looks again (accept(2) has this error for a client that is gone). */
+        return -ECONNABORTED;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT-0 */
+
+/* Addresses, in the form that the program expects of the socket that it thinks it has. */
+
+#include "workers/preload/preload.h"
+
+socklen_t address_length(const Address *a) {
+        switch (a->sa.sa_family) {
+
+        case AF_INET:
+                return sizeof(a->in);
+
+        case AF_INET6:
+                return sizeof(a->in6);
+
+        default:
+                return 0;
+        }
+}
+
+void address_set_port(Address *a, in_port_t port) {
+        if (a->sa.sa_family == AF_INET6)
+                a->in6.sin6_port = port;
+        else
+                a->in.sin_port = port;
+}
+
+static void unmap(Address *a) {
+        struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = a->in6.sin6_port };
+
+        memcpy(&in.sin_addr, &a->in6.sin6_addr.s6_addr[12], sizeof(in.sin_addr));
+        a->in = in;
+}
+
+static void map(Address *a) {
+        struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = a->in.sin_port };
+
+        in6.sin6_addr.s6_addr[10] = in6.sin6_addr.s6_addr[11] = 0xff;
+        memcpy(&in6.sin6_addr.s6_addr[12], &a->in.sin_addr, sizeof(a->in.sin_addr));
+        a->in6 = in6;
+}
+
+/* The broker's port is of both families, where IPv4 looks like ::ffff:192.0.2.1. */
+void address_present(Address *a, sa_family_t family) {
+        if (family == AF_INET6 && a->sa.sa_family == AF_INET)
+                map(a);
+        else if (family != AF_INET6 && a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
+                unmap(a);
+}
+
+void address_give(const Address *a, struct sockaddr *to, socklen_t *to_len) {
+        socklen_t n = address_length(a);
+
+        if (!to || !to_len)
+                return;
+
+        memcpy(to, a, n < *to_len ? n : *to_len);
+        *to_len = n;
+}

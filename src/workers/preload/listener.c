@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT-0 */
+
+/*
+ * Which sockets bring clients: listening ones of AF_UNIX whose name is below /run/fdpass, or in FDPASS_SOCKET=. So
+ * they are known by whatever way they came here, be it a fork(), a script in between or a dup(). What is found out
+ * of one is kept.
+ */
+
+#include "workers/preload/preload.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define FIRST_FD 3 /* SD_LISTEN_FDS_START */
+#define KNOWN_MAX 32
+
+typedef struct Known {
+        _Atomic uint64_t cookie; /* 0: not filled in yet */
+        Listener listener;
+} Known;
+
+/* The first ones are those that systemd has passed; what does not fit is found out every time. */
+static Known known[KNOWN_MAX];
+static atomic_uint n_known;
+
+/* In the order in which they were passed, which is that of FDPASS_LISTEN=. */
+static struct {
+        int fd;
+        uint64_t cookie;
+} passed[PORTS_MAX];
+static size_t n_passed;
+
+static atomic_bool knows_children;
+
+static bool name_of(int fd, struct sockaddr_un *ret) {
+        socklen_t length = sizeof(*ret) - 1; /* a path may fill sun_path without NUL (unix(7), "BUGS") */
+
+        *ret = (struct sockaddr_un){};
+        return real.getsockname(fd, (struct sockaddr *) ret, &length) == 0 && ret->sun_family == AF_UNIX;
+}
+
+/* The rules are libfdpass's, see "SECURITY" in libfdpass(3): what can't be seen is not believed. */
+static void look_at_file(Listener *l) {
+        struct stat st;
+
+        l->trusts_all = false;
+        l->owner = (uid_t) -1;
+
+        if (l->name.sun_path[0] == '/' && stat(l->name.sun_path, &st) >= 0 && S_ISSOCK(st.st_mode)) {
+                l->trusts_all = !(st.st_mode & S_IWOTH);
+                l->owner = st.st_uid;
+        }
+}
+
+/* An unnamed socket with the program's own port as its address, until bind() says more. */
+static Address any_address(in_port_t port) {
+        return (Address){ .in = { .sin_family = AF_INET, .sin_port = port } };
+}
+
+static bool find_known(uint64_t cookie, Listener *ret) {
+        unsigned n = atomic_load(&n_known);
+
+        for (size_t i = 0; i < n && i < KNOWN_MAX; i++)
+                if (atomic_load_explicit(&known[i].cookie, memory_order_acquire) == cookie) {
+                        *ret = known[i].listener;
+                        return true;
+                }
+
+        return false;
+}
+
+/* Two threads may keep the same one twice, to no harm. */
+static void keep(uint64_t cookie, const Listener *l) {
+        unsigned i;
+
+        if (atomic_load(&n_known) >= KNOWN_MAX)
+                return;
+        i = atomic_fetch_add(&n_known, 1);
+        if (i >= KNOWN_MAX)
+                return;
+
+        known[i].listener = *l;
+        atomic_store_explicit(&known[i].cookie, cookie, memory_order_release);
+}
+
+static bool look_at(int fd, Listener *ret) {
+        *ret = (Listener){};
+
+        if (!name_of(fd, &ret->name) || !settings_has_path(ret->name.sun_path) ||
+            socket_option(fd, SO_ACCEPTCONN) <= 0)
+                return false;
+
+        ret->type = socket_option(fd, SO_TYPE);
+        if (settings.n_ports > 0)
+                ret->claimed = any_address(settings.ports[0]);
+        look_at_file(ret);
+        return true;
+}
+
+bool listener_find(int fd, Listener *ret) {
+        uint64_t cookie = socket_cookie(fd);
+
+        if (cookie == 0)
+                return false;
+        if (find_known(cookie, ret))
+                return true;
+        if (!look_at(fd, ret))
+                return false;
+
+        keep(cookie, ret);
+        return true;
+}
+
+/* LISTEN_PID= is of this process, and so LISTEN_FDS= is about descriptors that can't be anything else. */
+static bool passed_to_us(void) {
+        const char *pid = getenv("LISTEN_PID");
+
+        return pid && strtol(pid, NULL, 10) == getpid();
+}
+
+/* What has a worker's name, and still is nothing to accept on. */
+static void refuse_form(int fd) {
+        struct sockaddr_un name;
+
+        if (!name_of(fd, &name) || !settings_has_path(name.sun_path))
+                return;
+
+        if (socket_option(fd, SO_TYPE) == SOCK_DGRAM)
+                give_up("%s is a datagram socket, on which no server accepts. Its unit has to say ListenStream= or "
+                        "ListenSequentialPacket=.", name.sun_path);
+
+        give_up("What systemd has passed is a connection of %s, and no socket to accept on. Its unit must not say "
+                "Accept=yes.", name.sun_path);
+}
+
+void listeners_init(void) {
+        bool is_ours = passed_to_us();
+
+        for (int fd = FIRST_FD; fd < FIRST_FD + settings.n_listen_fds && n_passed < PORTS_MAX; fd++) {
+                Listener l;
+
+                if (!look_at(fd, &l)) {
+                        if (is_ours)
+                                refuse_form(fd);
+                        continue;
+                }
+                if (n_passed < settings.n_ports)
+                        l.claimed = any_address(settings.ports[n_passed]);
+
+                passed[n_passed].fd = fd;
+                passed[n_passed].cookie = socket_cookie(fd);
+                keep(passed[n_passed].cookie, &l);
+                n_passed++;
+        }
+}
+
+static bool is_there(size_t i) {
+        return i < n_passed && socket_cookie(passed[i].fd) == passed[i].cookie;
+}
+
+/* The program doesn't know of what systemd has passed, and so it can't keep it from those that it starts. */
+static void in_child(void) {
+        for (size_t i = 0; i < n_passed; i++)
+                if (is_there(i))
+                        (void) fcntl(passed[i].fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* The program's descriptor keeps its flags. O_NONBLOCK is the listener's from now on, wherever else it is open. */
+static int replace(int fd, size_t i, const Address *wanted) {
+        int status_flags = fcntl(fd, F_GETFL), fd_flags = fcntl(fd, F_GETFD), flags;
+
+        flags = fcntl(passed[i].fd, F_GETFL);
+        if (status_flags < 0 || fd_flags < 0 || flags < 0)
+                return -errno;
+
+        flags = (flags & ~O_NONBLOCK) | (status_flags & O_NONBLOCK);
+        if (fcntl(passed[i].fd, F_SETFL, flags) < 0)
+                return -errno;
+
+        if (fd != passed[i].fd && dup3(passed[i].fd, fd, fd_flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
+                return -errno;
+
+        /* Not FD_CLOEXEC at once: sshd, for one, starts itself again on SIGHUP. */
+        if (!atomic_exchange(&knows_children, true))
+                (void) pthread_atfork(NULL, NULL, in_child);
+
+        if (wanted)
+                claim_set(fd, &(Claim){ .kind = CLAIM_LISTENER, .local = *wanted });
+        return 1;
+}
+
+int listener_replace(int fd, const Address *wanted) {
+        in_port_t port = wanted->sa.sa_family == AF_INET6 ? wanted->in6.sin6_port : wanted->in.sin_port;
+
+        for (size_t i = 0; i < settings.n_ports; i++) {
+                if (settings.ports[i] != port)
+                        continue;
+
+                if (!is_there(i))
+                        give_up("For port %u of FDPASS_LISTEN= systemd has passed no socket (number %zu of those in "
+                                "/run/fdpass or FDPASS_SOCKET=). Is its .socket unit of the service's name, or in "
+                                "Sockets= of the service, and started?", (unsigned) ntohs(port), i + 1);
+                return replace(fd, i, wanted);
+        }
+
+        return 0;
+}
+
+int listener_replace_named(int fd, const char *path) {
+        for (size_t i = 0; i < n_passed; i++) {
+                struct sockaddr_un name;
+
+                if (is_there(i) && name_of(passed[i].fd, &name) && strcmp(name.sun_path, path) == 0)
+                        return replace(fd, i, NULL);
+        }
+
+        return 0;
+}
