@@ -155,9 +155,7 @@ static int bind_passed(int fd, const struct sockaddr *address, socklen_t length)
         if (address->sa_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path)) {
                 struct sockaddr_un name = {};
 
-                if (length >= sizeof(name))
-                        return 0;
-                memcpy(&name, address, length);
+                memcpy(&name, address, length < sizeof(name) ? length : sizeof(name) - 1);
                 return listener_replace_named(fd, name.sun_path);
         }
 

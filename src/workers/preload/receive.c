@@ -9,11 +9,12 @@
 #include <time.h>
 
 /*
- * How long an accepted connection may be without its message, which is sent right behind it. Giving it up loses
- * nothing: the sender learns that it still has the client.
+ * How long an accepted connection may be without its message. It is sent right behind, so this is only for a sender
+ * that was interrupted in between: a program that doesn't block is to get on with its clients, and would never hear
+ * of a message that came later. Giving up loses nothing: the sender learns that it still has the client.
  */
 #define WAIT_BLOCKING_MS 1000
-#define WAIT_MS 10
+#define WAIT_MS 100
 
 /*
  * Room for more descriptors than may come, so that the kernel gives us those that are too many and we can close

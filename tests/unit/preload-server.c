@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A server as others write it, for test-preload.c: it knows nothing of fdpass, and tells each client what it sees of it.
+ *
+ *      preload-server LISTEN WAIT [FLAGS]
+ *
+ * LISTEN is fd (descriptor 3), 4 or 6 (its own socket of that family on port 8080), path:PATH or tcp (some port, of
+ * which it tells). WAIT is block, poll, select, epoll, edge, threads or fork. FLAGS are those of accept4(), as letters: n, c; o
+ * for accept(). "s" forbids sockets of IP before, as RestrictAddressFamilies= does, and "d" serves a dup() of the socket.
+ */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define PORT 8080
+#define WORKERS 3
+
+static const char *letters = "";
+
+static void fail(const char *what) {
+        fprintf(stderr, "%s: %s\n", what, strerror(errno));
+        exit(1);
+}
+
+static int has(char letter) {
+        return strchr(letters, letter) != NULL;
+}
+
+/* Any family but AF_UNIX gets EAFNOSUPPORT. */
+static void forbid_ip(void) {
+        struct sock_filter filter[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 1, 0),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog program = { .len = sizeof(filter) / sizeof(filter[0]), .filter = filter };
+
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+                fail("seccomp");
+}
+
+static const char *address_text(const struct sockaddr_storage *a, socklen_t length, char *text, size_t size) {
+        char host[INET6_ADDRSTRLEN];
+
+        if (a->ss_family == AF_INET && length == sizeof(struct sockaddr_in)) {
+                const struct sockaddr_in *in = (const struct sockaddr_in *) a;
+
+                snprintf(text, size, "%s:%u", inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host)), ntohs(in->sin_port));
+        } else if (a->ss_family == AF_INET6 && length == sizeof(struct sockaddr_in6)) {
+                const struct sockaddr_in6 *in = (const struct sockaddr_in6 *) a;
+
+                snprintf(text, size, "[%s]:%u", inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host)), ntohs(in->sin6_port));
+        } else
+                snprintf(text, size, "family-%u/%u", a->ss_family, length);
+
+        return text;
+}
+
+static int option(int fd, int name) {
+        int value = -1;
+        socklen_t length = sizeof(value);
+
+        if (getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0)
+                fail("getsockopt");
+        return value;
+}
+
+static int open_ip(int family) {
+        struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(PORT) };
+        struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(PORT) };
+        int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | (has('n') ? SOCK_NONBLOCK : 0), 0), on = 1;
+
+        if (fd < 0)
+                fail("socket");
+        if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+            (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0))
+                fail("setsockopt");
+        if (bind(fd, family == AF_INET ? (struct sockaddr *) &in : (struct sockaddr *) &in6,
+                 family == AF_INET ? sizeof(in) : sizeof(in6)) < 0)
+                fail("bind");
+
+        return fd;
+}
+
+static int open_listener(const char *how) {
+        struct sockaddr_un un = { .sun_family = AF_UNIX };
+        struct sockaddr_in in = { .sin_family = AF_INET };
+        int fd = -1;
+
+        if (strcmp(how, "fd") == 0)
+                return 3;
+        if (strcmp(how, "4") == 0 || strcmp(how, "6") == 0)
+                fd = open_ip(*how == '4' ? AF_INET : AF_INET6);
+        else if (strcmp(how, "tcp") == 0) {
+                in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+                fd = socket(AF_INET, SOCK_STREAM, 0);
+                if (bind(fd, (struct sockaddr *) &in, sizeof(in)) < 0)
+                        fail("bind");
+        } else if (strncmp(how, "path:", 5) == 0) {
+                snprintf(un.sun_path, sizeof(un.sun_path), "%s", how + 5);
+                fd = socket(AF_UNIX, SOCK_STREAM, 0);
+                if (bind(fd, (struct sockaddr *) &un, sizeof(un)) < 0)
+                        fail("bind");
+        }
+        if (fd < 0 || listen(fd, 5) < 0)
+                fail("listen");
+
+        return fd;
+}
+
+/* What it believes to listen on. */
+static void tell_listener(int fd) {
+        struct sockaddr_storage a = {};
+        socklen_t length = sizeof(a);
+        char text[64];
+        int on = 1;
+
+        if (getsockname(fd, (struct sockaddr *) &a, &length) < 0)
+                fail("getsockname");
+        if (setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &on, sizeof(on)) < 0)
+                fail("TCP_DEFER_ACCEPT");
+        printf("%s domain=%i type=%i protocol=%i listens=%i\n", address_text(&a, length, text, sizeof(text)),
+               option(fd, SO_DOMAIN), option(fd, SO_TYPE), option(fd, SO_PROTOCOL), option(fd, SO_ACCEPTCONN));
+        fflush(stdout);
+}
+
+/* Returns 0 where there is no client. */
+static int serve_one(int listener) {
+        struct sockaddr_storage peer = {}, again = {}, local = {};
+        socklen_t peer_length = sizeof(peer), again_length = sizeof(again), local_length = sizeof(local);
+        char text[64], text_again[64], text_local[64], line[256];
+        int fd, n;
+
+        fd = has('o') ? accept(listener, (struct sockaddr *) &peer, &peer_length)
+                      : accept4(listener, (struct sockaddr *) &peer, &peer_length,
+                                (has('n') ? SOCK_NONBLOCK : 0) | (has('c') ? SOCK_CLOEXEC : 0));
+        if (fd < 0) {
+                if (errno == EMFILE)
+                        usleep(10000);
+                if (errno == EAGAIN)
+                        return 0;
+                if (errno == ECONNABORTED || errno == EINTR || errno == EMFILE)
+                        return 1;
+                fail("accept");
+        }
+
+        if (getpeername(fd, (struct sockaddr *) &again, &again_length) < 0 ||
+            getsockname(fd, (struct sockaddr *) &local, &local_length) < 0)
+                snprintf(line, sizeof(line), "gone\n");
+        else
+                snprintf(line, sizeof(line), "%s %s %s nonblock=%i cloexec=%i fd=%i\n",
+                         address_text(&peer, peer_length, text, sizeof(text)),
+                         address_text(&again, again_length, text_again, sizeof(text_again)),
+                         address_text(&local, local_length, text_local, sizeof(text_local)),
+                         !!(fcntl(fd, F_GETFL) & O_NONBLOCK), !!(fcntl(fd, F_GETFD) & FD_CLOEXEC), fd);
+        n = (int) strlen(line);
+        (void) !send(fd, line, (size_t) n, MSG_NOSIGNAL);
+        close(fd);
+        return 1;
+}
+
+static void wait_poll(int fd) {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+
+        if (poll(&p, 1, -1) < 0 && errno != EINTR)
+                fail("poll");
+}
+
+static void wait_select(int fd) {
+        fd_set set;
+
+        FD_ZERO(&set);
+        FD_SET(fd, &set);
+        if (select(fd + 1, &set, NULL, NULL, NULL) < 0 && errno != EINTR)
+                fail("select");
+}
+
+static void wait_epoll(int epoll_fd) {
+        struct epoll_event event;
+
+        if (epoll_wait(epoll_fd, &event, 1, -1) < 0 && errno != EINTR)
+                fail("epoll_wait");
+}
+
+static int make_epoll(int fd, uint32_t flags) {
+        struct epoll_event event = { .events = EPOLLIN | flags };
+        int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+
+        if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+                fail("epoll");
+        return epoll_fd;
+}
+
+static void *serve_forever(void *listener) {
+        for (;;)
+                (void) serve_one((int) (intptr_t) listener);
+        return NULL;
+}
+
+static void serve(int fd, const char *how) {
+        pthread_t thread;
+        int epoll_fd;
+
+        if (strcmp(how, "threads") == 0)
+                for (int i = 1; i < WORKERS; i++)
+                        if (pthread_create(&thread, NULL, serve_forever, (void *) (intptr_t) fd) != 0)
+                                fail("pthread_create");
+        if (strcmp(how, "fork") == 0)
+                for (int i = 1; i < WORKERS; i++)
+                        if (fork() == 0) {
+                                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                                break;
+                        }
+        if (strcmp(how, "block") == 0 || strcmp(how, "threads") == 0 || strcmp(how, "fork") == 0)
+                (void) serve_forever((void *) (intptr_t) fd);
+
+        (void) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        if (strcmp(how, "poll") == 0)
+                for (;; wait_poll(fd))
+                        (void) serve_one(fd);
+        if (strcmp(how, "select") == 0)
+                for (;; wait_select(fd))
+                        (void) serve_one(fd);
+
+        epoll_fd = make_epoll(fd, strcmp(how, "edge") == 0 ? EPOLLET : 0);
+        for (;; wait_epoll(epoll_fd))
+                while (serve_one(fd) && strcmp(how, "edge") == 0)
+                        ;
+}
+
+int main(int argc, char *argv[]) {
+        int fd;
+
+        if (argc < 3)
+                return 2;
+        if (argc > 3)
+                letters = argv[3];
+        if (has('s'))
+                forbid_ip();
+
+        fd = open_listener(argv[1]);
+        if (has('d'))
+                fd = dup(fd);
+        if (has('x')) /* does nobody harm */
+                (void) shutdown(fd, SHUT_RDWR);
+        tell_listener(fd);
+        serve(fd, argv[2]);
+}
