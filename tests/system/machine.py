@@ -30,8 +30,10 @@ PACKAGES = [
     "apache2", "default-jre-headless", "ecj", "git", "gunicorn", "nginx", "nodejs", "python3-websockets", "uvicorn",
 ]
 
-MASKED = ["apache2.service", "nginx.service", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer",
+MASKED = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer",
           "systemd-networkd-wait-online.service", "console-getty.service", "getty@.service"]
+
+DISABLED = ["apache2.service", "nginx.service"]  # Debian enables what it installs
 
 SOURCE = "/usr/src/fdpass"  # the checkout's copy inside of the machine
 BUILD = "/var/tmp/build"
@@ -130,6 +132,8 @@ class Machine:
                    "[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\nRateLimitBurst=0\n")
         for unit in MASKED:
             self.symlink("/dev/null", f"/etc/systemd/system/{unit}")
+        for unit in DISABLED:
+            self.path(f"/etc/systemd/system/multi-user.target.wants/{unit}").unlink(missing_ok=True)
 
     def _not_copied(self, directory, names):
         if pathlib.Path(directory) != self.checkout:

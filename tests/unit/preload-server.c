@@ -5,8 +5,8 @@
  *
  *      preload-server LISTEN WAIT [FLAGS]
  *
- * LISTEN is fd (descriptor 3), 4 or 6 (its own socket of that family on port 8080), path:PATH or tcp (some port, of
- * which it tells). WAIT is block, poll, select, epoll, edge, threads or fork. FLAGS are those of accept4(), as letters: n, c; o
+ * LISTEN is fd (descriptor 3), 4 or 6 (its own socket of that family on port 8080), b (both, and serves the first), path:PATH
+ * or tcp (some port, of which it tells). WAIT is block, poll, select, epoll, edge, threads or fork. FLAGS are those of accept4(), as letters: n, c; o
  * for accept(). "s" forbids sockets of IP before, as RestrictAddressFamilies= does, and "d" serves a dup() of the socket.
  */
 
@@ -88,6 +88,13 @@ static int option(int fd, int name) {
         return value;
 }
 
+static int tcp_option(int fd, int name) {
+        int value = -1;
+        socklen_t length = sizeof(value);
+
+        return getsockopt(fd, IPPROTO_TCP, name, &value, &length) < 0 ? -1 : value;
+}
+
 static int open_ip(int family) {
         struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(PORT) };
         struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(PORT) };
@@ -96,6 +103,7 @@ static int open_ip(int family) {
         if (fd < 0)
                 fail("socket");
         if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
             (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0))
                 fail("setsockopt");
         if (bind(fd, family == AF_INET ? (struct sockaddr *) &in : (struct sockaddr *) &in6,
@@ -112,9 +120,13 @@ static int open_listener(const char *how) {
 
         if (strcmp(how, "fd") == 0)
                 return 3;
+        if (strcmp(how, "b") == 0) {
+                fd = open_ip(AF_INET);
+                (void) open_ip(AF_INET6);
+        }
         if (strcmp(how, "4") == 0 || strcmp(how, "6") == 0)
                 fd = open_ip(*how == '4' ? AF_INET : AF_INET6);
-        else if (strcmp(how, "tcp") == 0) {
+        if (strcmp(how, "tcp") == 0) {
                 in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
                 fd = socket(AF_INET, SOCK_STREAM, 0);
                 if (bind(fd, (struct sockaddr *) &in, sizeof(in)) < 0)
@@ -142,6 +154,8 @@ static void tell_listener(int fd) {
                 fail("getsockname");
         if (setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &on, sizeof(on)) < 0)
                 fail("TCP_DEFER_ACCEPT");
+        if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) < 0)
+                fail("SO_KEEPALIVE");
         printf("%s domain=%i type=%i protocol=%i listens=%i\n", address_text(&a, length, text, sizeof(text)),
                option(fd, SO_DOMAIN), option(fd, SO_TYPE), option(fd, SO_PROTOCOL), option(fd, SO_ACCEPTCONN));
         fflush(stdout);
@@ -171,11 +185,12 @@ static int serve_one(int listener) {
             getsockname(fd, (struct sockaddr *) &local, &local_length) < 0)
                 snprintf(line, sizeof(line), "gone\n");
         else
-                snprintf(line, sizeof(line), "%s %s %s nonblock=%i cloexec=%i fd=%i\n",
+                snprintf(line, sizeof(line), "%s %s %s nonblock=%i cloexec=%i nodelay=%i keepalive=%i fd=%i\n",
                          address_text(&peer, peer_length, text, sizeof(text)),
                          address_text(&again, again_length, text_again, sizeof(text_again)),
                          address_text(&local, local_length, text_local, sizeof(text_local)),
-                         !!(fcntl(fd, F_GETFL) & O_NONBLOCK), !!(fcntl(fd, F_GETFD) & FD_CLOEXEC), fd);
+                         !!(fcntl(fd, F_GETFL) & O_NONBLOCK), !!(fcntl(fd, F_GETFD) & FD_CLOEXEC),
+                         tcp_option(fd, TCP_NODELAY), option(fd, SO_KEEPALIVE), fd);
         n = (int) strlen(line);
         (void) !send(fd, line, (size_t) n, MSG_NOSIGNAL);
         close(fd);

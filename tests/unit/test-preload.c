@@ -21,7 +21,8 @@ typedef struct Server {
         Fixture f;
         pid_t pid;
         int out, err;
-        char seen[256]; /* what it said of its listener */
+        char seen[256];   /* what it said of its listener */
+        bool has_nodelay; /* it has set TCP_NODELAY on that */
 } Server;
 
 /* Reads up to the end of a line or of the file; waits for WAIT_SEC at the longest. */
@@ -73,6 +74,7 @@ static void server_spawn(Server *s, const char *listen, const char *wait, const 
                          int passed_fd) {
         int out[2], err[2];
 
+        s->has_nodelay = strlen(listen) == 1;
         assert_non_null(getenv("FDPASS_PRELOAD"));
         assert_non_null(getenv("FDPASS_PRELOAD_SERVER"));
         assert_int_equal(pipe2(out, O_CLOEXEC), 0);
@@ -190,8 +192,8 @@ static void assert_served(Server *s, const char *host, const char *local, int no
         assert_int_equal(end_of(conn), 0);
         read_answer(client[0], line, sizeof(line));
 
-        (void) snprintf(expected, sizeof(expected), "%s:%u %s:%u %s nonblock=%i cloexec=%i ", host, port_of(client[0]), host,
-                        port_of(client[0]), local, nonblock, cloexec);
+        (void) snprintf(expected, sizeof(expected), "%s:%u %s:%u %s nonblock=%i cloexec=%i nodelay=%i keepalive=1 fd=", host, port_of(client[0]), host,
+                        port_of(client[0]), local, nonblock, cloexec, s->has_nodelay);
         if (!startswith(line, expected))
                 fail_msg("%s, not %s", line, expected);
         fd_close(conn);
@@ -323,10 +325,12 @@ static void test_listener(void **state) {
         } cases[] = {
                 { "4", "", "8080", "0.0.0.0:8080 domain=2 type=1 protocol=6 listens=1\n" },
                 { "6", "", "8080", "[::]:8080 domain=10 type=1 protocol=6 listens=1\n" },
+                { "b", "", "8080", "0.0.0.0:8080 domain=2 type=1 protocol=6 listens=1\n" },
+                { "b", "s", "8080", "0.0.0.0:8080 domain=2 type=1 protocol=6 listens=1\n" },
                 { "4", "s", "8080", "0.0.0.0:8080 domain=2 type=1 protocol=6 listens=1\n" },
                 { "6", "s", "8080", "[::]:8080 domain=10 type=1 protocol=6 listens=1\n" },
-                { "fd", "", "8080", "0.0.0.0:8080 domain=2 type=1 protocol=6 listens=1\n" },
-                { "fd", "d", "8080", "0.0.0.0:8080 domain=2 type=1 protocol=6 listens=1\n" },
+                { "fd", "", "8080", "[::]:8080 domain=10 type=1 protocol=6 listens=1\n" },
+                { "fd", "d", "8080", "[::]:8080 domain=10 type=1 protocol=6 listens=1\n" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)

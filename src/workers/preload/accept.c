@@ -5,6 +5,7 @@
 #include "workers/preload/preload.h"
 
 #include <fcntl.h>
+#include <netinet/tcp.h>
 
 /* After so many connections of no use in a row the program may look after its clients. */
 #define SKIPS_MAX 16
@@ -38,6 +39,15 @@ static int set_flags(int fd, int flags) {
         return 0;
 }
 
+static void set_options(int fd, unsigned options) {
+        int on = 1;
+
+        if (options & OPTION_NODELAY)
+                (void) real.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        if (options & OPTION_KEEPALIVE)
+                (void) real.setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
 typedef int (*NameFunction)(int, struct sockaddr *, socklen_t *);
 
 /* An address of an IP family, or none. False: the client is gone. */
@@ -59,9 +69,10 @@ static bool same(const Address *a, const Address *b) {
 
 /*
  * What the program is to see: the addresses that the broker was told of by a proxy before it rather than the
- * socket's, in the form and on the port that its listener has.
+ * socket's, and the port that its listener has. Who has bound the port for IPv6 alone wants IPv4 mapped.
  */
-static int claim_client(int fd, const Address *listener, const Told *told, Address *ret_peer) {
+static int claim_client(int fd, const Listener *l, const Told *told, Address *ret_peer) {
+        bool mapped = l->bound == BOUND_IN6;
         Claim claim = { .kind = CLAIM_CLIENT };
         Address peer, local;
 
@@ -70,12 +81,10 @@ static int claim_client(int fd, const Address *listener, const Told *told, Addre
 
         claim.peer = told->peer.sa.sa_family != AF_UNSPEC ? told->peer : peer;
         claim.local = told->local.sa.sa_family != AF_UNSPEC ? told->local : local;
-        address_present(&claim.peer, listener->sa.sa_family);
-        address_present(&claim.local, listener->sa.sa_family);
-        if (listener->sa.sa_family == AF_INET)
-                address_set_port(&claim.local, listener->in.sin_port);
-        else if (listener->sa.sa_family == AF_INET6)
-                address_set_port(&claim.local, listener->in6.sin6_port);
+        address_present(&claim.peer, mapped);
+        address_present(&claim.local, mapped);
+        if (l->claimed_port != 0)
+                address_set_port(&claim.local, l->claimed_port);
 
         *ret_peer = claim.peer;
         if (claim.peer.sa.sa_family != AF_UNSPEC && !(same(&claim.peer, &peer) && same(&claim.local, &local)))
@@ -86,7 +95,6 @@ static int claim_client(int fd, const Address *listener, const Told *told, Addre
 /* Of one connection. */
 static int take_client(int conn_fd, int *place, int fd, const Listener *l, int flags, Address *ret_peer, int *ret_fd) {
         _cleanup_close_ int client_fd = -EBADF;
-        Claim own;
         Told told;
         int r;
 
@@ -96,9 +104,11 @@ static int take_client(int conn_fd, int *place, int fd, const Listener *l, int f
 
         r = set_flags(client_fd, flags);
         if (r == 0)
-                r = claim_client(client_fd, claim_get(fd, &own) ? &own.local : &l->claimed, &told, ret_peer);
+                r = claim_client(client_fd, l, &told, ret_peer);
         if (r != 0)
                 return r;
+
+        set_options(client_fd, l->options);
 
         *ret_fd = take_fd(&client_fd);
         return 0;

@@ -40,20 +40,26 @@ static void map(Address *a) {
         a->in6 = in6;
 }
 
-/* The broker's port is of both families, where IPv4 looks like ::ffff:192.0.2.1. */
-void address_present(Address *a, sa_family_t family) {
-        if (family == AF_INET6 && a->sa.sa_family == AF_INET)
+void address_present(Address *a, bool mapped) {
+        if (mapped && a->sa.sa_family == AF_INET)
                 map(a);
-        else if (family != AF_INET6 && a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
+        else if (!mapped && a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
                 unmap(a);
 }
 
 void address_give(const Address *a, struct sockaddr *to, socklen_t *to_len) {
-        socklen_t n = address_length(a);
+        Address unknown = { .in = { .sin_family = AF_INET } };
+        socklen_t n;
 
         if (!to || !to_len)
                 return;
 
+        if (a->sa.sa_family == AF_INET6 && *to_len == sizeof(unknown.in)) {
+                unknown.in.sin_port = a->in6.sin6_port;
+                a = &unknown;
+        }
+
+        n = address_length(a);
         memcpy(to, a, n < *to_len ? n : *to_len);
         *to_len = n;
 }

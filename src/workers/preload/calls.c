@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <dlfcn.h>
+#include <netinet/tcp.h>
 #include <stdatomic.h>
 
 #define _public_ __attribute__((visibility("default")))
@@ -145,6 +146,19 @@ int preload_socket(int domain, int type, int protocol) {
         return fd;
 }
 
+/* What @fd would pass on to its clients. */
+static unsigned options_of(int fd) {
+        int nodelay = 0;
+        socklen_t length = sizeof(nodelay);
+        Claim claim;
+
+        if (claim_get(fd, &claim))
+                return claim.options;
+
+        (void) real.getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, &length);
+        return (nodelay > 0 ? OPTION_NODELAY : 0) | (socket_option(fd, SO_KEEPALIVE) > 0 ? OPTION_KEEPALIVE : 0);
+}
+
 /* Returns 1 where a socket that systemd has passed is in its place now, 0 where bind() is for the kernel. */
 static int bind_passed(int fd, const struct sockaddr *address, socklen_t length) {
         Address wanted = {};
@@ -166,7 +180,7 @@ static int bind_passed(int fd, const struct sockaddr *address, socklen_t length)
         else
                 return 0;
 
-        return socket_option(fd, SO_TYPE) == SOCK_STREAM ? listener_replace(fd, &wanted) : 0;
+        return socket_option(fd, SO_TYPE) == SOCK_STREAM ? listener_replace(fd, &wanted, options_of(fd)) : 0;
 }
 
 int preload_bind(int fd, const struct sockaddr *address, socklen_t length) {
@@ -270,9 +284,9 @@ int preload_getsockname(int fd, struct sockaddr *address, socklen_t *length) {
         if (claim_get(fd, &claim)) {
                 *length = room;
                 address_give(&claim.local, address, length);
-        } else if (settings.n_ports > 0 && listener_find(fd, &l) && is_ip(l.claimed.sa.sa_family)) {
+        } else if (settings.n_ports > 0 && listener_find(fd, &l)) {
                 *length = room;
-                address_give(&l.claimed, address, length);
+                address_give(&(Address){ .in6 = { .sin6_family = AF_INET6, .sin6_port = l.claimed_port } }, address, length);
         }
 
         return r;
@@ -290,7 +304,7 @@ static sa_family_t seen_family(int fd, bool *ret_listens) {
                 return AF_UNSPEC;
 
         *ret_listens = true;
-        return l.claimed.sa.sa_family;
+        return l.claimed_port != 0 ? AF_INET6 : AF_UNSPEC;
 }
 
 static int seen_option(int fd, int option, int value) {
@@ -337,6 +351,27 @@ int preload_getsockopt(int fd, int level, int option, void *value, socklen_t *le
         return r;
 }
 
+/* The options of @claim or of the listener that clients are to have. */
+static void note_option(int fd, int level, int option, const void *value, socklen_t length) {
+        unsigned which = 0;
+        Claim claim;
+        int on;
+
+        if (level == IPPROTO_TCP && option == TCP_NODELAY)
+                which = OPTION_NODELAY;
+        else if (level == SOL_SOCKET && option == SO_KEEPALIVE)
+                which = OPTION_KEEPALIVE;
+        if (which == 0 || !value || length != sizeof(on))
+                return;
+
+        memcpy(&on, value, sizeof(on));
+        if (claim_get(fd, &claim) && claim.kind == CLAIM_FUTURE) {
+                claim.options = on ? claim.options | which : claim.options & ~which;
+                claim_set(fd, &claim);
+        } else
+                listener_set_options(fd, on ? which : 0, on ? 0 : which);
+}
+
 int preload_setsockopt(int fd, int level, int option, const void *value, socklen_t length) {
         int saved_errno = errno, r;
 
@@ -344,8 +379,10 @@ int preload_setsockopt(int fd, int level, int option, const void *value, socklen
         r = real.setsockopt(fd, level, option, value, length);
         if (r < 0 && (errno == EOPNOTSUPP || errno == ENOPROTOOPT) && poses(fd)) {
                 errno = saved_errno;
-                return 0;
+                r = 0;
         }
+        if (r == 0)
+                note_option(fd, level, option, value, length);
 
         return r;
 }

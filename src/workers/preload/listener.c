@@ -20,7 +20,8 @@
 
 typedef struct Known {
         _Atomic uint64_t cookie; /* 0: not filled in yet */
-        Listener listener;
+        Listener listener;       /* but for what may change: */
+        atomic_uint bound, options;
 } Known;
 
 /* The first ones are those that systemd has passed; what does not fit is found out every time. */
@@ -56,21 +57,14 @@ static void look_at_file(Listener *l) {
         }
 }
 
-/* An unnamed socket with the program's own port as its address, until bind() says more. */
-static Address any_address(in_port_t port) {
-        return (Address){ .in = { .sin_family = AF_INET, .sin_port = port } };
-}
-
-static bool find_known(uint64_t cookie, Listener *ret) {
+static Known *find_known(uint64_t cookie) {
         unsigned n = atomic_load(&n_known);
 
         for (size_t i = 0; i < n && i < KNOWN_MAX; i++)
-                if (atomic_load_explicit(&known[i].cookie, memory_order_acquire) == cookie) {
-                        *ret = known[i].listener;
-                        return true;
-                }
+                if (atomic_load_explicit(&known[i].cookie, memory_order_acquire) == cookie)
+                        return &known[i];
 
-        return false;
+        return NULL;
 }
 
 /* Two threads may keep the same one twice, to no harm. */
@@ -96,23 +90,41 @@ static bool look_at(int fd, Listener *ret) {
 
         ret->type = socket_option(fd, SO_TYPE);
         if (settings.n_ports > 0)
-                ret->claimed = any_address(settings.ports[0]);
+                ret->claimed_port = settings.ports[0];
         look_at_file(ret);
         return true;
 }
 
 bool listener_find(int fd, Listener *ret) {
         uint64_t cookie = socket_cookie(fd);
+        Known *k;
 
         if (cookie == 0)
                 return false;
-        if (find_known(cookie, ret))
+
+        k = find_known(cookie);
+        if (k) {
+                *ret = k->listener;
+                ret->bound = atomic_load(&k->bound);
+                ret->options = atomic_load(&k->options);
                 return true;
+        }
+
         if (!look_at(fd, ret))
                 return false;
 
         keep(cookie, ret);
         return true;
+}
+
+void listener_set_options(int fd, unsigned on, unsigned off) {
+        Known *k = find_known(socket_cookie(fd));
+
+        if (!k)
+                return;
+
+        (void) atomic_fetch_or(&k->options, on);
+        (void) atomic_fetch_and(&k->options, ~off);
 }
 
 /* LISTEN_PID= is of this process, and so LISTEN_FDS= is about descriptors that can't be anything else. */
@@ -149,7 +161,7 @@ void listeners_init(void) {
                         continue;
                 }
                 if (n_passed < settings.n_ports)
-                        l.claimed = any_address(settings.ports[n_passed]);
+                        l.claimed_port = settings.ports[n_passed];
 
                 passed[n_passed].fd = fd;
                 passed[n_passed].cookie = socket_cookie(fd);
@@ -170,7 +182,7 @@ static void in_child(void) {
 }
 
 /* The program's descriptor keeps its flags. O_NONBLOCK is the listener's from now on, wherever else it is open. */
-static int replace(int fd, size_t i, const Address *wanted) {
+static int replace(int fd, size_t i) {
         int status_flags = fcntl(fd, F_GETFL), fd_flags = fcntl(fd, F_GETFD), flags;
 
         flags = fcntl(passed[i].fd, F_GETFL);
@@ -187,16 +199,16 @@ static int replace(int fd, size_t i, const Address *wanted) {
         /* Not FD_CLOEXEC at once: sshd, for one, starts itself again on SIGHUP. */
         if (!atomic_exchange(&knows_children, true))
                 (void) pthread_atfork(NULL, NULL, in_child);
-
-        if (wanted)
-                claim_set(fd, &(Claim){ .kind = CLAIM_LISTENER, .local = *wanted });
         return 1;
 }
 
-int listener_replace(int fd, const Address *wanted) {
+int listener_replace(int fd, const Address *wanted, unsigned options) {
         in_port_t port = wanted->sa.sa_family == AF_INET6 ? wanted->in6.sin6_port : wanted->in.sin_port;
 
         for (size_t i = 0; i < settings.n_ports; i++) {
+                Known *k;
+                int r;
+
                 if (settings.ports[i] != port)
                         continue;
 
@@ -204,7 +216,16 @@ int listener_replace(int fd, const Address *wanted) {
                         give_up("For port %u of FDPASS_LISTEN= systemd has passed no socket (number %zu of those in "
                                 "/run/fdpass or FDPASS_SOCKET=). Is its .socket unit of the service's name, or in "
                                 "Sockets= of the service, and started?", (unsigned) ntohs(port), i + 1);
-                return replace(fd, i, wanted);
+
+                r = replace(fd, i);
+                if (r < 0)
+                        return r;
+
+                k = find_known(passed[i].cookie);
+                (void) atomic_fetch_or(&k->bound, wanted->sa.sa_family == AF_INET6 ? BOUND_IN6 : BOUND_IN);
+                (void) atomic_fetch_or(&k->options, options);
+                claim_set(fd, &(Claim){ .kind = CLAIM_LISTENER, .local = *wanted });
+                return 1;
         }
 
         return 0;
@@ -215,7 +236,7 @@ int listener_replace_named(int fd, const char *path) {
                 struct sockaddr_un name;
 
                 if (is_there(i) && name_of(passed[i].fd, &name) && strcmp(name.sun_path, path) == 0)
-                        return replace(fd, i, NULL);
+                        return replace(fd, i);
         }
 
         return 0;

@@ -106,10 +106,13 @@ typedef union Address {
 socklen_t address_length(const Address *a);
 void address_set_port(Address *a, in_port_t port); /* in network order */
 
-/* An IPv4 address as a socket of @family shows it; AF_UNSPEC as AF_INET. IPv6 addresses stay what they are. */
-void address_present(Address *a, sa_family_t family);
+/* An IPv4 address as a socket for both families shows it (::ffff:192.0.2.1), or as itself. IPv6 stays what it is. */
+void address_present(Address *a, bool mapped);
 
-/* As the kernel gives an address to a caller: cut to the caller's room, with its true length. */
+/*
+ * As the kernel gives an address to a caller: cut to the caller's room, with its true length. But who has room for IPv4 only
+ * is told 0.0.0.0 of a client over IPv6, and not the half of an address.
+ */
 void address_give(const Address *a, struct sockaddr *to, socklen_t *to_len);
 
 /* settings.c: the environment, as it was when the process began */
@@ -145,11 +148,25 @@ int told_read(const uint8_t *p, size_t n_read, bool is_cut, uint64_t now_usec, T
 
 /* listener.c: worker's sockets of fdpass */
 
+/* What a socket of TCP passes on to those that it accepts, and ours doesn't: the program may count on it. */
+enum {
+        OPTION_NODELAY = 1 << 0,   /* TCP_NODELAY */
+        OPTION_KEEPALIVE = 1 << 1, /* SO_KEEPALIVE */
+};
+
+/* The families that a program has bound it for. */
+enum {
+        BOUND_IN = 1 << 0,
+        BOUND_IN6 = 1 << 1,
+};
+
 typedef struct Listener {
         int type;
-        bool trusts_all;    /* its file's mode has kept others away */
-        uid_t owner;        /* of the file; its clients are believed too */
-        Address claimed;    /* what the program shall think that it is; AF_UNSPEC: what it is */
+        bool trusts_all;         /* its file's mode has kept others away */
+        uid_t owner;             /* of the file; its clients are believed too */
+        in_port_t claimed_port;  /* FDPASS_LISTEN= says that it is this port, in network order; 0: it is what it is */
+        unsigned bound;          /* BOUND_…; 0: the program has found it open */
+        unsigned options;        /* OPTION_… */
         struct sockaddr_un name;
 } Listener;
 
@@ -159,8 +176,14 @@ void listeners_init(void);
 /* Whether @fd is a worker's socket that clients come from. */
 bool listener_find(int fd, Listener *ret);
 
-/* Puts the socket that systemd has passed in the place of @fd. Returns 1, or 0 where none is for it. */
-int listener_replace(int fd, const Address *wanted);
+/* Its clients are to have the options @on, and not those @off. */
+void listener_set_options(int fd, unsigned on, unsigned off);
+
+/*
+ * Puts the socket that systemd has passed in the place of @fd, which had the OPTION_… @options. Returns 1, or 0 where none
+ * is for it.
+ */
+int listener_replace(int fd, const Address *wanted, unsigned options);
 int listener_replace_named(int fd, const char *path);
 
 /* claim.c: what the program is told of a socket, in the place of what the kernel says */
@@ -173,6 +196,7 @@ typedef enum ClaimKind {
 
 typedef struct Claim {
         ClaimKind kind;
+        unsigned options; /* OPTION_…, of CLAIM_FUTURE */
         Address local;
         Address peer;
 } Claim;

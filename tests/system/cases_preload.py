@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The examples: servers from Debian's packages that know nothing of fdpass, without any network of their own."""
+
+import contextlib
+import re
+import time
+
+from fdpass import GUEST, UNITS, case, check
+from machine import wait_for
+
+EXAMPLES = "/usr/share/doc/fdpass/examples"
+WWW = "/var/www/html"
+SOURCE = "127.0.0.77"  # the client's address, to be seen in the logs
+
+
+@contextlib.contextmanager
+def examples(m, **hosts):
+    """Installs examples as an administrator does, with another Host= where one is given. Their services and sockets
+    are named as they are; where=service says otherwise."""
+    names = list(hosts)
+    services = []
+    for name, host in hosts.items():
+        m.run(f"cd {EXAMPLES}/{name.replace('_', '-')}; cp -r *.socket *.service *.service.d {UNITS} 2>/dev/null; true")
+        socket = m.output(f"cd {EXAMPLES}/{name.replace('_', '-')}; echo *.socket")
+        if host:
+            m.drop_in(socket, f"[X-FDPass]\nHost=\nPath=\nHost={host}\n")
+        services.append(socket.removesuffix(".socket"))
+    try:
+        m.run("systemctl enable --now " + " ".join(f"{s}.socket" for s in services if "@" not in s) + " fdpass.socket")
+        m.reload()
+        for service in services:
+            if "@" not in service:
+                check(m.property(f"{service}.service", "ActiveState") == "inactive", f"{service} runs before its first client")
+        yield
+    finally:
+        # A sandbox holds no process longer than it takes: what is asked for is that nothing stays.
+        units = " ".join(f"'{s.replace('@', '@*')}.service' '{s.replace('@', '@*')}.socket'" for s in services)
+        m.run(f"systemctl kill -s KILL {units}; systemctl stop {units}; systemctl reset-failed", check=False)
+    check(names, "no example")
+
+
+def get(m, host, path="/", options="", address="127.0.0.1"):
+    done = m.run(f"curl -sS --fail -m 20 --interface {SOURCE if '.' in address else address} -H 'Host: {host}' {options} "
+                 f"'http://{address if '.' in address else '[' + address + ']'}{path}'", check=False)
+    check(done.returncode == 0, f"{host}{path} from {address}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def check_no_network(m, service):
+    """Its processes see no interface but a loopback one that is down, and may not even have a socket of IP."""
+    pid = int(m.property(service, "MainPID"))
+    links = m.output(f"nsenter -n -t {pid} ip -br link").splitlines()
+    check(len(links) == 1 and links[0].split()[0] == "lo", f"{service} has {links}")
+    check(m.output(f"readlink /proc/{pid}/ns/net") != m.output("readlink /proc/1/ns/net"), f"{service} has the machine's network")
+    check(m.property(service, "PrivateNetwork") == "yes", f"{service} says nothing of it")
+    return pid
+
+
+def in_log(m, service, pattern, file=None):
+    """The line of its access log, in a file or the journal."""
+    def find():
+        text = (m.output(f"cat {file}", check=False) if file
+                else "\n".join(entry["MESSAGE"] for entry in m.journal(service)))
+        return re.search(pattern, text)
+    return wait_for(find, 10, f"/{pattern}/ in the log of {service}")[0]
+
+
+def crowd(m, host, count=100):
+    """So many requests, 16 at a time."""
+    begin = time.monotonic()
+    done = m.run(f"seq {count} | xargs -P 16 -I@ curl -sS --fail -m 20 -o /dev/null -H 'Host: {host}' 'http://127.0.0.1/?@'",
+                 check=False)
+    check(done.returncode == 0, f"{host}: {done.stderr[-500:]}")
+    return time.monotonic() - begin
+
+
+def big_file(m):
+    m.run(f"head -c 100M /dev/urandom >{WWW}/big; sha256sum <{WWW}/big >/var/tmp/big.sum")
+
+
+def check_big_file(m, host):
+    begin = time.monotonic()
+    m.run(f"curl -sS --fail -m 50 -H 'Host: {host}' http://127.0.0.1/big | sha256sum | cmp - /var/tmp/big.sum")
+    return 100 / (time.monotonic() - begin)
+
+
+@case
+def preload_nginx(m):
+    """Debian's nginx with its own configuration and two worker processes: started on demand, 100 MB, the right log."""
+    big_file(m)
+    m.run("sed -i 's/^worker_processes .*/worker_processes 2;/' /etc/nginx/nginx.conf; rm -f /var/log/nginx/*; "
+          f"echo '<p>the page' >{WWW}/page.html")
+    with examples(m, nginx="nginx.test"):
+        check(get(m, "nginx.test", "/page.html") == "<p>the page\n", "another page")
+        pid = check_no_network(m, "nginx.service")
+        workers = m.output(f"pgrep -c -P {pid} -f 'nginx: worker process'")
+        check(workers == "2", f"{workers} workers")
+        m.figure("line of the log", in_log(m, "nginx", rf"(?m)^{re.escape(SOURCE)} .*GET /page.html.*200.*$",
+                                           "/var/log/nginx/access.log"))
+        get(m, "nginx.test", "/page.html?6", address="::1")
+        in_log(m, "nginx", r"(?m)^::1 .*GET /page.html\?6.*200.*$", "/var/log/nginx/access.log")
+        m.figure("100 MB", check_big_file(m, "nginx.test"), "MB/s", 0)
+        m.figure("100 requests of curl, 16 at a time", crowd(m, "nginx.test"), "s", 1)
+        m.run("systemctl reload nginx.service")
+        check(get(m, "nginx.test", "/page.html") == "<p>the page\n", "after a reload")
+        m.run("systemctl restart nginx.service")
+        check(get(m, "nginx.test", "/page.html") == "<p>the page\n", "after a restart")
+        check(not m.journal("nginx.service", 4, "fdpass-preload"), "the preload complains")
+
+
+@case
+def preload_apache(m):
+    """Debian's Apache with its own configuration, the same."""
+    big_file(m)
+    m.run(f"rm -f /var/log/apache2/*; echo '<p>the page' >{WWW}/page.html")
+    with examples(m, apache2="apache.test"):
+        check(get(m, "apache.test", "/page.html") == "<p>the page\n", "another page")
+        check_no_network(m, "apache2.service")
+        m.figure("line of the log", in_log(m, "apache2", rf"(?m)^{re.escape(SOURCE)} .*GET /page.html.*200.*$",
+                                           "/var/log/apache2/access.log"))
+        get(m, "apache.test", "/page.html?6", address="::1")
+        in_log(m, "apache2", r"(?m)^::1 .*GET /page.html\?6.*200.*$", "/var/log/apache2/access.log")
+        m.figure("100 MB", check_big_file(m, "apache.test"), "MB/s", 0)
+        m.figure("100 requests of curl, 16 at a time", crowd(m, "apache.test"), "s", 1)
+        m.run("systemctl reload apache2.service")
+        check(get(m, "apache.test", "/page.html") == "<p>the page\n", "after a reload")
+        m.run("systemctl restart apache2.service")
+        check(get(m, "apache.test", "/page.html") == "<p>the page\n", "after a restart")
+        check(not m.journal("apache2.service", 4, "fdpass-preload"), "the preload complains")
+
+
+@case
+def preload_python(m):
+    """gunicorn with two workers, and uvicorn."""
+    with examples(m, gunicorn="gunicorn.test", uvicorn="uvicorn.test"):
+        for name in "gunicorn", "uvicorn":
+            check(get(m, f"{name}.test") == f"Hello, {SOURCE}!\n", f"{name}: another answer")
+            pid = check_no_network(m, f"{name}.service")
+            m.figure("line of the log", in_log(m, f"{name}.service", rf"(?m)^.*{re.escape(SOURCE)}.*GET /.*200.*$"))
+            get(m, f"{name}.test", address="::1")
+            in_log(m, f"{name}.service", r"::1.*GET /")
+            m.figure(f"{name}: 100 requests of curl, 16 at a time", crowd(m, f"{name}.test"), "s", 1)
+            if name == "gunicorn":
+                check(m.output(f"pgrep -c -P {pid}") == "2", "not two workers")
+            check(not m.journal(f"{name}.service", 4, "fdpass-preload"), "the preload complains")
+
+
+@case
+def preload_node(m):
+    """Node's http."""
+    with examples(m, node="node.test"):
+        check(get(m, "node.test") == f"Hello, {SOURCE}!\n", "another answer")
+        check_no_network(m, "node.service")
+        m.figure("line of the log", in_log(m, "node.service", rf"{re.escape(SOURCE)} GET /"))
+        m.figure("100 requests of curl, 16 at a time", crowd(m, "node.test"), "s", 1)
+        check(not m.journal("node.service", 4, "fdpass-preload"), "the preload complains")
+
+
+@case
+def preload_java(m):
+    """Java's HttpServer."""
+    m.run(f"mkdir -p /var/lib/java && ecj -proc:none -17 -d /var/lib/java {EXAMPLES}/java/Hello.java", timeout=120)
+    with examples(m, java="java.test"):
+        m.drop_in("java.service", "[Service]\nExecStart=\nExecStart=/usr/bin/java -XX:-UsePerfData -cp /var/lib/java Hello\n")
+        m.run("systemctl daemon-reload")
+        check(get(m, "java.test") == f"Hello, {SOURCE}!\n", "another answer")
+        check_no_network(m, "java.service")
+        m.figure("line of the log", in_log(m, "java.service", rf"{re.escape(SOURCE)} GET /"))
+        m.figure("100 requests of curl, 16 at a time", crowd(m, "java.test"), "s", 1)
+        check(not m.journal("java.service", 4, "fdpass-preload"), "the preload complains")
+
+
+@case
+def preload_sshd(m):
+    """A login over ssh, behind the port that serves HTTP, into a session without any network."""
+    m.run("rm -rf /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519; "
+          "cp /root/.ssh/id_ed25519.pub /root/.ssh/authorized_keys")
+    ssh = f"ssh -p 80 -b {SOURCE} -o StrictHostKeyChecking=no -o BatchMode=yes root@127.0.0.1"
+    with examples(m, sshd=None):
+        done = m.run(f"{ssh} 'echo $SSH_CONNECTION; ip -br link'", check=False)
+        seen = done.stdout.splitlines()
+        check(done.returncode == 0 and len(seen) == 2, f"{done}")
+        check(seen[0].startswith(f"{SOURCE} "), f"{seen[0]}")
+        check(seen[1].startswith("lo "), f"the session has {seen[1:]}")
+        check_no_network(m, "fdpass-sshd.service")
+        m.figure("line of the log", in_log(m, "fdpass-sshd.service", rf"Accepted publickey for root from {re.escape(SOURCE)} port \d+"))
+        m.run("systemctl reload fdpass-sshd.service")
+        check(m.run(f"{ssh} echo again", check=False).stdout == "again\n", "after a reload")
+        m.run(f"head -c 10M /dev/urandom >/var/tmp/some; {ssh} 'cat >/root/copy' </var/tmp/some; cmp /var/tmp/some /root/copy")
+        check("Hello" in get(m, "other.test"), "HTTP on the same port")
+
+
+@case
+def preload_git(m):
+    """A clone from git daemon, behind the same port."""
+    m.run("rm -rf /srv/git /var/tmp/git; mkdir -p /srv/git /var/tmp/git; cd /var/tmp/git; git init -q demo; cd demo; "
+          "head -c 3M /dev/urandom >blob; git add blob; git -c user.name=n -c user.email=e commit -qm one; "
+          "git clone -q --bare . /srv/git/demo.git")
+    with examples(m, git_daemon=None):
+        m.run("cd /var/tmp/git; timeout 30 git clone -q git://127.0.0.1:80/demo.git copy; cmp demo/blob copy/blob")
+        check_no_network(m, "git-daemon.service")
+        m.figure("line of the log", in_log(m, "git-daemon.service", r"Connection from 127\.0\.0\.1:\d+"))
+        in_log(m, "git-daemon.service", r"Request upload-pack for '/demo.git'")
+        for _ in range(5):
+            check("HEAD" in m.output("timeout 30 git ls-remote git://127.0.0.1:80/demo.git"), "no HEAD")
+        check("Hello" in get(m, "other.test"), "HTTP on the same port")
+
+
+@case
+def preload_streams(m):
+    """Conversations that last: a WebSocket, and server-sent events."""
+    with examples(m, websocket="ws.test", sse="sse.test"):
+        done = m.run(f"python3 {GUEST}/websocket.py ws://ws.test/chat {SOURCE}", check=False)
+        check(done.stdout == "1001 messages\n", f"{done}")
+        check_no_network(m, "websocket.service")
+        m.figure("line of the log", in_log(m, "websocket.service", rf"client {re.escape(SOURCE)}"))
+
+        done = m.run(f"curl -sSN -m 2.5 --interface {SOURCE} -H 'Host: sse.test' http://127.0.0.1/events", check=False)
+        check(done.returncode == 28 and done.stdout.count("event: time\ndata: ") in (2, 3), f"{done}")
+        check_no_network(m, "sse.service")
+        m.figure("line of the log", in_log(m, "sse.service", rf"client {re.escape(SOURCE)}"))
+
+
+@case
+def preload_tenants(m):
+    """A template: each tenant is a process that sees nothing of the others."""
+    m.run("rm -rf /srv/tenants; mkdir -p /srv/tenants/alice /srv/tenants/bob; "
+          "for t in alice bob; do echo $t >/srv/tenants/$t/index.html; done")
+    with examples(m, tenant=None):
+        m.run("systemctl enable --now tenant@alice.socket tenant@bob.socket")
+        m.reload()
+        for tenant in "alice", "bob":
+            check(get(m, f"{tenant}.example.org") == f"{tenant}\n", f"{tenant}: another page")
+            pid = check_no_network(m, f"tenant@{tenant}.service")
+            check(m.output(f"ls /proc/{pid}/root/srv/tenants") == tenant, f"{tenant} sees others")
+            in_log(m, f"tenant@{tenant}.service", rf'::ffff:{re.escape(SOURCE)} .*"GET / ')
+
+
+@case
+def preload_gives_up(m):
+    """Where it can't work: a word of what is wrong, once a start, and no client is lost by it."""
+    serve = "/usr/bin/python3 -m http.server 80"
+    conf = m.output(f"cat {EXAMPLES}/tenant/tenant@.service.d/10-fdpass-preload.conf")
+    m.worker("missing", serve, enable=False, route="Host=missing.test", service=f"{conf}\nEnvironment='FDPASS_LISTEN=81 80'")
+    m.worker("wrong", serve, enable=False, route="Host=wrong.test", service=f"{conf}\nEnvironment=FDPASS_LISTEN=http")
+    m.worker("datagram", serve, enable=False, route="Host=datagram.test",
+             socket="ListenStream=\nListenDatagram=/run/fdpass/datagram.sock", service=f"{conf}\nEnvironment=FDPASS_LISTEN=80")
+    m.run("systemctl enable --now test-missing.socket test-wrong.socket test-datagram.socket")
+    m.reload()
+    clients = {}
+    for name, word in (("missing", "systemd has passed no socket"), ("wrong", "is not a list of"), ("datagram", "is a datagram socket")):
+        clients[name] = m.popen(f"curl -sS -m 30 -o /dev/null -w '%{{http_code}}' -H 'Host: {name}.test' http://127.0.0.1/")
+        m.children.append(clients[name])
+        line = wait_for(lambda: m.journal(f"test-{name}.service", 4, f"fdpass-preload: .*{word}"), 20, f"a word of {name}")[0]
+        m.figure("line", line["MESSAGE"])
+        check(line["PRIORITY"] == "3", f"{line}")
+        check(m.property(f"test-{name}.service", "ExecMainStatus") in ("78", "0"), "another status")
+
+    # The administrator hears of it and puts it right: the client has waited.
+    m.unit("test-missing.service.d/right.conf", "[Service]\nEnvironment=FDPASS_LISTEN=80\n")
+    m.unit("test-wrong.service.d/right.conf", "[Service]\nEnvironment=FDPASS_LISTEN=80\n")
+    m.run("systemctl daemon-reload")
+    for name in "missing", "wrong":
+        out, err = clients[name].communicate(timeout=40)
+        check(out == "200", f"{name}: {out}{err}")
