@@ -5,6 +5,7 @@ import contextlib
 import re
 import time
 
+from cases_routes import ask
 from fdpass import GUEST, UNITS, case, check
 from machine import wait_for
 
@@ -53,6 +54,9 @@ def check_no_network(m, service):
     check(len(links) == 1 and links[0].split()[0] == "lo", f"{service} has {links}")
     check(m.output(f"readlink /proc/{pid}/ns/net") != m.output("readlink /proc/1/ns/net"), f"{service} has the machine's network")
     check(m.property(service, "PrivateNetwork") == "yes", f"{service} says nothing of it")
+    exposure = re.search(r"exposure level for \S+: ([0-9.]+)", m.output(f"systemd-analyze security --no-pager {service}"))
+    m.figure(f"exposure of {service}", exposure[1])
+    check(float(exposure[1]) < 5, "systemd-analyze security calls that medium at least")
     return pid
 
 
@@ -145,6 +149,23 @@ def preload_python(m):
 
 
 @case
+def preload_proxied(m):
+    """Behind a load balancer that speaks the PROXY protocol: the log has its word for the client."""
+    m.run("rm -f /var/log/nginx/*")
+    m.drop_in("fdpass.socket", "[X-FDPass]\nProxyProtocol=optional\nTrustedProxies=127.0.0.0/8\n")
+    for name, path in ("nginx", "/page.html"), ("gunicorn", "/"):
+        m.drop_in(f"{name}.socket", f"[Socket]\nListenStream=\nListenSequentialPacket=/run/fdpass/{name}.sock\n", name="form.conf")
+    m.run(f"echo '<p>the page' >{WWW}/page.html")
+    with examples(m, nginx="nginx.test", gunicorn="gunicorn.test"):
+        for name, path, log in ("nginx", "/page.html", "/var/log/nginx/access.log"), ("gunicorn", "/", None):
+            for client, head in (("192.0.2.7", "PROXY TCP4 192.0.2.7 198.51.100.1 1234 80\r\n"),
+                                 ("2001:db8::7", "PROXY TCP6 2001:db8::7 2001:db8::1 1234 80\r\n"), ("127.0.0.1", "")):
+                seen = ask(m, [{"say": [f"{head}GET {path} HTTP/1.1\r\nHost: {name}.test\r\nConnection: close\r\n\r\n"]}])[0]
+                check("200 OK" in seen["answer"], f"{name}, {client}: {seen}")
+                in_log(m, f"{name}.service", rf"(?m)^{client} .*GET {path}", log)
+
+
+@case
 def preload_node(m):
     """Node's http."""
     with examples(m, node="node.test"):
@@ -178,9 +199,9 @@ def preload_sshd(m):
           "cp /root/.ssh/id_ed25519.pub /root/.ssh/authorized_keys")
     ssh = f"ssh -p 80 -b {SOURCE} -o StrictHostKeyChecking=no -o BatchMode=yes root@127.0.0.1"
     with examples(m, sshd=None):
-        done = m.run(f"{ssh} 'echo $SSH_CONNECTION; ip -br link'", check=False)
+        done = m.run(f"{ssh} 'echo $SSH_CONNECTION; ip -br link; env | grep -e LD_ -e FDPASS -e LISTEN_'", check=False)
         seen = done.stdout.splitlines()
-        check(done.returncode == 0 and len(seen) == 2, f"{done}")
+        check(len(seen) == 2 and not done.stderr, f"{done}")
         check(seen[0].startswith(f"{SOURCE} "), f"{seen[0]}")
         check(seen[1].startswith("lo "), f"the session has {seen[1:]}")
         check_no_network(m, "fdpass-sshd.service")

@@ -197,8 +197,11 @@ int preload_bind(int fd, const struct sockaddr *address, socklen_t length) {
                 return 0;
 
         if (claim_get(fd, &claim) && claim.kind == CLAIM_FUTURE) {
-                say(SAY_OTHER_PORT, "The program wants a port that is not in FDPASS_LISTEN=, and the service may have no "
-                                    "socket of IP (RestrictAddressFamilies=).");
+                const struct sockaddr_in *in = (const struct sockaddr_in *) (const void *) address;
+
+                say(SAY_OTHER_PORT, "The program wants port %u, which is not in FDPASS_LISTEN=, and the service may have no "
+                                    "socket of IP (RestrictAddressFamilies=).",
+                    address && length >= sizeof(*in) ? (unsigned) ntohs(in->sin_port) : 0);
                 errno = EADDRNOTAVAIL;
                 return -1;
         }

@@ -58,7 +58,7 @@ static void look_at_file(Listener *l) {
 }
 
 static Known *find_known(uint64_t cookie) {
-        unsigned n = atomic_load(&n_known);
+        unsigned n = cookie != 0 ? atomic_load(&n_known) : 0;
 
         for (size_t i = 0; i < n && i < KNOWN_MAX; i++)
                 if (atomic_load_explicit(&known[i].cookie, memory_order_acquire) == cookie)
@@ -99,9 +99,6 @@ bool listener_find(int fd, Listener *ret) {
         uint64_t cookie = socket_cookie(fd);
         Known *k;
 
-        if (cookie == 0)
-                return false;
-
         k = find_known(cookie);
         if (k) {
                 *ret = k->listener;
@@ -110,7 +107,7 @@ bool listener_find(int fd, Listener *ret) {
                 return true;
         }
 
-        if (!look_at(fd, ret))
+        if (cookie == 0 || !look_at(fd, ret))
                 return false;
 
         keep(cookie, ret);

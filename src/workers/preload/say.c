@@ -35,7 +35,7 @@ static bool stderr_is_ours(void) {
                (S_ISREG(st.st_mode) || (st.st_dev == stderr_at_start.st_dev && st.st_ino == stderr_at_start.st_ino));
 }
 
-static void say_line(char level, const char *format, va_list arguments) {
+__attribute__((format(printf, 2, 0))) static void say_line(char level, const char *format, va_list arguments) {
         char line[1024];
         int saved_errno = errno, n, m;
 
