@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "workers/proxy-backend.h"
+
+#include <arpa/inet.h>
+#include <linux/vm_sockets.h>
+#include <netdb.h>
+#include <stdio.h>
+
+#include "basic/address.h"
+#include "basic/array.h"
+#include "basic/parse.h"
+
+/* One that is down is left alone for this long, as long as there is another. */
+#define DOWN_USEC (5 * USEC_PER_SEC)
+
+static int set_address(Backend *b, const void *sa, socklen_t length) {
+        b->addresses = calloc(1, sizeof(*b->addresses));
+        if (!b->addresses)
+                return -ENOMEM;
+
+        memcpy(&b->addresses[0].storage, sa, length);
+        b->addresses[0].length = length;
+        b->n_addresses = 1;
+        return 0;
+}
+
+static int parse_path(Backend *b, const char *text) {
+        struct sockaddr_un un;
+        socklen_t length;
+        int r;
+
+        r = address_from_path(text, &un, &length);
+        if (r < 0)
+                return r;
+
+        if (*text == '@') {
+                if (!text[1])
+                        return -EINVAL;
+                un.sun_path[0] = 0;
+                length--; /* an abstract name ends with its length, not with NUL */
+        }
+
+        return set_address(b, &un, length);
+}
+
+static int parse_port(const char *text, unsigned *ret) {
+        unsigned port;
+
+        if (parse_unsigned(text, &port) < 0 || port == 0 || port > UINT16_MAX)
+                return -EINVAL;
+
+        *ret = port;
+        return 0;
+}
+
+static int parse_vsock(Backend *b, const char *text) {
+        struct sockaddr_vm vm = { .svm_family = AF_VSOCK };
+        const char *colon = strchr(text, ':');
+        _cleanup_free_ char *cid = NULL;
+
+        if (!colon)
+                return -EINVAL;
+
+        cid = strndup(text, (size_t) (colon - text));
+        if (!cid)
+                return -ENOMEM;
+        if (parse_unsigned(cid, &vm.svm_cid) < 0 || parse_unsigned(colon + 1, &vm.svm_port) < 0)
+                return -EINVAL;
+
+        return set_address(b, &vm, sizeof(vm));
+}
+
+/* Numbers are addresses for good; anything else that may be a host's name is looked up later. */
+static int set_host(Backend *b, const char *host, size_t n, bool bracketed) {
+        struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons((uint16_t) b->port) };
+        struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t) b->port) };
+        _cleanup_free_ char *copy = strndup(host, n);
+
+        if (!copy)
+                return -ENOMEM;
+
+        if (inet_pton(AF_INET6, copy, &in6.sin6_addr) == 1)
+                return set_address(b, &in6, sizeof(in6));
+        if (bracketed || n == 0 || n > 253 || strpbrk(copy, " \t:/@[]"))
+                return -EINVAL;
+        if (inet_pton(AF_INET, copy, &in.sin_addr) == 1)
+                return set_address(b, &in, sizeof(in));
+
+        b->host = TAKE_PTR(copy);
+        return 0;
+}
+
+static int parse_host(Backend *b, const char *text) {
+        bool bracketed = *text == '[';
+        const char *end, *colon = NULL;
+
+        if (bracketed) {
+                end = strchr(++text, ']');
+                if (!end || (end[1] != ':' && end[1]))
+                        return -EINVAL;
+                if (end[1])
+                        colon = end + 1;
+        } else {
+                /* More than one colon without brackets is an IPv6 address, without a port. */
+                colon = strchr(text, ':');
+                if (colon && strchr(colon + 1, ':'))
+                        colon = NULL;
+                end = colon ?: text + strlen(text);
+        }
+
+        if (colon && parse_port(colon + 1, &b->port) < 0)
+                return -EINVAL;
+
+        return set_host(b, text, (size_t) (end - text), bracketed);
+}
+
+static int parse(Backend *b, const char *text) {
+        const char *equals = strchr(text, '='), *vsock;
+
+        if (equals && equals != text && *text != '/' && *text != '@') {
+                b->inlet = strndup(text, (size_t) (equals - text));
+                if (!b->inlet)
+                        return -ENOMEM;
+                text = equals + 1;
+        }
+
+        if (*text == '/' || *text == '@')
+                return parse_path(b, text);
+
+        vsock = startswith(text, "vsock:");
+        return vsock ? parse_vsock(b, vsock) : parse_host(b, text);
+}
+
+static void backend_done(Backend *b) {
+        free(b->inlet);
+        free(b->host);
+        free(b->addresses);
+}
+
+int backends_add(Backends *b, const char *text) {
+        Backend new = { .text = text };
+        int r;
+
+        r = parse(&new, text);
+        if (r >= 0 && !ARRAY_GROW(b->items, b->n))
+                r = -ENOMEM;
+        if (r < 0) {
+                backend_done(&new);
+                return r;
+        }
+
+        b->items[b->n++] = new;
+        return 0;
+}
+
+void backends_done(Backends *b) {
+        resolver_done(b);
+        for (unsigned i = 0; i < b->n; i++)
+                backend_done(&b->items[i]);
+        free(b->items);
+        *b = (Backends){};
+}
+
+int backends_resolve(Backends *b, const Backend **ret_which, const char **ret_why) {
+        for (unsigned i = 0; i < b->n; i++) {
+                Backend *k = &b->items[i];
+                int r;
+
+                if (!k->host)
+                        continue;
+
+                r = resolve_name(k->host, k->port, &k->addresses, &k->n_addresses);
+                if (r != 0) {
+                        *ret_which = k;
+                        *ret_why = gai_strerror(r);
+                        return BACKENDS_UNRESOLVED;
+                }
+                k->resolved = usec_now();
+        }
+
+        return 0;
+}
+
+static bool is_for(const Backend *b, const char *inlet) {
+        return !b->inlet || streq(b->inlet, inlet);
+}
+
+unsigned backends_count(const Backends *b, const char *inlet) {
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < b->n; i++)
+                n += is_for(&b->items[i], inlet);
+
+        return n;
+}
+
+/* The first one from @start on that is not down; where all are, the first. */
+static unsigned find(const Backends *b, unsigned start, const char *inlet, usec_t now) {
+        unsigned first = UINT32_MAX;
+
+        for (unsigned i = 0; i < b->n; i++) {
+                unsigned k = (start + i) % b->n;
+
+                if (!is_for(&b->items[k], inlet))
+                        continue;
+                if (b->items[k].down_until <= now)
+                        return k;
+                if (first == UINT32_MAX)
+                        first = k;
+        }
+
+        return first;
+}
+
+unsigned backends_choose(Backends *b, const char *inlet, usec_t now) {
+        unsigned k = find(b, b->next, inlet, now);
+
+        b->next = (k + 1) % b->n;
+        return k;
+}
+
+unsigned backends_after(const Backends *b, unsigned which, const char *inlet, usec_t now) {
+        return find(b, (which + 1) % b->n, inlet, now);
+}
+
+void backend_failed(Backends *b, unsigned which, int r, usec_t now) {
+        Backend *k = &b->items[which];
+
+        if (k->down_until == 0)
+                log_line(b->log, LOG_WARNING, "Backend %s can't be reached: %s.", k->text, strerror(-r));
+
+        k->down_until = now + DOWN_USEC;
+}
+
+void backend_works(Backends *b, unsigned which) {
+        Backend *k = &b->items[which];
+
+        if (k->down_until == 0)
+                return;
+
+        k->down_until = 0;
+        log_line(b->log, LOG_NOTICE, "Backend %s is reached again.", k->text);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Names are looked up before the first client is taken, and a name that doesn't exist ends the start: systemd tries
+ * again, and the clients wait in its queue. Later, a name that was looked up a while ago is looked up again when a
+ * client needs it, by a thread, because getaddrinfo(3) waits as long as it likes; the client doesn't, it gets the
+ * addresses that are known. So a slow or broken name server delays nobody, and a host that moves is followed.
+ */
+
+#include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "basic/fd.h"
+#include "workers/proxy-backend.h"
+
+#define FRESH_USEC (30 * USEC_PER_SEC)
+
+/* Shared by the two threads: the one that looks up writes the results, and then to done_fd. */
+struct Resolver {
+        Backends *backends;
+        unsigned which;
+        pthread_t thread;
+        sd_event_source *io;
+        int done_fd;
+
+        char *host;
+        unsigned port;
+        int result;
+        Address *addresses;
+        unsigned n_addresses;
+};
+
+int resolve_name(const char *host, unsigned port, Address **ret, unsigned *ret_n) {
+        const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
+        struct addrinfo *list;
+        unsigned n = 0;
+        char service[8];
+        int r;
+
+        (void) snprintf(service, sizeof(service), "%u", port);
+        r = getaddrinfo(host, service, &hints, &list);
+        if (r != 0)
+                return r;
+
+        for (struct addrinfo *i = list; i; i = i->ai_next)
+                n++;
+
+        *ret = calloc(MAX(n, 1U), sizeof(**ret));
+        *ret_n = 0;
+        for (struct addrinfo *i = list; *ret && i; i = i->ai_next) {
+                memcpy(&(*ret)[*ret_n].storage, i->ai_addr, i->ai_addrlen);
+                (*ret)[(*ret_n)++].length = i->ai_addrlen;
+        }
+
+        freeaddrinfo(list);
+        return *ret ? 0 : EAI_MEMORY;
+}
+
+static void *look_up(void *userdata) {
+        Resolver *r = userdata;
+        uint64_t one = 1;
+
+        r->result = resolve_name(r->host, r->port, &r->addresses, &r->n_addresses);
+        (void) !write(r->done_fd, &one, sizeof(one));
+        return NULL;
+}
+
+static void resolver_free(Resolver *r) {
+        sd_event_source_disable_unref(r->io);
+        fd_close(r->done_fd);
+        free(r->addresses);
+        free(r->host);
+        free(r);
+}
+
+void resolver_done(Backends *b) {
+        Resolver *r = TAKE_PTR(b->resolver);
+
+        if (!r)
+                return;
+
+        /* A thread that still waits for a name server is left alone, with its memory: the process ends. */
+        r->io = sd_event_source_disable_unref(r->io);
+        if (pthread_tryjoin_np(r->thread, NULL) == 0)
+                resolver_free(r);
+}
+
+/* An answer without addresses changes nothing: what is known may still be right. */
+static void use(Backends *b, Resolver *r) {
+        Backend *k = &b->items[r->which];
+
+        k->resolved = usec_now();
+        if (r->result != 0) {
+                log_line(b->log, LOG_WARNING, "Failed to look up %s: %s. Its old addresses are used.", k->host,
+                         gai_strerror(r->result));
+                return;
+        }
+
+        free(k->addresses);
+        k->addresses = TAKE_PTR(r->addresses);
+        k->n_addresses = r->n_addresses;
+}
+
+static int on_done(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Resolver *r = userdata;
+        Backends *b = r->backends;
+
+        (void) pthread_join(r->thread, NULL); /* it has nothing left to do */
+        use(b, r);
+        b->resolver = NULL;
+        resolver_free(r);
+        return 0;
+}
+
+/* The signals are the event loop's. */
+static int start_thread(Resolver *r) {
+        sigset_t all, old;
+        int error;
+
+        sigfillset(&all);
+        (void) pthread_sigmask(SIG_SETMASK, &all, &old);
+        error = pthread_create(&r->thread, NULL, look_up, r);
+        (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
+        return -error;
+}
+
+void backend_refresh(Backends *b, unsigned which, usec_t now) {
+        Backend *k = &b->items[which];
+        Resolver *r;
+
+        /* One at a time: the next client tries the next name. */
+        if (!k->host || b->resolver || now < k->resolved + FRESH_USEC)
+                return;
+
+        r = calloc(1, sizeof(*r));
+        if (!r)
+                return;
+
+        *r = (Resolver){ .backends = b, .which = which, .host = strdup(k->host), .port = k->port };
+        r->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (!r->host || r->done_fd < 0 || sd_event_add_io(b->event, &r->io, r->done_fd, EPOLLIN, on_done, r) < 0 || start_thread(r) < 0) {
+                resolver_free(r);
+                return;
+        }
+
+        b->resolver = r;
+}
