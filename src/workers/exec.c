@@ -2,15 +2,11 @@
 
 #include "workers/exec.h"
 
-#include <fcntl.h>
 #include <getopt.h>
-#include <linux/close_range.h>
 #include <stdio.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
-
-#include "basic/fd.h"
 
 #define PROCESSES_DEFAULT 64 /* as MaxConnections= of systemd.socket(5) */
 
@@ -103,18 +99,6 @@ static int parse_arguments(Exec *e, int argc, char *argv[]) {
 
         e->argv = argv + optind;
         return OUTCOME_RUN;
-}
-
-/* Programs get their standard streams and nothing else, whatever we were started with. */
-static void clean_descriptors(void) {
-        int fd;
-
-        do
-                fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-        while (fd >= 0 && fd <= STDERR_FILENO);
-        fd_close(fd);
-
-        (void) close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 }
 
 static int serve(Exec *e) {

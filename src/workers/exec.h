@@ -45,6 +45,9 @@ typedef struct Exec {
 int exec_init(Exec *e);
 void exec_done(Exec *e);
 
+/* Programs get their standard streams and nothing else, whatever we were started with. */
+void clean_descriptors(void);
+
 /* Can it be run, as far as can be seen? 0 or a negative errno. */
 int program_check(const char *path);
 

@@ -9,15 +9,17 @@
 #include "basic/error.h"
 #include "workers/proxy.h"
 
-static void set_options(const Proxy *p, int fd) {
-        int on = 1, idle = (int) (p->keepalive_usec / USEC_PER_SEC);
+static void set_options(const Proxy *p, const Side *side) {
+        int on = 1, idle = (int) MIN(p->keepalive_usec / USEC_PER_SEC, (usec_t) INT16_MAX);
 
-        /* Whoever sent it has chosen the size of what comes here: it is not to wait for more. */
-        if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
-                return; /* no TCP */
+        if (side->is_unix)
+                return;
 
-        if (p->keepalive_usec > 0 && setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) >= 0)
-                (void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+        /* Whoever sent it has chosen the size of what comes here: it is not to wait for more. Fails but for TCP. */
+        (void) setsockopt(side->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+
+        if (p->keepalive_usec > 0 && setsockopt(side->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) >= 0)
+                (void) setsockopt(side->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
 }
 
 /* What the server gets before anything else: who the client is, and what was read from it already. */
@@ -59,8 +61,8 @@ static void connected(Connection *c) {
                 (void) fdpass_taken(c->told);
         fdpass_free(TAKE_PTR(c->told));
 
-        set_options(p, c->client.fd);
-        set_options(p, c->server.fd);
+        set_options(p, &c->client);
+        set_options(p, &c->server);
         c->client.can_read = c->client.can_write = c->server.can_write = true;
         connection_set_phase(c, PHASE_OPEN);
         connection_pump(c);
@@ -84,6 +86,7 @@ static int connect_to(Connection *c, const Address *address) {
         if (c->server.fd < 0)
                 return -errno;
         c->server.is_nonblocking = true;
+        c->server.is_unix = a.sa.sa_family == AF_UNIX;
 
         return connect(c->server.fd, &a.sa, a.length) < 0 ? -errno : 0;
 }

@@ -35,11 +35,12 @@ void connection_close_side(Connection *c, Side *side) {
         *side = (Side){ .connection = c, .fd = fd_close(side->fd) };
 }
 
-/* What is not whole must not look so: the other end sees a reset, too. Does nothing to AF_UNIX. */
-static void reset_on_close(int fd) {
+/* What is not whole must not look so: the other end sees a reset, too. AF_UNIX knows none; a dead one needs none. */
+static void reset_on_close(const Side *side) {
         const struct linger reset = { .l_onoff = 1 };
 
-        (void) setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        if (side->fd >= 0 && !side->is_unix && !side->has_error)
+                (void) setsockopt(side->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 }
 
 void connection_free(Connection *c) {
@@ -58,10 +59,8 @@ void connection_free(Connection *c) {
 }
 
 void connection_reset(Connection *c) {
-        if (c->client.fd >= 0)
-                reset_on_close(c->client.fd);
-        if (c->server.fd >= 0)
-                reset_on_close(c->server.fd);
+        reset_on_close(&c->client);
+        reset_on_close(&c->server);
         connection_free(c);
 }
 

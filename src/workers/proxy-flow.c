@@ -235,7 +235,7 @@ FlowState flow_move(Flow *f, Side *from, Side *to, PipePool *pool, uint8_t *scra
         do {
                 step = write_pending(f, to, pool);
                 if (step == STEP_DONE && f->ended)
-                        return finish(f, to);
+                        break;
                 if (step == STEP_DONE)
                         step = move_some(f, from, to, pool, scratch, &n);
                 f->ended = f->ended || step == STEP_END;
@@ -245,6 +245,9 @@ FlowState flow_move(Flow *f, Side *from, Side *to, PipePool *pool, uint8_t *scra
                 *moved = true;
         if (f->pipe && f->pipe->n == 0)
                 put_pipe(f, pool);
+
+        if (step == STEP_DONE && f->ended)
+                return finish(f, to);
 
         return step == STEP_BROKEN ? FLOW_RESET : step == STEP_WAIT ? FLOW_WAITS : FLOW_MORE;
 }

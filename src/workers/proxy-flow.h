@@ -19,6 +19,8 @@ typedef struct Side {
         bool can_read;
         bool can_write;
         bool has_end;        /* the end of what it sends is here, or an error: look for it after the bytes */
+        bool has_error;
+        bool is_unix;
 } Side;
 
 typedef struct Flow {

@@ -44,6 +44,8 @@ static void dispatch(Side *side, uint32_t events) {
                 side->can_read = true;
         if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
                 side->has_end = true;
+        if (events & EPOLLERR)
+                side->has_error = true;
         if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
                 side->can_write = true;
         if (events & EPOLLHUP && side == &c->server && !c->up.ended)

@@ -28,7 +28,7 @@ static void help(void) {
                "     --retry-time=TIME           How long to try again where none is there (0)\n"
                "     --idle-timeout=TIME         End connections where nothing is moved (infinity)\n"
                "     --half-closed-timeout=TIME  The same where one end has finished (5min)\n"
-               "     --keepalive=TIME            Find out about dead peers (10min; 0: no)\n"
+               "     --keepalive=TIME            Look for dead peers so often (as the listener)\n"
                "     --exit-idle-time=TIME       End when there was no client for so long (infinity)\n"
                "     --drain-time=TIME           Let connections go on when stopped (0)\n"
                "     --proxy-protocol=v1|v2|no   Tell the service who the client is (no)\n"

@@ -40,7 +40,7 @@ typedef struct Proxy {
 
         usec_t limits[_PHASE_MAX];
         usec_t retry_usec;       /* how long a backend that isn't there is tried again */
-        usec_t keepalive_usec;   /* 0: not */
+        usec_t keepalive_usec;   /* 0: as the listener had it (KeepAlive=) */
         usec_t drain_usec;       /* how long connections may go on once we are to end */
         bool refuse_on_failure;  /* another worker may have the client; else it gets an answer from the broker */
 
@@ -89,7 +89,6 @@ typedef struct Connection {
                         [PHASE_OPEN] = USEC_INFINITY,                           \
                         [PHASE_ENDING] = 300 * USEC_PER_SEC,                    \
                 },                                                              \
-                .keepalive_usec = 600 * USEC_PER_SEC,                           \
                 .epoll_fd = -EBADF,                                             \
         }
 

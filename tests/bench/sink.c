@@ -4,10 +4,14 @@
  * The worker of the measurements: takes a client, closes the handoff's connection, reads one request, sends
  * a fixed reply and closes. One at a time and blocking, so that its own cost is the same for everybody.
  * The AF_UNIX socket is inherited as file 3, of whichever form.
+ *
+ * "sink server" accepts its clients itself, from a listener of any family: the backend of proxies. "sink inetd" has one
+ * client, as file 0, and ends with it.
  */
 
 #include <err.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -54,27 +58,36 @@ static void serve(int client_fd) {
                 (void) send(client_fd, reply, sizeof(reply) - 1, MSG_NOSIGNAL);
 }
 
-static int accept_client(void) {
+static int accept_client(bool is_server) {
         int conn_fd = accept4(LISTENER_FD, NULL, NULL, SOCK_CLOEXEC);
         int client_fd;
 
         if (conn_fd < 0)
                 err(EXIT_FAILURE, "accept4");
+        if (is_server)
+                return conn_fd;
 
         client_fd = receive_client(conn_fd);
         close(conn_fd);
         return client_fd;
 }
 
-int main(void) {
+int main(int argc, char *argv[]) {
+        const char *mode = argc > 1 ? argv[1] : "worker";
         int type;
         socklen_t length = sizeof(type);
+
+        if (strcmp(mode, "inetd") == 0) {
+                serve(STDIN_FILENO);
+                return EXIT_SUCCESS;
+        }
 
         if (getsockopt(LISTENER_FD, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
                 err(EXIT_FAILURE, "getsockopt");
 
         for (;;) {
-                int client_fd = type == SOCK_DGRAM ? receive_client(LISTENER_FD) : accept_client();
+                int client_fd = type == SOCK_DGRAM ? receive_client(LISTENER_FD) :
+                                                     accept_client(strcmp(mode, "server") == 0);
 
                 if (client_fd < 0)
                         continue;
