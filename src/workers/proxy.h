@@ -81,6 +81,7 @@ typedef struct Connection {
                 .service = {                                                    \
                         .log = (_log),                                          \
                         .what = "connections",                                  \
+                        .credits = 32,                                          \
                         .n_max = INT32_MAX,                                     \
                         .exit_idle_usec = USEC_INFINITY,                        \
                 },                                                              \

@@ -17,6 +17,7 @@
 #define PAUSE_USEC (100 * USEC_PER_MSEC)
 #define STATUS_USEC (5 * USEC_PER_SEC)     /* each costs PID 1 some 20 µs */
 #define COMPLAINT_USEC (10 * USEC_PER_SEC)
+#define TURN_MAX 64                        /* clients taken at a time, before anything else has its turn */
 
 static bool is_open(const Service *s) {
         for (size_t i = 0; i < s->n_inlets; i++)
@@ -30,17 +31,28 @@ static bool is_done(const Service *s) {
         return s->n_busy == 0 && (s->is_stopping || !is_open(s));
 }
 
+static bool takes(const Service *s) {
+        return s->n_busy < s->n_max && !s->is_paused && !s->is_stopping;
+}
+
+static void inlet_enable(Inlet *i, bool on) {
+        on = on && i->fd >= 0;
+        (void) sd_event_source_set_enabled(i->io, on ? SD_EVENT_ON : SD_EVENT_OFF);
+        /* Clients that came together with the last one that there was room for. */
+        if (i->again)
+                (void) sd_event_source_set_enabled(i->again, on ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
 /* Clients are taken where there is room for them; all others stay in the socket's queue, which is systemd's. */
 static void update(Service *s) {
         bool full = s->n_busy >= s->n_max;
-        bool takes = !full && !s->is_paused && !s->is_stopping;
 
         if (full && !s->is_full)
                 service_complain(s, "%u %s are all that there is room for: the next clients wait.", s->n_busy, s->what);
         s->is_full = full;
 
         for (size_t i = 0; i < s->n_inlets; i++)
-                (void) sd_event_source_set_enabled(s->inlets[i].io, takes && s->inlets[i].fd >= 0 ? SD_EVENT_ON : SD_EVENT_OFF);
+                inlet_enable(&s->inlets[i], takes(s));
 
         if (is_done(s))
                 (void) sd_event_exit(s->event, 0);
@@ -158,6 +170,8 @@ static const char *handoff_error(int r) {
 
 static void inlet_close(Inlet *i) {
         i->io = sd_event_source_disable_unref(i->io);
+        i->again = sd_event_source_disable_unref(i->again);
+        fdpass_receiver_free(TAKE_PTR(i->receiver));
         i->fd = fd_close(i->fd);
 }
 
@@ -180,27 +194,62 @@ static void inlet_failed(Inlet *i, int r) {
                 service_complain(s, "A handoff was not accepted: %s.", handoff_error(r));
 }
 
-static int on_inlet(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+static int inlet_accept(Inlet *i, struct fdpass **ret_told) {
+        const int flags = SOCK_CLOEXEC | FDPASS_KEEP;
+        int fd;
+
+        if (i->receiver)
+                return fdpass_receive(i->receiver, flags, ret_told);
+        if (i->is_handoff)
+                return fdpass_accept(i->fd, flags, ret_told);
+
+        fd = accept4(i->fd, NULL, NULL, SOCK_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+/* Takes one client. Returns whether there may be another. */
+static bool inlet_take(Inlet *i) {
         struct fdpass *told = NULL;
-        Inlet *i = userdata;
         int client_fd;
 
-        if (i->is_handoff)
-                client_fd = fdpass_accept(fd, SOCK_CLOEXEC | FDPASS_KEEP, &told);
-        else {
-                client_fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-                if (client_fd < 0)
-                        client_fd = -errno;
+        client_fd = inlet_accept(i, &told);
+        if (client_fd < 0) {
+                inlet_failed(i, client_fd);
+                return client_fd != -EAGAIN;
         }
 
-        if (client_fd < 0)
-                inlet_failed(i, client_fd);
-        else if (told && fdpass_deadline(told) <= usec_now())
+        if (told && fdpass_deadline(told) <= usec_now())
                 service_turn_away(client_fd, told, true); /* fdpass-protocol(7): the sender has given it up */
         else
                 i->service->take(i->service, client_fd, told, i);
+        return true;
+}
+
+static int on_inlet(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Inlet *i = userdata;
+
+        /* A call for each event: one that finds nobody costs as much as one that does. */
+        if (!i->receiver) {
+                (void) inlet_take(i);
+                return 0;
+        }
+
+        for (unsigned n = 0; takes(i->service); n++) {
+                if (n == TURN_MAX) {
+                        (void) sd_event_source_set_enabled(i->again, SD_EVENT_ONESHOT);
+                        break;
+                }
+                if (!inlet_take(i))
+                        break;
+        }
 
         return 0;
+}
+
+static int on_again(sd_event_source *source, void *userdata) {
+        Inlet *i = userdata;
+
+        return takes(i->service) ? on_inlet(NULL, i->fd, 0, i) : 0;
 }
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
@@ -218,11 +267,26 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
         return 0;
 }
 
+/* Only of a SEQPACKET socket connections are kept. */
+static int add_receiver(Inlet *i) {
+        int r;
+
+        r = fdpass_receiver_new(i->fd, i->service->credits, &i->receiver);
+        if (r >= 0)
+                r = sd_event_add_defer(i->service->event, &i->again, on_again, i);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(i->again, SD_EVENT_OFF);
+
+        return r;
+}
+
 static int inlet_open(Inlet *i) {
-        int family, listens, r;
+        Service *s = i->service;
+        int family, type, listens, r;
         socklen_t n = sizeof(int);
 
         if (getsockopt(i->fd, SOL_SOCKET, SO_DOMAIN, &family, &n) < 0 ||
+            getsockopt(i->fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0 ||
             getsockopt(i->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n) < 0)
                 return -errno;
 
@@ -232,10 +296,12 @@ static int inlet_open(Inlet *i) {
 
         /* Somebody else may be faster at taking the client that woke us. */
         r = fd_nonblock(i->fd, true);
+        if (r >= 0 && i->is_handoff && type == SOCK_SEQPACKET && listens && s->credits > 0)
+                r = add_receiver(i);
         if (r < 0)
                 return r;
 
-        return sd_event_add_io(i->service->event, &i->io, i->fd, EPOLLIN, on_inlet, i);
+        return sd_event_add_io(s->event, &i->io, i->receiver ? fdpass_receiver_fd(i->receiver) : i->fd, EPOLLIN, on_inlet, i);
 }
 
 static int add_timer(Service *s, sd_event_source **ret, sd_event_time_handler_t callback) {

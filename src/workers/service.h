@@ -24,7 +24,9 @@ typedef struct Inlet {
         char *name;      /* FileDescriptorName= */
         int fd;          /* -EBADF: no more clients will come */
         bool is_handoff;
+        struct fdpass_receiver *receiver; /* keeps the broker's connections; NULL: each client comes by one of its own */
         sd_event_source *io;
+        sd_event_source *again; /* there may be more, of which no event will tell */
 } Inlet;
 
 struct Service {
@@ -37,6 +39,7 @@ struct Service {
         sd_event_source *idle;
         sd_event_source *status;
 
+        unsigned credits;        /* clients that may be on their way to us beyond those that we have: fdpass.h */
         unsigned n_busy;
         unsigned n_max;          /* of these; not changed while the service runs */
         uint64_t n_taken;        /* since the start */
