@@ -325,7 +325,7 @@ static int add_sources(Service *s) {
         if (r >= 0)
                 r = sd_event_set_watchdog(s->event, true);
 
-        return r;
+        return r < 0 ? r : 0; /* positive: systemd wants to be told */
 }
 
 int service_init_with(Service *s, const int *fds, char *const *names, size_t n) {

@@ -62,6 +62,9 @@ class Installed(Machine):
     def reset(self):
         """Brings the machine into the state right after install(), whatever a case did to it."""
         self.end_children()
+        # Examples have names of their own.
+        self.run(f"cd {UNITS}/fdpass.target.wants && for unit in *.socket; do "
+                 "systemctl stop $unit ${unit%.socket}.service; done", check=False)
         self.run("pkill -CONT systemd-journal; systemctl kill -s KILL 'test-*.service' 'fdpass*.service';"
                  "systemctl stop 'test-*' 'fdpass*'; rm -rf /run/fdpass/* /run/test", check=False)
         shutil.rmtree(self.path(UNITS))
