@@ -49,7 +49,7 @@ def processes_of(m, unit):
 
 
 @case
-def proxied(m):
+def proxy_whole(m):
     """A server that can't take a socket: the client's address, half-close, 100 MB, the end when idle, and again."""
     proxy(m, "--exit-idle-time=1s")
     backend(m)
@@ -73,7 +73,7 @@ print(answer.split(b"\\r\\n\\r\\n")[1].decode())
 
 
 @case
-def backend_faults(m):
+def proxy_backend_faults(m):
     """A server that is away: an answer from the broker at once, two lines in the journal, and nothing left over."""
     proxy(m)
     child = backend(m)
@@ -97,7 +97,7 @@ def backend_faults(m):
 
 
 @case
-def late_backend(m):
+def proxy_late_backend(m):
     """With --retry-time= clients wait for a server that starts slowly."""
     proxy(m, "--retry-time=20s")
     client = m.popen(f"curl -sS -m 20 {HOST} http://127.0.0.1/")
@@ -134,7 +134,7 @@ print(json.dumps(answers), flush=True)
 
 
 @case
-def programs(m):
+def exec_programs(m):
     """A shell script for each client: 300 of them, 16 at a time, and nothing is left of any."""
     install(m, "script", "hello-script.socket")
     answer = m.output("curl -sS -m 10 http://localhost/hello-script")
@@ -149,7 +149,7 @@ def programs(m):
 
 
 @case
-def program_faults(m):
+def exec_faults(m):
     """A program that can't be run: the broker answers, a line says why; when it is there, it runs. Clients that vanish."""
     install(m, "script", "hello-script.socket")
     m.drop_in("hello-script.service", f"[Service]\nExecStart=\nExecStart={PROGRAMS}fdpass-exec /var/tmp/program\n")
@@ -181,7 +181,7 @@ for _ in range(300):
 
 
 @case
-def program_at_stop(m):
+def exec_stop(m):
     """A stop with KillMode=mixed: a program goes on with its client, and the next client starts the service again."""
     install(m, "script", "hello-script.socket")
     m.drop_in("hello-script.service", f"[Service]\nExecStart=\nExecStart={PROGRAMS}fdpass-exec sh -c 'read -r x; read -r y; "
@@ -200,7 +200,7 @@ def program_at_stop(m):
 
 
 @case
-def ssh_instances(m):
+def exec_ssh(m):
     """sshd -i with Accept=yes: a login, an instance for each, and a program that is missing."""
     m.run("ssh-keygen -A; mkdir -p /root/.ssh; rm -f /root/.ssh/key*; ssh-keygen -q -N '' -t ed25519 -f /root/.ssh/key; "
           "cp /root/.ssh/key.pub /root/.ssh/authorized_keys; chmod 700 /root /root/.ssh; chmod 600 /root/.ssh/authorized_keys")
