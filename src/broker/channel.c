@@ -19,6 +19,9 @@
 /* Answers taken in one turn of the event loop. */
 #define ANSWERS_MAX 64
 
+/* And at the end of a connection: more than its socket holds (unix(7), SO_SNDBUF). */
+#define ANSWERS_AT_END 512
+
 void channels_init(ChannelTable *table) {
         list_init(&table->full);
         list_init(&table->ended);
@@ -65,6 +68,55 @@ bool channel_may_begin(const Broker *b, const Route *route, const Client *c) {
                find_slot(b) < CHANNELS_MAX;
 }
 
+/* The clients that an answer is about. Those who were not even sent are not among them, whatever it says. */
+static void collect(Channel *ch, const KeptAnswer *answer, List *ret) {
+        uint16_t end = (uint16_t) (ch->n_sent - ch->n_batch), n = 0;
+
+        LIST_FOREACH(i, &ch->clients) {
+                Client *c = CONTAINER_OF(i, Client, second_link);
+
+                if (c->number == end || n == answer->n)
+                        return;
+                if ((uint16_t) (c->number - answer->first) >= answer->n)
+                        continue;
+
+                list_remove(i);
+                list_append(ret, i);
+                n++;
+        }
+}
+
+static void apply(Channel *ch, const KeptAnswer *answer) {
+        List answered;
+
+        list_init(&answered);
+        collect(ch, answer, &answered);
+        ch->limit = answer->limit;
+
+        for (List *l; (l = list_first(&answered));)
+                (void) receipts_settle(ch->broker, CONTAINER_OF(l, Client, second_link), answer->receipt);
+}
+
+/*
+ * Takes the answers that are there, and not more than so many. Where the worker has left messages unread the kernel
+ * says that first, once; what it has answered before is behind that, and holds.
+ */
+static int take_answers(Channel *ch, size_t max) {
+        KeptAnswer answer;
+
+        /* A client that goes on to another worker may come here again, and not be sent: that ends it. */
+        for (size_t i = 0; i < max && ch->fd >= 0; i++) {
+                int r = handoff_receive_kept(ch->fd, &answer);
+
+                if (r == 0)
+                        apply(ch, &answer);
+                else if (r != -ECONNRESET)
+                        return r;
+        }
+
+        return 0;
+}
+
 /*
  * Nothing more comes or goes on it. What was sent and has no answer may be with somebody: only who is untouched goes
  * on to another worker.
@@ -75,10 +127,13 @@ static void channel_end(Channel *ch) {
         if (ch->fd < 0)
                 return;
 
-        ch->fd = fd_close(ch->fd);
         ch->worker->n_channels--;
         list_remove(&ch->link);
         list_append(&ch->broker->channels.ended, &ch->link);
+
+        /* No client finds it any more. */
+        (void) take_answers(ch, ANSWERS_AT_END);
+        ch->fd = fd_close(ch->fd);
 
         list_init(&orphans);
         LIST_FOREACH(i, &ch->clients) {
@@ -257,40 +312,10 @@ int channel_offer(Channel *ch, Route *route, Client *c) {
         return 0;
 }
 
-/* The clients that an answer is about. Those who were not even sent are not among them, whatever it says. */
-static void collect(Channel *ch, const KeptAnswer *answer, List *ret) {
-        uint16_t end = (uint16_t) (ch->n_sent - ch->n_batch), n = 0;
-
-        LIST_FOREACH(i, &ch->clients) {
-                Client *c = CONTAINER_OF(i, Client, second_link);
-
-                if (c->number == end || n == answer->n)
-                        return;
-                if ((uint16_t) (c->number - answer->first) >= answer->n)
-                        continue;
-
-                list_remove(i);
-                list_append(ret, i);
-                n++;
-        }
-}
-
-static void apply(Channel *ch, const KeptAnswer *answer) {
-        List answered;
-
-        list_init(&answered);
-        collect(ch, answer, &answered);
-        ch->limit = answer->limit;
-
-        for (List *l; (l = list_first(&answered));)
-                (void) receipts_settle(ch->broker, CONTAINER_OF(l, Client, second_link), answer->receipt);
-}
-
 void channel_on_event(Broker *b, uint32_t slot) {
         Channel *ch = slot < CHANNELS_MAX ? b->channels.slots[slot] : NULL;
-        KeptAnswer answer;
         Worker *w;
-        int r = 0;
+        int r;
 
         if (!ch || ch->fd < 0)
                 return;
@@ -298,13 +323,7 @@ void channel_on_event(Broker *b, uint32_t slot) {
         w = ch->worker;
         w->n_ref++; /* and the channel with it */
 
-        for (size_t i = 0; i < ANSWERS_MAX && ch->fd >= 0; i++) {
-                r = handoff_receive_kept(ch->fd, &answer);
-                if (r != 0)
-                        break;
-                apply(ch, &answer);
-        }
-
+        r = take_answers(ch, ANSWERS_MAX);
         if (r != 0 && r != -EAGAIN && r != -EINTR) {
                 take_back(ch, ch->n_batch);
                 ch->n_batch = ch->n_headers = 0;

@@ -237,6 +237,33 @@ static void test_end(void **state) {
         fd_close(worker);
 }
 
+/* What was answered before the end holds, although the kernel tells of the unread messages first. */
+static void test_answer_and_end(void **state) {
+        int worker = listen_type_at("a", SOCK_SEQPACKET, 64), clients[8];
+        uint16_t n;
+        Clients c;
+        Kept k;
+
+        USE(ROUTE());
+        k = keep(worker, 100);
+
+        dial_many(clients, ELEMENTSOF(clients));
+        WAIT_FOR(the_worker()->n_unclaimed == ELEMENTSOF(clients));
+        assert_int_equal(receive(&k, &c), 0);
+        n = (uint16_t) c.n;
+        assert_true(n < ELEMENTSOF(clients));
+        answer(&k, FDPASS_ANSWER_TAKEN, 1, n, 100);
+        fd_close(k.fd);
+
+        /* The worker has given those that it took to somebody else, perhaps. */
+        WAIT_FOR(t.broker->n.n_reset + t.broker->n.n_handed == 1 + ELEMENTSOF(clients));
+        assert_int_equal(t.broker->n.n_handed, 1 + n);
+
+        close_many(c.fds, c.n);
+        close_many(clients, ELEMENTSOF(clients));
+        fd_close(worker);
+}
+
 /* The worker goes away between two clients, as it does when it was idle: nobody notices. */
 static void test_end_unnoticed(void **state) {
         int worker = listen_type_at("a", SOCK_SEQPACKET, 64), clients[3];
@@ -513,6 +540,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_batches, setup_tcp, teardown),
                 cmocka_unit_test_setup_teardown(test_limit, setup_tcp, teardown),
                 cmocka_unit_test_setup_teardown(test_end, setup_tcp, teardown),
+                cmocka_unit_test_setup_teardown(test_answer_and_end, setup_tcp, teardown),
                 cmocka_unit_test_setup_teardown(test_end_unnoticed, setup_tcp, teardown),
                 cmocka_unit_test_setup_teardown(test_refused, setup_tcp, teardown),
                 cmocka_unit_test_setup_teardown(test_hostile, setup_tcp, teardown),
