@@ -52,7 +52,8 @@ def end_of(visitor):
     whole = visitor["answer"].endswith(f"\r\n\r\n/client/{visitor['source']}\n")
     if visitor["end"] == "closed" and whole and visitor["answer"].startswith("HTTP/1.1 200 "):
         return "served"
-    check(visitor["end"] in ("closed", "ConnectionResetError"), f"{visitor}")
+    # OSError: it was reset before it could say that it will say no more (ENOTCONN).
+    check(visitor["end"] in ("closed", "ConnectionResetError", "OSError"), f"{visitor}")
     check("HTTP/1.1 " not in visitor["answer"] or visitor["answer"].startswith("HTTP/1.1 200 "), f"refused: {visitor}")
     return "lost"
 
