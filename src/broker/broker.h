@@ -102,6 +102,7 @@ typedef struct Broker {
         bool pause_told;            /* the log has a line about the pause that we are in */
         RateLimit no_resources;
         RateLimit returns_refused;
+        bool handover_told;         /* the log has a line about clients that can't be left to the next process */
         sd_event_source *diag_timer; /* on while a line's count is held back (diag.c) */
         bool diag_timer_on;
 

@@ -368,6 +368,10 @@ void diag_stopped(Broker *b) {
 void diag_handover_failed(Broker *b, size_t n, int error) {
         LogRecord record;
 
+        if (b->handover_told)
+                return;
+
+        b->handover_told = true;
         log_begin(&record, b->log, LOG_WARNING);
         log_id(&record, MESSAGE_HANDOVER_FAILED);
         log_field(&record, "FDPASS_N", "%zu", n);

@@ -61,7 +61,7 @@ void diag_resumed(Broker *b);
 /* The broker ends although there are clients without a receipt. */
 void diag_stopped(Broker *b);
 
-/* @n clients should have waited in the return socket for the next process, but do not get there. */
+/* @n clients should have waited in the return socket for the next process, but do not get there. Said once. */
 void diag_handover_failed(Broker *b, size_t n, int error);
 
 /* A worker handed something back that is no client, or no message. At most one line in a while. */
