@@ -197,7 +197,7 @@ def preload_sshd(m):
     """A login over ssh, behind the port that serves HTTP, into a session without any network."""
     m.run("rm -rf /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519; "
           "cp /root/.ssh/id_ed25519.pub /root/.ssh/authorized_keys")
-    ssh = f"ssh -p 80 -b {SOURCE} -o StrictHostKeyChecking=no -o BatchMode=yes root@127.0.0.1"
+    ssh = f"ssh -p 80 -b {SOURCE} -o StrictHostKeyChecking=no -o BatchMode=yes -o LogLevel=ERROR root@127.0.0.1"
     with examples(m, sshd=None):
         done = m.run(f"{ssh} 'echo $SSH_CONNECTION; ip -br link; env | grep -e LD_ -e FDPASS -e LISTEN_'", check=False)
         seen = done.stdout.splitlines()
