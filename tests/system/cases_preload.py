@@ -16,13 +16,12 @@ SOURCE = "127.0.0.77"  # the client's address, to be seen in the logs
 
 @contextlib.contextmanager
 def examples(m, **hosts):
-    """Installs examples as an administrator does, with another Host= where one is given. Their services and sockets
-    are named as they are; where=service says otherwise."""
-    names = list(hosts)
+    """Installs examples as an administrator does, each with another Host= where one is given."""
     services = []
     for name, host in hosts.items():
-        m.run(f"cd {EXAMPLES}/{name.replace('_', '-')}; cp -r *.socket *.service *.service.d {UNITS} 2>/dev/null; true")
-        socket = m.output(f"cd {EXAMPLES}/{name.replace('_', '-')}; echo *.socket")
+        directory = f"{EXAMPLES}/{name.replace('_', '-')}"
+        m.run(f"cd {directory}; cp -r *.socket *.service* {UNITS}")
+        socket = m.output(f"cd {directory}; echo *.socket")
         if host:
             m.drop_in(socket, f"[X-FDPass]\nHost=\nPath=\nHost={host}\n")
         services.append(socket.removesuffix(".socket"))
@@ -31,13 +30,11 @@ def examples(m, **hosts):
         m.reload()
         for service in services:
             if "@" not in service:
-                check(m.property(f"{service}.service", "ActiveState") == "inactive", f"{service} runs before its first client")
+                check(m.property(f"{service}.service", "ActiveState") == "inactive", f"{service} runs before a client came")
         yield
     finally:
-        # A sandbox holds no process longer than it takes: what is asked for is that nothing stays.
         units = " ".join(f"'{s.replace('@', '@*')}.service' '{s.replace('@', '@*')}.socket'" for s in services)
         m.run(f"systemctl kill -s KILL {units}; systemctl stop {units}; systemctl reset-failed", check=False)
-    check(names, "no example")
 
 
 def get(m, host, path="/", options="", address="127.0.0.1"):
@@ -52,7 +49,7 @@ def check_no_network(m, service):
     pid = int(m.property(service, "MainPID"))
     links = m.output(f"nsenter -n -t {pid} ip -br link").splitlines()
     check(len(links) == 1 and links[0].split()[0] == "lo", f"{service} has {links}")
-    check(m.output(f"readlink /proc/{pid}/ns/net") != m.output("readlink /proc/1/ns/net"), f"{service} has the machine's network")
+    check(m.output(f"readlink /proc/{pid}/ns/net") != m.output("readlink /proc/1/ns/net"), f"{service} has the network")
     check(m.property(service, "PrivateNetwork") == "yes", f"{service} says nothing of it")
     exposure = re.search(r"exposure level for \S+: ([0-9.]+)", m.output(f"systemd-analyze security --no-pager {service}"))
     m.figure(f"exposure of {service}", exposure[1])
@@ -74,62 +71,49 @@ def crowd(m, host, count=200):
     begin = time.monotonic()
     done = m.run(f"curl -sS --fail -m 50 -Z --parallel-max 16 --parallel-immediate -o /dev/null -H 'Host: {host}' "
                  f"-H 'Connection: close' -w '%{{num_connects}}\\n' 'http://127.0.0.1/?[1-{count}]'", check=False)
-    check(done.returncode == 0 and done.stdout.split() == ["1"] * count, f"{host}: {done.stdout[-200:]}{done.stderr[-500:]}")
+    check(done.returncode == 0 and done.stdout.split() == ["1"] * count,
+          f"{host}: {done.stdout[-200:]}{done.stderr[-500:]}")
     return time.monotonic() - begin
 
 
-def big_file(m):
-    m.run(f"head -c 100M /dev/urandom >{WWW}/big; sha256sum <{WWW}/big >/var/tmp/big.sum")
+def web_server(m, name, service, more=lambda: None):
+    """Debian's server with its own configuration: pages, 100 MB, the right log, a crowd, a reload and a restart."""
+    log = f"/var/log/{name}/access.log"
+    m.run(f"head -c 100M /dev/urandom >{WWW}/big; sha256sum <{WWW}/big >/var/tmp/big.sum; "
+          f"echo '<p>the page' >{WWW}/page.html; rm -f /var/log/{name}/*")
+    with examples(m, **{name: "web.test"}):
+        check(get(m, "web.test", "/page.html") == "<p>the page\n", "another page")
+        check_no_network(m, service)
+        more()
+        m.figure("line of the log", in_log(m, service, rf"(?m)^{re.escape(SOURCE)} .*GET /page.html.*200.*$", log))
+        get(m, "web.test", "/page.html?6", address="::1")
+        in_log(m, service, r"(?m)^::1 .*GET /page.html\?6.*200.*$", log)
 
-
-def check_big_file(m, host):
-    begin = time.monotonic()
-    m.run(f"curl -sS --fail -m 50 -H 'Host: {host}' http://127.0.0.1/big | sha256sum | cmp - /var/tmp/big.sum")
-    return 100 / (time.monotonic() - begin)
+        begin = time.monotonic()
+        m.run("curl -sS --fail -m 50 -H 'Host: web.test' http://127.0.0.1/big | sha256sum | cmp - /var/tmp/big.sum")
+        m.figure("100 MB", 100 / (time.monotonic() - begin), "MB/s", 0)
+        m.figure("200 clients, 16 at a time", crowd(m, "web.test"), "s", 1)
+        for verb in "reload", "restart":
+            m.run(f"systemctl {verb} {service}")
+            check(get(m, "web.test", "/page.html") == "<p>the page\n", f"after a {verb}")
+        check(not m.journal(service, 4, "fdpass-preload"), "the preload complains")
 
 
 @case
 def preload_nginx(m):
-    """Debian's nginx with its own configuration and two worker processes: started on demand, 100 MB, the right log."""
-    big_file(m)
-    m.run("sed -i 's/^worker_processes .*/worker_processes 2;/' /etc/nginx/nginx.conf; rm -f /var/log/nginx/*; "
-          f"echo '<p>the page' >{WWW}/page.html")
-    with examples(m, nginx="nginx.test"):
-        check(get(m, "nginx.test", "/page.html") == "<p>the page\n", "another page")
-        pid = check_no_network(m, "nginx.service")
+    """Debian's nginx as it is, with two worker processes."""
+    def two_workers():
+        pid = m.property("nginx.service", "MainPID")
         wait_for(lambda: m.output(f"pgrep -c -P {pid} -f 'nginx: worker process'", check=False) == "2", 5, "two workers")
-        m.figure("line of the log", in_log(m, "nginx", rf"(?m)^{re.escape(SOURCE)} .*GET /page.html.*200.*$",
-                                           "/var/log/nginx/access.log"))
-        get(m, "nginx.test", "/page.html?6", address="::1")
-        in_log(m, "nginx", r"(?m)^::1 .*GET /page.html\?6.*200.*$", "/var/log/nginx/access.log")
-        m.figure("100 MB", check_big_file(m, "nginx.test"), "MB/s", 0)
-        m.figure("200 clients, 16 at a time", crowd(m, "nginx.test"), "s", 1)
-        m.run("systemctl reload nginx.service")
-        check(get(m, "nginx.test", "/page.html") == "<p>the page\n", "after a reload")
-        m.run("systemctl restart nginx.service")
-        check(get(m, "nginx.test", "/page.html") == "<p>the page\n", "after a restart")
-        check(not m.journal("nginx.service", 4, "fdpass-preload"), "the preload complains")
+
+    m.run("sed -i 's/^worker_processes .*/worker_processes 2;/' /etc/nginx/nginx.conf")
+    web_server(m, "nginx", "nginx.service", two_workers)
 
 
 @case
 def preload_apache(m):
-    """Debian's Apache with its own configuration, the same."""
-    big_file(m)
-    m.run(f"rm -f /var/log/apache2/*; echo '<p>the page' >{WWW}/page.html")
-    with examples(m, apache2="apache.test"):
-        check(get(m, "apache.test", "/page.html") == "<p>the page\n", "another page")
-        check_no_network(m, "apache2.service")
-        m.figure("line of the log", in_log(m, "apache2", rf"(?m)^{re.escape(SOURCE)} .*GET /page.html.*200.*$",
-                                           "/var/log/apache2/access.log"))
-        get(m, "apache.test", "/page.html?6", address="::1")
-        in_log(m, "apache2", r"(?m)^::1 .*GET /page.html\?6.*200.*$", "/var/log/apache2/access.log")
-        m.figure("100 MB", check_big_file(m, "apache.test"), "MB/s", 0)
-        m.figure("200 clients, 16 at a time", crowd(m, "apache.test"), "s", 1)
-        m.run("systemctl reload apache2.service")
-        check(get(m, "apache.test", "/page.html") == "<p>the page\n", "after a reload")
-        m.run("systemctl restart apache2.service")
-        check(get(m, "apache.test", "/page.html") == "<p>the page\n", "after a restart")
-        check(not m.journal("apache2.service", 4, "fdpass-preload"), "the preload complains")
+    """Debian's Apache as it is."""
+    web_server(m, "apache2", "apache2.service")
 
 
 @case
@@ -153,14 +137,16 @@ def preload_proxied(m):
     """Behind a load balancer that speaks the PROXY protocol: the log has its word for the client."""
     m.run("rm -f /var/log/nginx/*")
     m.drop_in("fdpass.socket", "[X-FDPass]\nProxyProtocol=optional\nTrustedProxies=127.0.0.0/8\n")
-    for name, path in ("nginx", "/page.html"), ("gunicorn", "/"):
-        m.drop_in(f"{name}.socket", f"[Socket]\nListenStream=\nListenSequentialPacket=/run/fdpass/{name}.sock\n", name="form.conf")
+    for name in "nginx", "gunicorn":
+        m.drop_in(f"{name}.socket", f"[Socket]\nListenStream=\nListenSequentialPacket=/run/fdpass/{name}.sock\n",
+                  name="form.conf")
     m.run(f"echo '<p>the page' >{WWW}/page.html")
     with examples(m, nginx="nginx.test", gunicorn="gunicorn.test"):
         for name, path, log in ("nginx", "/page.html", "/var/log/nginx/access.log"), ("gunicorn", "/", None):
             for client, head in (("192.0.2.7", "PROXY TCP4 192.0.2.7 198.51.100.1 1234 80\r\n"),
                                  ("2001:db8::7", "PROXY TCP6 2001:db8::7 2001:db8::1 1234 80\r\n"), ("127.0.0.1", "")):
-                seen = ask(m, [{"say": [f"{head}GET {path} HTTP/1.1\r\nHost: {name}.test\r\nConnection: close\r\n\r\n"]}])[0]
+                said = f"{head}GET {path} HTTP/1.1\r\nHost: {name}.test\r\nConnection: close\r\n\r\n"
+                seen = ask(m, [{"say": [said]}])[0]
                 check("200 OK" in seen["answer"], f"{name}, {client}: {seen}")
                 in_log(m, f"{name}.service", rf"(?m)^{client} .*GET {path}", log)
 
@@ -180,10 +166,12 @@ def preload_node(m):
 def preload_java(m):
     """Java's HttpServer."""
     # Debian 13's ecj doesn't find its own class.
-    m.run("mkdir -p /var/lib/java && java -cp /usr/share/java/eclipse-jdt-core.jar:/usr/share/java/eclipse-jdt-core-compiler-batch.jar "
-          f"org.eclipse.jdt.internal.compiler.batch.Main -proc:none -17 -d /var/lib/java {EXAMPLES}/java/Hello.java", timeout=120)
+    m.run("mkdir -p /var/lib/java; cd /usr/share/java; "
+          "java -cp eclipse-jdt-core.jar:eclipse-jdt-core-compiler-batch.jar org.eclipse.jdt.internal.compiler.batch.Main "
+          f"-proc:none -17 -d /var/lib/java {EXAMPLES}/java/Hello.java", timeout=120)
     with examples(m, java="java.test"):
-        m.drop_in("java.service", "[Service]\nExecStart=\nExecStart=/usr/bin/java -XX:-UsePerfData -cp /var/lib/java Hello\n")
+        m.drop_in("java.service", "[Service]\nExecStart=\n"
+                  "ExecStart=/usr/bin/java -XX:-UsePerfData -cp /var/lib/java Hello\n")
         m.run("systemctl daemon-reload")
         check(get(m, "java.test") == f"Hello, {SOURCE}!\n", "another answer")
         check_no_network(m, "java.service")
@@ -205,7 +193,8 @@ def preload_sshd(m):
         check(seen[0].startswith(f"{SOURCE} "), f"{seen[0]}")
         check(seen[1].startswith("lo "), f"the session has {seen[1:]}")
         check_no_network(m, "fdpass-sshd.service")
-        m.figure("line of the log", in_log(m, "fdpass-sshd.service", rf"Accepted publickey for root from {re.escape(SOURCE)} port \d+"))
+        m.figure("line of the log", in_log(m, "fdpass-sshd.service",
+                                           rf"Accepted publickey for root from {re.escape(SOURCE)} port \d+"))
         m.run("systemctl reload fdpass-sshd.service")
         check(m.run(f"{ssh} echo again", check=False).stdout == "again\n", "after a reload")
         m.run(f"head -c 10M /dev/urandom >/var/tmp/some; {ssh} 'cat >/root/copy' </var/tmp/some; cmp /var/tmp/some /root/copy")
@@ -263,17 +252,19 @@ def preload_gives_up(m):
     """Where it can't work: a word of what is wrong, once a start, and no client is lost by it."""
     serve = "/usr/bin/python3 -m http.server 80"
     conf = m.output(f"cat {EXAMPLES}/tenant/tenant@.service.d/10-fdpass-preload.conf")
-    m.worker("missing", serve, enable=False, route="Host=missing.test", service=f"{conf}\nEnvironment='FDPASS_LISTEN=81 80'")
-    m.worker("wrong", serve, enable=False, route="Host=wrong.test", service=f"{conf}\nEnvironment=FDPASS_LISTEN=http")
-    m.worker("datagram", serve, enable=False, route="Host=datagram.test",
-             socket="ListenStream=\nListenDatagram=/run/fdpass/datagram.sock", service=f"{conf}\nEnvironment=FDPASS_LISTEN=80")
+    for name, ports, socket in (("missing", "81 80", ""), ("wrong", "http", ""),
+                                ("datagram", "80", "ListenStream=\nListenDatagram=/run/fdpass/datagram.sock")):
+        m.worker(name, serve, enable=False, route=f"Host={name}.test", socket=socket,
+                 service=f"{conf}\nEnvironment='FDPASS_LISTEN={ports}'")
     m.run("systemctl enable --now test-missing.socket test-wrong.socket test-datagram.socket")
     m.reload()
     clients = {}
-    for name, word in (("missing", "systemd has passed no socket"), ("wrong", "is not a list of"), ("datagram", "is a datagram socket")):
-        clients[name] = m.popen(f"curl -sS -m 30 -o /dev/null -w '%{{http_code}}' -H 'Host: {name}.test' http://127.0.0.1/")
+    for name, word in (("missing", "systemd has passed no socket"), ("wrong", "is not a list of"),
+                       ("datagram", "is a datagram socket")):
+        clients[name] = m.popen("curl -sS -m 30 -o /dev/null -w '%{http_code}' "
+                                f"-H 'Host: {name}.test' http://127.0.0.1/")
         m.children.append(clients[name])
-        line = wait_for(lambda: m.journal(f"test-{name}.service", 4, f"fdpass-preload: .*{word}"), 20, f"a word of {name}")[0]
+        line = wait_for(lambda: m.journal(f"test-{name}.service", 4, f"fdpass-preload: .*{word}"), 20, f"{name}'s word")[0]
         m.figure("line", line["MESSAGE"])
         check(line["PRIORITY"] == "3", f"{line}")
         check(m.property(f"test-{name}.service", "ExecMainStatus") in ("78", "0"), "another status")

@@ -5,9 +5,10 @@
  *
  *      preload-server LISTEN WAIT [FLAGS]
  *
- * LISTEN is fd (descriptor 3), 4 or 6 (its own socket of that family on port 8080), b (both, and serves the first), path:PATH
- * or tcp (some port, of which it tells). WAIT is block, poll, select, epoll, edge, threads or fork. FLAGS are those of accept4(), as letters: n, c; o
- * for accept(). "s" forbids sockets of IP before, as RestrictAddressFamilies= does, and "d" serves a dup() of the socket.
+ * LISTEN is fd (descriptor 3), 4 or 6 (its own socket of that family on port 8080), b (both, and serves the first),
+ * path:PATH or tcp (some port, of which it tells). WAIT is block, poll, select, epoll, edge, threads or fork. FLAGS are
+ * those of accept4(), as letters: n, c; o for accept(). Besides, "s" forbids sockets of IP, as RestrictAddressFamilies=
+ * does, "d" serves a dup() of the socket, and "x" shuts it down before.
  */
 
 #include <arpa/inet.h>
@@ -72,7 +73,8 @@ static const char *address_text(const struct sockaddr_storage *a, socklen_t leng
         } else if (a->ss_family == AF_INET6 && length == sizeof(struct sockaddr_in6)) {
                 const struct sockaddr_in6 *in = (const struct sockaddr_in6 *) a;
 
-                snprintf(text, size, "[%s]:%u", inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host)), ntohs(in->sin6_port));
+                snprintf(text, size, "[%s]:%u", inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host)),
+                         ntohs(in->sin6_port));
         } else
                 snprintf(text, size, "family-%u/%u", a->ss_family, length);
 

@@ -192,8 +192,8 @@ static void assert_served(Server *s, const char *host, const char *local, int no
         assert_int_equal(end_of(conn), 0);
         read_answer(client[0], line, sizeof(line));
 
-        (void) snprintf(expected, sizeof(expected), "%s:%u %s:%u %s nonblock=%i cloexec=%i nodelay=%i keepalive=1 fd=", host, port_of(client[0]), host,
-                        port_of(client[0]), local, nonblock, cloexec, s->has_nodelay);
+        (void) snprintf(expected, sizeof(expected), "%s:%u %s:%u %s nonblock=%i cloexec=%i nodelay=%i keepalive=1 fd=",
+                        host, port_of(client[0]), host, port_of(client[0]), local, nonblock, cloexec, s->has_nodelay);
         if (!startswith(line, expected))
                 fail_msg("%s, not %s", line, expected);
         fd_close(conn);
@@ -383,8 +383,10 @@ static void test_told(void **state) {
         };
         Message m = MESSAGE_NULL;
 
-        m.source.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(1234), .sin_addr.s_addr = htonl(0xc0000207) };
-        m.destination.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(443), .sin_addr.s_addr = htonl(0xc6336401) };
+        m.source.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(1234),
+                                            .sin_addr.s_addr = htonl(0xc0000207) };
+        m.destination.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(443),
+                                                 .sin_addr.s_addr = htonl(0xc6336401) };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 int client[2], conn;
@@ -400,7 +402,8 @@ static void test_told(void **state) {
                         fail_msg("%s, not %s", line, cases[i].expected);
                 fd_close(conn);
                 fd_close(client[0]);
-                assert_served(&s, i ? "[::ffff:127.0.0.1]" : "127.0.0.1", i ? "[::ffff:127.0.0.1]:8080" : "127.0.0.1:8080", 0, 0);
+                assert_served(&s, i ? "[::ffff:127.0.0.1]" : "127.0.0.1",
+                              i ? "[::ffff:127.0.0.1]:8080" : "127.0.0.1:8080", 0, 0);
                 server_stop(&s);
         }
 }
@@ -425,7 +428,8 @@ static void test_others(void **state) {
         assert_int_equal(sscanf(s.seen, "127.0.0.1:%u domain=2 type=1 protocol=6 listens=1\n", &port), 1);
         read_line(s.err, line, sizeof(line));
         assert_non_null(strstr(line, "listens on TCP port"));
-        struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons((uint16_t) port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons((uint16_t) port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         assert_int_equal(connect(fd, (struct sockaddr *) &in, sizeof(in)), 0);
         read_answer(fd, line, sizeof(line));

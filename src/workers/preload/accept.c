@@ -128,8 +128,8 @@ int accept_client(int fd, const Listener *l, int flags, Address *ret_peer) {
 
                 if (!sender_is_trusted(conn_fd, l)) {
                         close_at(&conn_fd);
-                        say(SAY_SENDER, "A sender on %s is neither root nor one that the socket's mode speaks for: it needs "
-                                        "SocketUser=fdpass and SocketMode=0600.", l->name.sun_path);
+                        say(SAY_SENDER, "A sender on %s is neither root nor one that the socket's mode speaks for: "
+                                        "it needs SocketUser=fdpass and SocketMode=0600.", l->name.sun_path);
                         continue;
                 }
 

@@ -199,8 +199,8 @@ int preload_bind(int fd, const struct sockaddr *address, socklen_t length) {
         if (claim_get(fd, &claim) && claim.kind == CLAIM_FUTURE) {
                 const struct sockaddr_in *in = (const struct sockaddr_in *) (const void *) address;
 
-                say(SAY_OTHER_PORT, "The program wants port %u, which is not in FDPASS_LISTEN=, and the service may have no "
-                                    "socket of IP (RestrictAddressFamilies=).",
+                say(SAY_OTHER_PORT, "The program wants port %u, which is not in FDPASS_LISTEN=, and the service may "
+                                    "have no socket of IP (RestrictAddressFamilies=).",
                     address && length >= sizeof(*in) ? (unsigned) ntohs(in->sin_port) : 0);
                 errno = EADDRNOTAVAIL;
                 return -1;
@@ -229,8 +229,10 @@ static void say_listens(int fd) {
         if (real.getsockname(fd, &a.sa, &length) < 0 || !is_ip(a.sa.sa_family))
                 return;
 
-        say(SAY_OTHER_PORT, "The program listens on TCP port %u by itself, where fdpass doesn't come. To have its clients "
-                            "there: FDPASS_LISTEN=%u.", (unsigned) ntohs(a.in.sin_port), (unsigned) ntohs(a.in.sin_port));
+        unsigned port = ntohs(a.in.sin_port);
+
+        say(SAY_OTHER_PORT, "The program listens on TCP port %u by itself, where fdpass doesn't come. To have its "
+                            "clients there: FDPASS_LISTEN=%u.", port, port);
 }
 
 /* The socket of systemd's listens already, with the Backlog= of its unit. */
@@ -289,7 +291,8 @@ int preload_getsockname(int fd, struct sockaddr *address, socklen_t *length) {
                 address_give(&claim.local, address, length);
         } else if (settings.n_ports > 0 && listener_find(fd, &l)) {
                 *length = room;
-                address_give(&(Address){ .in6 = { .sin6_family = AF_INET6, .sin6_port = l.claimed_port } }, address, length);
+                address_give(&(Address){ .in6 = { .sin6_family = AF_INET6, .sin6_port = l.claimed_port } }, address,
+                             length);
         }
 
         return r;
@@ -333,7 +336,8 @@ int preload_getsockopt(int fd, int level, int option, void *value, socklen_t *le
         preload_init();
         r = real.getsockopt(fd, level, option, value, length);
         if (r < 0) {
-                if ((errno != EOPNOTSUPP && errno != ENOPROTOOPT) || level == SOL_SOCKET || !value || !length || !poses(fd))
+                if ((errno != EOPNOTSUPP && errno != ENOPROTOOPT) || level == SOL_SOCKET || !value || !length ||
+                    !poses(fd))
                         return r;
 
                 /* An option of TCP that was never set. */

@@ -110,8 +110,8 @@ void address_set_port(Address *a, in_port_t port); /* in network order */
 void address_present(Address *a, bool mapped);
 
 /*
- * As the kernel gives an address to a caller: cut to the caller's room, with its true length. But who has room for IPv4 only
- * is told 0.0.0.0 of a client over IPv6, and not the half of an address.
+ * As the kernel gives an address to a caller: cut to the caller's room, with its true length. But who has room for
+ * IPv4 only is told 0.0.0.0 of a client over IPv6, and not the half of an address.
  */
 void address_give(const Address *a, struct sockaddr *to, socklen_t *to_len);
 
@@ -180,8 +180,8 @@ bool listener_find(int fd, Listener *ret);
 void listener_set_options(int fd, unsigned on, unsigned off);
 
 /*
- * Puts the socket that systemd has passed in the place of @fd, which had the OPTION_… @options. Returns 1, or 0 where none
- * is for it.
+ * Puts the socket that systemd has passed in the place of @fd, which had the OPTION_… @options. Returns 1, or 0 where
+ * none is for it.
  */
 int listener_replace(int fd, const Address *wanted, unsigned options);
 int listener_replace_named(int fd, const char *path);
@@ -217,7 +217,7 @@ enum {
 };
 
 /*
- * Receives the client from a connection, which is closed then. @place is closed before, and is the client's number;
- * @listener_fd tells how long to wait.
+ * Receives the client from a connection, which is consumed. @place is closed before: its number is the client's.
+ * @listener_fd tells how long to wait. Returns 0, a condition, or a negative errno.
  */
 int receive_client(int conn_fd, int *place, int listener_fd, const Listener *l, Told *ret_told, int *ret_fd);
