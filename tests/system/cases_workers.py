@@ -137,11 +137,11 @@ print(json.dumps(answers), flush=True)
 def exec_programs(m):
     """A shell script for each client: 300 of them, 16 at a time, and nothing is left of any."""
     install(m, "script", "hello-script.socket")
-    answer = m.output("curl -sS -m 10 http://localhost/hello-script")
-    check(answer == "Hello, 127.0.0.1 at localhost!", answer)
+    answer = m.output("curl -sS -m 10 http://127.0.0.1/hello-script")
+    check(answer == "Hello, 127.0.0.1 at 127.0.0.1!", answer)
     wait_for(lambda: m.journal("hello-script.service", match="GET /hello-script for 127.0.0.1"), 5, "its standard error in the journal")
     pid = pid_of(m, "hello-script.service")
-    done = m.output("seq 300 | xargs -P 40 -I@ curl -sS -m 30 -o /dev/null -w '%{http_code}\\n' http://localhost/hello-script "
+    done = m.output("seq 300 | xargs -P 40 -I@ curl -sS -m 30 -o /dev/null -w '%{http_code}\\n' http://127.0.0.1/hello-script "
                     "| sort | uniq -c")
     check(re.fullmatch(r"300 200", done), done)
     wait_for(lambda: processes_of(m, "hello-script.service") in ([pid], []), 5, "the end of all programs")
@@ -152,17 +152,17 @@ def exec_programs(m):
 def exec_faults(m):
     """A program that can't be run: the broker answers, a line says why; when it is there, it runs. Clients that vanish."""
     install(m, "script", "hello-script.socket")
-    m.drop_in("hello-script.service", f"[Service]\nExecStart=\nExecStart={PROGRAMS}fdpass-exec /var/tmp/program\n")
-    m.run("rm -f /var/tmp/program; systemctl daemon-reload")
+    m.drop_in("hello-script.service", f"[Service]\nExecStart=\nExecStart={PROGRAMS}fdpass-exec /usr/local/bin/program\n")
+    m.run("rm -f /usr/local/bin/program; systemctl daemon-reload")
     for state in "missing", "not executable":
-        code = m.output("curl -sS -m 10 -o /dev/null -w '%{http_code}' http://localhost/hello-script")
+        code = m.output("curl -sS -m 10 -o /dev/null -w '%{http_code}' http://127.0.0.1/hello-script")
         check(code == "503", f"{code} with a program that is {state}")
-        m.run(f"cp {EXAMPLES}/script/hello-script /var/tmp/program; chmod 644 /var/tmp/program")
-    line = wait_for(lambda: m.journal("hello-script.service", match="/var/tmp/program"), 5, "a line")[0]["MESSAGE"]
+        m.run(f"cp {EXAMPLES}/script/hello-script /usr/local/bin/program; chmod 644 /usr/local/bin/program")
+    line = wait_for(lambda: m.journal("hello-script.service", match="/usr/local/bin/program"), 5, "a line")[0]["MESSAGE"]
     m.figure("line", line)
 
-    m.run("chmod 755 /var/tmp/program")
-    check(m.output("curl -sS -m 10 http://localhost/hello-script").startswith("Hello"), "it is not run when it is there")
+    m.run("chmod 755 /usr/local/bin/program")
+    check(m.output("curl -sS -m 10 http://127.0.0.1/hello-script").startswith("Hello"), "it is not run when it is there")
 
     pid = pid_of(m, "hello-script.service")
     fds = m.descriptors(pid)[0]
@@ -174,7 +174,7 @@ for _ in range(300):
     c.sendall(b"GET /hello-script HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
     c.close()
 '""")
-    check(m.output("curl -sS -m 10 http://localhost/hello-script").startswith("Hello"), "it is not served any more")
+    check(m.output("curl -sS -m 10 http://127.0.0.1/hello-script").startswith("Hello"), "it is not served any more")
     wait_for(lambda: processes_of(m, "hello-script.service") in ([pid], []), 10, "the end of all programs")
     wait_for(lambda: m.descriptors(pid)[0] <= fds, 5, f"{fds} descriptors again")
     check("Z" not in m.output("ps -e -o stat=").split(), "a zombie")
@@ -185,18 +185,18 @@ def exec_stop(m):
     """A stop with KillMode=mixed: a program goes on with its client, and the next client starts the service again."""
     install(m, "script", "hello-script.socket")
     m.drop_in("hello-script.service", f"[Service]\nExecStart=\nExecStart={PROGRAMS}fdpass-exec sh -c 'read -r x; read -r y; "
-              "echo started >&2; while [ ! -e /var/tmp/go ]; do sleep 0.1; done; echo HTTP/1.0 200 done; echo; echo done'\n")
-    m.run("rm -f /var/tmp/go; systemctl daemon-reload")
-    client = m.popen("curl -sS -m 20 http://localhost/hello-script")
+              "echo started >&2; while [ ! -e /run/test/go ]; do sleep 0.1; done; echo HTTP/1.0 200 done; echo; echo done'\n")
+    m.run("rm -f /run/test/go; systemctl daemon-reload")
+    client = m.popen("curl -sS -m 20 http://127.0.0.1/hello-script")
     wait_for(lambda: m.journal("hello-script.service", match="started"), 10, "the program")
     stop = m.popen("systemctl stop hello-script.service")
     wait_for(lambda: m.property("hello-script.service", "ActiveState") == "deactivating", 10, "the stop")
-    m.run("touch /var/tmp/go")
+    m.run("touch /run/test/go")
     out, err = client.communicate(timeout=20)
     check(out == "done\n", f"{out}{err}")
     stop.wait(10)
     check(m.property("hello-script.service", "Result") == "success", "it was killed")
-    check(m.output("curl -sS -m 10 http://localhost/hello-script") == "done", "it is not started again")
+    check(m.output("curl -sS -m 10 http://127.0.0.1/hello-script") == "done", "it is not started again")
 
 
 @case
