@@ -451,10 +451,13 @@ int handback_listen(Broker *b, const char *name, int fd) {
                 return r;
 
         l->carries = type;
+        r = broker_link_listener(b, l);
+        if (r < 0)
+                return r;
+
         if (type == SOCK_SEQPACKET && !b->handback->self)
                 b->handback->self = l;
-
-        return broker_link_listener(b, l);
+        return 0;
 }
 
 void handback_done(Broker *b) {
