@@ -84,6 +84,10 @@ void log_set_level(Log *log, int level) {
         log->level = level;
 }
 
+int log_level(const Log *log) {
+        return log->level;
+}
+
 uint64_t log_n_dropped(const Log *log) {
         return log->n_dropped;
 }

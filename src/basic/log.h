@@ -42,6 +42,8 @@ DEFINE_CLEANUP(Log *, log_free);
 /* Records with a priority above @level (LOG_DEBUG > LOG_INFO > …) are not written. LOG_INFO by default. */
 void log_set_level(Log *log, int level);
 
+int log_level(const Log *log);
+
 /* How many records were dropped so far, since the log was opened. */
 uint64_t log_n_dropped(const Log *log);
 

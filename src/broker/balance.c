@@ -17,10 +17,10 @@ static bool route_is_ready(const Route *route, usec_t now) {
         return w->n_unclaimed < route->config->max_unclaimed || route->pool->broker->stopping;
 }
 
-/* Are the routes that are no backup all out of reach? */
+/* Are the routes that are no backup all out of reach, or out of use? */
 static bool needs_backup(const Pool *p) {
         for (size_t i = 0; i < p->n_routes; i++)
-                if (!p->routes[i].config->backup && !p->routes[i].worker->gone)
+                if (!p->routes[i].config->backup && !p->routes[i].worker->gone && !p->routes[i].worker->drained)
                         return false;
 
         return true;

@@ -15,7 +15,7 @@
  * source-hash       one source, one worker, for as long as that is ready; a worker that is added takes over
  *                   its share of the sources, and no other moves
  *
- * Routes with Backup= get clients only while no other one of the pool can be reached.
+ * Routes with Backup= get clients only while no other one of the pool can be reached, or all others are drained.
  */
 Route *balance_pick(const Pool *p, const Client *c, usec_t now);
 

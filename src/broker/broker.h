@@ -49,6 +49,19 @@ typedef struct BrokerCounters {
         uint64_t n_gone;              /* clients that went away while they waited */
 } BrokerCounters;
 
+/* What happened; see observe.h. */
+typedef enum EventKind {
+        EVENT_HANDED,      /* a worker has the client */
+        EVENT_UNREAD,      /* it left the client unread, */
+        EVENT_DECLINED,    /* or did not want it: it is handed out again */
+        EVENT_REFUSED,     /* Client.refusal says why */
+        EVENT_WORKER_GONE,
+        EVENT_WORKER_BACK,
+        _EVENT_MAX,
+} EventKind;
+
+typedef void (*Observer)(void *userdata, EventKind kind, const Client *c, const Route *route);
+
 typedef struct Broker {
         Log *log;            /* borrowed */
         sd_event *event;
@@ -107,6 +120,8 @@ typedef struct Broker {
         bool diag_timer_on;
 
         BrokerCounters n;
+        Observer observer;   /* NULL: nobody watches. It is called in the middle of things, and only takes notes. */
+        void *observer_userdata;
 } Broker;
 
 /*

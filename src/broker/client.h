@@ -99,6 +99,7 @@ typedef struct Client {
         uint64_t origin_id;  /* the id that the first broker gave it, and that one's Broker.instance: what it is called */
         uint32_t origin;
         uint8_t n_hops;      /* how many brokers have passed it on to us, one after the other */
+        usec_t begun_at;     /* when it came, or its next request did */
         usec_t deadline;     /* of what the state waits for: the head, a worker, the end; while unclaimed still the worker */
         usec_t silent_at;    /* while it has said nothing: when it counts as silent */
         usec_t look_at;      /* while unclaimed: when to look for the receipt unasked */

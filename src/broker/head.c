@@ -265,6 +265,8 @@ void head_begin(Broker *b, Client *c) {
         Listener *l = c->listener;
         usec_t now = broker_now(b);
 
+        c->begun_at = now;
+
         /* For whom a worker has named the route, nothing has to be found out. */
         if (!l->needs_head || (c->baggage && c->baggage->name)) {
                 route_at_once(b, c);

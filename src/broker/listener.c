@@ -91,6 +91,7 @@ static int accept_one(Listener *l) {
                 return errno != EAGAIN && errno_is_accept_again(-errno) ? 0 : -errno;
 
         b->n.n_accepted++;
+        l->n_accepted++;
 
         c = client_new(&b->clients, l, fd);
         if (!c) /* can't be: there is room, or the listeners are off */

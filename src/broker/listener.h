@@ -11,6 +11,7 @@
 #include "basic/list.h"
 #include "basic/ratelimit.h"
 #include "basic/time.h"
+#include "broker/client.h"
 #include "config/config.h"
 
 typedef struct Broker Broker;
@@ -23,6 +24,9 @@ typedef struct Listener {
         int carries;         /* 0, or SOCK_SEQPACKET or SOCK_STREAM: its connections are no clients, they bring them */
         sd_event_source *io;
         unsigned batch;      /* how many clients are accepted in one turn */
+
+        uint64_t n_accepted;
+        uint64_t n_refused[_REFUSAL_MAX];
 
         RateLimit no_route;  /* of the log lines about its clients that no route takes */
 

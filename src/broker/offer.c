@@ -7,6 +7,7 @@
 #include "broker/channel.h"
 #include "broker/diag.h"
 #include "broker/metadata.h"
+#include "broker/observe.h"
 #include "broker/room.h"
 #include "broker/watch.h"
 #include "handoff/handoff.h"
@@ -66,6 +67,7 @@ static void mark_gone(Broker *b, Route *route, int error) {
         }
 
         diag_worker_gone(b, route, error);
+        observe(b, EVENT_WORKER_GONE, NULL, route);
 }
 
 static void mark_back(Broker *b, Route *route) {
@@ -77,6 +79,7 @@ static void mark_back(Broker *b, Route *route) {
         w->gone = false;
         worker_recovered(w);
         diag_worker_back(b, route);
+        observe(b, EVENT_WORKER_BACK, NULL, route);
 }
 
 static void not_taken(Broker *b, Route *route, int error) {

@@ -379,6 +379,15 @@ void pool_worker_is_free(Worker *w) {
                         timer_arm(CONTAINER_OF(i, Route, waiting_link)->pool);
 }
 
+void pool_drain_worker(Worker *w, bool drained) {
+        if (w->drained == drained)
+                return;
+
+        w->drained = drained;
+        if (!drained)
+                pool_worker_is_free(w);
+}
+
 static void expire(Pool *p, List *queue, usec_t now) {
         while (first_deadline(queue) <= now) {
                 Client *c = CONTAINER_OF(list_first(queue), Client, link);

@@ -36,5 +36,11 @@ void pool_refuse_all(Pool *p, Refusal why);
 /* The same without a word, as everything ends. */
 void pool_drop_all(Pool *p);
 
+/*
+ * A drained worker gets no more clients. Others of its pools take them; where there are none they wait, with their
+ * deadlines as ever. What it was sent before is its own.
+ */
+void pool_drain_worker(Worker *w, bool drained);
+
 /* The worker can take more: hands out from the queues of its pools, one client of each in turn. */
 void pool_worker_is_free(Worker *w);

@@ -6,6 +6,7 @@
 #include "broker/broker.h"
 #include "broker/channel.h"
 #include "broker/diag.h"
+#include "broker/observe.h"
 #include "broker/pool.h"
 #include "broker/refusal.h"
 
@@ -66,6 +67,10 @@ void receipts_taken(Broker *b, Client *c) {
         w->stuck = false;
 
         b->n.n_handed++;
+        w->n_taken++;
+        c->route->stats->n_taken++;
+        histogram_add(&c->route->stats->time, broker_now(b) - c->begun_at);
+        observe(b, EVENT_HANDED, c, c->route);
         if (b->log_handoffs >= LOG_HANDOFFS_YES)
                 diag_handed(b, c);
 
@@ -74,7 +79,16 @@ void receipts_taken(Broker *b, Client *c) {
 
 /* It is still ours, whole: another worker gets it, or this one when it had some rest. */
 static void again(Broker *b, Client *c, Receipt why) {
+        RouteStats *stats = c->route->stats;
+
         b->n.n_reset++;
+        if (why == RECEIPT_REFUSED)
+                stats->n_declined++;
+        else {
+                c->route->worker->n_unread++;
+                stats->n_unread++;
+        }
+        observe(b, why == RECEIPT_REFUSED ? EVENT_DECLINED : EVENT_UNREAD, c, c->route);
 
         /* A worker may end a connection that it keeps whenever it likes, and is still there for another one. */
         if (!c->channel || why == RECEIPT_REFUSED) {
@@ -91,6 +105,7 @@ static void again(Broker *b, Client *c, Receipt why) {
 
 /* The worker wants nobody to have it. */
 static void failed(Broker *b, Client *c) {
+        c->route->stats->n_failed++;
         worker_recovered(c->route->worker);
         c->channel = NULL;
         c->conn_fd = fd_close(c->conn_fd);

@@ -7,6 +7,8 @@
 #include "basic/error.h"
 #include "broker/answer.h"
 #include "broker/diag.h"
+#include "broker/listener.h"
+#include "broker/observe.h"
 #include "broker/pool.h"
 #include "broker/watch.h"
 
@@ -85,11 +87,16 @@ static void linger(Broker *b, Client *c) {
 
 static void count(Broker *b, const Client *c, Refusal why, ProbeReason reason) {
         b->n.n_refused[why]++;
+        c->listener->n_refused[why]++;
+        if (c->pool)
+                c->pool->routes[0].stats->n_refused[why]++;
+        observe(b, EVENT_REFUSED, c, c->pool ? &c->pool->routes[0] : NULL);
         if (b->log_handoffs >= LOG_HANDOFFS_FAILURES)
                 diag_refused(b, c, why, reason);
 }
 
 void refusal_close(Broker *b, Client *c, Refusal why) {
+        c->refusal = why;
         count(b, c, why, PROBE_REASON_NONE);
         refusal_drop(b, c);
 }
@@ -133,9 +140,9 @@ void refusal_send(Broker *b, Client *c, Refusal why, ProbeReason reason) {
         bool is_clear;
         Answer answer;
 
-        count(b, c, why, reason);
         c->refusal = why;
         c->refusal_reason = reason;
+        count(b, c, why, reason);
 
         is_clear = compose(b, c, &answer);
         if (answer.n > 0)

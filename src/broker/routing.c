@@ -48,6 +48,10 @@ static int init_routes(Routing *routing) {
                 route->form = route->config->form;
                 route->worker->is_own = is_own_socket(routing->broker, route->worker);
                 routing->n_routes++;
+
+                r = route_stats_get(route->worker, route->config->unit, &route->stats);
+                if (r < 0)
+                        return r;
         }
 
         qsort(routing->routes, routing->n_routes, sizeof(*routing->routes), compare_routes);
@@ -135,8 +139,10 @@ static Routing *routing_free(Routing *routing) {
                 pool_done(&routing->pools[i]);
         free(routing->pools);
 
-        for (size_t i = 0; i < routing->n_routes; i++)
+        for (size_t i = 0; i < routing->n_routes; i++) {
+                route_stats_put(routing->routes[i].stats);
                 worker_put(&routing->broker->workers, routing->routes[i].worker);
+        }
         free(routing->routes);
 
         config_free(routing->config);

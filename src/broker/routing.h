@@ -14,6 +14,7 @@
 #include "basic/list.h"
 #include "basic/ratelimit.h"
 #include "broker/match.h"
+#include "broker/stats.h"
 #include "broker/worker.h"
 #include "config/config.h"
 
@@ -26,6 +27,7 @@ typedef struct Route {
         const RouteConfig *config; /* Routing.config owns it */
         Pool *pool;
         Worker *worker;            /* one reference */
+        RouteStats *stats;         /* likewise */
         WorkerForm form;           /* as the unit says, or with RouteConfig.form_is_open as far as we know */
         List waiting_link;         /* Worker.waiting, while the pool has clients in its queue */
         uint64_t hash;             /* of the worker's path, for Balance=source-hash */

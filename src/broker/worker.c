@@ -62,6 +62,7 @@ static int worker_new(const char *path, Worker **ret) {
 
         list_init(&w->channels);
         list_init(&w->waiting);
+        list_init(&w->stats);
 
         r = address_from_path(path, &w->address, &w->address_len);
         if (r < 0)
@@ -120,7 +121,7 @@ Worker *worker_put(WorkerTable *table, Worker *w) {
 }
 
 bool worker_is_ready(const Worker *w, usec_t now) {
-        return now >= w->retry_at;
+        return !w->drained && now >= w->retry_at;
 }
 
 void worker_back_off(Worker *w, usec_t now) {

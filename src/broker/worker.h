@@ -41,6 +41,12 @@ typedef struct Worker {
 
         bool stuck;           /* it has not taken a client for long, and the log says so */
 
+        bool drained;         /* an administrator wants it to get no more clients */
+
+        uint64_t n_taken;     /* clients with a receipt, by whatever route */
+        uint64_t n_unread;    /* handoffs that it left unread */
+        List stats;           /* RouteStats.link */
+
         RateLimit resets;     /* of the log line about clients that it left unread */
 } Worker;
 
