@@ -19,6 +19,14 @@ static inline usec_t usec_now(void) {
         return (usec_t) ts.tv_sec * USEC_PER_SEC + (usec_t) ts.tv_nsec / 1000;
 }
 
+/* The wall clock's time, for people; nothing is measured with it. */
+static inline usec_t usec_now_realtime(void) {
+        struct timespec ts = {};
+
+        (void) clock_gettime(CLOCK_REALTIME, &ts);
+        return (usec_t) ts.tv_sec * USEC_PER_SEC + (usec_t) ts.tv_nsec / 1000;
+}
+
 /* Saturates: an infinite span never ends. */
 static inline usec_t usec_add(usec_t a, usec_t b) {
         return a > USEC_INFINITY - b ? USEC_INFINITY : a + b;

@@ -363,6 +363,7 @@ int broker_set_config(Broker *b, Config *config) {
 
         routing_unref(b->routing);
         b->routing = routing;
+        b->n.n_loaded++;
         check_listeners(b);
 
         b->log_handoffs = config->broker.log_handoffs;

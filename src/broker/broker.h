@@ -46,6 +46,7 @@ typedef struct BrokerCounters {
         uint64_t n_refused[_REFUSAL_MAX];
         uint64_t n_returned;          /* clients that came back */
         uint64_t n_passed_on;         /* to the next process */
+        uint64_t n_loaded;            /* configurations that were put in effect */
         uint64_t n_gone;              /* clients that went away while they waited */
 } BrokerCounters;
 

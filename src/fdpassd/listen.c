@@ -36,9 +36,14 @@ static int add_return(Broker *b, const char *name, int fd) {
         return 1;
 }
 
-/* Returns 1 where it is one now, 0 where it was of no use. */
-static int add_one(Broker *b, const char *name, int fd) {
+/* Returns 1 where it is one now, 0 where it is none, or of no use. */
+static int add_one(Broker *b, const char *name, int fd, int *control_fd) {
         int r;
+
+        if (streq(name, "control") && *control_fd < 0 && sd_is_socket(fd, AF_UNIX, SOCK_STREAM, /* listening= */ 1) > 0) {
+                *control_fd = fd;
+                return 0;
+        }
 
         if (is_return(name, fd))
                 return add_return(b, name, fd);
@@ -60,9 +65,11 @@ static int add_one(Broker *b, const char *name, int fd) {
         return 1;
 }
 
-int listen_inherited(Broker *b) {
+int listen_inherited(Broker *b, int *ret_control_fd) {
         _cleanup_(names_free) char **names = NULL;
         int n, n_listeners = 0;
+
+        *ret_control_fd = -EBADF;
 
         /* Clears the environment, so that nothing we might start takes them for its own. */
         n = sd_listen_fds_with_names(/* unset_environment= */ 1, &names);
@@ -72,7 +79,7 @@ int listen_inherited(Broker *b) {
         }
 
         for (int i = 0; i < n; i++) {
-                int r = add_one(b, names[i], SD_LISTEN_FDS_START + i);
+                int r = add_one(b, names[i], SD_LISTEN_FDS_START + i, ret_control_fd);
 
                 if (r < 0)
                         return r;

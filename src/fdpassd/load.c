@@ -3,16 +3,47 @@
 #include "fdpassd/load.h"
 
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 #include "basic/fd.h"
 #include "basic/message-ids.h"
 
-static void report(void *userdata, ConfigSeverity severity, const char *unit, const char *path, unsigned line,
-                   const char *message) {
-        Log *log = userdata;
+/* So much of what was found is kept for those who ask; the journal has it all. */
+#define FINDINGS_MAX 8192
+
+/* Adds a line to what is kept. Without memory for it, it is in the journal only. */
+static void keep(LoadReport *report, const char *format, ...) _printf_(2, 3);
+static void keep(LoadReport *report, const char *format, ...) {
+        _cleanup_free_ char *line = NULL;
+        char *findings = NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&line, format, ap);
+        va_end(ap);
+        if (r < 0) {
+                line = NULL;
+                return;
+        }
+
+        if (report->findings && strlen(report->findings) + strlen(line) > FINDINGS_MAX)
+                return;
+
+        if (asprintf(&findings, "%s%s%s", report->findings ?: "", report->findings ? "\n" : "", line) < 0)
+                return;
+
+        free(report->findings);
+        report->findings = findings;
+}
+
+static void on_finding(void *userdata, ConfigSeverity severity, const char *unit, const char *path, unsigned line,
+                       const char *message) {
+        Loader *l = userdata;
         LogRecord record;
 
-        log_begin(&record, log, severity == CONFIG_ERROR ? LOG_ERR : LOG_WARNING);
+        log_begin(&record, l->broker->log, severity == CONFIG_ERROR ? LOG_ERR : LOG_WARNING);
         log_id(&record, severity == CONFIG_ERROR ? MESSAGE_UNIT_ERROR : MESSAGE_UNIT_WARNING);
         if (unit)
                 log_field(&record, "FDPASS_ROUTE", "%s", unit);
@@ -21,22 +52,28 @@ static void report(void *userdata, ConfigSeverity severity, const char *unit, co
         if (line > 0)
                 log_field(&record, "CONFIG_LINE", "%u", line);
 
-        if (path && line > 0)
+        if (path && line > 0) {
                 log_commit(&record, "%s:%u: %s", path, line, message);
-        else if (path)
-                log_commit(&record, "%s: %s", path, message);
-        else
-                log_commit(&record, "%s: %s", unit ? unit : "Units", message);
+                keep(&l->report, "%s:%u: %s", path, line, message);
+        } else {
+                const char *what = path ? path : unit ? unit : "Units";
+
+                log_commit(&record, "%s: %s", what, message);
+                keep(&l->report, "%s: %s", what, message);
+        }
 }
 
-static int read_config(Broker *b, const char *root, Config **ret) {
+static int read_config(Loader *l, Config **ret) {
         _cleanup_close_ int root_fd = -EBADF;
 
-        root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        root_fd = open(l->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (root_fd < 0)
                 return -errno;
 
-        return config_load(root_fd, report, b->log, ret);
+        free(l->report.findings);
+        l->report = (LoadReport){ .at = usec_now_realtime() };
+
+        return config_load(root_fd, on_finding, l, ret);
 }
 
 static void log_result(Broker *b, const Config *config, const char *verb) {
@@ -60,25 +97,34 @@ static int use_config(Broker *b, Config **config, const char *verb) {
         return 0;
 }
 
-int load_routes(Broker *b, const char *root) {
+void loader_done(Loader *l) {
+        free(TAKE_PTR(l->report.findings));
+}
+
+int load_routes(Loader *l) {
         _cleanup_(config_freep) Config *config = NULL;
         int r;
 
-        r = read_config(b, root, &config);
+        r = read_config(l, &config);
         if (r >= 0)
-                r = use_config(b, &config, "Ready");
+                r = use_config(l->broker, &config, "Ready");
         if (r < 0)
-                log_line(b->log, LOG_ERR, "Failed to load the units below %s: %s.", root, strerror(-r));
+                log_line(l->broker->log, LOG_ERR, "Failed to load the units below %s: %s.", l->root, strerror(-r));
 
         return r;
 }
 
-void reload_routes(Broker *b, const char *root) {
+static void set_failed(Loader *l, bool failed) {
+        l->report.failed = l->broker->stale = failed;
+}
+
+void reload_routes(Loader *l) {
         _cleanup_(config_freep) Config *config = NULL;
+        Broker *b = l->broker;
         int r;
 
-        r = read_config(b, root, &config);
-        b->stale = r < 0 || config->n_errors > 0;
+        r = read_config(l, &config);
+        set_failed(l, r < 0 || config->n_errors > 0);
 
         if (r >= 0 && config->n_errors > 0) {
                 log_line_id(b->log, LOG_ERR, MESSAGE_RELOAD_FAILED,
@@ -89,7 +135,10 @@ void reload_routes(Broker *b, const char *root) {
 
         if (r >= 0)
                 r = use_config(b, &config, "Reloaded");
-        if (r < 0)
+        if (r < 0) {
                 log_line_id(b->log, LOG_ERR, MESSAGE_RELOAD_FAILED, "Not reloaded, the old routes stay: %s.",
                             strerror(-r));
+                keep(&l->report, "Not reloaded: %s.", strerror(-r));
+                set_failed(l, true);
+        }
 }

@@ -10,12 +10,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
+#include "basic/fd.h"
 #include "basic/message-ids.h"
-#include "broker/broker.h"
+#include "control/control.h"
 #include "fdpassd/listen.h"
 #include "fdpassd/load.h"
 #include "fdpassd/status.h"
@@ -70,13 +72,15 @@ static int parse_argv(int argc, char *argv[]) {
         return 1;
 }
 
-static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
-        Broker *b = userdata;
-
+static void reload(void *userdata) {
         /* systemd's clock and ours are one: Type=notify-reload tells by it which reload this answers. */
         (void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, usec_now());
-        reload_routes(b, arg_root);
+        reload_routes(userdata);
         (void) sd_notify(0, "READY=1");
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
+        reload(userdata);
         return 0;
 }
 
@@ -88,11 +92,11 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
         return 0;
 }
 
-static int add_signal(sd_event *event, int signo, sd_event_signal_handler_t handler, Broker *b) {
+static int add_signal(sd_event *event, int signo, sd_event_signal_handler_t handler, void *userdata) {
         sd_event_source *source;
         int r;
 
-        r = sd_event_add_signal(event, &source, signo | SD_EVENT_SIGNAL_PROCMASK, handler, b);
+        r = sd_event_add_signal(event, &source, signo | SD_EVENT_SIGNAL_PROCMASK, handler, userdata);
         if (r < 0)
                 return r;
 
@@ -105,14 +109,14 @@ static int add_signal(sd_event *event, int signo, sd_event_signal_handler_t hand
         return r < 0 ? r : 0;
 }
 
-static int add_signals(sd_event *event, Broker *b) {
+static int add_signals(sd_event *event, Broker *b, Loader *loader) {
         int r;
 
         r = add_signal(event, SIGTERM, on_terminate, b);
         if (r >= 0)
                 r = add_signal(event, SIGINT, on_terminate, b);
         if (r >= 0)
-                r = add_signal(event, SIGHUP, on_hangup, b);
+                r = add_signal(event, SIGHUP, on_hangup, loader);
 
         return r;
 }
@@ -140,32 +144,67 @@ static int fail(Log *log, int error, const char *what) {
         return error;
 }
 
+/* Whoever asks a broker that has nothing to serve must not start it again and again. */
+static void turn_away(int control_fd) {
+        int fd;
+
+        if (control_fd < 0 || fd_nonblock(control_fd, true) < 0)
+                return;
+
+        while ((fd = accept4(control_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+                fd_close(fd);
+}
+
+static int start_control(Broker *b, int *control_fd, Loader *loader, Control **ret) {
+        ControlHost host = { .report = &loader->report, .reload = reload, .userdata = loader };
+        int r;
+
+        if (*control_fd < 0)
+                return 0;
+
+        r = control_new(b, *control_fd, &host, ret);
+        if (r >= 0)
+                *control_fd = -EBADF; /* consumed */
+
+        return r;
+}
+
 /* Returns 0 after a stop, EX_CONFIG where there is nothing to do, or a negative errno, which it logs. */
 static int serve(Log *log, sd_event *event) {
         _cleanup_(broker_freep) Broker *b = NULL;
         _cleanup_(status_freep) Status *status = NULL;
+        _cleanup_(loader_done) Loader loader = { .root = arg_root };
+        _cleanup_(control_freep) Control *control = NULL;
+        _cleanup_close_ int control_fd = -EBADF;
         int r;
 
         r = broker_new(event, log, n_fds_allowed(), &b);
         if (r < 0)
                 return fail(log, r, "set up the broker");
 
-        r = add_signals(event, b);
+        loader.broker = b;
+
+        r = add_signals(event, b, &loader);
         if (r < 0)
                 return fail(log, r, "watch for signals");
 
-        r = listen_inherited(b);
+        r = listen_inherited(b, &control_fd);
         if (r < 0)
                 return r;
         if (r == 0) {
+                turn_away(control_fd);
                 log_line_id(log, LOG_ERR, MESSAGE_NO_SOCKET,
                             "There is no socket to serve. Restart fdpass.socket: the first client starts the broker.");
                 return EX_CONFIG;
         }
 
-        r = load_routes(b, arg_root);
+        r = load_routes(&loader);
         if (r < 0)
                 return r;
+
+        r = start_control(b, &control_fd, &loader, &control);
+        if (r < 0)
+                return fail(log, r, "set up the control interface");
 
         r = status_new(b, &status);
         if (r < 0)

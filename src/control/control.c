@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "control/control.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "basic/error.h"
+#include "basic/fd.h"
+#include "control/internal.h"
+
+/*
+ * So many of each kind at a time: those who may only look can't keep out those who may change. One more costs the one
+ * that has been quiet the longest its place.
+ */
+#define PEERS_MAX 32
+
+/* Connections taken up in 100 ms; each costs some 100 µs. */
+#define ACCEPT_INTERVAL_USEC (100 * USEC_PER_MSEC)
+#define ACCEPT_BURST 40
+
+/* While handoffs leave no time for what is less urgent, each peer has a turn this often all the same. */
+#define TURN_USEC (50 * USEC_PER_MSEC)
+
+static void make_room(Control *c, const Peer *newcomer) {
+        size_t n = newcomer->may_change ? c->n_privileged : c->n_peers - c->n_privileged;
+
+        if (n <= PEERS_MAX)
+                return;
+
+        LIST_FOREACH(i, &c->peers) {
+                Peer *p = CONTAINER_OF(i, Peer, link);
+
+                if (p != newcomer && p->may_change == newcomer->may_change) {
+                        peer_free(p);
+                        return;
+                }
+        }
+}
+
+static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Control *c = userdata;
+        int conn_fd;
+        Peer *p;
+
+        conn_fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (conn_fd < 0)
+                return 0; /* tried again, at the rate that the source is limited to */
+
+        if (peer_new(c, conn_fd, &p) < 0)
+                return 0;
+
+        make_room(c, p);
+        if (c->n_peers == 1) {
+                (void) sd_event_source_set_time_relative(c->timer, TURN_USEC);
+                (void) sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
+        }
+        return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Control *c = userdata;
+
+        LIST_FOREACH(i, &c->peers)
+                peer_turn(CONTAINER_OF(i, Peer, link));
+
+        if (c->n_peers == 0)
+                return 0;
+
+        (void) sd_event_source_set_time_relative(c->timer, TURN_USEC);
+        return sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
+}
+
+static int add_sources(Control *c, int fd) {
+        sd_event *event = c->broker->event;
+        int r;
+
+        r = fd_nonblock(fd, true);
+        if (r >= 0)
+                r = sd_event_add_io(event, &c->io, fd, EPOLLIN, on_listener, c);
+        if (r >= 0)
+                r = sd_event_source_set_ratelimit(c->io, ACCEPT_INTERVAL_USEC, ACCEPT_BURST);
+        if (r >= 0)
+                r = sd_event_add_time(event, &c->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer, c);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
+
+        return r;
+}
+
+int control_new(Broker *b, int fd, const ControlHost *host, Control **ret) {
+        _cleanup_(control_freep) Control *c = calloc(1, sizeof(*c));
+        int r;
+
+        if (!c)
+                return -ENOMEM;
+
+        *c = (Control){ .broker = b, .host = *host, .fd = -EBADF, .started_at = usec_now_realtime() };
+        list_init(&c->peers);
+
+        r = add_sources(c, fd);
+        if (r < 0)
+                return r;
+
+        c->fd = fd; /* consumed */
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
+Control *control_free(Control *c) {
+        if (!c)
+                return NULL;
+
+        LIST_FOREACH(i, &c->peers)
+                peer_free(CONTAINER_OF(i, Peer, link));
+
+        sd_event_source_disable_unref(c->io);
+        sd_event_source_disable_unref(c->timer);
+        fd_close(c->fd);
+        free(c);
+        return NULL;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * What happens, as signals to those who have asked for it. Nobody waits for them: beyond a rate, or to a peer that
+ * does not read, events are left out, and counted.
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "basic/address.h"
+#include "broker/listener.h"
+#include "broker/refusal.h"
+#include "broker/routing.h"
+#include "control/entry.h"
+#include "control/internal.h"
+
+/* To all peers together in one second: each costs the broker some 10 µs. */
+#define EVENTS_PER_SEC 1000
+
+/* Signals that may wait for one peer. */
+#define QUEUE_MAX 64
+
+/* Told as each of them comes. */
+static int send_lost(Peer *p) {
+        int r;
+
+        if (p->n_lost == 0)
+                return 0;
+
+        r = sd_bus_emit_signal(p->bus, CONTROL_PATH, CONTROL_INTERFACE, "Lost", "t", p->n_lost);
+        if (r >= 0)
+                p->n_lost = 0;
+        return r;
+}
+
+static bool has_room(const Peer *p) {
+        uint64_t n = 0;
+
+        return sd_bus_get_n_queued_write(p->bus, &n) >= 0 && n < QUEUE_MAX;
+}
+
+static bool is_within_rate(Control *c) {
+        usec_t now = broker_now(c->broker);
+
+        if (now - c->events_at >= USEC_PER_SEC) {
+                c->events_at = now;
+                c->n_events = 0;
+        }
+
+        return c->n_events++ < EVENTS_PER_SEC;
+}
+
+typedef struct Event {
+        const char *kind;
+        const Client *client;  /* NULL: about a worker, or the whole */
+        const char *route;
+        const char *worker;
+        const char *reason;
+} Event;
+
+static int write_event(sd_bus_message *m, const Broker *b, const Event *e) {
+        char text[ADDRESS_TEXT_MAX], id[40];
+        const Client *c = e->client;
+        int r = 0;
+
+        if (c) {
+                address_to_text(&c->address.sa,
+                                c->address.sa.sa_family == AF_UNIX ? sizeof(sa_family_t) : sizeof(c->address), text);
+                (void) snprintf(id, sizeof(id), "%08" PRIx32 "-%" PRIu64, b->instance, c->id);
+
+                r = entry_string(m, "Id", id);
+                if (r >= 0)
+                        r = entry_string(m, "Client", text);
+                if (r >= 0)
+                        r = entry_string(m, "Listener", c->listener->name);
+                if (r >= 0 && c->begun_at > 0)
+                        r = entry_number(m, "AgeUSec", broker_now(b) - c->begun_at);
+        }
+        if (r >= 0)
+                r = entry_string(m, "Route", e->route);
+        if (r >= 0)
+                r = entry_string(m, "Worker", e->worker);
+        if (r >= 0)
+                r = entry_string(m, "Reason", e->reason);
+
+        return r;
+}
+
+static int send_event(Peer *p, const Event *e) {
+        sd_bus_message *m = NULL;
+        int r;
+
+        r = send_lost(p);
+        if (r >= 0)
+                r = sd_bus_message_new_signal(p->bus, &m, CONTROL_PATH, CONTROL_INTERFACE, "Event");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', e->kind);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{sv}");
+        if (r >= 0)
+                r = write_event(m, p->control->broker, e);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r >= 0)
+                r = sd_bus_send(p->bus, m, NULL);
+
+        sd_bus_message_unref(m);
+        return r;
+}
+
+static void tell(Control *c, const Event *e) {
+        LIST_FOREACH(i, &c->peers) {
+                Peer *p = CONTAINER_OF(i, Peer, link);
+
+                if (p->subscribed && (!is_within_rate(c) || !has_room(p) || send_event(p, e) < 0))
+                        p->n_lost++;
+        }
+}
+
+/* In the middle of a handoff: nothing is changed here but what waits to be sent. */
+static void on_event(void *userdata, EventKind kind, const Client *client, const Route *route) {
+        static const char *const kinds[_EVENT_MAX] = {
+                [EVENT_HANDED] = "handed",           [EVENT_UNREAD] = "unread",
+                [EVENT_DECLINED] = "declined",       [EVENT_REFUSED] = "refused",
+                [EVENT_WORKER_GONE] = "worker-gone", [EVENT_WORKER_BACK] = "worker-back",
+        };
+
+        tell(userdata, &(Event){
+                .kind = kinds[kind],
+                .client = client,
+                .route = route ? route->config->unit : NULL,
+                .worker = route && kind != EVENT_REFUSED ? route->worker->path : NULL,
+                .reason = kind == EVENT_REFUSED ? refusal_to_string(client->refusal) : NULL,
+        });
+}
+
+void events_reloaded(Control *c) {
+        tell(c, &(Event){ .kind = "reloaded", .reason = c->host.report->failed ? "failed" : NULL });
+}
+
+void events_drained(Control *c, const Worker *w) {
+        tell(c, &(Event){ .kind = w->drained ? "drained" : "undrained", .worker = w->path });
+}
+
+void events_subscribe(Peer *p, bool subscribe) {
+        Control *c = p->control;
+
+        if (p->subscribed == subscribe)
+                return;
+
+        p->subscribed = subscribe;
+        if (subscribe)
+                c->n_subscribed++;
+        else
+                c->n_subscribed--;
+
+        c->broker->observer = c->n_subscribed > 0 ? on_event : NULL;
+        c->broker->observer_userdata = c;
+}
