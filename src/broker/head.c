@@ -320,11 +320,7 @@ void head_on_event(Broker *b, Client *c, uint32_t events) {
         }
 }
 
-/*
- * A route that takes everybody is not meant for clients that say nothing: a crowd of those would stop its worker.
- * It has to say so, or be there for this listener, whatever comes in by it.
- */
-static bool takes_silent(const Pool *p) {
+bool head_takes_silent(const Pool *p) {
         const RouteMatch *match = &p->routes[0].config->match;
 
         return match->protocols & PROTOCOL_SILENT || (match->listeners && !match_needs_head(match));
@@ -347,7 +343,7 @@ static void on_silent(Broker *b, Client *c) {
 
         facts.protocol = PROTOCOL_SILENT;
         match_index_find(b->routing->index, &facts, &result);
-        if (result.found && takes_silent(&b->routing->pools[result.pool]))
+        if (result.found && head_takes_silent(&b->routing->pools[result.pool]))
                 hand_on(b, c, result.pool);
 }
 

@@ -26,3 +26,9 @@ void head_refuse_all(Listener *l, Refusal why);
 
 /* A listener's timer of silent clients and late heads. */
 int head_timer_add(Listener *l);
+
+/*
+ * A route that takes everybody is not meant for clients that say nothing: a crowd of those would stop its worker.
+ * It has to say so, or be there for this listener, whatever comes in by it.
+ */
+bool head_takes_silent(const Pool *p);

@@ -62,6 +62,8 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
                 value = log_n_dropped(b->log);
         else if (streq(property, "ControlPeers"))
                 value = c->n_peers;
+        else if (streq(property, "Subscribers"))
+                value = c->n_subscribed;
 
         return sd_bus_message_append_basic(reply, 't', &value);
 }
@@ -230,6 +232,7 @@ static const sd_bus_vtable broker_vtable[] = {
         SD_BUS_PROPERTY("MaxParked", "t", get_number, 0, 0),
         SD_BUS_PROPERTY("LogDropped", "t", get_number, 0, 0),
         SD_BUS_PROPERTY("ControlPeers", "t", get_number, 0, 0),
+        SD_BUS_PROPERTY("Subscribers", "t", get_number, 0, 0),
         SD_BUS_PROPERTY("Clients", "a{st}", get_clients, 0, 0),
         SD_BUS_PROPERTY("Counters", "a{st}", get_counters, 0, 0),
         SD_BUS_PROPERTY("Refusals", "a{st}", get_refusals, 0, 0),

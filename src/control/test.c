@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 
 #include "broker/facts.h"
+#include "broker/head.h"
 #include "broker/routing.h"
 #include "control/entry.h"
 #include "control/internal.h"
@@ -48,14 +49,28 @@ static Outcome find(const Routing *routing, const Facts *facts, ProbeReason malf
         return pool ? (Outcome){ "route", NULL, pool } : (Outcome){ "refused", "no-route", NULL };
 }
 
+/* A client that says nothing. */
+static Outcome decide_silent(const Routing *routing, Facts *facts) {
+        Outcome o;
+
+        facts->protocol = PROTOCOL_SILENT;
+        o = find(routing, facts, PROBE_REASON_NONE);
+
+        return !o.pool || head_takes_silent(o.pool) ? o : (Outcome){ "refused", "no-route", NULL };
+}
+
 static Outcome decide(const Routing *routing, Facts *facts) {
         const ListenerConfig *listener = routing_listener_config(routing, facts->listener);
         Probe probe;
 
-        if (facts->head.n == 0) {
-                facts->protocol = PROTOCOL_SILENT;
+        /* Where no route asks for bytes, they are not looked at. */
+        if (!routing_needs_head(routing, facts->listener)) {
+                facts->head = (Slice){};
                 return find(routing, facts, PROBE_REASON_NONE);
         }
+
+        if (facts->head.n == 0)
+                return decide_silent(routing, facts);
 
         switch (probe_client(facts->head.p, facts->head.n, listener->max_head_size, &probe)) {
 
