@@ -4,28 +4,11 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "basic/fd.h"
-#include "broker/facts.h"
-#include "broker/match.h"
-#include "fdpassctl/fdpassctl.h"
-
-/* A client as the command line describes it. */
-typedef struct Described {
-        Facts facts;
-        ProbeName host;
-        struct sockaddr_in6 source;
-        Probe probe;             /* with --bytes= */
-        struct sockaddr_storage proxied; /* the client's address, by a PROXY header in them */
-        ProbeReason malformed;   /* only a route with Prefix= can want these bytes */
-        uint8_t bytes[65536];
-        char fields[4096];       /* the --header= lines, as they stand in a head */
-        char alpn[1024];         /* the list as it stands in a hello (RFC 7301 3.1) */
-        TlsFacts tls;
-} Described;
+#include "fdpassctl/described.h"
 
 static int help(void) {
         printf("fdpassctl test [OPTIONS...]\n\n"
@@ -42,6 +25,7 @@ static int help(void) {
                "Where it comes from, and to:\n"
                "     --source=ADDRESS     An IP address\n"
                "     --listener=NAME      A listener (public)\n\n"
+               "     --running            Ask the broker that runs, which knows its workers, instead of the units\n"
                "     --root=DIR           Read the units below DIR instead of /\n"
                "  -h --help               Show this help\n\n"
                "The exit status says whether any route takes it.\n");
@@ -85,6 +69,7 @@ static int set_protocol(Described *d, const char *value) {
 static int set_source(Described *d, const char *value) {
         struct in_addr in;
 
+        d->source_text = value;
         d->source.sin6_family = AF_INET6;
         d->facts.source = (const struct sockaddr *) &d->source;
 
@@ -249,10 +234,10 @@ static int probe_bytes(Described *d, const ListenerConfig *listener) {
 
 enum {
         ARG_HOST = 0x100, ARG_PATH, ARG_METHOD, ARG_HEADER, ARG_SNI, ARG_ALPN, ARG_PROTOCOL, ARG_BYTES, ARG_SOURCE,
-        ARG_LISTENER, ARG_ROOT,
+        ARG_LISTENER, ARG_RUNNING,
 };
 
-static int take_option(Described *d, int option, const char *value) {
+static int set_from_option(Described *d, int option, const char *value) {
         switch (option) {
 
         case ARG_HOST:
@@ -293,19 +278,28 @@ static int take_option(Described *d, int option, const char *value) {
                 d->facts.listener = value;
                 return 0;
 
-        case ARG_ROOT:
-                arg_root = value;
+        case ARG_RUNNING:
+                d->running = true;
                 return 0;
 
         default:
-                return -EINVAL; /* getopt_long() has said what is wrong */
+                return -ENOTSUP;
         }
+}
+
+static int take_option(void *userdata, int option, const char *value) {
+        int r;
+
+        if (option == 'h')
+                return help();
+
+        r = set_from_option(userdata, option, value);
+        return r < 0 ? r : 1;
 }
 
 /* Returns 1 to go on, 0 after --help, or -EINVAL. */
 static int parse_argv(int argc, char *argv[], Described *d) {
         static const struct option options[] = {
-                { "help", no_argument, NULL, 'h' },
                 { "host", required_argument, NULL, ARG_HOST },
                 { "path", required_argument, NULL, ARG_PATH },
                 { "method", required_argument, NULL, ARG_METHOD },
@@ -316,23 +310,17 @@ static int parse_argv(int argc, char *argv[], Described *d) {
                 { "bytes", required_argument, NULL, ARG_BYTES },
                 { "source", required_argument, NULL, ARG_SOURCE },
                 { "listener", required_argument, NULL, ARG_LISTENER },
-                { "root", required_argument, NULL, ARG_ROOT },
+                { "running", no_argument, NULL, ARG_RUNNING },
                 {},
         };
-        int c, r;
+        int i;
 
-        optind = 0;
-        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
-                if (c == 'h')
-                        return help();
+        i = parse_options(argc, argv, options, "", take_option, d);
+        if (i <= 0)
+                return i;
 
-                r = take_option(d, c, optarg);
-                if (r < 0)
-                        return r;
-        }
-
-        if (optind < argc) {
-                fprintf(stderr, "test takes options only, but got %s.\n", argv[optind]);
+        if (i < argc) {
+                fprintf(stderr, "test takes options only, but got %s.\n", argv[i]);
                 return -EINVAL;
         }
 
@@ -455,6 +443,9 @@ int verb_test(int argc, char *argv[]) {
         r = parse_argv(argc, argv, d);
         if (r <= 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+
+        if (d->running)
+                return test_running(d);
 
         config = units_load();
         if (!config)

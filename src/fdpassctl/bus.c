@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "fdpassctl/bus.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "basic/address.h"
+#include "basic/fd.h"
+#include "fdpassctl/fdpassctl.h"
+#include "fdpassctl/terminal.h"
+
+/* A reload reads every unit; whatever takes longer than this does not come. */
+#define TIMEOUT_USEC (30 * USEC_PER_SEC)
+
+/* So often a list is begun anew because the units were read again meanwhile. */
+#define TRIES_MAX 5
+
+static int say_no_broker(int error) {
+        const char *hint = error == -ENOENT || error == -ECONNREFUSED
+                                   ? "; is fdpass-control.socket started?" : "";
+
+        fprintf(stderr, "The broker can't be reached at %s: %s%s\n", arg_control, strerror(-error), hint);
+        return error;
+}
+
+static int say_failed(const sd_bus_error *error, int r) {
+        const char *message = error->message ?: strerror(-r);
+
+        /* It has ended, or we were one too many. */
+        if (r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE)
+                message = "the broker has closed the connection; see systemctl status fdpass.service";
+
+        for (; *message; message++)
+                if (*message == '\n')
+                        fputc('\n', stderr);
+                else {
+                        char one[2] = { *message };
+
+                        if ((unsigned char) *message >= 0x80)
+                                fputc(*message, stderr);
+                        else
+                                text_print(stderr, one);
+                }
+        fputc('\n', stderr);
+        return r;
+}
+
+static int connect_control(void) {
+        _cleanup_close_ int fd = -EBADF;
+        struct sockaddr_un sun;
+        socklen_t len;
+        int r;
+
+        r = address_from_path(arg_control, &sun, &len);
+        if (r < 0)
+                return r;
+
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0 || connect(fd, (const struct sockaddr *) &sun, len) < 0)
+                return -errno;
+
+        return TAKE_FD(fd);
+}
+
+int bus_open(sd_bus **ret) {
+        _cleanup_bus_ sd_bus *bus = NULL;
+        int fd, r;
+
+        fd = connect_control();
+        if (fd < 0)
+                return say_no_broker(fd);
+
+        r = sd_bus_new(&bus);
+        if (r >= 0)
+                r = sd_bus_set_fd(bus, fd, fd);
+        if (r < 0)
+                fd_close(fd);
+        if (r >= 0)
+                r = sd_bus_start(bus);
+        if (r >= 0)
+                r = sd_bus_set_method_call_timeout(bus, TIMEOUT_USEC);
+        if (r < 0)
+                return say_no_broker(r);
+
+        *ret = TAKE_PTR(bus);
+        return 0;
+}
+
+int bus_call(sd_bus *bus, const char *method, sd_bus_message **ret, const char *types, ...) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, types);
+        r = sd_bus_call_methodv(bus, NULL, BUS_PATH, BUS_INTERFACE, method, &error, ret, types, ap);
+        va_end(ap);
+
+        return r < 0 ? say_failed(&error, r) : 0;
+}
+
+int bus_properties(sd_bus *bus, Value *ret) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r;
+
+        r = sd_bus_call_method(bus, NULL, BUS_PATH, "org.freedesktop.DBus.Properties", "GetAll", &error, &m, "s",
+                               BUS_INTERFACE);
+        if (r >= 0)
+                r = value_read(m, ret);
+
+        return r < 0 ? say_failed(&error, r) : 0;
+}
+
+/* Returns 0, 1 where the pages are of different configurations, or a negative errno. */
+static int list_once(sd_bus *bus, const char *method, Value *ret) {
+        uint64_t generation, first_generation = 0;
+        uint32_t next = 0;
+        int r;
+
+        do {
+                _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+                bool is_first = next == 0;
+                _cleanup_value_ Value page = {};
+
+                r = bus_call(bus, method, &m, "u", next);
+                if (r < 0)
+                        return r;
+
+                r = sd_bus_message_read(m, "t", &generation);
+                if (r >= 0)
+                        r = value_read(m, &page);
+                if (r >= 0)
+                        r = sd_bus_message_read(m, "u", &next);
+                if (r >= 0)
+                        r = value_append_all(ret, &page);
+                if (r < 0) {
+                        fprintf(stderr, "%s: the broker's answer can't be read: %s.\n", method, strerror(-r));
+                        return r;
+                }
+
+                if (is_first)
+                        first_generation = generation;
+        } while (next > 0 && generation == first_generation);
+
+        return generation != first_generation;
+}
+
+int bus_list(sd_bus *bus, const char *method, Value *ret) {
+        int r = 1;
+
+        for (unsigned i = 0; i < TRIES_MAX && r == 1; i++) {
+                _cleanup_value_ Value list = { .kind = VALUE_LIST };
+
+                r = list_once(bus, method, &list);
+                if (r == 0 || (r == 1 && i == TRIES_MAX - 1)) {
+                        *ret = list;
+                        list = (Value){};
+                }
+        }
+
+        return r < 0 ? r : 0;
+}
+
+void snapshot_done(Snapshot *s) {
+        value_done(&s->properties);
+        value_done(&s->listeners);
+        value_done(&s->routes);
+        value_done(&s->workers);
+}
+
+int snapshot_take(sd_bus *bus, Snapshot *ret) {
+        Snapshot s = { .at = usec_now() };
+        int r;
+
+        r = bus_properties(bus, &s.properties);
+        if (r >= 0)
+                r = bus_list(bus, "ListListeners", &s.listeners);
+        if (r >= 0)
+                r = bus_list(bus, "ListRoutes", &s.routes);
+        if (r >= 0)
+                r = bus_list(bus, "ListWorkers", &s.workers);
+        if (r < 0) {
+                snapshot_done(&s);
+                return r;
+        }
+
+        *ret = s;
+        return 0;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* fdpassctl monitor: what happens, line by line. */
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "basic/parse.h"
+#include "fdpassctl/bus.h"
+#include "fdpassctl/fdpassctl.h"
+#include "fdpassctl/table.h"
+
+typedef struct Monitor {
+        unsigned n_left; /* events until the end; UINT_MAX: no end */
+} Monitor;
+
+static void print_clock(void) {
+        char text[16] = "";
+        time_t t = time(NULL);
+        struct tm tm;
+
+        if (localtime_r(&t, &tm))
+                (void) strftime(text, sizeof(text), "%H:%M:%S", &tm);
+        printf("%s%s%s ", terminal_color(COLOR_GREY), text, terminal_color(COLOR_NONE));
+}
+
+static Color kind_color(const char *kind) {
+        return streq(kind, "handed") || streq(kind, "worker-back") ? COLOR_GREEN
+             : streq(kind, "refused") || streq(kind, "worker-gone") ? COLOR_RED
+                                                                    : COLOR_YELLOW;
+}
+
+static void print_event(const char *kind, const Value *details) {
+        static const struct {
+                const char *entry, *before;
+        } parts[] = {
+                { "Client", " " }, { "Listener", " on " }, { "Route", " → " }, { "Worker", " " }, { "Reason", ": " },
+        };
+        char span[32];
+
+        print_clock();
+        printf("%s%-11s%s", terminal_color(kind_color(kind)), kind, terminal_color(COLOR_NONE));
+        for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
+                const char *s = value_string(details, parts[i].entry);
+
+                if (*s) {
+                        fputs(parts[i].before, stdout);
+                        text_print(stdout, s);
+                }
+        }
+        if (value_get(details, "AgeUSec")->kind == VALUE_UNSIGNED)
+                printf(" %s(%s)%s", terminal_color(COLOR_GREY), format_span(span, value_number(details, "AgeUSec")),
+                       terminal_color(COLOR_NONE));
+        printf("\n");
+}
+
+static int on_event(Monitor *monitor, sd_bus_message *m) {
+        _cleanup_value_ Value details = {};
+        const char *kind;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &kind);
+        if (r >= 0)
+                r = value_read(m, &details);
+        if (r < 0)
+                return r;
+
+        if (arg_json != JSON_OFF) {
+                printf("{\"Event\":");
+                json_print_string(stdout, kind);
+                printf(",\"Details\":");
+                value_print_json(stdout, &details, JSON_SHORT);
+                printf("}\n");
+        } else
+                print_event(kind, &details);
+
+        if (monitor->n_left != UINT_MAX)
+                monitor->n_left--;
+        return 0;
+}
+
+static int on_lost(sd_bus_message *m) {
+        uint64_t n;
+        int r;
+
+        r = sd_bus_message_read(m, "t", &n);
+        if (r < 0)
+                return r;
+
+        if (arg_json != JSON_OFF)
+                printf("{\"Lost\":%" PRIu64 "}\n", n);
+        else {
+                print_clock();
+                printf("%s… %" PRIu64 " more events were left out …%s\n", terminal_color(COLOR_YELLOW), n,
+                       terminal_color(COLOR_NONE));
+        }
+        return 0;
+}
+
+static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        int r = 0;
+
+        if (sd_bus_message_is_signal(m, BUS_INTERFACE, "Event") > 0)
+                r = on_event(userdata, m);
+        else if (sd_bus_message_is_signal(m, BUS_INTERFACE, "Lost") > 0)
+                r = on_lost(m);
+
+        (void) fflush(stdout);
+        return r < 0 ? r : 0;
+}
+
+static int follow(sd_bus *bus, Monitor *monitor) {
+        while (monitor->n_left > 0) {
+                int r = sd_bus_process(bus, NULL);
+
+                if (r == 0)
+                        r = sd_bus_wait(bus, UINT64_MAX);
+                if (r == -EINTR)
+                        continue;
+                if (r < 0 || ferror(stdout)) {
+                        fprintf(stderr, "The broker has closed the connection.\n");
+                        return EXIT_FAILURE;
+                }
+        }
+
+        return EXIT_SUCCESS;
+}
+
+static int help_monitor(void) {
+        printf("fdpassctl monitor [OPTIONS...]\n\n"
+               "Show each handoff as it happens, up to 1000 a second.\n\n"
+               "  -n --count=N        End after so many\n"
+               "  -h --help           Show this help\n");
+        return 0;
+}
+
+static int take_option(void *userdata, int option, const char *value) {
+        Monitor *monitor = userdata;
+
+        if (option == 'h')
+                return help_monitor();
+        if (option != 'n')
+                return -ENOTSUP;
+
+        if (parse_unsigned(value, &monitor->n_left) < 0) {
+                fprintf(stderr, "--count=%s: this is no number.\n", value);
+                return -EINVAL;
+        }
+        return 1;
+}
+
+int verb_monitor(int argc, char *argv[]) {
+        static const struct option options[] = { { "count", required_argument, NULL, 'n' }, {} };
+        _cleanup_bus_ sd_bus *bus = NULL;
+        Monitor monitor = { .n_left = UINT_MAX };
+        int i;
+
+        i = parse_options(argc, argv, options, "n:", take_option, &monitor);
+        if (i <= 0)
+                return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+
+        if (bus_open(&bus) < 0 || sd_bus_add_filter(bus, NULL, on_signal, &monitor) < 0 ||
+            bus_call(bus, "Subscribe", NULL, "") < 0)
+                return EXIT_FAILURE;
+
+        return follow(bus, &monitor);
+}

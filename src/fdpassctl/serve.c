@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * fdpassctl metrics --serve: the exporter. As little HTTP as a scraper needs (RFC 9112): GET and HEAD of /metrics, one
+ * request a connection, heads of 8 KiB at most, and 5 s for everything.
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+#include "basic/error.h"
+#include "basic/fd.h"
+#include "basic/list.h"
+#include "fdpassctl/metrics.h"
+#include "probe/http.h"
+
+#define HEAD_MAX 8192
+#define CONNECTIONS_MAX 32
+#define DEADLINE_USEC (5 * USEC_PER_SEC)
+#define IDLE_USEC (120 * USEC_PER_SEC) /* without a request for so long, it ends: systemd starts the next */
+
+typedef struct Server {
+        sd_event *event;
+        List connections;  /* Connection.link, the oldest first */
+        size_t n_connections;
+        sd_event_source *idle;
+} Server;
+
+typedef struct Connection {
+        Server *server;
+        List link;         /* Server.connections */
+        int fd;
+        sd_event_source *io;
+        sd_event_source *timer;
+        char head[HEAD_MAX];
+        size_t n_head;
+        char *reply;
+        size_t n_reply, n_sent;
+        bool lingers;      /* all is sent; the peer may read it */
+} Connection;
+
+static void connection_free(Connection *c) {
+        list_remove(&c->link);
+        c->server->n_connections--;
+        sd_event_source_disable_unref(c->io);
+        sd_event_source_disable_unref(c->timer);
+        fd_close(c->fd);
+        free(c->reply);
+        free(c);
+}
+
+/* What the broker says now, or NULL. */
+static char *collect(MetricsFormat format, size_t *ret_n) {
+        _cleanup_(snapshot_done) Snapshot s = {};
+        _cleanup_bus_ sd_bus *bus = NULL;
+        char *text = NULL;
+        FILE *f;
+
+        if (bus_open(&bus) < 0 || snapshot_take(bus, &s) < 0)
+                return NULL;
+
+        f = open_memstream(&text, ret_n);
+        if (!f)
+                return NULL;
+
+        metrics_write(f, &s, format);
+        if (fclose(f) != 0) {
+                free(text);
+                return NULL;
+        }
+
+        return text;
+}
+
+static void set_reply(Connection *c, const char *status, const char *type, const char *body, size_t n, bool with_body) {
+        size_t size = 0;
+        FILE *f = open_memstream(&c->reply, &size);
+
+        if (!f)
+                return;
+
+        fprintf(f, "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n%s\r\n", status, type, n,
+                startswith(status, "405") ? "Allow: GET, HEAD\r\n" : "");
+        if (with_body)
+                (void) fwrite(body, 1, n, f);
+        if (fclose(f) == 0)
+                c->n_reply = size;
+}
+
+static void set_short_reply(Connection *c, const char *status) {
+        char body[64];
+        int n = snprintf(body, sizeof(body), "%s\n", status);
+
+        set_reply(c, status, "text/plain; charset=utf-8", body, (size_t) n, true);
+}
+
+/* Prometheus says what it reads in Accept. */
+static MetricsFormat format_wanted(const HttpFacts *http) {
+        Slice rest = http->fields, name, value;
+
+        while (http_next_field(&rest, &name, &value))
+                if (slice_equal_fold(name, SLICE_LITERAL("accept")) && value.n > 0 &&
+                    memmem(value.p, value.n, "application/openmetrics-text", 28))
+                        return METRICS_OPENMETRICS;
+
+        return METRICS_PROMETHEUS;
+}
+
+static void answer_metrics(Connection *c, const HttpFacts *http) {
+        MetricsFormat format = format_wanted(http);
+        size_t n;
+        _cleanup_free_ char *text = collect(format, &n);
+
+        if (!text)
+                set_short_reply(c, "503 Service Unavailable");
+        else
+                set_reply(c, "200 OK", format == METRICS_OPENMETRICS
+                                               ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                                               : "text/plain; version=0.0.4; charset=utf-8",
+                          text, n, slice_equal(http->method, SLICE_LITERAL("GET")));
+}
+
+/* Is the head there, and what does it want? False where more is needed. */
+static bool answer(Connection *c) {
+        HttpFacts http;
+
+        switch (probe_http1((const uint8_t *) c->head, c->n_head, sizeof(c->head), &http)) {
+
+        case PROBE_NEED_MORE:
+                return false;
+
+        case PROBE_MATCH:
+                if (!slice_equal(http.method, SLICE_LITERAL("GET")) && !slice_equal(http.method, SLICE_LITERAL("HEAD")))
+                        set_short_reply(c, "405 Method Not Allowed");
+                else if (!slice_equal(http.path, SLICE_LITERAL("/metrics")))
+                        set_short_reply(c, "404 Not Found");
+                else
+                        answer_metrics(c, &http);
+                break;
+
+        case PROBE_NO_MATCH:
+        case PROBE_MALFORMED:
+                set_short_reply(c, "400 Bad Request");
+                break;
+        }
+
+        return true;
+}
+
+/* Returns false where the connection is over. */
+static bool receive(Connection *c) {
+        ssize_t n;
+
+        if (c->n_head == sizeof(c->head))
+                return false; /* it has its answer, and should read it */
+
+        n = recv(c->fd, c->head + c->n_head, sizeof(c->head) - c->n_head, MSG_DONTWAIT);
+        if (n < 0)
+                return errno_is_transient(-errno);
+        if (n == 0 || c->lingers)
+                return n > 0;
+
+        c->n_head += (size_t) n;
+        if (!c->reply && answer(c))
+                (void) sd_event_source_set_io_events(c->io, EPOLLOUT);
+
+        return !c->reply == (c->n_reply == 0);
+}
+
+static bool transmit(Connection *c) {
+        ssize_t n = send(c->fd, c->reply + c->n_sent, c->n_reply - c->n_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        if (n < 0)
+                return errno_is_transient(-errno);
+
+        c->n_sent += (size_t) n;
+        if (c->n_sent < c->n_reply)
+                return true;
+
+        /* Until the peer closes as well, or its time is over: unread bytes would make the close a reset. */
+        c->lingers = true;
+        (void) shutdown(c->fd, SHUT_WR);
+        (void) sd_event_source_set_io_events(c->io, EPOLLIN);
+        return true;
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Connection *c = userdata;
+        bool alive = !(revents & (EPOLLERR | EPOLLHUP));
+
+        if (alive && revents & EPOLLIN)
+                alive = receive(c);
+        if (alive && revents & EPOLLOUT)
+                alive = transmit(c);
+        if (!alive)
+                connection_free(c);
+
+        return 0;
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
+        connection_free(userdata);
+        return 0;
+}
+
+static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Server *s = userdata;
+        Connection *c;
+
+        fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0)
+                return 0;
+
+        if (s->n_connections >= CONNECTIONS_MAX)
+                connection_free(CONTAINER_OF(list_first(&s->connections), Connection, link));
+
+        c = calloc(1, sizeof(*c));
+        if (!c) {
+                fd_close(fd);
+                return 0;
+        }
+
+        c->server = s;
+        c->fd = fd;
+        list_append(&s->connections, &c->link);
+        s->n_connections++;
+
+        if (sd_event_add_io(s->event, &c->io, fd, EPOLLIN, on_io, c) < 0 ||
+            sd_event_add_time_relative(s->event, &c->timer, CLOCK_MONOTONIC, DEADLINE_USEC, 0, on_deadline, c) < 0)
+                connection_free(c);
+
+        (void) sd_event_source_set_time_relative(s->idle, IDLE_USEC);
+        return 0;
+}
+
+static int on_idle(sd_event_source *source, uint64_t usec, void *userdata) {
+        Server *s = userdata;
+
+        return sd_event_exit(s->event, 0);
+}
+
+static int serve(Server *s) {
+        int r;
+
+        r = sd_event_default(&s->event);
+        if (r >= 0)
+                r = sd_event_set_signal_exit(s->event, true);
+        if (r >= 0)
+                r = fd_nonblock(SD_LISTEN_FDS_START, true);
+        if (r >= 0)
+                r = sd_event_add_io(s->event, NULL, SD_LISTEN_FDS_START, EPOLLIN, on_listener, s);
+        if (r >= 0)
+                r = sd_event_add_time_relative(s->event, &s->idle, CLOCK_MONOTONIC, IDLE_USEC, 0, on_idle, s);
+        if (r >= 0)
+                r = sd_notify(0, "READY=1");
+        if (r >= 0)
+                r = sd_event_loop(s->event);
+
+        return r;
+}
+
+int metrics_serve(void) {
+        Server s = {};
+        int r;
+
+        list_init(&s.connections);
+
+        if (sd_listen_fds(/* unset_environment= */ 1) != 1 ||
+            sd_is_socket(SD_LISTEN_FDS_START, AF_UNSPEC, SOCK_STREAM, /* listening= */ 1) <= 0) {
+                fprintf(stderr, "metrics --serve is for fdpass-metrics.service: it needs one listening socket from systemd.\n");
+                return EXIT_FAILURE;
+        }
+
+        r = serve(&s);
+        if (r < 0)
+                fprintf(stderr, "Serving metrics failed: %s.\n", strerror(-r));
+
+        LIST_FOREACH(i, &s.connections)
+                connection_free(CONTAINER_OF(i, Connection, link));
+        sd_event_source_disable_unref(s.idle);
+        sd_event_unref(s.event);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* fdpassctl status: one screen, and what is wrong comes first. */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "fdpassctl/fdpassctl.h"
+#include "fdpassctl/show.h"
+#include "fdpassctl/table.h"
+
+/* The exit status where the broker runs, but something is wrong. */
+#define EXIT_PROBLEMS 2
+
+/* Of many problems only the first are shown: they are the gravest. */
+#define PROBLEMS_MAX 8
+
+static void print_time(const char *label, uint64_t usec) {
+        char text[64] = "", span[32];
+        time_t t = (time_t) (usec / USEC_PER_SEC);
+        struct tm tm;
+
+        if (localtime_r(&t, &tm))
+                (void) strftime(text, sizeof(text), "%a %Y-%m-%d %H:%M:%S %Z", &tm);
+        printf("%11s: %s; %s ago\n", label, text,
+               format_span(span, usec_now_realtime() > usec ? usec_now_realtime() - usec : 0));
+}
+
+static void print_problems(const char *text, size_t n) {
+        size_t columns = line_width();
+
+        for (size_t i = 0; *text && i < PROBLEMS_MAX; i++) {
+                size_t k = strcspn(text, "\n"), room = columns > 6 ? columns - 4 : SIZE_MAX;
+                _cleanup_free_ char *line = strndup(text, k);
+
+                printf("  %s✗%s ", terminal_color(COLOR_RED), terminal_color(COLOR_NONE));
+                /* Where it does not fit it goes on in the next line: this is what one has come for. */
+                for (const char *p = line ?: ""; *p;) {
+                        size_t width = 0, m = 0, space = 0;
+
+                        for (; p[m] && width < room; m++) {
+                                if (p[m] == ' ')
+                                        space = m;
+                                if (((unsigned char) p[m + 1] & 0xc0) != 0x80)
+                                        width++;
+                        }
+                        if (p[m] && space > 0)
+                                m = space + 1;
+                        printf("%.*s\n", (int) m, p);
+                        p += m;
+                        if (*p)
+                                printf("    ");
+                }
+                text += k + (text[k] == '\n');
+        }
+
+        if (n > PROBLEMS_MAX)
+                printf("    … and %zu more.\n", n - PROBLEMS_MAX);
+}
+
+static void print_listeners(const Value *listeners) {
+        printf("%11s: %zu", "Listeners", listeners->n_items);
+        for (size_t i = 0; i < listeners->n_items && i < 4; i++) {
+                printf("%s", i == 0 ? " (" : ", ");
+                text_print(stdout, value_string(&listeners->items[i], "Name"));
+                printf(" ");
+                text_print(stdout, value_string(&listeners->items[i], "Address"));
+        }
+        printf("%s\n", listeners->n_items > 4 ? ", …)" : listeners->n_items > 0 ? ")" : "");
+}
+
+static void print_workers(const Value *workers) {
+        static const char *const states[] = { "ready", "resting", "drained", "stuck", "gone" };
+        bool first = true;
+
+        printf("%11s: %zu", "Workers", workers->n_items);
+        for (size_t k = 0; k < ELEMENTSOF(states); k++) {
+                size_t n = 0;
+
+                for (size_t i = 0; i < workers->n_items; i++)
+                        n += streq(value_string(&workers->items[i], "State"), states[k]);
+                if (n > 0)
+                        printf("%s%zu %s%s%s", first ? " (" : ", ", n, terminal_color(state_color(states[k])), states[k],
+                               terminal_color(COLOR_NONE));
+                first = first && n == 0;
+        }
+        printf("%s\n", first ? "" : ")");
+}
+
+/* "head 1, queued 2": a dictionary of numbers without those that are 0. */
+static void print_counts(const Value *counts) {
+        const char *separator = "";
+
+        for (size_t i = 0; i < counts->n_items; i++)
+                if (counts->items[i].u > 0) {
+                        printf("%s%" PRIu64 " ", separator, counts->items[i].u);
+                        text_print(stdout, counts->items[i].name);
+                        separator = ", ";
+                }
+}
+
+static void print_clients(const Value *properties) {
+        const Value *clients = value_get(properties, "Clients"), *refusals = value_get(properties, "Refusals");
+        const Value *n = value_get(properties, "Counters");
+        uint64_t under_way = value_sum(clients);
+
+        printf("%11s: %" PRIu64 " under way of %" PRIu64 " at most%s", "Clients", under_way,
+               value_number(properties, "MaxClients"), under_way > 0 ? ": " : "");
+        print_counts(clients);
+        printf("\n%11s: %" PRIu64 " accepted, %" PRIu64 " handed over", "So far", value_number(n, "Accepted"),
+               value_number(n, "Taken"));
+        if (value_number(n, "Returned") > 0)
+                printf(", %" PRIu64 " handed back", value_number(n, "Returned"));
+        if (value_number(n, "Unread") > 0)
+                printf(", %" PRIu64 " left unread by workers", value_number(n, "Unread"));
+        if (value_number(n, "Gone") > 0)
+                printf(", %" PRIu64 " left", value_number(n, "Gone"));
+        printf("\n%11s: %" PRIu64 "%s", "Refused", value_number(n, "Refused"), refusals->n_items > 0 ? ": " : "");
+        print_counts(refusals);
+        printf("\n");
+}
+
+static void print_status(const Snapshot *s, const char *problems, size_t n_problems) {
+        const char *state = value_string(&s->properties, "State");
+        Color color = n_problems > 0 ? COLOR_RED : state_color(state);
+
+        printf("%s●%s fdpass %s, socket handoff broker: %s%s%s", terminal_color(color), terminal_color(COLOR_NONE),
+               value_string(&s->properties, "Version"), terminal_color(color), state, terminal_color(COLOR_NONE));
+        if (n_problems > 0)
+                printf(", %zu thing%s to look at:", n_problems, n_problems == 1 ? "" : "s");
+        printf("\n");
+
+        print_problems(problems, n_problems);
+        print_time("Since", value_number(&s->properties, "StartedUSec"));
+        print_time("Units read", value_number(&s->properties, "LoadedUSec"));
+        print_listeners(&s->listeners);
+        printf("%11s: %zu\n", "Routes", s->routes.n_items);
+        print_workers(&s->workers);
+        print_clients(&s->properties);
+        if (!streq(value_string(&s->properties, "LogLevel"), "info"))
+                printf("%11s: %s\n", "Log level", value_string(&s->properties, "LogLevel"));
+}
+
+static void print_json(Snapshot *s) {
+        struct {
+                const char *name;
+                Value *value;
+        } parts[] = { { "Broker", &s->properties }, { "Listeners", &s->listeners }, { "Routes", &s->routes },
+                      { "Workers", &s->workers } };
+
+        for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
+                fputs(i == 0 ? "{" : ",", stdout);
+                json_print_string(stdout, parts[i].name);
+                fputs(":", stdout);
+                value_print_json(stdout, parts[i].value, arg_json);
+        }
+        fputs("}\n", stdout);
+}
+
+int verb_status(int argc, char *argv[]) {
+        _cleanup_(snapshot_done) Snapshot s = {};
+        _cleanup_bus_ sd_bus *bus = NULL;
+        _cleanup_free_ char *problems = NULL;
+        size_t n_problems;
+        int r;
+
+        r = parse_alone(argc, argv);
+        if (r <= 0)
+                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+
+        if (bus_open(&bus) < 0 || snapshot_take(bus, &s) < 0)
+                return EXIT_FAILURE;
+
+        problems = problems_of(&s, &n_problems);
+        if (!problems)
+                return EXIT_FAILURE;
+
+        if (arg_json != JSON_OFF)
+                print_json(&s);
+        else if (!arg_quiet)
+                print_status(&s, problems, n_problems);
+
+        return n_problems > 0 ? EXIT_PROBLEMS : EXIT_SUCCESS;
+}

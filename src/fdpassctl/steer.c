@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* fdpassctl drain, undrain, reload and log-level: the broker does as it is told. */
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "fdpassctl/bus.h"
+#include "fdpassctl/fdpassctl.h"
+#include "fdpassctl/terminal.h"
+
+static int call_for_each(int argc, char *argv[], const char *method) {
+        _cleanup_bus_ sd_bus *bus = NULL;
+        int i = parse_common(argc, argv), status = EXIT_SUCCESS;
+
+        if (i <= 0)
+                return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        if (i == argc) {
+                fprintf(stderr, "%s needs a worker: the path of its socket, or a unit that leads to it.\n", argv[0]);
+                return EXIT_FAILURE;
+        }
+
+        if (bus_open(&bus) < 0)
+                return EXIT_FAILURE;
+
+        for (; i < argc; i++)
+                if (bus_call(bus, method, NULL, "s", argv[i]) < 0)
+                        status = EXIT_FAILURE;
+
+        return status;
+}
+
+int verb_drain(int argc, char *argv[]) {
+        return call_for_each(argc, argv, "Drain");
+}
+
+int verb_undrain(int argc, char *argv[]) {
+        return call_for_each(argc, argv, "Undrain");
+}
+
+int verb_reload(int argc, char *argv[]) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_bus_ sd_bus *bus = NULL;
+        const char *findings;
+        uint64_t n;
+        int r;
+
+        r = parse_alone(argc, argv);
+        if (r <= 0)
+                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+
+        if (bus_open(&bus) < 0 || bus_call(bus, "Reload", &m, "") < 0)
+                return EXIT_FAILURE;
+
+        r = sd_bus_message_read(m, "ts", &n, &findings);
+        if (r < 0)
+                return EXIT_FAILURE;
+
+        for (size_t k; *findings; findings += k + (findings[k] == '\n')) {
+                _cleanup_free_ char *line = strndup(findings, k = strcspn(findings, "\n"));
+
+                text_print(stderr, line ?: "");
+                fputc('\n', stderr);
+        }
+
+        if (!arg_quiet)
+                printf("Reloaded: %" PRIu64 " route%s.\n", n, n == 1 ? "" : "s");
+        return EXIT_SUCCESS;
+}
+
+static int show_level(sd_bus *bus) {
+        _cleanup_value_ Value properties = {};
+
+        if (bus_properties(bus, &properties) < 0)
+                return EXIT_FAILURE;
+
+        printf("%s\n", value_string(&properties, "LogLevel"));
+        return EXIT_SUCCESS;
+}
+
+int verb_log_level(int argc, char *argv[]) {
+        _cleanup_bus_ sd_bus *bus = NULL;
+        int i = parse_common(argc, argv);
+
+        if (i <= 0)
+                return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        if (i + 1 < argc) {
+                fprintf(stderr, "log-level takes one level at most.\n");
+                return EXIT_FAILURE;
+        }
+
+        if (bus_open(&bus) < 0)
+                return EXIT_FAILURE;
+        if (i == argc)
+                return show_level(bus);
+
+        return bus_call(bus, "SetLogLevel", NULL, "s", argv[i]) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
