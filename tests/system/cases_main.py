@@ -15,7 +15,7 @@ def install(m):
     m.run("systemctl disable --now fdpass.socket; systemctl stop fdpass.target fdpass-hello.socket; rm -rf /run/fdpass")
     m.run(INSTALL)
     check(not m.output(f"pgrep -f ^{PROGRAMS}", check=False), "something runs before the first client")
-    for unit in "fdpass.service", "fdpass-hello.service":
+    for unit in "fdpass.service", "fdpass-hello.service", "fdpass-metrics.service":
         check(m.property(unit, "ActiveState") == "inactive", f"{unit} is not inactive")
 
     for host, address in ("127.0.0.1", r"127\.0\.0\.1:"), ("[::1]", r"\[?::1\]?:"):

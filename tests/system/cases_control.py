@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The control interface, fdpassctl, and the metrics."""
+
+import json
+import re
+
+from fdpass import GUEST, UNITS, case, check
+from machine import wait_for
+
+PORT = 9469
+
+
+def ctl(m, command, **kwargs):
+    return m.run(f"fdpassctl {command}", check=False, **kwargs)
+
+
+def listing(m, what):
+    return json.loads(m.output(f"fdpassctl --json=short list-{what}"))
+
+
+def route(m, unit):
+    return next(row for row in listing(m, "routes") if row["Unit"] == unit)
+
+
+@case
+def control_shows(m):
+    """Every verb that asks answers: for people within 80 columns, and as JSON; counters count."""
+    m.worker("one", "serve one", route="Path=/one\n")
+    m.start_broker()
+    check(m.run("curl -sS http://127.0.0.1/one").stdout.startswith("one:"), "no answer")
+    m.curl()
+
+    done = ctl(m, "status")
+    check(done.returncode == 0 and "running" in done.stdout, done.stdout + done.stderr)
+    wait_for(lambda: route(m, "test-one.socket")["Taken"] == 1, 5, "a client that is counted")
+    check(sum(route(m, "test-one.socket")["HandoffTimes"]) == 1, "no time was counted")
+    check(listing(m, "listeners")[0]["Accepted"] == 2, f"{listing(m, 'listeners')}")
+    check({row["Worker"] for row in listing(m, "workers")} == {"/run/fdpass/one.sock", "/run/fdpass/hello.sock"},
+          f"{listing(m, 'workers')}")
+    check(listing(m, "clients") == [], "clients that nobody sent")
+
+    for command in "status", "list-listeners", "list-routes", "list-workers", "list-clients", "top -b -n 1 -d 200ms":
+        done = m.run(f"COLUMNS=80 fdpassctl {command}")
+        check(done.stdout and not done.stderr, f"{command}: {done.stdout}{done.stderr}")
+        wide = [line for line in done.stdout.splitlines() if len(line) > 80]
+        check(not wide, f"{command}: {wide}")
+        check("\033" not in done.stdout, f"{command}: colours in a pipe")
+
+    dot = m.output("fdpassctl graph --interval=0")
+    check(dot.startswith("digraph") and '"route test-one.socket" -> "worker /run/fdpass/one.sock" [label="1"]' in dot, dot)
+    done = ctl(m, "test --running --host=localhost --path=/one")
+    check(done.returncode == 0 and "test-one.socket" in done.stdout, done.stdout)
+    done = ctl(m, "test --running --protocol=ssh")
+    check("hello" in done.stdout, done.stdout + done.stderr)
+    done = m.run("busctl --address=unix:path=/run/fdpass/control introspect org.fdpass.Broker1 /org/fdpass/Broker1")
+    check(".ListRoutes" in done.stdout, done.stdout)
+
+
+@case
+def control_drain(m):
+    """A drained worker gets no client, the other of its pool gets all; alone, its clients wait; a reload changes nothing."""
+    for name in "one", "two":
+        m.worker(name, f"serve {name}", route="Path=/\nBalance=round-robin\n")
+    m.start_broker()
+    check({m.who() for _ in range(8)} == {"one", "two"}, "only one of them serves")
+
+    m.run("fdpassctl drain test-one.socket")
+    check({m.who() for _ in range(8)} == {"two"}, "a drained worker has a client")
+    m.run("fdpassctl reload")
+    check({m.who() for _ in range(8)} == {"two"}, "after a reload it is not drained any more")
+    done = ctl(m, "status")
+    check(done.returncode == 2 and "one.sock is drained" in done.stdout, done.stdout)
+
+    m.run("fdpassctl drain /run/fdpass/two.sock")
+    child = m.client("crowd", count=3)
+    wait_for(lambda: route(m, "test-one.socket")["Queued"] == 3, 5, "three clients in the queue")
+    check([row["State"] for row in listing(m, "clients")] == ["queued"] * 3, f"{listing(m, 'clients')}")
+    m.run("fdpassctl undrain /run/fdpass/two.sock")
+    wait_for(lambda: m.ask(child)["state"].get("answered") == 3, 5, "the answers to those who waited")
+
+    m.run("systemctl restart fdpass.service")
+    check({m.who() for _ in range(8)} == {"one", "two"}, "a restart forgets what was drained")
+    done = ctl(m, "drain nobody.socket")
+    check(done.returncode == 1 and "nobody.socket" in done.stderr, done.stderr)
+
+
+@case
+def control_reload(m):
+    """`fdpassctl reload` waits, and says with file and line what is wrong; status does as well."""
+    m.start_broker()
+    check(ctl(m, "reload").stdout == "Reloaded: 1 route.\n", "no word about the reload")
+    m.drop_in("fdpass-hello.socket", "[X-FDPass]\n\nMaxUnclaimed=-1\n")
+    done = ctl(m, "reload")
+    where = f"{UNITS}/fdpass-hello.socket.d/test.conf:3:"
+    check(done.returncode == 1 and where in done.stderr, f"{done.returncode} {done.stderr}")
+    done = ctl(m, "status")
+    check(done.returncode == 2 and "reload failed" in done.stdout and where in done.stdout, done.stdout)
+    check(m.who(), "the old route is gone")
+    m.run(f"rm -r {UNITS}/fdpass-hello.socket.d; fdpassctl reload; fdpassctl status")
+
+
+@case
+def control_access(m):
+    """Everybody may look; root and the members of the group may change."""
+    m.run("useradd -r test-nobody; useradd -r -G fdpass test-member; useradd -r -g fdpass test-group")
+    try:
+        m.start_broker()
+        for user, allowed in ("test-nobody", False), ("test-member", True), ("test-group", True), ("root", True):
+            for command in "list-routes", "metrics", "status":
+                m.run(f"setpriv --reuid={user} --init-groups --regid=$(id -g {user}) fdpassctl {command}")
+            for command in "reload", "drain fdpass-hello.socket", "undrain fdpass-hello.socket", "log-level info":
+                done = m.run(f"setpriv --reuid={user} --init-groups --regid=$(id -g {user}) fdpassctl {command}", check=False)
+                check((done.returncode == 0) == allowed, f"{user}: {command}: {done.returncode} {done.stderr}")
+                check(allowed or "group fdpass" in done.stderr, done.stderr)
+    finally:
+        m.run("userdel test-nobody; userdel test-member; userdel test-group", check=False)
+
+
+@case
+def control_log_level(m):
+    """A lower level silences the broker; the level is shown."""
+    m.start_broker()
+    check(m.output("fdpassctl log-level") == "info", "another level at first")
+    m.run("fdpassctl log-level err")
+    m.mark()
+    m.run("fdpassctl reload")
+    check(m.output("fdpassctl log-level") == "err", "the level did not change")
+    check(not m.journal(match="Reloaded"), "a line below the level")
+    check(ctl(m, "log-level loud").returncode == 1, "there is no such level")
+
+
+@case
+def control_monitor(m):
+    """monitor shows handoffs as they happen, and a worker's end."""
+    m.start_broker()
+    child = m.popen("fdpassctl monitor --json=short -n 4")
+    m.children.append(child)
+    wait_for(lambda: m.output("busctl --address=unix:path=/run/fdpass/control get-property org.fdpass.Broker1 "
+                              "/org/fdpass/Broker1 org.fdpass.Broker1 Subscribers") == "t 1", 5, "the subscription")
+    for _ in range(2):
+        m.curl()
+    m.run("fdpassctl drain fdpass-hello.socket; fdpassctl undrain fdpass-hello.socket")
+    out, err = child.communicate(timeout=10)
+    m.children.remove(child)
+    kinds = re.findall(r'"Event":"([a-z-]+)"', out)
+    check(sorted(kinds) == ["drained", "handed", "handed", "undrained"], out + err)
+    check('"Route":"fdpass-hello.socket"' in out, out)
+
+
+@case
+def control_hostile(m):
+    """Control peers that mean no good stop no client and take no memory; root is answered all the while."""
+    m.run("useradd -r test-nobody")
+    try:
+        pid = m.start_broker()
+        before = m.status(pid, "VmRSS")
+        m.curl()
+        load = m.client("load", threads=4)
+        children = [m.popen(f"setpriv --reuid=test-nobody --clear-groups --regid=$(id -g test-nobody) "
+                            f"python3 {GUEST}/control-peers.py {kind}")
+                    for kind in ("garbage", "half", "huge", "crowd", "deaf", "flood", "subscribe")]
+        longest = 0.0
+        while any(child.poll() is None for child in children):
+            done = m.run("date +%s.%N; fdpassctl list-routes --json=short >/dev/null; date +%s.%N", timeout=20)
+            begin, end = map(float, done.stdout.split())
+            longest = max(longest, end - begin)
+        said = [child.communicate() for child in children]
+        check(not any(err for _, err in said), f"{said}")
+        seen = m.end_load(load)
+        check(not seen["errors"], f"{seen['errors']}")
+        m.figure("handoffs meanwhile", seen["answered"])
+        m.figure("the longest wait of a client", seen["longest"] * 1000, "ms", 0)
+        m.figure("the longest wait of fdpassctl", longest * 1000, "ms", 0)
+        m.figure("memory that they cost", m.status(pid, "VmRSS") - before, "KiB")
+        check(longest < 5, "root had to wait")
+        check(m.status(pid, "VmRSS") - before < 16384, "they cost memory")
+        check(m.broker() == pid, "the broker is another one")
+    finally:
+        m.run("userdel test-nobody", check=False)
+
+
+@case
+def metrics(m):
+    """The exporter answers scrapers in both forms, and others not; its counters are the broker's."""
+    m.start_broker()
+    m.run("systemctl start fdpass-metrics.socket")
+    for _ in range(3):
+        m.curl()
+    url = f"http://127.0.0.1:{PORT}/metrics"
+    sample = 'fdpass_handoffs_total{route="fdpass-hello.socket",worker="/run/fdpass/hello.sock",result="taken"} 3'
+    wait_for(lambda: sample in m.output("fdpassctl metrics"), 5, "the three handoffs")
+    text = m.output(f"curl -sS {url}")
+    check(sample in text and "# EOF" not in text and "# TYPE fdpass_handoffs_total counter" in text, text)
+    text = m.output(f"curl -sS -H 'Accept: application/openmetrics-text; version=1.0.0' {url}")
+    check(sample in text and text.endswith("# EOF") and "# TYPE fdpass_handoffs counter" in text, text)
+    for options, status in (("/", 404), ("/metrics -X POST", 405), ("/metrics -H 'Host:'", 400), ("/metrics -I", 200)):
+        check(m.output(f"curl -sS -o /dev/null -w '%{{http_code}}' http://127.0.0.1:{PORT}{options}") == str(status), options)
+    m.run(f"curl -sS -m 5 --fail {url}")
+    check(m.property("fdpass-metrics.service", "NRestarts") == "0", "the exporter was restarted")

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Peers of the control socket that mean no good. control-peers.py KIND; ends after some seconds, or when it is over."""
+
+import os
+import socket
+import struct
+import sys
+import time
+
+PATH = "/run/fdpass/control"
+HANDSHAKE = b"\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n"
+SECONDS = 4
+
+
+def connect():
+    peer = socket.socket(socket.AF_UNIX)
+    peer.connect(PATH)  # waits where the backlog is full
+    peer.settimeout(SECONDS)
+    return peer
+
+
+def message(member, signature="", body=b"", serial=1, announced=None):
+    """A method call in D-Bus's own form."""
+    def text(code, kind, value):
+        data = value.encode()
+        if kind == "g":
+            field = bytes([code, 1, ord("g"), 0, len(data)]) + data + b"\0"
+        else:
+            field = bytes([code, 1, ord(kind), 0]) + struct.pack("<I", len(data)) + data + b"\0"
+        return field + b"\0" * (-len(field) % 8)
+
+    fields = text(1, "o", "/org/fdpass/Broker1") + text(2, "s", "org.fdpass.Broker1") + text(3, "s", member)
+    if signature:
+        fields += text(8, "g", signature)
+    size = len(body) if announced is None else announced
+    return b"l\1\0\1" + struct.pack("<III", size, serial, len(fields)) + fields + b"\0" * (-len(fields) % 8) + body
+
+
+def sees_end(peer):
+    """True where the broker closes the connection within the time."""
+    try:
+        while peer.recv(65536):
+            pass
+        return True
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+
+
+def until_the_end(action):
+    end = time.monotonic() + SECONDS
+    n = 0
+    while time.monotonic() < end:
+        try:
+            action()
+            n += 1
+        except (OSError, TimeoutError):
+            pass
+    print(n, flush=True)
+
+
+def garbage():
+    """Random bytes, before and after the handshake."""
+    def one():
+        with connect() as peer:
+            peer.sendall(os.urandom(4096))
+        with connect() as peer:
+            peer.sendall(HANDSHAKE + os.urandom(4096))
+    until_the_end(one)
+
+
+def half():
+    """Beginnings of messages, byte by byte, and then nothing."""
+    peers = [connect() for _ in range(20)]
+    call = HANDSHAKE + message("ListRoutes", "u", b"\0\0\0\0")
+
+    def one():
+        for byte in call[:-1]:
+            for peer in peers:
+                try:
+                    peer.send(bytes([byte]))
+                except OSError:
+                    pass
+        time.sleep(0.1)
+    until_the_end(one)
+
+
+def huge():
+    """A message that says it has 100 MiB, and as much of it as is taken."""
+    with connect() as peer:
+        try:
+            peer.sendall(HANDSHAKE + message("Drain", "s", announced=100 << 20))
+            for _ in range(100):
+                peer.sendall(b"x" * (1 << 20))
+        except OSError:
+            pass
+        print(int(sees_end(peer)), flush=True)
+
+
+def crowd():
+    """1,000 connections that stay."""
+    peers = []
+    for _ in range(1000):
+        peer = socket.socket(socket.AF_UNIX)
+        peer.setblocking(False)
+        try:
+            peer.connect(PATH)
+        except OSError:
+            peer.close()
+            time.sleep(0.001)
+            continue
+        peers.append(peer)
+    print(len(peers), flush=True)
+    time.sleep(SECONDS)
+
+
+def deaf():
+    """Asks without end, and reads no answer."""
+    with connect() as peer:
+        peer.settimeout(SECONDS)
+        n = 0
+        try:
+            peer.sendall(HANDSHAKE)
+            while True:
+                peer.sendall(message("ListRoutes", "u", b"\0\0\0\0", serial=n + 1))
+                n += 1
+        except OSError:
+            pass
+        print(n, flush=True)
+
+
+def flood():
+    """Asks without end, and reads."""
+    with connect() as peer:
+        peer.sendall(HANDSHAKE)
+        call = message("ListRoutes", "u", b"\0\0\0\0")
+
+        def one():
+            peer.sendall(call)
+            peer.recv(65536)
+        until_the_end(one)
+
+
+def subscribe():
+    """Subscribes, and reads no signal."""
+    with connect() as peer:
+        peer.sendall(HANDSHAKE + message("Subscribe"))
+        time.sleep(SECONDS)
+        print(0, flush=True)
+
+
+{f.__name__: f for f in (garbage, half, huge, crowd, deaf, flood, subscribe)}[sys.argv[1]]()
