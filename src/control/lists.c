@@ -141,14 +141,15 @@ static void add_key(char *text, size_t size, const char *key, char **values) {
 
 /* What the route takes, in one line for people. */
 static void describe_match(const RouteMatch *match, char *text, size_t size) {
-        static const struct {
+        static struct {
                 unsigned bit;
-                const char *name;
+                char name[8];
         } protocols[] = {
                 { 1U << PROBE_HTTP, "http" }, { 1U << PROBE_HTTP2, "http2" }, { 1U << PROBE_TLS, "tls" },
                 { 1U << PROBE_SSH, "ssh" },   { PROTOCOL_SILENT, "silent" },
         };
-        char name[32];
+        char *names[ELEMENTSOF(protocols) + 1] = {};
+        size_t n = 0;
 
         text[0] = '\0';
         add_key(text, size, "Host", match->hosts);
@@ -158,10 +159,9 @@ static void describe_match(const RouteMatch *match, char *text, size_t size) {
                 add_key(text, size, "Header", (char *[]){ match->headers[i].name, NULL });
         add_key(text, size, "ALPN", match->alpns);
         for (size_t i = 0; i < ELEMENTSOF(protocols); i++)
-                if (match->protocols & protocols[i].bit) {
-                        (void) snprintf(name, sizeof(name), "%s", protocols[i].name);
-                        add_key(text, size, "Protocol", (char *[]){ name, NULL });
-                }
+                if (match->protocols & protocols[i].bit)
+                        names[n++] = protocols[i].name;
+        add_key(text, size, "Protocol", names);
         if (match->n_sources > 0)
                 add_key(text, size, "Source", (char *[]){ (char[]){ "…" }, NULL });
         if (match->n_prefixes > 0)

@@ -58,7 +58,7 @@ static void print_listener(const Graph *g, const Value *l) {
 
         printf("        ");
         print_node("listener", name);
-        printf(" [shape=cds label=\"");
+        printf(" [shape=cds margin=\"0.25,0.2\" label=\"");
         print_quoted(name);
         printf("\\n");
         print_quoted(value_string(l, "Address"));

@@ -120,10 +120,11 @@ int verb_list_listeners(int argc, char *argv[]) {
 }
 
 static void add_route(Table *t, const Value *row) {
+        const char *match = value_string(row, "Match");
         uint64_t queued = value_number(row, "Queued");
 
         table_text(t, value_string(row, "Unit"), COLOR_NONE);
-        table_text(t, value_string(row, "Match"), COLOR_NONE);
+        table_text(t, *match ? match : "any client", *match ? COLOR_NONE : COLOR_GREY);
         state_cell(t, row);
         table_number(t, queued, queued > 0 ? COLOR_YELLOW : COLOR_NONE);
         number_cell(t, row, "Unclaimed");

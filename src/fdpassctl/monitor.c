@@ -32,27 +32,42 @@ static Color kind_color(const char *kind) {
                                                                     : COLOR_YELLOW;
 }
 
-static void print_event(const char *kind, const Value *details) {
+/* Who, from where, to whom, and why: escaped, and to be freed. */
+static char *describe(const Value *details) {
         static const struct {
                 const char *entry, *before;
         } parts[] = {
-                { "Client", " " }, { "Listener", " on " }, { "Route", " → " }, { "Worker", " " }, { "Reason", ": " },
+                { "Client", "" }, { "Listener", " on " }, { "Route", " → " }, { "Reason", ": " }, { "Worker", " " },
         };
-        char span[32];
+        char *text = NULL, span[32];
+        size_t size;
+        FILE *f;
 
-        print_clock();
-        printf("%s%-11s%s", terminal_color(kind_color(kind)), kind, terminal_color(COLOR_NONE));
+        f = open_memstream(&text, &size);
+        if (!f)
+                return NULL;
+
         for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
                 const char *s = value_string(details, parts[i].entry);
 
                 if (*s) {
-                        fputs(parts[i].before, stdout);
-                        text_print(stdout, s);
+                        fputs(parts[i].before, f);
+                        text_print(f, s);
                 }
+                if (i == 1 && value_get(details, "AgeUSec")->kind == VALUE_UNSIGNED)
+                        fprintf(f, ", %s", format_span(span, value_number(details, "AgeUSec")));
         }
-        if (value_get(details, "AgeUSec")->kind == VALUE_UNSIGNED)
-                printf(" %s(%s)%s", terminal_color(COLOR_GREY), format_span(span, value_number(details, "AgeUSec")),
-                       terminal_color(COLOR_NONE));
+
+        return fclose(f) == 0 ? text : NULL;
+}
+
+static void print_event(const char *kind, const Value *details) {
+        size_t columns = line_width(), used = sizeof("23:59:59 worker-gone ") - 1;
+        _cleanup_free_ char *text = describe(details);
+
+        print_clock();
+        printf("%s%-11s%s ", terminal_color(kind_color(kind)), kind, terminal_color(COLOR_NONE));
+        text_print_cut(stdout, text ?: "?", columns > used ? columns - used : 0);
         printf("\n");
 }
 

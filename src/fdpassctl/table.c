@@ -74,9 +74,12 @@ static void measure(const Table *t, size_t *widths) {
         }
 }
 
-/* The widest of those that give way loses a column at a time, until the line fits or none can lose more. */
-static void shrink(const Table *t, size_t *widths, size_t columns) {
-        size_t total = t->n_columns - 1;
+/*
+ * The widest of those that give way loses a column at a time, until the line fits or none can lose more. Returns how
+ * many columns of the table there is room for then.
+ */
+static size_t shrink(const Table *t, size_t *widths, size_t columns) {
+        size_t total = t->n_columns - 1, n = t->n_columns;
 
         for (size_t i = 0; i < t->n_columns; i++)
                 total += widths[i];
@@ -89,21 +92,14 @@ static void shrink(const Table *t, size_t *widths, size_t columns) {
                             (widest == SIZE_MAX || widths[i] > widths[widest]))
                                 widest = i;
                 if (widest == SIZE_MAX)
-                        return;
+                        break;
                 widths[widest]--;
         }
-}
 
-/* Where the character with this number begins. */
-static const char *skip(const char *s, size_t n) {
-        while (*s && n > 0) {
-                s++;
-                while (((unsigned char) *s & 0xc0) == 0x80)
-                        s++;
-                n--;
-        }
+        for (; columns > 0 && total > columns && n > 1; n--)
+                total -= widths[n - 1] + 1;
 
-        return s;
+        return n;
 }
 
 /* The text in exactly that many columns; without padding behind it at the end of a line. */
@@ -111,25 +107,25 @@ static void print_cell(FILE *f, const char *text, size_t width, ColumnFlags flag
         size_t n = text_width(text);
 
         if (n > width && flags & COLUMN_CUT_LEFT)
-                fprintf(f, "…%s", skip(text, n - width + 1));
+                fprintf(f, "…%s", text_skip(text, n - width + 1));
         else if (n > width)
-                fprintf(f, "%.*s…", (int) (skip(text, width - 1) - text), text);
+                fprintf(f, "%.*s…", (int) (text_skip(text, width - 1) - text), text);
         else
                 fprintf(f, "%*s%s%*s", (int) (flags & COLUMN_RIGHT ? width - n : 0), "", text,
                         (int) (flags & COLUMN_RIGHT || is_last ? 0 : width - n), "");
 }
 
-static void print_header(const Table *t, FILE *f, const size_t *widths) {
+static void print_header(const Table *t, FILE *f, const size_t *widths, size_t n) {
         fputs(terminal_color(COLOR_BOLD), f);
-        for (size_t i = 0; i < t->n_columns; i++) {
-                print_cell(f, t->columns[i].title, widths[i], t->columns[i].flags & COLUMN_RIGHT, i == t->n_columns - 1);
-                fputs(i < t->n_columns - 1 ? " " : "", f);
+        for (size_t i = 0; i < n; i++) {
+                print_cell(f, t->columns[i].title, widths[i], t->columns[i].flags & COLUMN_RIGHT, i == n - 1);
+                fputs(i < n - 1 ? " " : "", f);
         }
         fprintf(f, "%s\n", terminal_color(COLOR_NONE));
 }
 
 void table_print(Table *t, FILE *f, size_t columns, size_t max_rows, bool with_header) {
-        size_t widths[COLUMNS_MAX];
+        size_t widths[COLUMNS_MAX], n;
 
         if (!t || t->failed) {
                 fprintf(stderr, "Out of memory.\n");
@@ -137,15 +133,18 @@ void table_print(Table *t, FILE *f, size_t columns, size_t max_rows, bool with_h
         }
 
         measure(t, widths);
-        shrink(t, widths, columns);
+        n = shrink(t, widths, columns);
 
         if (with_header)
-                print_header(t, f, widths);
+                print_header(t, f, widths, n);
 
         for (size_t i = 0; i < t->n_cells && (max_rows == 0 || i / t->n_columns < max_rows); i++) {
                 const Cell *cell = &t->cells[i];
                 size_t k = i % t->n_columns;
-                bool is_last = k == t->n_columns - 1;
+                bool is_last = k == n - 1;
+
+                if (k >= n)
+                        continue;
 
                 if (cell->color != COLOR_NONE)
                         fputs(terminal_color(cell->color), f);

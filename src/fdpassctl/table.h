@@ -28,7 +28,10 @@ DEFINE_CLEANUP(Table *, table_free);
 void table_text(Table *t, const char *text, Color color);
 void table_number(Table *t, uint64_t n, Color color);
 
-/* With as many rows as fit into @max_rows, 0: all of them. @columns: the width of a line, 0: any. */
+/*
+ * With as many rows as fit into @max_rows, 0: all of them. @columns: the width of a line, 0: any. Where even cut texts
+ * are too long, the columns at the end are left out.
+ */
 void table_print(Table *t, FILE *f, size_t columns, size_t max_rows, bool with_header);
 
 /* "12ms", "3.4s", "5min 2s", "2h 5min", "3d 4h": @ret has room for 32 bytes. Returns @ret. */

@@ -208,6 +208,23 @@ size_t text_width(const char *s) {
         return n;
 }
 
+const char *text_skip(const char *s, size_t n) {
+        for (; *s && n > 0; n--) {
+                s++;
+                while (((unsigned char) *s & 0xc0) == 0x80)
+                        s++;
+        }
+
+        return s;
+}
+
+void text_print_cut(FILE *f, const char *s, size_t max) {
+        if (max == 0 || text_width(s) <= max)
+                fputs(s, f);
+        else
+                fprintf(f, "%.*s…", (int) (text_skip(s, max - 1) - s), s);
+}
+
 void text_print(FILE *f, const char *s) {
         _cleanup_free_ char *escaped = text_escape(s);
 

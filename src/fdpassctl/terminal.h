@@ -44,5 +44,11 @@ char *text_escape(const char *s);
 /* How many characters an escaped text has; each counts as one column. */
 size_t text_width(const char *s);
 
+/* Where the character with this number begins, or the end. */
+const char *text_skip(const char *s, size_t n);
+
+/* Prints an escaped text in at most @max columns, 0: any number; what is cut off is shown by "…". */
+void text_print_cut(FILE *f, const char *s, size_t max);
+
 /* Prints it escaped. */
 void text_print(FILE *f, const char *s);

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "basic/parse.h"
-#include "basic/utf8.h"
 #include "broker/stats.h"
 #include "fdpassctl/fdpassctl.h"
 #include "fdpassctl/show.h"
@@ -35,7 +34,8 @@ static volatile sig_atomic_t terminal_is_ours = 0, must_end = 0;
 
 /* Only what is safe in a signal's handler as well. */
 static void restore_terminal(void) {
-        static const char end[] = "\033[?25h\033[?1049l\033[0m";
+        /* Lines that wrap, the cursor, the other screen, colours. */
+        static const char end[] = "\033[?7h\033[?25h\033[?1049l\033[0m";
 
         if (!terminal_is_ours)
                 return;
@@ -67,7 +67,7 @@ static void handle(int signo, void (*handler)(int)) {
 }
 
 static int take_terminal(void) {
-        static const char begin[] = "\033[?1049h\033[?25l";
+        static const char begin[] = "\033[?1049h\033[?25l\033[?7l";
         static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT }, faults[] = { SIGSEGV, SIGABRT, SIGBUS, SIGFPE };
         struct termios raw;
 
@@ -240,11 +240,13 @@ static size_t print_problems(const Top *t, size_t columns) {
         _cleanup_free_ char *text = problems_of(&t->now, &n);
 
         for (char *line = text, *end; line && *line && n_shown < PROBLEMS_MAX; line = end + (*end == '\n')) {
-                size_t width;
+                _cleanup_free_ char *one = NULL;
 
                 end = line + strcspn(line, "\n");
-                width = columns > 4 ? MIN((size_t) (end - line), utf8_cut(line, columns - 4)) : (size_t) (end - line);
-                printf("%s✗%s %.*s\n", terminal_color(COLOR_RED), terminal_color(COLOR_NONE), (int) width, line);
+                one = strndup(line, (size_t) (end - line));
+                printf("%s✗%s ", terminal_color(COLOR_RED), terminal_color(COLOR_NONE));
+                text_print_cut(stdout, one ?: "?", columns > 4 ? columns - 2 : 0);
+                printf("\n");
                 n_shown++;
         }
 
