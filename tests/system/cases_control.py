@@ -193,6 +193,10 @@ def metrics(m):
     check(sample in text and "# EOF" not in text and "# TYPE fdpass_handoffs_total counter" in text, text)
     text = m.output(f"curl -sS -H 'Accept: application/openmetrics-text; version=1.0.0' {url}")
     check(sample in text and text.endswith("# EOF") and "# TYPE fdpass_handoffs counter" in text, text)
+    dashboard = m.path("/usr/share/fdpass/grafana-dashboard.json").read_text()
+    names = {re.sub("_bucket$", "", name) for name in re.findall(r"\bfdpass_[a-z_]+(?=[{,])", dashboard)}
+    families = set(re.findall(r"^# TYPE (\S+)", m.output("fdpassctl metrics --format=prometheus"), re.M))
+    check(len(names) > 10 and names <= families, f"the dashboard asks for {names - families}")
     for options, status in (("/", 404), ("/metrics -X POST", 405), ("/metrics -H 'Host:'", 400), ("/metrics -I", 200)):
         check(m.output(f"curl -sS -o /dev/null -w '%{{http_code}}' http://127.0.0.1:{PORT}{options}") == str(status), options)
     m.run(f"curl -sS -m 5 --fail {url}")
