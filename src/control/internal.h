@@ -11,8 +11,8 @@
 #define CONTROL_PATH "/org/fdpass/Broker1"
 #define CONTROL_INTERFACE "org.fdpass.Broker1"
 
-/* Entries in one reply: it costs the broker some 100 µs. */
-#define PAGE_MAX 16
+/* Entries in one reply: it costs the broker some 100 µs, and everybody else has to wait for it. */
+#define PAGE_MAX 8
 
 struct Control {
         Broker *broker;

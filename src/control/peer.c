@@ -153,7 +153,12 @@ static int on_next(sd_event_source *source, void *userdata) {
 }
 
 void peer_turn(Peer *p) {
-        (void) sd_bus_process(p->bus, NULL); /* what that finds out about the peer, on_message() hears */
+        int r = sd_bus_process(p->bus, NULL);
+
+        /* sd-bus throws a message away without a word where it is no valid one: nothing more comes of it. */
+        if (r < 0 || (r == 0 && p->busy))
+                p->dead = true;
+
         (void) is_stalled(p);
         pump(p);
 }

@@ -10,6 +10,9 @@ from machine import wait_for
 PORT = 9469
 
 
+KINDS = ("garbage", "half", "huge", "crowd", "deaf", "flood", "invalid", "subscribe")
+
+
 def ctl(m, command, **kwargs):
     return m.run(f"fdpassctl {command}", check=False, **kwargs)
 
@@ -158,7 +161,7 @@ def control_hostile(m):
         load = m.client("load", threads=4)
         children = [m.popen(f"setpriv --reuid=test-nobody --clear-groups --regid=$(id -g test-nobody) "
                             f"python3 {GUEST}/control-peers.py {kind}")
-                    for kind in ("garbage", "half", "huge", "crowd", "deaf", "flood", "subscribe")]
+                    for kind in KINDS]
         longest = 0.0
         while any(child.poll() is None for child in children):
             done = m.run("date +%s.%N; fdpassctl list-routes --json=short >/dev/null; date +%s.%N", timeout=20)
@@ -168,6 +171,10 @@ def control_hostile(m):
         check(not any(err for _, err in said), f"{said}")
         seen = m.end_load(load)
         check(not seen["errors"], f"{seen['errors']}")
+        counts = dict(zip(KINDS, (int(out) for out, _ in said)))
+        check(counts["huge"] == 1, "a message of 100 MiB is taken")
+        check(counts["flood"] > 10 and counts["invalid"] > 10, f"{counts}")
+        m.figure("what they did", json.dumps(counts))
         m.figure("handoffs meanwhile", seen["answered"])
         m.figure("the longest wait of a client", seen["longest"] * 1000, "ms", 0)
         m.figure("the longest wait of fdpassctl", longest * 1000, "ms", 0)
@@ -180,7 +187,7 @@ def control_hostile(m):
 
 
 @case
-def metrics(m):
+def control_metrics(m):
     """The exporter answers scrapers in both forms, and others not; its counters are the broker's."""
     m.start_broker()
     m.run("systemctl start fdpass-metrics.socket")

@@ -32,8 +32,9 @@ def message(member, signature="", body=b"", serial=1, announced=None):
     fields = text(1, "o", "/org/fdpass/Broker1") + text(2, "s", "org.fdpass.Broker1") + text(3, "s", member)
     if signature:
         fields += text(8, "g", signature)
+    length = len(fields.rstrip(b"\0")) + 1  # the padding behind the last field does not count
     size = len(body) if announced is None else announced
-    return b"l\1\0\1" + struct.pack("<III", size, serial, len(fields)) + fields + b"\0" * (-len(fields) % 8) + body
+    return b"l\1\0\1" + struct.pack("<III", size, serial, length) + fields + body
 
 
 def sees_end(peer):
@@ -138,8 +139,24 @@ def flood():
 
         def one():
             peer.sendall(call)
-            peer.recv(65536)
+            if not peer.recv(65536):
+                raise ConnectionError
+
         until_the_end(one)
+
+
+def invalid():
+    """Whole messages whose inside is wrong: each ends its connection."""
+    call = bytearray(message("ListRoutes", "u", b"\0\0\0\0"))
+    n = 0
+    for i in range(16, len(call) - 4, 3):
+        with connect() as peer:
+            wrong = bytearray(call)
+            wrong[i] ^= 0xff
+            peer.sendall(HANDSHAKE + wrong)
+            peer.settimeout(0.2)
+            n += sees_end(peer)
+    print(n, flush=True)
 
 
 def subscribe():
@@ -150,4 +167,4 @@ def subscribe():
         print(0, flush=True)
 
 
-{f.__name__: f for f in (garbage, half, huge, crowd, deaf, flood, subscribe)}[sys.argv[1]]()
+{f.__name__: f for f in (garbage, half, huge, crowd, deaf, flood, invalid, subscribe)}[sys.argv[1]]()
