@@ -6,6 +6,7 @@
 
 #include "broker/facts.h"
 #include "broker/head.h"
+#include "broker/listener.h"
 #include "broker/routing.h"
 #include "control/entry.h"
 #include "control/internal.h"
@@ -59,12 +60,21 @@ static Outcome decide_silent(const Routing *routing, Facts *facts) {
         return !o.pool || head_takes_silent(o.pool) ? o : (Outcome){ "refused", "no-route", NULL };
 }
 
+/* A name that is no listener's is asked about as a public one's. */
+static bool needs_head(const Routing *routing, const char *name) {
+        LIST_FOREACH(i, &routing->broker->listeners)
+                if (streq(CONTAINER_OF(i, Listener, link)->name, name))
+                        return routing_needs_head(routing, CONTAINER_OF(i, Listener, link));
+
+        return routing_needs_head(routing, &(Listener){ .name = (char *) (uintptr_t) name });
+}
+
 static Outcome decide(const Routing *routing, Facts *facts) {
         const ListenerConfig *listener = routing_listener_config(routing, facts->listener);
         Probe probe;
 
         /* Where no route asks for bytes, they are not looked at. */
-        if (!routing_needs_head(routing, facts->listener)) {
+        if (!needs_head(routing, facts->listener)) {
                 facts->head = (Slice){};
                 return find(routing, facts, PROBE_REASON_NONE);
         }
