@@ -28,8 +28,11 @@ def examples(m, **hosts):
     try:
         m.run("systemctl enable --now " + " ".join(f"{s}.socket" for s in services if "@" not in s) + " fdpass.socket")
         m.reload()
+        m.run("fdpassctl verify")
         for service in services:
             if "@" not in service:
+                done = m.run(f"systemd-analyze verify --man=no {service}.service {service}.socket", check=False)
+                check(done.returncode == 0 and UNITS not in done.stderr, f"systemd-analyze verify: {done.stderr}")
                 check(m.property(f"{service}.service", "ActiveState") == "inactive", f"{service} runs before a client came")
         yield
     finally:
