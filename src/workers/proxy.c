@@ -11,8 +11,8 @@
 #include "basic/fd.h"
 
 #define FDS_RESERVED 32     /* standard streams, listeners, the event loop, a name server */
-#define CONNECTION_FDS 3    /* client, server, and the handoff's connection until it is taken */
 #define PIPES_MAX 256
+#define HANDOFFS_MAX 64     /* a connection to the broker each, until the client is taken. More of them wait for room */
 
 typedef enum Outcome {
         OUTCOME_RUN = 1,
@@ -173,7 +173,7 @@ static int parse_arguments(Proxy *p, int argc, char *argv[]) {
 /* As many as there are descriptors for, and with a pipe for some of them. */
 static void set_limits(Proxy *p) {
         struct rlimit limit = { .rlim_cur = 1024, .rlim_max = 1024 };
-        unsigned n, room, pipes;
+        unsigned n, room, pipes, handoffs;
 
         /* No select(2) in here: what the unit allows is used. */
         if (getrlimit(RLIMIT_NOFILE, &limit) >= 0 && limit.rlim_cur < limit.rlim_max) {
@@ -186,8 +186,9 @@ static void set_limits(Proxy *p) {
         n = (unsigned) MIN(limit.rlim_cur, (rlim_t) INT32_MAX);
         room = n > 2 * FDS_RESERVED ? n - FDS_RESERVED : FDS_RESERVED;
         pipes = MIN(room / 8, (unsigned) PIPES_MAX);
+        handoffs = MIN(room / 8, (unsigned) HANDOFFS_MAX);
         p->pipes.n_max = pipes;
-        p->service.n_max = MIN(p->service.n_max, (room - 2 * pipes) / CONNECTION_FDS);
+        p->service.n_max = MIN(p->service.n_max, (room - 2 * pipes - handoffs) / 2);
 }
 
 static int start(Proxy *p) {

@@ -184,7 +184,7 @@ for _ in range(300):
 def exec_stop(m):
     """A stop with KillMode=mixed: a program goes on with its client, and the next client starts the service again."""
     install(m, "script", "hello-script.socket")
-    m.drop_in("hello-script.service", f"[Service]\nExecStart=\nExecStart={PROGRAMS}fdpass-exec sh -c 'read -r x; read -r y; "
+    m.drop_in("hello-script.service", f"[Service]\nExecStart=\nExecStart={PROGRAMS}fdpass-exec sh -c 'while read -r x && [ $${{#x}} -gt 1 ]; do :; done; "
               "echo started >&2; while [ ! -e /run/test/go ]; do sleep 0.1; done; echo HTTP/1.0 200 done; echo; echo done'\n")
     m.run("rm -f /run/test/go; systemctl daemon-reload")
     client = m.popen("curl -sS -m 20 http://127.0.0.1/hello-script")

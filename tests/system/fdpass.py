@@ -64,7 +64,7 @@ class Installed(Machine):
         self.end_children()
         # Examples have names of their own.
         self.run(f"cd {UNITS}/fdpass.target.wants && for unit in *.socket; do "
-                 "systemctl stop $unit ${unit%.socket}.service; done", check=False)
+                 "systemctl stop $unit; systemctl kill -s KILL ${unit%.socket}.service; done 2>/dev/null", check=False)
         self.run("pkill -CONT systemd-journal; systemctl kill -s KILL 'test-*.service' 'fdpass*.service';"
                  "systemctl stop 'test-*' 'fdpass*'; rm -rf /run/fdpass/* /run/test", check=False)
         shutil.rmtree(self.path(UNITS))
