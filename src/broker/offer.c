@@ -64,10 +64,10 @@ static void mark_gone(Broker *b, Route *route, int error) {
                 w->gone = true;
                 w->gone_since = broker_now(b);
                 w->n_gone++;
+                observe(b, EVENT_WORKER_GONE, NULL, route);
         }
 
         diag_worker_gone(b, route, error);
-        observe(b, EVENT_WORKER_GONE, NULL, route);
 }
 
 static void mark_back(Broker *b, Route *route) {
