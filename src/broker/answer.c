@@ -5,25 +5,32 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
-typedef struct HttpStatus {
-        unsigned code;
-        const char *phrase;
+/* What is said besides the status. */
+static const struct {
+        unsigned status;
         const char *text;
-} HttpStatus;
-
-static const HttpStatus statuses[] = {
-        { 400, "Bad Request", "This is not a request that can be passed on." },
-        { 404, "Not Found", "No service here takes this request." },
-        { 408, "Request Timeout", "The request did not arrive in time." },
-        { 421, "Misdirected Request", "There is no such host here." },
-        { 431, "Request Header Fields Too Large", "The head of the request is too large." },
-        { 503, "Service Unavailable", "The service can't be reached at the moment." },
+} texts[] = {
+        { 400, "This is not a request that can be passed on." },
+        { 404, "No service here takes this request." },
+        { 408, "The request did not arrive in time." },
+        { 421, "There is no such host here." },
+        { 429, "Too many requests came from there." },
+        { 431, "The head of the request is too large." },
+        { 503, "The service can't be reached at the moment." },
 };
 
-/* Whoever gets a 503 may try again after this many seconds. */
+static const char *text_of(unsigned status) {
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                if (texts[i].status == status)
+                        return texts[i].text;
+
+        return "The request was refused.";
+}
+
+/* Whoever gets a 503 or 429 may try again after this many seconds. */
 #define RETRY_AFTER 5
 
-static unsigned http_status(Refusal why, ProbeReason reason) {
+static unsigned http_status(Refusal why, ProbeReason reason, unsigned flusher_status) {
         switch (why) {
 
         case REFUSAL_NO_ROUTE:
@@ -35,6 +42,9 @@ static unsigned http_status(Refusal why, ProbeReason reason) {
         case REFUSAL_HEAD_TIMEOUT:
         case REFUSAL_EVICTED:
                 return 408;
+
+        case REFUSAL_FLUSHER:
+                return flusher_status;
 
         case REFUSAL_MALFORMED: {
                 unsigned status = probe_reason_http_status(reason);
@@ -49,31 +59,24 @@ static unsigned http_status(Refusal why, ProbeReason reason) {
         }
 }
 
-static void compose_http(Refusal why, ProbeReason reason, Answer *ret) {
-        unsigned code = http_status(why, reason);
+static void compose_http(unsigned status, Answer *ret) {
+        const char *text = text_of(status);
         char retry[32] = "";
         int n;
 
-        if (code == 503)
+        if (status == 503 || status == 429)
                 (void) snprintf(retry, sizeof(retry), "Retry-After: %u\r\n", RETRY_AFTER);
 
-        for (size_t i = 0; i < ELEMENTSOF(statuses); i++) {
-                const HttpStatus *s = &statuses[i];
-
-                if (s->code != code)
-                        continue;
-
-                n = snprintf((char *) ret->bytes, sizeof(ret->bytes),
-                             "HTTP/1.1 %u %s\r\n"
-                             "Content-Type: text/plain\r\n"
-                             "Content-Length: %zu\r\n"
-                             "%s"
-                             "Connection: close\r\n"
-                             "\r\n"
-                             "%s\n",
-                             code, s->phrase, strlen(s->text) + 1, retry, s->text);
-                ret->n = n > 0 ? (size_t) n : 0;
-        }
+        n = snprintf((char *) ret->bytes, sizeof(ret->bytes),
+                     "HTTP/1.1 %u %s\r\n"
+                     "Content-Type: text/plain\r\n"
+                     "Content-Length: %zu\r\n"
+                     "%s"
+                     "Connection: close\r\n"
+                     "\r\n"
+                     "%s\n",
+                     status, http_status_phrase(status), strlen(text) + 1, retry, text);
+        ret->n = n > 0 ? (size_t) n : 0;
 }
 
 /* RFC 8446 6.2 */
@@ -172,13 +175,13 @@ static void compose_ssh(Refusal why, Answer *ret) {
         append(ret, zeros, n_padding);
 }
 
-void answer_compose(ProbeProtocol protocol, Refusal why, ProbeReason reason, Answer *ret) {
+void answer_compose(ProbeProtocol protocol, Refusal why, ProbeReason reason, unsigned status, Answer *ret) {
         ret->n = 0;
 
         switch (protocol) {
 
         case PROBE_HTTP:
-                compose_http(why, reason, ret);
+                compose_http(http_status(why, reason, status), ret);
                 break;
 
         case PROBE_TLS:
@@ -194,4 +197,11 @@ void answer_compose(ProbeProtocol protocol, Refusal why, ProbeReason reason, Ans
         case PROBE_UNKNOWN:
                 break;
         }
+}
+
+void answer_drop_body(Answer *answer) {
+        const uint8_t *end = memmem(answer->bytes, answer->n, "\r\n\r\n", 4);
+
+        if (end)
+                answer->n = (size_t) (end - answer->bytes) + 4;
 }

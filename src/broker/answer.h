@@ -11,4 +11,8 @@ typedef struct Answer {
         uint8_t bytes[1024];
 } Answer;
 
-void answer_compose(ProbeProtocol protocol, Refusal why, ProbeReason reason, Answer *ret);
+/* Leaves the head of an answer in HTTP. */
+void answer_drop_body(Answer *answer);
+
+/* @status is HTTP's, with REFUSAL_FLUSHER. */
+void answer_compose(ProbeProtocol protocol, Refusal why, ProbeReason reason, unsigned status, Answer *ret);

@@ -8,6 +8,7 @@
 #include "basic/fd.h"
 #include "broker/channel.h"
 #include "broker/diag.h"
+#include "broker/flush.h"
 #include "broker/handback.h"
 #include "broker/head.h"
 #include "broker/listener.h"
@@ -63,6 +64,7 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         list_init(&b->waiting);
         list_init(&b->refused);
         channels_init(&b->channels);
+        list_init(&b->flushing);
 
         b->n_fds = MAX(n_fds, (size_t) FDS_RESERVED + FDS_PER_CLIENT) - FDS_RESERVED;
         r = client_table_init(&b->clients, b->n_fds);
@@ -96,6 +98,10 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
                 return r;
 
         r = diag_timer_add(b);
+        if (r < 0)
+                return r;
+
+        r = flush_timer_add(b);
         if (r < 0)
                 return r;
 
@@ -151,6 +157,7 @@ Broker *broker_free(Broker *b) {
 
         sd_event_source_disable_unref(b->refused_timer);
         sd_event_source_disable_unref(b->diag_timer);
+        sd_event_source_disable_unref(b->flush_timer);
         sd_event_source_disable_unref(b->pause_timer);
         sd_event_source_disable_unref(b->stop_timer);
         sd_event_source_disable_unref(b->stop_post);

@@ -15,6 +15,7 @@
  */
 
 #include <systemd/sd-event.h>
+#include <time.h>
 
 #include "basic/list.h"
 #include "basic/log.h"
@@ -48,6 +49,11 @@ typedef struct BrokerCounters {
         uint64_t n_passed_on;         /* to the next process */
         uint64_t n_loaded;            /* configurations that were put in effect */
         uint64_t n_gone;              /* clients that went away while they waited */
+        uint64_t n_flushed;           /* clients that a flusher wrote to */
+        uint64_t n_flush_whole;       /* of them, those for whom that was the whole response */
+        uint64_t n_flush_waits;       /* those that had no room for it at once */
+        uint64_t n_flush_again;       /* handoffs that failed when the client was flushed: the next worker gets it so */
+        uint64_t n_flush_lost;        /* clients that got no worker after that: their connections were reset */
 } BrokerCounters;
 
 /* What happened; see observe.h. */
@@ -82,6 +88,11 @@ typedef struct Broker {
         size_t n_refused_held;
         sd_event_source *refused_timer;
         bool refused_timer_on;
+        List flushing;       /* Client.link: those that have no room for what a flusher wrote, the first that came first */
+        sd_event_source *flush_timer;
+        bool flush_timer_on;
+        char date[32];       /* as HTTP has it, at */
+        time_t date_at;
         uint8_t *scratch;    /* the head that is looked at: peeked bytes stay in the kernel. See broker_scratch() */
         size_t scratch_size; /* at least any listener's MaxHeadSize= */
         uint64_t seen_id;    /* Client.id of the one whose head is in there, and was found to be, */

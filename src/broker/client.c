@@ -77,6 +77,7 @@ void client_free(ClientTable *table, Client *c) {
         c->conn_fd = fd_close(c->conn_fd);
         c->fd = fd_close_socket(c->fd);
         free(TAKE_PTR(c->baggage));
+        free(TAKE_PTR(c->unsent));
 
         c->state = CLIENT_FREE;
         list_prepend(&table->free, &c->link);
@@ -137,21 +138,14 @@ size_t client_id(const Client *c, char ret[static CLIENT_ID_MAX]) {
         return (size_t) snprintf(ret, CLIENT_ID_MAX, ID_FORMAT, c->origin, c->origin_id);
 }
 
-int client_set_baggage(Client *c, const Message *m) {
-        bool has_foreign_id = m->unique_id.n > 0 && !parse_id(m->unique_id, &c->origin, &c->origin_id);
-        Slice unique_id = has_foreign_id ? m->unique_id : (Slice){};
-        bool has_ssl = m->ssl.n > 0; /* elsewhere these two are found out anew, from what the client says next */
-        Slice alpn = has_ssl ? m->alpn : (Slice){}, authority = has_ssl ? m->authority : (Slice){};
-        size_t n = m->name.n + m->data.n + m->consumed.n + unique_id.n + m->ssl.n + alpn.n + authority.n;
-        Baggage *baggage;
+/* With room for @more consumed bytes, which follow those of @m. */
+static Baggage *baggage_new(const Message *m, size_t more) {
+        size_t n = m->name.n + m->data.n + m->consumed.n + m->unique_id.n + m->ssl.n + m->alpn.n + m->authority.n + more;
+        Baggage *baggage = malloc(sizeof(*baggage) + n + 1);
         uint8_t *p;
 
-        if (n == 0)
-                return 0;
-
-        baggage = malloc(sizeof(*baggage) + n + 1);
         if (!baggage)
-                return -ENOMEM;
+                return NULL;
 
         p = baggage->bytes;
         baggage->name = m->name.n > 0 ? (char *) p : NULL;
@@ -159,18 +153,73 @@ int client_set_baggage(Client *c, const Message *m) {
         *p++ = 0;
         baggage->data = put_aside(&p, m->data);
         baggage->consumed = put_aside(&p, m->consumed);
-        baggage->unique_id = put_aside(&p, unique_id);
+        p += more;
+        baggage->unique_id = put_aside(&p, m->unique_id);
         baggage->ssl = put_aside(&p, m->ssl);
-        baggage->alpn = put_aside(&p, alpn);
-        baggage->authority = put_aside(&p, authority);
+        baggage->alpn = put_aside(&p, m->alpn);
+        baggage->authority = put_aside(&p, m->authority);
+        return baggage;
+}
 
+int client_set_baggage(Client *c, const Message *m) {
+        Message kept = {
+                .name = m->name,
+                .data = m->data,
+                .consumed = m->consumed,
+                .ssl = m->ssl,
+        };
+
+        c->status = m->status;
+        c->head_length = m->head_length;
+
+        if (m->unique_id.n > 0 && !parse_id(m->unique_id, &c->origin, &c->origin_id))
+                kept.unique_id = m->unique_id;
+        if (m->ssl.n > 0) { /* elsewhere these two are found out anew, from what the client says next */
+                kept.alpn = m->alpn;
+                kept.authority = m->authority;
+        }
+
+        if (kept.name.n + kept.data.n + kept.consumed.n + kept.unique_id.n + kept.ssl.n == 0)
+                return 0;
+
+        c->baggage = baggage_new(&kept, 0);
+        return c->baggage ? 0 : -ENOMEM;
+}
+
+int client_consume(Client *c, size_t n) {
+        size_t has = c->baggage ? c->baggage->consumed.n : 0;
+        Message kept = {};
+        Baggage *baggage;
+        ssize_t k;
+
+        if (n <= has)
+                return 0;
+
+        if (c->baggage) {
+                client_tell_baggage(c, &kept);
+                kept.unique_id = c->baggage->unique_id;
+        }
+        baggage = baggage_new(&kept, n - has);
+        if (!baggage)
+                return -ENOMEM;
+
+        /* They were peeked at: whoever reads them a moment later gets all of them. */
+        k = recv(c->fd, baggage->bytes + (baggage->consumed.p - baggage->bytes) + has, n - has, MSG_DONTWAIT);
+        if (k > 0) {
+                c->untouched.n_read += (uint64_t) k;
+                baggage->consumed.n += (size_t) k;
+        }
+
+        free(c->baggage);
         c->baggage = baggage;
-        return 0;
+        return baggage->consumed.n == n ? 0 : k < 0 ? -errno : -EPIPE;
 }
 
 void client_tell_baggage(const Client *c, Message *m) {
         const Baggage *baggage = c->baggage;
 
+        m->status = (uint16_t) c->status;
+        m->head_length = c->status != 0 ? (uint32_t) c->head_length : 0;
         if (!baggage)
                 return;
 

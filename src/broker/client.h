@@ -40,6 +40,8 @@ typedef enum Refusal {
         REFUSAL_TIMEOUT,      /* waited QueueTimeoutSec= */
         REFUSAL_WORKER_GONE,  /* every worker of the pool has been unreachable for a while */
         REFUSAL_WORKER,       /* the worker says that it can't be served */
+        REFUSAL_FLUSHER,      /* the flusher says so */
+        REFUSAL_SLOW,         /* it left no room for what a flusher wrote */
         REFUSAL_STOPPING,     /* the broker stops, and no backlog had room */
         _REFUSAL_MAX,
 } Refusal;
@@ -50,11 +52,15 @@ typedef enum ClientState {
         CLIENT_HEAD,      /* its first bytes are not all there yet */
         CLIENT_PARKED,    /* was handed back, and waits for its next bytes */
         CLIENT_QUEUED,    /* waits in its pool's queue */
+        CLIENT_FLUSHING,  /* has no room at the moment for the rest of what its flusher wrote */
         CLIENT_UNCLAIMED, /* was sent to a worker that has given no receipt yet */
         CLIENT_REFUSED,   /* was answered, and may read the answer before it is closed */
 } ClientState;
 
-/* What came with a client that was handed back. One allocation, owned by the client. */
+/*
+ * What came with a client that was handed back, or what a flusher's client has said. One allocation, owned by the
+ * client.
+ */
 typedef struct Baggage {
         char *name;          /* of the route that is to have it; NULL: whichever takes it */
         Slice data;          /* for its worker */
@@ -72,9 +78,16 @@ typedef struct Progress {
         uint64_t n_written;
 } Progress;
 
+/* What is still to be sent to a client. One allocation, owned by the client. */
+typedef struct Unsent {
+        size_t n, n_sent;
+        bool is_all;         /* the response ends with it: no worker is needed */
+        uint8_t bytes[];
+} Unsent;
+
 typedef struct Client {
         List link;           /* ClientTable.free, Listener.heads, Handback.parked, Pool.queue or .again,
-                              * Receipts.unclaimed or Broker.refused, as the state says */
+                              * Broker.flushing, Receipts.unclaimed or Broker.refused, as the state says */
         List second_link;    /* Listener.silent, while it has said nothing; Channel.clients, while unclaimed on one */
         ClientState state;
         uint32_t generation; /* how many clients this slot has had: tells a late event from a new one's */
@@ -113,7 +126,12 @@ typedef struct Client {
         size_t n_drained;    /* after a refusal: bytes that were thrown away */
         bool needs_proxy;    /* a PROXY header has to come first */
         Progress untouched;  /* as long as it is no further, no worker has touched it: that header, or what others did
-                              * before it was handed back */
+                              * before it was handed back, or a flusher */
+        unsigned status;     /* of the response that it was sent the head of; 0: none */
+        size_t head_length;  /* then so many bytes of what was consumed are the head of its request */
+        Unsent *unsent;      /* while flushing */
+        usec_t flush_until;
+        unsigned refusal_status; /* with REFUSAL_FLUSHER: what to answer */
 } Client;
 
 typedef struct ClientTable {
@@ -157,6 +175,12 @@ void client_tell_baggage(const Client *c, Message *m);
  * socket. Returns their number, which is at most @size, 0 at its end, or a negative errno.
  */
 ssize_t client_peek(const Client *c, uint8_t *buffer, size_t size);
+
+/*
+ * Takes the first @n bytes of the client's off its socket, in so far as they are not consumed already, and keeps them:
+ * they are consumed then. Returns 0, or a negative errno: -EPIPE where they are not there.
+ */
+int client_consume(Client *c, size_t n);
 
 /* What an event carries instead of a pointer: the slot and its generation. */
 uint64_t client_token(const ClientTable *table, const Client *c);

@@ -36,7 +36,8 @@ static bool is_due(Broker *b, RateLimit *rl, uint64_t *ret_n) {
 
 static void begin_route(LogRecord *record, const Broker *b, int priority, const char *id, const Route *route) {
         log_begin(record, b->log, priority);
-        log_id(record, id);
+        if (id)
+                log_id(record, id);
         log_field(record, "FDPASS_ROUTE", "%s", route->config->unit);
         log_field(record, "FDPASS_WORKER", "%s", route->worker->path);
 }
@@ -164,6 +165,32 @@ void diag_unknown_failure_route(Broker *b, const RouteConfig *route) {
                    route->failure_route);
 }
 
+void diag_flushers_differ(Broker *b, const RouteConfig *first, const RouteConfig *other) {
+        LogRecord record;
+
+        log_begin(&record, b->log, LOG_WARNING);
+        log_field(&record, "FDPASS_ROUTE", "%s", other->unit);
+        log_field(&record, "CONFIG_FILE", "%s", other->path);
+        log_commit(&record, "%s: it shares its clients with %s, whose Flusher=, ResponseHeader= and ResponseStatus= hold for both.",
+                   other->unit, first->unit);
+}
+
+static void say_flusher_failed(const Pool *p, uint64_t n) {
+        LogRecord record;
+
+        begin_route(&record, p->broker, LOG_ERR, NULL, &p->routes[0]);
+        log_field(&record, "FDPASS_N", "%" PRIu64, n);
+        log_commit(&record, "%s: flusher %s fails: %" PRIu64 " client%s refused.", p->routes[0].config->unit,
+                   p->routes[0].config->flusher, n, n == 1 ? " was" : "s were");
+}
+
+void diag_flusher_failed(Pool *p) {
+        uint64_t n;
+
+        if (is_due(p->broker, &p->flusher_failures, &n))
+                say_flusher_failed(p, n);
+}
+
 static void say_queue_full(Pool *p, uint64_t n, size_t n_unclaimed) {
         LogRecord record;
 
@@ -282,7 +309,10 @@ static void tell_pool(Pool *p, usec_t now, usec_t *next) {
                 say_queue_full(p, n, p->n_clients - p->n_queued);
         if (ratelimit_flush(&p->expired, now, INTERVAL_USEC, &n))
                 say_client_expired(p, n);
+        if (ratelimit_flush(&p->flusher_failures, now, INTERVAL_USEC, &n))
+                say_flusher_failed(p, n);
 
+        note_earliest(&p->flusher_failures, next);
         note_earliest(&p->full, next);
         note_earliest(&p->expired, next);
 }
@@ -417,6 +447,16 @@ void diag_handed(Broker *b, const Client *c) {
         log_field(&record, "FDPASS_ROUTE", "%s", c->route->config->unit);
         log_field(&record, "FDPASS_WORKER", "%s", c->route->worker->path);
         log_commit(&record, "%s on %s: handed to %s.", peer, c->listener->name, c->route->config->unit);
+}
+
+void diag_answered(Broker *b, const Client *c) {
+        const RouteConfig *route = c->pool->routes[0].config;
+        char peer[ADDRESS_TEXT_MAX];
+        LogRecord record;
+
+        begin_client(&record, b, c, peer);
+        log_field(&record, "FDPASS_ROUTE", "%s", route->unit);
+        log_commit(&record, "%s on %s: answered by flusher %s of %s.", peer, c->listener->name, route->flusher, route->unit);
 }
 
 void diag_refused(Broker *b, const Client *c, Refusal why, ProbeReason reason) {

@@ -46,6 +46,12 @@ void diag_loop(Broker *b, const Listener *l, RateLimit *limit);
 
 void diag_unknown_failure_route(Broker *b, const RouteConfig *route);
 
+/* Flusher= of a pool's first route holds, and this one's is another. */
+void diag_flushers_differ(Broker *b, const RouteConfig *first, const RouteConfig *other);
+
+/* A flusher did not keep to its interface, or failed. At most one line in a while. */
+void diag_flusher_failed(Pool *p);
+
 /* A client was refused because QueueMax= others wait. At most one line in a while, as of the next three. */
 void diag_queue_full(Pool *p);
 
@@ -69,4 +75,5 @@ void diag_return_refused(Broker *b, const struct ucred *sender);
 
 /* LogHandoffs= */
 void diag_handed(Broker *b, const Client *c);
+void diag_answered(Broker *b, const Client *c); /* by a flusher, with the whole response */
 void diag_refused(Broker *b, const Client *c, Refusal why, ProbeReason reason);

@@ -213,6 +213,10 @@ static uint8_t take(Listener *l, int fd, const Message *m) {
         Broker *b = l->broker;
         Client *c;
 
+        /* Its response ends with the connection: there is no next request to wait for. */
+        if (m->status != 0 && m->name.n == 0 && m->consumed.n == 0)
+                return FDPASS_ANSWER_ERROR;
+
         if (broker_room(b) == 0)
                 return FDPASS_ANSWER_REFUSED;
 

@@ -2,10 +2,13 @@
 
 #include "broker/offer.h"
 
+#include <poll.h>
+
 #include "basic/error.h"
 #include "basic/fd.h"
 #include "broker/channel.h"
 #include "broker/diag.h"
+#include "broker/flush.h"
 #include "broker/metadata.h"
 #include "broker/observe.h"
 #include "broker/room.h"
@@ -32,18 +35,24 @@ static int send_message(Broker *b, const Route *route, const Client *c, int fd, 
         return handoff_send_message(fd, to, to_len, message, consumed, c->fd);
 }
 
-/* Connects, watches for the receipt, sends: in this order, so that nothing is sent that can't be watched. */
-static int send_by_connection(Broker *b, const Route *route, Client *c) {
+/* What the functions below return where a flusher was called, and the client is not ours to offer any more. */
+#define OFFER_ENDED 2
+
+/* Connects, flushes, watches for the receipt, sends: in this order, so that nothing is sent that can't be watched. */
+static int send_by_connection(Broker *b, Route *route, Client *c) {
         const Worker *w = route->worker;
         _cleanup_close_ int fd = -EBADF;
         int r;
 
-        c->may_keep = channel_may_begin(b, route, c);
+        c->may_keep = !flush_is_due(route, c) && channel_may_begin(b, route, c);
 
         fd = handoff_connect_type(&w->address, w->address_len,
                                   route->form == WORKER_STREAM ? SOCK_STREAM : SOCK_SEQPACKET);
         if (fd < 0)
                 return fd;
+
+        if (flush_is_due(route, c) && flush(b, route, c) != 0)
+                return OFFER_ENDED;
 
         r = watch_connection(&b->watch, c, fd);
         if (r < 0)
@@ -95,9 +104,35 @@ static void not_taken(Broker *b, Route *route, int error) {
         worker_back_off(route->worker, broker_now(b));
 }
 
-/* One system call, no receipt: what the kernel's queue has taken is the worker's. */
-static int send_datagram(Broker *b, const Route *route, const Client *c) {
+/*
+ * No connection says that there is a place for the client, but a socket that is connected to the worker's tells whether
+ * its queue is full (unix_dgram_poll() in the kernel), and nobody else fills that.
+ */
+static int flush_and_send_datagram(Broker *b, Route *route, Client *c) {
         const Worker *w = route->worker;
+        _cleanup_close_ int fd = -EBADF;
+        struct pollfd p;
+
+        fd = handoff_connect_type(&w->address, w->address_len, SOCK_DGRAM);
+        if (fd < 0)
+                return fd;
+
+        p = (struct pollfd){ .fd = fd, .events = POLLOUT };
+        if (poll(&p, 1, 0) <= 0 || !(p.revents & POLLOUT))
+                return -EAGAIN;
+
+        if (flush(b, route, c) != 0)
+                return OFFER_ENDED;
+
+        return send_message(b, route, c, fd, NULL, 0);
+}
+
+/* One system call, no receipt: what the kernel's queue has taken is the worker's. */
+static int send_datagram(Broker *b, Route *route, Client *c) {
+        const Worker *w = route->worker;
+
+        if (flush_is_due(route, c))
+                return flush_and_send_datagram(b, route, c);
 
         return send_message(b, route, c, b->datagram_fd, &w->address, w->address_len);
 }
@@ -131,16 +166,23 @@ static int send_in_its_form(Broker *b, Route *route, Client *c) {
 }
 
 int offer(Broker *b, Route *route, Client *c) {
+        bool was_due = flush_is_due(route, c);
         Worker *w = route->worker;
         Channel *channel;
         int r;
 
-        channel = channel_find(route, c);
+        /* Only a connection of its own says that there is a place for it, and its head goes there. */
+        channel = was_due ? NULL : channel_find(route, c);
         if (channel && channel_offer(channel, route, c) == 0)
                 return 0;
 
         r = w->is_own ? -EDEADLK : send_in_its_form(b, route, c);
+        if (r == OFFER_ENDED) {
+                mark_back(b, route);
+                return 0;
+        }
         if (r < 0) {
+                b->n.n_flush_again += was_due && c->status != 0;
                 not_taken(b, route, r);
                 if (route->form == WORKER_DATAGRAM && errno_is_transient(r))
                         room_await(b, w);

@@ -6,6 +6,7 @@
 #include "broker/balance.h"
 #include "broker/broker.h"
 #include "broker/diag.h"
+#include "broker/flush.h"
 #include "broker/offer.h"
 #include "broker/refusal.h"
 
@@ -221,18 +222,6 @@ static bool has_its_share(const Pool *p) {
         return p->n_clients > MAX(p->broker->max_clients / 2, (size_t) 1);
 }
 
-/* Bytes that a worker has consumed can only be given to the next one in a message that has room for them. */
-static bool can_take(const Pool *p, const Client *c) {
-        if (!c->baggage || c->baggage->consumed.n == 0)
-                return true;
-
-        for (size_t i = 0; i < p->n_routes; i++)
-                if (p->routes[i].form == WORKER_STREAM || !p->routes[i].config->metadata)
-                        return false;
-
-        return true;
-}
-
 void pool_admit(Pool *p, Client *c) {
         int r = POOL_BUSY;
 
@@ -240,7 +229,7 @@ void pool_admit(Pool *p, Client *c) {
         p->n_clients++;
         routing_ref(p->routing);
 
-        if (!can_take(p, c)) {
+        if ((c->baggage || c->status != 0) && !flush_can_take(p->broker, p, c)) {
                 refuse(c, REFUSAL_WORKER);
                 return;
         }

@@ -82,6 +82,8 @@ static void again(Broker *b, Client *c, Receipt why) {
         RouteStats *stats = c->route->stats;
 
         b->n.n_reset++;
+        if (c->status != 0)
+                b->n.n_flush_again++;
         if (why == RECEIPT_REFUSED)
                 stats->n_declined++;
         else {

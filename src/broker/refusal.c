@@ -32,6 +32,8 @@ const char *refusal_to_string(Refusal why) {
                 [REFUSAL_WORKER_GONE] = "worker-gone",
                 [REFUSAL_BROKER] = "no-resources",
                 [REFUSAL_WORKER] = "worker-error",
+                [REFUSAL_FLUSHER] = "flusher",
+                [REFUSAL_SLOW] = "too-slow",
                 [REFUSAL_STOPPING] = "stopping",
         };
 
@@ -95,10 +97,25 @@ static void count(Broker *b, const Client *c, Refusal why, ProbeReason reason) {
                 diag_refused(b, c, why, reason);
 }
 
+/*
+ * What ends a response whose body is ended by the end of the connection must not look like that end: a reset says that
+ * something went wrong, and nobody takes what there is for the whole (RFC 9112 8).
+ */
+static void cut_off(Broker *b, Client *c) {
+        const struct linger at_once = { .l_onoff = 1 };
+
+        b->n.n_flush_lost++;
+        (void) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        broker_drop(b, c);
+}
+
 void refusal_close(Broker *b, Client *c, Refusal why) {
         c->refusal = why;
         count(b, c, why, PROBE_REASON_NONE);
-        refusal_drop(b, c);
+        if (c->status != 0)
+                cut_off(b, c);
+        else
+                refusal_drop(b, c);
 }
 
 /* False where the client has to say more before it is clear what it understands. */
@@ -112,7 +129,11 @@ static bool compose(Broker *b, Client *c, Answer *ret) {
         if (n > 0)
                 verdict = probe_client(b->scratch, (size_t) n, b->scratch_size, &probe);
 
-        answer_compose(probe.protocol, c->refusal, c->refusal_reason, ret);
+        answer_compose(probe.protocol, c->refusal, c->refusal_reason, c->refusal_status, ret);
+
+        /* An answer to HEAD has no body (RFC 9110 9.3.2). */
+        if (verdict == PROBE_MATCH && probe.protocol == PROBE_HTTP && slice_equal(probe.http.method, SLICE_LITERAL("HEAD")))
+                answer_drop_body(ret);
         return ret->n > 0 || verdict != PROBE_NEED_MORE || n == 0 || (n < 0 && !errno_is_transient((int) n));
 }
 
@@ -124,6 +145,13 @@ static void say(Broker *b, Client *c, const Answer *answer) {
         /* An empty send buffer has room for it; where it does not go out at once, it does not go out. */
         (void) !send(c->fd, answer->bytes, answer->n, MSG_DONTWAIT | MSG_NOSIGNAL);
         (void) shutdown(c->fd, SHUT_WR);
+}
+
+void refusal_see_off(Broker *b, Client *c) {
+        c->answered = true;
+        (void) drain(b, c);
+        (void) shutdown(c->fd, SHUT_WR);
+        linger(b, c);
 }
 
 /* The room of an evicted client is needed now, and a stopping broker has no time. */
@@ -139,6 +167,11 @@ static bool had_no_time(Refusal why) {
 void refusal_send(Broker *b, Client *c, Refusal why, ProbeReason reason) {
         bool is_clear;
         Answer answer;
+
+        if (c->status != 0) {
+                refusal_close(b, c, why);
+                return;
+        }
 
         c->refusal = why;
         c->refusal_reason = reason;

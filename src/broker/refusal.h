@@ -14,15 +14,18 @@
 
 /*
  * Answers the client and ends it, now or a little later. @reason says more about REFUSAL_MALFORMED. The client
- * must be in none of the broker's lists.
+ * must be in none of the broker's lists. One whose response has begun (Client.status) can't be answered any more.
  */
 void refusal_send(Broker *b, Client *c, Refusal why, ProbeReason reason);
 
-/* Ends it without an answer, though not by a reset. */
+/* Ends it without an answer, though not by a reset: that is for those whose response has begun. */
 void refusal_close(Broker *b, Client *c, Refusal why);
 
-/* The same for one that was not refused, but has ended by itself: it is counted by the caller. */
+/* Ends one that has ended by itself: it is counted by the caller. */
 void refusal_drop(Broker *b, Client *c);
+
+/* Ends one that has had its whole response, as one that was answered here. It is counted by the caller. */
+void refusal_see_off(Broker *b, Client *c);
 
 void refusal_on_event(Broker *b, Client *c, uint32_t events);
 

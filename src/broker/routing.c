@@ -109,6 +109,16 @@ static void init_failure_pools(Routing *routing) {
         }
 }
 
+/* Those that share their clients have one flusher: a client that was flushed for one of them may go to any other. */
+static void check_flushers(const Routing *routing) {
+        for (size_t i = 0; i < routing->n_routes; i++) {
+                const RouteConfig *first = routing->routes[i].pool->routes[0].config, *other = routing->routes[i].config;
+
+                if (!route_config_flushes_alike(first, other))
+                        diag_flushers_differ(routing->broker, first, other);
+        }
+}
+
 static int init_index(Routing *routing) {
         int r;
 
@@ -168,6 +178,8 @@ int routing_new(Broker *b, Config *config, Routing **ret) {
                 r = init_index(routing);
         if (r >= 0)
                 init_failure_pools(routing);
+        if (r >= 0)
+                check_flushers(routing);
         if (r < 0) {
                 routing->config = NULL; /* still the caller's */
                 routing_free(routing);

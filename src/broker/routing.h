@@ -57,7 +57,8 @@ struct Pool {
         usec_t timer_at;       /* what it is set to, USEC_INFINITY: off */
 
         RateLimit full;        /* of the log lines about those who were refused, */
-        RateLimit expired;     /* and about those who waited in vain */
+        RateLimit expired;     /* about those who waited in vain, */
+        RateLimit flusher_failures; /* and about those whom a flusher failed */
 };
 
 struct Routing {

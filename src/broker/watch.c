@@ -8,6 +8,7 @@
 #include "basic/fd.h"
 #include "broker/broker.h"
 #include "broker/channel.h"
+#include "broker/flush.h"
 #include "broker/handback.h"
 #include "broker/head.h"
 #include "broker/receipts.h"
@@ -77,6 +78,17 @@ int watch_client(Watch *w, Client *c) {
         return 0;
 }
 
+int watch_client_for_room(Watch *w, Client *c) {
+        int r;
+
+        r = add(w, c, c->fd, EPOLLOUT | EPOLLET);
+        if (r < 0)
+                return r;
+
+        c->watched = true;
+        return 0;
+}
+
 void unwatch_client(Watch *w, Client *c) {
         if (!c->watched)
                 return;
@@ -98,6 +110,10 @@ static void dispatch(Broker *b, Client *c, uint32_t events) {
 
         case CLIENT_PARKED:
                 handback_on_event(b, c, events);
+                break;
+
+        case CLIENT_FLUSHING:
+                flush_on_event(b, c, events);
                 break;
 
         case CLIENT_UNCLAIMED:

@@ -41,4 +41,7 @@ int watch_client(Watch *w, Client *c);
  * worker keeps alive, and would go on reporting it for ever (epoll(7), question 6). Does nothing for a client
  * that is not watched.
  */
+/* The same for room in its send buffer, of one that is not watched. */
+int watch_client_for_room(Watch *w, Client *c);
+
 void unwatch_client(Watch *w, Client *c);

@@ -15,6 +15,8 @@
 #include "basic/macro.h"
 #include "basic/time.h"
 
+struct fdpass_flusher;
+
 /* What is wrong with a unit, or odd. Nothing here is logged: the caller decides where it goes. */
 typedef enum ConfigSeverity {
         CONFIG_WARNING, /* the line, or the unit, was ignored and the rest stands */
@@ -124,6 +126,17 @@ typedef struct RouteConfig {
         OnFailure on_failure;       /* OnFailure= */
         char *failure_route;        /* the unit's name, with ON_FAILURE_ROUTE */
 
+        /* Flusher=, without which (NULL) the worker begins the response itself. */
+        char *flusher;              /* its name */
+        char *flusher_argument;     /* what is meant for it alone, or "" */
+        char *flusher_path;         /* where Flusher= stands */
+        unsigned flusher_line;
+        const struct fdpass_flusher *provider; /* of this name, by config_load_flushers() */
+        void *flusher_handle;       /* owns it; NULL for one that is built in */
+        unsigned response_status;   /* ResponseStatus= */
+        char *response_reason;
+        char *response_fields;      /* Server and ResponseHeader=, as lines with CR LF */
+
         unsigned max_unclaimed;     /* MaxUnclaimed=, at least 1 */
         unsigned queue_max;         /* QueueMax=, 0: no client waits */
         usec_t queue_timeout_usec;  /* QueueTimeoutSec= */
@@ -176,6 +189,16 @@ typedef struct Config {
  * memory, an I/O error).
  */
 int config_load(int root_fd, ConfigReport report, void *userdata, Config **ret);
+
+/*
+ * Finds the flushers of all routes, and loads those that are not built in from @directory; without @load it will do that
+ * they are there, and no route is of use to a broker. A route whose flusher is missing or wrong is taken out again, which
+ * is reported and counted as by config_load(). Returns 0 or -ENOMEM.
+ */
+int config_load_flushers(Config *config, const char *directory, bool load, ConfigReport report, void *userdata);
+
+/* True where both have the same flusher, or none, and it is told the same. */
+bool route_config_flushes_alike(const RouteConfig *a, const RouteConfig *b);
 
 /*
  * One line that is in effect for a unit. @path and @line say where it stands; NULL and 0: nowhere, it is the

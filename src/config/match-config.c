@@ -113,20 +113,8 @@ int config_parse_paths(ConfigContext *c, _unused_ const ConfigKey *key, const As
                              "\";\" or escaped letters)", take_path, field);
 }
 
-/* RFC 9110 5.6.2 */
-static bool is_token(const char *s) {
-        static const char others[] = "!#$%&'*+-.^_`|~";
-
-        for (const char *p = s; *p; p++)
-                if (!(*p >= 'a' && *p <= 'z') && !(*p >= 'A' && *p <= 'Z') && !(*p >= '0' && *p <= '9') &&
-                    !strchr(others, *p))
-                        return false;
-
-        return *s;
-}
-
 static int take_method(const char *word, void *field) {
-        return is_token(word) ? strlist_add(field, word) : 1;
+        return http_is_token(word) ? strlist_add(field, word) : 1;
 }
 
 int config_parse_methods(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
@@ -265,7 +253,7 @@ int config_parse_headers(ConfigContext *c, _unused_ const ConfigKey *key, const 
         colon = strchr(value, ':');
         if (colon)
                 *colon = '\0';
-        if (!colon || !is_token(value)) {
+        if (!colon || !http_is_token(value)) {
                 config_bad_value(c, a, "the name of a field, a colon, and a pattern for its value");
                 return 0;
         }
@@ -372,7 +360,7 @@ int config_parse_name(ConfigContext *c, _unused_ const ConfigKey *key, const Ass
         if (!config_expand(c, a, a->value, value))
                 return 0;
 
-        if (*value && !is_token(value)) {
+        if (*value && !http_is_token(value)) {
                 config_bad_value(c, a, "one word");
                 return 0;
         }

@@ -5,6 +5,7 @@
 #include <sys/un.h>
 
 #include "basic/array.h"
+#include "config/flusher-config.h"
 #include "config/match-config.h"
 
 /* An address needs room for the NUL too. */
@@ -14,6 +15,7 @@
 typedef struct Draft {
         RouteConfig route;
         MatchDraft match;
+        FlusherDraft flusher;
         const Assignment **listens; /* the Listen…= lines that are in force, in their order */
         size_t n_listens;
 } Draft;
@@ -21,6 +23,7 @@ typedef struct Draft {
 static void draft_done(Draft *d) {
         route_config_done(&d->route);
         match_draft_done(&d->match);
+        flusher_draft_done(&d->flusher);
         free(d->listens);
 }
 
@@ -30,6 +33,7 @@ void route_config_done(RouteConfig *route) {
         free(route->path);
         free(route->worker);
         free(route->failure_route);
+        route_flusher_done(route);
         *route = (RouteConfig){};
 }
 
@@ -189,12 +193,15 @@ static const ConfigKey route_keys[] = {
 
         { SECTION_FDPASS, "Backup",          config_parse_bool,     offsetof(Draft, route.backup), 0, 0, false, "no" },
         { SECTION_FDPASS, "Balance",         parse_balance,         offsetof(Draft, route.balance), 0, 0, false, "least-unclaimed" },
+        { SECTION_FDPASS, "Flusher",         config_parse_flusher,  offsetof(Draft, flusher), 0, 0, false, "none" },
         { SECTION_FDPASS, "MaxUnclaimed",    config_parse_unsigned, offsetof(Draft, route.max_unclaimed), 1, 65536, false, NULL },
         { SECTION_FDPASS, "Metadata",        parse_metadata,        offsetof(Draft, route.metadata), 0, 0, false, "full" },
         { SECTION_FDPASS, "OnFailure",       parse_on_failure,      offsetof(Draft, route.on_failure), 0, 0, false, "refuse" },
         { SECTION_FDPASS, "QueueMax",        config_parse_unsigned, offsetof(Draft, route.queue_max), 0, 1048576, false, NULL },
         { SECTION_FDPASS, "QueueTimeoutSec", config_parse_timespan, offsetof(Draft, route.queue_timeout_usec), 0, 0, false, NULL },
         { SECTION_FDPASS, "Receipt",         parse_receipt,         offsetof(Draft, route.receipt), 0, 0, false, "kernel" },
+        { SECTION_FDPASS, "ResponseHeader",  config_parse_response_header, offsetof(Draft, flusher), 0, 0, true, NULL },
+        { SECTION_FDPASS, "ResponseStatus",  config_parse_response_status, offsetof(Draft, flusher), 0, 0, false, "200 OK" },
         { SECTION_FDPASS, "Weight",          config_parse_unsigned, offsetof(Draft, route.weight), 1, 100, false, NULL },
         { SECTION_FDPASS, "Worker",          parse_worker,          offsetof(Draft, route.worker), 0, 0, false, NULL },
 
@@ -217,6 +224,7 @@ static const Draft defaults = {
                 .queue_max = 1024,
                 .queue_timeout_usec = 30 * USEC_PER_SEC,
         },
+        .flusher.status = 200,
 };
 
 static bool is_socket_line(const Assignment *a) {
@@ -319,12 +327,16 @@ int route_config_read(Reporter *reporter, const Unit *unit, const char *hostname
         if (r < 0)
                 return r;
 
-        if (c.failed)
-                return ROUTE_NONE;
-
         r = complete_names(unit, &d);
         if (r < 0)
                 return r;
+
+        r = flusher_draft_finish(&c, &d.flusher, &d.route);
+        if (r < 0)
+                return r;
+
+        if (c.failed)
+                return ROUTE_NONE;
 
         *ret = d.route;
         d.route = (RouteConfig){};

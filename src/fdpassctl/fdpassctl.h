@@ -49,6 +49,7 @@ size_t line_width(void);
 int verb_verify(int argc, char *argv[]);
 int verb_cat(int argc, char *argv[]);
 int verb_test(int argc, char *argv[]);
+int verb_import_httpd(int argc, char *argv[]);
 
 /* list.c */
 int verb_list_listeners(int argc, char *argv[]);

@@ -28,7 +28,8 @@ int help(void) {
                "Units, without a broker:\n"
                "  verify              Check all units, with an exit status\n"
                "  cat [UNIT...]       Show what is in effect for each unit, and from which file\n"
-               "  test OPTIONS...     Show which route a client would take, and why no other\n\n"
+               "  test OPTIONS...     Show which route a client would take, and why no other\n"
+               "  import-httpd FILE   Print the units that replace lines for mod_proxy_fdpass\n\n"
                "Options:\n"
                "  -h --help           Show this help; after a command, its own\n"
                "     --version        Show the version\n"
@@ -65,6 +66,7 @@ static int dispatch(int argc, char *argv[]) {
                 { "verify", verb_verify },
                 { "cat", verb_cat },
                 { "test", verb_test },
+                { "import-httpd", verb_import_httpd },
         };
 
         if (argc == 0)

@@ -21,6 +21,25 @@ static void report(void *userdata, ConfigSeverity severity, const char *unit, co
                 fprintf(stderr, "%s: %s: %s\n", path ? path : unit ? unit : arg_root, what, message);
 }
 
+/*
+ * The flushers of this system are loaded, which checks them whole. Code of another system is not run: there it has to do
+ * that the file is there.
+ */
+static int check_flushers(Config **config) {
+        _cleanup_free_ char *directory = NULL;
+        bool is_ours = streq(arg_root, "/");
+        int r = -ENOMEM;
+
+        if (asprintf(&directory, "%s%s", is_ours ? "" : arg_root, FDPASS_FLUSHER_DIR) < 0)
+                directory = NULL;
+        else
+                r = config_load_flushers(*config, directory, is_ours, report, NULL);
+        if (r < 0)
+                *config = config_free(*config);
+
+        return r;
+}
+
 Config *units_load(void) {
         _cleanup_close_ int root_fd = -EBADF;
         Config *config;
@@ -28,6 +47,8 @@ Config *units_load(void) {
 
         root_fd = open(arg_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
         r = root_fd < 0 ? -errno : config_load(root_fd, report, NULL, &config);
+        if (r >= 0)
+                r = check_flushers(&config);
         if (r < 0) {
                 fprintf(stderr, "Failed to read the units below %s: %s.\n", arg_root, strerror(-r));
                 return NULL;

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "broker/match.h"
 #include "fdpassctl/fdpassctl.h"
 
 static void warn(const RouteConfig *route, const char *key, const char *value, const char *what) {
@@ -41,6 +42,21 @@ static void check_names(const Config *config) {
         }
 }
 
+/* Routes that take the same clients share a flusher: that of the first by name, which is the first here too. */
+static void check_flushers(const Config *config) {
+        for (size_t i = 0; i < config->n_routes; i++)
+                for (size_t k = 0; k < i; k++) {
+                        const RouteConfig *first = &config->routes[k], *other = &config->routes[i];
+
+                        if (match_compare(&first->match, &other->match) != 0)
+                                continue;
+                        if (!route_config_flushes_alike(first, other))
+                                warn(other, "Flusher", other->flusher ?: "none",
+                                     "Another unit that takes the same clients decides that, and the response.");
+                        break;
+                }
+}
+
 int verb_verify(int argc, char *argv[]) {
         _cleanup_(config_freep) Config *config = NULL;
 
@@ -58,6 +74,7 @@ int verb_verify(int argc, char *argv[]) {
                 return EXIT_FAILURE;
 
         check_names(config);
+        check_flushers(config);
         printf("%zu route%s, %u error%s, %u warning%s.\n", config->n_routes, config->n_routes == 1 ? "" : "s",
                config->n_errors, config->n_errors == 1 ? "" : "s", n_warnings, n_warnings == 1 ? "" : "s");
 

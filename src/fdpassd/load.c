@@ -65,6 +65,7 @@ static void on_finding(void *userdata, ConfigSeverity severity, const char *unit
 
 static int read_config(Loader *l, Config **ret) {
         _cleanup_close_ int root_fd = -EBADF;
+        int r;
 
         root_fd = open(l->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (root_fd < 0)
@@ -73,7 +74,14 @@ static int read_config(Loader *l, Config **ret) {
         free(l->report.findings);
         l->report = (LoadReport){ .at = usec_now_realtime() };
 
-        return config_load(root_fd, on_finding, l, ret);
+        r = config_load(root_fd, on_finding, l, ret);
+        if (r < 0)
+                return r;
+
+        r = config_load_flushers(*ret, FDPASS_FLUSHER_DIR, /* load= */ true, on_finding, l);
+        if (r < 0)
+                *ret = config_free(*ret);
+        return r;
 }
 
 static void log_result(Broker *b, const Config *config, const char *verb) {

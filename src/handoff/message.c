@@ -8,6 +8,8 @@
 #define PREFIX_SIZE 16 /* signature, version and command, family and transport, length */
 #define SSL_SIZE_MIN 5 /* bit field and result of verification, before the TLVs inside */
 
+#define RESPONSE_SIZE 6
+
 #define VERSION_2_PROXY 0x21
 
 enum {
@@ -193,6 +195,16 @@ static void write_deadline(Writer *w, uint64_t deadline) {
         write_tlv(w, FDPASS_TLV_DEADLINE, (Slice){ bytes, sizeof(bytes) });
 }
 
+static void write_response(Writer *w, const Message *m) {
+        const uint8_t bytes[RESPONSE_SIZE] = {
+                (uint8_t) (m->status >> 8), (uint8_t) m->status,
+                (uint8_t) (m->head_length >> 24), (uint8_t) (m->head_length >> 16),
+                (uint8_t) (m->head_length >> 8), (uint8_t) m->head_length,
+        };
+
+        write_tlv(w, FDPASS_TLV_RESPONSE, (Slice){ bytes, sizeof(bytes) });
+}
+
 static int write_tlvs(Writer *w, const Message *m) {
         static const uint8_t version = FDPASS_PROTOCOL_VERSION;
 
@@ -218,6 +230,9 @@ static int write_tlvs(Writer *w, const Message *m) {
         if (m->hops > 0)
                 write_tlv(w, FDPASS_TLV_HOPS, (Slice){ &m->hops, 1 });
 
+        if (m->status != 0)
+                write_response(w, m);
+
         return 0;
 }
 
@@ -226,7 +241,7 @@ int message_encode(const Message *m, uint8_t *ret, size_t size, size_t *ret_n) {
         uint8_t family;
         int r;
 
-        if (m->consumed.n > FDPASS_CONSUMED_MAX)
+        if (m->consumed.n > FDPASS_CONSUMED_MAX || (m->status != 0 && m->head_length > m->consumed.n))
                 return -EMSGSIZE;
 
         write_bytes(&w, SIGNATURE.p, SIGNATURE.n);
@@ -330,6 +345,19 @@ static int decode_number(Slice value, uint8_t *number) {
         return 0;
 }
 
+static int decode_response(Slice value, Message *m) {
+        uint32_t length;
+        uint16_t status;
+        Reader r = value;
+
+        if (!reader_u16(&r, &status) || !reader_u32(&r, &length) || r.n > 0 || m->status != 0)
+                return MESSAGE_INVALID;
+
+        m->status = status;
+        m->head_length = length;
+        return status >= 200 && status <= 599 && length <= m->consumed.n ? 0 : MESSAGE_INVALID;
+}
+
 static int decode_tlvs(Slice header, Message *m) {
         bool has_version = false, has_checksum = false;
         Slice rest = m->tlvs, value;
@@ -362,6 +390,10 @@ static int decode_tlvs(Slice header, Message *m) {
 
                 case FDPASS_TLV_HOPS:
                         r = decode_number(value, &m->hops);
+                        break;
+
+                case FDPASS_TLV_RESPONSE:
+                        r = decode_response(value, m);
                         break;
 
                 default:

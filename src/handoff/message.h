@@ -38,6 +38,8 @@ typedef struct Message {
         Slice name;
         uint8_t keep;               /* the connection may be kept: how many clients a message may have. 0: it may not */
         uint8_t hops;               /* 0: from a worker */
+        uint16_t status;            /* of the response that was begun; 0: none was */
+        uint32_t head_length;       /* so many of the consumed bytes are the request's head, with that only */
         Slice tlvs;                 /* decoded ones: all of them, for message_next_tlv(). Not encoded */
         Slice consumed;
 } Message;

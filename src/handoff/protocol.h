@@ -39,6 +39,9 @@
 #define FDPASS_TLV_NAME 0xE6      /* text, to the broker only: Name= of the route that is to get the client */
 #define FDPASS_TLV_KEEP 0xE7      /* 1 byte: the worker may keep this connection; the most clients in one message */
 #define FDPASS_TLV_HOPS 0xE8      /* 1 byte, from brokers only: how many have passed it on since a worker had it */
+#define FDPASS_TLV_RESPONSE 0xE9  /* 6 bytes, big endian: 2 of the status that the client was sent, with the whole head of
+                                   * the response (Flusher=), and 4 that say how many of the consumed bytes, from the
+                                   * first on, are the head of the request that it answers. A body is to be written */
 
 #define FDPASS_PROTOCOL_VERSION 1
 

@@ -195,7 +195,8 @@ static int check_message(Source *s, struct fdpass *f, size_t n, int client_fd, b
         if (r != 0)
                 return r < 0 ? r : -EPROTO;
 
-        if (f->message.consumed.n > 0 && !caller_reads)
+        /* The head of a request that is being answered already may be left unread: the body is what is missing. */
+        if (f->message.consumed.n > f->message.head_length && !caller_reads)
                 return -EMSGSIZE;
 
         s->answer = 0;

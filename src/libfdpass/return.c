@@ -13,6 +13,11 @@ static Slice slice_from(const void *p, size_t n) {
         return (Slice){ p, n };
 }
 
+/* The head that a response answers is still that where it comes back whole, and before anything else. */
+static uint32_t head_length_of(const Message *m, Slice consumed) {
+        return slice_has_prefix(consumed, slice_head(m->consumed, m->head_length)) ? m->head_length : 0;
+}
+
 /* What was told of the client stays true, but for what concerns this worker only. */
 static Message message_of(const struct fdpass_return_args *args) {
         Message m = args->about ? args->about->message : MESSAGE_NULL;
@@ -23,6 +28,7 @@ static Message message_of(const struct fdpass_return_args *args) {
         m.hops = 0;
         m.name = args->name ? slice_from_string(args->name) : (Slice){};
         m.data = slice_from(args->data, args->data_len);
+        m.head_length = head_length_of(&m, slice_from(args->consumed, args->consumed_len));
         m.consumed = slice_from(args->consumed, args->consumed_len);
         return m;
 }

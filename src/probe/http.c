@@ -50,6 +50,14 @@ static bool is_token_char(uint8_t c) {
         return map[c >> 5] >> (c & 31) & 1;
 }
 
+bool http_is_token(const char *s) {
+        for (const char *p = s; *p; p++)
+                if (!is_token_char((uint8_t) *p))
+                        return false;
+
+        return *s;
+}
+
 /* HTAB, SP, visible ASCII and what lies behind it: RFC 9110 5.5, with obs-text. */
 static bool is_line_char(uint8_t c) {
         return (c >= 0x20 && c != 0x7f) || c == '\t';

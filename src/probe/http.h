@@ -67,3 +67,9 @@ bool http_path_is_ambiguous(Slice path);
  * takes all.
  */
 bool http_path_has_prefix(Slice path, Slice prefix);
+
+/* True for a token (RFC 9110 5.6.2): the name of a field or a method. */
+bool http_is_token(const char *s);
+
+/* The phrase that goes with a status ("Not Found"), "" where none is known here. */
+const char *http_status_phrase(unsigned status);

@@ -37,6 +37,7 @@ static void assert_same(const Message *a, const Message *b) {
                 fuzz_assert(slice_equal(as[i], bs[i]));
 
         fuzz_assert(a->deadline == b->deadline);
+        fuzz_assert(a->status == b->status && a->head_length == b->head_length && a->head_length <= a->consumed.n);
         fuzz_assert(memcmp(&a->source, &b->source, sizeof(a->source)) == 0);
         fuzz_assert(memcmp(&a->destination, &b->destination, sizeof(a->destination)) == 0);
 }

@@ -9,6 +9,7 @@
 #include "basic/utf8.h"
 #include "config/broker-config.h"
 #include "config/route-config.h"
+#include "flusher/flusher.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -87,6 +88,24 @@ static void check_assignments(const UnitFile *f, const UnitName *unit) {
         }
 }
 
+/* Whatever the unit says, its fields are whole lines of the form "Name: value". */
+static void check_response(const RouteConfig *route) {
+        if (!route->flusher)
+                return;
+
+        require(flusher_name_is_valid(route->flusher) && route->flusher_line > 0);
+        require(route->response_status >= 200 && route->response_status <= 599);
+        require(!strpbrk(route->response_reason, "\r\n") && !strpbrk(route->flusher_argument, "\r\n"));
+        require(strlen(route->response_fields) <= 4096);
+
+        for (const char *p = route->response_fields; *p;) {
+                size_t n = strcspn(p, "\r\n"), colon = strcspn(p, ":");
+
+                require(colon > 0 && colon < n && p[n] == '\r' && p[n + 1] == '\n');
+                p += n + 2;
+        }
+}
+
 static void check_route(Reporter *reporter, const Unit *unit) {
         unsigned before = reporter->n_errors;
         RouteConfig route;
@@ -104,6 +123,7 @@ static void check_route(Reporter *reporter, const Unit *unit) {
                 require(route.max_unclaimed >= 1 && route.max_unclaimed <= 65536 && route.queue_max <= 1048576);
                 for (char **l = route.match.listeners; l && *l; l++)
                         require(**l && strlen(*l) <= 255 && !strchr(*l, ':'));
+                check_response(&route);
                 route_config_done(&route);
         }
 }

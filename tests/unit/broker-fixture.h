@@ -16,6 +16,7 @@
 #include "basic/fd.h"
 #include "broker/broker.h"
 #include "broker/routing.h"
+#include "flusher/flusher.h"
 #include "handoff/handoff.h"
 
 #define DEADLINE_USEC (10 * USEC_PER_SEC)
@@ -125,6 +126,7 @@ typedef struct RouteSpec {
         WorkerForm form;
         bool no_metadata;
         const char *host, *path, *prefix, *name;
+        const struct fdpass_flusher *flusher;
 } RouteSpec;
 
 _unused_ static char **list_of(const char *value) {
@@ -167,6 +169,15 @@ _unused_ static Config *config_of(const RouteSpec *specs, size_t n) {
                         .queue_max = specs[i].queue_max ?: 64,
                         .queue_timeout_usec = specs[i].queue_timeout ?: 30 * USEC_PER_SEC,
                 };
+
+                if (specs[i].flusher) {
+                        config->routes[i].provider = specs[i].flusher;
+                        config->routes[i].flusher = strdup(specs[i].flusher->name);
+                        config->routes[i].flusher_argument = strdup("");
+                        config->routes[i].response_status = 200;
+                        config->routes[i].response_reason = strdup("OK");
+                        config->routes[i].response_fields = strdup("Server: test\r\n");
+                }
 
                 RouteMatch *m = &config->routes[i].match;
 

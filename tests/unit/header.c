@@ -2,6 +2,7 @@
 
 /* What a program does with the public headers: in C90 and in C++, with nothing included before. */
 
+#include "flusher/fdpass-flusher.h"
 #include "libfdpass/fdpass.h"
 #include "handoff/protocol.h"
 

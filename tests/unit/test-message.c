@@ -144,6 +144,8 @@ static void assert_same(const Message *a, const Message *b) {
         assert_slice(a->name, b->name);
         assert_int_equal(a->hops, b->hops);
         assert_slice(a->consumed, b->consumed);
+        assert_int_equal(a->status, b->status);
+        assert_int_equal(a->head_length, b->head_length);
 }
 
 static void encode(const Message *m, Bytes *ret) {
@@ -171,6 +173,10 @@ static void test_round_trip(void **state) {
         assert_round_trip(&m);
 
         m = everything();
+        assert_round_trip(&m);
+
+        m.status = 299;
+        m.head_length = (uint32_t) m.consumed.n;
         assert_round_trip(&m);
 }
 
@@ -309,6 +315,33 @@ static void test_texts(void **state) {
         m.route = (Slice){};
         m.ssl = S("\1\0\0\0");
         assert_int_equal(message_encode(&m, room, sizeof(room), &n), -EINVAL);
+}
+
+/* A response that has begun has a status, and the head that it answers is within the consumed bytes. */
+static void test_response(void **state) {
+        Message m = MESSAGE_NULL;
+        uint8_t room[256];
+        static Bytes b;
+        size_t n;
+
+        assert_int_equal(decode_tlv(FDPASS_TLV_RESPONSE, S("\0\xc8\0\0\0\0")), 0);
+        assert_int_equal(decode_tlv(FDPASS_TLV_RESPONSE, S("\2\x57\0\0\0\0")), 0); /* 599 */
+        assert_int_equal(decode_tlv(FDPASS_TLV_RESPONSE, S("\2\x58\0\0\0\0")), MESSAGE_INVALID);
+        assert_int_equal(decode_tlv(FDPASS_TLV_RESPONSE, S("\0\xc7\0\0\0\0")), MESSAGE_INVALID); /* 199 */
+        assert_int_equal(decode_tlv(FDPASS_TLV_RESPONSE, S("\0\0\0\0\0\0")), MESSAGE_INVALID);
+        assert_int_equal(decode_tlv(FDPASS_TLV_RESPONSE, S("\0\xc8\0\0\0")), MESSAGE_INVALID);
+        assert_int_equal(decode_tlv(FDPASS_TLV_RESPONSE, S("\0\xc8\0\0\0\0\0")), MESSAGE_INVALID);
+        assert_int_equal(decode_tlv(FDPASS_TLV_RESPONSE, S("\0\xc8\0\0\0\1")), MESSAGE_INVALID);
+        assert_int_equal(decode_tlv(FDPASS_TLV_RESPONSE, S("\0\xc8\xff\xff\xff\xff")), MESSAGE_INVALID);
+
+        begin_version(&b);
+        add_tlv(&b, FDPASS_TLV_RESPONSE, S("\0\xc8\0\0\0\0"));
+        add_tlv(&b, FDPASS_TLV_RESPONSE, S("\0\xc8\0\0\0\0"));
+        assert_int_equal(decode_bytes(&b), MESSAGE_INVALID);
+
+        m.status = 200;
+        m.head_length = 1;
+        assert_int_equal(message_encode(&m, room, sizeof(room), &n), -EMSGSIZE);
 }
 
 static void test_version(void **state) {
@@ -522,7 +555,7 @@ static void test_manual_page(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_round_trip), TEST(test_mixed_addresses), TEST(test_is_proxy_header), TEST(test_limits),
-                TEST(test_every_size), TEST(test_texts),           TEST(test_version),         TEST(test_unknown),
+                TEST(test_every_size), TEST(test_texts),           TEST(test_version), TEST(test_response),        TEST(test_unknown),
                 TEST(test_twice),      TEST(test_values),          TEST(test_prefix),          TEST(test_checksum),
                 TEST(test_address_set), TEST(test_manual_page),
         };

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "fdpassctl/httpd.h"
+
+/* The longest is 255 bytes with its type (unit_name_is_valid() of systemd). */
+#define STEM_MAX 200
+
+/* What may stand in a unit's name without being escaped, but for what has a meaning there. */
+static bool is_plain(char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_';
+}
+
+static void stem_of(const HttpdRoute *route, char ret[static STEM_MAX + 1]) {
+        char text[STEM_MAX + 1];
+        size_t n = 0;
+
+        (void) snprintf(text, sizeof(text), "httpd-%s%s", route->hosts.n_items > 0 ? route->hosts.items[0] : "", route->path);
+
+        /* One dash for all that can't stand there. */
+        for (const char *p = text; *p; p++)
+                if (is_plain(*p))
+                        ret[n++] = *p;
+                else if (n > 0 && ret[n - 1] != '-')
+                        ret[n++] = '-';
+        while (n > 0 && ret[n - 1] == '-')
+                n--;
+        ret[n] = '\0';
+}
+
+void httpd_unit_name(const HttpdRoutes *routes, size_t i, char *ret, size_t size) {
+        char stem[STEM_MAX + 1], other[STEM_MAX + 1];
+        unsigned same = 1;
+
+        stem_of(&routes->items[i], stem);
+        for (size_t k = 0; k < i; k++) {
+                stem_of(&routes->items[k], other);
+                same += streq(stem, other);
+        }
+
+        if (same > 1)
+                (void) snprintf(ret, size, "%s-line%u.target", stem, routes->items[i].line);
+        else
+                (void) snprintf(ret, size, "%s.target", stem);
+}
+
+/* A percent sign begins a specifier. */
+static void print_value(FILE *f, const char *key, const char *value) {
+        fprintf(f, "%s=", key);
+        for (const char *p = value; *p; p++)
+                fputs(*p == '%' ? "%%" : (char[]){ *p, '\0' }, f);
+        fputc('\n', f);
+}
+
+void httpd_unit_print(const HttpdRoute *route, const char *file, FILE *f) {
+        fprintf(f, "[Unit]\nDescription=Clients that httpd Passed by Line %u of ", route->line);
+        for (const char *p = file; *p; p++)
+                fputs((unsigned char) *p < ' ' || *p == 0x7f || *p == '\\' ? "?" : *p == '%' ? "%%" : (char[]){ *p, '\0' }, f);
+        fputs("\n\n[X-FDPass]\n", f);
+
+        /* The worker listens by itself, as it did for httpd. */
+        print_value(f, "Worker", route->worker);
+        for (size_t i = 0; i < route->hosts.n_items; i++)
+                print_value(f, "Host", route->hosts.items[i]);
+        if (!streq(route->path, "/"))
+                print_value(f, "Path", route->path);
+        print_value(f, "Flusher", route->flusher);
+        fputs("\n[Install]\nWantedBy=fdpass.target\n", f);
+}

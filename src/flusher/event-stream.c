@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Flusher=event-stream [SECONDS]: begins a stream of Server-Sent Events (the HTML standard, section 9.2). The client
+ * sees at once that it is connected, and how long it is to wait before it comes again (3 s, if not said); the worker
+ * writes events and nothing else.
+ *
+ * Written against nothing but the public header, as an example of a flusher of one's own.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "fdpass-flusher.h"
+
+#define RETRY_DEFAULT 3
+#define RETRY_MAX 86400
+
+/* Only digits, at most RETRY_MAX. Returns -1 for anything else. */
+static long seconds_of(const char *argument) {
+        long n = 0;
+
+        for (const char *p = argument; *p; p++) {
+                if (*p < '0' || *p > '9' || n > RETRY_MAX)
+                        return -1;
+                n = n * 10 + (*p - '0');
+        }
+
+        return n <= RETRY_MAX ? n : -1;
+}
+
+static int check(const char *argument) {
+        return seconds_of(argument) < 0;
+}
+
+static int flush(const struct fdpass_flusher_request *request, struct fdpass_flusher_output *output) {
+        long retry = *request->argument ? seconds_of(request->argument) : RETRY_DEFAULT;
+        int n, r;
+
+        r = request->head(request, output, "Content-Type: text/event-stream\r\nCache-Control: no-store\r\n");
+        if (r != FDPASS_FLUSHER_GO)
+                return r;
+
+        /* In milliseconds. The empty line ends it. */
+        n = snprintf(output->bytes + output->len, output->capacity - output->len, "retry: %ld000\n\n", retry);
+        if (n < 0 || (size_t) n >= output->capacity - output->len)
+                return -1;
+
+        output->len += (size_t) n;
+        return FDPASS_FLUSHER_GO;
+}
+
+FDPASS_FLUSHER_PUBLIC extern const struct fdpass_flusher fdpass_flusher;
+
+const struct fdpass_flusher fdpass_flusher = {
+        .abi = FDPASS_FLUSHER_ABI,
+        .size = sizeof(struct fdpass_flusher),
+        .name = "event-stream",
+        .flush = flush,
+        .check = check,
+};

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Flusher=limit [CLIENTS]: as Flusher=flush, but an address (of IPv6, a /64) that has come more than CLIENTS times
+ * within a minute (60, if not said) is answered 429 (RFC 6585 4) until that minute is over.
+ *
+ * An example of a flusher that refuses, and that remembers: its memory is as large as the table below, whatever
+ * clients do. Two addresses that fall into one place of it share that; the one that came later has it. All routes
+ * share the table, and a reload keeps it for as long as some route uses this flusher.
+ */
+
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "fdpass-flusher.h"
+
+#define CLIENTS_DEFAULT 60
+#define CLIENTS_MAX 1000000
+#define MINUTE_USEC (60 * (uint64_t) 1000000)
+#define PLACES 4096
+
+struct place {
+        unsigned char address[8];
+        uint64_t since_usec; /* 0: free */
+        unsigned n;
+};
+
+static struct place places[PLACES];
+
+static long clients_of(const char *argument) {
+        long n = 0;
+
+        for (const char *p = argument; *p; p++) {
+                if (*p < '0' || *p > '9' || n > CLIENTS_MAX)
+                        return -1;
+                n = n * 10 + (*p - '0');
+        }
+
+        return n <= CLIENTS_MAX ? n : -1;
+}
+
+static int check(const char *argument) {
+        return clients_of(argument) < 0;
+}
+
+/* What tells addresses apart: IPv4 behind a mark that no IPv6 network has, the network of IPv6. Others are all one. */
+static void key_of(const struct sockaddr *sa, unsigned char ret[8]) {
+        memset(ret, 0xff, 8);
+
+        if (sa && sa->sa_family == AF_INET) {
+                struct sockaddr_in in;
+
+                memcpy(&in, sa, sizeof(in));
+                memcpy(ret + 4, &in.sin_addr, 4);
+        } else if (sa && sa->sa_family == AF_INET6) {
+                struct sockaddr_in6 in6;
+
+                memcpy(&in6, sa, sizeof(in6));
+                if (IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr))
+                        memcpy(ret + 4, in6.sin6_addr.s6_addr + 12, 4);
+                else
+                        memcpy(ret, in6.sin6_addr.s6_addr, 8);
+        }
+}
+
+/* FNV-1a */
+static struct place *place_of(const unsigned char key[8]) {
+        uint32_t hash = 2166136261U;
+
+        for (size_t i = 0; i < 8; i++)
+                hash = (hash ^ key[i]) * 16777619U;
+
+        return &places[hash % PLACES];
+}
+
+static unsigned count(const struct fdpass_flusher_request *request) {
+        unsigned char key[8];
+        struct place *p;
+
+        key_of(request->peer, key);
+        p = place_of(key);
+
+        if (p->since_usec == 0 || request->now_usec - p->since_usec >= MINUTE_USEC || memcmp(p->address, key, 8) != 0) {
+                memcpy(p->address, key, 8);
+                p->since_usec = request->now_usec;
+                p->n = 0;
+        }
+
+        return ++p->n;
+}
+
+static int flush(const struct fdpass_flusher_request *request, struct fdpass_flusher_output *output) {
+        long limit = *request->argument ? clients_of(request->argument) : CLIENTS_DEFAULT;
+
+        if (limit >= 0 && count(request) > (unsigned long) limit) {
+                output->status = 429;
+                return FDPASS_FLUSHER_REFUSE;
+        }
+
+        return request->head(request, output, NULL);
+}
+
+FDPASS_FLUSHER_PUBLIC extern const struct fdpass_flusher fdpass_flusher;
+
+const struct fdpass_flusher fdpass_flusher = {
+        .abi = FDPASS_FLUSHER_ABI,
+        .size = sizeof(struct fdpass_flusher),
+        .name = "limit",
+        .flush = flush,
+        .check = check,
+};
