@@ -10,7 +10,8 @@
  * up for those that it could not start in time. SIGTERM ends it as the end of its time does.
  *
  * Prints one line of NAME=VALUE: how many were served, at which rate, the latency from connect() to the end
- * of the reply in µs, and the failures by kind. Exits with 1 where there were failures.
+ * of the reply in µs, how long the shortest and the longest reply were, and the failures by kind: one that does not
+ * begin and end as sink.c writes it is one. Exits with 1 where there were failures.
  *
  * It closes with a reset, so that no TIME_WAIT keeps the local port; the reply is complete by then. For the
  * same reason, and because of what it does to a server, it takes loopback addresses only.
@@ -51,7 +52,7 @@ static const char request[] =
         "Connection: close\r\n"
         "\r\n";
 
-static const char reply_start[] = "HTTP/1.1 200 ";
+static const char reply_start[] = "HTTP/1.1 200 ", reply_end[] = "ok!\n";
 
 typedef enum Failure {
         FAILURE_CONNECT, /* connect() failed, or the handshake */
@@ -67,6 +68,8 @@ typedef struct Client {
         int fd; /* -EBADF: none in flight */
         bool sent;
         bool good; /* the reply has begun as it should */
+        size_t n;  /* bytes of it so far */
+        char tail[sizeof(reply_end) - 1]; /* the last of them */
         usec_t begin;
 } Client;
 
@@ -84,6 +87,7 @@ typedef struct Load {
 
         uint64_t n_started, n_served;
         uint64_t n_failed, failures[_FAILURE_MAX];
+        size_t size_min, size_max; /* of a reply */
         usec_t latency_max;
         uint32_t *latencies; /* how many took that many µs */
 } Load;
@@ -114,6 +118,8 @@ static void succeed(Load *l, Client *c, usec_t now) {
         end_client(l, c);
 
         l->n_served++;
+        l->size_min = MIN(l->size_min, c->n);
+        l->size_max = MAX(l->size_max, c->n);
         l->latency_max = MAX(l->latency_max, latency);
         l->latencies[MIN(latency, LATENCY_MAX - 1)]++;
 }
@@ -159,11 +165,20 @@ static void start(Load *l, Client *c, usec_t now) {
                 err(EXIT_FAILURE, "epoll_ctl");
 }
 
+static void remember_tail(Client *c, const char *p, size_t n) {
+        size_t keep = n < sizeof(c->tail) ? sizeof(c->tail) - n : 0;
+
+        memmove(c->tail, c->tail + sizeof(c->tail) - keep, keep);
+        memcpy(c->tail + keep, p + n - (sizeof(c->tail) - keep), sizeof(c->tail) - keep);
+        c->n += n;
+}
+
 static void read_reply(Load *l, Client *c, usec_t now) {
         char buffer[4096];
         ssize_t n;
 
-        while ((n = recv(c->fd, buffer, sizeof(buffer), MSG_DONTWAIT)) > 0)
+        while ((n = recv(c->fd, buffer, sizeof(buffer), MSG_DONTWAIT)) > 0) {
+                remember_tail(c, buffer, (size_t) n);
                 if (!c->good) {
                         /* A worker that sends less than this in its first segment is none of ours. */
                         if ((size_t) n < sizeof(reply_start) - 1 ||
@@ -171,13 +186,14 @@ static void read_reply(Load *l, Client *c, usec_t now) {
                                 break;
                         c->good = true;
                 }
+        }
 
         if (n < 0 && errno == EAGAIN)
                 return;
 
         if (n < 0)
                 fail(l, c, FAILURE_RESET);
-        else if (n > 0 || !c->good)
+        else if (n > 0 || !c->good || memcmp(c->tail, reply_end, sizeof(c->tail)) != 0)
                 fail(l, c, FAILURE_REPLY);
         else
                 succeed(l, c, now);
@@ -282,6 +298,8 @@ static void report(const Load *l, usec_t usec) {
         printf(" p50=%" PRIu64 " p99=%" PRIu64 " max=%" PRIu64, percentile(l, 50), percentile(l, 99),
                l->latency_max);
 
+        printf(" size_min=%zu size_max=%zu", l->n_served > 0 ? l->size_min : 0, l->size_max);
+
         for (Failure f = 0; f < _FAILURE_MAX; f++)
                 printf(" %s=%" PRIu64, failure_names[f], l->failures[f]);
 
@@ -322,7 +340,7 @@ static void load_done(Load *l) {
 }
 
 int main(int argc, char *argv[]) {
-        _cleanup_(load_done) Load l = { .epoll_fd = -EBADF, .n_clients = 64, .n_wanted = UINT64_MAX };
+        _cleanup_(load_done) Load l = { .epoll_fd = -EBADF, .n_clients = 64, .n_wanted = UINT64_MAX, .size_min = SIZE_MAX };
         unsigned seconds = 0;
         int option;
 

@@ -7,6 +7,9 @@
  *
  * "sink server" accepts its clients itself, from a listener of any family: the backend of proxies. "sink inetd" has one
  * client, as file 0, and ends with it.
+ *
+ * With the argument "body" it is one for Flusher=flush, or mod_proxy_fdpass: it reads nothing, and writes the body alone.
+ * What were still to be read then would reset the connection, which the load generator counts.
  */
 
 #include <err.h>
@@ -19,12 +22,15 @@
 
 #define LISTENER_FD 3
 
+#define BODY "ok!\n"
+
+static const char body[] = BODY;
 static const char reply[] =
         "HTTP/1.1 200 OK\r\n"
         "Content-Length: 4\r\n"
         "Connection: close\r\n"
         "\r\n"
-        "ok!\n";
+        BODY;
 
 /* Returns the client, or -EBADF where the sender went away without one. */
 static int receive_client(int conn_fd) {
@@ -92,7 +98,10 @@ int main(int argc, char *argv[]) {
                 if (client_fd < 0)
                         continue;
 
-                serve(client_fd);
+                if (strcmp(mode, "body") == 0)
+                        (void) !send(client_fd, body, sizeof(body) - 1, MSG_NOSIGNAL);
+                else
+                        serve(client_fd);
                 close(client_fd);
         }
 }
