@@ -5,9 +5,6 @@
  * does not read, events are left out, and counted.
  */
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "basic/address.h"
 #include "broker/listener.h"
 #include "broker/refusal.h"
@@ -60,15 +57,15 @@ typedef struct Event {
 } Event;
 
 static int write_event(sd_bus_message *m, const Broker *b, const Event *e) {
-        char text[ADDRESS_TEXT_MAX], id[40];
+        char text[ADDRESS_TEXT_MAX], id[CLIENT_ID_MAX];
         const Client *c = e->client;
         int r = 0;
 
         if (c) {
                 address_to_text(&c->address.sa,
                                 c->address.sa.sa_family == AF_UNIX ? sizeof(sa_family_t) : sizeof(c->address), text);
-                (void) snprintf(id, sizeof(id), "%08" PRIx32 "-%" PRIu64, b->instance, c->id);
 
+                (void) client_id(c, id);
                 r = entry_string(m, "Id", id);
                 if (r >= 0)
                         r = entry_string(m, "Client", text);

@@ -2,8 +2,6 @@
 
 /* org.fdpass.Broker1: what can be read and done. */
 
-#include <inttypes.h>
-
 #include "broker/pool.h"
 #include "broker/refusal.h"
 #include "broker/routing.h"

@@ -6,7 +6,6 @@
  * together.
  */
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "basic/address.h"
@@ -343,13 +342,13 @@ static int write_client(const Broker *b, sd_bus_message *m, const void *item) {
                 [CLIENT_REFUSED] = "refused",
         };
         const Client *c = item;
-        char text[ADDRESS_TEXT_MAX], id[40];
+        char text[ADDRESS_TEXT_MAX], id[CLIENT_ID_MAX];
         int r;
 
         address_to_text(&c->address.sa, c->address.sa.sa_family == AF_UNIX ? sizeof(sa_family_t) : sizeof(c->address),
                         text);
-        (void) snprintf(id, sizeof(id), "%08" PRIx32 "-%" PRIu64, b->instance, c->id);
 
+        (void) client_id(c, id);
         r = entry_string(m, "Id", id);
         if (r >= 0)
                 r = entry_string(m, "Client", text);
