@@ -93,9 +93,10 @@ static int show_list(int argc, char *argv[], const Listing *l) {
         if (bus_open(&bus) < 0 || bus_list(bus, l->method, &list) < 0)
                 return EXIT_FAILURE;
 
-        if (arg_json != JSON_OFF)
+        if (arg_json != JSON_OFF) {
                 value_print_json(stdout, &list, arg_json);
-        else
+                putchar('\n');
+        } else
                 show_table(l, &list);
 
         return EXIT_SUCCESS;

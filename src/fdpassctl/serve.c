@@ -165,10 +165,12 @@ static bool receive(Connection *c) {
                 return n > 0;
 
         c->n_head += (size_t) n;
-        if (!c->reply && answer(c))
-                (void) sd_event_source_set_io_events(c->io, EPOLLOUT);
+        if (!answer(c))
+                return true;
 
-        return !c->reply == (c->n_reply == 0);
+        /* Without memory for it there is no reply. */
+        (void) sd_event_source_set_io_events(c->io, EPOLLOUT);
+        return c->n_reply > 0;
 }
 
 static bool transmit(Connection *c) {

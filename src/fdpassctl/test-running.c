@@ -119,9 +119,10 @@ static int print_outcome(const Value *o) {
         const char *result = value_string(o, "Result"), *reason = value_string(o, "Reason");
         const Value *units = value_get(o, "Units"), *workers = value_get(o, "Workers"), *states = value_get(o, "States");
 
-        if (arg_json != JSON_OFF)
+        if (arg_json != JSON_OFF) {
                 value_print_json(stdout, o, arg_json);
-        else if (streq(result, "more"))
+                putchar('\n');
+        } else if (streq(result, "more"))
                 printf("The broker would wait for more: this is only the beginning of a head.\n");
         else if (streq(result, "route"))
                 for (size_t i = 0; i < units->n_items; i++) {

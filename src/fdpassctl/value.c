@@ -261,5 +261,4 @@ static void print_json(FILE *f, const Value *v, JsonMode mode, unsigned depth) {
 
 void value_print_json(FILE *f, const Value *v, JsonMode mode) {
         print_json(f, v, mode, 0);
-        fputc('\n', f);
 }

@@ -59,6 +59,7 @@ typedef enum JsonMode {
         JSON_PRETTY,
 } JsonMode;
 
+/* Without a line break behind it. */
 void value_print_json(FILE *f, const Value *v, JsonMode mode);
 
 /* A string as JSON, with its quotes (RFC 8259 7). */

@@ -42,6 +42,7 @@ def control_shows(m):
           f"{listing(m, 'workers')}")
     check(listing(m, "clients") == [], "clients that nobody sent")
 
+    check(set(json.loads(m.output("fdpassctl -j status"))) == {"Broker", "Listeners", "Routes", "Workers"}, "status -j")
     for command in "status", "list-listeners", "list-routes", "list-workers", "list-clients", "top -b -n 1 -d 200ms":
         done = m.run(f"COLUMNS=80 fdpassctl {command}")
         check(done.stdout and not done.stderr, f"{command}: {done.stdout}{done.stderr}")
@@ -145,7 +146,7 @@ def control_monitor(m):
     m.run("fdpassctl drain fdpass-hello.socket; fdpassctl undrain fdpass-hello.socket")
     out, err = child.communicate(timeout=10)
     m.children.remove(child)
-    kinds = re.findall(r'"Event":"([a-z-]+)"', out)
+    kinds = [json.loads(line)["Event"] for line in out.splitlines()]
     check(sorted(kinds) == ["drained", "handed", "handed", "undrained"], out + err)
     check('"Route":"fdpass-hello.socket"' in out, out)
 
