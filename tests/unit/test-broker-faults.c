@@ -333,6 +333,28 @@ static void test_stop_with_head(void **state) {
         fd_close(client);
 }
 
+/* Nor does a worker that takes nobody: its backlog is systemd's. */
+static void test_stop_with_stuck_worker(void **state) {
+        int worker = listen_at("a", 64), client;
+        usec_t start;
+
+        USE({ .unit = "a.socket", .worker = "a" });
+        client = dial_and_say("public", 'x');
+        WAIT_FOR(t.broker->routing->routes[0].worker->n_unclaimed == 1);
+
+        start = usec_now();
+        broker_stop(t.broker);
+        assert_int_equal(sd_event_loop(t.event), 0);
+        assert_true(usec_now() - start < 2 * USEC_PER_SEC);
+        t.broker = broker_free(t.broker);
+
+        t.event = sd_event_unref(t.event);
+        assert_true(sd_event_new(&t.event) >= 0);
+        assert_int_equal(take_byte(worker), 'x');
+        fd_close(client);
+        fd_close(worker);
+}
+
 /* MaxClients= raised by a reload lets those in who wait. */
 static void test_reload_ends_pause(void **state) {
         const RouteSpec specs[] = { { .unit = "a.socket", .worker = "a", .listener = "public" },
@@ -485,6 +507,7 @@ int main(void) {
                 BROKER_TEST(test_full_is_not_gone),
                 BROKER_TEST(test_dead_clients_in_queue),
                 BROKER_TEST(test_stop_with_head),
+                BROKER_TEST(test_stop_with_stuck_worker),
                 BROKER_TEST(test_reload_ends_pause),
                 BROKER_TEST(test_byte_is_no_receipt),
                 BROKER_TEST(test_unclear_client_is_closed),
