@@ -51,10 +51,10 @@ class Installed(Machine):
         text = f"{value:.{digits}f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
         self.figures.append(f"{name} = {text} {unit}".strip())
 
-    def install(self):
+    def install(self, options=""):
         """As the README tells an administrator, except that a warning is an error."""
         # Without dpkg-dev meson does not know where Debian keeps its libraries.
-        self.run(f"meson setup {BUILD} {SOURCE} -Dtests=false -Dwerror=true -Dlibdir=lib/$(gcc -print-multiarch) && "
+        self.run(f"meson setup {BUILD} {SOURCE} -Dtests=false -Dwerror=true -Dlibdir=lib/$(gcc -print-multiarch) {options} && "
                  f"meson install -C {BUILD}", timeout=300)
         self.run(INSTALL)
         shutil.copytree(self.path(UNITS), self.mount / "units", symlinks=True)

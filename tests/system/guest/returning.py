@@ -55,4 +55,7 @@ while True:
     message, fds, _, _ = socket.recv_fds(conn, 65536, 1)
     conn.close()
     with socket.socket(fileno=fds[0]) as client:
-        serve(client, sys.argv[1], tlvs(message)[0xE2])
+        try:
+            serve(client, sys.argv[1], tlvs(message)[0xE2])
+        except OSError:
+            pass  # the client's business
