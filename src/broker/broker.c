@@ -23,7 +23,7 @@
 #define FDS_PER_CLIENT 2
 
 /* While accepting fails for want of something, it is tried again this often. */
-#define PAUSE_USEC (200 * USEC_PER_MSEC)
+#define PAUSE_USEC (250 * USEC_PER_MSEC)
 
 /*
  * How long a stopping broker waits for receipts. What has none then is in a backlog, which systemd holds. New clients

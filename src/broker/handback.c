@@ -24,7 +24,7 @@
 #define PEER_GRACE_USEC (1 * USEC_PER_SEC)
 
 /* When there is no room for a client, or for a connection, it is looked for again after this. */
-#define PAUSE_USEC (200 * USEC_PER_MSEC)
+#define PAUSE_USEC (250 * USEC_PER_MSEC)
 
 /* A broker that stops waits so long for what senders that are connected are about to send. */
 #define STOP_PEERS_USEC (20 * USEC_PER_MSEC)
@@ -45,6 +45,7 @@ typedef struct Peer {
         int fd;
         sd_event_source *io;
         usec_t active_at;
+        uint8_t answer;         /* one that could not be given yet, or 0 */
         struct ucred sender;    /* for the log */
 } Peer;
 
@@ -95,12 +96,31 @@ static void pause_arm(Handback *h) {
         (void) sd_event_source_set_enabled(h->pause_timer, SD_EVENT_ONESHOT);
 }
 
+static void peer_pause(Peer *p) {
+        (void) sd_event_source_set_enabled(p->io, SD_EVENT_OFF);
+        pause_arm(p->listener->broker->handback);
+}
+
+/* Returns 0, HANDOFF_CLOSED where the other end does not read what it is told, or an error of resources. */
+static int give_answer(Peer *p) {
+        int r = p->answer != 0 ? handoff_answer(p->fd, p->answer) : 0;
+
+        if (errno_is_transient(r))
+                return HANDOFF_CLOSED;
+        if (r >= 0)
+                p->answer = 0;
+        return r;
+}
+
 static int on_pause_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         Broker *b = userdata;
 
-        LIST_FOREACH(i, &b->handback->peers)
-                if (sd_event_source_set_enabled(CONTAINER_OF(i, Peer, link)->io, SD_EVENT_ON) < 0)
-                        pause_arm(b->handback);
+        LIST_FOREACH(i, &b->handback->peers) {
+                Peer *p = CONTAINER_OF(i, Peer, link);
+
+                if (sd_event_source_set_enabled(p->io, SD_EVENT_ON) < 0 || give_answer(p) < 0)
+                        peer_pause(p);
+        }
 
         enable_listeners(b);
         return 0;
@@ -259,11 +279,6 @@ static bool decode(const Listener *l, const uint8_t *p, size_t n, Message *ret) 
         return n == 1 && p[0] == 0x00;
 }
 
-static void peer_pause(Peer *p) {
-        (void) sd_event_source_set_enabled(p->io, SD_EVENT_OFF);
-        pause_arm(p->listener->broker->handback);
-}
-
 /*
  * Without room the message is left where it is: the kernel would drop the descriptor, and who sends a stream's one byte
  * reads no answer.
@@ -287,7 +302,11 @@ static int receive_one(Peer *p) {
         uint8_t answer = FDPASS_ANSWER_ERROR;
         Message m;
         size_t n;
-        int r;
+        int r, k;
+
+        r = give_answer(p);
+        if (r != 0)
+                return r;
 
         r = check_room(p);
         if (r < 0)
@@ -308,19 +327,26 @@ static int receive_one(Peer *p) {
         else if (r >= 0 && r != HANDOFF_NO_FD && answer == FDPASS_ANSWER_ERROR)
                 diag_return_refused(p->listener->broker, &p->sender);
 
-        handoff_answer(p->fd, answer);
-        return is_stream ? HANDOFF_CLOSED : r;
+        p->answer = answer;
+        k = give_answer(p);
+        if (is_stream)
+                return HANDOFF_CLOSED;
+        return k != 0 ? k : r;
 }
 
 /*
- * Ends a connection without losing what was sent on it. From the shutdown on its sender gets EPIPE, and so knows that
+ * Takes what was sent on a connection that has to go. From the shutdown on its sender gets EPIPE, and so knows that
  * it still has the client; what was sent before is all here (unix(7)).
  */
-static void peer_finish(Peer *p) {
+static void receive_rest(Peer *p) {
         (void) shutdown(p->fd, SHUT_RD);
 
         for (size_t i = 0; i < REST_MAX && receive_one(p) == 0; i++)
                 ;
+}
+
+static void peer_finish(Peer *p) {
+        receive_rest(p);
         peer_end(p);
 }
 
@@ -405,6 +431,8 @@ static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *
 
         if (peer_new(l, conn_fd) >= 0)
                 (void) TAKE_FD(conn_fd);
+        else /* its sender may be gone: what was sent is ours */
+                receive_rest(&(Peer){ .listener = l, .fd = conn_fd });
 
         return 0;
 }

@@ -203,6 +203,7 @@ static Look look_at_proxy_header(Broker *b, Client *c, size_t n) {
         case PROBE_MATCH:
                 use_proxy_address(c, &facts);
                 if (!consume(c, b->scratch, facts.header_length)) {
+                        b->n.n_gone++;
                         broker_drop(b, c);
                         return LOOK_DONE;
                 }
@@ -228,6 +229,10 @@ static Look look_once(Broker *b, Client *c) {
         n = client_peek(c, broker_scratch(b), c->needs_proxy ? b->scratch_size : c->listener->config->max_head_size);
         if (n < 0 && errno_is_transient((int) n))
                 return LOOK_WAIT;
+        if (n < 0 && errno_is_resource((int) n)) {
+                refuse(b, c, REFUSAL_BROKER, PROBE_REASON_NONE);
+                return LOOK_DONE;
+        }
         if (n <= 0) {
                 /* It left before it said what it wants; nobody needs to hear of it. */
                 b->n.n_gone++;

@@ -196,7 +196,8 @@ Receipt handoff_receipt_or_kept(int conn_fd, bool look_into_queue, KeptAnswer *r
         if (errno_is_transient(-errno))
                 return unread == 0 ? RECEIPT_RECEIVED : RECEIPT_NONE;
 
-        return RECEIPT_RESET;
+        /* Any other error says nothing about the client, and a second worker must not have it for that. */
+        return errno == ECONNRESET ? RECEIPT_RESET : RECEIPT_NONE;
 }
 
 Receipt handoff_receipt(int conn_fd, bool look_into_queue) {
@@ -318,6 +319,9 @@ int handoff_check_room(int any_fd) {
         return 0;
 }
 
-void handoff_answer(int conn_fd, uint8_t answer) {
-        (void) !send(conn_fd, &answer, sizeof(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
+int handoff_answer(int conn_fd, uint8_t answer) {
+        if (send(conn_fd, &answer, sizeof(answer), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+                return 0;
+
+        return errno == EPIPE || errno == ECONNRESET ? 0 : -errno;
 }

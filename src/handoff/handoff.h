@@ -126,8 +126,11 @@ int handoff_check_client(int client_fd, bool with_unix);
  */
 int handoff_check_room(int any_fd);
 
-/* Gives one of FDPASS_ANSWER_…. The other end may be gone: then nobody wants it. */
-void handoff_answer(int conn_fd, uint8_t answer);
+/*
+ * Gives one of FDPASS_ANSWER_…. The other end may be gone: then nobody wants it. -EAGAIN: so many others were not
+ * read that there is no room for it.
+ */
+int handoff_answer(int conn_fd, uint8_t answer);
 
 /* The same on a kept connection (protocol.h). Returns 0 or a negative errno: then the connection is of no use. */
 int handoff_answer_kept(int conn_fd, uint8_t answer, uint16_t first, uint16_t n, uint16_t limit);

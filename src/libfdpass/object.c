@@ -64,7 +64,7 @@ void object_complete(struct fdpass *f, size_t n, int client_fd) {
 
 void connection_finish(int fd, bool is_theirs, uint8_t answer) {
         if (answer != 0)
-                handoff_answer(fd, answer);
+                (void) handoff_answer(fd, answer);
 
         if (is_theirs)
                 (void) shutdown(fd, SHUT_RDWR);
