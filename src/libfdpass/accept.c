@@ -199,7 +199,6 @@ static int check_message(Source *s, struct fdpass *f, size_t n, int client_fd, b
         if (f->message.consumed.n > f->message.head_length && !caller_reads)
                 return -EMSGSIZE;
 
-        s->answer = 0;
         return 0;
 }
 
@@ -254,11 +253,15 @@ int accept_client(int fd, int flags, bool caller_reads, struct fdpass **ret, int
 
         f = object_shrink(f, n);
         r = check_message(&s, f, n, client_fd, caller_reads);
-        if (r >= 0)
-                r = accept_set_flags(client_fd, flags);
         if (r < 0)
                 return r;
 
+        s.answer = FDPASS_ANSWER_REFUSED; /* should this fail, another worker may have it */
+        r = accept_set_flags(client_fd, flags);
+        if (r < 0)
+                return r;
+
+        s.answer = 0;
         if (ret_conn_fd && f->message.keep > 0 && s.type == SOCK_SEQPACKET && !s.is_theirs)
                 *ret_conn_fd = TAKE_FD(s.fd);
 
