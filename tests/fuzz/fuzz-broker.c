@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The broker between clients, workers and peers of its return socket that do whatever the input says, in whatever
+ * order. Each action is a byte, mostly followed by a byte that says who, and sometimes by a length and bytes to be
+ * sent; see act(). At the end everybody is accounted for.
+ */
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "basic/address.h"
+#include "basic/fd.h"
+#include "broker/broker.h"
+#include "broker/handback.h"
+#include "handoff/handoff.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define N_FDS 192 /* 32 clients */
+#define N_ACTORS 8 /* of each sort */
+#define ACTIONS_MAX 400
+
+static const char *const workers[] = { "stream", "ack", "datagram" };
+#define N_WORKERS ELEMENTSOF(workers)
+
+static struct {
+        char directory[32];
+        sd_event *event;
+        Log *log;
+        Broker *broker;
+        struct sockaddr_in port;
+
+        int worker_fds[N_WORKERS];
+        int clients[N_ACTORS]; /* their own ends */
+        int conns[N_ACTORS];   /* of workers, from the broker */
+        int received[N_ACTORS];/* clients, in workers' hands */
+        int peers[N_ACTORS];   /* of the return socket */
+} t;
+
+static void fuzz_assert(bool is_true) {
+        if (!is_true)
+                abort();
+}
+
+static void path_of(const char *name, struct sockaddr_un *ret, socklen_t *ret_len) {
+        char path[64];
+
+        (void) snprintf(path, sizeof(path), "%s/%s", t.directory, name);
+        fuzz_assert(address_from_path(path, ret, ret_len) == 0);
+}
+
+static int listen_at(const char *name, int type) {
+        int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        struct sockaddr_un sun;
+        socklen_t len;
+
+        path_of(name, &sun, &len);
+        (void) unlink(sun.sun_path);
+        fuzz_assert(bind(fd, (struct sockaddr *) &sun, len) == 0);
+        fuzz_assert(type == SOCK_DGRAM || listen(fd, 4) == 0);
+        return fd;
+}
+
+static int listen_tcp(void) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        socklen_t len = sizeof(t.port);
+
+        t.port = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        fuzz_assert(bind(fd, (struct sockaddr *) &t.port, len) == 0 && listen(fd, 64) == 0);
+        fuzz_assert(getsockname(fd, (struct sockaddr *) &t.port, &len) == 0);
+        return fd;
+}
+
+static char **list_of(const char *value) {
+        char **l = calloc(2, sizeof(*l));
+
+        l[0] = strdup(value);
+        return l;
+}
+
+static Config *make_config(uint8_t variant) {
+        static const WorkerForm forms[N_WORKERS] = { WORKER_STREAM, WORKER_SEQPACKET, WORKER_DATAGRAM };
+        Config *config = calloc(1, sizeof(*config));
+
+        config->routes = calloc(N_WORKERS, sizeof(*config->routes));
+        config->n_routes = N_WORKERS;
+        config->broker.exit_idle_usec = USEC_INFINITY;
+        config->broker.park_timeout_usec = 60 * USEC_PER_SEC;
+        config->listener_default = (ListenerConfig){
+                .head_timeout_usec = 500 * USEC_PER_MSEC,
+                .silent_timeout_usec = 200 * USEC_PER_MSEC,
+                .max_head_size = variant & 1 ? 256 : 16384,
+                .proxy_protocol = variant & 2 ? PROXY_PROTOCOL_OPTIONAL : PROXY_PROTOCOL_NO,
+        };
+        if (variant & 2) {
+                config->listener_default.trusted_proxies = calloc(1, sizeof(AddressRange));
+                config->listener_default.trusted_proxies[0].family = AF_INET;
+                config->listener_default.n_trusted_proxies = 1;
+        }
+
+        for (size_t i = 0; i < N_WORKERS; i++) {
+                RouteConfig *route = &config->routes[i];
+                struct sockaddr_un sun;
+                socklen_t len;
+
+                path_of(workers[i], &sun, &len);
+                *route = (RouteConfig){
+                        .unit = strdup(workers[i]),
+                        .worker = strdup(sun.sun_path),
+                        .form = forms[i],
+                        .metadata = !(variant & 4),
+                        .receipt = forms[i] == WORKER_SEQPACKET ? RECEIPT_BY_ACK : RECEIPT_BY_KERNEL,
+                        .weight = 1,
+                        .max_unclaimed = 4,
+                        .queue_max = 4,
+                        .queue_timeout_usec = 30 * USEC_PER_SEC,
+                };
+                if (i == 0)
+                        continue; /* takes whom the others don't */
+                route->match.hosts = list_of(workers[i]);
+                if (variant & 8)
+                        route->match.name = strdup(workers[i]);
+        }
+
+        return config;
+}
+
+static void reload(uint8_t variant) {
+        Config *config = make_config(variant);
+
+        if (broker_set_config(t.broker, config) < 0)
+                config_free(config);
+}
+
+static void start(void) {
+        fuzz_assert(broker_new(t.event, t.log, N_FDS, &t.broker) >= 0);
+        fuzz_assert(broker_add_listener(t.broker, "public", listen_tcp()) == 0);
+        fuzz_assert(handback_listen(t.broker, listen_at("return", SOCK_SEQPACKET)) == 0);
+        t.worker_fds[0] = listen_at("stream", SOCK_STREAM);
+        t.worker_fds[1] = listen_at("ack", SOCK_SEQPACKET);
+        t.worker_fds[2] = listen_at("datagram", SOCK_DGRAM);
+        reload(0);
+}
+
+static void close_all(int *fds, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                fds[i] = fd_close_socket(fds[i]);
+}
+
+static void stop(void) {
+        t.broker = broker_free(t.broker);
+        close_all(t.clients, N_ACTORS);
+        close_all(t.conns, N_ACTORS);
+        close_all(t.received, N_ACTORS);
+        close_all(t.peers, N_ACTORS);
+        close_all(t.worker_fds, N_WORKERS);
+}
+
+/* The input, from its beginning to its end. */
+typedef struct Input {
+        const uint8_t *p;
+        size_t n;
+} Input;
+
+static uint8_t next(Input *in) {
+        if (in->n == 0)
+                return 0;
+
+        in->n--;
+        return *in->p++;
+}
+
+static Slice next_bytes(Input *in) {
+        size_t n = (size_t) next(in) << 8 | next(in);
+        Slice s = { in->p, MIN(n, in->n) };
+
+        in->p += s.n;
+        in->n -= s.n;
+        return s;
+}
+
+static int dial(void) {
+        const struct linger reset = { .l_onoff = 1 };
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        /* No TIME_WAIT: that would soon be all local ports. */
+        (void) setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        (void) connect(fd, (struct sockaddr *) &t.port, sizeof(t.port));
+        return fd;
+}
+
+static int connect_return(void) {
+        struct sockaddr_un sun;
+        socklen_t len;
+        int fd;
+
+        path_of("return", &sun, &len);
+        fd = handoff_connect_type(&sun, len, SOCK_SEQPACKET);
+        return fd < 0 ? -EBADF : fd;
+}
+
+/* With so many descriptors of one thing or another. */
+static void send_fds(int to, Slice bytes, int fd, size_t n) {
+        union {
+                struct cmsghdr header;
+                char buffer[CMSG_SPACE(sizeof(int) * 16)];
+        } control = {};
+        struct iovec iov = { .iov_base = (void *) (uintptr_t) bytes.p, .iov_len = bytes.n };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+        if (n > 0) {
+                message.msg_control = &control;
+                message.msg_controllen = CMSG_SPACE(sizeof(int) * n);
+                control.header = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+                                                   .cmsg_len = CMSG_LEN(sizeof(int) * n) };
+                for (size_t i = 0; i < n; i++)
+                        memcpy(CMSG_DATA(&control.header) + i * sizeof(int), &fd, sizeof(int));
+        }
+
+        (void) !sendmsg(to, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void receive(int conn, int *ret) {
+        static uint8_t bytes[FDPASS_MESSAGE_MAX];
+        int fd = -EBADF;
+        Message m;
+        size_t n;
+
+        if (handoff_receive_message(conn, MSG_DONTWAIT, bytes, sizeof(bytes), &n, &fd) != 0)
+                return;
+
+        /* What the broker sends can be read. */
+        fuzz_assert(n == 1 ? bytes[0] == 0 : message_decode(bytes, n, &m) == 0);
+        fd_close_socket(*ret);
+        *ret = fd;
+}
+
+static void act(Input *in) {
+        uint8_t what = next(in), who = next(in), i = who % N_ACTORS;
+        Slice bytes;
+
+        switch (what % 16) {
+
+        case 0:
+                fd_close(t.clients[i]);
+                t.clients[i] = dial();
+                break;
+        case 1:
+                bytes = next_bytes(in);
+                (void) !send(t.clients[i], bytes.p, bytes.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+                break;
+        case 2:
+                t.clients[i] = fd_close(t.clients[i]);
+                break;
+        case 3:
+                (void) shutdown(t.clients[i], SHUT_WR);
+                break;
+        case 4:
+                fd_close(t.conns[i]);
+                t.conns[i] = accept4(t.worker_fds[who / N_ACTORS % 2], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+                break;
+        case 5:
+                receive(who & 128 ? t.worker_fds[2] : t.conns[i], &t.received[i]);
+                break;
+        case 6:
+                bytes = next_bytes(in);
+                send_fds(t.conns[i], bytes, t.peers[i] >= 0 ? STDERR_FILENO : t.conns[i], who >> 6);
+                break;
+        case 7:
+                t.conns[i] = fd_close(t.conns[i]);
+                break;
+        case 8:
+                (void) !recv(t.received[i], (char[64]){ 0 }, who / N_ACTORS, MSG_DONTWAIT);
+                break;
+        case 9:
+                (void) !send(t.received[i], "ok", 2, MSG_DONTWAIT | MSG_NOSIGNAL);
+                break;
+        case 10:
+                t.received[i] = fd_close_socket(t.received[i]);
+                break;
+        case 11:
+                fd_close(t.peers[i]);
+                t.peers[i] = who & 128 ? -EBADF : connect_return();
+                break;
+        case 12: { /* a client, or something else, comes back */
+                const int things[] = { t.received[i], t.clients[i], STDERR_FILENO, t.worker_fds[0] };
+                int fd = things[who >> 6];
+
+                bytes = next_bytes(in);
+                send_fds(t.peers[i], bytes, fd >= 0 ? fd : STDERR_FILENO, next(in) % 16);
+                break;
+        }
+        case 13:
+                reload(who);
+                break;
+        case 14:
+                if (who == 0xFE)
+                        broker_stop(t.broker);
+                break;
+        default:
+                break;
+        }
+
+        for (unsigned k = 0; k < 3U + what / 64; k++)
+                (void) sd_event_run(t.event, 0);
+}
+
+static void account(void) {
+        const Broker *b = t.broker;
+        uint64_t n = b->n.n_handed + b->n.n_gone + b->n.n_passed_on;
+
+        for (size_t i = 0; i < _REFUSAL_MAX; i++)
+                n += b->n.n_refused[i];
+
+        fuzz_assert(b->n.n_accepted + b->n.n_returned == n + b->clients.n_used - b->n_refused_held);
+}
+
+static void set_up(void) {
+        (void) snprintf(t.directory, sizeof(t.directory), "/tmp/fuzz-broker-XXXXXX");
+        fuzz_assert(mkdtemp(t.directory) != NULL);
+        t.log = log_new("fuzz-broker");
+        log_set_level(t.log, LOG_EMERG);
+        for (size_t i = 0; i < N_ACTORS; i++)
+                t.clients[i] = t.conns[i] = t.received[i] = t.peers[i] = -EBADF;
+}
+
+static void clean_up(void) {
+        static const char *const names[] = { "return", "stream", "ack", "datagram" };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                struct sockaddr_un sun;
+                socklen_t len;
+
+                path_of(names[i], &sun, &len);
+                (void) unlink(sun.sun_path);
+        }
+        (void) rmdir(t.directory);
+        t.log = log_free(t.log);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        Input in = { data, size };
+
+        set_up();
+        fuzz_assert(sd_event_new(&t.event) >= 0); /* a stopped one can't go on */
+        start();
+        for (unsigned i = 0; in.n > 0 && i < ACTIONS_MAX; i++) {
+                act(&in);
+                account();
+        }
+        stop();
+        t.event = sd_event_unref(t.event);
+        clean_up();
+        return 0;
+}
