@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Workers and brokers that die, hang, or get in each other's way."""
 
+import collections
+import json
+import os
 import time
 
 from fdpass import GUEST, alone, case, check
@@ -291,3 +294,85 @@ def high_water(m):
         m.figure("clients, by their end", str(state))
         check(state.get("answered", 0) >= 20 and set(state) <= {"open", "answered", "refused"}, f"{state}")
     m.one_line("accepted again", priority=5, besides="refused|no more are")
+
+
+def paced(m, seconds, rate, host="localhost", source="127.0.21.1"):
+    """So many clients a second, each from the moment it is due; returns what they saw, latencies in µs."""
+    m.run(f"[ -e /root/paced ] || gcc -O2 -D_GNU_SOURCE -o /root/paced {GUEST}/paced.c")
+    out = m.output(f"timeout -s TERM {seconds} /root/paced {source} 127.0.0.1 80 {host} {rate}; :", timeout=seconds + 60)
+    *failed, report = out.splitlines()
+    return json.loads(report) | {"kinds": collections.Counter(line.split()[1] for line in failed)}
+
+
+@alone
+@case
+def journal_stopped(m):
+    """journald stopped while each handoff is logged: nobody waits for it, and what was dropped is told afterwards."""
+    seconds = float(os.environ.get("FDPASS_TEST_JOURNAL_SECONDS", 4))  # 60 by hand
+    m.drop_in("fdpass.service", "[X-FDPass]\nLogHandoffs=yes\n[Service]\nLogRateLimitIntervalSec=0\n")
+    m.run("systemctl daemon-reload")
+    m.start_broker()
+    before = paced(m, seconds, 500)
+    m.run("systemctl kill -s STOP systemd-journald.service")
+    during = paced(m, seconds, 500)
+    m.run("systemctl kill -s CONT systemd-journald.service")
+    m.load(count=10)
+    for name, seen in ("before", before), ("journald stopped", during):
+        m.figure(f"{name}: served, p50, p99, p99.9, the longest in ms",
+                 ", ".join([f"{seen['served']:,}"] + [f"{seen[k] / 1000:.1f}" for k in ("p50", "p99", "p999", "longest")]))
+        check(not seen["failed"] and seen["served"] > 0, f"{name}: {seen}")
+    check(during["p50"] < 10_000, f"{during}")
+    check(during["p99"] < max(2 * before["p99"], before["p99"] + 10_000), f"{before}, {during}")
+    told = wait_for(lambda: m.journal(match="log messages were dropped"), 5, "the number of dropped messages")
+    n = sum(int(entry["MESSAGE"].split()[0]) for entry in told)
+    m.figure("messages dropped, as told", n)
+    # The journal's queue takes some hundred messages before the first is dropped.
+    check(0 < n <= during["served"], f"{n} dropped of {during['served']}")
+
+
+@case
+def hostile_worker(m):
+    """A worker that answers garbage, nothing, very often, sends descriptors, lingers and dies: only its clients notice."""
+    m.worker("serve", "serve serve", route="Host=localhost\n")
+    m.worker("hostile", f"/usr/bin/python3 {GUEST}/hostile.py worker", route="Host=hostile.test\nQueueTimeoutSec=1s\n",
+             service="RestartSec=10ms\n")
+    pid = m.start_broker()
+    before = paced(m, 2, 100)
+    bad = m.popen("timeout -s TERM 5 /root/paced 127.0.24.1 127.0.0.1 80 hostile.test 50")
+    m.children.append(bad)
+    during = paced(m, 4, 100)
+    m.run("systemctl stop test-hostile.socket test-hostile.service")
+    m.figure("others before: p50, p99, the longest", f"{before['p50']}, {before['p99']}, {before['longest']} µs")
+    m.figure("others meanwhile", f"{during['p50']}, {during['p99']}, {during['longest']} µs")
+    check(not before["failed"] and not during["failed"], f"{before['kinds']}, {during['kinds']}")
+    check(during["p50"] < 10_000 and during["longest"] < 1_000_000, f"{during}")
+    check(m.broker() == pid, "it is another broker")
+    bad.communicate(timeout=60)
+    m.children.remove(bad)
+    wait_for(lambda: m.descriptors(pid)[0] < 30, 35, "the end of its clients")
+
+
+@case
+def hostile_returns(m):
+    """Everything that is no client, and a crowd that says nothing, on the return socket: nothing stays, nobody notices."""
+    m.worker("serve", "serve serve", route="Host=localhost\n")
+    pid = m.start_broker()
+    check(m.who(host="localhost") == "serve", "it does not serve")
+    wait_for(lambda: m.descriptors(pid)[0] < 30, 5, "a broker at rest")
+    descriptors, rss = m.descriptors(pid), m.status(pid, "VmRSS")
+    before = paced(m, 2, 100)
+    silent = m.popen(f"python3 {GUEST}/hostile.py silent 1000 5")
+    m.children.append(silent)
+    silent.stdout.readline()
+    bad = m.popen(f"python3 {GUEST}/hostile.py return 20000")
+    m.children.append(bad)
+    during = paced(m, 4, 100)
+    m.figure("others before: p50, p99, the longest", f"{before['p50']}, {before['p99']}, {before['longest']} µs")
+    m.figure("others meanwhile", f"{during['p50']}, {during['p99']}, {during['longest']} µs")
+    check(not before["failed"] and not during["failed"], f"{before['kinds']}, {during['kinds']}")
+    check(during["p50"] < 10_000 and during["longest"] < 1_000_000, f"{during}")
+    bad.communicate(timeout=60)
+    silent.kill()
+    wait_for(lambda: m.descriptors(pid) == descriptors, 10, f"{descriptors} again")
+    check(m.broker() == pid, "it is another broker")
+    m.figure("messages, and silent peers; growth of memory", f"20,000, 1,000; {m.status(pid, 'VmRSS') - rss} KiB")
