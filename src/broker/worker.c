@@ -130,6 +130,10 @@ void worker_back_off(Worker *w, usec_t now) {
 
         w->back_off = MIN(MAX(w->back_off * 2, BACK_OFF_MIN), BACK_OFF_MAX);
         w->retry_at = now + w->back_off;
+
+        /* The longest wait ends for all workers at once: however many have none, it is one wake-up. */
+        if (w->back_off == BACK_OFF_MAX)
+                w->retry_at -= w->retry_at % BACK_OFF_MAX;
 }
 
 void worker_recovered(Worker *w) {

@@ -227,17 +227,19 @@ static void send_fds(int to, Slice bytes, int fd, size_t n) {
 
 static void receive(int conn, int *ret) {
         static uint8_t bytes[FDPASS_MESSAGE_MAX];
-        int fd = -EBADF;
+        int fds[FDPASS_KEEP_MAX];
+        size_t n, n_fds = ELEMENTSOF(fds);
         Message m;
-        size_t n;
 
-        if (handoff_receive_message(conn, MSG_DONTWAIT, bytes, sizeof(bytes), &n, &fd) != 0)
+        if (handoff_receive_batch(conn, MSG_DONTWAIT, bytes, sizeof(bytes), &n, fds, &n_fds) != 0)
                 return;
 
         /* What the broker sends can be read. */
         fuzz_assert(n == 1 ? bytes[0] == 0 : message_decode(bytes, n, &m) == 0);
         fd_close_socket(*ret);
-        *ret = fd;
+        *ret = fds[0];
+        for (size_t i = 1; i < n_fds; i++)
+                fd_close_socket(fds[i]);
 }
 
 static void act(Input *in) {

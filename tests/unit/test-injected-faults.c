@@ -47,6 +47,8 @@ typedef enum Kind {
         SIMPLE,   /* its head is there at once, for a stream worker */
         SECOND,   /* the same, for the same worker, which takes one at a time: it waits in the queue */
         HALVES,   /* … in two pieces, for one of Receipt=ack, which refuses it at first */
+        FIRST,    /* for a worker that keeps its connection, and */
+        NEXT,     /* … that one comes on it */
         DATAGRAM, /* for a worker of that form */
         WRONG,    /* is answered with 400 */
         LEAVES,   /* goes before its head is whole */
@@ -55,7 +57,7 @@ typedef enum Kind {
         N_KINDS,
 } Kind;
 
-static const char *const hosts[N_KINDS] = { "a", "a", "b", "d", "", "a", "a", "b" };
+static const char *const hosts[N_KINDS] = { "a", "a", "b", "k", "k", "d", "", "a", "a", "b" };
 
 typedef struct Visitor {
         int fd;
@@ -70,7 +72,9 @@ typedef struct Visitor {
 } Visitor;
 
 static Visitor visitors[N_KINDS + 1];
-static int worker_fds[3];
+static int worker_fds[4];
+static int kept_fd = -EBADF; /* of the last one, */
+static uint16_t n_kept;      /* and how many came on it */
 static struct sockaddr_in port;
 static unsigned n_wakeups, n_kept_back;
 
@@ -103,7 +107,7 @@ static void say(const Visitor *v, const char *text) {
 static void say_head(const Visitor *v, const char *start) {
         char text[128];
 
-        (void) snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: %s\r\nX: %d\r\n\r\n", start, hosts[v->kind], (int) (v - visitors));
+        (void) snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: %s\r\nX: %c\r\n\r\n", start, hosts[v->kind], (int) ('a' + (v - visitors)));
         say(v, text);
 }
 
@@ -127,7 +131,7 @@ static void hand_back(Visitor *v) {
 
         m.listener = SLICE_LITERAL("tcp");
         if (v->kind == NAMED) {
-                (void) snprintf(head, sizeof(head), "GET /%d HTTP/1.1\r\n\r\n", (int) (v - visitors));
+                (void) snprintf(head, sizeof(head), "GET /%c HTTP/1.1\r\n\r\n", (int) ('a' + (v - visitors)));
                 m.name = SLICE_LITERAL("named");
                 m.consumed = slice_from_string(head);
         }
@@ -151,10 +155,10 @@ static void begin(Kind kind, size_t i) {
         }
 
         v->fd = dial_tcp();
-        v->said = kind != HALVES;
+        v->said = kind != HALVES && kind != NEXT;
         if (kind == WRONG)
                 say(v, "GET / HTTP/9\r\n\r\n");
-        else if (kind == HALVES || kind == LEAVES)
+        else if (kind == HALVES || kind == NEXT || kind == LEAVES)
                 say(v, "GET /");
         else
                 say_head(v, "GET /");
@@ -176,6 +180,14 @@ static void look_at_answer(Visitor *v) {
         v->refused = true;
 }
 
+/* The second piece comes once the broker has seen the first; of a parked one, that is its request. */
+static bool may_go_on(const Visitor *v) {
+        if (v->kind == PARKED)
+                return v->conn_fd < 0;
+
+        return v->kind == HALVES ? t.broker->n.n_accepted > 0 : visitors[FIRST].ended;
+}
+
 static void look_at_visitor(Visitor *v) {
         char buffer[512] = "";
         ssize_t n;
@@ -185,11 +197,10 @@ static void look_at_visitor(Visitor *v) {
 
         look_at_answer(v);
 
-        /* The second piece, once the broker has seen the first; of a parked one, its request. */
-        if (!v->said && (v->kind == HALVES ? t.broker->n.n_accepted > 0 : v->conn_fd < 0) && !v->refused) {
+        if (!v->said && !v->refused && may_go_on(v)) {
                 v->said = true;
-                say_head(v, v->kind == HALVES ? "" : "GET /");
-        } else if (v->kind == LEAVES && t.broker->n.n_accepted >= 6) {
+                say_head(v, v->kind == PARKED ? "GET /" : "");
+        } else if (v->kind == LEAVES && t.broker->n.n_accepted >= 8) {
                 v->fd = fd_close(v->fd);
                 v->ended = true;
                 return;
@@ -213,7 +224,7 @@ static Visitor *find_visitor(const char *text) {
         size_t i;
 
         p = p ? p + 3 : text + strlen("GET /");
-        i = (size_t) (*p - '0');
+        i = (size_t) (*p - 'a');
         CHECK(i < ELEMENTSOF(visitors));
         return &visitors[i];
 }
@@ -261,6 +272,41 @@ static void look_at_worker(int worker, bool is_datagram) {
                 fd_close(conn);
 }
 
+/* The one that keeps its connection. */
+static void look_at_keeper(int worker) {
+        int conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), fds[FDPASS_KEEP_MAX], r;
+        size_t n, n_fds = ELEMENTSOF(fds);
+        uint8_t bytes[FDPASS_HEADER_MAX];
+
+        if (conn >= 0) {
+                fd_close(kept_fd);
+                kept_fd = conn;
+                n_kept = 0;
+        }
+        if (kept_fd < 0)
+                return;
+
+        r = handoff_receive_batch(kept_fd, MSG_DONTWAIT, bytes, sizeof(bytes), &n, fds, &n_fds);
+        if (r == -EAGAIN)
+                return;
+        if (r != 0) {
+                kept_fd = fd_close(kept_fd);
+                return;
+        }
+
+        for (size_t i = 0; i < n_fds; i++) {
+                char text[512] = "";
+
+                CHECK(recv(fds[i], text, sizeof(text) - 1, MSG_DONTWAIT | MSG_PEEK) > 0);
+                serve(find_visitor(text), -EBADF, fds[i]);
+        }
+
+        n_kept = (uint16_t) (n_kept + n_fds);
+        if (handoff_answer_kept(kept_fd, FDPASS_ANSWER_TAKEN, (uint16_t) (n_kept - n_fds), (uint16_t) n_fds,
+                                (uint16_t) (n_kept + 4)) < 0)
+                kept_fd = fd_close(kept_fd);
+}
+
 static void turn(usec_t span) {
         int r;
 
@@ -273,8 +319,9 @@ static void turn(usec_t span) {
         fault_leave();
         CHECK(r >= 0);
 
-        for (size_t i = 0; i < ELEMENTSOF(worker_fds); i++)
+        for (size_t i = 0; i < 3; i++)
                 look_at_worker(worker_fds[i], i == 2);
+        look_at_keeper(worker_fds[3]);
         for (size_t i = 0; i < ELEMENTSOF(visitors); i++)
                 look_at_visitor(&visitors[i]);
 }
@@ -314,9 +361,11 @@ static void prepare(void) {
         worker_fds[0] = listen_at("a", 64);
         worker_fds[1] = listen_type_at("b", SOCK_SEQPACKET, 64);
         worker_fds[2] = listen_type_at("d", SOCK_DGRAM, -1);
+        worker_fds[3] = listen_type_at("other", SOCK_SEQPACKET, 64);
         CHECK(handback_listen(t.broker, listen_type_at("return", SOCK_SEQPACKET, 64)) == 0);
         USE({ .unit = "a.socket", .worker = "a", .host = "a", .max_unclaimed = 1 },
             { .unit = "b.socket", .worker = "b", .host = "b", .form = WORKER_SEQPACKET, .receipt = RECEIPT_BY_ACK },
+            { .unit = "k.socket", .worker = "other", .host = "k", .form = WORKER_SEQPACKET },
             { .unit = "d.socket", .worker = "d", .host = "d", .form = WORKER_DATAGRAM },
             { .unit = "n.socket", .worker = "b", .name = "named", .form = WORKER_SEQPACKET });
         n_kept_back = n_wakeups = 0;
@@ -334,6 +383,7 @@ static void done(void) {
         }
         for (size_t i = 0; i < ELEMENTSOF(worker_fds); i++)
                 fd_close(worker_fds[i]);
+        kept_fd = fd_close(kept_fd);
         path_of("d", path);
         (void) unlink(path);
 }
@@ -378,7 +428,8 @@ static bool fail_once(unsigned n) {
  * recv(2) needs nothing that could be out; an odd word from it must only not lose anybody.
  */
 static bool never_for_long(Call call, int error) {
-        return call == CALL_recv || ((error == EAGAIN || error == EINTR || error == ECONNABORTED) && call != CALL_connect && call != CALL_sendmsg);
+        return call == CALL_recv || ((error == EAGAIN || error == EINTR || error == ECONNABORTED) &&
+                                     !(error == EAGAIN && (call == CALL_connect || call == CALL_sendmsg)));
 }
 
 static void fail_for_a_while(void) {
