@@ -140,7 +140,7 @@ static void reload(uint8_t variant) {
 static void start(void) {
         fuzz_assert(broker_new(t.event, t.log, N_FDS, &t.broker) >= 0);
         fuzz_assert(broker_add_listener(t.broker, "public", listen_tcp()) == 0);
-        fuzz_assert(handback_listen(t.broker, listen_at("return", SOCK_SEQPACKET)) == 0);
+        fuzz_assert(handback_listen(t.broker, "return", listen_at("return", SOCK_SEQPACKET)) == 0);
         t.worker_fds[0] = listen_at("stream", SOCK_STREAM);
         t.worker_fds[1] = listen_at("ack", SOCK_SEQPACKET);
         t.worker_fds[2] = listen_at("datagram", SOCK_DGRAM);

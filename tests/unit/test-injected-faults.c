@@ -362,7 +362,7 @@ static void prepare(void) {
         worker_fds[1] = listen_type_at("b", SOCK_SEQPACKET, 64);
         worker_fds[2] = listen_type_at("d", SOCK_DGRAM, -1);
         worker_fds[3] = listen_type_at("other", SOCK_SEQPACKET, 64);
-        CHECK(handback_listen(t.broker, listen_type_at("return", SOCK_SEQPACKET, 64)) == 0);
+        CHECK(handback_listen(t.broker, "return", listen_type_at("return", SOCK_SEQPACKET, 64)) == 0);
         USE({ .unit = "a.socket", .worker = "a", .host = "a", .max_unclaimed = 1 },
             { .unit = "b.socket", .worker = "b", .host = "b", .form = WORKER_SEQPACKET, .receipt = RECEIPT_BY_ACK },
             { .unit = "k.socket", .worker = "other", .host = "k", .form = WORKER_SEQPACKET },
@@ -525,7 +525,7 @@ static void set_up(void) {
                         fds[0] = -EBADF;
         }
         if (r >= 0) {
-                r = handback_listen(t.broker, fds[1]);
+                r = handback_listen(t.broker, "return", fds[1]);
                 if (r >= 0)
                         fds[1] = -EBADF;
         }
@@ -541,7 +541,8 @@ static void set_up(void) {
         t.broker = broker_free(t.broker);
         fault_leave();
 
-        CHECK((r < 0) == (fault.n_failed > 0) || what.call == CALL_fcntl);
+        /* A path that can't be compared, or a flag that is set already, is no reason not to begin. */
+        CHECK((r < 0) == (fault.n_failed > 0) || what.call == CALL_fcntl || what.call == CALL_getsockname);
         for (size_t i = 0; i < ELEMENTSOF(fds); i++)
                 fd_close(fds[i]);
         for (size_t i = 0; i < ELEMENTSOF(configs); i++)
