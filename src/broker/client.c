@@ -315,14 +315,15 @@ static int progress_get(int fd, Progress *ret) {
         uint64_t n_written = 0;
         bool fin;
 
+        /* First: what arrives between the two then counts as read, and not the other way round. */
+        if (ioctl(fd, SIOCINQ, &n_unread) < 0)
+                return -errno;
+
         r = tcp_info_get(fd, &info);
         if (r >= 0)
                 r = count_written(fd, &info, &n_written);
         if (r < 0)
                 return r;
-
-        if (ioctl(fd, SIOCINQ, &n_unread) < 0)
-                return -errno;
 
         if (info.tcpi_state != STATE_ESTABLISHED && info.tcpi_state != STATE_CLOSE_WAIT)
                 return -ENOTCONN;
