@@ -44,7 +44,8 @@ static Outcome find(const Routing *routing, const Facts *facts, ProbeReason malf
                 malformed = PROBE_REASON_HTTP_AMBIGUOUS_PATH;
 
         /* Only a route that names these very bytes can want them. */
-        if (malformed != PROBE_REASON_NONE && (result.ambiguous_path || !pool || pool->routes[0].config->match.n_prefixes == 0))
+        if (malformed != PROBE_REASON_NONE &&
+            (result.ambiguous_path || !pool || pool->routes[0].config->match.n_prefixes == 0))
                 return (Outcome){ "refused", probe_reason_to_string(malformed), NULL };
 
         return pool ? (Outcome){ "route", NULL, pool } : (Outcome){ "refused", "no-route", NULL };

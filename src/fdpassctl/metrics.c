@@ -131,7 +131,8 @@ static void write_handoffs(const Writer *w, const Value *routes) {
                                value_number(row, results[k].entry));
         }
 
-        begin(w, "fdpass_route_refusals", "counter", NULL, "Clients of a route's pool that got no worker, at its first route.");
+        begin(w, "fdpass_route_refusals", "counter", NULL,
+              "Clients of a route's pool that got no worker, at its first route.");
         for (size_t i = 0; i < routes->n_items; i++)
                 write_refusals(w, "fdpass_route_refusals_total", "route", value_string(&routes->items[i], "Unit"),
                                &routes->items[i]);

@@ -104,7 +104,8 @@ char *problems_of(const Snapshot *s, size_t *ret_n) {
         for (size_t i = 0; i < s->routes.n_items; i++)
                 n += print_queue(f, &s->routes.items[i]);
         if (s->routes.n_items == 0) {
-                fprintf(f, "There are no routes: every client is refused. See systemctl list-dependencies fdpass.target.\n");
+                fprintf(f, "There are no routes: every client is refused. "
+                           "See systemctl list-dependencies fdpass.target.\n");
                 n++;
         }
 

@@ -273,7 +273,8 @@ int metrics_serve(void) {
 
         if (sd_listen_fds(/* unset_environment= */ 1) != 1 ||
             sd_is_socket(SD_LISTEN_FDS_START, AF_UNSPEC, SOCK_STREAM, /* listening= */ 1) <= 0) {
-                fprintf(stderr, "metrics --serve is for fdpass-metrics.service: it needs one listening socket from systemd.\n");
+                fprintf(stderr, "metrics --serve is for fdpass-metrics.service: "
+                                "it needs one listening socket from systemd.\n");
                 return EXIT_FAILURE;
         }
 

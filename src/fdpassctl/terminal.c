@@ -149,6 +149,17 @@ void pager_close(void) {
         pager_pid = 0;
 }
 
+/* Characters beyond ASCII that do something instead of being seen: C1 controls, and those that turn the direction. */
+static bool is_control(const unsigned char *s, size_t n) {
+        uint32_t c = n == 2 ? s[0] & 0x1fU : n == 3 ? s[0] & 0x0fU : s[0] & 0x07U;
+
+        for (size_t i = 1; i < n; i++)
+                c = c << 6 | (s[i] & 0x3fU);
+
+        return c < 0xa0 || c == 0x61c || (c >= 0x200e && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+               (c >= 0x2066 && c <= 0x2069);
+}
+
 /* The length of the UTF-8 character at @s that may be shown, or 0. */
 static size_t printable(const unsigned char *s) {
         size_t n = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
@@ -166,10 +177,7 @@ static size_t printable(const unsigned char *s) {
         if (!utf8_is_valid(one))
                 return 0;
 
-        /* C1 controls: U+0080…9F; directions: U+200E…F, U+2028…E, U+2066…9. */
-        if ((s[0] == 0xc2 && s[1] < 0xa0) || (s[0] == 0xe2 && s[1] == 0x80 && s[2] >= 0x8e && s[2] <= 0xae && s[2] != 0x90 &&
-                                              (s[2] <= 0x8f || s[2] >= 0xa8)) ||
-            (s[0] == 0xe2 && s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9))
+        if (is_control(s, n))
                 return 0;
 
         return n;

@@ -182,7 +182,10 @@ static int compare_lines(const void *x, const void *y) {
         if ((qa > 0) != (qb > 0))
                 return qa > 0 ? -1 : 1;
 
-        return a->rate < b->rate ? 1 : a->rate > b->rate ? -1 : strcmp(value_string(a->now, "Unit"), value_string(b->now, "Unit"));
+        if (a->rate < b->rate || a->rate > b->rate)
+                return a->rate < b->rate ? 1 : -1;
+
+        return strcmp(value_string(a->now, "Unit"), value_string(b->now, "Unit"));
 }
 
 static void rate_cell(Table *table, double r) {
@@ -200,7 +203,8 @@ static void add_line(Table *table, const Top *t, const Line *line) {
         table_text(table, value_string(line->now, "Unit"), COLOR_NONE);
         table_text(table, state, state_color(state));
         rate_cell(table, line->rate);
-        rate_cell(table, rate(t, value_sum(value_get(line->now, "Refusals")), value_sum(value_get(line->before, "Refusals"))));
+        rate_cell(table, rate(t, value_sum(value_get(line->now, "Refusals")),
+                              value_sum(value_get(line->before, "Refusals"))));
         table_number(table, queued, queued > 0 ? COLOR_YELLOW : COLOR_GREY);
         table_text(table, queued > 0 ? format_span(a, value_number(line->now, "OldestWaitUSec")) : "-",
                    queued > 0 ? COLOR_YELLOW : COLOR_GREY);

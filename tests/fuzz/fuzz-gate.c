@@ -24,9 +24,11 @@ static Result run(const uint8_t *data, size_t size, size_t step) {
                 size_t n_auth = gate.n_auth, n;
                 bool before = gate.authenticated;
 
-                result.error = gate_next(&gate, data + result.n_passed, MIN(there - result.n_passed, (size_t) GATE_MESSAGE_MAX), &n);
-                if (n > there - result.n_passed || n > GATE_MESSAGE_MAX || gate.n_auth > GATE_AUTH_MAX + (result.error != 0 ? size : 0) ||
-                    (before && n > 0 && n < 16) || gate.n_auth < n_auth)
+                size_t n_offered = MIN(there - result.n_passed, (size_t) GATE_MESSAGE_MAX);
+
+                result.error = gate_next(&gate, data + result.n_passed, n_offered, &n);
+                if (n > n_offered || gate.n_auth > GATE_AUTH_MAX || (before && n > 0 && n < 16) ||
+                    gate.n_auth < n_auth)
                         abort();
 
                 if (before && n > 0)
