@@ -107,7 +107,8 @@ static void say(const Visitor *v, const char *text) {
 static void say_head(const Visitor *v, const char *start) {
         char text[128];
 
-        (void) snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: %s\r\nX: %c\r\n\r\n", start, hosts[v->kind], (int) ('a' + (v - visitors)));
+        (void) snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: %s\r\nX: %c\r\n\r\n", start, hosts[v->kind],
+                        (int) ('a' + (v - visitors)));
         say(v, text);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A worker by libfdpass: answers one request of each client, and says that it has it ("taken") only then. systemd passes the
- * socket as fd 3.
+ * A worker by libfdpass: answers one request of each client, and says that it has it ("taken") only then. systemd
+ * passes the socket as fd 3.
  */
 
 #include <err.h>
