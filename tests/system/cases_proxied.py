@@ -317,7 +317,7 @@ def ctl_verify(m):
     m.figure("wrong values, each with file and line", len(wrong))
     m.drop_in("fdpass.socket", "[X-FDPass]\nProxyProtocol=require\n")
     check(m.run("fdpassctl verify", check=False).returncode == 1, "a wrong listener is right")
-    for arguments in ("", "nonsense", "verify --nonsense", "verify x", f"verify --root={root}/none", "test x",
+    for arguments in ("nonsense", "verify --nonsense", "verify x", f"verify --root={root}/none", "test x",
                       "test --source=x"):
         done = m.run(f"fdpassctl {arguments}", check=False)
         check(done.returncode == 1 and done.stderr and not done.stdout, f"fdpassctl {arguments}: {done}")
