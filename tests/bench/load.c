@@ -45,7 +45,7 @@
 #define LATENCY_MAX (1 * USEC_PER_SEC)
 
 static const char request[] =
-        "GET /bench HTTP/1.1\r\n"
+        "GET /bench/ok! HTTP/1.1\r\n" /* which the workers of some tests say again */
         "Host: bench.example\r\n"
         "User-Agent: load\r\n"
         "Accept: */*\r\n"

@@ -214,6 +214,6 @@ def exec_ssh(m):
     m.drop_in("ssh-inetd@.service", f"[Service]\nExecStart=\nExecStart=-{PROGRAMS}fdpass-exec /nonexistent\n")
     m.run("systemctl daemon-reload")
     m.run(ssh, check=False)
-    log = m.output(f"journalctl -q -o cat --after-cursor='{m.cursor}' -u 'ssh-inetd@*'")
-    check("Failed to run /nonexistent: No such file or directory." in log, log)
+    wait_for(lambda: "Failed to run /nonexistent: No such file or directory." in
+             m.output(f"journalctl -q -o cat --after-cursor='{m.cursor}' -u 'ssh-inetd@*'"), 10, "a word about the program")
     check(m.property("ssh-inetd.socket", "ActiveState") == "active", "the socket is gone")
