@@ -32,6 +32,7 @@ struct fdpass_receiver;
 /* Flags of fdpass_accept(), beside SOCK_CLOEXEC and SOCK_NONBLOCK of accept4(2). */
 enum {
         FDPASS_KEEP = 1,       /* no receipt yet: fdpass_taken(), fdpass_refuse() or fdpass_error() gives it */
+        FDPASS_WAIT = 4,       /* fdpass_receive() only: wait for a client */
         FDPASS_ANY_SENDER = 2  /* take clients from whoever can connect, see "SECURITY" in libfdpass(3) */
 };
 
@@ -69,9 +70,10 @@ int fdpass_accept(int fd, int flags, struct fdpass **ret);
  * as by fdpass_accept().
  *
  *      fdpass_receiver_new(SD_LISTEN_FDS_START, 32, &receiver);
- *      fd = fdpass_receive(receiver, SOCK_CLOEXEC, NULL);
+ *      fd = fdpass_receive(receiver, SOCK_CLOEXEC | FDPASS_WAIT, NULL);
  *
- * @fd stays the caller's and open for as long as the receiver is used. @credits, up to 256, is how many clients may be
+ * @fd stays the caller's and open for as long as the receiver is used, and gets O_NONBLOCK: nobody may wait on it alone
+ * while there are clients on another connection. @credits, up to 256, is how many clients may be
  * on their way to this process beyond the ones that it has taken: as many as it can begin with in a moment. They
  * wait for this process even if another one of the same worker is idle, so processes that serve one client at a time use
  * fdpass_accept(), or 0. A receiver is used by one thread at a time, and not in a forked child; objects of its clients
@@ -81,8 +83,11 @@ int fdpass_accept(int fd, int flags, struct fdpass **ret);
  * do. It belongs to the receiver. With it, call fdpass_receive() until it returns -EAGAIN: clients that came together
  * are given out one by one, and don't make it readable again.
  *
- * fdpass_receive() is as fdpass_accept() with the receiver's @fd, and waits as that would. fdpass_receiver_free() closes
- * its connections; clients that were sent meanwhile go to another worker, or come again. NULL is allowed.
+ * fdpass_receive() is as fdpass_accept() with the receiver's @fd. It waits for a client with FDPASS_WAIT only.
+ *
+ * fdpass_receiver_free() closes its connections; clients that were sent meanwhile go to another worker, or come again.
+ * But the receipt of those that came together is given with the first of them (without FDPASS_KEEP), so call
+ * fdpass_receive() until it returns -EAGAIN before: who is left then is lost. NULL is allowed.
  *
  *   -EINVAL           @credits is too high
  *   -ENOMEM, -EMFILE, -ENFILE  there is no memory, or no room for one more descriptor

@@ -2,7 +2,6 @@
 
 /* fdpass_receive(): as fdpass_accept(), but the broker's connections are kept for further clients. */
 
-#include <fcntl.h>
 #include <sys/epoll.h>
 
 #include "basic/error.h"
@@ -52,6 +51,12 @@ _public_ int fdpass_receiver_new(int fd, unsigned credits, struct fdpass_receive
         if (!r)
                 return -ENOMEM;
         memset(r, 0, offsetof(struct fdpass_receiver, buffer));
+
+        error = fd_nonblock(fd, true);
+        if (error < 0) {
+                free(r);
+                return error;
+        }
 
         r->fd = fd;
         r->n_credits = (uint16_t) credits;
@@ -293,16 +298,12 @@ static int give_next(struct fdpass_receiver *r, int flags, struct fdpass **ret) 
         return e < 0 ? e : client_fd;
 }
 
-/* Whose turn it is: a kept connection, or NULL for the listening socket. Waits where that one would. */
-static int wait_for_next(struct fdpass_receiver *r, Kept **ret) {
+/* Whose turn it is: a kept connection, or NULL for the listening socket. */
+static int wait_for_next(struct fdpass_receiver *r, bool wait, Kept **ret) {
         struct epoll_event event;
-        int flags, n;
+        int n;
 
-        flags = fcntl(r->fd, F_GETFL);
-        if (flags < 0)
-                return -errno;
-
-        n = epoll_wait(r->epoll_fd, &event, 1, flags & O_NONBLOCK ? 0 : -1);
+        n = epoll_wait(r->epoll_fd, &event, 1, wait ? -1 : 0);
         if (n < 0)
                 return -errno;
         if (n == 0)
@@ -326,7 +327,7 @@ static bool try_last(struct fdpass_receiver *r, int *ret_error) {
 _public_ int fdpass_receive(struct fdpass_receiver *r, int flags, struct fdpass **ret) {
         int e;
 
-        e = accept_check_flags(flags, ret);
+        e = accept_check_flags(flags & ~FDPASS_WAIT, ret);
         if (e < 0)
                 return e;
 
@@ -339,11 +340,15 @@ _public_ int fdpass_receive(struct fdpass_receiver *r, int flags, struct fdpass 
                         break;
                 }
 
-                e = wait_for_next(r, &k);
+                e = wait_for_next(r, flags & FDPASS_WAIT, &k);
                 if (e < 0)
                         return e;
-                if (!k)
-                        return accept_one(r, flags, ret);
+                if (!k) {
+                        e = accept_one(r, flags, ret);
+                        if (e == -EAGAIN && flags & FDPASS_WAIT)
+                                continue; /* another process was faster */
+                        return e;
+                }
 
                 r->last = k;
                 e = receive_message(r, k);

@@ -41,7 +41,7 @@ static int next_client(Way way, struct fdpass_receiver *receiver) {
         }
 
         case KEPT:
-                return fdpass_receive(receiver, SOCK_CLOEXEC, NULL);
+                return fdpass_receive(receiver, SOCK_CLOEXEC | FDPASS_WAIT, NULL);
 
         default:
                 return fdpass_accept(LISTENER_FD, SOCK_CLOEXEC, NULL);
