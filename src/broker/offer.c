@@ -127,14 +127,40 @@ static int flush_and_send_datagram(Broker *b, Route *route, Client *c) {
         return send_message(b, route, c, fd, NULL, 0);
 }
 
+/* By the socket that is the worker's own while it has no room. That may be connected to one that was replaced since. */
+static int send_by_own_socket(Broker *b, Route *route, Client *c) {
+        Worker *w = route->worker;
+        int fd, r;
+
+        fd = room_open(b, w);
+        if (fd < 0)
+                return fd;
+
+        r = send_message(b, route, c, fd, NULL, 0);
+        if (r < 0 && !errno_is_transient(r) && !errno_is_resource(r))
+                room_forget(w);
+
+        return r;
+}
+
 /* One system call, no receipt: what the kernel's queue has taken is the worker's. */
 static int send_datagram(Broker *b, Route *route, Client *c) {
-        const Worker *w = route->worker;
+        Worker *w = route->worker;
+        int r = -EAGAIN;
 
         if (flush_is_due(route, c))
                 return flush_and_send_datagram(b, route, c);
 
-        return send_message(b, route, c, b->datagram_fd, &w->address, w->address_len);
+        /* It was left alone for a while, and there was no room all the time: perhaps its path leads elsewhere by now. */
+        if (w->retry_at > 0)
+                room_forget(w);
+
+        if (room_fd(w) < 0)
+                r = send_message(b, route, c, b->datagram_fd, &w->address, w->address_len);
+        if (errno_is_transient(r))
+                r = send_by_own_socket(b, route, c);
+
+        return r;
 }
 
 static WorkerForm next_form(WorkerForm form) {

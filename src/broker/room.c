@@ -27,11 +27,13 @@ static int on_room(sd_event_source *source, int fd, uint32_t revents, void *user
         b = CONTAINER_OF(first, Route, waiting_link)->pool->broker;
         w->n_ref++; /* its last client may leave here */
         pool_worker_is_free(w);
+        if (list_is_empty(&w->waiting))
+                room_forget(w);
         (void) worker_put(&b->workers, w);
         return 0;
 }
 
-/* A connected datagram socket is writable when its peer's queue has room (unix_dgram_poll() in the kernel). */
+/* A connected datagram socket is writable when it and its peer's queue have room (unix_dgram_poll() in the kernel). */
 static int begin(Broker *b, Worker *w) {
         _cleanup_close_ int fd = -EBADF;
         int r;
@@ -46,11 +48,21 @@ static int begin(Broker *b, Worker *w) {
 
         (void) sd_event_source_set_io_fd_own(w->room, true);
         (void) TAKE_FD(fd);
-        return 0;
+        return sd_event_source_set_enabled(w->room, SD_EVENT_OFF);
+}
+
+int room_fd(const Worker *w) {
+        return w->room ? sd_event_source_get_io_fd(w->room) : -EBADF;
+}
+
+int room_open(Broker *b, Worker *w) {
+        int r = w->room ? 0 : begin(b, w);
+
+        return r < 0 ? r : room_fd(w);
 }
 
 void room_await(Broker *b, Worker *w) {
-        if (!w->room && begin(b, w) < 0)
+        if (room_open(b, w) < 0)
                 return;
 
         (void) sd_event_source_set_enabled(w->room, SD_EVENT_ONESHOT);

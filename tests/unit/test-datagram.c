@@ -72,6 +72,41 @@ static void test_replaced(void **state) {
         fd_close(worker);
 }
 
+static unsigned turns(usec_t span) {
+        usec_t end = usec_now() + span;
+        unsigned n = 0;
+
+        for (; usec_now() < end; n++)
+                assert_true(sd_event_run(t.event, 20 * USEC_PER_MSEC) >= 0);
+
+        return n;
+}
+
+/* What one that hangs leaves unread fills the socket that all share: the broker sleeps, and others get their clients. */
+static void test_hanging(void **state) {
+        int a = listen_type_at("a", SOCK_DGRAM, -1), b = listen_type_at("b", SOCK_DGRAM, -1), clients[N], small = 1, other;
+
+        /* So that some messages of few bytes fill it, as many more would with a longer queue. */
+        assert_int_equal(setsockopt(t.broker->datagram_fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+        assert_int_equal(broker_add_listener(t.broker, "other", listen_at("other", 16)), 0);
+        USE({ .unit = "a.socket", .worker = "a", .listener = "public", .form = WORKER_DATAGRAM },
+            { .unit = "b.socket", .worker = "b", .listener = "other", .form = WORKER_DATAGRAM });
+
+        for (size_t i = 0; i < N; i++)
+                clients[i] = dial_and_say("public", 'x');
+        WAIT_FOR(t.broker->n.n_accepted == N);
+        assert_true(turns(USEC_PER_SEC / 2) < 100);
+
+        other = dial_and_say("other", 'y');
+        WAIT_FOR(receive_byte(b) == 'y');
+
+        for (size_t i = 0; i < N; i++)
+                fd_close(clients[i]);
+        fd_close(other);
+        fd_close(a);
+        fd_close(b);
+}
+
 /* A reload without the route, while its queue is full. */
 static void test_reload(void **state) {
         int worker = listen_type_at("a", SOCK_DGRAM, -1), clients[N];
@@ -93,6 +128,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 BROKER_TEST(test_queue),
                 BROKER_TEST(test_replaced),
+                BROKER_TEST(test_hanging),
                 BROKER_TEST(test_reload),
         };
 
