@@ -18,6 +18,7 @@
 
 /* Descriptors for everything but clients: listeners, event loop, log, reading units, and some to spare. */
 #define FDS_RESERVED 128
+#define FDS_RESERVED_MAX 512
 
 /* A client on its way holds two: its own, and the connection to its worker. One that is parked holds the first. */
 #define FDS_PER_CLIENT 2
@@ -49,6 +50,11 @@ static int add_timer(Broker *b, sd_event_time_handler_t handler, sd_event_source
         return sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
 }
 
+/* Channels and peers of both sockets may have some hundred, where there are so many. */
+static size_t fds_reserved(size_t n_fds) {
+        return MAX(MIN(n_fds / 16, (size_t) FDS_RESERVED_MAX), (size_t) FDS_RESERVED);
+}
+
 int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         _cleanup_(broker_freep) Broker *b = calloc(1, sizeof(*b));
         int r;
@@ -66,7 +72,7 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         channels_init(&b->channels);
         list_init(&b->flushing);
 
-        b->n_fds = MAX(n_fds, (size_t) FDS_RESERVED + FDS_PER_CLIENT) - FDS_RESERVED;
+        b->n_fds = MAX(n_fds, (size_t) FDS_RESERVED + FDS_PER_CLIENT) - fds_reserved(n_fds);
         r = client_table_init(&b->clients, b->n_fds);
         if (r < 0)
                 return r;
@@ -136,8 +142,8 @@ Broker *broker_free(Broker *b) {
 
         channels_flush(b);
 
-        LIST_FOREACH(i, &b->waiting)
-                pool_drop_all(CONTAINER_OF(i, Pool, waiting_link));
+        for (List *l; (l = list_first(&b->waiting));)
+                pool_drop_all(CONTAINER_OF(l, Pool, waiting_link));
 
         for (size_t i = 0; i < b->clients.n_touched; i++)
                 if (b->clients.slots[i].state != CLIENT_FREE)
@@ -410,11 +416,15 @@ static bool is_trusted_proxy(const ListenerConfig *config, const Client *c) {
  * those who come.
  */
 static void make_room(Broker *b) {
-        if (broker_room(b) > 0 || refusal_finish_oldest(b) || head_evict_oldest(b) ||
-            handback_evict_oldest(b))
+        if (broker_room(b) > 0 || refusal_finish_oldest(b) || head_evict_oldest(b))
                 return;
 
-        broker_pause(b, 0);
+        /* Those who are parked have descriptors to give, but no place among those on their way. */
+        while (broker_room(b) == 0 && b->clients.n_used - b->n_parked < b->max_clients && handback_evict_oldest(b))
+                ;
+
+        if (broker_room(b) == 0)
+                broker_pause(b, 0);
 }
 
 static void admit(Broker *b, Client *c) {
@@ -439,6 +449,10 @@ void broker_admit(Broker *b, Client *c) {
 }
 
 void broker_drop(Broker *b, Client *c) {
+        /* First: what it is linked to may end with its generation of routes. */
+        list_remove(&c->link);
+        list_remove(&c->second_link);
+
         pool_release(c);
         unwatch_client(&b->watch, c);
         source_put(&b->sources, c);
@@ -470,6 +484,20 @@ static int on_stop_post(sd_event_source *source, void *userdata) {
         return 0;
 }
 
+/* Each pool that waits once: dispatching one may empty others, or end their generation. */
+static void dispatch_all(Broker *b) {
+        size_t n = 0;
+
+        LIST_FOREACH(i, &b->waiting)
+                n++;
+
+        for (List *l; n > 0 && (l = list_first(&b->waiting)); n--) {
+                list_remove(l);
+                list_append(&b->waiting, l);
+                pool_dispatch(CONTAINER_OF(l, Pool, waiting_link));
+        }
+}
+
 void broker_stop(Broker *b) {
         if (b->stopping)
                 return;
@@ -478,8 +506,7 @@ void broker_stop(Broker *b) {
         (void) broker_enable_listeners(b);
 
         /* The window does not hold any more: everything goes into the backlogs, which outlive us. */
-        LIST_FOREACH(i, &b->waiting)
-                pool_dispatch(CONTAINER_OF(i, Pool, waiting_link));
+        dispatch_all(b);
 
         (void) sd_event_source_set_enabled(b->stop_post, SD_EVENT_ON);
         (void) sd_event_source_set_time_relative(b->stop_timer, STOP_HEAD_USEC);
@@ -501,8 +528,9 @@ static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata)
                 return sd_event_source_set_enabled(b->stop_timer, SD_EVENT_ONESHOT);
         }
 
-        LIST_FOREACH(i, &b->waiting)
-                pool_refuse_all(CONTAINER_OF(i, Pool, waiting_link), REFUSAL_STOPPING);
+        for (List *l; (l = list_first(&b->waiting));)
+                pool_refuse_all(CONTAINER_OF(l, Pool, waiting_link), REFUSAL_STOPPING);
+        flush_end_all(b);
 
         diag_stopped(b);
         return sd_event_exit(b->event, 0);

@@ -181,7 +181,7 @@ void channel_begin(Broker *b, Client *c, uint16_t limit) {
         int fd = TAKE_FD(c->conn_fd);
         Channel *ch;
 
-        ch = channel_new(b, w, limit);
+        ch = w->n_channels < PER_WORKER_MAX ? channel_new(b, w, limit) : NULL;
         if (!ch || watch_channel(&b->watch, ch->slot, fd) < 0) {
                 fd_close(fd);
                 if (ch)

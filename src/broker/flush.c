@@ -293,6 +293,13 @@ void flush_on_event(Broker *b, Client *c, uint32_t events) {
                 pool_readmit(c);
 }
 
+void flush_end_all(Broker *b) {
+        for (List *l; (l = list_first(&b->flushing));) {
+                leave(b, CONTAINER_OF(l, Client, link));
+                refusal_close(b, CONTAINER_OF(l, Client, link), REFUSAL_STOPPING);
+        }
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         Broker *b = userdata;
         usec_t now = broker_now(b);

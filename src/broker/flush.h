@@ -28,6 +28,9 @@ int flush(Broker *b, Route *route, Client *c);
 /* May the workers of this pool get the client, with what was done to it and what it has said already? */
 bool flush_can_take(Broker *b, const Pool *p, const Client *c);
 
+/* Ends those that still wait for room: what they have of the response must not look like all of it. */
+void flush_end_all(Broker *b);
+
 /* A client that is CLIENT_FLUSHING has room, or has left. */
 void flush_on_event(Broker *b, Client *c, uint32_t events);
 

@@ -262,6 +262,7 @@ void pool_release(Client *c) {
         if (!p)
                 return;
 
+        c->route = NULL; /* it goes with its generation */
         p->n_clients--;
         routing_unref(p->routing);
 }
@@ -348,7 +349,14 @@ static size_t n_waiting(const Worker *w) {
 }
 
 void pool_worker_is_free(Worker *w) {
-        List *l;
+        List *l = list_first(&w->waiting);
+        Broker *b;
+
+        if (!l)
+                return;
+
+        b = CONTAINER_OF(l, Route, waiting_link)->pool->broker;
+        w->n_ref++; /* the last client that waits for it may leave here */
 
         /* Until nobody of a whole round could be served: each pool has its own MaxUnclaimed=. */
         for (size_t n = n_waiting(w); n > 0 && (l = list_first(&w->waiting));) {
@@ -366,6 +374,8 @@ void pool_worker_is_free(Worker *w) {
         if (w->retry_at > 0)
                 LIST_FOREACH(i, &w->waiting)
                         timer_arm(CONTAINER_OF(i, Route, waiting_link)->pool);
+
+        (void) worker_put(&b->workers, w);
 }
 
 void pool_drain_worker(Worker *w, bool drained) {
@@ -373,8 +383,9 @@ void pool_drain_worker(Worker *w, bool drained) {
                 return;
 
         w->drained = drained;
-        if (!drained)
-                pool_worker_is_free(w);
+
+        /* Those who wait for it may now have another one: a backup, say. */
+        pool_worker_is_free(w);
 }
 
 static void expire(Pool *p, List *queue, usec_t now) {

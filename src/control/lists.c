@@ -339,7 +339,7 @@ static int write_client(const Broker *b, sd_bus_message *m, const void *item) {
         static const char *const states[] = {
                 [CLIENT_FREE] = "free",     [CLIENT_NEW] = "new",             [CLIENT_HEAD] = "head",
                 [CLIENT_PARKED] = "parked", [CLIENT_QUEUED] = "queued",       [CLIENT_UNCLAIMED] = "unclaimed",
-                [CLIENT_REFUSED] = "refused",
+                [CLIENT_REFUSED] = "refused", [CLIENT_FLUSHING] = "flushing",
         };
         const Client *c = item;
         char text[ADDRESS_TEXT_MAX], id[CLIENT_ID_MAX];
