@@ -94,13 +94,14 @@ void diag_worker_back(Broker *b, const Route *route) {
 }
 
 void diag_worker_stuck(Broker *b, const Route *route, usec_t span) {
+        unsigned n = route->worker->n_unclaimed;
         LogRecord record;
 
         begin_route(&record, b, LOG_WARNING, MESSAGE_WORKER_STUCK, route);
-        log_field(&record, "FDPASS_N", "%u", route->worker->n_unclaimed);
-        log_commit(&record, "%s: worker %s does not take its clients: %u wait in its backlog, the first since %" PRIu64
-                   " s. Does its service come up?", route->config->unit, route->worker->path,
-                   route->worker->n_unclaimed, span / USEC_PER_SEC);
+        log_field(&record, "FDPASS_N", "%u", n);
+        log_commit(&record, "%s: worker %s does not take its clients: %u wait%s in its backlog, the first for %" PRIu64
+                   " s. Does its service come up?", route->config->unit, route->worker->path, n, n == 1 ? "s" : "",
+                   span / USEC_PER_SEC);
 }
 
 void diag_worker_goes_on(Broker *b, const Route *route) {
@@ -196,7 +197,7 @@ static void say_queue_full(Pool *p, uint64_t n, size_t n_unclaimed) {
 
         begin_route(&record, p->broker, LOG_WARNING, MESSAGE_QUEUE_FULL, &p->routes[0]);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
-        log_commit(&record, "%s: %" PRIu64 " client%s refused: %zu wait already, and %zu are in the workers' hands.",
+        log_commit(&record, "%s: %" PRIu64 " client%s refused: %zu in the queue already, and %zu in the workers' hands.",
                    p->routes[0].config->unit, n, n == 1 ? " was" : "s were", p->n_queued,
                    n_unclaimed);
 }
