@@ -48,6 +48,16 @@ def sections(path):
     return found
 
 
+def files(path, title):
+    """What a section needs: {path: block} of its own files, of two versions the first (the page has the other), and of the
+    programs of other sections that its units start."""
+    own = {block.path: block for block in reversed(sections(path)[title]) if block.path}
+    programs = {block.path: block for block in blocks(path) if block.is_program}
+    text = "".join(block.text for block in own.values())
+    started = re.findall(r"^ExecStart=-?(/\S+)", text, re.M)
+    return own | {name: programs[name] for name in started if name in programs and name not in own}
+
+
 def directory_name(title):
     """Where the files of a section are installed."""
     return "-".join(re.findall(r"\w+", title.lower()))

@@ -46,12 +46,14 @@ def stop(m, blocks):
 
 
 def follow(m, title, before_session=None):
-    """One recipe from beginning to end. Programs of other recipes are there already, as they are for the reader."""
+    """One recipe from beginning to end. Of the other recipes' programs those are there that its directory has, and no
+    other: this is all that its reader is told to copy."""
     blocks = pages.sections(OVERVIEW)[title]
-    check_installed(m, title, blocks)
+    check_installed(m, title)
     for block in pages.blocks(OVERVIEW):
-        if block.is_program and block not in blocks:
-            m.write(block.path, block.text, 0o755)
+        if block.is_program:
+            m.path(block.path).unlink(missing_ok=True)
+    m.run(f"if cd {directory(title)}; then cp -R ./usr / || :; fi 2>/dev/null")
     try:
         for block in blocks:
             if block.path:
@@ -68,15 +70,21 @@ def follow(m, title, before_session=None):
         stop(m, blocks)
 
 
-def check_installed(m, title, blocks):
-    """The files are in the directory that the page names."""
-    files = [block for block in blocks if block.path]
-    check(files, f"there is no file in {title}")
-    for path in {block.path for block in files}:
-        installed = m.path(f"{RECIPES}/{pages.directory_name(title)}{path}")
-        first = next(block for block in files if block.path == path)
-        check(installed.read_text() == first.text, f"{installed} is something else")
-        check(bool(installed.stat().st_mode & 0o111) == first.is_program, f"{installed}: its mode")
+def directory(title):
+    """Where a recipe's files are installed."""
+    return f"{RECIPES}/{pages.directory_name(title)}"
+
+
+def check_installed(m, title):
+    """The files are in the directory that the page names, and no others."""
+    top = m.path(directory(title))
+    files = pages.files(OVERVIEW, title)
+    found = {f"/{file.relative_to(top)}" for file in top.rglob("*") if not file.is_dir()}
+    check(found == set(files), f"{top} has {sorted(found)}, not {sorted(files)}")
+    for path, block in files.items():
+        installed = top / path.lstrip("/")
+        check(installed.read_text() == block.text, f"{installed} is something else")
+        check(bool(installed.stat().st_mode & 0o111) == block.is_program, f"{installed}: its mode")
 
 
 def verify(m, blocks):
@@ -146,11 +154,18 @@ def recipe_gate(m):
 
 @case
 def recipe_ports(m):
-    """fdpass(7): more ports, and another one."""
+    """fdpass(7): more ports."""
     m.start_broker()
     answers = []
     follow(m, "More ports", before_session=lambda m: answers.append(m.curl(8443).returncode))
     check(answers == [7], f"port 8443 after it was taken away: {answers}")  # CURLE_COULDNT_CONNECT
+
+
+@case
+def recipe_other_port(m):
+    """fdpass(7): another port instead of 80."""
+    follow(m, "Another port instead of 80")
+    check(m.curl(80).returncode == 7, "port 80 is still there")  # CURLE_COULDNT_CONNECT
 
 
 @case
@@ -180,6 +195,22 @@ def examples_of_pages(m):
                 stop(m, blocks)
     m.figure("examples", n)
     check(n >= 5, "these are too few")
+
+
+@case
+def restart_steps(m):
+    """fdpass.unit(5): a program that can't be executed is tried ever more seldom, where systemd knows how."""
+    blocks = pages.blocks(SOURCE / "src/man/fdpass.unit.5.scd")
+    lines = next(block.text for block in blocks if block.text.startswith("RestartSteps="))
+    unit = "test-absent.service"
+    m.worker("absent", "/bin/nothing", service=lines)
+    m.run(f"systemctl start {unit}", check=False)
+    if m.systemd >= 254:
+        wait_for(lambda: m.property(unit, "RestartUSecNext") == "5s", 20, "5 s between two tries")
+        check(int(m.property(unit, "NRestarts")) in (4, 5), f"restarts: {m.property(unit, 'NRestarts')}")
+    else:
+        found = m.run(f"systemd-analyze verify --man=no {unit}", check=False).stderr
+        check(found.count("ignoring") == 2, found)
 
 
 @case
