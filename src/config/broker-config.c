@@ -31,6 +31,10 @@ static const ConfigKey broker_keys[] = {
         { SECTION_FDPASS, "ParkTimeoutSec",  config_parse_timespan, offsetof(BrokerConfig, park_timeout_usec), 0, 0, false, NULL },
 };
 
+ConfigKeys broker_config_keys(void) {
+        return (ConfigKeys){ broker_keys, ELEMENTSOF(broker_keys) };
+}
+
 static const BrokerConfig defaults = {
         .log_handoffs = LOG_HANDOFFS_NO,
         .max_clients = 0,
@@ -43,6 +47,7 @@ BrokerConfig broker_config_default(void) {
 }
 
 int broker_config_read(Reporter *reporter, const Unit *unit, const char *hostname, BrokerConfig *ret) {
+        const ConfigKeys keys = broker_config_keys();
         ConfigContext c = {
                 .reporter = reporter,
                 .unit = unit,
@@ -51,7 +56,7 @@ int broker_config_read(Reporter *reporter, const Unit *unit, const char *hostnam
         BrokerConfig broker = defaults;
         int r;
 
-        r = config_table_apply(broker_keys, ELEMENTSOF(broker_keys), &c, &broker, &defaults);
+        r = config_table_apply(&keys, &c, &broker, &defaults);
         if (r < 0)
                 return r;
 
@@ -60,7 +65,8 @@ int broker_config_read(Reporter *reporter, const Unit *unit, const char *hostnam
 }
 
 void broker_config_describe(const Unit *unit, const char *hostname, ConfigEmit emit, void *userdata) {
+        const ConfigKeys keys = broker_config_keys();
         ConfigContext c = { .unit = unit, .specifiers = { .unit = &unit->name, .hostname = hostname } };
 
-        config_table_describe(broker_keys, ELEMENTSOF(broker_keys), &c, &defaults, emit, userdata);
+        config_table_describe(&keys, &c, &defaults, emit, userdata);
 }

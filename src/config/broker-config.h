@@ -8,6 +8,9 @@
 /* What holds where nothing is said. */
 BrokerConfig broker_config_default(void);
 
+/* The keys that the broker's unit may have. */
+ConfigKeys broker_config_keys(void);
+
 /* What was not set, or wrong, has its default. */
 int broker_config_read(Reporter *reporter, const Unit *unit, const char *hostname, BrokerConfig *ret);
 

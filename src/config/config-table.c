@@ -8,6 +8,7 @@
 
 #include "basic/parse.h"
 #include "basic/utf8.h"
+#include "config/unknown-key.h"
 
 /* So much of a value is shown in a message. */
 #define SHOWN_MAX 80
@@ -75,6 +76,17 @@ int config_set_string(char **field, const char *value) {
         free(*field);
         *field = copy;
         return 0;
+}
+
+const Assignment *config_last(const Unit *unit, const char *section, const char *key) {
+        for (size_t i = unit->n_assignments; i > 0; i--) {
+                const Assignment *a = unit->assignments[i - 1];
+
+                if (a->section == section && streq(a->key, key))
+                        return a;
+        }
+
+        return NULL;
 }
 
 int config_parse_bool(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
@@ -147,34 +159,22 @@ int config_parse_size(ConfigContext *c, const ConfigKey *key, const Assignment *
         return 0;
 }
 
-static const ConfigKey *find_key(const ConfigKey *keys, size_t n_keys, const Assignment *a) {
-        for (size_t i = 0; i < n_keys; i++)
-                if (keys[i].section == a->section && streq(keys[i].name, a->key))
-                        return &keys[i];
+static const ConfigKey *find_key(const ConfigKeys *keys, const Assignment *a) {
+        for (size_t i = 0; i < keys->n; i++)
+                if (keys->keys[i].section == a->section && streq(keys->keys[i].name, a->key))
+                        return &keys->keys[i];
 
         return NULL;
 }
 
-static void warn_unknown(ConfigContext *c, Assignment *a) {
-        /* systemd takes keys that begin with X- without a word too. */
-        if (a->section != SECTION_FDPASS || startswith(a->key, "X-") || a->warned)
-                return;
-
-        reporter_say(c->reporter, CONFIG_WARNING, c->unit->id, a->path, a->line,
-                     "The unknown key \"%.*s\" in [%s] is ignored.", (int) utf8_cut(a->key, SHOWN_MAX), a->key,
-                     a->section);
-        a->warned = true;
-}
-
-int config_table_apply(const ConfigKey *keys, size_t n_keys, ConfigContext *c, void *object,
-                       const void *defaults) {
+int config_table_apply(const ConfigKeys *keys, ConfigContext *c, void *object, const void *defaults) {
         for (size_t i = 0; i < c->unit->n_assignments; i++) {
                 Assignment *a = c->unit->assignments[i];
-                const ConfigKey *key = find_key(keys, n_keys, a);
+                const ConfigKey *key = find_key(keys, a);
                 int r;
 
                 if (!key) {
-                        warn_unknown(c, a);
+                        config_unknown_key(c, keys, a);
                         continue;
                 }
 
@@ -248,8 +248,8 @@ static void describe_key(const ConfigKey *key, ConfigContext *c, const void *def
         }
 }
 
-void config_table_describe(const ConfigKey *keys, size_t n_keys, ConfigContext *c, const void *defaults,
-                           ConfigEmit emit, void *userdata) {
-        for (size_t i = 0; i < n_keys; i++)
-                describe_key(&keys[i], c, defaults, emit, userdata);
+void config_table_describe(const ConfigKeys *keys, ConfigContext *c, const void *defaults, ConfigEmit emit,
+                           void *userdata) {
+        for (size_t i = 0; i < keys->n; i++)
+                describe_key(&keys->keys[i], c, defaults, emit, userdata);
 }

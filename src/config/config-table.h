@@ -19,6 +19,7 @@ typedef struct ConfigContext {
         Reporter *reporter;
         const Unit *unit;
         SpecifierContext specifiers;
+        bool strict; /* an unknown key is an error: what it was to narrow would be too wide without it */
         bool failed; /* an error was reported */
 } ConfigContext;
 
@@ -41,16 +42,24 @@ struct ConfigKey {
         const char *shown; /* the default in words, where it has some; NULL: the number says it, or nothing does */
 };
 
+/* The keys of one kind of unit. */
+typedef struct ConfigKeys {
+        const ConfigKey *keys;
+        size_t n;
+} ConfigKeys;
+
 /*
  * Reads all assignments of the unit to the fields of @object. A key of [X-FDPass] that is not in the table is
- * a warning; the other sections have keys that are none of our business.
+ * a warning, or an error, as @c says; the other sections have keys that are none of our business.
  */
-int config_table_apply(const ConfigKey *keys, size_t n_keys, ConfigContext *c, void *object,
-                       const void *defaults);
+int config_table_apply(const ConfigKeys *keys, ConfigContext *c, void *object, const void *defaults);
 
 /* Emits the lines that are in effect, in the order of the table. @defaults is as above. */
-void config_table_describe(const ConfigKey *keys, size_t n_keys, ConfigContext *c, const void *defaults,
-                           ConfigEmit emit, void *userdata);
+void config_table_describe(const ConfigKeys *keys, ConfigContext *c, const void *defaults, ConfigEmit emit,
+                           void *userdata);
+
+/* The last assignment of a key: where its value comes from, unless it is a list. NULL: there is none. */
+const Assignment *config_last(const Unit *unit, const char *section, const char *key);
 
 /* Reports an error in the line of @a. */
 void config_error(ConfigContext *c, const Assignment *a, const char *format, ...) _printf_(3, 4);

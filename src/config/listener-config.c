@@ -63,6 +63,10 @@ static const ConfigKey listener_keys[] = {
         { SECTION_SOCKET, "FileDescriptorName",  parse_fd_name,          offsetof(Draft, listener.name), 0, 0, false, NULL },
 };
 
+ConfigKeys listener_config_keys(void) {
+        return (ConfigKeys){ listener_keys, ELEMENTSOF(listener_keys) };
+}
+
 ListenerConfig listener_config_default(void) {
         return (ListenerConfig){
                 .proxy_protocol = PROXY_PROTOCOL_NO,
@@ -73,6 +77,7 @@ ListenerConfig listener_config_default(void) {
 }
 
 int listener_config_read(Reporter *reporter, const Unit *unit, const char *hostname, ListenerConfig *ret) {
+        const ConfigKeys keys = listener_config_keys();
         const Draft defaults = { .listener = listener_config_default() };
         _cleanup_(draft_done) Draft d = defaults;
         ConfigContext c = {
@@ -82,12 +87,12 @@ int listener_config_read(Reporter *reporter, const Unit *unit, const char *hostn
         };
         int r;
 
-        r = config_table_apply(listener_keys, ELEMENTSOF(listener_keys), &c, &d, &defaults);
+        r = config_table_apply(&keys, &c, &d, &defaults);
         if (r < 0)
                 return r;
 
         if (d.listener.proxy_protocol != PROXY_PROTOCOL_NO && d.trusted_proxies.n_items == 0)
-                reporter_say(reporter, CONFIG_ERROR, unit->id, unit_main_path(unit), 0,
+                config_error(&c, config_last(unit, SECTION_FDPASS, "ProxyProtocol"),
                              "ProxyProtocol= is of no use without TrustedProxies=: nobody's header would be believed.");
 
         d.listener.unit = strdup(unit->id);
@@ -111,8 +116,9 @@ int listener_config_read(Reporter *reporter, const Unit *unit, const char *hostn
 }
 
 void listener_config_describe(const Unit *unit, const char *hostname, ConfigEmit emit, void *userdata) {
+        const ConfigKeys keys = listener_config_keys();
         const Draft defaults = { .listener = listener_config_default() };
         ConfigContext c = { .unit = unit, .specifiers = { .unit = &unit->name, .hostname = hostname } };
 
-        config_table_describe(listener_keys, ELEMENTSOF(listener_keys), &c, &defaults, emit, userdata);
+        config_table_describe(&keys, &c, &defaults, emit, userdata);
 }

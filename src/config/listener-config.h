@@ -13,5 +13,8 @@ ListenerConfig listener_config_default(void);
 
 void listener_config_done(ListenerConfig *listener);
 
+/* The keys that a public socket's unit may have. */
+ConfigKeys listener_config_keys(void);
+
 /* See config_describe(). */
 void listener_config_describe(const Unit *unit, const char *hostname, ConfigEmit emit, void *userdata);

@@ -215,6 +215,10 @@ static const ConfigKey route_keys[] = {
         { SECTION_SOCKET, "ListenUSBFunction",      parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
 };
 
+ConfigKeys route_config_keys(void) {
+        return (ConfigKeys){ route_keys, ELEMENTSOF(route_keys) };
+}
+
 static const Draft defaults = {
         .route = {
                 .form = WORKER_STREAM,
@@ -303,11 +307,13 @@ static int complete_names(const Unit *unit, Draft *d) {
 }
 
 int route_config_read(Reporter *reporter, const Unit *unit, const char *hostname, RouteConfig *ret) {
+        const ConfigKeys keys = route_config_keys();
         _cleanup_(draft_done) Draft d = defaults;
         ConfigContext c = {
                 .reporter = reporter,
                 .unit = unit,
                 .specifiers = { .unit = &unit->name, .hostname = hostname },
+                .strict = true,
                 .failed = unit->broken,
         };
         int r;
@@ -319,7 +325,7 @@ int route_config_read(Reporter *reporter, const Unit *unit, const char *hostname
                 return ROUTE_NONE;
         }
 
-        r = config_table_apply(route_keys, ELEMENTSOF(route_keys), &c, &d, &defaults);
+        r = config_table_apply(&keys, &c, &d, &defaults);
         if (r < 0)
                 return r;
 
@@ -344,7 +350,8 @@ int route_config_read(Reporter *reporter, const Unit *unit, const char *hostname
 }
 
 void route_config_describe(const Unit *unit, const char *hostname, ConfigEmit emit, void *userdata) {
+        const ConfigKeys keys = route_config_keys();
         ConfigContext c = { .unit = unit, .specifiers = { .unit = &unit->name, .hostname = hostname } };
 
-        config_table_describe(route_keys, ELEMENTSOF(route_keys), &c, &defaults, emit, userdata);
+        config_table_describe(&keys, &c, &defaults, emit, userdata);
 }

@@ -15,5 +15,8 @@ int route_config_read(Reporter *reporter, const Unit *unit, const char *hostname
 
 void route_config_done(RouteConfig *route);
 
+/* The keys that a worker's unit may have. */
+ConfigKeys route_config_keys(void);
+
 /* See config_describe(). */
 void route_config_describe(const Unit *unit, const char *hostname, ConfigEmit emit, void *userdata);

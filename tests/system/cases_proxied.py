@@ -298,17 +298,19 @@ def ctl_verify(m):
     check((clean.stdout, clean.stderr) == ("1 route, 0 errors, 0 warnings.\n", ""), f"{clean}")
 
     web = "[Socket]\nListenStream=/run/fdpass/web.sock\n[X-FDPass]\n"
-    m.write(f"{root}{UNITS}/web.socket", web + "Host=web.example\nFlavour=mint\n")
+    m.write(f"{root}{UNITS}/web.socket", web + "Host=web.example\n")
     m.symlink(f"{UNITS}/web.socket", f"{root}{UNITS}/fdpass.target.wants/web.socket")
+    m.write(f"{root}{UNITS}/fdpass.socket", "[Socket]\nListenStream=80\n[X-FDPass]\nHeadTimeout=9\n")
     for command in f"fdpassctl --root={root} verify", f"fdpassctl verify --root={root}":
         done = m.run(command)
         check(done.stdout == "1 route, 0 errors, 1 warning.\n", f"{done}")
-        check(f"{UNITS}/web.socket:5: warning: " in done.stderr and "Flavour" in done.stderr, f"{done.stderr}")
+        check(f"{UNITS}/fdpass.socket:4: warning: " in done.stderr and "HeadTimeoutSec=?" in done.stderr, done.stderr)
     done = m.run(f"fdpassctl --root={root} test --host=web.example")
     check(re.search(r"^→ web\.socket +takes it$", done.stdout, re.M), done.stdout)
 
     wrong = ("Host=ex ample..org", "Path=x", "Source=10.0.0.0/33", "Header=nonsense", "Priority=high", "Protocol=gopher",
-             "Prefix=\\xzz", "QueueTimeoutSec=soon")
+             "Prefix=\\xzz", "QueueTimeoutSec=soon", "Pfad=/chat", "TrustedProxies=10.0.0.1")
+    m.run(f"rm {root}{UNITS}/fdpass.socket")
     for value in wrong:
         m.write(f"{root}{UNITS}/web.socket", f"{web}{value}\n")
         done = m.run(f"fdpassctl verify --root={root}", check=False)

@@ -295,9 +295,76 @@ static void test_unknown_key(_unused_ void **state) {
         tree_init(&t);
         tree_worker(&t, "a.socket", SOCKET "[X-FDPass]\nPriority=1\n\npriority=2\nX-Mine=3\n[Socket]\nPriority=x\n");
         tree_load(&t);
-        assert_only(&t, CONFIG_WARNING, "a.socket", USR "/a.socket", 6,
-                    "The unknown key \"priority\" in [X-FDPass] is ignored.");
-        assert_int_equal(tree_route(&t, "a.socket")->match.priority, 1);
+        assert_only(&t, CONFIG_ERROR, "a.socket", USR "/a.socket", 6,
+                    "The key \"priority\" in [X-FDPass] is unknown; did you mean Priority=?");
+        assert_int_equal(t.config->n_routes, 0);
+        assert_int_equal(t.config->n_errors, 1);
+}
+
+/* Each wrong key of a route is an error, with a guess at what was meant. */
+static void test_key_hints(_unused_ void **state) {
+        static const struct {
+                const char *key, *hint;
+        } cases[] = {
+                { "Pfad", "." },
+                { "Paht", "; did you mean Path=?" },
+                { "Hots", "; did you mean Host=?" },
+                { "Qeue_max", "; did you mean QueueMax=?" },
+                { "al", "." },
+                { "MaxUnclaimedMaxUnclaimedMaxUnclaimed", "." },
+                { "ListenStream", "; it belongs into [Socket]." },
+                { "TrustedProxies", "; it belongs into the unit of a public socket, such as fdpass.socket." },
+                { "LogHandoffs", "; it belongs into fdpass.service." },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_tree_ Tree t;
+                char content[256], message[256];
+
+                tree_init(&t);
+                (void) snprintf(content, sizeof(content), WORKER "Host=a.example\n%s=/chat\n", cases[i].key);
+                (void) snprintf(message, sizeof(message), "The key \"%s\" in [X-FDPass] is unknown%s", cases[i].key,
+                                cases[i].hint);
+                tree_worker(&t, "a.socket", content);
+                tree_load(&t);
+                assert_only(&t, CONFIG_ERROR, "a.socket", USR "/a.socket", 5, message);
+                assert_int_equal(t.config->n_routes, 0);
+        }
+}
+
+/* A drop-in that two routes share costs both of them their route; a listener has a warning, and goes on. */
+static void test_unknown_key_shared(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+
+        tree_init(&t);
+        tree_worker(&t, "a-b.socket", WORKER);
+        tree_worker(&t, "a-c.socket", WORKER);
+        tree_file(&t, ETC "/a-.socket.d/x.conf", "[X-FDPass]\nHost=x\nBogus=1\n");
+        tree_file(&t, USR "/fdpass.socket", "[X-FDPass]\nPath=/x\nHeadTimeoutsec=1\n");
+        tree_load(&t);
+        assert_int_equal(t.n_found, 4);
+        assert_found(&t, 0, CONFIG_ERROR, "a-b.socket", ETC "/a-.socket.d/x.conf", 3,
+                     "The key \"Bogus\" in [X-FDPass] is unknown.");
+        assert_found(&t, 1, CONFIG_ERROR, "a-c.socket", ETC "/a-.socket.d/x.conf", 3,
+                     "The key \"Bogus\" in [X-FDPass] is unknown.");
+        assert_found(&t, 2, CONFIG_WARNING, "fdpass.socket", USR "/fdpass.socket", 2,
+                     "The unknown key \"Path\" in [X-FDPass] is ignored; it belongs into a worker's unit.");
+        assert_found(&t, 3, CONFIG_WARNING, "fdpass.socket", USR "/fdpass.socket", 3,
+                     "The unknown key \"HeadTimeoutsec\" in [X-FDPass] is ignored; did you mean HeadTimeoutSec=?");
+        assert_int_equal(t.config->n_routes, 0);
+        assert_int_equal(t.config->n_listeners, 1);
+}
+
+/* Without anybody to trust, the line to mend is that of ProxyProtocol=, wherever it stands. */
+static void test_proxy_without_trust(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+
+        tree_init(&t);
+        tree_file(&t, USR "/fdpass.socket", "[X-FDPass]\nProxyProtocol=no\n");
+        tree_file(&t, ETC "/fdpass.socket.d/x.conf", "[X-FDPass]\nMaxHeadSize=8K\nProxyProtocol=require\n");
+        tree_load(&t);
+        assert_only(&t, CONFIG_ERROR, "fdpass.socket", ETC "/fdpass.socket.d/x.conf", 3,
+                    "ProxyProtocol= is of no use without TrustedProxies=: nobody's header would be believed.");
 }
 
 /* A line that can't be read in our own section is an error: nobody else would miss it. Elsewhere it warns. */
@@ -468,7 +535,7 @@ static void test_broker_dropin(_unused_ void **state) {
         assert_found(&t, 1, CONFIG_ERROR, "fdpass.service", ETC "/fdpass.service.d/x.conf", 3,
                      "MaxClients= wants a number from 0 to 4294967295, not \"-1\".");
         assert_found(&t, 2, CONFIG_WARNING, "fdpass.service", ETC "/fdpass.service.d/x.conf", 4,
-                     "The unknown key \"Listener\" in [X-FDPass] is ignored.");
+                     "The unknown key \"Listener\" in [X-FDPass] is ignored; it belongs into a worker's unit.");
         assert_int_equal(t.config->n_errors, 2);
         assert_int_equal(t.config->broker.log_handoffs, LOG_HANDOFFS_NO);
         assert_int_equal(t.config->broker.max_clients, 0);
@@ -502,6 +569,9 @@ int main(void) {
                 TEST(test_not_a_socket),
                 TEST(test_no_section),
                 TEST(test_unknown_key),
+                TEST(test_key_hints),
+                TEST(test_unknown_key_shared),
+                TEST(test_proxy_without_trust),
                 TEST(test_broken_line),
                 TEST(test_all_errors),
                 TEST(test_error_in_template),

@@ -471,7 +471,7 @@ static void test_many_instances(_unused_ void **state) {
         char unit[64];
 
         tree_init(&t);
-        tree_file(&t, USR "/a@.socket", "[Socket]\nListenStream=/run/fdpass/%i.sock\n[X-FDPass]\nUnknown=1\n");
+        tree_file(&t, USR "/a@.socket", "[Socket]\nListenStream=/run/fdpass/%i.sock\nno key\n[X-FDPass]\n");
         tree_file(&t, USR "/a@.socket.d/x.conf", "[X-FDPass]\nPriority=9\n");
         for (unsigned i = 0; i < N; i++) {
                 (void) snprintf(unit, sizeof(unit), "a@%05u.socket", i);
