@@ -42,8 +42,7 @@ static void begin_route(LogRecord *record, const Broker *b, int priority, const 
         log_field(record, "FDPASS_WORKER", "%s", route->worker->path);
 }
 
-/* What an administrator would look at first. */
-static const char *hint(int error) {
+const char *diag_gone_hint(int error) {
         switch (-error) {
         case ENOENT:
         case ECONNREFUSED:
@@ -56,12 +55,13 @@ static const char *hint(int error) {
         case EDEADLK:
                 return "it is a socket of this broker itself, which would hand clients to itself";
         default:
-                return "it can't be reached";
+                return NULL;
         }
 }
 
 void diag_worker_gone(Broker *b, const Route *route, int error) {
         Worker *w = route->worker;
+        const char *hint = diag_gone_hint(error) ?: "it can't be reached";
         LogRecord record;
         uint64_t n;
 
@@ -74,11 +74,11 @@ void diag_worker_gone(Broker *b, const Route *route, int error) {
         log_field(&record, "FDPASS_REASON", "%s", strerror(-error));
         log_field(&record, "FDPASS_N", "%u", w->n_gone);
         if (w->n_gone == 1)
-                log_commit(&record, "%s: worker %s is gone: %s (%s).", route->config->unit, w->path, hint(error),
+                log_commit(&record, "%s: worker %s is gone: %s (%s).", route->config->unit, w->path, hint,
                            strerror(-error));
         else
                 log_commit(&record, "%s: worker %s is gone, %u times since it was said last: %s (%s).",
-                           route->config->unit, w->path, w->n_gone, hint(error), strerror(-error));
+                           route->config->unit, w->path, w->n_gone, hint, strerror(-error));
         w->n_gone = 0;
 }
 

@@ -23,6 +23,9 @@ int diag_timer_add(Broker *b);
 void diag_tell_all(Broker *b);
 void diag_tell_pool(Pool *p);
 
+/* What an administrator would look at first, where connecting to a worker fails with @error; NULL: no idea. */
+const char *diag_gone_hint(int error);
+
 /*
  * A worker can't be reached any more, or again. At most one pair in a while: the first is to be called for each
  * attempt, so that one that stays away is told in the end.

@@ -76,6 +76,7 @@ static void mark_gone(Broker *b, Route *route, int error) {
                 observe(b, EVENT_WORKER_GONE, NULL, route);
         }
 
+        w->gone_error = error;
         diag_worker_gone(b, route, error);
 }
 

@@ -26,6 +26,7 @@ typedef struct Worker {
 
         bool gone;            /* connecting failed with more than a full backlog, since gone_since */
         usec_t gone_since;
+        int gone_error;       /* negative errno: what connecting failed with last */
         unsigned n_gone;      /* how often since the log had a line about it */
         bool gone_told;       /* the log has a line about this time */
         RateLimit edges;      /* of these lines */

@@ -18,6 +18,7 @@ typedef struct Control Control;
 /* How the units were read the last time. */
 typedef struct LoadReport {
         usec_t at;      /* CLOCK_REALTIME */
+        usec_t used_at; /* when those were read that are in effect: the same, unless it failed */
         bool failed;    /* the old routes stay */
         char *findings; /* errors and warnings, one a line; NULL: none */
 } LoadReport;

@@ -47,6 +47,8 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
         if (streq(property, "StartedUSec"))
                 value = c->started_at;
         else if (streq(property, "LoadedUSec"))
+                value = c->host.report->used_at;
+        else if (streq(property, "ReloadUSec"))
                 value = c->host.report->at;
         else if (streq(property, "Routes"))
                 value = b->routing->n_routes;
@@ -222,6 +224,7 @@ static const sd_bus_vtable broker_vtable[] = {
         SD_BUS_PROPERTY("LogLevel", "s", get_string, 0, 0),
         SD_BUS_PROPERTY("StartedUSec", "t", get_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("LoadedUSec", "t", get_number, 0, 0),
+        SD_BUS_PROPERTY("ReloadUSec", "t", get_number, 0, 0),
         SD_BUS_PROPERTY("ReloadFailed", "b", get_failed, 0, 0),
         SD_BUS_PROPERTY("ReloadFindings", "s", get_string, 0, 0),
         SD_BUS_PROPERTY("Routes", "t", get_number, 0, 0),

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "basic/address.h"
+#include "broker/diag.h"
 #include "broker/listener.h"
 #include "broker/refusal.h"
 #include "broker/routing.h"
@@ -308,6 +309,10 @@ static int write_worker(const Broker *b, sd_bus_message *m, const void *item) {
                 r = entry_bool(m, "Drained", w->drained);
         if (r >= 0 && w->gone)
                 r = entry_number(m, "GoneForUSec", broker_now(b) - w->gone_since);
+        if (r >= 0 && w->gone)
+                r = entry_string(m, "GoneError", strerror(-w->gone_error));
+        if (r >= 0 && w->gone)
+                r = entry_string(m, "GoneHint", diag_gone_hint(w->gone_error));
         if (r >= 0)
                 r = entry_number(m, "Unclaimed", w->n_unclaimed);
         if (r >= 0)

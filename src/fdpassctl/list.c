@@ -144,8 +144,12 @@ int verb_list_routes(int argc, char *argv[]) {
 }
 
 static void add_worker(Table *t, const Value *row) {
+        const char *state = value_string(row, "State"), *error = streq(state, "gone") ? value_string(row, "GoneError") : "";
+        char text[96];
+
         table_text(t, value_string(row, "Worker"), COLOR_NONE);
-        state_cell(t, row);
+        (void) snprintf(text, sizeof(text), "%s%s%s", state, *error ? ": " : "", error);
+        table_text(t, text, state_color(state));
         number_cell(t, row, "Unclaimed");
         number_cell(t, row, "Taken");
         number_cell(t, row, "Unread");

@@ -28,6 +28,7 @@ static size_t print_findings(FILE *f, const char *findings) {
 static size_t print_broker(FILE *f, const Value *properties) {
         uint64_t dropped = value_number(properties, "LogDropped");
         const char *state = value_string(properties, "State");
+        char span[32];
         size_t n = 0;
 
         if (streq(state, "stopping")) {
@@ -41,7 +42,10 @@ static size_t print_broker(FILE *f, const Value *properties) {
                 n++;
         }
         if (value_number(properties, "ReloadFailed")) {
-                fprintf(f, "The last reload failed, the routes from before stay:\n");
+                uint64_t at = value_number(properties, "ReloadUSec"), now = usec_now_realtime();
+
+                fprintf(f, "The last reload failed %s ago, the routes from before stay:\n",
+                        format_span(span, now > at ? now - at : 0));
                 n++;
         }
 
@@ -64,9 +68,15 @@ static size_t print_worker(FILE *f, const Value *w) {
 
         fprintf(f, "Worker ");
         text_print(f, value_string(w, "Worker"));
-        if (streq(state, "gone"))
-                fprintf(f, " can't be reached for %s.\n", format_span(span, value_number(w, "GoneForUSec")));
-        else if (streq(state, "stuck"))
+        if (streq(state, "gone")) {
+                const char *error = value_string(w, "GoneError"), *hint = value_string(w, "GoneHint");
+
+                fprintf(f, " can't be reached for %s%s", format_span(span, value_number(w, "GoneForUSec")), *error ? ": " : "");
+                text_print(f, error);
+                fprintf(f, "%s", *hint ? " (" : "");
+                text_print(f, hint);
+                fprintf(f, "%s.\n", *hint ? ")" : "");
+        } else if (streq(state, "stuck"))
                 fprintf(f, " does not take its clients; %" PRIu64 " wait in its backlog.\n", value_number(w, "Unclaimed"));
         else
                 fprintf(f, " is drained.\n");

@@ -9,6 +9,46 @@
 #include "fdpassctl/fdpassctl.h"
 #include "fdpassctl/terminal.h"
 
+/* Is there such a worker? Says what is wrong. */
+static bool check_worker(const Value *routes, const char *name) {
+        const char *meant = NULL;
+        size_t n = strlen(name);
+
+        for (size_t i = 0; i < routes->n_items; i++) {
+                const char *unit = value_string(&routes->items[i], "Unit");
+
+                if (streq(unit, name) || streq(value_string(&routes->items[i], "Worker"), name))
+                        return true;
+                if (strncmp(unit, name, n) == 0 && unit[n] == '.')
+                        meant = unit;
+        }
+
+        text_print(stderr, name);
+        fprintf(stderr, ": no route leads to such a worker, or has that name");
+        if (meant) {
+                fprintf(stderr, "; did you mean ");
+                text_print(stderr, meant);
+        }
+        fprintf(stderr, meant ? "?\n" : ".\n");
+        return false;
+}
+
+/* All of them before the first one is changed: half of what was asked for would be the worst. */
+static int check_workers(sd_bus *bus, int n, char *names[]) {
+        _cleanup_value_ Value routes = {};
+        bool right = true;
+        int r;
+
+        r = bus_list(bus, "ListRoutes", &routes);
+        if (r < 0)
+                return r;
+
+        for (int i = 0; i < n; i++)
+                right = check_worker(&routes, names[i]) && right;
+
+        return right ? 0 : -ENOENT;
+}
+
 static int call_for_each(int argc, char *argv[], const char *method) {
         _cleanup_bus_ sd_bus *bus = NULL;
         int i = parse_common(argc, argv), status = EXIT_SUCCESS;
@@ -20,7 +60,7 @@ static int call_for_each(int argc, char *argv[], const char *method) {
                 return EXIT_FAILURE;
         }
 
-        if (bus_open(&bus) < 0)
+        if (bus_open(&bus) < 0 || check_workers(bus, argc - i, argv + i) < 0)
                 return EXIT_FAILURE;
 
         for (; i < argc; i++)

@@ -72,7 +72,7 @@ static int read_config(Loader *l, Config **ret) {
                 return -errno;
 
         free(l->report.findings);
-        l->report = (LoadReport){ .at = usec_now_realtime() };
+        l->report = (LoadReport){ .at = usec_now_realtime(), .used_at = l->report.used_at };
 
         r = config_load(root_fd, on_finding, l, ret);
         if (r < 0)
@@ -93,14 +93,15 @@ static void log_result(Broker *b, const Config *config, const char *verb) {
                 log_line(b->log, LOG_INFO, "%s: %zu route%s.", verb, config->n_routes, config->n_routes == 1 ? "" : "s");
 }
 
-static int use_config(Broker *b, Config **config, const char *verb) {
+static int use_config(Loader *l, Config **config, const char *verb) {
         int r;
 
-        r = broker_set_config(b, *config);
+        r = broker_set_config(l->broker, *config);
         if (r < 0)
                 return r;
 
-        log_result(b, *config, verb);
+        l->report.used_at = l->report.at;
+        log_result(l->broker, *config, verb);
         *config = NULL; /* consumed */
         return 0;
 }
@@ -115,7 +116,7 @@ int load_routes(Loader *l) {
 
         r = read_config(l, &config);
         if (r >= 0)
-                r = use_config(l->broker, &config, "Ready");
+                r = use_config(l, &config, "Ready");
         if (r < 0)
                 log_line(l->broker->log, LOG_ERR, "Failed to load the units below %s: %s.", l->root, strerror(-r));
 
@@ -142,7 +143,7 @@ void reload_routes(Loader *l) {
         }
 
         if (r >= 0)
-                r = use_config(b, &config, "Reloaded");
+                r = use_config(l, &config, "Reloaded");
         if (r < 0) {
                 log_line_id(b->log, LOG_ERR, MESSAGE_RELOAD_FAILED, "Not reloaded, the old routes stay: %s.",
                             strerror(-r));

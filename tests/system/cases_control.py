@@ -86,6 +86,9 @@ def control_drain(m):
     check({m.who() for _ in range(8)} == {"one", "two"}, "a restart forgets what was drained")
     done = ctl(m, "drain nobody.socket")
     check(done.returncode == 1 and "nobody.socket" in done.stderr, done.stderr)
+    done = ctl(m, "drain test-one.socket nobody.socket test-two")
+    check(done.returncode == 1 and "mean test-two.socket?" in done.stderr, done.stderr)
+    check(not any(row["Drained"] for row in listing(m, "workers")), "one is drained, though another's name is wrong")
 
 
 @case
@@ -98,9 +101,24 @@ def control_reload(m):
     where = f"{UNITS}/fdpass-hello.socket.d/test.conf:3:"
     check(done.returncode == 1 and where in done.stderr, f"{done.returncode} {done.stderr}")
     done = ctl(m, "status")
-    check(done.returncode == 2 and "reload failed" in done.stdout and where in done.stdout, done.stdout)
+    check(done.returncode == 2 and where in done.stdout, done.stdout)
+    check(re.search(r"reload failed \S.* ago", done.stdout), done.stdout)
+    told = json.loads(m.output("fdpassctl -j status; true"))["Broker"]
+    check(told["LoadedUSec"] < told["ReloadUSec"], "the routes in effect are said to be those of the reload that failed")
     check(m.who(), "the old route is gone")
     m.run(f"rm -r {UNITS}/fdpass-hello.socket.d; fdpassctl reload; fdpassctl status")
+
+
+@case
+def control_gone(m):
+    """status and list-workers say why a worker can't be reached."""
+    m.worker("one", "serve one", route="Path=/one\nQueueMax=0\n")
+    m.start_broker()
+    m.run("chmod 0 /run/fdpass/one.sock; curl -sS http://127.0.0.1/one")
+    done = ctl(m, "status")
+    check(done.returncode == 2 and "Permission denied" in done.stdout and "SocketUser=" in done.stdout, done.stdout)
+    check(re.search(r"one\.sock +gone: Permission denied", ctl(m, "list-workers").stdout), ctl(m, "list-workers").stdout)
+    check([row["State"] for row in listing(m, "workers") if "GoneError" in row] == ["gone"], f"{listing(m, 'workers')}")
 
 
 @case
