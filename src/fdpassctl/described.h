@@ -13,6 +13,7 @@
 typedef struct Described {
         Facts facts;
         bool running;            /* the broker is asked, not the units */
+        bool has_listener;       /* --listener= was given */
         const char *source_text;
         ProbeName host;
         struct sockaddr_in6 source;
@@ -24,6 +25,9 @@ typedef struct Described {
         char alpn[1024];         /* the list as it stands in a hello (RFC 7301 3.1) */
         TlsFacts tls;
 } Described;
+
+/* What is wrong with the request that the options make, as the broker would see it? */
+ProbeReason described_check_request(const Described *d, size_t max_head_size);
 
 /* Asks the broker which route the client would take now. Returns the exit status. */
 int test_running(const Described *d);

@@ -46,6 +46,20 @@ static void make_request(const Described *d, Bytes *b) {
         add_text(b, "\r\n");
 }
 
+ProbeReason described_check_request(const Described *d, size_t max_head_size) {
+        Bytes b = {};
+        Probe probe;
+
+        /* Who says nothing of a host asks about routes that need none, not what is wrong without one. */
+        if (d->host.n == 0)
+                return PROBE_REASON_NONE;
+
+        make_request(d, &b);
+
+        return !b.overrun && probe_client(b.p, b.n, max_head_size, &probe) == PROBE_MALFORMED ? probe.reason
+                                                                                              : PROBE_REASON_NONE;
+}
+
 /* RFC 6066 3, RFC 7301 3.1 */
 static void make_extensions(const Described *d, Bytes *b) {
         size_t n_name = d->host.n, n_alpn = d->tls.alpn.n;
@@ -119,7 +133,9 @@ static int print_outcome(const Value *o) {
         const char *result = value_string(o, "Result"), *reason = value_string(o, "Reason");
         const Value *units = value_get(o, "Units"), *workers = value_get(o, "Workers"), *states = value_get(o, "States");
 
-        if (arg_json != JSON_OFF) {
+        if (arg_quiet)
+                ; /* the exit status says it */
+        else if (arg_json != JSON_OFF) {
                 value_print_json(stdout, o, arg_json);
                 putchar('\n');
         } else if (streq(result, "more"))

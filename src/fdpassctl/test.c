@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -155,10 +156,14 @@ static int set_bytes(Described *d, const char *path) {
         return 0;
 }
 
-static const ListenerConfig *find_listener(const Config *config, const char *name) {
+/* The broker takes one that it does not know as one of which no unit says anything. */
+static const ListenerConfig *find_listener(const Config *config, const Described *d) {
         for (size_t i = 0; i < config->n_listeners; i++)
-                if (streq(config->listeners[i].name, name))
+                if (streq(config->listeners[i].name, d->facts.listener))
                         return &config->listeners[i];
+
+        if (d->has_listener && !arg_quiet)
+                fprintf(stderr, "--listener=%s: warning: no public socket of this name is enabled.\n", d->facts.listener);
 
         return &config->listener_default;
 }
@@ -200,13 +205,16 @@ static int take_proxy_header(Described *d, const ListenerConfig *listener) {
         return 0;
 }
 
-/* Looks at the bytes of --bytes= as the broker would at this listener. */
+/* Looks at the bytes of --bytes=, or at those of a request, as the broker would at this listener. */
 static int probe_bytes(Described *d, const ListenerConfig *listener) {
         Slice *head = &d->facts.head;
         int r;
 
-        if (!head->p)
+        if (!head->p) {
+                if (d->facts.protocol == 1U << PROBE_HTTP)
+                        d->malformed = described_check_request(d, listener->max_head_size);
                 return 0;
+        }
 
         r = take_proxy_header(d, listener);
         if (r < 0 || d->malformed != PROBE_REASON_NONE)
@@ -276,6 +284,7 @@ static int set_from_option(Described *d, int option, const char *value) {
 
         case ARG_LISTENER:
                 d->facts.listener = value;
+                d->has_listener = true;
                 return 0;
 
         case ARG_RUNNING:
@@ -395,6 +404,19 @@ static int find_winner(const Config *config, const Facts *facts, MatchResult *re
         return 0;
 }
 
+/* With -q the exit status alone says it. */
+static int refused(const char *format, ...) _printf_(1, 2);
+static int refused(const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        if (!arg_quiet)
+                vprintf(format, ap);
+        va_end(ap);
+
+        return EXIT_FAILURE;
+}
+
 static int print_result(const Config *config, const Described *d) {
         const Facts *facts = &d->facts;
         const RouteConfig *winner;
@@ -405,18 +427,17 @@ static int print_result(const Config *config, const Described *d) {
                 return EXIT_FAILURE;
         }
 
-        if (result.ambiguous_path) {
-                printf("The broker would refuse this: servers do not agree on what the path %.*s means.\n",
-                       (int) facts->path.n, (const char *) facts->path.p);
-                return EXIT_FAILURE;
-        }
+        if (result.ambiguous_path)
+                return refused("The broker would refuse this: servers do not agree on what the path %.*s means.\n",
+                               (int) facts->path.n, (const char *) facts->path.p);
 
         winner = result.found ? &config->routes[result.pool] : NULL;
 
-        if (d->malformed != PROBE_REASON_NONE && (!winner || winner->match.n_prefixes == 0)) {
-                printf("The broker would refuse this: %s.\n", probe_reason_to_string(d->malformed));
-                return EXIT_FAILURE;
-        }
+        if (d->malformed != PROBE_REASON_NONE && (!winner || winner->match.n_prefixes == 0))
+                return refused("The broker would refuse this: %s.\n", probe_reason_to_string(d->malformed));
+
+        if (arg_quiet)
+                return winner ? EXIT_SUCCESS : EXIT_FAILURE;
 
         if (winner)
                 print_candidate(winner, winner, facts);
@@ -447,11 +468,16 @@ int verb_test(int argc, char *argv[]) {
         if (d->running)
                 return test_running(d);
 
+        if (arg_json != JSON_OFF) {
+                fprintf(stderr, "test has no --json= for what the units say, but with --running.\n");
+                return EXIT_FAILURE;
+        }
+
         config = units_load();
         if (!config)
                 return EXIT_FAILURE;
 
-        r = probe_bytes(d, find_listener(config, d->facts.listener));
+        r = probe_bytes(d, find_listener(config, d));
         if (r < 0)
                 return EXIT_FAILURE;
 

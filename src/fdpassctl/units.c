@@ -14,6 +14,8 @@ static void report(void *userdata, ConfigSeverity severity, const char *unit, co
 
         if (severity == CONFIG_WARNING)
                 n_warnings++;
+        if (severity == CONFIG_WARNING && arg_quiet)
+                return;
 
         if (path && line > 0)
                 fprintf(stderr, "%s:%u: %s: %s\n", path, line, what, message);

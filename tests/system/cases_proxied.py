@@ -307,6 +307,15 @@ def ctl_verify(m):
         check(f"{UNITS}/fdpass.socket:4: warning: " in done.stderr and "HeadTimeoutSec=?" in done.stderr, done.stderr)
     done = m.run(f"fdpassctl --root={root} test --host=web.example")
     check(re.search(r"^→ web\.socket +takes it$", done.stdout, re.M), done.stdout)
+    for options, status, out, err in (
+            ("--host=web.example -q", 0, "", ""), ("--host=other.example -q", 1, "", ""),
+            ("--host=web.example --listener=nosuch", 0, "takes it", "--listener=nosuch: warning: "),
+            ("--host=web.example --header='Host: x'", 1, "would refuse this: http-two-hosts", ""),
+            ("--host=web.example --json=short", 1, "", "--running")):
+        done = m.run(f"fdpassctl --root={root} test {options} 2>&1 >/dev/null | grep -v HeadTimeout >&2; "
+                     f"fdpassctl --root={root} test {options} 2>/dev/null", check=False)
+        check(done.returncode == status and out in done.stdout and err in done.stderr, f"{options}: {done}")
+        check((out or not done.stdout) and (err or not done.stderr), f"{options}: {done}")
 
     wrong = ("Host=ex ample..org", "Path=x", "Source=10.0.0.0/33", "Header=nonsense", "Priority=high", "Protocol=gopher",
              "Prefix=\\xzz", "QueueTimeoutSec=soon", "Pfad=/chat", "TrustedProxies=10.0.0.1")
