@@ -78,9 +78,9 @@ int config_set_string(char **field, const char *value) {
         return 0;
 }
 
-const Assignment *config_last(const Unit *unit, const char *section, const char *key) {
+Assignment *config_last(const Unit *unit, const char *section, const char *key) {
         for (size_t i = unit->n_assignments; i > 0; i--) {
-                const Assignment *a = unit->assignments[i - 1];
+                Assignment *a = unit->assignments[i - 1];
 
                 if (a->section == section && streq(a->key, key))
                         return a;

@@ -59,7 +59,7 @@ void config_table_describe(const ConfigKeys *keys, ConfigContext *c, const void 
                            void *userdata);
 
 /* The last assignment of a key: where its value comes from, unless it is a list. NULL: there is none. */
-const Assignment *config_last(const Unit *unit, const char *section, const char *key);
+Assignment *config_last(const Unit *unit, const char *section, const char *key);
 
 /* Reports an error in the line of @a. */
 void config_error(ConfigContext *c, const Assignment *a, const char *format, ...) _printf_(3, 4);

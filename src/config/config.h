@@ -201,6 +201,12 @@ int config_load_flushers(Config *config, const char *directory, bool load, Confi
 bool route_config_flushes_alike(const RouteConfig *a, const RouteConfig *b);
 
 /*
+ * Reports, as warnings, what is no error in the units of @config's routes, but hardly meant: a worker's socket that the
+ * broker can't connect to, or everybody can, say. Returns 0 or a negative errno.
+ */
+int config_lint(int root_fd, const Config *config, ConfigReport report, void *userdata);
+
+/*
  * One line that is in effect for a unit. @path and @line say where it stands; NULL and 0: nowhere, it is the
  * default. @section is without its brackets.
  */

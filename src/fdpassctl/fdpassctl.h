@@ -22,6 +22,9 @@ extern bool arg_full;           /* -l: lines are not cut */
 /* Reads the units below --root=. Findings go to stderr. Says itself what fails: NULL. */
 Config *units_load(void);
 
+/* Warns of what is no error in them, but hardly meant. Returns 0 or a negative errno, which it has said. */
+int units_lint(const Config *config);
+
 extern unsigned n_warnings; /* so many of those findings were warnings */
 
 /* Takes one option of a verb's own. -ENOTSUP: it is none of those. 0: all is done (--help). */

@@ -58,3 +58,13 @@ Config *units_load(void) {
 
         return config;
 }
+
+int units_lint(const Config *config) {
+        _cleanup_close_ int root_fd = open(arg_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int r = root_fd < 0 ? -errno : config_lint(root_fd, config, report, NULL);
+
+        if (r < 0)
+                fprintf(stderr, "Failed to read the units below %s: %s.\n", arg_root, strerror(-r));
+
+        return r;
+}

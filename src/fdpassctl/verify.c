@@ -8,8 +8,9 @@
 #include "fdpassctl/fdpassctl.h"
 
 static void warn(const RouteConfig *route, const char *key, const char *value, const char *what) {
-        fprintf(stderr, "%s: warning: %s=%s: %s\n", route->path, key, value, what);
         n_warnings++;
+        if (!arg_quiet)
+                fprintf(stderr, "%s: warning: %s=%s: %s\n", route->path, key, value, what);
 }
 
 static bool has_route(const Config *config, const char *unit) {
@@ -75,8 +76,11 @@ int verb_verify(int argc, char *argv[]) {
 
         check_names(config);
         check_flushers(config);
-        printf("%zu route%s, %u error%s, %u warning%s.\n", config->n_routes, config->n_routes == 1 ? "" : "s",
-               config->n_errors, config->n_errors == 1 ? "" : "s", n_warnings, n_warnings == 1 ? "" : "s");
+        if (units_lint(config) < 0)
+                return EXIT_FAILURE;
+        if (!arg_quiet)
+                printf("%zu route%s, %u error%s, %u warning%s.\n", config->n_routes, config->n_routes == 1 ? "" : "s",
+                       config->n_errors, config->n_errors == 1 ? "" : "s", n_warnings, n_warnings == 1 ? "" : "s");
 
         return config->n_errors > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

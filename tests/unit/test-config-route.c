@@ -367,6 +367,43 @@ static void test_proxy_without_trust(_unused_ void **state) {
                     "ProxyProtocol= is of no use without TrustedProxies=: nobody's header would be believed.");
 }
 
+/* What is no error, but hardly meant, is said when one asks for it. */
+static void test_lint(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+        size_t n;
+
+        tree_init(&t);
+        tree_worker(&t, "a.socket", "[Socket]\nListenStream=/run/a\nSocketMode=0600\n[X-FDPass]\nMethod=GET get\n");
+        tree_file(&t, ETC "/a.socket.d/x.conf", "[X-FDPass]\nHeader=Upgrade:\nHeader=Accept: *\n");
+        tree_worker(&t, "b.socket", "[Socket]\nListenStream=/run/a\nSocketMode=0666\nSocketUser=x\n[X-FDPass]\n");
+        tree_worker(&t, "c.socket", "[Socket]\nListenStream=/run/c\n[X-FDPass]\n");
+        tree_worker(&t, "d.socket", "[Socket]\nListenStream=/run/d\nSocketUser=x\nSocketMode=0600\n[X-FDPass]\nMethod=GET\n");
+        tree_worker(&t, "e.socket", "[Socket]\nListenStream=9\n[X-FDPass]\nWorker=/run/d\n");
+        tree_worker(&t, "f@.socket", "[Socket]\nListenStream=/run/%i\nSocketMode=0666\n[X-FDPass]\n");
+        tree_remove(&t, WANTS "/f@.socket");
+        tree_link(&t, WANTS "/f@1.socket", USR "/f@.socket");
+        tree_link(&t, WANTS "/f@2.socket", USR "/f@.socket");
+        tree_load_clean(&t);
+        assert_int_equal(t.config->n_routes, 7);
+
+        assert_int_equal(config_lint(t.root_fd, t.config, remember, &t), 0);
+        n = t.n_found;
+        assert_found(&t, 0, CONFIG_WARNING, "f@1.socket", USR "/f@.socket", 3,
+                     "Everybody may connect to the worker's socket, and hand it clients; SocketUser=fdpass and "
+                     "SocketMode=0600 keep it to the broker.");
+        assert_found(&t, 1, CONFIG_WARNING, "a.socket", USR "/a.socket", 3,
+                     "The broker may not connect to the worker's socket: it belongs to root; SocketUser=fdpass is missing.");
+        assert_found(&t, 2, CONFIG_WARNING, "a.socket", USR "/a.socket", 5,
+                     "Method=GET get: methods are in upper case, others are refused.");
+        assert_found(&t, 3, CONFIG_WARNING, "a.socket", ETC "/a.socket.d/x.conf", 2,
+                     "Header=Upgrade: takes only a field with an empty value; any value would be \"*\".");
+        assert_found(&t, 4, CONFIG_WARNING, "b.socket", USR "/b.socket", 3, t.found[0].message);
+        assert_found(&t, 5, CONFIG_WARNING, "b.socket", USR "/b.socket", 2,
+                     "a.socket listens on /run/a too: only one of them can be started.");
+        assert_found(&t, 6, CONFIG_WARNING, "c.socket", USR "/c.socket", 2, t.found[0].message);
+        assert_int_equal(n, 7);
+}
+
 /* A line that can't be read in our own section is an error: nobody else would miss it. Elsewhere it warns. */
 static void test_broken_line(_unused_ void **state) {
         _cleanup_tree_ Tree t;
@@ -570,6 +607,7 @@ int main(void) {
                 TEST(test_no_section),
                 TEST(test_unknown_key),
                 TEST(test_key_hints),
+                TEST(test_lint),
                 TEST(test_unknown_key_shared),
                 TEST(test_proxy_without_trust),
                 TEST(test_broken_line),
