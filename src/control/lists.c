@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "basic/address.h"
+#include "basic/utf8.h"
 #include "broker/diag.h"
 #include "broker/listener.h"
 #include "broker/refusal.h"
@@ -139,6 +140,15 @@ static void add_key(char *text, size_t size, const char *key, char **values) {
         }
 }
 
+/* A pattern may be long: of such a one the beginning will do. */
+static void add_header(char *text, size_t size, const HeaderMatch *h) {
+        size_t n = utf8_cut(h->glob, 60);
+        char value[128];
+
+        (void) snprintf(value, sizeof(value), "%.40s: %.*s%s", h->name, (int) n, h->glob, h->glob[n] ? "…" : "");
+        add_key(text, size, "Header", (char *[]){ value, NULL });
+}
+
 /* What the route takes, in one line for people. */
 static void describe_match(const RouteMatch *match, char *text, size_t size) {
         static struct {
@@ -156,7 +166,7 @@ static void describe_match(const RouteMatch *match, char *text, size_t size) {
         add_key(text, size, "Path", match->paths);
         add_key(text, size, "Method", match->methods);
         for (size_t i = 0; i < match->n_headers; i++)
-                add_key(text, size, "Header", (char *[]){ match->headers[i].name, NULL });
+                add_header(text, size, &match->headers[i]);
         add_key(text, size, "ALPN", match->alpns);
         for (size_t i = 0; i < ELEMENTSOF(protocols); i++)
                 if (match->protocols & protocols[i].bit)

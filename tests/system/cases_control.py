@@ -28,8 +28,9 @@ def route(m, unit):
 @case
 def control_shows(m):
     """Every verb that asks answers: for people within 80 columns, and as JSON; counters count."""
-    m.worker("one", "serve one", route="Path=/one\n")
+    m.worker("one", "serve one", route="Path=/one\nHeader=User-Agent: curl*\n")
     m.start_broker()
+    check(route(m, "test-one.socket")["Match"] == "Path=/one Header=user-agent: curl*", "the route's match")
     check(m.run("curl -sS http://127.0.0.1/one").stdout.startswith("one:"), "no answer")
     m.curl()
 
@@ -52,7 +53,7 @@ def control_shows(m):
 
     dot = m.output("fdpassctl graph --interval=0")
     check(dot.startswith("digraph") and '"route test-one.socket" -> "worker /run/fdpass/one.sock" [label="1"]' in dot, dot)
-    done = ctl(m, "test --running --host=localhost --path=/one")
+    done = ctl(m, "test --running --host=localhost --path=/one --header='User-Agent: curl'")
     check(done.returncode == 0 and "test-one.socket" in done.stdout, done.stdout)
     done = ctl(m, "test --running --protocol=ssh")
     check("hello" in done.stdout, done.stdout + done.stderr)
