@@ -79,6 +79,17 @@ def crowd(m, host, count=200):
     return time.monotonic() - begin
 
 
+def both_families(m, host, log, count=20, in4=r"127\.0\.0\.1"):
+    """Clients over IPv4 and IPv6 in turn, each for itself: the server has each, and its address in the log."""
+    codes = m.output(f"for n in $(seq {count}); do for v in 4 6; do curl -sS -$v -m 20 -o /dev/null "
+                     f"-w '%{{http_code}}\\n' -H 'Host: {host}' http://localhost/page.html?v$v-$n; done; done",
+                     check=False, timeout=120).split()
+    check(codes == ["200"] * 2 * count, f"answers to IPv4 and IPv6 in turn: {codes}")
+    for n in range(1, count + 1):
+        for version, address in (4, in4), (6, "::1"):
+            in_log(m, None, rf"(?m)^{address} .*GET /page.html\?v{version}-{n} .*200.*$", log)
+
+
 def web_server(m, name, service, more=lambda: None):
     """Debian's server with its own configuration: pages, 100 MB, the right log, a crowd, a reload and a restart."""
     log = f"/var/log/{name}/access.log"
@@ -88,9 +99,9 @@ def web_server(m, name, service, more=lambda: None):
         check(get(m, "web.test", "/page.html") == "<p>the page\n", "another page")
         check_no_network(m, service)
         more()
+        get(m, "web.test", "/page.html")
         m.figure("line of the log", in_log(m, service, rf"(?m)^{re.escape(SOURCE)} .*GET /page.html.*200.*$", log))
-        get(m, "web.test", "/page.html?6", address="::1")
-        in_log(m, service, r"(?m)^::1 .*GET /page.html\?6.*200.*$", log)
+        both_families(m, "web.test", log)
 
         begin = time.monotonic()
         m.run("curl -sS --fail -m 50 -H 'Host: web.test' http://127.0.0.1/big | sha256sum | cmp - /var/tmp/big.sum")
@@ -104,10 +115,23 @@ def web_server(m, name, service, more=lambda: None):
 
 @case
 def preload_nginx(m):
-    """Debian's nginx as it is, with two worker processes."""
+    """Debian's nginx as it is, with two worker processes; a listener goes, and comes again, on a reload."""
+    site, log = "/etc/nginx/sites-available/default", "/var/log/nginx/access.log"
+
+    def workers(before=()):
+        def find():
+            pid = m.property("nginx.service", "MainPID")
+            pids = m.output(f"pgrep -P {pid} -f 'nginx: worker process'", check=False).split()
+            return len(pids) == 2 and not set(pids) & set(before) and pids
+        return wait_for(find, 20, "two workers")
+
     def two_workers():
-        pid = m.property("nginx.service", "MainPID")
-        wait_for(lambda: m.output(f"pgrep -c -P {pid} -f 'nginx: worker process'", check=False) == "2", 5, "two workers")
+        before = workers()
+        m.run(f"sed -i.all '/^[[:space:]]*listen 80 /d' {site}; ! cmp -s {site} {site}.all; systemctl reload nginx.service")
+        before = workers(before)
+        both_families(m, "web.test", log, 3, in4=r"::ffff:127\.0\.0\.1")
+        m.run(f"mv {site}.all {site}; systemctl reload nginx.service; : >{log}")
+        workers(before)
 
     m.run("sed -i 's/^worker_processes .*/worker_processes 2;/' /etc/nginx/nginx.conf")
     web_server(m, "nginx", "nginx.service", two_workers)

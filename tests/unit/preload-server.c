@@ -6,9 +6,10 @@
  *      preload-server LISTEN WAIT [FLAGS]
  *
  * LISTEN is fd (descriptor 3), 4 or 6 (its own socket of that family on port 8080), b (both, and serves the first),
- * path:PATH or tcp (some port, of which it tells). WAIT is block, poll, select, epoll, edge, threads or fork. FLAGS are
+ * 46 or 64 (both, bound in that order, and serves both), path:PATH or tcp (some port, of which it tells). WAIT is block, poll, select, epoll, edge, threads or fork. FLAGS are
  * those of accept4(), as letters: n, c; o for accept(). Besides, "s" forbids sockets of IP, as RestrictAddressFamilies=
- * does, "d" serves a dup() of the socket, and "x" shuts it down before.
+ * does, "d" serves a dup() of the socket, and "x" shuts it down before. "f" cuts off whoever is of another family than
+ * the listener, as nginx does; "l" has both sockets block, as git daemon does; "1" and "2" close one of both sockets, and serve the other in a child.
  */
 
 #include <arpa/inet.h>
@@ -35,6 +36,8 @@
 
 #define PORT 8080
 #define WORKERS 3
+
+static int second = -1; /* of two listeners */
 
 static const char *letters = "";
 
@@ -126,6 +129,12 @@ static int open_listener(const char *how) {
                 fd = open_ip(AF_INET);
                 (void) open_ip(AF_INET6);
         }
+        if (strcmp(how, "46") == 0 || strcmp(how, "64") == 0) {
+                fd = open_ip(*how == '4' ? AF_INET : AF_INET6);
+                second = open_ip(*how == '4' ? AF_INET6 : AF_INET);
+                if (listen(second, 5) < 0)
+                        fail("listen");
+        }
         if (strcmp(how, "4") == 0 || strcmp(how, "6") == 0)
                 fd = open_ip(*how == '4' ? AF_INET : AF_INET6);
         if (strcmp(how, "tcp") == 0) {
@@ -183,6 +192,11 @@ static int serve_one(int listener) {
                 fail("accept");
         }
 
+        if (has('f') && peer.ss_family != option(listener, SO_DOMAIN)) {
+                close(fd);
+                return 1;
+        }
+
         if (getpeername(fd, (struct sockaddr *) &again, &again_length) < 0 ||
             getsockname(fd, (struct sockaddr *) &local, &local_length) < 0)
                 snprintf(line, sizeof(line), "gone\n");
@@ -237,6 +251,31 @@ static void *serve_forever(void *listener) {
         return NULL;
 }
 
+static void serve_both(int fd) {
+        struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .fd = second, .events = POLLIN } };
+
+        for (;;) {
+                if (poll(p, 2, -1) < 0 && errno != EINTR)
+                        fail("poll");
+                for (int i = 0; i < 2; i++)
+                        if (p[i].revents & POLLIN)
+                                (void) serve_one(p[i].fd);
+        }
+}
+
+/* Returns the one that is left. */
+static int close_one(int fd) {
+        int left = has('1') ? second : fd;
+
+        close(has('1') ? fd : second);
+        second = -1;
+        if (fork() > 0)
+                for (;;)
+                        pause();
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        return left;
+}
+
 static void serve(int fd, const char *how) {
         pthread_t thread;
         int epoll_fd;
@@ -251,6 +290,13 @@ static void serve(int fd, const char *how) {
                                 prctl(PR_SET_PDEATHSIG, SIGKILL);
                                 break;
                         }
+        if (second >= 0 && has('l'))
+                serve_both(fd);
+        if (second >= 0) {
+                (void) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+                (void) fcntl(second, F_SETFL, fcntl(second, F_GETFL) | O_NONBLOCK);
+                serve_both(fd);
+        }
         if (strcmp(how, "block") == 0 || strcmp(how, "threads") == 0 || strcmp(how, "fork") == 0)
                 (void) serve_forever((void *) (intptr_t) fd);
 
@@ -283,6 +329,8 @@ int main(int argc, char *argv[]) {
                 fd = dup(fd);
         if (has('x')) /* does nobody harm */
                 (void) shutdown(fd, SHUT_RDWR);
+        if (has('1') || has('2'))
+                fd = close_one(fd);
         tell_listener(fd);
         serve(fd, argv[2]);
 }

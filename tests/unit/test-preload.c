@@ -408,6 +408,137 @@ static void test_told(void **state) {
         }
 }
 
+#define HEADER "\r\n\r\n\0\r\nQUIT\n"
+#define TAIL "\xe0\0\1\1"
+#define GOOD HEADER "\x21\0\0\4" TAIL
+#define TWICE(s) s s
+
+/* Messages that bring no client. Each gets the answer, and one more client is served as ever. */
+static const struct {
+        int type;
+        const void *bytes;
+        size_t n, n_fds;
+        int end;
+} bad[] = {
+        { SOCK_STREAM, "\0", 1, 0, FDPASS_ANSWER_ERROR },
+        { SOCK_STREAM, "x", 1, 1, FDPASS_ANSWER_ERROR },
+        { SOCK_STREAM, "\0\0", 2, 1, FDPASS_ANSWER_ERROR },
+        { SOCK_STREAM, "\0", 1, 2, FDPASS_ANSWER_ERROR },
+        { SOCK_STREAM, "\0", 1, 9, FDPASS_ANSWER_ERROR },
+        { SOCK_STREAM, "\0", 1, 253, FDPASS_ANSWER_ERROR },
+        { SOCK_STREAM, "GET / HTTP/1.1\r\n\r\n", 18, 1, FDPASS_ANSWER_ERROR },
+        { SOCK_SEQPACKET, "", 0, 1, FDPASS_ANSWER_ERROR },
+        { SOCK_SEQPACKET, "\0", 1, 0, FDPASS_ANSWER_ERROR },
+        { SOCK_SEQPACKET, "\1", 1, 1, FDPASS_ANSWER_ERROR },
+        { SOCK_SEQPACKET, GOOD, sizeof(GOOD) - 1, 0, FDPASS_ANSWER_ERROR },
+        { SOCK_SEQPACKET, GOOD, sizeof(GOOD) - 1, 2, FDPASS_ANSWER_ERROR },
+        { SOCK_SEQPACKET, GOOD, sizeof(GOOD) - 1, 253, FDPASS_ANSWER_ERROR },
+        { SOCK_SEQPACKET, GOOD, sizeof(GOOD) - 2, 1, FDPASS_ANSWER_ERROR },
+        { SOCK_SEQPACKET, GOOD "GET", sizeof(GOOD) + 2, 1, FDPASS_ANSWER_ERROR },                    /* consumed */
+        { SOCK_SEQPACKET, HEADER "\x21\0\0\4\xe0\0\1\2", sizeof(GOOD) - 1, 1, FDPASS_ANSWER_REFUSED },  /* version 2 */
+        { SOCK_SEQPACKET, HEADER "\x21\0\0\x0f\xe0\0\1\1\xe4\0\x08\0\0\0\0\0\0\0\1", sizeof(HEADER) + 18, 1,
+          FDPASS_ANSWER_REFUSED },                                                                     /* too late */
+        { SOCK_SEQPACKET, HEADER "\x20\0\0\4\xe0\0\1\1", sizeof(GOOD) - 1, 1, FDPASS_ANSWER_ERROR },
+        { SOCK_SEQPACKET, HEADER "\x21\x11\0\4\xe0\0\1\1", sizeof(GOOD) - 1, 1, FDPASS_ANSWER_ERROR },
+        { SOCK_SEQPACKET, HEADER "\x21\x21\0\x28" TWICE("\x20\1\r\xb8\0\0\0\0\0\0\0\0\0\0\0\7") "\4\xd2\0P" TAIL "GET",
+          sizeof(GOOD) + 38, 1, FDPASS_ANSWER_ERROR },                                                /* consumed, IPv6 */
+        { SOCK_SEQPACKET, HEADER "\x21\0\0\0", sizeof(HEADER) + 3, 1, FDPASS_ANSWER_ERROR },
+};
+
+/* Clients of both families in turn, as a server with these listeners sees them. */
+static void assert_families(Server *s, int n, const char *in, const char *in6) {
+        Message m[2] = { MESSAGE_NULL, MESSAGE_NULL };
+        struct in6_addr from = { .s6_addr = { 0x20, 0x01, 0x0d, 0xb8, [15] = 7 } };
+
+        m[0].source.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(1234),
+                                               .sin_addr.s_addr = htonl(0xc0000207) };
+        m[0].destination = m[0].source;
+        m[1].source.in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(1234), .sin6_addr = from };
+        m[1].destination = m[1].source;
+
+        for (int i = 0; i < n; i++) {
+                int client[2], conn;
+                char line[256];
+
+                client_pair(client);
+                conn = hand_over(s, &m[i % 2], client[1]);
+                client[1] = fd_close(client[1]);
+                read_answer(client[0], line, sizeof(line));
+                if (!startswith(line, i % 2 ? in6 : in))
+                        fail_msg("%s, not %s", line, i % 2 ? in6 : in);
+                assert_int_equal(end_of(conn), 0);
+                fd_close(conn);
+                fd_close(client[0]);
+        }
+}
+
+#define IN "192.0.2.7:1234 192.0.2.7:1234 192.0.2.7:8080 nonblock=0 cloexec=0 nodelay=1 keepalive="
+#define IN6 "[2001:db8::7]:1234 [2001:db8::7]:1234 [2001:db8::7]:8080 nonblock=0 cloexec=0 nodelay=1 keepalive="
+#define MAPPED "[::ffff:192.0.2.7]:1234 [::ffff:192.0.2.7]:1234 [::ffff:192.0.2.7]:8080 nonblock=0"
+#define HIDDEN "0.0.0.0:1234 0.0.0.0:1234 0.0.0.0:8080 nonblock=0"
+
+/* A server with a port for each family has each client come to the one that it belongs to, and in a form that fits. */
+static void test_families(void **state) {
+        static const struct {
+                const char *listen, *wait, *letters, *in, *in6;
+        } cases[] = {
+                { "46", "poll", "f", IN, IN6 },
+                { "64", "poll", "f", IN, IN6 },
+                { "46", "fork", "f", IN, IN6 },
+                { "64", "fork", "f", IN, IN6 },
+                { "46", "poll", "lf", IN, IN6 },
+                { "64", "poll", "lf", IN, IN6 },
+                { "46", "poll", "sf", IN, IN6 },
+                { "64", "fork", "sf", IN, IN6 },
+                { "4", "poll", "f", IN, HIDDEN },
+                { "6", "poll", "f", MAPPED, IN6 },
+                { "46", "poll", "1f", MAPPED, IN6 }, /* what is left stands for both */
+                { "64", "poll", "1f", IN, HIDDEN },
+                { "46", "poll", "2f", IN, HIDDEN },
+                { "64", "block", "2f", MAPPED, IN6 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Server s;
+
+                server_start(&s, SOCK_SEQPACKET, cases[i].listen, cases[i].wait, cases[i].letters, "8080");
+                s.has_nodelay = true;
+                assert_families(&s, 20, cases[i].in, cases[i].in6);
+                if (streq(cases[i].in6, HIDDEN)) {
+                        char line[1024];
+
+                        read_line(s.err, line, sizeof(line));
+                        assert_non_null(strstr(line, "It should listen on [::] as well (nginx: listen [::]:8080)."));
+                }
+                server_stop(&s);
+        }
+}
+
+/* What can't be served is answered as ever, whichever listener it comes out of. */
+static void test_hostile_families(void **state) {
+        size_t before;
+        Server s;
+
+        server_start(&s, SOCK_SEQPACKET, "46", "poll", "f", "8080");
+        assert_families(&s, 2, IN, IN6);
+        before = count_fds(s.pid);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                int client[2], conn;
+
+                if (bad[i].type != SOCK_SEQPACKET)
+                        continue;
+                client_pair(client);
+                conn = hand_over_raw(&s, bad[i].bytes, bad[i].n, client[1], bad[i].n_fds);
+                if (end_of(conn) != bad[i].end)
+                        fail_msg("message %zu did not end with %i", i, bad[i].end);
+                fd_close(conn);
+                pair_close(client);
+        }
+        assert_families(&s, 40, IN, IN6);
+        assert_fds(&s, before);
+        server_stop(&s);
+}
+
 /* A server that shuts its listener down before it serves would end everybody's. */
 static void test_shutdown(void **state) {
         Server s;
@@ -483,39 +614,6 @@ static void test_gives_up(void **state) {
         pair_close(pair);
         fixture_close(&s.f);
 }
-
-#define HEADER "\r\n\r\n\0\r\nQUIT\n"
-#define GOOD HEADER "\x21\0\0\4\xe0\0\1\1"
-
-/* Messages that bring no client. Each gets the answer, and one more client is served as ever. */
-static const struct {
-        int type;
-        const void *bytes;
-        size_t n, n_fds;
-        int end;
-} bad[] = {
-        { SOCK_STREAM, "\0", 1, 0, FDPASS_ANSWER_ERROR },
-        { SOCK_STREAM, "x", 1, 1, FDPASS_ANSWER_ERROR },
-        { SOCK_STREAM, "\0\0", 2, 1, FDPASS_ANSWER_ERROR },
-        { SOCK_STREAM, "\0", 1, 2, FDPASS_ANSWER_ERROR },
-        { SOCK_STREAM, "\0", 1, 9, FDPASS_ANSWER_ERROR },
-        { SOCK_STREAM, "\0", 1, 253, FDPASS_ANSWER_ERROR },
-        { SOCK_STREAM, "GET / HTTP/1.1\r\n\r\n", 18, 1, FDPASS_ANSWER_ERROR },
-        { SOCK_SEQPACKET, "", 0, 1, FDPASS_ANSWER_ERROR },
-        { SOCK_SEQPACKET, "\0", 1, 0, FDPASS_ANSWER_ERROR },
-        { SOCK_SEQPACKET, "\1", 1, 1, FDPASS_ANSWER_ERROR },
-        { SOCK_SEQPACKET, GOOD, sizeof(GOOD) - 1, 0, FDPASS_ANSWER_ERROR },
-        { SOCK_SEQPACKET, GOOD, sizeof(GOOD) - 1, 2, FDPASS_ANSWER_ERROR },
-        { SOCK_SEQPACKET, GOOD, sizeof(GOOD) - 1, 253, FDPASS_ANSWER_ERROR },
-        { SOCK_SEQPACKET, GOOD, sizeof(GOOD) - 2, 1, FDPASS_ANSWER_ERROR },
-        { SOCK_SEQPACKET, GOOD "GET", sizeof(GOOD) + 2, 1, FDPASS_ANSWER_ERROR },                    /* consumed */
-        { SOCK_SEQPACKET, HEADER "\x21\0\0\4\xe0\0\1\2", sizeof(GOOD) - 1, 1, FDPASS_ANSWER_REFUSED },  /* version 2 */
-        { SOCK_SEQPACKET, HEADER "\x21\0\0\x0f\xe0\0\1\1\xe4\0\x08\0\0\0\0\0\0\0\1", sizeof(HEADER) + 18, 1,
-          FDPASS_ANSWER_REFUSED },                                                                     /* too late */
-        { SOCK_SEQPACKET, HEADER "\x20\0\0\4\xe0\0\1\1", sizeof(GOOD) - 1, 1, FDPASS_ANSWER_ERROR },
-        { SOCK_SEQPACKET, HEADER "\x21\x11\0\4\xe0\0\1\1", sizeof(GOOD) - 1, 1, FDPASS_ANSWER_ERROR },
-        { SOCK_SEQPACKET, HEADER "\x21\0\0\0", sizeof(HEADER) + 3, 1, FDPASS_ANSWER_ERROR },
-};
 
 static void test_hostile(void **state) {
         for (int type = SOCK_STREAM; type <= SOCK_SEQPACKET; type += SOCK_SEQPACKET - SOCK_STREAM) {
@@ -756,6 +854,8 @@ int main(void) {
                 TEST(test_listener),
                 TEST(test_true_listener),
                 TEST(test_told),
+                TEST(test_families),
+                TEST(test_hostile_families),
                 TEST(test_shutdown),
                 TEST(test_others),
                 TEST(test_gives_up),

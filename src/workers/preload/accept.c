@@ -4,6 +4,7 @@
 
 #include "workers/preload/preload.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 
@@ -67,12 +68,20 @@ static bool same(const Address *a, const Address *b) {
         return memcmp(a, b, address_length(a)) == 0;
 }
 
+/* In the form that the listener's family has. Who has bound the port for IPv6 alone wants IPv4 mapped. */
+static void present(Address *a, const Listener *l) {
+        address_present(a, l->family == AF_INET6);
+        if (l->family == AF_INET && address_hide(a))
+                say(SAY_FAMILY, "The program has port %u for IPv4 only, and so a client over IPv6 is 0.0.0.0 for it. "
+                                "It should listen on [::] as well (nginx: listen [::]:%u).",
+                    (unsigned) ntohs(l->claimed_port), (unsigned) ntohs(l->claimed_port));
+}
+
 /*
  * What the program is to see: the addresses that the broker was told of by a proxy before it rather than the
- * socket's, and the port that its listener has. Who has bound the port for IPv6 alone wants IPv4 mapped.
+ * socket's, and the port that its listener has.
  */
 static int claim_client(int fd, const Listener *l, const Told *told, Address *ret_peer) {
-        bool mapped = l->bound == BOUND_IN6;
         Claim claim = { .kind = CLAIM_CLIENT };
         Address peer, local;
 
@@ -81,8 +90,8 @@ static int claim_client(int fd, const Listener *l, const Told *told, Address *re
 
         claim.peer = told->peer.sa.sa_family != AF_UNSPEC ? told->peer : peer;
         claim.local = told->local.sa.sa_family != AF_UNSPEC ? told->local : local;
-        address_present(&claim.peer, mapped);
-        address_present(&claim.local, mapped);
+        present(&claim.peer, l);
+        present(&claim.local, l);
         if (l->claimed_port != 0)
                 address_set_port(&claim.local, l->claimed_port);
 
@@ -114,6 +123,19 @@ static int take_client(int conn_fd, int *place, int fd, const Listener *l, int f
         return 0;
 }
 
+static bool is_nonblocking(int fd) {
+        int flags = fcntl(fd, F_GETFL);
+
+        return flags >= 0 && flags & O_NONBLOCK;
+}
+
+/* The program has another listener for it. What can't be told stays, and is found wrong later. */
+static bool must_go(int conn_fd, int fd, const Listener *l) {
+        sa_family_t family = l->other_length > 0 ? receive_family(conn_fd, fd) : AF_UNSPEC;
+
+        return (family == AF_INET || family == AF_INET6) && family != l->family;
+}
+
 int accept_client(int fd, const Listener *l, int flags, Address *ret_peer) {
         for (int i = 0; i < SKIPS_MAX; i++) {
                 /* For the client, while the connection has one too: without room for both nothing is taken. */
@@ -126,10 +148,22 @@ int accept_client(int fd, const Listener *l, int flags, Address *ret_peer) {
                 if (conn_fd < 0)
                         return -errno;
 
+                if (l->is_other)
+                        conn_fd = other_receive(conn_fd, fd);
+                if (conn_fd < 0)
+                        continue;
+
                 if (!sender_is_trusted(conn_fd, l)) {
                         close_at(&conn_fd);
                         say(SAY_SENDER, "A sender on %s is neither root nor one that the socket's mode speaks for: "
                                         "it needs SocketUser=fdpass and SocketMode=0600.", l->name.sun_path);
+                        continue;
+                }
+
+                if (must_go(conn_fd, fd, l) && other_send(conn_fd, l) > 0) {
+                        /* git daemon, for one, asks poll() and has sockets that block: it must not wait for the next. */
+                        if (!is_nonblocking(fd))
+                                break;
                         continue;
                 }
 

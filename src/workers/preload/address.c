@@ -47,6 +47,16 @@ void address_present(Address *a, bool mapped) {
                 unmap(a);
 }
 
+bool address_hide(Address *a) {
+        struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = a->in6.sin6_port };
+
+        if (a->sa.sa_family != AF_INET6)
+                return false;
+
+        a->in = in;
+        return true;
+}
+
 void address_give(const Address *a, struct sockaddr *to, socklen_t *to_len) {
         Address unknown = { .in = { .sin_family = AF_INET } };
         socklen_t n;

@@ -77,3 +77,19 @@ bool claim_get(int fd, Claim *ret) {
         *ret = slot->claim;
         return true;
 }
+
+int claim_find_listener(uint64_t cookie, Claim *ret) {
+        for (size_t i = 0; i < PAGES; i++) {
+                Slot *page = atomic_load_explicit(&pages[i], memory_order_acquire);
+
+                for (size_t k = 0; page && k < PAGE_CLAIMS; k++) {
+                        int fd = (int) (i * PAGE_CLAIMS + k);
+
+                        if (atomic_load_explicit(&page[k].cookie, memory_order_acquire) == cookie &&
+                            claim_get(fd, ret) && ret->kind == CLAIM_LISTENER)
+                                return fd;
+                }
+        }
+
+        return -ENOENT;
+}

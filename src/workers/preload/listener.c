@@ -16,12 +16,13 @@
 #include <sys/stat.h>
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
-#define KNOWN_MAX 32
+#define KNOWN_MAX 64
 
 typedef struct Known {
         _Atomic uint64_t cookie; /* 0: not filled in yet */
         Listener listener;       /* but for what may change: */
-        atomic_uint bound, options;
+        atomic_uint family, options;
+        _Atomic(socklen_t) other_length; /* set last, of the name in listener */
 } Known;
 
 /* The first ones are those that systemd has passed; what does not fit is found out every time. */
@@ -32,6 +33,7 @@ static atomic_uint n_known;
 static struct {
         int fd;
         uint64_t cookie;
+        Known *other; /* the program's listener of the other family, see other.c */
 } passed[PORTS_MAX];
 static size_t n_passed;
 
@@ -68,17 +70,18 @@ static Known *find_known(uint64_t cookie) {
 }
 
 /* Two threads may keep the same one twice, to no harm. */
-static void keep(uint64_t cookie, const Listener *l) {
+static Known *keep(uint64_t cookie, const Listener *l) {
         unsigned i;
 
         if (atomic_load(&n_known) >= KNOWN_MAX)
-                return;
+                return NULL;
         i = atomic_fetch_add(&n_known, 1);
         if (i >= KNOWN_MAX)
-                return;
+                return NULL;
 
         known[i].listener = *l;
         atomic_store_explicit(&known[i].cookie, cookie, memory_order_release);
+        return &known[i];
 }
 
 static bool look_at(int fd, Listener *ret) {
@@ -101,8 +104,11 @@ bool listener_find(int fd, Listener *ret) {
 
         k = find_known(cookie);
         if (k) {
+                socklen_t other_length = atomic_load(&k->other_length);
+
                 *ret = k->listener;
-                ret->bound = atomic_load(&k->bound);
+                ret->other_length = other_length;
+                ret->family = (sa_family_t) atomic_load(&k->family);
                 ret->options = atomic_load(&k->options);
                 return true;
         }
@@ -110,7 +116,7 @@ bool listener_find(int fd, Listener *ret) {
         if (cookie == 0 || !look_at(fd, ret))
                 return false;
 
-        keep(cookie, ret);
+        (void) keep(cookie, ret);
         return true;
 }
 
@@ -162,7 +168,7 @@ void listeners_init(void) {
 
                 passed[n_passed].fd = fd;
                 passed[n_passed].cookie = socket_cookie(fd);
-                keep(passed[n_passed].cookie, &l);
+                (void) keep(passed[n_passed].cookie, &l);
                 n_passed++;
         }
 }
@@ -179,33 +185,134 @@ static void in_child(void) {
 }
 
 /* The program's descriptor keeps its flags. O_NONBLOCK is the listener's from now on, wherever else it is open. */
-static int replace(int fd, size_t i) {
+static int put(int fd, int listener_fd) {
         int status_flags = fcntl(fd, F_GETFL), fd_flags = fcntl(fd, F_GETFD), flags;
 
-        flags = fcntl(passed[i].fd, F_GETFL);
+        flags = fcntl(listener_fd, F_GETFL);
         if (status_flags < 0 || fd_flags < 0 || flags < 0)
                 return -errno;
 
         flags = (flags & ~O_NONBLOCK) | (status_flags & O_NONBLOCK);
-        if (fcntl(passed[i].fd, F_SETFL, flags) < 0)
+        if (fcntl(listener_fd, F_SETFL, flags) < 0)
                 return -errno;
 
-        if (fd != passed[i].fd && dup3(passed[i].fd, fd, fd_flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
+        if (fd != listener_fd && dup3(listener_fd, fd, fd_flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
                 return -errno;
+
+        return 1;
+}
+
+/*
+ * The program may have closed one of its two listeners, which nobody tells us. Where it was the one that the worker's
+ * socket stood for, that stands for the other one from now on.
+ */
+static void settle(size_t i) {
+        Known *k = find_known(passed[i].cookie), *other = passed[i].other;
+        Claim claim;
+        int fd;
+
+        if (!k || atomic_load(&k->other_length) == 0 || !is_there(i))
+                return;
+
+        if (claim_find_listener(passed[i].cookie, &claim) < 0)
+                while ((fd = claim_find_listener(atomic_load(&other->cookie), &claim)) >= 0) {
+                        if (put(fd, passed[i].fd) < 0)
+                                return;
+                        claim_set(fd, &claim);
+                        atomic_store(&k->family, claim.local.sa.sa_family);
+                        atomic_store(&k->other_length, 0);
+                }
+}
+
+/* Before the program's next worker process: nginx has closed by then what its new configuration hasn't. */
+static void before_fork(void) {
+        int saved_errno = errno;
+
+        for (size_t i = 0; i < n_passed; i++)
+                settle(i);
+        errno = saved_errno;
+}
+
+static int replace(int fd, size_t i) {
+        int r;
+
+        r = put(fd, passed[i].fd);
 
         /* Not FD_CLOEXEC at once: sshd, for one, starts itself again on SIGHUP. */
-        if (!atomic_exchange(&knows_children, true))
-                (void) pthread_atfork(NULL, NULL, in_child);
-        return 1;
+        if (r > 0 && !atomic_exchange(&knows_children, true))
+                (void) pthread_atfork(before_fork, NULL, in_child);
+        return r;
+}
+
+/* The listener is the first's in all but the family. */
+static int open_other(size_t i, Known *k, sa_family_t family, unsigned options, int *ret) {
+        _cleanup_close_ int fd = -EBADF;
+        Listener l = k->listener;
+        socklen_t length;
+
+        l.is_other = true;
+        fd = other_open(&k->listener.other, &length);
+        if (fd < 0)
+                return fd;
+
+        if (!passed[i].other)
+                passed[i].other = keep(0, &l);
+        if (!passed[i].other)
+                return -ENOBUFS;
+
+        atomic_store(&passed[i].other->family, family);
+        atomic_store(&passed[i].other->options, options);
+        atomic_store(&passed[i].other->cookie, socket_cookie(fd));
+        atomic_store(&k->other_length, length);
+        *ret = take_fd(&fd);
+        return 0;
+}
+
+/* Where the worker's socket stands for the other family already. Returns 0 where it doesn't. */
+static int replace_other(int fd, size_t i, Known *k, sa_family_t family, unsigned options) {
+        _cleanup_close_ int listener_fd = -EBADF;
+        Claim claim;
+        int r, known_fd;
+
+        settle(i);
+        if (atomic_load(&k->family) == AF_UNSPEC || atomic_load(&k->family) == family ||
+            claim_find_listener(passed[i].cookie, &claim) < 0)
+                return 0;
+
+        /* It is bound to more than one address of this family. */
+        if (atomic_load(&k->other_length) > 0) {
+                known_fd = claim_find_listener(atomic_load(&passed[i].other->cookie), &claim);
+                if (known_fd >= 0)
+                        return put(fd, known_fd);
+        }
+
+        r = open_other(i, k, family, options, &listener_fd);
+        return r < 0 ? r : put(fd, listener_fd);
+}
+
+/* To the n-th socket of those that systemd has passed. */
+static int replace_port(int fd, size_t i, const Address *wanted, unsigned options) {
+        Known *k = find_known(passed[i].cookie);
+        sa_family_t family = wanted->sa.sa_family;
+        int r;
+
+        r = replace_other(fd, i, k, family, options);
+        if (r == 0) {
+                r = replace(fd, i);
+                if (r < 0)
+                        return r;
+                atomic_store(&k->family, family);
+                (void) atomic_fetch_or(&k->options, options);
+        }
+        if (r > 0)
+                claim_set(fd, &(Claim){ .kind = CLAIM_LISTENER, .local = *wanted });
+        return r;
 }
 
 int listener_replace(int fd, const Address *wanted, unsigned options) {
         in_port_t port = wanted->sa.sa_family == AF_INET6 ? wanted->in6.sin6_port : wanted->in.sin_port;
 
         for (size_t i = 0; i < settings.n_ports; i++) {
-                Known *k;
-                int r;
-
                 if (settings.ports[i] != port)
                         continue;
 
@@ -214,15 +321,7 @@ int listener_replace(int fd, const Address *wanted, unsigned options) {
                                 "/run/fdpass or FDPASS_SOCKET=). Is its .socket unit of the service's name, or in "
                                 "Sockets= of the service, and started?", (unsigned) ntohs(port), i + 1);
 
-                r = replace(fd, i);
-                if (r < 0)
-                        return r;
-
-                k = find_known(passed[i].cookie);
-                (void) atomic_fetch_or(&k->bound, wanted->sa.sa_family == AF_INET6 ? BOUND_IN6 : BOUND_IN);
-                (void) atomic_fetch_or(&k->options, options);
-                claim_set(fd, &(Claim){ .kind = CLAIM_LISTENER, .local = *wanted });
-                return 1;
+                return replace_port(fd, i, wanted, options);
         }
 
         return 0;

@@ -8,6 +8,7 @@
  *
  *     calls.c ── which socket is it? listener.c, claim.c
  *        └── accept.c ── connection, sender ── receive.c ── the message: told.c
+ *               └── other.c ── a client for the program's listener of the other family
  *
  * It lives in somebody else's process. So it allocates no memory but what mmap() gives, takes no lock, changes no
  * signal, and keeps nothing that fork() would break. It sees neither close() nor dup(): what it knows of a
@@ -79,6 +80,7 @@ typedef enum Saying {
         SAY_FORM,
         SAY_MISSING,
         SAY_OTHER_PORT,
+        SAY_FAMILY,
         SAY_SENDER,
         SAY_SILENT,
         SAY_MESSAGE,
@@ -108,6 +110,9 @@ void address_set_port(Address *a, in_port_t port); /* in network order */
 
 /* An IPv4 address as a socket for both families shows it (::ffff:192.0.2.1), or as itself. IPv6 stays what it is. */
 void address_present(Address *a, bool mapped);
+
+/* A listener for IPv4 has no form for an address of IPv6: 0.0.0.0 and the port. Whether that was needed. */
+bool address_hide(Address *a);
 
 /*
  * As the kernel gives an address to a caller: cut to the caller's room, with its true length. But who has room for
@@ -154,20 +159,19 @@ enum {
         OPTION_KEEPALIVE = 1 << 1, /* SO_KEEPALIVE */
 };
 
-/* The families that a program has bound it for. */
-enum {
-        BOUND_IN = 1 << 0,
-        BOUND_IN6 = 1 << 1,
-};
-
 typedef struct Listener {
         int type;
         bool trusts_all;         /* its file's mode has kept others away */
         uid_t owner;             /* of the file; its clients are believed too */
         in_port_t claimed_port;  /* FDPASS_LISTEN= says that it is this port, in network order; 0: it is what it is */
-        unsigned bound;          /* BOUND_…; 0: the program has found it open */
+        sa_family_t family;      /* the program has bound it for; AF_UNSPEC: it has found it open */
         unsigned options;        /* OPTION_… */
         struct sockaddr_un name;
+
+        /* Where the program has bound the port for both families: see other.c. */
+        bool is_other;           /* clients come from the process that has accepted them */
+        socklen_t other_length;  /* of the name; 0: it has not */
+        struct sockaddr_un other;
 } Listener;
 
 /* The sockets that systemd has passed: puts them where listener_find() knows them. */
@@ -205,6 +209,9 @@ typedef struct Claim {
 void claim_set(int fd, const Claim *claim);
 bool claim_get(int fd, Claim *ret);
 
+/* A descriptor of the socket @cookie that the program takes for its listener, or -ENOENT. */
+int claim_find_listener(uint64_t cookie, Claim *ret);
+
 /* accept.c, receive.c */
 
 /* The next client of a worker's socket @fd, and its address: AF_UNSPEC for a client over AF_UNIX. */
@@ -221,3 +228,22 @@ enum {
  * @listener_fd tells how long to wait. Returns 0, a condition, or a negative errno.
  */
 int receive_client(int conn_fd, int *place, int listener_fd, const Listener *l, Told *ret_told, int *ret_fd);
+
+/* Of the client that is in a connection, which keeps it. AF_UNSPEC: there is none, or it can't be told. */
+sa_family_t receive_family(int conn_fd, int listener_fd);
+
+/* The descriptor that came over @conn_fd, which is consumed; or a negative errno. */
+int receive_connection(int conn_fd, int listener_fd);
+
+void send_answer(int conn_fd, uint8_t answer);
+
+/* other.c */
+
+/* A listening socket and its name. */
+int other_open(struct sockaddr_un *ret, socklen_t *ret_length);
+
+/* Gives the connection to the program's listener of the other family. 0: it stays; 1: it is gone, and was consumed. */
+int other_send(int conn_fd, const Listener *l);
+
+/* The connection that @fd, accepted from such a listener, brings. Consumes @fd. */
+int other_receive(int fd, int listener_fd);

@@ -81,7 +81,7 @@ typedef struct Message {
         uint8_t bytes[FDPASS_HEADER_MAX];
 } Message;
 
-static void receive_message(int conn_fd, Message *m, int *ret_fd) {
+static void receive_message(int conn_fd, int flags, Message *m, int *ret_fd) {
         union {
                 struct cmsghdr header; /* for its alignment */
                 char buffer[OTHERS_SIZE + CMSG_SPACE(sizeof(int) * FDS_MAX)];
@@ -94,7 +94,7 @@ static void receive_message(int conn_fd, Message *m, int *ret_fd) {
                 .msg_controllen = sizeof(control.buffer),
         };
 
-        m->n = recvmsg(conn_fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        m->n = recvmsg(conn_fd, &message, flags | MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
         if (m->n < 0) {
                 m->n = -errno;
                 return;
@@ -147,6 +147,45 @@ static int wait_time(int listener_fd) {
         return flags >= 0 && flags & O_NONBLOCK ? WAIT_MS : WAIT_BLOCKING_MS;
 }
 
+void send_answer(int conn_fd, uint8_t answer) {
+        (void) !send(conn_fd, &answer, sizeof(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+sa_family_t receive_family(int conn_fd, int listener_fd) {
+        _cleanup_close_ int client_fd = -EBADF;
+        Message m = { .n = 0 };
+        Address peer = {};
+        socklen_t length = sizeof(peer);
+        Told told = {};
+
+        receive_message(conn_fd, MSG_PEEK, &m, &client_fd);
+        if (m.n == -EAGAIN && wait_for_message(conn_fd, wait_time(listener_fd)))
+                receive_message(conn_fd, MSG_PEEK, &m, &client_fd);
+        if (m.n <= 0 || client_fd < 0)
+                return AF_UNSPEC;
+
+        (void) told_read(m.bytes, (size_t) m.n, m.flags & MSG_TRUNC, now_usec(), &told);
+        if (told.peer.sa.sa_family != AF_UNSPEC)
+                peer = told.peer;
+        else if (real.getpeername(client_fd, &peer.sa, &length) < 0)
+                return AF_UNSPEC;
+
+        address_present(&peer, /* mapped= */ false);
+        return peer.sa.sa_family;
+}
+
+int receive_connection(int conn_fd, int listener_fd) {
+        _cleanup_close_ int conn = conn_fd;
+        int fd = -EBADF;
+        Message m;
+
+        receive_message(conn, 0, &m, &fd);
+        if (m.n == -EAGAIN && wait_for_message(conn, wait_time(listener_fd)))
+                receive_message(conn, 0, &m, &fd);
+
+        return fd;
+}
+
 int receive_client(int conn_fd, int *place, int listener_fd, const Listener *l, Told *ret_told, int *ret_fd) {
         _cleanup_close_ int conn = conn_fd, client_fd = -EBADF;
         Message m = { .n = 0 };
@@ -155,13 +194,13 @@ int receive_client(int conn_fd, int *place, int listener_fd, const Listener *l, 
         close_at(place);
         *place = -EBADF;
 
-        receive_message(conn, &m, &client_fd);
+        receive_message(conn, 0, &m, &client_fd);
         if (m.n == -EAGAIN) {
                 if (!wait_for_message(conn, wait_time(listener_fd))) {
                         say(SAY_SILENT, "A connection to %s brought no client in time.", l->name.sun_path);
                         return RECEIVE_SILENT;
                 }
-                receive_message(conn, &m, &client_fd);
+                receive_message(conn, 0, &m, &client_fd);
         }
 
         /* The sender is gone, and had nothing to say. */
@@ -173,7 +212,7 @@ int receive_client(int conn_fd, int *place, int listener_fd, const Listener *l, 
                 /* Not to have it any more when the sender reads this. */
                 close_at(&client_fd);
                 client_fd = -EBADF;
-                (void) !send(conn, &answer, sizeof(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
+                send_answer(conn, answer);
                 return RECEIVE_SKIP;
         }
 
