@@ -8,7 +8,7 @@ from fdpass import GUEST, PROGRAMS, UNITS, case, check
 from machine import wait_for
 
 EXAMPLES = "/usr/share/doc/fdpass/examples"
-HOST = "-H 'Host: app.example.org'"
+HOST = "-H 'Host: proxied.example.org'"
 
 
 def install(m, example, sockets):
@@ -57,7 +57,7 @@ def proxy_whole(m):
     seen = m.output("""python3 -c '
 import socket
 c = socket.create_connection(("127.0.0.1", 80), 30)
-c.sendall(b"GET /count HTTP/1.1\\r\\nHost: app.example.org\\r\\n\\r\\n")
+c.sendall(b"GET /count HTTP/1.1\\r\\nHost: proxied.example.org\\r\\n\\r\\n")
 for _ in range(100):
     c.sendall(bytes(1000000))
 c.shutdown(socket.SHUT_WR)
@@ -115,7 +115,7 @@ def proxy_limit(m):
 import json, select, socket, sys
 def open_one():
     c = socket.create_connection(("127.0.0.1", 80), 20)
-    c.sendall(b"GET /count HTTP/1.1\\r\\nHost: app.example.org\\r\\n\\r\\n")
+    c.sendall(b"GET /count HTTP/1.1\\r\\nHost: proxied.example.org\\r\\n\\r\\n")
     return c
 clients = [open_one() for _ in range(5)]
 print(json.dumps(len(clients)), flush=True)
