@@ -2,37 +2,13 @@
 
 /* Generations of routes, kept connections and the broker itself that end while clients are still linked to them. */
 
-#include "broker-fixture.h"
+#include "tcp-fixture.h"
 
-#include <signal.h>
+#include <unistd.h>
 
 #include "broker/handback.h"
 #include "broker/pool.h"
 #include "handoff/message.h"
-
-static struct sockaddr_in tcp;
-
-static int setup_tcp(void **state) {
-        socklen_t len = sizeof(tcp);
-        int fd;
-
-        (void) setup(state);
-        tcp = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        assert_int_equal(bind(fd, (struct sockaddr *) &tcp, len), 0);
-        assert_int_equal(listen(fd, 128), 0);
-        assert_int_equal(getsockname(fd, (struct sockaddr *) &tcp, &len), 0);
-        assert_int_equal(broker_add_listener(t.broker, "tcp", fd), 0);
-        return 0;
-}
-
-static int dial_tcp(char what) {
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        assert_int_equal(connect(fd, (const struct sockaddr *) &tcp, sizeof(tcp)), 0);
-        assert_int_equal(send(fd, &what, 1, 0), 1);
-        return fd;
-}
 
 /* The worker takes its first client and keeps the connection, which is returned. */
 static int keep(int worker) {
@@ -200,8 +176,8 @@ static void test_parked_stay(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 BROKER_TEST(test_refused_over_reload),
-                cmocka_unit_test_setup_teardown(test_stop, setup_tcp, teardown),
-                cmocka_unit_test_setup_teardown(test_exit, setup_tcp, teardown),
+                TCP_TEST(test_stop),
+                TCP_TEST(test_exit),
                 BROKER_TEST(test_drained),
                 BROKER_TEST(test_parked_stay),
         };

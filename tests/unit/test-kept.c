@@ -2,38 +2,12 @@
 
 /* Connections that a worker keeps: the broker's end, and the library's. */
 
-#include "broker-fixture.h"
-
-#include <netinet/in.h>
+#include "tcp-fixture.h"
 
 #include "handoff/message.h"
 #include "libfdpass/fdpass.h"
 
 #define ROUTE(...) { .unit = "a.socket", .worker = "a", .form = WORKER_SEQPACKET, __VA_ARGS__ }
-
-static struct sockaddr_in tcp;
-
-static int setup_tcp(void **state) {
-        socklen_t len = sizeof(tcp);
-        int fd;
-
-        (void) setup(state);
-        tcp = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        assert_int_equal(bind(fd, (struct sockaddr *) &tcp, len), 0);
-        assert_int_equal(listen(fd, 128), 0);
-        assert_int_equal(getsockname(fd, (struct sockaddr *) &tcp, &len), 0);
-        assert_int_equal(broker_add_listener(t.broker, "tcp", fd), 0);
-        return 0;
-}
-
-static int dial_tcp(char what) {
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        assert_int_equal(connect(fd, (const struct sockaddr *) &tcp, sizeof(tcp)), 0);
-        assert_int_equal(send(fd, &what, 1, 0), 1);
-        return fd;
-}
 
 static void dial_many(int *fds, size_t n) {
         for (size_t i = 0; i < n; i++)
@@ -540,18 +514,18 @@ static void test_receiver_end(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(test_batches, setup_tcp, teardown),
-                cmocka_unit_test_setup_teardown(test_limit, setup_tcp, teardown),
-                cmocka_unit_test_setup_teardown(test_end, setup_tcp, teardown),
-                cmocka_unit_test_setup_teardown(test_answer_and_end, setup_tcp, teardown),
-                cmocka_unit_test_setup_teardown(test_end_unnoticed, setup_tcp, teardown),
-                cmocka_unit_test_setup_teardown(test_refused, setup_tcp, teardown),
-                cmocka_unit_test_setup_teardown(test_hostile, setup_tcp, teardown),
-                cmocka_unit_test_setup_teardown(test_reload, setup_tcp, teardown),
-                cmocka_unit_test_setup_teardown(test_table, setup_tcp, teardown),
-                cmocka_unit_test_setup_teardown(test_receiver, setup_tcp, teardown),
-                cmocka_unit_test_setup_teardown(test_receiver_keep, setup_tcp, teardown),
-                cmocka_unit_test_setup_teardown(test_receiver_end, setup_tcp, teardown),
+                TCP_TEST(test_batches),
+                TCP_TEST(test_limit),
+                TCP_TEST(test_end),
+                TCP_TEST(test_answer_and_end),
+                TCP_TEST(test_end_unnoticed),
+                TCP_TEST(test_refused),
+                TCP_TEST(test_hostile),
+                TCP_TEST(test_reload),
+                TCP_TEST(test_table),
+                TCP_TEST(test_receiver),
+                TCP_TEST(test_receiver_keep),
+                TCP_TEST(test_receiver_end),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
