@@ -11,38 +11,27 @@
  * has no queue, no limits, no routes and no log, and it ends at the first call that fails.
  *
  * FORM is that of the worker's socket: stream, seqpacket or datagram, which has neither connections nor receipts.
- * With the latter two it peeks at each request, looks for the one host that it knows, and sends a header with both
- * addresses, as the broker does there.
+ * With the latter two it peeks at each request, looks for the one host that it knows, and sends a header with what
+ * the broker tells there.
  *
  * It shares no code with fdpassd, so that a change there does not move the yardstick too. The TCP listener
  * is inherited as file 3.
  */
 
-#include <err.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-#define LISTENER_FD 3
+#include "bare.h"
+
 #define EVENTS_MAX 64
 
 /* epoll's data of a connection are its two descriptors; no connection is file 0. */
 #define LISTENER_TOKEN UINT64_C(0)
 
-static struct sockaddr_un worker = { .sun_family = AF_UNIX };
+static struct sockaddr_un worker;
 static int type = SOCK_STREAM;
 static int datagram_fd = -1;
-
-/* The header of a message to such a worker: what it says is left out, but its length is right. */
-static char header[160];
 
 static uint64_t make_token(int conn_fd, int client_fd) {
         return (uint64_t) (uint32_t) conn_fd << 32 | (uint32_t) client_fd;
@@ -59,73 +48,47 @@ static int connect_worker(int flags) {
         return fd;
 }
 
-/* What the broker has to find out for the header, by the same calls. */
-static void look_at(int client_fd) {
-        char head[16384];
-        struct sockaddr_in local;
-        socklen_t length = sizeof(local);
-        ssize_t n = recv(client_fd, head, sizeof(head), MSG_PEEK);
+static int next_client(struct sockaddr_in *ret) {
+        socklen_t length = sizeof(*ret);
 
-        if (n <= 0 || !memmem(head, (size_t) n, "\r\nHost: bench.example\r\n", 23))
-                errx(EXIT_FAILURE, "A client without a request.");
-        if (getsockname(client_fd, (struct sockaddr *) &local, &length) < 0)
-                err(EXIT_FAILURE, "getsockname");
-        memcpy(header, &local, sizeof(local));
+        return accept4(LISTENER_FD, (struct sockaddr *) ret, &length, SOCK_CLOEXEC);
 }
 
-static void send_client(int conn_fd, int client_fd) {
-        union {
-                struct cmsghdr header;
-                char buffer[CMSG_SPACE(sizeof(int))];
-        } control = {
-                .header = {
-                        .cmsg_len = CMSG_LEN(sizeof(int)),
-                        .cmsg_level = SOL_SOCKET,
-                        .cmsg_type = SCM_RIGHTS,
-                },
-        };
-        struct iovec iov = { .iov_base = header, .iov_len = type == SOCK_STREAM ? 1 : sizeof(header) };
-        struct msghdr message = {
-                .msg_name = type == SOCK_DGRAM ? &worker : NULL,
-                .msg_namelen = type == SOCK_DGRAM ? sizeof(worker) : 0,
-                .msg_iov = &iov,
-                .msg_iovlen = 1,
-                .msg_control = &control,
-                .msg_controllen = sizeof(control),
-        };
+static void send_client(int conn_fd, int client_fd, const struct sockaddr_in *address) {
+        char header[256] = { 0x00 };
+        size_t n = 1;
 
-        if (type != SOCK_STREAM)
+        if (type != SOCK_STREAM) {
                 look_at(client_fd);
-        memcpy(CMSG_DATA(&control.header), &client_fd, sizeof(client_fd));
-
-        if (sendmsg(conn_fd, &message, MSG_NOSIGNAL) < 0)
-                err(EXIT_FAILURE, "sendmsg");
+                n = write_header(header, address, /* keep= */ false);
+        }
+        send_fds(conn_fd, type == SOCK_DGRAM ? &worker : NULL, header, n, &client_fd, 1);
 }
 
 _Noreturn static void run_plain(void) {
         for (;;) {
-                int client_fd = accept4(LISTENER_FD, NULL, NULL, SOCK_CLOEXEC);
-                int conn_fd;
+                struct sockaddr_in address;
+                int client_fd = next_client(&address), conn_fd;
 
                 if (client_fd < 0)
                         err(EXIT_FAILURE, "accept4");
 
                 conn_fd = type == SOCK_DGRAM ? datagram_fd : connect_worker(/* flags= */ 0);
-                send_client(conn_fd, client_fd);
+                send_client(conn_fd, client_fd, &address);
                 if (type != SOCK_DGRAM)
                         close(conn_fd);
                 close(client_fd);
         }
 }
 
-static void hand_out(int epoll_fd, int client_fd) {
+static void hand_out(int epoll_fd, int client_fd, const struct sockaddr_in *address) {
         int conn_fd = connect_worker(SOCK_NONBLOCK);
         struct epoll_event event = { .events = EPOLLIN, .data.u64 = make_token(conn_fd, client_fd) };
 
         if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, conn_fd, &event) < 0)
                 err(EXIT_FAILURE, "epoll_ctl");
 
-        send_client(conn_fd, client_fd);
+        send_client(conn_fd, client_fd, address);
 }
 
 static void take_receipt(int epoll_fd, uint64_t token) {
@@ -134,24 +97,24 @@ static void take_receipt(int epoll_fd, uint64_t token) {
 
         /* The event's EPOLLERR would save this call, but poll looks at error and end without the lock. */
         ssize_t n = recv(conn_fd, &byte, sizeof(byte), MSG_DONTWAIT);
-        int error = errno;
 
-        if (n < 0 && error == EAGAIN)
+        if (n < 0 && errno == EAGAIN)
                 return;
 
-        close(conn_fd); /* of which nobody has a duplicate: that ends the watch, too */
         if (n < 0)
-                hand_out(epoll_fd, client_fd);
-        else
-                close(client_fd);
+                errx(EXIT_FAILURE, "The worker left a client unread.");
+
+        close(conn_fd); /* of which nobody has a duplicate: that ends the watch, too */
+        close(client_fd);
 }
 
 /* One a turn: a second accept4() that finds nobody costs as much as one that does. */
 static void take_client(int epoll_fd) {
-        int client_fd = accept4(LISTENER_FD, NULL, NULL, SOCK_CLOEXEC);
+        struct sockaddr_in address;
+        int client_fd = next_client(&address);
 
         if (client_fd >= 0)
-                hand_out(epoll_fd, client_fd);
+                hand_out(epoll_fd, client_fd, &address);
         else if (errno != EAGAIN && errno != ECONNABORTED)
                 err(EXIT_FAILURE, "accept4");
 }
@@ -177,10 +140,10 @@ _Noreturn static void run_receipt(void) {
 }
 
 int main(int argc, char *argv[]) {
-        if (argc != 4 || strlen(argv[3]) >= sizeof(worker.sun_path))
+        if (argc != 4)
                 errx(EXIT_FAILURE, "Usage: bare plain|receipt stream|seqpacket|datagram WORKER");
 
-        strcpy(worker.sun_path, argv[3]);
+        set_address(&worker, argv[3]);
 
         if (strcmp(argv[2], "seqpacket") == 0)
                 type = SOCK_SEQPACKET;
