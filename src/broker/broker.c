@@ -35,20 +35,9 @@
 /* How long it waits for the rest of a client's head, where it can't leave that to the next process. */
 #define STOP_HEAD_USEC (500 * USEC_PER_MSEC)
 
-static int on_pause_timer(sd_event_source *source, uint64_t usec, void *userdata);
-static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata);
-static int on_stop_post(sd_event_source *source, void *userdata);
-static int on_idle_timer(sd_event_source *source, uint64_t usec, void *userdata);
-
-static int add_timer(Broker *b, sd_event_time_handler_t handler, sd_event_source **ret) {
-        int r;
-
-        r = sd_event_add_time(b->event, ret, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, handler, b);
-        if (r < 0)
-                return r;
-
-        return sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
-}
+static void on_pause_timer(void *userdata);
+static void on_stop_timer(void *userdata);
+static void on_idle_timer(void *userdata);
 
 /* Channels and peers of both sockets may have some hundred, where there are so many. */
 static size_t fds_reserved(size_t n_fds) {
@@ -111,21 +100,15 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         if (r < 0)
                 return r;
 
-        r = add_timer(b, on_pause_timer, &b->pause_timer);
+        r = timer_init(&b->pause_timer, b, on_pause_timer, b);
         if (r < 0)
                 return r;
 
-        r = add_timer(b, on_stop_timer, &b->stop_timer);
+        r = timer_init(&b->stop_timer, b, on_stop_timer, b);
         if (r < 0)
                 return r;
 
-        r = sd_event_add_post(b->event, &b->stop_post, on_stop_post, b);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(b->stop_post, SD_EVENT_OFF);
-        if (r < 0)
-                return r;
-
-        r = add_timer(b, on_idle_timer, &b->idle_timer);
+        r = timer_init(&b->idle_timer, b, on_idle_timer, b);
         if (r < 0)
                 return r;
 
@@ -161,13 +144,12 @@ Broker *broker_free(Broker *b) {
         routing_unref(b->routing);
         free(b->scratch);
 
-        sd_event_source_disable_unref(b->refused_timer);
-        sd_event_source_disable_unref(b->diag_timer);
-        sd_event_source_disable_unref(b->flush_timer);
-        sd_event_source_disable_unref(b->pause_timer);
-        sd_event_source_disable_unref(b->stop_timer);
-        sd_event_source_disable_unref(b->stop_post);
-        sd_event_source_disable_unref(b->idle_timer);
+        timer_done(&b->refused_timer);
+        timer_done(&b->diag_timer);
+        timer_done(&b->flush_timer);
+        timer_done(&b->pause_timer);
+        timer_done(&b->stop_timer);
+        timer_done(&b->idle_timer);
         sd_event_unref(b->event);
         free(b);
         return NULL;
@@ -195,11 +177,8 @@ const Probe *broker_probe(Broker *b, const Client *c) {
 }
 
 usec_t broker_now(const Broker *b) {
-        uint64_t now = 0;
-
-        /* Fails in a forked child only. Within one turn of the loop the time stands still. */
-        (void) sd_event_now(b->event, CLOCK_MONOTONIC, &now);
-        return now;
+        /* Within one turn of the loop the time stands still. Before the first one there is none. */
+        return b->now ?: usec_now();
 }
 
 /* Workers hand back until the last receipt is there: the one who owes it may be waiting for the answer to that. */
@@ -222,10 +201,8 @@ int broker_enable_listeners(Broker *b) {
 }
 
 void broker_pause(Broker *b, int error) {
-        if (error < 0) {
-                (void) sd_event_source_set_time_relative(b->pause_timer, PAUSE_USEC);
-                (void) sd_event_source_set_enabled(b->pause_timer, SD_EVENT_ONESHOT);
-        }
+        if (error < 0)
+                timer_set(&b->pause_timer, usec_now() + PAUSE_USEC);
 
         b->pause_error = error;
         b->paused = true;
@@ -260,12 +237,11 @@ static void resume_if_room(Broker *b) {
                 resume(b);
 }
 
-static int on_pause_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_pause_timer(void *userdata) {
         Broker *b = userdata;
 
         b->pause_error = 0;
         resume_if_room(b);
-        return 0;
 }
 
 Listener *broker_find_listener(const Broker *b, Slice name) {
@@ -344,14 +320,12 @@ static int make_scratch(Broker *b, const Config *config) {
 
 /* systemd starts the next broker with the next client. */
 static void watch_idle(Broker *b) {
-        if (b->exit_idle_usec == 0 || b->exit_idle_usec == USEC_INFINITY) {
-                (void) sd_event_source_set_enabled(b->idle_timer, SD_EVENT_OFF);
+        timer_off(&b->idle_timer);
+        if (b->exit_idle_usec == 0 || b->exit_idle_usec == USEC_INFINITY)
                 return;
-        }
 
         b->idle_n_accepted = b->n.n_accepted;
-        (void) sd_event_source_set_time_relative(b->idle_timer, b->exit_idle_usec);
-        (void) sd_event_source_set_enabled(b->idle_timer, SD_EVENT_ONESHOT);
+        timer_set(&b->idle_timer, usec_add(usec_now(), b->exit_idle_usec));
 }
 
 int broker_set_config(Broker *b, Config *config) {
@@ -469,19 +443,18 @@ static void pass_on(Broker *b) {
                 handback_pass_on(b);
 }
 
+static void finish(Broker *b) {
+        (void) sd_event_exit(b->event, 0);
+        watch_sd_event_changed(&b->watch);
+}
+
 /* As long as receipts are awaited, workers may hand clients back, and wait for the answer to that. */
-static void stop_if_settled(Broker *b) {
+void broker_stop_if_settled(Broker *b) {
         if (list_is_empty(&b->receipts.unclaimed))
                 pass_on(b);
 
         if (b->clients.n_used == 0)
-                (void) sd_event_exit(b->event, 0);
-}
-
-/* Runs behind every other event while the broker stops. */
-static int on_stop_post(sd_event_source *source, void *userdata) {
-        stop_if_settled(userdata);
-        return 0;
+                finish(b);
 }
 
 /* Each pool that waits once: dispatching one may empty others, or end their generation. */
@@ -508,14 +481,12 @@ void broker_stop(Broker *b) {
         /* The window does not hold any more: everything goes into the backlogs, which outlive us. */
         dispatch_all(b);
 
-        (void) sd_event_source_set_enabled(b->stop_post, SD_EVENT_ON);
-        (void) sd_event_source_set_time_relative(b->stop_timer, STOP_HEAD_USEC);
-        (void) sd_event_source_set_enabled(b->stop_timer, SD_EVENT_ONESHOT);
-        stop_if_settled(b);
+        timer_set(&b->stop_timer, usec_now() + STOP_HEAD_USEC);
+        broker_stop_if_settled(b);
 }
 
 /* First those go whose request may never be whole, and later everybody. */
-static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_stop_timer(void *userdata) {
         Broker *b = userdata;
 
         pass_on(b);
@@ -524,8 +495,8 @@ static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
         if (!b->stop_is_late) {
                 b->stop_is_late = true;
-                (void) sd_event_source_set_time_relative(b->stop_timer, STOP_WAIT_USEC - STOP_HEAD_USEC);
-                return sd_event_source_set_enabled(b->stop_timer, SD_EVENT_ONESHOT);
+                timer_set(&b->stop_timer, usec_now() + STOP_WAIT_USEC - STOP_HEAD_USEC);
+                return;
         }
 
         for (List *l; (l = list_first(&b->waiting));)
@@ -533,17 +504,15 @@ static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata)
         flush_end_all(b);
 
         diag_stopped(b);
-        return sd_event_exit(b->event, 0);
+        finish(b);
 }
 
 /* Asks once in a while whether anything happened, instead of setting a timer for each client. */
-static int on_idle_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_idle_timer(void *userdata) {
         Broker *b = userdata;
 
         if (b->clients.n_used == 0 && b->n.n_accepted == b->idle_n_accepted)
                 broker_stop(b);
         else
                 watch_idle(b);
-
-        return 0;
 }

@@ -10,7 +10,7 @@
  *          an answer               │                           └─ reset: again ◀── receipts.c ◀───────┘   │
  *                                  └── handback.c ◀────────────── done with a request, or for another ────┘
  *
- * One thread, one sd-event loop, no state beyond this struct. Nothing that a client or a worker does is an
+ * One thread, one loop (loop.c), no state beyond this struct. Nothing that a client or a worker does is an
  * error of the broker's: such things are counted, logged by diag.c, and end in a handoff or a refusal.
  */
 
@@ -22,6 +22,7 @@
 #include "broker/client.h"
 #include "broker/receipts.h"
 #include "broker/source.h"
+#include "broker/timer.h"
 #include "broker/watch.h"
 #include "broker/worker.h"
 #include "config/config.h"
@@ -72,6 +73,7 @@ typedef void (*Observer)(void *userdata, EventKind kind, const Client *c, const 
 typedef struct Broker {
         Log *log;            /* borrowed */
         sd_event *event;
+        usec_t now;          /* of CLOCK_MONOTONIC, when the events of this turn were taken */
 
         List listeners;      /* Listener.link */
         ClientTable clients;
@@ -86,11 +88,9 @@ typedef struct Broker {
         SourceTable sources;
         List refused;        /* Client.link: those that may read their answer, the earliest deadline first */
         size_t n_refused_held;
-        sd_event_source *refused_timer;
-        bool refused_timer_on;
+        Timer refused_timer;
         List flushing;       /* Client.link: those that have no room for what a flusher wrote, the first that came first */
-        sd_event_source *flush_timer;
-        bool flush_timer_on;
+        Timer flush_timer;
         char date[32];       /* as HTTP has it, at */
         time_t date_at;
         uint8_t *scratch;    /* the head that is looked at: peeked bytes stay in the kernel. See broker_scratch() */
@@ -111,16 +111,15 @@ typedef struct Broker {
 
         bool paused;                /* listeners are off: the table is full, or */
         int pause_error;            /* accepting failed with this, and is tried again by the timer */
-        sd_event_source *pause_timer;
+        Timer pause_timer;
 
         usec_t exit_idle_usec;      /* USEC_INFINITY: never */
         uint64_t idle_n_accepted;   /* n.n_accepted when the idle timer was set */
-        sd_event_source *idle_timer;
+        Timer idle_timer;
 
         bool stopping;
         bool stop_is_late;          /* heads are not waited for any more */
-        sd_event_source *stop_timer;
-        sd_event_source *stop_post;
+        Timer stop_timer;
         bool left_to_next;          /* what is handed back from now on is for the next process */
 
         RateLimit pauses;
@@ -128,12 +127,13 @@ typedef struct Broker {
         RateLimit no_resources;
         RateLimit returns_refused;
         bool handover_told;         /* the log has a line about clients that can't be left to the next process */
-        sd_event_source *diag_timer; /* on while a line's count is held back (diag.c) */
-        bool diag_timer_on;
+        Timer diag_timer;           /* on while a line's count is held back (diag.c) */
 
         BrokerCounters n;
         Observer observer;   /* NULL: nobody watches. It is called in the middle of things, and only takes notes. */
         void *observer_userdata;
+        void (*on_turn)(void *userdata); /* at the end of each turn; NULL: nobody wants to know */
+        void *on_turn_userdata;
 } Broker;
 
 /*
@@ -157,6 +157,15 @@ int broker_add_listener(Broker *b, const char *name, int fd);
 int broker_set_config(Broker *b, Config *config);
 
 /*
+ * One turn of the event loop: what has happened, or else what does within @timeout, or USEC_INFINITY. sd-event's sources
+ * have their turns in it. Returns how much there was, 0 for nothing, or a negative errno.
+ */
+int broker_turn(Broker *b, usec_t timeout);
+
+/* Turns until sd_event_exit(), and returns its code. */
+int broker_run(Broker *b);
+
+/*
  * Accepts no more, hands out what it holds, and ends the event loop (with 0) when the last client is gone or
  * STOP_WAIT_USEC have passed.
  */
@@ -171,6 +180,9 @@ int broker_link_listener(Broker *b, Listener *l);
 
 /* Turns on the listeners that are wanted. May fail for want of memory, or of watches (epoll_ctl(2), ENOSPC). */
 int broker_enable_listeners(Broker *b);
+
+/* While it stops: is there anybody left? For the end of each turn. */
+void broker_stop_if_settled(Broker *b);
 
 /* How many more clients may come. */
 size_t broker_room(const Broker *b);

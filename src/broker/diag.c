@@ -16,13 +16,7 @@
 
 /* Sees to it that a count which is held back is told when its interval ends. */
 static void hold_back(Broker *b, const RateLimit *rl) {
-        /* Once on, it stays as it is: it finds out by itself what is due. */
-        if (b->diag_timer_on)
-                return;
-
-        b->diag_timer_on = true;
-        (void) sd_event_source_set_time(b->diag_timer, usec_add(rl->last, INTERVAL_USEC));
-        (void) sd_event_source_set_enabled(b->diag_timer, SD_EVENT_ONESHOT);
+        timer_set(&b->diag_timer, usec_add(rl->last, INTERVAL_USEC));
 }
 
 /* Counts one event. True where it is time to speak, of *ret_n of them. */
@@ -345,31 +339,19 @@ static usec_t tell(Broker *b, usec_t now) {
         return next;
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_timer(void *userdata) {
         Broker *b = userdata;
         usec_t now = broker_now(b), next;
 
-        b->diag_timer_on = false;
         tell_pause(b, now);
         next = tell(b, now);
         note_earliest(&b->pauses, &next);
 
-        if (next == USEC_INFINITY)
-                return 0;
-
-        b->diag_timer_on = true;
-        (void) sd_event_source_set_time(source, next);
-        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        timer_set(&b->diag_timer, next);
 }
 
 int diag_timer_add(Broker *b) {
-        int r;
-
-        r = sd_event_add_time(b->event, &b->diag_timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer, b);
-        if (r < 0)
-                return r;
-
-        return sd_event_source_set_enabled(b->diag_timer, SD_EVENT_OFF);
+        return timer_init(&b->diag_timer, b, on_timer, b);
 }
 
 void diag_tell_all(Broker *b) {

@@ -143,12 +143,8 @@ static int send_some(Client *c, const uint8_t *p, size_t size, size_t *n_sent) {
 static void timer_arm(Broker *b) {
         List *l = list_first(&b->flushing);
 
-        if (!l || b->flush_timer_on)
-                return;
-
-        b->flush_timer_on = true;
-        (void) sd_event_source_set_time(b->flush_timer, CONTAINER_OF(l, Client, link)->flush_until);
-        (void) sd_event_source_set_enabled(b->flush_timer, SD_EVENT_ONESHOT);
+        if (l)
+                timer_set(&b->flush_timer, CONTAINER_OF(l, Client, link)->flush_until);
 }
 
 /* Keeps the rest until there is room for it. False where that can't be. */
@@ -300,12 +296,10 @@ void flush_end_all(Broker *b) {
         }
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_timer(void *userdata) {
         Broker *b = userdata;
         usec_t now = broker_now(b);
         List *l;
-
-        b->flush_timer_on = false;
 
         while ((l = list_first(&b->flushing)) && CONTAINER_OF(l, Client, link)->flush_until <= now) {
                 Client *c = CONTAINER_OF(l, Client, link);
@@ -315,15 +309,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         }
 
         timer_arm(b);
-        return 0;
 }
 
 int flush_timer_add(Broker *b) {
-        int r;
-
-        r = sd_event_add_time(b->event, &b->flush_timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer, b);
-        if (r < 0)
-                return r;
-
-        return sd_event_source_set_enabled(b->flush_timer, SD_EVENT_OFF);
+        return timer_init(&b->flush_timer, b, on_timer, b);
 }

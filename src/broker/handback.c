@@ -53,11 +53,10 @@ struct Handback {
         Listener *self;         /* where the next process finds what we leave; NULL: nowhere */
         List peers;             /* Peer.link */
         size_t n_peers;
-        sd_event_source *pause_timer; /* turns on what had to wait for room: peers, and the listeners */
+        Timer pause_timer;      /* turns on what had to wait for room: peers, and the listeners */
 
         List parked;            /* Client.link, the earliest deadline first */
-        sd_event_source *timer;
-        bool timer_on;
+        Timer timer;
 
         RateLimit loops;
 
@@ -87,13 +86,7 @@ static void peer_end(Peer *p) {
 }
 
 static void pause_arm(Handback *h) {
-        int enabled;
-
-        if (sd_event_source_get_enabled(h->pause_timer, &enabled) > 0)
-                return;
-
-        (void) sd_event_source_set_time_relative(h->pause_timer, PAUSE_USEC);
-        (void) sd_event_source_set_enabled(h->pause_timer, SD_EVENT_ONESHOT);
+        timer_set(&h->pause_timer, usec_now() + PAUSE_USEC);
 }
 
 static void peer_pause(Peer *p) {
@@ -112,7 +105,7 @@ static int give_answer(Peer *p) {
         return r;
 }
 
-static int on_pause_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_pause_timer(void *userdata) {
         Broker *b = userdata;
 
         LIST_FOREACH(i, &b->handback->peers) {
@@ -123,18 +116,13 @@ static int on_pause_timer(sd_event_source *source, uint64_t usec, void *userdata
         }
 
         enable_listeners(b);
-        return 0;
 }
 
 static void timer_arm(Handback *h) {
         List *l = list_first(&h->parked);
 
-        if (!l || h->timer_on)
-                return;
-
-        h->timer_on = true;
-        (void) sd_event_source_set_time(h->timer, CONTAINER_OF(l, Client, link)->deadline);
-        (void) sd_event_source_set_enabled(h->timer, SD_EVENT_ONESHOT);
+        if (l)
+                timer_set(&h->timer, CONTAINER_OF(l, Client, link)->deadline);
 }
 
 static void leave(Broker *b, Client *c) {
@@ -166,19 +154,16 @@ void handback_on_event(Broker *b, Client *c, uint32_t events) {
                 head_begin(b, c);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_timer(void *userdata) {
         Broker *b = userdata;
         Handback *h = b->handback;
         usec_t now = broker_now(b);
         List *l;
 
-        h->timer_on = false;
-
         while ((l = list_first(&h->parked)) && CONTAINER_OF(l, Client, link)->deadline <= now)
                 (void) handback_evict_oldest(b);
 
         timer_arm(h);
-        return 0;
 }
 
 bool handback_evict_oldest(Broker *b) {
@@ -411,40 +396,27 @@ static bool make_room_for_peer(Handback *h, usec_t now) {
         return true;
 }
 
-static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        Listener *l = userdata;
+static void on_listener(Listener *l) {
         Broker *b = l->broker;
         _cleanup_close_ int conn_fd = -EBADF;
 
         if (!make_room_for_peer(b->handback, broker_now(b))) {
                 listener_enable(l, false);
                 pause_arm(b->handback);
-                return 0;
+                return;
         }
 
-        conn_fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        conn_fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (conn_fd < 0) {
                 if (!errno_is_accept_again(-errno))
                         broker_pause(b, -errno);
-                return 0;
+                return;
         }
 
         if (peer_new(l, conn_fd) >= 0)
                 (void) TAKE_FD(conn_fd);
         else /* its sender may be gone: what was sent is ours */
                 receive_rest(&(Peer){ .listener = l, .fd = conn_fd });
-
-        return 0;
-}
-
-static int add_timer(Broker *b, sd_event_time_handler_t handler, sd_event_source **ret) {
-        int r;
-
-        r = sd_event_add_time(b->event, ret, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, handler, b);
-        if (r < 0)
-                return r;
-
-        return sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
 }
 
 static int handback_new(Broker *b) {
@@ -457,9 +429,9 @@ static int handback_new(Broker *b) {
         list_init(&b->handback->peers);
         list_init(&b->handback->parked);
 
-        r = add_timer(b, on_timer, &b->handback->timer);
+        r = timer_init(&b->handback->timer, b, on_timer, b);
         if (r >= 0)
-                r = add_timer(b, on_pause_timer, &b->handback->pause_timer);
+                r = timer_init(&b->handback->pause_timer, b, on_pause_timer, b);
         if (r < 0)
                 handback_done(b);
 
@@ -501,8 +473,8 @@ void handback_done(Broker *b) {
         LIST_FOREACH(i, &h->peers)
                 peer_free(CONTAINER_OF(i, Peer, link));
 
-        sd_event_source_disable_unref(h->timer);
-        sd_event_source_disable_unref(h->pause_timer);
+        timer_done(&h->timer);
+        timer_done(&h->pause_timer);
         free(TAKE_PTR(b->handback));
 }
 

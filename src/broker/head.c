@@ -352,13 +352,11 @@ static void on_silent(Broker *b, Client *c) {
                 hand_on(b, c, result.pool);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_timer(void *userdata) {
         Listener *l = userdata;
         Broker *b = l->broker;
         usec_t now = broker_now(b);
         List *i;
-
-        l->head_timer_at = USEC_INFINITY;
 
         while ((i = list_first(&l->silent)) && CONTAINER_OF(i, Client, second_link)->silent_at <= now)
                 on_silent(b, CONTAINER_OF(i, Client, second_link));
@@ -368,7 +366,6 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
                         refuse(b, CONTAINER_OF(i, Client, link), REFUSAL_HEAD_TIMEOUT, PROBE_REASON_NONE);
 
         timer_arm(l);
-        return 0;
 }
 
 static void timer_arm(Listener *l) {
@@ -380,25 +377,11 @@ static void timer_arm(Listener *l) {
         if (silent)
                 at = MIN(at, CONTAINER_OF(silent, Client, second_link)->silent_at);
 
-        /* An earlier wake-up than needed finds nobody, and sets the right time. */
-        if (at >= l->head_timer_at)
-                return;
-
-        l->head_timer_at = at;
-        (void) sd_event_source_set_time(l->head_timer, at);
-        (void) sd_event_source_set_enabled(l->head_timer, SD_EVENT_ONESHOT);
+        timer_set(&l->head_timer, at);
 }
 
 int head_timer_add(Listener *l) {
-        int r;
-
-        l->head_timer_at = USEC_INFINITY;
-
-        r = sd_event_add_time(l->broker->event, &l->head_timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer, l);
-        if (r < 0)
-                return r;
-
-        return sd_event_source_set_enabled(l->head_timer, SD_EVENT_OFF);
+        return timer_init(&l->head_timer, l->broker, on_timer, l);
 }
 
 void head_refuse_all(Listener *l, Refusal why) {

@@ -2,7 +2,6 @@
 
 #include "broker/listener.h"
 
-#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "basic/error.h"
@@ -10,16 +9,17 @@
 #include "broker/broker.h"
 #include "broker/channel.h"
 #include "broker/head.h"
+#include "broker/watch.h"
 
 #define BATCH_MAX 32
 
-static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+static void accept_batch(Listener *l);
 
 int listener_new(Broker *b, const char *name, int fd, Listener **ret) {
-        return listener_new_with(b, name, fd, on_ready, ret);
+        return listener_new_with(b, name, fd, accept_batch, ret);
 }
 
-int listener_new_with(Broker *b, const char *name, int fd, sd_event_io_handler_t on_event, Listener **ret) {
+int listener_new_with(Broker *b, const char *name, int fd, void (*on_ready)(Listener *l), Listener **ret) {
         _cleanup_(listener_freep) Listener *l = calloc(1, sizeof(*l));
         int r;
 
@@ -29,6 +29,7 @@ int listener_new_with(Broker *b, const char *name, int fd, sd_event_io_handler_t
         l->broker = b;
         l->fd = -EBADF;
         l->batch = 1;
+        l->on_ready = on_ready;
         list_init(&l->link);
         list_init(&l->heads);
         list_init(&l->silent);
@@ -40,14 +41,6 @@ int listener_new_with(Broker *b, const char *name, int fd, sd_event_io_handler_t
         /* systemd passes its listeners in blocking mode (NonBlocking=, systemd.service(5)), and a client that
          * left between the event and accept4() would stop us there. */
         r = fd_nonblock(fd, true);
-        if (r < 0)
-                return r;
-
-        r = sd_event_add_io(b->event, &l->io, fd, EPOLLIN, on_event, l);
-        if (r < 0)
-                return r;
-
-        r = sd_event_source_set_enabled(l->io, SD_EVENT_OFF);
         if (r < 0)
                 return r;
 
@@ -65,8 +58,8 @@ Listener *listener_free(Listener *l) {
                 return NULL;
 
         list_remove(&l->link);
-        sd_event_source_disable_unref(l->io);
-        sd_event_source_disable_unref(l->head_timer);
+        (void) listener_enable(l, false);
+        timer_done(&l->head_timer);
         fd_close(l->fd);
         free(l->name);
         free(l);
@@ -74,7 +67,19 @@ Listener *listener_free(Listener *l) {
 }
 
 int listener_enable(Listener *l, bool enable) {
-        return sd_event_source_set_enabled(l->io, enable ? SD_EVENT_ON : SD_EVENT_OFF);
+        int r = 0;
+
+        if (l->is_on == enable)
+                return 0;
+
+        if (enable)
+                r = watch_listener(&l->broker->watch, l);
+        else
+                unwatch_listener(&l->broker->watch, l);
+        if (r >= 0)
+                l->is_on = enable;
+
+        return r;
 }
 
 /* Returns 0, -EAGAIN where nobody waits any more, or another error that is not the single client's. */
@@ -125,13 +130,4 @@ static void accept_batch(Listener *l) {
         }
 
         l->batch = MIN(l->batch * 2, (unsigned) BATCH_MAX);
-}
-
-static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        Listener *l = userdata;
-
-        l->broker->batching = true;
-        accept_batch(l);
-        channels_flush(l->broker);
-        return 0;
 }

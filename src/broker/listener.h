@@ -6,12 +6,11 @@
  * one where clients are handed over (handback.h).
  */
 
-#include <systemd/sd-event.h>
-
 #include "basic/list.h"
 #include "basic/ratelimit.h"
 #include "basic/time.h"
 #include "broker/client.h"
+#include "broker/timer.h"
 #include "config/config.h"
 
 typedef struct Broker Broker;
@@ -22,7 +21,8 @@ typedef struct Listener {
         char *name;          /* FileDescriptorName= */
         int fd;
         int carries;         /* 0, or SOCK_SEQPACKET or SOCK_STREAM: its connections are no clients, they bring them */
-        sd_event_source *io;
+        bool is_on;          /* Broker.watch reports who comes, to */
+        void (*on_ready)(struct Listener *l);
         unsigned batch;      /* how many clients are accepted in one turn */
 
         uint64_t n_accepted;
@@ -36,15 +36,14 @@ typedef struct Listener {
 
         List heads;                   /* Client.link: those whose head is not all there, the oldest first */
         List silent;                  /* Client.silent_link: those of them that have said nothing yet */
-        sd_event_source *head_timer;
-        usec_t head_timer_at;         /* what it is set to, USEC_INFINITY: off */
+        Timer head_timer;             /* for both */
 } Listener;
 
 /* Consumes @fd on success. The listener is off until listener_enable(). */
 int listener_new(Broker *b, const char *name, int fd, Listener **ret);
 
-/* The same, with somebody else's handler for its events, which gets the listener. */
-int listener_new_with(Broker *b, const char *name, int fd, sd_event_io_handler_t on_event, Listener **ret);
+/* The same, with somebody else's handler for those who come. */
+int listener_new_with(Broker *b, const char *name, int fd, void (*on_ready)(Listener *l), Listener **ret);
 
 Listener *listener_free(Listener *l);
 DEFINE_CLEANUP(Listener *, listener_free);

@@ -25,19 +25,15 @@ enum {
         POOL_GONE,     /* no worker could be reached for GONE_GRACE_USEC */
 };
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
+static void on_timer(void *userdata);
 
 int pool_init(Pool *p, Routing *routing, Route *routes, size_t n_routes) {
-        Broker *b = routing->broker;
-        int r;
-
         *p = (Pool){
-                .broker = b,
+                .broker = routing->broker,
                 .routing = routing,
                 .routes = routes,
                 .n_routes = n_routes,
                 .balance = routes[0].config->balance,
-                .timer_at = USEC_INFINITY,
         };
         list_init(&p->again);
         list_init(&p->queue);
@@ -51,27 +47,12 @@ int pool_init(Pool *p, Routing *routing, Route *routes, size_t n_routes) {
                 p->queue_timeout = MAX(p->queue_timeout, routes[i].config->queue_timeout_usec);
         }
 
-        /* An accuracy of 1 ms: sd-event's own 250 ms are for timers that nobody waits for. */
-        r = sd_event_add_time(b->event, &p->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer, p);
-        if (r < 0)
-                return r;
-
-        return sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
+        return timer_init(&p->timer, p->broker, on_timer, p);
 }
 
 void pool_done(Pool *p) {
         diag_tell_pool(p);
-        p->timer = sd_event_source_disable_unref(p->timer);
-}
-
-static void timer_set(Pool *p, usec_t at) {
-        /* An earlier wake-up than needed is harmless, and saves setting the timer for each client. */
-        if (at >= p->timer_at)
-                return;
-
-        p->timer_at = at;
-        (void) sd_event_source_set_time(p->timer, at);
-        (void) sd_event_source_set_enabled(p->timer, SD_EVENT_ONESHOT);
+        timer_done(&p->timer);
 }
 
 static usec_t first_deadline(const List *queue) {
@@ -95,7 +76,7 @@ static void timer_arm(Pool *p) {
                 if (p->routes[i].worker->retry_at > now)
                         at = MIN(at, p->routes[i].worker->retry_at);
 
-        timer_set(p, at);
+        timer_set(&p->timer, at);
 }
 
 static bool is_gone(const Pool *p, usec_t now) {
@@ -398,13 +379,11 @@ static void expire(Pool *p, List *queue, usec_t now) {
         }
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_timer(void *userdata) {
         Pool *p = userdata;
         _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(p->routing);
 
-        p->timer_at = USEC_INFINITY;
         expire(p, &p->again, broker_now(p->broker));
         expire(p, &p->queue, broker_now(p->broker));
         pool_dispatch(p);
-        return 0;
 }

@@ -20,35 +20,23 @@
 /* A worker that takes no client for this long is worth a word: most likely its service does not come up. */
 #define STUCK_USEC (10 * USEC_PER_SEC)
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
+static void on_timer(void *userdata);
 
 int receipts_init(Receipts *receipts, Broker *b) {
-        int r;
-
         receipts->broker = b;
         list_init(&receipts->unclaimed);
-
-        r = sd_event_add_time(b->event, &receipts->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer, receipts);
-        if (r < 0)
-                return r;
-
-        return sd_event_source_set_enabled(receipts->timer, SD_EVENT_OFF);
+        return timer_init(&receipts->timer, b, on_timer, receipts);
 }
 
 void receipts_done(Receipts *receipts) {
-        receipts->timer = sd_event_source_disable_unref(receipts->timer);
+        timer_done(&receipts->timer);
 }
 
 static void timer_arm(Receipts *receipts) {
         List *l = list_first(&receipts->unclaimed);
 
-        /* Once on, it stays as it is: it finds out by itself who is due. */
-        if (!l || receipts->timer_on)
-                return;
-
-        receipts->timer_on = true;
-        (void) sd_event_source_set_time(receipts->timer, CONTAINER_OF(l, Client, link)->look_at);
-        (void) sd_event_source_set_enabled(receipts->timer, SD_EVENT_ONESHOT);
+        if (l)
+                timer_set(&receipts->timer, CONTAINER_OF(l, Client, link)->look_at);
 }
 
 void receipts_expect(Receipts *receipts, Client *c) {
@@ -210,12 +198,10 @@ void receipts_on_event(Receipts *receipts, Client *c) {
         (void) look(receipts, c, /* look_into_queue= */ false);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_timer(void *userdata) {
         Receipts *receipts = userdata;
         usec_t now = broker_now(receipts->broker);
         List *l;
-
-        receipts->timer_on = false;
 
         while ((l = list_first(&receipts->unclaimed))) {
                 Client *c = CONTAINER_OF(l, Client, link);
@@ -237,5 +223,4 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         }
 
         timer_arm(receipts);
-        return 0;
 }

@@ -3,17 +3,15 @@
 
 /* Waits for the receipts of the clients that were sent. */
 
-#include <systemd/sd-event.h>
-
 #include "broker/client.h"
+#include "broker/timer.h"
 #include "handoff/handoff.h"
 
 typedef struct Broker Broker;
 
 typedef struct Receipts {
         Broker *broker;
-        sd_event_source *timer; /* on while anybody is unclaimed */
-        bool timer_on;
+        Timer timer;            /* on while anybody is unclaimed */
         List unclaimed;         /* Client.link, the earliest look_at first */
 } Receipts;
 

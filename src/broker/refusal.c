@@ -59,12 +59,8 @@ static bool drain(Broker *b, Client *c) {
 static void timer_arm(Broker *b) {
         List *l = list_first(&b->refused);
 
-        if (!l || b->refused_timer_on)
-                return;
-
-        b->refused_timer_on = true;
-        (void) sd_event_source_set_time(b->refused_timer, CONTAINER_OF(l, Client, link)->deadline);
-        (void) sd_event_source_set_enabled(b->refused_timer, SD_EVENT_ONESHOT);
+        if (l)
+                timer_set(&b->refused_timer, CONTAINER_OF(l, Client, link)->deadline);
 }
 
 void refusal_drop(Broker *b, Client *c) {
@@ -223,26 +219,17 @@ void refusal_on_event(Broker *b, Client *c, uint32_t events) {
                 finish(b, c);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_timer(void *userdata) {
         Broker *b = userdata;
         usec_t now = broker_now(b);
         List *l;
-
-        b->refused_timer_on = false;
 
         while ((l = list_first(&b->refused)) && CONTAINER_OF(l, Client, link)->deadline <= now)
                 finish(b, CONTAINER_OF(l, Client, link));
 
         timer_arm(b);
-        return 0;
 }
 
 int refusal_timer_add(Broker *b) {
-        int r;
-
-        r = sd_event_add_time(b->event, &b->refused_timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer, b);
-        if (r < 0)
-                return r;
-
-        return sd_event_source_set_enabled(b->refused_timer, SD_EVENT_OFF);
+        return timer_init(&b->refused_timer, b, on_timer, b);
 }

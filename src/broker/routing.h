@@ -9,12 +9,11 @@
  * among their workers.
  */
 
-#include <systemd/sd-event.h>
-
 #include "basic/list.h"
 #include "basic/ratelimit.h"
 #include "broker/match.h"
 #include "broker/stats.h"
+#include "broker/timer.h"
 #include "broker/worker.h"
 #include "config/config.h"
 
@@ -53,8 +52,7 @@ struct Pool {
         size_t queue_max;      /* QueueMax= of all routes together */
         usec_t queue_timeout;  /* the longest QueueTimeoutSec= of them */
         List waiting_link;     /* Broker.waiting, while the queue is not empty */
-        sd_event_source *timer;
-        usec_t timer_at;       /* what it is set to, USEC_INFINITY: off */
+        Timer timer;           /* while the queue is not empty */
 
         RateLimit full;        /* of the log lines about those who were refused, */
         RateLimit expired;     /* about those who waited in vain, */

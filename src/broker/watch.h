@@ -2,27 +2,43 @@
 #pragma once
 
 /*
- * What the broker waits for on behalf of single clients: the receipt of a worker, or more bytes of the client.
+ * What the broker waits for (loop.c). All that happens once a client is in one epoll of our own: listeners, the receipts of
+ * workers, more bytes of a client. So is sd-event's descriptor, and what comes seldom is sd-event's: timers, signals, the
+ * control interface.
  *
- * All these descriptors are in one epoll, whose own descriptor is the one event source that sd-event sees: a
- * source of sd-event's for each client would cost more than the rest of its bookkeeping, and an allocation
- * besides. An event carries a token, not a pointer, so one that comes too late finds nobody.
+ * An event of a client carries a token, not a pointer, so one that comes too late finds nobody.
  */
-
-#include <systemd/sd-event.h>
 
 #include "broker/client.h"
 
 typedef struct Broker Broker;
+typedef struct Listener Listener;
+
+/*
+ * In a token: it is a listener, which stays as long as the broker, or the number of a channel. Of a client the slot is
+ * there, which is never so high.
+ */
+#define TOKEN_LISTENER (UINT64_C(1) << 62)
+#define TOKEN_CHANNEL (UINT64_C(1) << 63)
+#define TOKEN_SD_EVENT UINT64_MAX
 
 typedef struct Watch {
         Broker *broker;
         int epoll_fd;
-        sd_event_source *io;
+        bool is_prepared; /* sd-event has looked at its sources (sd_event_prepare(3)), and none was changed since */
 } Watch;
 
 int watch_init(Watch *w, Broker *b);
 void watch_done(Watch *w);
+
+/* For whoever changes a source of sd-event's outside of its handlers, other than by timer.h: it has to look at it again. */
+static inline void watch_sd_event_changed(Watch *w) {
+        w->is_prepared = false;
+}
+
+/* Reports who comes, as long as he waits. @l has to be unwatched before it ends. */
+int watch_listener(Watch *w, Listener *l);
+void unwatch_listener(Watch *w, Listener *l);
 
 /* Reports on @conn_fd, the connection to a worker, which is not consumed. Ends when @conn_fd is closed. */
 int watch_connection(Watch *w, Client *c, int conn_fd);
@@ -36,12 +52,12 @@ int watch_channel(Watch *w, uint32_t channel, int conn_fd);
  */
 int watch_client(Watch *w, Client *c);
 
+/* The same for room in its send buffer, of one that is not watched. */
+int watch_client_for_room(Watch *w, Client *c);
+
 /*
  * Has to come before the client is handed over or closed: epoll knows the open file description, which the
  * worker keeps alive, and would go on reporting it for ever (epoll(7), question 6). Does nothing for a client
  * that is not watched.
  */
-/* The same for room in its send buffer, of one that is not watched. */
-int watch_client_for_room(Watch *w, Client *c);
-
 void unwatch_client(Watch *w, Client *c);

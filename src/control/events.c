@@ -113,6 +113,9 @@ static void tell(Control *c, const Event *e) {
                 if (p->subscribed && (!is_within_rate(c) || !has_room(p) || send_event(p, e) < 0))
                         p->n_lost++;
         }
+
+        /* What could not be written at once is sd-bus's to wait for. */
+        watch_sd_event_changed(&c->broker->watch);
 }
 
 /* In the middle of a handoff: nothing is changed here but what waits to be sent. */

@@ -212,7 +212,7 @@ static int serve(Log *log, sd_event *event) {
 
         (void) sd_notify(0, "READY=1");
 
-        r = sd_event_loop(event);
+        r = broker_run(b);
         if (r < 0)
                 return fail(log, r, "run the event loop");
 

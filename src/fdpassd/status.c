@@ -15,9 +15,7 @@
 
 struct Status {
         Broker *broker;
-        sd_event_source *post;  /* after each turn of the loop in which something happened */
-        sd_event_source *timer;
-        bool timer_on;
+        Timer timer;            /* on for an interval after each message */
         char text[256];         /* as sent last */
         int fd;                 /* connected to $NOTIFY_SOCKET, or -EBADF */
 };
@@ -74,33 +72,29 @@ static void compose(const Broker *b, char *text, size_t size) {
 }
 
 /* Sends what is new, and then nothing for an interval. */
-static int update(Status *s) {
+static void update(Status *s) {
         char text[sizeof(s->text)];
 
         compose(s->broker, text, sizeof(text));
         if (streq(text, s->text))
-                return 0;
+                return;
 
         /* One that does not get through is tried again with the next change. */
         if (notify_without_waiting(s->fd, text) >= 0)
-                memcpy(s->text, text, sizeof(text));
+                strcpy(s->text, text);
 
-        s->timer_on = true;
-        (void) sd_event_source_set_time_relative(s->timer, INTERVAL_USEC);
-        return sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+        timer_set(&s->timer, usec_now() + INTERVAL_USEC);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-        Status *s = userdata;
-
-        s->timer_on = false;
-        return update(s);
+static void on_timer(void *userdata) {
+        update(userdata);
 }
 
-static int on_post(sd_event_source *source, void *userdata) {
+static void on_turn(void *userdata) {
         Status *s = userdata;
 
-        return s->timer_on ? 0 : update(s);
+        if (!timer_is_on(&s->timer))
+                update(s);
 }
 
 int status_new(Broker *b, Status **ret) {
@@ -113,22 +107,13 @@ int status_new(Broker *b, Status **ret) {
         s->broker = b;
         s->fd = connect_manager();
 
-        r = sd_event_add_time(b->event, &s->timer, CLOCK_MONOTONIC, 0, 0, on_timer, s);
+        r = timer_init(&s->timer, b, on_timer, s);
         if (r < 0)
                 return r;
 
-        r = sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
-        if (r < 0)
-                return r;
-
-        r = sd_event_add_post(b->event, &s->post, on_post, s);
-        if (r < 0)
-                return r;
-
-        r = update(s);
-        if (r < 0)
-                return r;
-
+        b->on_turn = on_turn;
+        b->on_turn_userdata = s;
+        update(s);
         *ret = TAKE_PTR(s);
         return 0;
 }
@@ -137,8 +122,8 @@ Status *status_free(Status *s) {
         if (!s)
                 return NULL;
 
-        sd_event_source_disable_unref(s->post);
-        sd_event_source_disable_unref(s->timer);
+        s->broker->on_turn = NULL;
+        timer_done(&s->timer);
         fd_close(s->fd);
         free(s);
         return NULL;

@@ -144,7 +144,7 @@ static void stop(void) {
 /* The broker's turns, until so many were accepted and handed over: what is done in here is counted. */
 __attribute__((noinline)) static void turn(uint64_t n_accepted, uint64_t n_handed) {
         while (t.broker->n.n_accepted < n_accepted || t.broker->n.n_handed < n_handed)
-                check(sd_event_run(t.event, TURN_USEC), "sd_event_run");
+                check(broker_turn(t.broker, TURN_USEC), "sd_event_run");
 }
 
 static void take_from(int fd) {

@@ -309,7 +309,7 @@ static void act(Input *in) {
         }
 
         for (unsigned k = 0; k < 3U + what / 64; k++)
-                (void) sd_event_run(t.event, 0);
+                (void) broker_turn(t.broker, 0);
 }
 
 static void account(void) {

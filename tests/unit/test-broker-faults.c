@@ -14,7 +14,7 @@ static void say(int fd, const char *text) {
 
 static void run_for(usec_t span) {
         for (usec_t end = usec_now() + span; usec_now() < end;)
-                assert_true(sd_event_run(t.event, end - MIN(usec_now(), end)) >= 0);
+                assert_true(broker_turn(t.broker, end - MIN(usec_now(), end)) >= 0);
 }
 
 static struct sockaddr_in tcp;
@@ -116,7 +116,7 @@ static void test_lingering_makes_room(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(refused); i++) {
                 refused[i] = dial_tcp();
                 say(refused[i], "GET / HTTP/1.1\r\nHost: nobody\r\n\r\n");
-                (void) sd_event_run(t.event, 0);
+                (void) broker_turn(t.broker, 0);
         }
         WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(refused));
         assert_false(t.broker->paused);
@@ -325,7 +325,7 @@ static void test_stop_with_head(void **state) {
         WAIT_FOR(t.broker->n.n_accepted == 1);
 
         broker_stop(t.broker);
-        assert_int_equal(sd_event_loop(t.event), 0);
+        assert_int_equal(broker_run(t.broker), 0);
         assert_true(usec_now() - start < 2 * USEC_PER_SEC);
         assert_true(recv(client, buffer, sizeof(buffer) - 1, MSG_DONTWAIT) > 0);
         assert_non_null(startswith(buffer, "HTTP/1.1 503 "));
@@ -344,7 +344,7 @@ static void test_stop_with_stuck_worker(void **state) {
 
         start = usec_now();
         broker_stop(t.broker);
-        assert_int_equal(sd_event_loop(t.event), 0);
+        assert_int_equal(broker_run(t.broker), 0);
         assert_true(usec_now() - start < 2 * USEC_PER_SEC);
         t.broker = broker_free(t.broker);
 
@@ -424,7 +424,7 @@ static void test_trickle_starves_nobody(void **state) {
                 assert_true(usec_now() - start < 2 * USEC_PER_SEC);
                 for (size_t i = 0; i < ELEMENTSOF(trickling); i++)
                         (void) !send(trickling[i], "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-                assert_true(sd_event_run(t.event, 0) >= 0);
+                assert_true(broker_turn(t.broker, 0) >= 0);
         }
         assert_int_equal(take_byte(worker), 'G');
 
@@ -476,14 +476,14 @@ static void test_held_back_count(void **state) {
 
                 if (i == 2) {
                         expect_line(log, "1 client was refused");
-                        assert_false(t.broker->diag_timer_on);
+                        assert_false(timer_is_on(&t.broker->diag_timer));
                         p->full.last -= 9800 * USEC_PER_MSEC; /* as if it were that long ago */
                 } else if (i == 4) {
                         expect_line(log, "2 clients were refused");
-                        assert_false(t.broker->diag_timer_on);
+                        assert_false(timer_is_on(&t.broker->diag_timer));
                 }
         }
-        assert_true(t.broker->diag_timer_on);
+        assert_true(timer_is_on(&t.broker->diag_timer));
         assert_false(has_event(log, POLLIN));
         t.broker = broker_free(t.broker);
         expect_line(log, "3 clients were refused");

@@ -118,7 +118,7 @@ static void test_full_after_back_off(void **state) {
         WAIT_FOR(t.broker->routing->routes[0].worker->n_unclaimed == 1);
 
         for (usec_t end = usec_now() + 300 * USEC_PER_MSEC; usec_now() < end; n_turns++)
-                assert_true(sd_event_run(t.event, end - MIN(usec_now(), end)) >= 0);
+                assert_true(broker_turn(t.broker, end - MIN(usec_now(), end)) >= 0);
         assert_true(n_turns < 20);
 
         fd_close(first);
@@ -195,7 +195,7 @@ static void test_ack(void **state) {
 
         conn = take_both(worker, &received);
         for (usec_t end = usec_now() + 300 * USEC_PER_MSEC; usec_now() < end;)
-                assert_true(sd_event_run(t.event, end - MIN(usec_now(), end)) >= 0);
+                assert_true(broker_turn(t.broker, end - MIN(usec_now(), end)) >= 0);
         assert_int_equal(t.broker->clients.n_used, 1); /* it was received, but that is not enough */
         assert_int_equal(write(conn, &taken, 1), 1);
         WAIT_FOR(t.broker->clients.n_used == 0);
@@ -456,7 +456,7 @@ static void test_exit_idle(void **state) {
         WAIT_FOR(t.broker->n.n_accepted == 1);
 
         for (usec_t end = usec_now() + 200 * USEC_PER_MSEC; usec_now() < end;)
-                assert_true(sd_event_run(t.event, end - MIN(usec_now(), end)) >= 0);
+                assert_true(broker_turn(t.broker, end - MIN(usec_now(), end)) >= 0);
         assert_false(t.broker->stopping);
 
         assert_int_equal(take_byte(worker), 'x');
@@ -475,7 +475,7 @@ static void test_high_water(void **state) {
             { .unit = "b.socket", .worker = "b", .listener = "other", .max_unclaimed = 100 });
         for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
                 clients[i] = dial_and_say(i % 2 ? "other" : "public", 'x');
-                (void) sd_event_run(t.event, 0);
+                (void) broker_turn(t.broker, 0);
         }
 
         WAIT_FOR(t.broker->paused);
@@ -531,7 +531,7 @@ static void test_out_of_descriptors(void **state) {
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
         WAIT_FOR(t.broker->paused);
         for (usec_t end = usec_now() + 500 * USEC_PER_MSEC; usec_now() < end; n_turns++)
-                assert_true(sd_event_run(t.event, end - MIN(usec_now(), end)) >= 0);
+                assert_true(broker_turn(t.broker, end - MIN(usec_now(), end)) >= 0);
         assert_true(n_turns < 20);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 

@@ -6,11 +6,8 @@
 
 #include "broker/listener.h"
 
-/* The second broker of the same event loop, where there is one. */
-static Broker *other;
-
 static int teardown_both(void **state) {
-        other = broker_free(other);
+        t.other = broker_free(t.other);
         return teardown(state);
 }
 
@@ -45,9 +42,12 @@ static void use_proxied(const RouteSpec *spec) {
 }
 
 static void start_other(const RouteSpec *spec) {
-        assert_int_equal(broker_new(t.event, t.log, N_FDS, &other), 0);
-        assert_int_equal(handback_listen(other, "return", listen_type_at("other", SOCK_SEQPACKET, 8)), 0);
-        assert_int_equal(broker_set_config(other, config_of(spec, 1)), 0);
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+
+        assert_int_equal(sd_event_new(&event), 0);
+        assert_int_equal(broker_new(event, t.log, N_FDS, &t.other), 0);
+        assert_int_equal(handback_listen(t.other, "return", listen_type_at("other", SOCK_SEQPACKET, 8)), 0);
+        assert_int_equal(broker_set_config(t.other, config_of(spec, 1)), 0);
 }
 
 /* The second broker routes by its own units; what the first one found out, and is called, goes with the client. */
@@ -72,9 +72,9 @@ static void test_two_brokers(void **state) {
         assert_true(slice_equal(m.listener, SLICE_LITERAL("return")));
         assert_int_equal(m.hops, 2);
 
-        WAIT_FOR(t.broker->clients.n_used + other->clients.n_used == 0);
+        WAIT_FOR(t.broker->clients.n_used + t.other->clients.n_used == 0);
         assert_int_equal(t.broker->n.n_handed, 1);
-        assert_int_equal(other->n.n_handed, 1);
+        assert_int_equal(t.other->n.n_handed, 1);
         fd_close(client);
         fd_close(a);
 }
@@ -88,7 +88,7 @@ static void test_other_is_full(void **state) {
         use_proxied(&(RouteSpec){ .unit = "next.socket", .worker = "other", .form = WORKER_SEQPACKET,
                                   .queue_timeout = 100 * USEC_PER_MSEC });
         start_other(&(RouteSpec){ .unit = "a.socket", .worker = "a" });
-        other->max_clients = 0;
+        t.other->max_clients = 0;
 
         client = dial_tcp(&sin);
         say(client, HEAD_A);
@@ -113,7 +113,7 @@ static void test_loop(void **state) {
         WAIT_FOR(has_event(client, POLLIN));
         assert_true(recv(client, answer, sizeof(answer) - 1, 0) > 0);
         assert_string_equal(answer, "HTTP/1.1 503 Se");
-        assert_int_equal(t.broker->n.n_returned + other->n.n_returned, FDPASS_HOPS_MAX);
+        assert_int_equal(t.broker->n.n_returned + t.other->n.n_returned, FDPASS_HOPS_MAX);
         fd_close(client);
 }
 
@@ -241,7 +241,7 @@ static void test_stream_waits_for_room(void **state) {
         tcp_pair(&client, &fd);
         say(client, HEAD_A);
         conn = send_as_httpd(fd);
-        while (sd_event_run(t.event, 0) > 0)
+        while (broker_turn(t.broker, 0) > 0)
                 ;
         assert_int_equal(t.broker->n.n_returned, 0);
 

@@ -77,7 +77,7 @@ static unsigned turns(usec_t span) {
         unsigned n = 0;
 
         for (; usec_now() < end; n++)
-                assert_true(sd_event_run(t.event, 20 * USEC_PER_MSEC) >= 0);
+                assert_true(broker_turn(t.broker, 20 * USEC_PER_MSEC) >= 0);
 
         return n;
 }

@@ -312,9 +312,9 @@ static void turn(usec_t span) {
         int r;
 
         fault_enter();
-        r = sd_event_run(t.event, 0);
+        r = broker_turn(t.broker, 0);
         if (r == 0) { /* now it sleeps */
-                r = sd_event_run(t.event, span);
+                r = broker_turn(t.broker, span);
                 n_wakeups += r > 0;
         }
         fault_leave();

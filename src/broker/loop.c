@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The turns of the broker. What happens once a client is dispatched here, from an epoll of our own, in which sd-event's
+ * descriptor is one of many: a turn of sd-event costs a third of a handoff, so it has one only where it has something to
+ * do. That is when its descriptor says so, or when a source of its was changed since it has looked at them.
+ */
+
+#include <limits.h>
+#include <sys/epoll.h>
+
+#include "basic/error.h"
+#include "broker/broker.h"
+#include "broker/channel.h"
+#include "broker/flush.h"
+#include "broker/handback.h"
+#include "broker/head.h"
+#include "broker/listener.h"
+#include "broker/receipts.h"
+#include "broker/refusal.h"
+
+/* Events taken in one turn. */
+#define BATCH_MAX 64
+
+static void dispatch_client(Broker *b, Client *c, uint32_t events) {
+        /* What it says now is for the next process, which finds it in the socket. */
+        if (b->stopping && handback_will_pass_on(b, c))
+                return;
+
+        switch (c->state) {
+
+        case CLIENT_HEAD:
+                head_on_event(b, c, events);
+                break;
+
+        case CLIENT_PARKED:
+                handback_on_event(b, c, events);
+                break;
+
+        case CLIENT_FLUSHING:
+                flush_on_event(b, c, events);
+                break;
+
+        case CLIENT_UNCLAIMED:
+                receipts_on_event(&b->receipts, c);
+                break;
+
+        case CLIENT_REFUSED:
+                refusal_on_event(b, c, events);
+                break;
+
+        case CLIENT_FREE:
+        case CLIENT_NEW:
+        case CLIENT_QUEUED:
+                break; /* it was moved on by an event before this one in the batch */
+        }
+}
+
+static void dispatch_listener(Listener *l) {
+        if (l->is_on) /* or it was turned off by an event before this one */
+                l->on_ready(l);
+}
+
+static void dispatch(Broker *b, const struct epoll_event *event) {
+        uint64_t token = event->data.u64;
+        Client *c;
+
+        if (token == TOKEN_SD_EVENT)
+                watch_sd_event_changed(&b->watch);
+        else if (token & TOKEN_CHANNEL)
+                channel_on_event(b, (uint32_t) token);
+        else if (token & TOKEN_LISTENER)
+                dispatch_listener((Listener *) (uintptr_t) (token & ~TOKEN_LISTENER));
+        else if ((c = client_by_token(&b->clients, token)))
+                dispatch_client(b, c, event->events);
+}
+
+static int to_msec(usec_t timeout) {
+        return timeout == USEC_INFINITY ? -1 : (int) MIN((timeout + USEC_PER_MSEC - 1) / USEC_PER_MSEC, (usec_t) INT_MAX);
+}
+
+/* Returns how many events there were, or a negative errno: without this epoll the broker would be deaf. */
+static int dispatch_ours(Broker *b, usec_t timeout) {
+        struct epoll_event events[BATCH_MAX];
+        int n;
+
+        n = epoll_wait(b->watch.epoll_fd, events, BATCH_MAX, to_msec(timeout));
+        b->now = usec_now();
+        if (n < 0)
+                return errno_is_transient(-errno) || errno_is_resource(-errno) ? 0 : -errno;
+
+        b->batching = true;
+        for (int i = 0; i < n; i++)
+                dispatch(b, &events[i]);
+        channels_flush(b);
+
+        return n;
+}
+
+/*
+ * Has sd-event look at its sources, where that is due: it sets its timerfd, and after that its descriptor tells of
+ * everything. Returns 1 where a source is to be dispatched now, 0 where none is, or a negative errno.
+ */
+static int prepare_sd_event(Broker *b) {
+        int r = 0;
+
+        if (b->watch.is_prepared)
+                return 0;
+
+        if (sd_event_get_state(b->event) == SD_EVENT_ARMED)
+                r = sd_event_wait(b->event, 0);
+        if (r == 0)
+                r = sd_event_prepare(b->event);
+
+        b->watch.is_prepared = r == 0;
+        return r;
+}
+
+int broker_turn(Broker *b, usec_t timeout) {
+        int is_pending, n;
+
+        is_pending = prepare_sd_event(b);
+        if (is_pending < 0)
+                return is_pending;
+
+        n = dispatch_ours(b, is_pending ? 0 : timeout);
+        if (n < 0)
+                return n;
+
+        if (is_pending) {
+                int r = sd_event_dispatch(b->event); /* the most urgent one */
+
+                if (r < 0)
+                        return r;
+        }
+
+        if (b->on_turn)
+                b->on_turn(b->on_turn_userdata);
+        if (b->stopping)
+                broker_stop_if_settled(b);
+        return n + is_pending;
+}
+
+int broker_run(Broker *b) {
+        int r;
+
+        while (sd_event_get_state(b->event) != SD_EVENT_FINISHED) {
+                r = broker_turn(b, USEC_INFINITY);
+                if (r < 0)
+                        return r;
+        }
+
+        return sd_event_get_exit_code(b->event, &r) < 0 ? 0 : r;
+}
+
