@@ -55,6 +55,7 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         b->exit_idle_usec = USEC_INFINITY;
         b->event = sd_event_ref(event);
         b->watch.epoll_fd = b->datagram_fd = -EBADF;
+        pace_init(&b->pace);
         list_init(&b->listeners);
         list_init(&b->waiting);
         list_init(&b->refused);

@@ -20,6 +20,7 @@
 #include "basic/list.h"
 #include "basic/log.h"
 #include "broker/client.h"
+#include "broker/pace.h"
 #include "broker/receipts.h"
 #include "broker/source.h"
 #include "broker/timer.h"
@@ -74,6 +75,7 @@ typedef struct Broker {
         Log *log;            /* borrowed */
         sd_event *event;
         usec_t now;          /* of CLOCK_MONOTONIC, when the events of this turn were taken */
+        Pace pace;
 
         List listeners;      /* Listener.link */
         ClientTable clients;

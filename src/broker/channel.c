@@ -182,7 +182,7 @@ void channel_begin(Broker *b, Client *c, uint16_t limit) {
         Channel *ch;
 
         ch = w->n_channels < PER_WORKER_MAX ? channel_new(b, w, limit) : NULL;
-        if (!ch || watch_channel(&b->watch, ch->slot, fd) < 0) {
+        if (!ch || watch_channel(&b->watch, ch->slot, fd, !b->receipts.by_turns) < 0) {
                 fd_close(fd);
                 if (ch)
                         channel_free(ch);
@@ -332,6 +332,22 @@ void channel_on_event(Broker *b, uint32_t slot) {
 
         pool_worker_is_free(w);
         (void) worker_put(&b->workers, w);
+}
+
+void channels_look(Broker *b) {
+        for (uint32_t i = 0; i < CHANNELS_MAX; i++)
+                if (b->channels.slots[i] && !list_is_empty(&b->channels.slots[i]->clients))
+                        channel_on_event(b, i);
+}
+
+void channels_watch(Broker *b, bool answers) {
+        for (uint32_t i = 0; i < CHANNELS_MAX; i++) {
+                Channel *ch = b->channels.slots[i];
+
+                /* One of which nothing would be heard any more may as well end. */
+                if (ch && ch->fd >= 0 && watch_channel(&b->watch, i, ch->fd, answers) < 0)
+                        channel_end(ch);
+        }
 }
 
 void channels_flush(Broker *b) {

@@ -54,6 +54,12 @@ int channel_offer(Channel *ch, Route *route, Client *c);
 /* Something happened on it. */
 void channel_on_event(Broker *b, uint32_t slot);
 
+/* Looks for answers on all that owe some. */
+void channels_look(Broker *b);
+
+/* Answers are an event, or are looked for. */
+void channels_watch(Broker *b, bool answers);
+
 /* Sends all that was put together, and frees what has ended. For the end of a turn of the event loop. */
 void channels_flush(Broker *b);
 

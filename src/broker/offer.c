@@ -54,7 +54,7 @@ static int send_by_connection(Broker *b, Route *route, Client *c) {
         if (flush_is_due(route, c) && flush(b, route, c) != 0)
                 return OFFER_ENDED;
 
-        r = watch_connection(&b->watch, c, fd);
+        r = receipts_prepare(&b->receipts, c, fd);
         if (r < 0)
                 return r;
 

@@ -9,6 +9,7 @@
 #include "broker/observe.h"
 #include "broker/pool.h"
 #include "broker/refusal.h"
+#include "broker/watch.h"
 
 /*
  * A worker need not close the connection before it serves the client, and those written for
@@ -16,6 +17,9 @@
  * then such a client counts as unclaimed, and a FIN that its worker sends by close() is withheld.
  */
 #define LOOK_INTERVAL_USEC (100 * USEC_PER_MSEC)
+
+/* In each turn, of those who wait the longest: so many may have none yet. One worker that is slow costs no more than that. */
+#define MISSES_MAX 4
 
 /* A worker that takes no client for this long is worth a word: most likely its service does not come up. */
 #define STUCK_USEC (10 * USEC_PER_SEC)
@@ -25,6 +29,7 @@ static void on_timer(void *userdata);
 int receipts_init(Receipts *receipts, Broker *b) {
         receipts->broker = b;
         list_init(&receipts->unclaimed);
+        list_init(&receipts->unwatched);
         return timer_init(&receipts->timer, b, on_timer, receipts);
 }
 
@@ -37,6 +42,14 @@ static void timer_arm(Receipts *receipts) {
 
         if (l)
                 timer_set(&receipts->timer, CONTAINER_OF(l, Client, link)->look_at);
+}
+
+int receipts_prepare(Receipts *receipts, Client *c, int conn_fd) {
+        if (!receipts->by_turns)
+                return watch_connection(&receipts->broker->watch, c, conn_fd);
+
+        list_append(&receipts->unwatched, &c->second_link);
+        return 0;
 }
 
 void receipts_expect(Receipts *receipts, Client *c) {
@@ -196,6 +209,61 @@ static bool look(Receipts *receipts, Client *c, bool look_into_queue) {
 
 void receipts_on_event(Receipts *receipts, Client *c) {
         (void) look(receipts, c, /* look_into_queue= */ false);
+}
+
+/* Who had no receipt yet when he was looked at. Whoever waits longer than a few turns has an event after all. */
+static void missed(Receipts *receipts, Client *c, List *again) {
+        Broker *b = receipts->broker;
+
+        list_remove(&c->second_link);
+
+        /* Where that fails the timer finds it. */
+        if (broker_now(b) - c->sent_at > PACE_TURN_USEC)
+                (void) watch_connection(&b->watch, c, c->conn_fd);
+        else
+                list_append(again, &c->second_link);
+}
+
+void receipts_turn(Receipts *receipts) {
+        List again, *l;
+
+        if (!receipts->by_turns)
+                return;
+
+        channels_look(receipts->broker);
+
+        list_init(&again);
+        for (unsigned n_missed = 0; n_missed < MISSES_MAX && (l = list_first(&receipts->unwatched));) {
+                Client *c = CONTAINER_OF(l, Client, second_link);
+
+                if (look(receipts, c, /* look_into_queue= */ false))
+                        continue;
+
+                missed(receipts, c, &again);
+                n_missed++;
+        }
+
+        while (!list_is_empty(&again)) {
+                l = again.prev;
+                list_remove(l);
+                list_prepend(&receipts->unwatched, l);
+        }
+}
+
+void receipts_watch(Receipts *receipts, bool by_turns) {
+        Broker *b = receipts->broker;
+
+        if (receipts->by_turns == by_turns)
+                return;
+
+        receipts->by_turns = by_turns;
+        channels_watch(b, !by_turns);
+
+        LIST_FOREACH(i, &receipts->unwatched) {
+                list_remove(i);
+                (void) watch_connection(&b->watch, CONTAINER_OF(i, Client, second_link),
+                                        CONTAINER_OF(i, Client, second_link)->conn_fd);
+        }
 }
 
 static void on_timer(void *userdata) {

@@ -13,10 +13,15 @@ typedef struct Receipts {
         Broker *broker;
         Timer timer;            /* on while anybody is unclaimed */
         List unclaimed;         /* Client.link, the earliest look_at first */
+        bool by_turns;          /* receipts are looked for in each turn (pace.h), or else each is an event */
+        List unwatched;         /* Client.second_link: those with a connection of their own that is no event */
 } Receipts;
 
 int receipts_init(Receipts *receipts, Broker *b);
 void receipts_done(Receipts *receipts);
+
+/* Before the client is sent on @conn_fd: sees to it that the receipt will be heard of. Returns 0 or a negative errno. */
+int receipts_prepare(Receipts *receipts, Client *c, int conn_fd);
 
 /* The client was sent: from now on there may be a receipt. */
 void receipts_expect(Receipts *receipts, Client *c);
@@ -32,3 +37,9 @@ bool receipts_settle(Broker *b, Client *c, Receipt receipt);
 
 /* Something happened on the connection to the worker. */
 void receipts_on_event(Receipts *receipts, Client *c);
+
+/* For each turn: looks for receipts, where they are not events. */
+void receipts_turn(Receipts *receipts);
+
+/* From now on they are, or are not. */
+void receipts_watch(Receipts *receipts, bool by_turns);

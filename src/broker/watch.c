@@ -47,10 +47,17 @@ int watch_connection(Watch *w, Client *c, int conn_fd) {
         return add(w, c, conn_fd, EPOLLIN | EPOLLRDHUP);
 }
 
-int watch_channel(Watch *w, uint32_t channel, int conn_fd) {
-        struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP, .data.u64 = TOKEN_CHANNEL | channel };
+int watch_channel(Watch *w, uint32_t channel, int conn_fd, bool answers) {
+        struct epoll_event event = {
+                .events = EPOLLRDHUP | (answers ? EPOLLIN : 0),
+                .data.u64 = TOKEN_CHANNEL | channel,
+        };
 
-        return epoll_ctl(w->epoll_fd, EPOLL_CTL_MOD, conn_fd, &event) < 0 ? -errno : 0;
+        if (epoll_ctl(w->epoll_fd, EPOLL_CTL_MOD, conn_fd, &event) >= 0 ||
+            (errno == ENOENT && epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, conn_fd, &event) >= 0))
+                return 0;
+
+        return -errno;
 }
 
 int watch_client(Watch *w, Client *c) {

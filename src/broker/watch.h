@@ -43,8 +43,11 @@ void unwatch_listener(Watch *w, Listener *l);
 /* Reports on @conn_fd, the connection to a worker, which is not consumed. Ends when @conn_fd is closed. */
 int watch_connection(Watch *w, Client *c, int conn_fd);
 
-/* The same connection is from now on the channel's of this number. */
-int watch_channel(Watch *w, uint32_t channel, int conn_fd);
+/*
+ * @conn_fd, which may be watched already, is from now on the channel's of this number. Only its end is reported, or
+ * answers too.
+ */
+int watch_channel(Watch *w, uint32_t channel, int conn_fd, bool answers);
 
 /*
  * Reports each arrival of bytes, or of the end, on the client's own socket, edge-triggered: as nothing is

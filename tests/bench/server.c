@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "libfdpass/fdpass.h"
@@ -106,7 +107,10 @@ int main(int argc, char *argv[]) {
                 if (fd < 0)
                         errx(EXIT_FAILURE, "No client: %s", strerror(-fd));
 
-                if (serve(fd, way))
+                if (serve(fd, way)) {
+                        if (way != DIRECT)
+                                (void) shutdown(fd, SHUT_WR);
                         close(fd);
+                }
         }
 }
