@@ -69,15 +69,15 @@ bool channel_may_begin(const Broker *b, const Route *route, const Client *c) {
 }
 
 /* The clients that an answer is about. Those who were not even sent are not among them, whatever it says. */
-static void collect(Channel *ch, const KeptAnswer *answer, List *ret) {
+static void collect(Channel *ch, KeptAnswer answer, List *ret) {
         uint16_t end = (uint16_t) (ch->n_sent - ch->n_batch), n = 0;
 
         LIST_FOREACH(i, &ch->clients) {
                 Client *c = CONTAINER_OF(i, Client, second_link);
 
-                if (c->number == end || n == answer->n)
+                if (c->number == end || n == answer.n)
                         return;
-                if ((uint16_t) (c->number - answer->first) >= answer->n)
+                if ((uint16_t) (c->number - answer.first) >= answer.n)
                         continue;
 
                 list_remove(i);
@@ -86,31 +86,36 @@ static void collect(Channel *ch, const KeptAnswer *answer, List *ret) {
         }
 }
 
-static void apply(Channel *ch, const KeptAnswer *answer) {
+static void apply(Channel *ch, KeptAnswer answer) {
         List answered;
 
         list_init(&answered);
         collect(ch, answer, &answered);
-        ch->limit = answer->limit;
+        ch->limit = answer.limit;
 
         for (List *l; (l = list_first(&answered));)
-                (void) receipts_settle(ch->broker, CONTAINER_OF(l, Client, second_link), answer->receipt);
+                (void) receipts_settle(ch->broker, CONTAINER_OF(l, Client, second_link), answer.receipt);
+}
+
+/* A client that goes on to another worker may come here again, and not be sent: that ends it, and we are in here again. */
+static void apply_received(Channel *ch) {
+        while (ch->n_applied < ch->n_answers)
+                apply(ch, ch->answers[ch->n_applied++]);
 }
 
 /*
- * Takes the answers that are there, and not more than so many. Where the worker has left messages unread the kernel
+ * Takes the answers that are there, and not many more than so many. Where the worker has left messages unread the kernel
  * says that first, once; what it has answered before is behind that, and holds.
  */
 static int take_answers(Channel *ch, size_t max) {
-        KeptAnswer answer;
+        apply_received(ch);
 
-        /* A client that goes on to another worker may come here again, and not be sent: that ends it. */
-        for (size_t i = 0; i < max && ch->fd >= 0; i++) {
-                int r = handoff_receive_kept(ch->fd, &answer);
+        for (size_t n = 0; n < max && ch->fd >= 0; n += HANDOFF_ANSWERS_MAX) {
+                int r = handoff_receive_kept(ch->fd, ch->answers, &ch->n_answers);
 
-                if (r == 0)
-                        apply(ch, &answer);
-                else if (r != -ECONNRESET)
+                ch->n_applied = 0;
+                apply_received(ch);
+                if (r != 0 && r != -ECONNRESET)
                         return r;
         }
 

@@ -12,6 +12,7 @@
 
 #include "broker/broker.h"
 #include "broker/routing.h"
+#include "handoff/handoff.h"
 
 #define CHANNEL_BATCH_SIZE 4096
 
@@ -26,6 +27,10 @@ struct Channel {
         uint16_t n_sent;     /* the number of the next client */
         uint16_t limit;      /* the first one that may not be sent */
         List clients;        /* Client.second_link: those without an answer, by their numbers */
+
+        /* Answers that were received, of which some are applied already. */
+        size_t n_answers, n_applied;
+        KeptAnswer answers[HANDOFF_ANSWERS_MAX];
 
         /* Clients that are sent together, the last ones of that list. */
         size_t n_batch;

@@ -149,17 +149,32 @@ static bool parse_kept(const uint8_t *p, size_t n, KeptAnswer *ret) {
         return true;
 }
 
-int handoff_receive_kept(int conn_fd, KeptAnswer *ret) {
-        uint8_t answer[FDPASS_ANSWER_KEPT_SIZE + 1];
-        ssize_t n;
+int handoff_receive_kept(int conn_fd, KeptAnswer ret[static HANDOFF_ANSWERS_MAX], size_t *ret_n) {
+        uint8_t answers[HANDOFF_ANSWERS_MAX][FDPASS_ANSWER_KEPT_SIZE + 1];
+        struct iovec iov[HANDOFF_ANSWERS_MAX];
+        struct mmsghdr messages[HANDOFF_ANSWERS_MAX];
+        int n;
 
-        n = recv(conn_fd, answer, sizeof(answer), MSG_DONTWAIT);
+        for (size_t i = 0; i < HANDOFF_ANSWERS_MAX; i++) {
+                iov[i] = (struct iovec){ answers[i], sizeof(answers[i]) };
+                messages[i].msg_hdr = (struct msghdr){ .msg_iov = &iov[i], .msg_iovlen = 1 };
+        }
+
+        *ret_n = 0;
+        n = recvmmsg(conn_fd, messages, HANDOFF_ANSWERS_MAX, MSG_DONTWAIT, NULL);
         if (n < 0)
                 return -errno;
-        if (n == 0)
-                return HANDOFF_CLOSED;
 
-        return parse_kept(answer, (size_t) n, ret) ? 0 : HANDOFF_INVALID;
+        /* An error behind the first one is told by the next call (recvmmsg(2)), and the end is a message of no bytes. */
+        for (int i = 0; i < n; i++) {
+                if (messages[i].msg_len == 0)
+                        return HANDOFF_CLOSED;
+                if (!parse_kept(answers[i], messages[i].msg_len, &ret[*ret_n]))
+                        return HANDOFF_INVALID;
+                *ret_n += 1;
+        }
+
+        return n < HANDOFF_ANSWERS_MAX ? -EAGAIN : 0;
 }
 
 int handoff_answer_kept(int conn_fd, uint8_t answer, uint16_t first, uint16_t n, uint16_t limit) {

@@ -135,5 +135,12 @@ int handoff_answer(int conn_fd, uint8_t answer);
 /* The same on a kept connection (protocol.h). Returns 0 or a negative errno: then the connection is of no use. */
 int handoff_answer_kept(int conn_fd, uint8_t answer, uint16_t first, uint16_t n, uint16_t limit);
 
-/* The sender's end of that. Returns 0, HANDOFF_CLOSED, HANDOFF_INVALID or a negative errno (-EAGAIN). */
-int handoff_receive_kept(int conn_fd, KeptAnswer *ret);
+/* So many are taken by one call. */
+#define HANDOFF_ANSWERS_MAX 16
+
+/*
+ * The sender's end of that: all answers that are there, in so far as there is room for them. They count whatever is
+ * returned, and *ret_n may be 0 then: 0 where there may be more, -EAGAIN where there are none for now, HANDOFF_CLOSED,
+ * HANDOFF_INVALID, or another negative errno.
+ */
+int handoff_receive_kept(int conn_fd, KeptAnswer ret[static HANDOFF_ANSWERS_MAX], size_t *ret_n);

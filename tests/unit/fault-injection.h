@@ -28,12 +28,14 @@
         X(accept4, EMFILE, ENFILE, ENOBUFS, ENOMEM, EINTR, ECONNABORTED, EAGAIN)     \
         X(recv, ENOMEM, ENOBUFS, EINTR, EAGAIN)                                      \
         X(recvmsg, ENOMEM, ENOBUFS, EINTR, EAGAIN)                                   \
+        X(recvmmsg, ENOMEM, ENOBUFS, EINTR, EAGAIN)                                  \
         X(send, ENOBUFS, ENOMEM, EINTR, EAGAIN)                                      \
         X(sendmsg, ETOOMANYREFS, ENOBUFS, ENOMEM, EMFILE, EINTR, EAGAIN)             \
         X(connect, EAGAIN, EINTR, ENOMEM, ENOBUFS)                                   \
         X(socket, EMFILE, ENFILE, ENOBUFS, ENOMEM)                                   \
         X(epoll_ctl, ENOMEM, ENOSPC)                                                 \
         X(epoll_wait, EINTR)                                                         \
+        X(epoll_pwait2, EINTR)                                                       \
         X(poll, EINTR, ENOMEM, EAGAIN)                                               \
         X(fcntl, EMFILE, EINTR, ENOMEM)                                              \
         X(ioctl, ENOMEM, EINTR)                                                      \
@@ -120,11 +122,14 @@ static inline bool fault_hits(Call call) {
 WRAP(int, -1, accept4, (int fd, struct sockaddr *a, socklen_t *n, int flags), (fd, a, n, flags));
 WRAP(ssize_t, -1, recv, (int fd, void *p, size_t n, int flags), (fd, p, n, flags));
 WRAP(ssize_t, -1, recvmsg, (int fd, struct msghdr *m, int flags), (fd, m, flags));
+WRAP(int, -1, recvmmsg, (int fd, struct mmsghdr *m, unsigned n, int flags, struct timespec *ts), (fd, m, n, flags, ts));
 WRAP(ssize_t, -1, send, (int fd, const void *p, size_t n, int flags), (fd, p, n, flags));
 WRAP(ssize_t, -1, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, flags));
 WRAP(int, -1, connect, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n));
 WRAP(int, -1, socket, (int domain, int type, int protocol), (domain, type, protocol));
 WRAP(int, -1, epoll_wait, (int fd, struct epoll_event *e, int n, int timeout), (fd, e, n, timeout));
+WRAP(int, -1, epoll_pwait2, (int fd, struct epoll_event *e, int n, const struct timespec *ts, const sigset_t *s),
+     (fd, e, n, ts, s));
 WRAP(int, -1, poll, (struct pollfd *p, nfds_t n, int timeout), (p, n, timeout));
 WRAP(int, -1, getsockopt, (int fd, int level, int o, void *p, socklen_t *n), (fd, level, o, p, n));
 WRAP(int, -1, setsockopt, (int fd, int level, int o, const void *p, socklen_t n), (fd, level, o, p, n));
