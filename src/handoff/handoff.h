@@ -136,7 +136,7 @@ int handoff_answer(int conn_fd, uint8_t answer);
 int handoff_answer_kept(int conn_fd, uint8_t answer, uint16_t first, uint16_t n, uint16_t limit);
 
 /* So many are taken by one call. */
-#define HANDOFF_ANSWERS_MAX 16
+#define HANDOFF_ANSWERS_MAX 4
 
 /*
  * The sender's end of that: all answers that are there, in so far as there is room for them. They count whatever is

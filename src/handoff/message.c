@@ -67,11 +67,7 @@ bool message_next_tlv(Slice *tlvs, uint8_t *ret_type, Slice *ret_value) {
 
 /* No control characters: texts end up in logs, and in C strings. */
 static bool is_text(Slice s) {
-        for (size_t i = 0; i < s.n; i++)
-                if (s.p[i] < ' ' || s.p[i] == 0x7f)
-                        return false;
-
-        return true;
+        return slice_span_text(s) == s.n;
 }
 
 static bool is_ssl(Slice s) {

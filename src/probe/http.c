@@ -58,35 +58,20 @@ bool http_is_token(const char *s) {
         return *s;
 }
 
-/* HTAB, SP, visible ASCII and what lies behind it: RFC 9110 5.5, with obs-text. */
-static bool is_line_char(uint8_t c) {
-        return (c >= 0x20 && c != 0x7f) || c == '\t';
-}
-
 /* RFC 3986 allows less, but browsers do send "|" and "{": only what could end a target is taken out. */
 static bool is_target_char(uint8_t c) {
         return c > 0x20 && c < 0x7f && c != '#';
 }
 
-/* True where none of eight bytes is below 0x20 or is 0x7f; a tab is left to the slower test. */
-static bool are_line_chars(const uint8_t *p) {
-        const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
-        uint64_t v, del;
-
-        memcpy(&v, p, sizeof(v));
-        del = v ^ (ones * 0x7f);
-
-        return (((v - ones * 0x20) & ~v) & tops) == 0 && (((del - ones) & ~del) & tops) == 0;
-}
-
 static Line next_line(Slice s) {
         Line line = { .text = s, .end = LINE_PARTIAL };
-        size_t n = 0;
+        size_t n = slice_span_text(s);
 
-        while (n + 8 <= s.n && are_line_chars(s.p + n))
-                n += 8;
-        while (n < s.n && is_line_char(s.p[n]))
+        /* HTAB, SP, visible ASCII and what lies behind it: RFC 9110 5.5, with obs-text. */
+        while (n < s.n && s.p[n] == '\t') {
                 n++;
+                n += slice_span_text(slice_skip(s, n));
+        }
 
         line.text.n = n;
 

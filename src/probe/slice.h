@@ -53,6 +53,33 @@ static inline bool slice_equal_fold(Slice a, Slice b) {
         return true;
 }
 
+/* No control character: neither below the space, nor DEL. */
+static inline bool byte_is_text(uint8_t c) {
+        return c >= 0x20 && c != 0x7f;
+}
+
+/* The length of the run of such bytes that @s begins with: eight at a time, where all of them are. */
+static inline size_t slice_span_text(Slice s) {
+        const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+        size_t n = 0;
+
+        for (; n + 8 <= s.n; n += 8) {
+                uint64_t v, del;
+
+                memcpy(&v, s.p + n, sizeof(v));
+                del = v ^ (ones * 0x7f);
+
+                /* A top bit that the subtraction has borrowed: that byte, or one before it, was too small. */
+                if ((((v - ones * 0x20) & ~v) | ((del - ones) & ~del)) & tops)
+                        break;
+        }
+
+        while (n < s.n && byte_is_text(s.p[n]))
+                n++;
+
+        return n;
+}
+
 /* Without the spaces and tabs around it. */
 static inline Slice slice_trim(Slice s) {
         while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
