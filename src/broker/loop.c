@@ -79,22 +79,16 @@ static int to_msec(usec_t timeout) {
         return timeout == USEC_INFINITY ? -1 : (int) MIN((timeout + USEC_PER_MSEC - 1) / USEC_PER_MSEC, (usec_t) INT_MAX);
 }
 
-/* Where receipts are no events, the next turn comes soon all the same. */
-static int wait_for_events(const Broker *b, struct epoll_event *events, usec_t timeout) {
-        const struct timespec turn = { .tv_nsec = PACE_TURN_USEC * 1000 };
-
-        if (b->receipts.by_turns && timeout > PACE_TURN_USEC && !list_is_empty(&b->receipts.unclaimed))
-                return epoll_pwait2(b->watch.epoll_fd, events, BATCH_MAX, &turn, NULL);
-
-        return epoll_wait(b->watch.epoll_fd, events, BATCH_MAX, to_msec(timeout));
-}
-
 /* Returns how many events there were, or a negative errno: without this epoll the broker would be deaf. */
 static int dispatch_ours(Broker *b, usec_t timeout) {
         struct epoll_event events[BATCH_MAX];
         int n;
 
-        n = wait_for_events(b, events, timeout);
+        /* Where receipts are no events, the next turn comes soon all the same. */
+        if (b->receipts.by_turns && !list_is_empty(&b->receipts.unclaimed))
+                timeout = MIN(timeout, PACE_TURN_USEC);
+
+        n = epoll_wait(b->watch.epoll_fd, events, BATCH_MAX, to_msec(timeout));
         b->now = usec_now();
         if (n < 0)
                 return errno_is_transient(-errno) || errno_is_resource(-errno) ? 0 : -errno;

@@ -12,7 +12,7 @@
 /* The average is over so many turns with clients, or so. */
 #define N_TURNS 8
 
-#define SLOW_FOR_USEC (10 * USEC_PER_MSEC)
+#define SLOW_FOR_USEC (100 * USEC_PER_MSEC)
 
 void pace_init(Pace *p) {
         *p = (Pace){ .gap = GAP_MAX };

@@ -10,7 +10,7 @@
 #include "basic/time.h"
 
 /* Nobody waits longer than this for the next turn: when it has passed, clients do not come quickly any more. */
-#define PACE_TURN_USEC ((usec_t) 200)
+#define PACE_TURN_USEC USEC_PER_MSEC
 
 typedef struct Pace {
         uint64_t n_accepted;  /* when it was looked at last, */

@@ -35,7 +35,6 @@
         X(socket, EMFILE, ENFILE, ENOBUFS, ENOMEM)                                   \
         X(epoll_ctl, ENOMEM, ENOSPC)                                                 \
         X(epoll_wait, EINTR)                                                         \
-        X(epoll_pwait2, EINTR)                                                       \
         X(poll, EINTR, ENOMEM, EAGAIN)                                               \
         X(fcntl, EMFILE, EINTR, ENOMEM)                                              \
         X(ioctl, ENOMEM, EINTR)                                                      \
@@ -128,8 +127,6 @@ WRAP(ssize_t, -1, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, 
 WRAP(int, -1, connect, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n));
 WRAP(int, -1, socket, (int domain, int type, int protocol), (domain, type, protocol));
 WRAP(int, -1, epoll_wait, (int fd, struct epoll_event *e, int n, int timeout), (fd, e, n, timeout));
-WRAP(int, -1, epoll_pwait2, (int fd, struct epoll_event *e, int n, const struct timespec *ts, const sigset_t *s),
-     (fd, e, n, ts, s));
 WRAP(int, -1, poll, (struct pollfd *p, nfds_t n, int timeout), (p, n, timeout));
 WRAP(int, -1, getsockopt, (int fd, int level, int o, void *p, socklen_t *n), (fd, level, o, p, n));
 WRAP(int, -1, setsockopt, (int fd, int level, int o, const void *p, socklen_t n), (fd, level, o, p, n));

@@ -65,7 +65,7 @@ static void test_too_slow(void **state) {
         assert_true(turns(100, 1, 40));
         pace_slow_down(&p, now);
         assert_false(turns(100, 1, 40));
-        assert_true(turns(200, 1, 40)); /* 10 ms later */
+        assert_true(turns(2500, 1, 40)); /* 100 ms later */
 }
 
 int main(void) {
