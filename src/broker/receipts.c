@@ -45,17 +45,15 @@ static void timer_arm(Receipts *receipts) {
 }
 
 int receipts_prepare(Receipts *receipts, Client *c, int conn_fd) {
-        if (!receipts->by_turns)
-                return watch_connection(&receipts->broker->watch, c, conn_fd);
-
-        list_append(&receipts->unwatched, &c->second_link);
-        return 0;
+        return receipts->by_turns ? 0 : watch_connection(&receipts->broker->watch, c, conn_fd);
 }
 
 void receipts_expect(Receipts *receipts, Client *c) {
         c->sent_at = broker_now(receipts->broker);
         c->look_at = c->sent_at + LOOK_INTERVAL_USEC;
         list_append(&receipts->unclaimed, &c->link);
+        if (receipts->by_turns && !c->channel)
+                list_append(&receipts->unwatched, &c->second_link);
         timer_arm(receipts);
 }
 

@@ -304,6 +304,10 @@ static void act(Input *in) {
                 if (who == 0xFE)
                         broker_stop(t.broker);
                 break;
+        case 15: /* as if clients came quickly, or slowly */
+                t.broker->pace = (Pace){ .n_accepted = t.broker->n.n_accepted, .at = usec_now(), .gap = 1, .is_quick = who & 1 };
+                receipts_watch(&t.broker->receipts, who & 1);
+                break;
         default:
                 break;
         }

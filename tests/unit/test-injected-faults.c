@@ -311,6 +311,7 @@ static void look_at_keeper(int worker) {
 static void turn(usec_t span) {
         int r;
 
+        hurry(t.broker);
         fault_enter();
         r = broker_turn(t.broker, 0);
         if (r == 0) { /* now it sleeps */
