@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The units are the configuration: what an administrator writes there takes effect, or is answered for."""
 
+import json
 import re
 
-from fdpass import UNITS, case, check
+from fdpass import GUEST, UNITS, case, check
 from machine import wait_for
 
 
@@ -21,6 +22,24 @@ def port_by_drop_in(m):
     check(m.who(8082), "nobody answers on 8082")
     for port in 80, 8081:
         check(m.curl(port).returncode == 7, f"{port} is still open")  # CURLE_COULDNT_CONNECT
+
+
+@case
+def stopped_port(m):
+    """After systemctl stop fdpass.socket the port is closed, although clients were left for the next broker."""
+    m.worker("host", "serve host", route="Host=host.example\n")
+    m.start_broker()
+    halves = m.popen(f"python3 {GUEST}/visitors.py slow --count=20 --say='GET / HTTP/1.1\\r\\nHost: '")
+    m.children.append(halves)
+    halves.stdout.readline()
+    wait_for(lambda: len(json.loads(m.output("fdpassctl --json=short list-clients"))) == 20, 5, "20 clients in the broker")
+    m.run("systemctl stop fdpass.socket")
+    for unit in "fdpass.service", "fdpass.socket", "fdpass-return.socket", "fdpass-control.socket":
+        check(m.property(unit, "ActiveState") == "inactive", f"{unit} is not inactive")
+    check(m.curl().returncode == 7, "the port is open")  # CURLE_COULDNT_CONNECT
+    check(m.ask(halves)["open"] == 0, "clients are left")
+    m.run("systemctl start fdpass.socket")
+    check(m.who() is not None, "no answer after a start")
 
 
 @case
