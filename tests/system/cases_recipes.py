@@ -159,6 +159,15 @@ def recipe_ports(m):
 
 
 @case
+def recipe_cores(m):
+    """fdpass(7): more cores."""
+    m.start_broker()
+    follow(m, "More cores")
+    check(m.property("fdpass-shard@1.service", "ActiveState") == "inactive", "the shard is there after it was taken away")
+    check(m.who(), "nobody answers")
+
+
+@case
 def recipe_other_port(m):
     """fdpass(7): another port instead of 80."""
     follow(m, "Another port instead of 80")
