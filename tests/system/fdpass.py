@@ -218,7 +218,7 @@ class Installed(Machine):
 
     def crashes(self):
         """Ends of the broker since mark() that nobody asked for."""
-        return [entry["MESSAGE"] for entry in self.journal_all("fdpass.service")
+        return [entry["MESSAGE"] for entry in self.journal_all("fdpass.service -u 'fdpass-shard@*.service'")
                 if re.search(r"exited, code=(dumped|exited, status=[1-9])|status=(6|11|31)/|Watchdog timeout", entry["MESSAGE"])]
 
     def diagnosis(self):
