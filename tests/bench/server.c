@@ -8,6 +8,8 @@
  *         server kept         fdpass_receive(): connections of the broker are kept
  *         server body         fdpass_accept(), for clients whose request was read and answered with a head already
  *
+ * What came by a handoff it shuts down before it closes it, as libfdpass(3) says: the last copy may be the broker's.
+ *
  * It is asked for a small reply, for bulk (GET /bulk: 1 GiB), or to hold a connection (GET /hold: the beginning of a
  * reply, and no more), one client at a time. So its own cost is the same for everybody.
  */
