@@ -84,6 +84,9 @@ static int dispatch_ours(Broker *b, usec_t timeout) {
         struct epoll_event events[BATCH_MAX];
         int n;
 
+        if (timeout > 0)
+                pace_nap(&b->pace);
+
         /* Where receipts are no events, the next turn comes soon all the same. */
         if (b->receipts.by_turns && !list_is_empty(&b->receipts.unclaimed))
                 timeout = MIN(timeout, PACE_TURN_USEC);

@@ -68,6 +68,42 @@ static void test_too_slow(void **state) {
         assert_true(turns(2500, 1, 40)); /* 100 ms later */
 }
 
+/* Clients come every 40 us, but with naps in so many. */
+static void go_on(usec_t with_naps, usec_t span) {
+        for (usec_t end = now + span; now < end;)
+                (void) turns(1, 1, p.naps == PACE_TRY_NAPS || p.naps == PACE_NAPS ? with_naps : 40);
+}
+
+static void test_naps(void **state) {
+        go_on(40, 5 * USEC_PER_MSEC);
+        assert_int_equal(p.naps, PACE_TRY_NONE);
+        go_on(40, 10 * USEC_PER_MSEC);
+        assert_int_equal(p.naps, PACE_TRY_NAPS);
+        go_on(30, 10 * USEC_PER_MSEC);
+        assert_int_equal(p.naps, PACE_NAPS);
+
+        /* It does not hold for ever: others wait for each other by now. */
+        go_on(30, 250 * USEC_PER_MSEC);
+        assert_int_equal(p.naps, PACE_TRY_NONE);
+        go_on(50, 20 * USEC_PER_MSEC);
+        assert_int_equal(p.naps, PACE_NO_NAPS);
+}
+
+/* What comes at the same rate in any case does with naps what it costs least. */
+static void test_naps_at_one_rate(void **state) {
+        go_on(41, 30 * USEC_PER_MSEC);
+        assert_int_equal(p.naps, PACE_NAPS);
+}
+
+static void test_no_naps(void **state) {
+        assert_true(turns(1000, 1, 70));
+        assert_int_equal(p.naps, PACE_NO_NAPS);
+        go_on(40, 300 * USEC_PER_MSEC);
+        assert_int_equal(p.naps, PACE_NAPS);
+        assert_false(turns(100, 1, 200));
+        assert_int_equal(p.naps, PACE_NO_NAPS);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup(test_rates, setup),
@@ -75,6 +111,9 @@ int main(void) {
                 cmocka_unit_test_setup(test_other_turns, setup),
                 cmocka_unit_test_setup(test_between, setup),
                 cmocka_unit_test_setup(test_too_slow, setup),
+                cmocka_unit_test_setup(test_naps, setup),
+                cmocka_unit_test_setup(test_naps_at_one_rate, setup),
+                cmocka_unit_test_setup(test_no_naps, setup),
         };
 
         return cmocka_run_group_tests(tests, remember_fds, compare_fds);
