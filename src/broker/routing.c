@@ -2,6 +2,7 @@
 
 #include "broker/routing.h"
 
+#include "basic/array.h"
 #include "broker/broker.h"
 #include "broker/diag.h"
 #include "broker/listener.h"
@@ -84,12 +85,21 @@ static int init_pools(Routing *routing) {
         return 0;
 }
 
-static Pool *find_pool_of(const Routing *routing, const char *unit) {
-        for (size_t i = 0; i < routing->n_routes; i++)
-                if (streq(routing->routes[i].config->unit, unit))
-                        return routing->routes[i].pool;
+static int compare_with_unit(const void *unit, const void *config) {
+        return strcmp(unit, ((const RouteConfig *) config)->unit);
+}
 
-        return NULL;
+/* All routes may name one for their failures, so that looking through all of them for each is not an option. */
+static Pool *find_pool_of(const Routing *routing, const char *unit) {
+        const Config *config = routing->config;
+        Route key = {}, *route;
+
+        key.config = bsearch(unit, config->routes, config->n_routes, sizeof(*config->routes), compare_with_unit);
+        if (!key.config)
+                return NULL;
+
+        route = bsearch(&key, routing->routes, routing->n_routes, sizeof(*routing->routes), compare_routes);
+        return route ? route->pool : NULL;
 }
 
 /* Only now are all pools there. */
@@ -131,6 +141,12 @@ static int init_index(Routing *routing) {
 
                 routing->has_hosts = routing->has_hosts || match->hosts;
 
+                if (match->n_prefixes > 0) {
+                        if (!ARRAY_GROW(routing->prefix_pools, routing->n_prefix_pools))
+                                return -ENOMEM;
+                        routing->prefix_pools[routing->n_prefix_pools++] = &routing->pools[i];
+                }
+
                 r = match_index_add(routing->index, match, routing->pools[i].routes[0].config->unit, i);
                 if (r < 0)
                         return r;
@@ -144,6 +160,7 @@ static Routing *routing_free(Routing *routing) {
                 return NULL;
 
         match_index_free(routing->index);
+        free(routing->prefix_pools);
 
         for (size_t i = 0; i < routing->n_pools; i++)
                 pool_done(&routing->pools[i]);
@@ -226,10 +243,11 @@ bool routing_needs_head(const Routing *routing, const Listener *l) {
 }
 
 bool routing_prefix_needs_more(const Routing *routing, const char *listener, Slice head) {
-        for (size_t i = 0; i < routing->n_pools; i++) {
-                const RouteMatch *match = &routing->pools[i].routes[0].config->match;
+        for (size_t i = 0; i < routing->n_prefix_pools; i++) {
+                const Pool *p = routing->prefix_pools[i];
+                const RouteMatch *match = &p->routes[0].config->match;
 
-                if (match->n_prefixes == 0 || !is_for_listener(&routing->pools[i], listener))
+                if (!is_for_listener(p, listener))
                         continue;
 
                 for (size_t k = 0; k < match->n_prefixes; k++)

@@ -69,6 +69,8 @@ struct Routing {
         Pool *pools;
         size_t n_pools;
         MatchIndex *index;     /* finds the pool for a client, by its number in @pools */
+        Pool **prefix_pools;   /* those with Prefix= */
+        size_t n_prefix_pools;
         bool has_hosts;        /* some route has Host= */
 };
 
