@@ -13,12 +13,20 @@ static inline uint64_t mix64(uint64_t x) {
         return x ^ x >> 31;
 }
 
-/* FNV-1a, mixed. */
-static inline uint64_t hash_string(const char *s) {
-        uint64_t h = UINT64_C(0xcbf29ce484222325);
+/* FNV-1a, byte by byte: it begins with this, and is to be mixed at the end. */
+#define HASH_BEGIN UINT64_C(0xcbf29ce484222325)
 
+static inline uint64_t hash_byte(uint64_t h, uint8_t byte) {
+        return (h ^ byte) * UINT64_C(0x100000001b3);
+}
+
+static inline uint64_t hash_string_more(uint64_t h, const char *s) {
         for (; *s; s++)
-                h = (h ^ (uint8_t) *s) * UINT64_C(0x100000001b3);
+                h = hash_byte(h, (uint8_t) *s);
 
-        return mix64(h);
+        return h;
+}
+
+static inline uint64_t hash_string(const char *s) {
+        return mix64(hash_string_more(HASH_BEGIN, s));
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * All routes by host: a hash table of buckets, one for each name that a Host= line mentions and one for the
- * routes without. A client looks into the bucket of its own host, into those of the wildcards above it (at
- * most one for each label) and into the last one; within a bucket the first entry that takes it is the best.
+ * All routes by host and path: a hash table of buckets, one for each name that a Host= line mentions and one for the
+ * routes without, and for each of these, one for each path that goes with it. A client looks into the bucket of its own
+ * host, into those of the wildcards above it (at most one for each label) and into the last one, and beside each of them
+ * into those of the paths above its own (at most one for each segment); within a bucket the first entry that takes it is
+ * the best.
  */
 
 #include "basic/hash.h"
@@ -20,10 +22,11 @@ typedef struct Entry {
         unsigned source_bits;
 } Entry;
 
+/* Of a host, or of a host and a path. The name is that of its first entry. */
 typedef struct Bucket {
-        const char *host;      /* NULL: this place of the table is free */
-        const Entry *entries;
-        size_t n_entries;
+        const Entry *entries;  /* NULL: this place of the table is free */
+        uint32_t n_entries;    /* of the host: those without a path, which may be none */
+        uint32_t n_of_host;    /* all of them, those with a path behind those without; 0: it is one of a path */
 } Bucket;
 
 struct MatchIndex {
@@ -33,6 +36,7 @@ struct MatchIndex {
 
         Bucket *buckets;
         size_t n_buckets;      /* a power of two, at least twice what is used */
+        size_t path_max;       /* how long the longest path is */
 };
 
 int match_index_new(MatchIndex **ret) {
@@ -183,10 +187,17 @@ static int rank(const Entry *a, const Entry *b, MatchCriterion *ret_criterion) {
         return 0;
 }
 
+/* Any path is behind none. */
+static int compare_paths(const char *a, const char *b) {
+        return a && b ? strcmp(a, b) : (a != NULL) - (b != NULL);
+}
+
 static int compare_entries(const void *x, const void *y) {
         const Entry *a = x, *b = y;
         int d = strcmp(a->host, b->host);
 
+        if (d == 0)
+                d = compare_paths(a->path, b->path);
         if (d == 0)
                 d = rank(a, b, NULL);
         if (d == 0)
@@ -195,24 +206,70 @@ static int compare_entries(const void *x, const void *y) {
         return d;
 }
 
-/* The bucket of this name, or the free place where it would be. */
-static Bucket *find_bucket(const MatchIndex *index, const char *host) {
+static bool is_bucket_of(const Bucket *bucket, const char *host, Slice path) {
+        if ((bucket->n_of_host > 0) != (path.n == 0) || !streq(bucket->entries->host, host))
+                return false;
+
+        return path.n == 0 || slice_equal(slice_from_string(bucket->entries->path), path);
+}
+
+/*
+ * The bucket of this name, and this path, if there is one; or the free place where it would be. @hash is that of the
+ * host with the path behind it: no host has a slash.
+ */
+static Bucket *find_bucket(const MatchIndex *index, uint64_t hash, const char *host, Slice path) {
         /* The names in the table are the administrator's: nobody else can make them collide. */
-        for (size_t i = hash_string(host);; i++) {
+        for (size_t i = mix64(hash);; i++) {
                 Bucket *bucket = &index->buckets[i & (index->n_buckets - 1)];
 
-                if (!bucket->host || streq(bucket->host, host))
+                if (!bucket->entries || is_bucket_of(bucket, host, path))
                         return bucket;
         }
 }
 
+static bool begins_host(const MatchIndex *index, size_t i) {
+        return i == 0 || !streq(index->entries[i - 1].host, index->entries[i].host);
+}
+
+static bool begins_path(const MatchIndex *index, size_t i) {
+        const char *path = index->entries[i].path;
+
+        return path && (begins_host(index, i) || compare_paths(index->entries[i - 1].path, path) != 0);
+}
+
+static void fill_buckets(MatchIndex *index) {
+        Bucket *of_host = NULL, *of_path = NULL;
+        uint64_t hash = 0;
+
+        for (size_t i = 0; i < index->n_entries; i++) {
+                const Entry *e = &index->entries[i];
+
+                if (begins_host(index, i)) {
+                        hash = hash_string_more(HASH_BEGIN, e->host);
+                        of_host = find_bucket(index, hash, e->host, (Slice){});
+                        of_host->entries = e;
+                }
+                of_host->n_of_host++;
+
+                if (begins_path(index, i)) {
+                        of_path = find_bucket(index, hash_string_more(hash, e->path), e->host, slice_from_string(e->path));
+                        of_path->entries = e;
+                        index->path_max = MAX(index->path_max, strlen(e->path));
+                }
+                (e->path ? of_path : of_host)->n_entries++;
+        }
+}
+
 int match_index_finish(MatchIndex *index) {
-        size_t n = 2;
+        size_t n = 2, n_used = 0;
 
         if (index->n_entries > 0)
                 qsort(index->entries, index->n_entries, sizeof(*index->entries), compare_entries);
 
-        while (n < index->n_entries * 2 + 2)
+        for (size_t i = 0; i < index->n_entries; i++)
+                n_used += (size_t) begins_host(index, i) + (size_t) begins_path(index, i);
+
+        while (n < n_used * 2 + 2)
                 n *= 2;
 
         index->buckets = calloc(n, sizeof(*index->buckets));
@@ -220,15 +277,7 @@ int match_index_finish(MatchIndex *index) {
                 return -ENOMEM;
         index->n_buckets = n;
 
-        for (size_t i = 0; i < index->n_entries; i++) {
-                const Entry *e = &index->entries[i];
-                Bucket *bucket = find_bucket(index, e->host);
-
-                if (!bucket->host)
-                        *bucket = (Bucket){ .host = e->host, .entries = e };
-                bucket->n_entries++;
-        }
-
+        fill_buckets(index);
         return 0;
 }
 
@@ -240,29 +289,8 @@ typedef struct Search {
         MatchResult *result;
 } Search;
 
-/* True where the entry takes the client, or would if servers agreed on what its path is. */
-static bool entry_takes(Search *s, const Entry *e) {
-        if (e->path && s->facts->path.n == 0)
-                return false;
-        if (e->path && !s->path_is_ambiguous && !http_path_has_prefix(s->facts->path, slice_from_string(e->path)))
-                return false;
-        if (!match_takes_all_but_host_and_path(e->match, s->facts))
-                return false;
-
-        if (e->path && s->path_is_ambiguous)
-                s->result->ambiguous_path = true;
-        return true;
-}
-
-static void search_bucket(Search *s, const char *host) {
-        const Bucket *bucket = find_bucket(s->index, host);
-
-        if (!bucket->host)
-                return;
-
-        if (*host)
-                s->result->host_is_known = true;
-
+/* Looks for the best of them, which go by rank. */
+static void search_bucket(Search *s, const Bucket *bucket) {
         for (size_t i = 0; i < bucket->n_entries; i++) {
                 const Entry *e = &bucket->entries[i];
 
@@ -270,11 +298,67 @@ static void search_bucket(Search *s, const char *host) {
                 if (s->best && rank(s->best, e, NULL) <= 0)
                         return;
 
-                if (entry_takes(s, e)) {
+                if (match_takes_all_but_host_and_path(e->match, s->facts)) {
                         s->best = e;
                         return;
                 }
         }
+}
+
+/* "/a/b/c": "/", then "/a", then "/a/b", then all of it. */
+static void search_paths(Search *s, uint64_t hash, const char *host) {
+        Slice path = s->facts->path;
+        size_t n = MIN(path.n, s->index->path_max);
+
+        if (path.p[0] != '/')
+                return;
+
+        for (size_t i = 1; i <= n; i++) {
+                const Bucket *bucket;
+
+                hash = hash_byte(hash, path.p[i - 1]);
+                if (i > 1 && i < path.n && path.p[i] != '/')
+                        continue;
+
+                bucket = find_bucket(s->index, hash, host, slice_head(path, i));
+                if (bucket->entries)
+                        search_bucket(s, bucket);
+        }
+}
+
+/* Would one of them take the client, if servers agreed on what its path is? Nobody gets it then: one is enough. */
+static void search_ambiguous(Search *s, const Bucket *of_host) {
+        for (size_t i = of_host->n_entries; i < of_host->n_of_host; i++) {
+                const Entry *e = &of_host->entries[i];
+
+                if ((s->best && rank(s->best, e, NULL) <= 0) || !match_takes_all_but_host_and_path(e->match, s->facts))
+                        continue;
+
+                s->best = e;
+                s->result->ambiguous_path = true;
+                return;
+        }
+}
+
+static void search_host(Search *s, const char *host) {
+        uint64_t hash = hash_string_more(HASH_BEGIN, host);
+        const Bucket *bucket = find_bucket(s->index, hash, host, (Slice){});
+
+        if (!bucket->entries)
+                return;
+
+        if (*host)
+                s->result->host_is_known = true;
+
+        search_bucket(s, bucket);
+
+        if (bucket->n_of_host == bucket->n_entries || s->facts->path.n == 0)
+                return;
+
+        if (s->path_is_ambiguous)
+                search_ambiguous(s, bucket);
+        else
+                search_paths(s, hash, host);
 }
 
 /* "a.b.example.org": "*.b.example.org", then "*.example.org", then "*.org". */
@@ -284,7 +368,7 @@ static void search_wildcards(Search *s, const ProbeName *host) {
         for (const char *dot = strchr(host->text, '.'); dot; dot = strchr(dot + 1, '.')) {
                 pattern[0] = '*';
                 memcpy(pattern + 1, dot, strlen(dot) + 1);
-                search_bucket(s, pattern);
+                search_host(s, pattern);
         }
 }
 
@@ -299,10 +383,10 @@ void match_index_find(const MatchIndex *index, const Facts *facts, MatchResult *
         *ret = (MatchResult){};
 
         if (facts->host && facts->host->n > 0) {
-                search_bucket(&s, facts->host->text);
+                search_host(&s, facts->host->text);
                 search_wildcards(&s, facts->host);
         }
-        search_bucket(&s, "");
+        search_host(&s, "");
 
         if (s.best) {
                 ret->found = true;

@@ -71,6 +71,8 @@ static void test_paths(void **state) {
                 { .hosts = LIST("h"), .paths = LIST("/chat/room", "/other") },
                 { .hosts = LIST("h") },
                 { .paths = LIST("/everywhere") },
+                { .hosts = LIST("h"), .paths = LIST("/top"), .priority = 1 },
+                { .hosts = LIST("h"), .paths = LIST("/top/deeper") },
         };
         static const struct {
                 const char *path;
@@ -78,6 +80,8 @@ static void test_paths(void **state) {
         } cases[] = {
                 { "/chat", 0 },    { "/chat/x", 0 },     { "/chatter", 2 },    { "/chat/room", 1 },
                 { "/other/x", 1 }, { "/chat/rooms", 0 }, { "/everywhere", 2 }, { "/", 2 },
+                { "/chat/", 0 },   { "/chat/room/", 1 }, { "/top/deeper", 4 }, { "/t", 2 },
+                { "/chat/room/whose/path/is/longer/than/any/that/a/route/has", 1 },
         };
         _cleanup_(match_index_freep) MatchIndex *index = index_of(routes, ELEMENTSOF(routes));
 
@@ -96,6 +100,7 @@ static void test_ambiguous_path(void **state) {
                 { .hosts = LIST("h"), .paths = LIST("/chat") },
                 { .hosts = LIST("h") },
                 { .hosts = LIST("plain") },
+                { .hosts = LIST("paths"), .paths = LIST("/a", "/b") },
         };
         _cleanup_(match_index_freep) MatchIndex *index = index_of(routes, ELEMENTSOF(routes));
         MatchResult result;
@@ -106,6 +111,13 @@ static void test_ambiguous_path(void **state) {
         facts.path = SLICE_LITERAL("/x/../chat");
         match_index_find(index, &facts, &result);
         assert_true(result.ambiguous_path);
+
+        /* One whose routes all have a path is a known host all the same. */
+        facts = facts_of_host("paths", &name);
+        facts.path = SLICE_LITERAL("/x");
+        match_index_find(index, &facts, &result);
+        assert_true(result.host_is_known);
+        assert_false(result.found);
 
         facts = facts_of_host("plain", &name);
         facts.path = SLICE_LITERAL("/x/../chat");
