@@ -166,9 +166,10 @@ static Routing *routing_free(Routing *routing) {
                 pool_done(&routing->pools[i]);
         free(routing->pools);
 
-        for (size_t i = 0; i < routing->n_routes; i++) {
-                route_stats_put(routing->routes[i].stats);
-                worker_put(&routing->broker->workers, routing->routes[i].worker);
+        /* From behind: where the sockets' paths go like the routes, no worker's end moves the others in their table. */
+        for (size_t i = routing->n_routes; i > 0; i--) {
+                route_stats_put(routing->routes[i - 1].stats);
+                worker_put(&routing->broker->workers, routing->routes[i - 1].worker);
         }
         free(routing->routes);
 
