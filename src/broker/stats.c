@@ -2,46 +2,75 @@
 
 #include "broker/stats.h"
 
+#include "basic/array.h"
 #include "broker/worker.h"
 
-static RouteStats *find(const Worker *w, const char *unit) {
-        LIST_FOREACH(i, &w->stats) {
-                RouteStats *stats = CONTAINER_OF(i, RouteStats, link);
+/* Where @unit is, or would have to be. One worker may have the routes of many units. */
+static size_t find_index(const Worker *w, const char *unit) {
+        size_t low = 0, high = w->n_stats;
 
-                if (streq(stats->unit, unit))
-                        return stats;
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (strcmp(w->stats[middle]->unit, unit) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
         }
 
-        return NULL;
+        return low;
+}
+
+static int add(Worker *w, size_t i, const char *unit) {
+        RouteStats *stats;
+
+        if (!ARRAY_GROW(w->stats, w->n_stats))
+                return -ENOMEM;
+
+        stats = calloc(1, sizeof(*stats));
+        if (!stats)
+                return -ENOMEM;
+
+        stats->worker = w;
+        stats->unit = strdup(unit);
+        if (!stats->unit) {
+                free(stats);
+                return -ENOMEM;
+        }
+
+        memmove(w->stats + i + 1, w->stats + i, (w->n_stats - i) * sizeof(*w->stats));
+        w->stats[i] = stats;
+        w->n_stats++;
+        return 0;
 }
 
 int route_stats_get(Worker *w, const char *unit, RouteStats **ret) {
-        RouteStats *stats = find(w, unit);
+        size_t i = find_index(w, unit);
+        int r;
 
-        if (!stats) {
-                stats = calloc(1, sizeof(*stats));
-                if (!stats)
-                        return -ENOMEM;
-
-                stats->unit = strdup(unit);
-                if (!stats->unit) {
-                        free(stats);
-                        return -ENOMEM;
-                }
-
-                list_append(&w->stats, &stats->link);
+        if (i == w->n_stats || !streq(w->stats[i]->unit, unit)) {
+                r = add(w, i, unit);
+                if (r < 0)
+                        return r;
         }
 
-        stats->n_ref++;
-        *ret = stats;
+        w->stats[i]->n_ref++;
+        *ret = w->stats[i];
         return 0;
 }
 
 void route_stats_put(RouteStats *stats) {
+        Worker *w;
+        size_t i;
+
         if (!stats || --stats->n_ref > 0)
                 return;
 
-        list_remove(&stats->link);
+        w = stats->worker;
+        i = find_index(w, stats->unit);
+        w->n_stats--;
+        memmove(w->stats + i, w->stats + i + 1, (w->n_stats - i) * sizeof(*w->stats));
+
         free(stats->unit);
         free(stats);
 }

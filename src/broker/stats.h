@@ -6,10 +6,10 @@
  * They belong to a unit together with its worker's path, and stay through reloads for as long as both are there.
  */
 
-#include "basic/list.h"
 #include "basic/time.h"
 #include "broker/client.h"
 
+typedef struct RouteStats RouteStats;
 typedef struct Worker Worker;
 
 /* Spans by powers of two: bucket i has those up to HISTOGRAM_FIRST_USEC << i, the last one all that are longer. */
@@ -31,8 +31,8 @@ static inline void histogram_add(Histogram *h, usec_t span) {
         h->sum += span;
 }
 
-typedef struct RouteStats {
-        List link;           /* Worker.stats */
+struct RouteStats {
+        Worker *worker;      /* whose they are among */
         char *unit;
         unsigned n_ref;      /* by routes of any generation */
 
@@ -42,7 +42,7 @@ typedef struct RouteStats {
         uint64_t n_failed;   /* that it answered with an error: nobody gets them */
         uint64_t n_refused[_REFUSAL_MAX]; /* clients that got no worker of this pool; its first route counts them */
         Histogram time;      /* from a client's arrival, or its next request, to its receipt */
-} RouteStats;
+};
 
 /* The counters of @unit's route to @w, with one more reference. -ENOMEM. */
 int route_stats_get(Worker *w, const char *unit, RouteStats **ret);

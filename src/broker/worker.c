@@ -16,6 +16,7 @@ static Worker *worker_free(Worker *w) {
 
         room_forget(w);
         channels_close(w);
+        free(w->stats); /* there is none in it any more */
         free(w->path);
         free(w);
         return NULL;
@@ -62,7 +63,6 @@ static int worker_new(const char *path, Worker **ret) {
 
         list_init(&w->channels);
         list_init(&w->waiting);
-        list_init(&w->stats);
 
         r = address_from_path(path, &w->address, &w->address_len);
         if (r < 0)

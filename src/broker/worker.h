@@ -15,6 +15,8 @@
 #include "basic/ratelimit.h"
 #include "basic/time.h"
 
+typedef struct RouteStats RouteStats;
+
 typedef struct Worker {
         char *path;
         struct sockaddr_un address;
@@ -46,7 +48,8 @@ typedef struct Worker {
 
         uint64_t n_taken;     /* clients with a receipt, by whatever route */
         uint64_t n_unread;    /* handoffs that it left unread */
-        List stats;           /* RouteStats.link */
+        RouteStats **stats;   /* of all routes to it, sorted by unit */
+        size_t n_stats;
 
         RateLimit resets;     /* of the log line about clients that it left unread */
 } Worker;

@@ -299,9 +299,8 @@ static int write_units(sd_bus_message *m, const Worker *w) {
         char *units[PAGE_MAX + 1] = {};
         size_t n = 0;
 
-        LIST_FOREACH(i, &w->stats)
-                if (n < PAGE_MAX)
-                        units[n++] = CONTAINER_OF(i, RouteStats, link)->unit;
+        for (; n < w->n_stats && n < PAGE_MAX; n++)
+                units[n] = w->stats[n]->unit;
 
         return entry_strings(m, "Units", units);
 }
