@@ -114,11 +114,18 @@ static void set_waiting(Pool *p, bool waiting) {
         else
                 list_remove(&p->waiting_link);
 
-        for (size_t i = 0; i < p->n_routes; i++)
-                if (waiting)
-                        list_append(&p->routes[i].worker->waiting, &p->routes[i].waiting_link);
-                else
-                        list_remove(&p->routes[i].waiting_link);
+        for (size_t i = 0; i < p->n_routes; i++) {
+                Route *route = &p->routes[i];
+                Worker *w = route->worker;
+
+                if (waiting) {
+                        list_append(&w->waiting, &route->waiting_link);
+                        w->window = MAX(w->n_waiting++ > 0 ? w->window : 0, route->config->max_unclaimed);
+                } else {
+                        list_remove(&route->waiting_link);
+                        w->n_waiting--;
+                }
+        }
 }
 
 /* Those who were handed out before go first. Both lists have the earliest deadline in front. */
@@ -320,13 +327,9 @@ void pool_dispatch(Pool *p) {
         timer_arm(p);
 }
 
-static size_t n_waiting(const Worker *w) {
-        size_t n = 0;
-
-        LIST_FOREACH(i, &w->waiting)
-                n++;
-
-        return n;
+/* Nobody who waits for it can be sent there: thousands of pools need not be asked at each receipt. */
+static bool is_full(const Worker *w) {
+        return !w->drained && w->n_unclaimed >= w->window;
 }
 
 void pool_worker_is_free(Worker *w) {
@@ -340,7 +343,7 @@ void pool_worker_is_free(Worker *w) {
         w->n_ref++; /* the last client that waits for it may leave here */
 
         /* Until nobody of a whole round could be served: each pool has its own MaxUnclaimed=. */
-        for (size_t n = n_waiting(w); n > 0 && (l = list_first(&w->waiting));) {
+        for (size_t n = w->n_waiting; n > 0 && (b->stopping || !is_full(w)) && (l = list_first(&w->waiting));) {
                 Route *route = CONTAINER_OF(l, Route, waiting_link);
                 _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(route->pool->routing);
 
@@ -348,7 +351,7 @@ void pool_worker_is_free(Worker *w) {
                 list_remove(l);
                 list_append(&w->waiting, l);
 
-                n = dispatch_one(route->pool) ? n_waiting(w) : n - 1;
+                n = dispatch_one(route->pool) ? w->n_waiting : n - 1;
         }
 
         /* It is free, but to be left alone for a moment: nobody else would wake them up. */

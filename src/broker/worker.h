@@ -40,7 +40,9 @@ typedef struct Worker {
         List channels;        /* Channel.link: the connections that it keeps */
         unsigned n_channels;
 
-        List waiting;         /* Route.waiting_link: routes whose pools have clients in their queues */
+        List waiting;         /* Route.waiting_link: routes whose pools have clients in their queues; */
+        size_t n_waiting;     /* so many, and */
+        unsigned window;      /* none of them has a larger MaxUnclaimed= */
 
         bool stuck;           /* it has not taken a client for long, and the log says so */
 
