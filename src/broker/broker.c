@@ -451,7 +451,7 @@ static void finish(Broker *b) {
 
 /* As long as receipts are awaited, workers may hand clients back, and wait for the answer to that. */
 void broker_stop_if_settled(Broker *b) {
-        if (list_is_empty(&b->receipts.unclaimed))
+        if (!receipts_any(&b->receipts))
                 pass_on(b);
 
         if (b->clients.n_used == 0)

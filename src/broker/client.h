@@ -88,7 +88,8 @@ typedef struct Unsent {
 typedef struct Client {
         List link;           /* ClientTable.free, Listener.heads, Handback.parked, Pool.queue or .again,
                               * Broker.flushing, Receipts.unclaimed or Broker.refused, as the state says */
-        List second_link;    /* Listener.silent, while it has said nothing; Channel.clients, while unclaimed on one */
+        List second_link;    /* Listener.silent, while it has said nothing; while unclaimed Channel.clients on one, or
+                              * Receipts.unwatched */
         ClientState state;
         uint32_t generation; /* how many clients this slot has had: tells a late event from a new one's */
 

@@ -88,7 +88,7 @@ static int dispatch_ours(Broker *b, usec_t timeout) {
                 pace_nap(&b->pace);
 
         /* Where receipts are no events, the next turn comes soon all the same. */
-        if (b->receipts.by_turns && !list_is_empty(&b->receipts.unclaimed))
+        if (b->receipts.by_turns && receipts_any(&b->receipts))
                 timeout = MIN(timeout, PACE_TURN_USEC);
 
         n = epoll_wait(b->watch.epoll_fd, events, BATCH_MAX, to_msec(timeout));

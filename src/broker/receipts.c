@@ -14,7 +14,9 @@
 /*
  * A worker need not close the connection before it serves the client, and those written for
  * mod_proxy_fdpass often don't. This often the queue of an unclaimed handoff is looked into instead. Until
- * then such a client counts as unclaimed, and a FIN that its worker sends by close() is withheld.
+ * then such a client counts as unclaimed, and a FIN that its worker sends by close() is withheld. Whoever has waited for
+ * long already is looked at less often, but is never kept for more than half as long again: thousands in the backlogs of
+ * workers that hang would take a good part of a CPU otherwise.
  */
 #define LOOK_INTERVAL_USEC (100 * USEC_PER_MSEC)
 
@@ -28,7 +30,8 @@ static void on_timer(void *userdata);
 
 int receipts_init(Receipts *receipts, Broker *b) {
         receipts->broker = b;
-        list_init(&receipts->unclaimed);
+        for (size_t i = 0; i < RECEIPTS_LEVELS; i++)
+                list_init(&receipts->unclaimed[i]);
         list_init(&receipts->unwatched);
         return timer_init(&receipts->timer, b, on_timer, receipts);
 }
@@ -37,11 +40,37 @@ void receipts_done(Receipts *receipts) {
         timer_done(&receipts->timer);
 }
 
-static void timer_arm(Receipts *receipts) {
-        List *l = list_first(&receipts->unclaimed);
+bool receipts_any(const Receipts *receipts) {
+        for (size_t i = 0; i < RECEIPTS_LEVELS; i++)
+                if (!list_is_empty(&receipts->unclaimed[i]))
+                        return true;
 
-        if (l)
-                timer_set(&receipts->timer, CONTAINER_OF(l, Client, link)->look_at);
+        return false;
+}
+
+static void timer_arm(Receipts *receipts) {
+        for (size_t i = 0; i < RECEIPTS_LEVELS; i++) {
+                List *l = list_first(&receipts->unclaimed[i]);
+
+                if (l)
+                        timer_set(&receipts->timer, CONTAINER_OF(l, Client, link)->look_at);
+        }
+}
+
+/* When to look for it next: from a quarter to half of what it has waited, within bounds. */
+static void look_later(Receipts *receipts, Client *c, usec_t now) {
+        usec_t interval = LOOK_INTERVAL_USEC;
+        size_t level = 0;
+
+        while (level < RECEIPTS_LEVELS - 1 && now - c->sent_at >= 4 * interval) {
+                interval *= 2;
+                level++;
+        }
+
+        c->look_at = now + interval;
+        if (level > 0)
+                c->look_at -= c->look_at % LOOK_INTERVAL_USEC; /* all of them with one wake-up */
+        list_append(&receipts->unclaimed[level], &c->link);
 }
 
 int receipts_prepare(Receipts *receipts, Client *c, int conn_fd) {
@@ -50,11 +79,10 @@ int receipts_prepare(Receipts *receipts, Client *c, int conn_fd) {
 
 void receipts_expect(Receipts *receipts, Client *c) {
         c->sent_at = broker_now(receipts->broker);
-        c->look_at = c->sent_at + LOOK_INTERVAL_USEC;
-        list_append(&receipts->unclaimed, &c->link);
+        look_later(receipts, c, c->sent_at);
         if (receipts->by_turns && !c->channel)
                 list_append(&receipts->unwatched, &c->second_link);
-        timer_arm(receipts);
+        timer_set(&receipts->timer, c->look_at);
 }
 
 void receipts_taken(Broker *b, Client *c) {
@@ -264,12 +292,10 @@ void receipts_watch(Receipts *receipts, bool by_turns) {
         }
 }
 
-static void on_timer(void *userdata) {
-        Receipts *receipts = userdata;
-        usec_t now = broker_now(receipts->broker);
+static void look_at_all(Receipts *receipts, List *due, usec_t now) {
         List *l;
 
-        while ((l = list_first(&receipts->unclaimed))) {
+        while ((l = list_first(due))) {
                 Client *c = CONTAINER_OF(l, Client, link);
 
                 if (c->look_at > now)
@@ -283,10 +309,16 @@ static void on_timer(void *userdata) {
                         diag_worker_stuck(receipts->broker, c->route, now - c->sent_at);
                 }
 
-                c->look_at = now + LOOK_INTERVAL_USEC;
                 list_remove(l);
-                list_append(&receipts->unclaimed, l);
+                look_later(receipts, c, now);
         }
+}
+
+static void on_timer(void *userdata) {
+        Receipts *receipts = userdata;
+
+        for (size_t i = 0; i < RECEIPTS_LEVELS; i++)
+                look_at_all(receipts, &receipts->unclaimed[i], broker_now(receipts->broker));
 
         timer_arm(receipts);
 }

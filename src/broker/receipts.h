@@ -9,16 +9,22 @@
 
 typedef struct Broker Broker;
 
+/* How often the interval between two looks is doubled. */
+#define RECEIPTS_LEVELS 7
+
 typedef struct Receipts {
         Broker *broker;
         Timer timer;            /* on while anybody is unclaimed */
-        List unclaimed;         /* Client.link, the earliest look_at first */
+        List unclaimed[RECEIPTS_LEVELS]; /* Client.link, each with the earliest look_at first */
         bool by_turns;          /* receipts are looked for in each turn (pace.h), or else each is an event */
         List unwatched;         /* Client.second_link: those with a connection of their own that is no event */
 } Receipts;
 
 int receipts_init(Receipts *receipts, Broker *b);
 void receipts_done(Receipts *receipts);
+
+/* Is there a client without a receipt? */
+bool receipts_any(const Receipts *receipts);
 
 /* Before the client is sent on @conn_fd: sees to it that the receipt will be heard of. Returns 0 or a negative errno. */
 int receipts_prepare(Receipts *receipts, Client *c, int conn_fd);
