@@ -312,6 +312,7 @@ static void test_refused(void **state) {
 /* Answers that are none, about clients that were not sent, and without an end. */
 static void test_hostile(void **state) {
         int worker = listen_type_at("a", SOCK_SEQPACKET, 64), client;
+        uint64_t n_handed;
         Clients c;
         Kept k;
 
@@ -327,8 +328,10 @@ static void test_hostile(void **state) {
                         assert_true(broker_turn(t.broker, 0) >= 0);
         }
 
+        /* What was said before may still be unread, and be about this one. */
+        n_handed = t.broker->n.n_handed;
         client = dial_tcp('x');
-        WAIT_FOR(the_worker()->n_unclaimed == 1);
+        WAIT_FOR(the_worker()->n_unclaimed == 1 || t.broker->n.n_handed > n_handed);
         answer(&k, FDPASS_ANSWER_TAKEN, (uint16_t) (k.n_received + 1), 65535 - 16, 3);
         assert_true(broker_turn(t.broker, 0) >= 0);
         assert_int_equal(send(k.fd, "garbage!", 8, MSG_NOSIGNAL), 8);
