@@ -160,7 +160,7 @@ int broker_set_config(Broker *b, Config *config);
 
 /*
  * One turn of the event loop: what has happened, or else what does within @timeout, or USEC_INFINITY. sd-event's sources
- * have their turns in it. Returns how much there was, 0 for nothing, or a negative errno.
+ * have their turns in it. Returns how much there was, 0 for nothing, also before @timeout, or a negative errno.
  */
 int broker_turn(Broker *b, usec_t timeout);
 

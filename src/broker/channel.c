@@ -317,6 +317,13 @@ int channel_offer(Channel *ch, Route *route, Client *c) {
         return 0;
 }
 
+/* The same where some are not even sent. */
+static void channel_give_up(Channel *ch) {
+        take_back(ch, ch->n_batch);
+        ch->n_batch = ch->n_headers = 0;
+        channel_end(ch);
+}
+
 void channel_on_event(Broker *b, uint32_t slot) {
         Channel *ch = slot < CHANNELS_MAX ? b->channels.slots[slot] : NULL;
         Worker *w;
@@ -329,30 +336,45 @@ void channel_on_event(Broker *b, uint32_t slot) {
         w->n_ref++; /* and the channel with it */
 
         r = take_answers(ch, ANSWERS_MAX);
-        if (r != 0 && r != -EAGAIN && r != -EINTR) {
-                take_back(ch, ch->n_batch);
-                ch->n_batch = ch->n_headers = 0;
-                channel_end(ch);
-        }
+        if (r != 0 && r != -EAGAIN && r != -EINTR)
+                channel_give_up(ch);
 
         pool_worker_is_free(w);
         (void) worker_put(&b->workers, w);
 }
 
+/* It may have something to say: about clients, or that more of them may come. */
+static bool owes_answer(const Channel *ch) {
+        return !list_is_empty(&ch->clients) || !has_credit(ch);
+}
+
 void channels_look(Broker *b) {
         for (uint32_t i = 0; i < CHANNELS_MAX; i++)
-                if (b->channels.slots[i] && !list_is_empty(&b->channels.slots[i]->clients))
+                if (b->channels.slots[i] && owes_answer(b->channels.slots[i]))
                         channel_on_event(b, i);
 }
 
-void channels_watch(Broker *b, bool answers) {
-        for (uint32_t i = 0; i < CHANNELS_MAX; i++) {
-                Channel *ch = b->channels.slots[i];
+/* One of which nothing would be heard any more may as well end. */
+static void watch_or_end(Channel *ch, bool answers) {
+        Broker *b = ch->broker;
+        Worker *w = ch->worker;
 
-                /* One of which nothing would be heard any more may as well end. */
-                if (ch && ch->fd >= 0 && watch_channel(&b->watch, i, ch->fd, answers) < 0)
-                        channel_end(ch);
-        }
+        if (ch->fd < 0 || watch_channel(&b->watch, ch->slot, ch->fd, answers) >= 0)
+                return;
+
+        w->n_ref++; /* its last client may leave here */
+        channel_give_up(ch);
+        pool_worker_is_free(w);
+        (void) worker_put(&b->workers, w);
+}
+
+void channels_watch(Broker *b, bool answers) {
+        /* Whoever goes on to another channel is sent there in the end, and what has ended is freed then. */
+        b->batching = true;
+        for (uint32_t i = 0; i < CHANNELS_MAX; i++)
+                if (b->channels.slots[i])
+                        watch_or_end(b->channels.slots[i], answers);
+        channels_flush(b);
 }
 
 void channels_flush(Broker *b) {

@@ -33,7 +33,7 @@ void pace_nap(const Pace *p) {
         const struct timespec nap = { .tv_nsec = NAP_USEC * 1000 };
 
         if (p->naps == PACE_NAPS || p->naps == PACE_TRY_NAPS)
-                (void) nanosleep(&nap, NULL); /* a signal ends it, and is what comes next */
+                (void) nanosleep(&nap, NULL); /* for a signal this is soon enough */
 }
 
 static void begin(Pace *p, PaceNaps naps, usec_t now, usec_t span) {
@@ -81,8 +81,11 @@ static void be_slow(Pace *p) {
 bool pace_update(Pace *p, uint64_t n_accepted, usec_t now) {
         uint64_t n = n_accepted - p->n_accepted;
 
-        if (n == 0)
+        if (n == 0) { /* others may have turns */
+                if (p->is_quick && now - p->at > GAP_MAX)
+                        be_slow(p);
                 return p->is_quick;
+        }
 
         p->gap = (p->gap * (N_TURNS - 1) + MIN((now - p->at) / n, GAP_MAX)) / N_TURNS;
         p->n_accepted = n_accepted;

@@ -327,9 +327,12 @@ void pool_dispatch(Pool *p) {
         timer_arm(p);
 }
 
-/* Nobody who waits for it can be sent there: thousands of pools need not be asked at each receipt. */
+/*
+ * Nobody who waits for it can be sent there: thousands of pools need not be asked at each receipt. Where it is gone, or
+ * not to be used, they may have others.
+ */
 static bool is_full(const Worker *w) {
-        return !w->drained && w->n_unclaimed >= w->window;
+        return !w->drained && !w->gone && w->n_unclaimed >= w->window;
 }
 
 void pool_worker_is_free(Worker *w) {

@@ -20,7 +20,7 @@
  */
 #define LOOK_INTERVAL_USEC (100 * USEC_PER_MSEC)
 
-/* In each turn, of those who wait the longest: so many may have none yet. One worker that is slow costs no more than that. */
+/* In each turn, of those who wait the longest: so many may have none yet. */
 #define MISSES_MAX 4
 
 /* A worker that takes no client for this long is worth a word: most likely its service does not come up. */
@@ -237,17 +237,22 @@ void receipts_on_event(Receipts *receipts, Client *c) {
         (void) look(receipts, c, /* look_into_queue= */ false);
 }
 
-/* Who had no receipt yet when he was looked at. Whoever waits longer than a few turns has an event after all. */
-static void missed(Receipts *receipts, Client *c, List *again) {
+/*
+ * Who had no receipt yet when he was looked at. Whoever waits longer than a few turns has an event after all, so that
+ * a worker that is slow does not hold up the receipts of others: false then.
+ */
+static bool look_again(Receipts *receipts, Client *c, List *again) {
         Broker *b = receipts->broker;
 
         list_remove(&c->second_link);
 
-        /* Where that fails the timer finds it. */
-        if (broker_now(b) - c->sent_at > PACE_TURN_USEC)
-                (void) watch_connection(&b->watch, c, c->conn_fd);
-        else
+        if (broker_now(b) - c->sent_at <= PACE_TURN_USEC) {
                 list_append(again, &c->second_link);
+                return true;
+        }
+
+        (void) watch_connection(&b->watch, c, c->conn_fd); /* where that fails the timer finds it */
+        return false;
 }
 
 void receipts_turn(Receipts *receipts) {
@@ -262,11 +267,8 @@ void receipts_turn(Receipts *receipts) {
         for (unsigned n_missed = 0; n_missed < MISSES_MAX && (l = list_first(&receipts->unwatched));) {
                 Client *c = CONTAINER_OF(l, Client, second_link);
 
-                if (look(receipts, c, /* look_into_queue= */ false))
-                        continue;
-
-                missed(receipts, c, &again);
-                n_missed++;
+                if (!look(receipts, c, /* look_into_queue= */ false))
+                        n_missed += look_again(receipts, c, &again);
         }
 
         while (!list_is_empty(&again)) {

@@ -31,7 +31,10 @@ typedef struct Watch {
 int watch_init(Watch *w, Broker *b);
 void watch_done(Watch *w);
 
-/* For whoever changes a source of sd-event's outside of its handlers, other than by timer.h: it has to look at it again. */
+/*
+ * Where something is changed outside of sd-event's handlers that it finds out only by looking: a timer (timer.h does it), a
+ * source without a descriptor, what sd-bus has to write, the end of the loop. Of its descriptors epoll knows at once.
+ */
 static inline void watch_sd_event_changed(Watch *w) {
         w->is_prepared = false;
 }

@@ -19,7 +19,7 @@
 #define ACCEPT_INTERVAL_USEC (100 * USEC_PER_MSEC)
 #define ACCEPT_BURST 40
 
-/* While handoffs leave no time for what is less urgent, each peer has a turn this often all the same. */
+/* While others leave no time for what is less urgent, each peer has a turn this often all the same. */
 #define TURN_USEC (50 * USEC_PER_MSEC)
 
 static void make_room(Control *c, const Peer *newcomer) {

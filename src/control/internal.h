@@ -5,7 +5,7 @@
 
 #include "control/peer.h"
 
-/* Handoffs, listeners and timers are at SD_EVENT_PRIORITY_NORMAL. */
+/* Timers and clients that come back are at SD_EVENT_PRIORITY_NORMAL. (Handoffs are no sources: broker/loop.c.) */
 #define CONTROL_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 
 #define CONTROL_PATH "/org/fdpass/Broker1"

@@ -188,8 +188,11 @@ static int start_bus(Peer *p, int bus_fd, int out_fd) {
                 return r;
         }
 
-        /* From here on they are the bus's. Who the peer is was found out already: its word is not asked for. */
-        r = sd_bus_set_server(p->bus, 1, id);
+        /* From here on they are the bus's. Who the peer is was found out already: its word is not asked for. Nor is it
+         * waited for when the broker ends, as sd-bus does by itself until a peer has read everything. */
+        r = sd_bus_set_close_on_exit(p->bus, 0);
+        if (r >= 0)
+                r = sd_bus_set_server(p->bus, 1, id);
         if (r >= 0)
                 r = sd_bus_set_anonymous(p->bus, 1);
         if (r >= 0)

@@ -207,6 +207,28 @@ def control_hostile(m):
 
 
 @case
+def control_deaf_at_the_end(m):
+    """Control peers that say nothing, or read nothing, do not hold up a restart."""
+    pid = m.start_broker()
+    child = m.popen("""python3 -c '
+import socket
+peers = [socket.socket(socket.AF_UNIX) for _ in range(4)]
+for i, peer in enumerate(peers):
+    peer.connect("/run/fdpass/control")
+    peer.sendall([b"", b"\\0", b"\\0AUTH ANONYMOUS\\r\\n", b"\\0AUTH ANONYMOUS\\r\\nBEGIN\\r\\n"][i])
+print("connected", flush=True)
+input()'""")
+    m.children.append(child)
+    check(child.stdout.readline() == "connected\n", "no peers")
+    m.curl()
+    done = m.run("date +%s.%N; systemctl restart fdpass.service; date +%s.%N", timeout=60)
+    begin, end = map(float, done.stdout.split())
+    m.figure("a restart meanwhile", (end - begin) * 1000, "ms", 0)
+    check(end - begin < 5, f"the restart took {end - begin:.1f} s")
+    check(m.broker() != pid, "the broker is the same one")
+
+
+@case
 def control_metrics(m):
     """The exporter answers scrapers in both forms, and others not; its counters are the broker's."""
     m.start_broker()

@@ -523,6 +523,67 @@ static void test_receiver_end(void **state) {
         fd_close(worker);
 }
 
+/* As if clients came quickly, whatever happens. */
+static void quick_turns(size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                t.broker->pace = (Pace){ .n_accepted = t.broker->n.n_accepted, .at = usec_now(), .gap = 1, .is_quick = true };
+                receipts_watch(&t.broker->receipts, true);
+                assert_true(broker_turn(t.broker, 0) >= 0);
+        }
+}
+
+/* A limit that comes without an answer is seen while nobody owes one. */
+static void test_limit_in_a_hurry(void **state) {
+        int worker = listen_type_at("a", SOCK_SEQPACKET, 8), client;
+        Clients c;
+        Kept k;
+
+        USE(ROUTE());
+        k = keep(worker, 1);
+        answer(&k, FDPASS_ANSWER_TAKEN, 1, 0, 100);
+        quick_turns(1);
+
+        client = dial_tcp('x');
+        quick_turns(3);
+        assert_false(has_event(worker, POLLIN));
+        assert_int_equal(receive(&k, &c), 0);
+        answer(&k, FDPASS_ANSWER_TAKEN, 1, 1, 100);
+        quick_turns(1);
+        assert_int_equal(t.broker->n.n_handed, 2);
+
+        close_many(c.fds, c.n);
+        fd_close(client);
+        fd_close(k.fd);
+        fd_close(worker);
+}
+
+/* However many wait for a worker that hangs, the receipt of another one is seen as soon as they have waited for 1 ms. */
+static void test_receipts_in_a_hurry(void **state) {
+        int hangs = listen_type_at("a", SOCK_SEQPACKET, 64), other = listen_type_at("b", SOCK_SEQPACKET, 8), clients[41], fd;
+        usec_t end;
+
+        USE({ .unit = "a.socket", .worker = "a", .form = WORKER_SEQPACKET, .listener = "tcp" },
+            { .unit = "b.socket", .worker = "b", .form = WORKER_SEQPACKET, .listener = "public" });
+        for (size_t i = 0; i < 40; i++) {
+                clients[i] = dial_tcp('x');
+                quick_turns(1);
+        }
+        clients[40] = dial_and_say("public", 'x');
+        quick_turns(2);
+        for (end = usec_now() + 2 * PACE_TURN_USEC; usec_now() < end;)
+                ;
+
+        fd = accept4(other, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(fd >= 0);
+        fd_close(fd); /* without a look: it comes back, and is sent again */
+        quick_turns(2);
+        assert_int_equal(t.broker->n.n_reset, 1);
+
+        fd_close(hangs);
+        fd_close(other);
+        close_many(clients, ELEMENTSOF(clients));
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 TCP_TEST(test_batches),
@@ -530,6 +591,8 @@ int main(void) {
                 TCP_TEST(test_end),
                 TCP_TEST(test_answer_and_end),
                 TCP_TEST(test_end_unnoticed),
+                TCP_TEST(test_limit_in_a_hurry),
+                TCP_TEST(test_receipts_in_a_hurry),
                 TCP_TEST(test_refused),
                 TCP_TEST(test_hostile),
                 TCP_TEST(test_reload),

@@ -48,6 +48,8 @@ static void test_beginning_and_end(void **state) {
 /* Turns without clients say nothing about those. */
 static void test_other_turns(void **state) {
         assert_true(turns(100, 1, 40));
+        assert_false(turns(2, 0, 6 * USEC_PER_MSEC)); /* but when nobody comes any more, none comes quickly */
+        assert_true(turns(100, 1, 40));
         for (unsigned i = 0; i < 100; i++) {
                 assert_true(turns(1, 0, 10));
                 assert_true(turns(1, 1, 30));
