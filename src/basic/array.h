@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Arrays that grow by one member at a time. */
+/* Arrays that grow by one member at a time, and sorted ones. */
 
 #include "basic/macro.h"
 
@@ -24,3 +24,23 @@
                 }                                                                               \
                 _grown != NULL;                                                                 \
         })
+
+/*
+ * As bsearch(3), but where there is no such member, the place is told where it would have to be: the index of the first
+ * member that is not less than @key.
+ */
+static inline size_t array_find_place(const void *key, const void *array, size_t n, size_t size,
+                                      int (*compare)(const void *key, const void *member)) {
+        size_t low = 0, high = n;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (compare(key, (const char *) array + middle * size) > 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+
+        return low;
+}

@@ -317,7 +317,7 @@ int channel_offer(Channel *ch, Route *route, Client *c) {
         return 0;
 }
 
-/* The same where some are not even sent. */
+/* Ends it, where some of its clients may not even be sent. */
 static void channel_give_up(Channel *ch) {
         take_back(ch, ch->n_batch);
         ch->n_batch = ch->n_headers = 0;

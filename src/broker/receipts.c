@@ -288,9 +288,10 @@ void receipts_watch(Receipts *receipts, bool by_turns) {
         channels_watch(b, !by_turns);
 
         LIST_FOREACH(i, &receipts->unwatched) {
+                Client *c = CONTAINER_OF(i, Client, second_link);
+
                 list_remove(i);
-                (void) watch_connection(&b->watch, CONTAINER_OF(i, Client, second_link),
-                                        CONTAINER_OF(i, Client, second_link)->conn_fd);
+                (void) watch_connection(&b->watch, c, c->conn_fd); /* where that fails the timer finds it */
         }
 }
 

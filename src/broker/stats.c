@@ -5,20 +5,13 @@
 #include "basic/array.h"
 #include "broker/worker.h"
 
+static int compare_unit(const void *unit, const void *member) {
+        return strcmp(unit, (*(RouteStats *const *) member)->unit);
+}
+
 /* Where @unit is, or would have to be. One worker may have the routes of many units. */
 static size_t find_index(const Worker *w, const char *unit) {
-        size_t low = 0, high = w->n_stats;
-
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (strcmp(w->stats[middle]->unit, unit) < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-
-        return low;
+        return array_find_place(unit, w->stats, w->n_stats, sizeof(*w->stats), compare_unit);
 }
 
 static int add(Worker *w, size_t i, const char *unit) {

@@ -3,6 +3,7 @@
 #include "broker/worker.h"
 
 #include "basic/address.h"
+#include "basic/array.h"
 #include "broker/channel.h"
 #include "broker/room.h"
 
@@ -24,20 +25,13 @@ static Worker *worker_free(Worker *w) {
 
 DEFINE_CLEANUP(Worker *, worker_free);
 
+static int compare_path(const void *path, const void *member) {
+        return strcmp(path, (*(Worker *const *) member)->path);
+}
+
 /* Where @path is, or would have to be. */
 static size_t find_index(const WorkerTable *table, const char *path) {
-        size_t low = 0, high = table->n_workers;
-
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (strcmp(table->workers[middle]->path, path) < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-
-        return low;
+        return array_find_place(path, table->workers, table->n_workers, sizeof(*table->workers), compare_path);
 }
 
 static int make_room(WorkerTable *table) {

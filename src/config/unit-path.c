@@ -303,20 +303,13 @@ static int collect_aliases(UnitPath *p) {
         return 0;
 }
 
+static int compare_of(const void *of, const void *alias) {
+        return strcmp(of, ((const UnitAlias *) alias)->of);
+}
+
 /* The index of the first alias of @of; the others follow it. */
 static size_t first_alias(const UnitPath *p, const char *of) {
-        size_t low = 0, high = p->n_aliases;
-
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (strcmp(p->aliases[middle].of, of) < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-
-        return low;
+        return array_find_place(of, p->aliases, p->n_aliases, sizeof(*p->aliases), compare_of);
 }
 
 /* Adds the alias @name of the file of @entry as the instance of it that @id is; unless that is another unit. */

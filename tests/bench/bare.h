@@ -21,7 +21,6 @@
  * A message as the broker would send it (fdpass-protocol(7)), with the same facts in it and so of the same length. All
  * but the client's address is always the same.
  */
-#define HEADER_FAMILY 13
 #define HEADER_LENGTH 15
 #define HEADER_SOURCE 16
 #define HEADER_SOURCE_PORT 24
