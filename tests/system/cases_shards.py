@@ -121,9 +121,11 @@ def shards_reloaded(m):
     check(sum(answer.startswith("late") for answer in answers) == 40, f"{answers}")
     check(all(accepted(m, name) for name in BROKERS), "all 40 came to one broker")
 
-    m.run("systemctl reload 'fdpass-shard@*.service'")
-    wait_for(lambda: len(m.journal(f"{SHARD}.service", match="Reloaded")) == 2, 5, "a second reload of the shard")
-    check(len(m.journal(match="Reloaded")) == 1, "the other was reloaded as well")
+    # Its own route tells this reload from those before: systemd 252 may pass one on twice, as the job and as RELOADING=1.
+    m.worker("later", "serve later", route="Host=later.example\n", enable=False)
+    m.run("systemctl daemon-reload; systemctl enable --now test-later.socket; systemctl reload 'fdpass-shard@*.service'")
+    wait_for(lambda: m.journal(f"{SHARD}.service", match="Reloaded: 3 routes"), 5, "the newer route in the shard")
+    check(not m.journal(match="3 routes"), "the other was reloaded as well")
     check([pid(m, name) for name in BROKERS] == pids, "a reload started another process")
 
 
