@@ -2,6 +2,7 @@
 
 #include "broker/handback.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -35,8 +36,8 @@
 /* So many at most when a connection is emptied: whoever goes on sending is not waited for. */
 #define REST_MAX 1024
 
-/* Clients on one connection to ourselves: a socket's send buffer takes 278 (unix(7), SO_SNDBUF). */
-#define PASS_ON_MAX 200
+/* Clients on one connection to ourselves, so that one that is found when the next process ends in turn is emptied. */
+#define PASS_ON_MAX (REST_MAX / 2)
 
 /* A connection that brings clients: with messages any number, by the one byte of the stream form one. */
 typedef struct Peer {
@@ -509,11 +510,18 @@ void handback_stop(Broker *b) {
 static int connect_to_self(const Handback *h) {
         struct sockaddr_un sun = {};
         socklen_t len = sizeof(sun);
+        int fd, size = INT_MAX;
 
         if (getsockname(h->self->fd, (struct sockaddr *) &sun, &len) < 0)
                 return -errno;
 
-        return handoff_connect_type(&sun, len, SOCK_SEQPACKET);
+        fd = handoff_connect_type(&sun, len, SOCK_SEQPACKET);
+
+        /* There are no more connections than Backlog=. By default one takes 278 clients, and twice that where nothing but
+         * net.core.wmem_max bounds it (socket(7)). */
+        if (fd >= 0)
+                (void) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+        return fd;
 }
 
 /* What the next process has to know of a client. */

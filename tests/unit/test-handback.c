@@ -10,13 +10,17 @@ static void start(int return_fd) {
             { .unit = "b.socket", .worker = "b", .form = WORKER_SEQPACKET, .name = "stream" });
 }
 
-static void next_process(int return_fd) {
+static void next_process_with(int return_fd, size_t n_fds) {
         t.broker = broker_free(t.broker);
         t.event = sd_event_unref(t.event);
         assert_true(sd_event_new(&t.event) >= 0);
-        assert_int_equal(broker_new(t.event, t.log, N_FDS, &t.broker), 0);
+        assert_int_equal(broker_new(t.event, t.log, n_fds, &t.broker), 0);
         assert_int_equal(broker_add_listener(t.broker, "public", listen_at("public", 8)), 0);
         start(return_fd);
+}
+
+static void next_process(int return_fd) {
+        next_process_with(return_fd, N_FDS);
 }
 
 /* A kept-alive client waits for its next request, which is routed as if it were the first. */
@@ -220,6 +224,27 @@ static void test_next_process(void **state) {
         fd_close(a);
 }
 
+/* So many that a backlog of connections as large as they are by default would not take them. */
+static void test_many_for_next_process(void **state) {
+        int return_fd = listen_type_at("return", SOCK_SEQPACKET, 0), again = fcntl(return_fd, F_DUPFD_CLOEXEC, 3);
+        int clients[400], fd;
+
+        next_process_with(return_fd, 8 * ELEMENTSOF(clients));
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                tcp_pair(&clients[i], &fd);
+                expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+        }
+
+        broker_stop(t.broker);
+        assert_int_equal(t.broker->n.n_passed_on, ELEMENTSOF(clients));
+        next_process_with(again, 8 * ELEMENTSOF(clients));
+        WAIT_FOR(t.broker->n_parked == ELEMENTSOF(clients));
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                fd_close(clients[i]);
+        WAIT_FOR(t.broker->clients.n_used == 0);
+}
+
 static int send_on(int conn, int fd, Slice consumed) {
         uint8_t header[FDPASS_HEADER_MAX];
         Message m = MESSAGE_NULL;
@@ -362,13 +387,13 @@ static void test_many_parked(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                BROKER_TEST(test_park),         BROKER_TEST(test_park_ends),
-                BROKER_TEST(test_named_route),  BROKER_TEST(test_untouched_by_next),
-                BROKER_TEST(test_unknown_name),
-                BROKER_TEST(test_max_parked),   BROKER_TEST(test_refuses_wrong_ones),
-                BROKER_TEST(test_next_process), BROKER_TEST(test_while_stopping),
-                BROKER_TEST(test_facts_travel), BROKER_TEST(test_no_descriptor),
-                BROKER_TEST(test_many_parked),
+                BROKER_TEST(test_park),           BROKER_TEST(test_park_ends),
+                BROKER_TEST(test_named_route),    BROKER_TEST(test_untouched_by_next),
+                BROKER_TEST(test_unknown_name),   BROKER_TEST(test_max_parked),
+                BROKER_TEST(test_many_parked),    BROKER_TEST(test_refuses_wrong_ones),
+                BROKER_TEST(test_next_process),   BROKER_TEST(test_many_for_next_process),
+                BROKER_TEST(test_while_stopping), BROKER_TEST(test_facts_travel),
+                BROKER_TEST(test_no_descriptor),
         };
 
         return cmocka_run_group_tests_name("handing back", tests, NULL, NULL);
