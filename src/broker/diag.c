@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "basic/address.h"
+#include "basic/error.h"
 #include "basic/message-ids.h"
 #include "broker/refusal.h"
 
@@ -379,6 +380,8 @@ void diag_stopped(Broker *b) {
 }
 
 void diag_handover_failed(Broker *b, size_t n, int error) {
+        /* EAGAIN is what connect(2) says to that on AF_UNIX. */
+        const char *why = errno_is_transient(error) ? "The backlog of the return socket is full" : strerror(-error);
         LogRecord record;
 
         if (b->handover_told)
@@ -389,8 +392,8 @@ void diag_handover_failed(Broker *b, size_t n, int error) {
         log_id(&record, MESSAGE_HANDOVER_FAILED);
         log_field(&record, "FDPASS_N", "%zu", n);
         log_field(&record, "ERRNO", "%d", -error);
-        log_field(&record, "FDPASS_REASON", "%s", strerror(-error));
-        log_commit(&record, "%zu client%s can't be left to the next broker: %s.", n, PLURAL(n), strerror(-error));
+        log_field(&record, "FDPASS_REASON", "%s", why);
+        log_commit(&record, "%zu client%s can't be left to the next broker: %s.", n, PLURAL(n), why);
 }
 
 void diag_return_refused(Broker *b, const struct ucred *sender) {
