@@ -28,6 +28,7 @@ int listener_new_with(Broker *b, const char *name, int fd, void (*on_ready)(List
 
         l->broker = b;
         l->fd = -EBADF;
+        l->batch = 1;
         l->on_ready = on_ready;
         list_init(&l->link);
         list_init(&l->heads);
@@ -108,17 +109,31 @@ static int accept_one(Listener *l) {
 }
 
 /*
- * A call of accept4() that finds nobody costs as much as one that does, and another turn less. Where clients come
- * quickly it is worth that all the same: whoever is not in this turn's message is in another one.
+ * A call of accept4() that finds nobody costs as much as one that does. So a client that comes by itself gets one call a
+ * wake-up, and where one follows another there are twice as many each time. Where clients come quickly it is worth that:
+ * whoever is not in this turn's message is in another one.
  */
+static unsigned batch_size(Listener *l) {
+        const Pace *pace = &l->broker->pace;
+
+        if (pace->is_quick)
+                return BATCH_MAX;
+        if (!pace_is_close(pace, broker_now(l->broker)))
+                l->batch = 1;
+
+        return l->batch;
+}
+
 static void accept_batch(Listener *l) {
-        unsigned n = l->broker->pace.is_quick ? BATCH_MAX : 1;
+        unsigned n = batch_size(l);
 
         for (unsigned i = 0; i < n; i++) {
                 int r = accept_one(l);
 
-                if (r == -EAGAIN)
+                if (r == -EAGAIN) {
+                        l->batch = 1;
                         return;
+                }
                 if (r < 0) {
                         /* Not an error to end on: at worst the listener is looked at once in a while. */
                         broker_pause(l->broker, r);
@@ -127,4 +142,6 @@ static void accept_batch(Listener *l) {
                 if (l->broker->paused)
                         return;
         }
+
+        l->batch = MIN(l->batch * 2, (unsigned) BATCH_MAX);
 }

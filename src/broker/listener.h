@@ -23,6 +23,7 @@ typedef struct Listener {
         int carries;         /* 0, or SOCK_SEQPACKET or SOCK_STREAM: its connections are no clients, they bring them */
         bool is_on;          /* Broker.watch reports who comes, to */
         void (*on_ready)(struct Listener *l);
+        unsigned batch;      /* how many clients are accepted in one turn */
 
         uint64_t n_accepted;
         uint64_t n_refused[_REFUSAL_MAX];
