@@ -45,13 +45,16 @@ static int socket_option(int fd, int option, int *ret) {
         return getsockopt(fd, SOL_SOCKET, option, ret, &length) < 0 ? -errno : 0;
 }
 
-static int wait_for_client(int fd) {
+static int wait_for_datagram(int fd) {
         struct pollfd p = { .fd = fd, .events = POLLIN };
 
         return poll(&p, 1, -1) < 0 ? -errno : 0;
 }
 
-/* Keeps a place for the client while it accepts: there is room for both descriptors, or nothing is taken. */
+/*
+ * Keeps a place for the client while it accepts: there is room for both descriptors, or nothing is taken. Where the
+ * socket is blocking this is what waits: of several processes that do accept(2) wakes one, and poll(2) wakes all.
+ */
 static int accept_connection(int listener_fd) {
         _cleanup_close_ int place = -EBADF;
         int fd;
@@ -84,9 +87,9 @@ static int source_open(Source *s, int fd) {
         s->is_blocking = !(flags & O_NONBLOCK);
         s->is_theirs = !listens;
 
-        /* What is checked below may change while a call blocks, so none of those does. */
-        if (s->is_blocking && (listens || s->type == SOCK_DGRAM)) {
-                r = wait_for_client(fd);
+        /* What is checked next may change while a call blocks, and a datagram that finds no room is lost. */
+        if (s->is_blocking && s->type == SOCK_DGRAM) {
+                r = wait_for_datagram(fd);
                 if (r < 0)
                         return r;
         }

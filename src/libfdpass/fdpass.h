@@ -47,7 +47,7 @@ enum {
  * @flags say. Without FDPASS_KEEP the sender has its receipt when this returns.
  *
  *   -EAGAIN           there is no client (@fd has O_NONBLOCK)
- *   -EINTR            a signal came
+ *   -EINTR            a signal came, whose handler was not set with SA_RESTART (signal(7))
  *   -EMFILE, -ENFILE  there is no room for two more descriptors. Nothing was taken; wait until one is closed
  *   -ENOMEM           there is no memory for the object. The client stays with the sender
  *   -ECONNABORTED     a handoff came to nothing: the sender went away or said nothing, or the descriptor was lost
