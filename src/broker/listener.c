@@ -13,6 +13,9 @@
 
 #define BATCH_MAX 32
 
+/* Wake-ups with one call, at most, before two are tried again. */
+#define PATIENCE_MAX 15U
+
 static void accept_batch(Listener *l);
 
 int listener_new(Broker *b, const char *name, int fd, Listener **ret) {
@@ -109,19 +112,28 @@ static int accept_one(Listener *l) {
 }
 
 /*
- * A call of accept4() that finds nobody costs as much as one that does. So a client that comes by itself gets one call a
- * wake-up, and where one follows another there are twice as many each time. Where clients come quickly it is worth that:
- * whoever is not in this turn's message is in another one.
+ * A call of accept4() that finds nobody costs as much as one that does. So a quiet listener gets one call a wake-up, and
+ * one that always has somebody waiting twice as many each time. Where a second call was in vain, it is not made for some
+ * wake-ups. Where clients come quickly, all that is worth less than that whoever is not in this turn's message is in
+ * another one.
  */
 static unsigned batch_size(Listener *l) {
-        const Pace *pace = &l->broker->pace;
-
-        if (pace->is_quick)
+        if (l->broker->pace.is_quick)
                 return BATCH_MAX;
-        if (!pace_is_close(pace, broker_now(l->broker)))
-                l->batch = 1;
+        if (l->batch == 1 && l->n_alone > 0) {
+                l->n_alone--;
+                return 1;
+        }
 
+        l->batch = MIN(l->batch * 2, (unsigned) BATCH_MAX);
         return l->batch;
+}
+
+/* There were @n, and no more. */
+static void adapt_batch(Listener *l, unsigned n) {
+        l->batch = 1;
+        l->patience = n > 1 ? 0 : MIN(l->patience * 2 + 1, PATIENCE_MAX);
+        l->n_alone = l->patience;
 }
 
 static void accept_batch(Listener *l) {
@@ -131,7 +143,7 @@ static void accept_batch(Listener *l) {
                 int r = accept_one(l);
 
                 if (r == -EAGAIN) {
-                        l->batch = 1;
+                        adapt_batch(l, i);
                         return;
                 }
                 if (r < 0) {
@@ -142,6 +154,4 @@ static void accept_batch(Listener *l) {
                 if (l->broker->paused)
                         return;
         }
-
-        l->batch = MIN(l->batch * 2, (unsigned) BATCH_MAX);
 }

@@ -23,7 +23,10 @@ typedef struct Listener {
         int carries;         /* 0, or SOCK_SEQPACKET or SOCK_STREAM: its connections are no clients, they bring them */
         bool is_on;          /* Broker.watch reports who comes, to */
         void (*on_ready)(struct Listener *l);
-        unsigned batch;      /* how many clients are accepted in one turn */
+
+        unsigned batch;      /* how many clients are accepted in one turn, */
+        unsigned patience;   /* and after one that had only one, for so many turns one, */
+        unsigned n_alone;    /* of which so many are to come */
 
         uint64_t n_accepted;
         uint64_t n_refused[_REFUSAL_MAX];

@@ -29,10 +29,6 @@ void pace_init(Pace *p) {
         *p = (Pace){ .gap = GAP_MAX };
 }
 
-bool pace_is_close(const Pace *p, usec_t now) {
-        return now - p->at < QUICK_USEC;
-}
-
 void pace_nap(const Pace *p) {
         const struct timespec nap = { .tv_nsec = NAP_USEC * 1000 };
 

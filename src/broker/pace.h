@@ -44,9 +44,6 @@ void pace_init(Pace *p);
 /* For the end of each turn. Returns Pace.is_quick. */
 bool pace_update(Pace *p, uint64_t n_accepted, usec_t now);
 
-/* Has the last client come so shortly before @now that more may follow? */
-bool pace_is_close(const Pace *p, usec_t now);
-
 /* For the beginning of each turn. */
 void pace_nap(const Pace *p);
 
