@@ -11,7 +11,7 @@
 #include "broker/head.h"
 #include "broker/watch.h"
 
-#define BATCH_MAX 32
+#define BATCH_MAX 32U
 
 /* Wake-ups with one call, at most, before two are tried again. */
 #define PATIENCE_MAX 15U
@@ -120,12 +120,12 @@ static int accept_one(Listener *l) {
 static unsigned batch_size(Listener *l) {
         if (l->broker->pace.is_quick)
                 return BATCH_MAX;
-        if (l->batch == 1 && l->n_alone > 0) {
+        if (l->n_alone > 0) {
                 l->n_alone--;
                 return 1;
         }
 
-        l->batch = MIN(l->batch * 2, (unsigned) BATCH_MAX);
+        l->batch = MIN(l->batch * 2, BATCH_MAX);
         return l->batch;
 }
 
