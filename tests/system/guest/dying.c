@@ -253,8 +253,8 @@ static void take_one(void) {
         serve(client_fd, client);
         if (!w.early)
                 answer(&h, client);
+        note("done", client); /* first: the case looks for it as soon as it has seen the end */
         close(client_fd);
-        note("done", client);
 }
 
 static void read_cell(void) {
