@@ -59,6 +59,8 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         list_init(&b->listeners);
         list_init(&b->waiting);
         list_init(&b->refused);
+        list_init(&b->retired);
+        worker_table_init(&b->workers);
         channels_init(&b->channels);
         list_init(&b->flushing);
 
@@ -117,6 +119,31 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         return 0;
 }
 
+static void reap(Broker *b) {
+        if (list_is_empty(&b->channels.ended) && list_is_empty(&b->retired) && list_is_empty(&b->workers.unused))
+                return;
+
+        channels_reap(b);
+        for (List *l; (l = list_first(&b->retired));)
+                routing_reap(CONTAINER_OF(l, Routing, link));
+        worker_table_reap(&b->workers);
+}
+
+/*
+ * Each step may make work for the others. The loop ends because a persistent connection that failed gets no more clients,
+ * and a worker that did not take a client backs off until a later turn.
+ */
+void broker_finish_turn(Broker *b) {
+        while (!list_is_empty(&b->channels.full) || !list_is_empty(&b->channels.settled) ||
+               !list_is_empty(&b->workers.to_serve)) {
+                channels_flush(b);
+                channels_settle(b);
+                pool_serve(b);
+        }
+
+        reap(b);
+}
+
 Broker *broker_free(Broker *b) {
         if (!b)
                 return NULL;
@@ -143,6 +170,7 @@ Broker *broker_free(Broker *b) {
         source_table_done(&b->sources);
         fd_close(b->datagram_fd);
         routing_unref(b->routing);
+        reap(b);
         free(b->scratch);
 
         timer_done(&b->refused_timer);
@@ -365,6 +393,7 @@ int broker_set_config(Broker *b, Config *config) {
                 b->max_clients = MIN(b->max_clients, (size_t) config->broker.max_clients);
         resume_if_room(b);
 
+        reap(b);
         return 0;
 }
 

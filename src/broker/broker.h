@@ -38,8 +38,9 @@ typedef struct Routing Routing;
 
 typedef struct ChannelTable {
         Channel *slots[CHANNELS_MAX];
-        List full;           /* Channel.batch_link: those that have something to send */
-        List ended;          /* Channel.link: those that are only to be freed */
+        List full;           /* Channel.batch_link: connections with clients to send */
+        List settled;        /* Client.second_link: clients whose handoff has an outcome, in Client.receipt */
+        List ended;          /* Channel.link: closed connections, freed at the end of the turn */
 } ChannelTable;
 
 typedef struct BrokerCounters {
@@ -80,10 +81,10 @@ typedef struct Broker {
         List listeners;      /* Listener.link */
         ClientTable clients;
         Routing *routing;    /* what new clients are routed by */
+        List retired;        /* Routing.link: unreferenced generations, freed at the end of the turn */
         WorkerTable workers;
         uint32_t instance;   /* a random number: with Client.id it names a client among all processes */
         ChannelTable channels;
-        bool batching;       /* whoever is sent on a channel waits for channels_flush() */
         int datagram_fd;     /* sends to all workers of the datagram form */
         Watch watch;
         Receipts receipts;
@@ -182,6 +183,12 @@ int broker_link_listener(Broker *b, Listener *l);
 
 /* Turns on the listeners that are wanted. May fail for want of memory, or of watches (epoll_ctl(2), ENOSPC). */
 int broker_enable_listeners(Broker *b);
+
+/*
+ * Ends a turn, or a part of it: sends what was put together for workers, settles outcomes, serves queues, and frees what
+ * has no reference left. Nothing is freed earlier, because the functions of the turn may still use it.
+ */
+void broker_finish_turn(Broker *b);
 
 /* While it stops: is there anybody left? For the end of each turn. */
 void broker_stop_if_settled(Broker *b);

@@ -24,6 +24,7 @@
 
 void channels_init(ChannelTable *table) {
         list_init(&table->full);
+        list_init(&table->settled);
         list_init(&table->ended);
 }
 
@@ -68,10 +69,18 @@ bool channel_may_begin(const Broker *b, const Route *route, const Client *c) {
                find_slot(b) < CHANNELS_MAX;
 }
 
-/* The clients that an answer is about. Those who were not even sent are not among them, whatever it says. */
-static void collect(Channel *ch, KeptAnswer answer, List *ret) {
+/* Notes the outcome only. The turn's end deals with it, because a retry may choose this very connection again. */
+static void settle(Channel *ch, Client *c, Receipt receipt) {
+        c->receipt = receipt;
+        list_remove(&c->second_link);
+        list_append(&ch->broker->channels.settled, &c->second_link);
+}
+
+/* Applies an answer to the clients that it names. Clients that are not sent yet are left out, whatever it says. */
+static void apply(Channel *ch, KeptAnswer answer) {
         uint16_t end = (uint16_t) (ch->n_sent - ch->n_batch), n = 0;
 
+        ch->limit = answer.limit;
         LIST_FOREACH(i, &ch->clients) {
                 Client *c = CONTAINER_OF(i, Client, second_link);
 
@@ -80,27 +89,9 @@ static void collect(Channel *ch, KeptAnswer answer, List *ret) {
                 if ((uint16_t) (c->number - answer.first) >= answer.n)
                         continue;
 
-                list_remove(i);
-                list_append(ret, i);
+                settle(ch, c, answer.receipt);
                 n++;
         }
-}
-
-static void apply(Channel *ch, KeptAnswer answer) {
-        List answered;
-
-        list_init(&answered);
-        collect(ch, answer, &answered);
-        ch->limit = answer.limit;
-
-        for (List *l; (l = list_first(&answered));)
-                (void) receipts_settle(ch->broker, CONTAINER_OF(l, Client, second_link), answer.receipt);
-}
-
-/* A client that goes on to another worker may come here again, and not be sent: that ends it, and we are in here again. */
-static void apply_received(Channel *ch) {
-        while (ch->n_applied < ch->n_answers)
-                apply(ch, ch->answers[ch->n_applied++]);
 }
 
 /*
@@ -108,13 +99,13 @@ static void apply_received(Channel *ch) {
  * says that first, once; what it has answered before is behind that, and holds.
  */
 static int take_answers(Channel *ch, size_t max) {
-        apply_received(ch);
+        for (size_t n = 0; n < max; n += HANDOFF_ANSWERS_MAX) {
+                KeptAnswer answers[HANDOFF_ANSWERS_MAX];
+                size_t n_answers;
+                int r = handoff_receive_kept(ch->fd, answers, &n_answers);
 
-        for (size_t n = 0; n < max && ch->fd >= 0; n += HANDOFF_ANSWERS_MAX) {
-                int r = handoff_receive_kept(ch->fd, ch->answers, &ch->n_answers);
-
-                ch->n_applied = 0;
-                apply_received(ch);
+                for (size_t i = 0; i < n_answers; i++)
+                        apply(ch, answers[i]);
                 if (r != 0 && r != -ECONNRESET)
                         return r;
         }
@@ -127,8 +118,6 @@ static int take_answers(Channel *ch, size_t max) {
  * on to another worker.
  */
 static void channel_end(Channel *ch) {
-        List orphans;
-
         if (ch->fd < 0)
                 return;
 
@@ -140,14 +129,8 @@ static void channel_end(Channel *ch) {
         (void) take_answers(ch, ANSWERS_AT_END);
         ch->fd = fd_close(ch->fd);
 
-        list_init(&orphans);
-        LIST_FOREACH(i, &ch->clients) {
-                list_remove(i);
-                list_append(&orphans, i);
-        }
-
-        for (List *l; (l = list_first(&orphans));)
-                (void) receipts_settle(ch->broker, CONTAINER_OF(l, Client, second_link), RECEIPT_CLOSED);
+        LIST_FOREACH(i, &ch->clients)
+                settle(ch, CONTAINER_OF(i, Client, second_link), RECEIPT_CLOSED);
 }
 
 static Channel *channel_new(Broker *b, Worker *w, uint16_t limit) {
@@ -217,32 +200,25 @@ Channel *channel_find(const Route *route, const Client *c) {
 
 /* The last clients were not sent after all: other ways are found for them. */
 static void take_back(Channel *ch, size_t n) {
-        List unsent;
+        List *first = &ch->clients;
 
-        list_init(&unsent);
+        for (size_t i = 0; i < n; i++)
+                first = first->prev;
         for (size_t i = 0; i < n; i++) {
-                List *l = ch->clients.prev;
+                List *next = first->next;
 
-                list_remove(l);
-                list_prepend(&unsent, l);
+                settle(ch, CONTAINER_OF(first, Client, second_link), RECEIPT_RESET);
+                first = next;
         }
 
         /* None of them shall come here again, before there is an answer. */
         ch->n_sent = (uint16_t) (ch->n_sent - n);
         ch->limit = ch->n_sent;
-
-        for (List *l; (l = list_first(&unsent));)
-                (void) receipts_settle(ch->broker, CONTAINER_OF(l, Client, second_link), RECEIPT_RESET);
 }
 
 static void not_sent(Channel *ch, size_t n, int error) {
-        Broker *b = ch->broker;
-        Worker *w = ch->worker;
-
-        w->n_ref++; /* its last client may leave here */
-
         if (errno_is_resource(error))
-                diag_no_resources(b, error);
+                diag_no_resources(ch->broker, error);
 
         take_back(ch, n);
 
@@ -250,8 +226,7 @@ static void not_sent(Channel *ch, size_t n, int error) {
         if (!(errno_is_resource(error) || errno_is_transient(error)) || list_is_empty(&ch->clients))
                 channel_end(ch);
 
-        pool_worker_is_free(w);
-        (void) worker_put(&b->workers, w);
+        worker_serve_later(&ch->broker->workers, ch->worker);
 }
 
 static void channel_send(Channel *ch) {
@@ -312,8 +287,6 @@ int channel_offer(Channel *ch, Route *route, Client *c) {
         else if (!list_is_linked(&ch->batch_link))
                 list_append(&b->channels.full, &ch->batch_link);
 
-        if (!b->batching)
-                channels_flush(b);
         return 0;
 }
 
@@ -326,21 +299,16 @@ static void channel_give_up(Channel *ch) {
 
 void channel_on_event(Broker *b, uint32_t slot) {
         Channel *ch = slot < CHANNELS_MAX ? b->channels.slots[slot] : NULL;
-        Worker *w;
         int r;
 
         if (!ch || ch->fd < 0)
                 return;
 
-        w = ch->worker;
-        w->n_ref++; /* and the channel with it */
-
         r = take_answers(ch, ANSWERS_MAX);
         if (r != 0 && r != -EAGAIN && r != -EINTR)
                 channel_give_up(ch);
 
-        pool_worker_is_free(w);
-        (void) worker_put(&b->workers, w);
+        worker_serve_later(&b->workers, ch->worker);
 }
 
 /* It may have something to say: about clients, or that more of them may come. */
@@ -357,36 +325,35 @@ void channels_look(Broker *b) {
 /* One of which nothing would be heard any more may as well end. */
 static void watch_or_end(Channel *ch, bool answers) {
         Broker *b = ch->broker;
-        Worker *w = ch->worker;
 
         if (ch->fd < 0 || watch_channel(&b->watch, ch->slot, ch->fd, answers) >= 0)
                 return;
 
-        w->n_ref++; /* its last client may leave here */
         channel_give_up(ch);
-        pool_worker_is_free(w);
-        (void) worker_put(&b->workers, w);
+        worker_serve_later(&b->workers, ch->worker);
 }
 
 void channels_watch(Broker *b, bool answers) {
-        /* Whoever goes on to another channel is sent there in the end, and what has ended is freed then. */
-        b->batching = true;
         for (uint32_t i = 0; i < CHANNELS_MAX; i++)
                 if (b->channels.slots[i])
                         watch_or_end(b->channels.slots[i], answers);
-        channels_flush(b);
 }
 
 void channels_flush(Broker *b) {
-        List *l;
-
-        /* Who is not sent on one may get on another. Each fails once at most, so this ends. */
-        b->batching = true;
-        while ((l = list_first(&b->channels.full)))
+        for (List *l; (l = list_first(&b->channels.full));)
                 channel_send(CONTAINER_OF(l, Channel, batch_link));
-        b->batching = false;
+}
 
-        while ((l = list_first(&b->channels.ended)))
+void channels_settle(Broker *b) {
+        for (List *l; (l = list_first(&b->channels.settled));) {
+                Client *c = CONTAINER_OF(l, Client, second_link);
+
+                (void) receipts_settle(b, c, c->receipt);
+        }
+}
+
+void channels_reap(Broker *b) {
+        for (List *l; (l = list_first(&b->channels.ended));)
                 channel_free(CONTAINER_OF(l, Channel, link));
 }
 

@@ -28,10 +28,6 @@ struct Channel {
         uint16_t limit;      /* the first one that may not be sent */
         List clients;        /* Client.second_link: those without an answer, by their numbers */
 
-        /* Answers that were received, of which some are applied already. */
-        size_t n_answers, n_applied;
-        KeptAnswer answers[HANDOFF_ANSWERS_MAX];
-
         /* Clients that are sent together, the last ones of that list. */
         size_t n_batch;
         int fds[FDPASS_KEEP_MAX];
@@ -65,8 +61,14 @@ void channels_look(Broker *b);
 /* Answers are an event, or are looked for. */
 void channels_watch(Broker *b, bool answers);
 
-/* Sends all that was put together, and frees what has ended. For the end of a turn of the event loop. */
+/* Sends all that was put together. */
 void channels_flush(Broker *b);
+
+/* Settles the clients whose handoff has an outcome. */
+void channels_settle(Broker *b);
+
+/* Frees the connections that have ended. */
+void channels_reap(Broker *b);
 
 /* The worker is not needed any more, nor are the connections to it. */
 void channels_close(Worker *w);

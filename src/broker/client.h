@@ -11,6 +11,7 @@
 
 #include "basic/list.h"
 #include "basic/time.h"
+#include "handoff/handoff.h"
 #include "handoff/message.h"
 #include "probe/verdict.h"
 
@@ -88,8 +89,8 @@ typedef struct Unsent {
 typedef struct Client {
         List link;           /* ClientTable.free, Listener.heads, Handback.parked, Pool.queue or .again,
                               * Broker.flushing, Receipts.unclaimed or Broker.refused, as the state says */
-        List second_link;    /* Listener.silent, while it has said nothing; while unclaimed Channel.clients on one, or
-                              * Receipts.unwatched */
+        List second_link;    /* Listener.silent, while it has said nothing; while unclaimed Channel.clients on one, and then
+                              * ChannelTable.settled, or Receipts.unwatched */
         ClientState state;
         uint32_t generation; /* how many clients this slot has had: tells a late event from a new one's */
 
@@ -97,6 +98,7 @@ typedef struct Client {
         int conn_fd;         /* the connection to the worker, while unclaimed; or else */
         Channel *channel;    /* the one that it shares with others */
         uint16_t number;     /* among those */
+        Receipt receipt;     /* outcome of the handoff, while in ChannelTable.settled */
         bool may_keep;       /* the worker was told that it may keep conn_fd for the next clients */
 
         bool watched;        /* fd is in Broker.watch */

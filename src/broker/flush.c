@@ -267,7 +267,6 @@ static void leave(Broker *b, Client *c) {
 }
 
 void flush_on_event(Broker *b, Client *c, uint32_t events) {
-        _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(c->pool->routing);
         Unsent *u = c->unsent;
         bool is_all = u->is_all;
 

@@ -96,14 +96,13 @@ static int dispatch_ours(Broker *b, usec_t timeout) {
         if (n < 0)
                 return errno_is_transient(-errno) || errno_is_resource(-errno) ? 0 : -errno;
 
-        b->batching = true;
         for (int i = 0; i < n; i++)
                 dispatch(b, &events[i]);
-        channels_flush(b);
-
-        b->batching = true;
-        receipts_turn(&b->receipts);
-        channels_flush(b);
+        if (b->receipts.by_turns) {
+                channels_flush(b);
+                receipts_turn(&b->receipts);
+        }
+        broker_finish_turn(b);
 
         if (n == 0 && timeout > 0)
                 pace_slow_down(&b->pace, b->now);
@@ -146,6 +145,7 @@ int broker_turn(Broker *b, usec_t timeout) {
 
                 if (r < 0)
                         return r;
+                broker_finish_turn(b);
         }
 
         if (b->on_turn)

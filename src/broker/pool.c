@@ -9,6 +9,7 @@
 #include "broker/flush.h"
 #include "broker/offer.h"
 #include "broker/refusal.h"
+#include "broker/room.h"
 
 /*
  * How long clients wait for a worker that can't be reached at all, before they are refused at once: a socket
@@ -187,7 +188,6 @@ static void sweep(Pool *p) {
 /* This pool has no worker for the client: OnFailure= says what becomes of it. */
 static void refuse(Client *c, Refusal why) {
         Pool *p = c->pool;
-        _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(p->routing);
 
         if (p->failure_pool && c->n_failures < FAILURES_MAX && why != REFUSAL_STOPPING) {
                 c->n_failures++;
@@ -299,7 +299,6 @@ static bool dispatch_one(Pool *p) {
 }
 
 void pool_refuse_all(Pool *p, Refusal why) {
-        _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(p->routing);
         Client *c;
 
         while ((c = dequeue(p)))
@@ -307,7 +306,6 @@ void pool_refuse_all(Pool *p, Refusal why) {
 }
 
 void pool_drop_all(Pool *p) {
-        _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(p->routing);
         Client *c;
 
         while ((c = dequeue(p)))
@@ -315,9 +313,6 @@ void pool_drop_all(Pool *p) {
 }
 
 void pool_dispatch(Pool *p) {
-        /* The last client may take the pool's generation of routes with it. */
-        _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(p->routing);
-
         while (dispatch_one(p))
                 ;
 
@@ -335,20 +330,11 @@ static bool is_full(const Worker *w) {
         return !w->drained && !w->gone && w->n_unclaimed >= w->window;
 }
 
-void pool_worker_is_free(Worker *w) {
-        List *l = list_first(&w->waiting);
-        Broker *b;
-
-        if (!l)
-                return;
-
-        b = CONTAINER_OF(l, Route, waiting_link)->pool->broker;
-        w->n_ref++; /* the last client that waits for it may leave here */
-
+static void serve(Broker *b, Worker *w) {
         /* Until nobody of a whole round could be served: each pool has its own MaxUnclaimed=. */
-        for (size_t n = w->n_waiting; n > 0 && (b->stopping || !is_full(w)) && (l = list_first(&w->waiting));) {
+        for (size_t n = w->n_waiting; n > 0 && (b->stopping || !is_full(w)) && !list_is_empty(&w->waiting);) {
+                List *l = list_first(&w->waiting);
                 Route *route = CONTAINER_OF(l, Route, waiting_link);
-                _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(route->pool->routing);
 
                 /* To the end, for the next pool's turn. */
                 list_remove(l);
@@ -362,17 +348,25 @@ void pool_worker_is_free(Worker *w) {
                 LIST_FOREACH(i, &w->waiting)
                         timer_arm(CONTAINER_OF(i, Route, waiting_link)->pool);
 
-        (void) worker_put(&b->workers, w);
+        if (w->room && list_is_empty(&w->waiting))
+                room_forget(w);
 }
 
-void pool_drain_worker(Worker *w, bool drained) {
+void pool_serve(Broker *b) {
+        for (List *l; (l = list_first(&b->workers.to_serve));) {
+                list_remove(l);
+                serve(b, CONTAINER_OF(l, Worker, serve_link));
+        }
+}
+
+void pool_drain_worker(Broker *b, Worker *w, bool drained) {
         if (w->drained == drained)
                 return;
 
         w->drained = drained;
 
         /* Those who wait for it may now have another one: a backup, say. */
-        pool_worker_is_free(w);
+        worker_serve_later(&b->workers, w);
 }
 
 static void expire(Pool *p, List *queue, usec_t now) {
@@ -387,7 +381,6 @@ static void expire(Pool *p, List *queue, usec_t now) {
 
 static void on_timer(void *userdata) {
         Pool *p = userdata;
-        _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(p->routing);
 
         expire(p, &p->again, broker_now(p->broker));
         expire(p, &p->queue, broker_now(p->broker));

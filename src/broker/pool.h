@@ -40,7 +40,7 @@ void pool_drop_all(Pool *p);
  * A drained worker gets no more clients. Others of its pools take them; where there are none they wait, with their
  * deadlines as ever. What it was sent before is its own.
  */
-void pool_drain_worker(Worker *w, bool drained);
+void pool_drain_worker(Broker *b, Worker *w, bool drained);
 
-/* The worker can take more: hands out from the queues of its pools, one client of each in turn. */
-void pool_worker_is_free(Worker *w);
+/* Serves the queues of the pools that wait for a worker of WorkerTable.to_serve, one client of each pool in turn. */
+void pool_serve(Broker *b);

@@ -191,9 +191,6 @@ bool receipts_settle(Broker *b, Client *c, Receipt receipt) {
         if (outcome == OUTCOME_NONE)
                 return false;
 
-        /* It may be the last one of its generation of routes. */
-        _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(c->pool->routing);
-
         list_remove(&c->link);
         list_remove(&c->second_link);
         c->route->worker->n_unclaimed--;
@@ -210,8 +207,6 @@ bool receipts_settle(Broker *b, Client *c, Receipt receipt) {
 
 /* Looks for the receipt of a client that has a connection of its own. */
 static bool look(Receipts *receipts, Client *c, bool look_into_queue) {
-        /* The worker outlives the client's generation of routes, if need be, until its queues were served. */
-        _cleanup_(routing_unrefp) _unused_ Routing *pin = routing_ref(c->pool->routing);
         Worker *w = c->route->worker;
         Broker *b = receipts->broker;
         KeptAnswer kept;
@@ -229,7 +224,7 @@ static bool look(Receipts *receipts, Client *c, bool look_into_queue) {
                 return false;
         }
 
-        pool_worker_is_free(w);
+        worker_serve_later(&b->workers, w);
         return true;
 }
 

@@ -36,8 +36,8 @@ void receipts_expect(Receipts *receipts, Client *c);
 void receipts_taken(Broker *b, Client *c);
 
 /*
- * What became of a client that was sent: deals with it. Returns false where that is nothing yet. The caller serves the
- * worker's queues afterwards (pool_worker_is_free()), and has pinned the worker.
+ * Settles the handoff of a client. Returns false if @receipt says nothing yet. The caller asks for the worker's queues to
+ * be served (worker_serve_later()).
  */
 bool receipts_settle(Broker *b, Client *c, Receipt receipt);
 

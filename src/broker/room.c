@@ -12,7 +12,6 @@
 static int on_room(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Worker *w = userdata;
         List *first = list_first(&w->waiting);
-        Broker *b;
 
         /* Its socket was replaced by another: the timer of the pool tries that one. */
         if (revents & (EPOLLERR | EPOLLHUP)) {
@@ -24,12 +23,7 @@ static int on_room(sd_event_source *source, int fd, uint32_t revents, void *user
         if (!first)
                 return 0;
 
-        b = CONTAINER_OF(first, Route, waiting_link)->pool->broker;
-        w->n_ref++; /* its last client may leave here */
-        pool_worker_is_free(w);
-        if (list_is_empty(&w->waiting))
-                room_forget(w);
-        (void) worker_put(&b->workers, w);
+        worker_serve_later(&CONTAINER_OF(first, Route, waiting_link)->pool->broker->workers, w);
         return 0;
 }
 

@@ -155,10 +155,8 @@ static int init_index(Routing *routing) {
         return match_index_finish(routing->index);
 }
 
-static Routing *routing_free(Routing *routing) {
-        if (!routing)
-                return NULL;
-
+void routing_reap(Routing *routing) {
+        list_remove(&routing->link);
         match_index_free(routing->index);
         free(routing->prefix_pools);
 
@@ -175,7 +173,6 @@ static Routing *routing_free(Routing *routing) {
 
         config_free(routing->config);
         free(routing);
-        return NULL;
 }
 
 int routing_new(Broker *b, Config *config, Routing **ret) {
@@ -185,6 +182,7 @@ int routing_new(Broker *b, Config *config, Routing **ret) {
         if (!routing)
                 return -ENOMEM;
 
+        list_init(&routing->link);
         routing->broker = b;
         routing->n_ref = 1;
         routing->config = config;
@@ -200,7 +198,7 @@ int routing_new(Broker *b, Config *config, Routing **ret) {
                 check_flushers(routing);
         if (r < 0) {
                 routing->config = NULL; /* still the caller's */
-                routing_free(routing);
+                routing_reap(routing);
                 return r;
         }
 
@@ -213,11 +211,12 @@ Routing *routing_ref(Routing *routing) {
         return routing;
 }
 
+/* The last reference only retires it: functions of this turn may still use it. */
 Routing *routing_unref(Routing *routing) {
-        if (!routing || --routing->n_ref > 0)
-                return NULL;
+        if (routing && --routing->n_ref == 0)
+                list_append(&routing->broker->retired, &routing->link);
 
-        return routing_free(routing);
+        return NULL;
 }
 
 static bool is_for_listener(const Pool *p, const char *listener) {

@@ -61,6 +61,7 @@ struct Pool {
 
 struct Routing {
         Broker *broker;
+        List link;             /* Broker.retired, once it has no reference */
         unsigned n_ref;
         Config *config;
 
@@ -79,7 +80,9 @@ int routing_new(Broker *b, Config *config, Routing **ret);
 
 Routing *routing_ref(Routing *routing);
 Routing *routing_unref(Routing *routing);
-DEFINE_CLEANUP(Routing *, routing_unref);
+
+/* Frees a generation of Broker.retired. */
+void routing_reap(Routing *routing);
 
 /* True where some route for clients of this listener asks for their first bytes. */
 bool routing_needs_head(const Routing *routing, const Listener *l);

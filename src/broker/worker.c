@@ -11,10 +11,17 @@
 #define BACK_OFF_MIN (10 * USEC_PER_MSEC)
 #define BACK_OFF_MAX (250 * USEC_PER_MSEC)
 
+void worker_table_init(WorkerTable *table) {
+        list_init(&table->to_serve);
+        list_init(&table->unused);
+}
+
 static Worker *worker_free(Worker *w) {
         if (!w)
                 return NULL;
 
+        list_remove(&w->serve_link);
+        list_remove(&w->unused_link);
         room_forget(w);
         channels_close(w);
         free(w->stats); /* there is none in it any more */
@@ -57,6 +64,8 @@ static int worker_new(const char *path, Worker **ret) {
 
         list_init(&w->channels);
         list_init(&w->waiting);
+        list_init(&w->serve_link);
+        list_init(&w->unused_link);
 
         r = address_from_path(path, &w->address, &w->address_len);
         if (r < 0)
@@ -76,7 +85,8 @@ int worker_get(WorkerTable *table, const char *path, Worker **ret) {
         int r;
 
         if (i < table->n_workers && streq(table->workers[i]->path, path)) {
-                table->workers[i]->n_ref++;
+                if (table->workers[i]->n_ref++ == 0)
+                        list_remove(&table->workers[i]->unused_link);
                 *ret = table->workers[i];
                 return 0;
         }
@@ -98,10 +108,17 @@ int worker_get(WorkerTable *table, const char *path, Worker **ret) {
         return 0;
 }
 
-Worker *worker_put(WorkerTable *table, Worker *w) {
-        if (!w || --w->n_ref > 0)
-                return NULL;
+void worker_put(WorkerTable *table, Worker *w) {
+        if (w && --w->n_ref == 0)
+                list_append(&table->unused, &w->unused_link);
+}
 
+void worker_serve_later(WorkerTable *table, Worker *w) {
+        if (!list_is_linked(&w->serve_link))
+                list_append(&table->to_serve, &w->serve_link);
+}
+
+static void remove_worker(WorkerTable *table, Worker *w) {
         size_t i = find_index(table, w->path);
 
         table->n_workers--;
@@ -111,7 +128,12 @@ Worker *worker_put(WorkerTable *table, Worker *w) {
                 table->n_allocated = 0;
         }
 
-        return worker_free(w);
+        worker_free(w);
+}
+
+void worker_table_reap(WorkerTable *table) {
+        for (List *l; (l = list_first(&table->unused));)
+                remove_worker(table, CONTAINER_OF(l, Worker, unused_link));
 }
 
 bool worker_is_ready(const Worker *w, usec_t now) {

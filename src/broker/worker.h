@@ -40,6 +40,9 @@ typedef struct Worker {
         List channels;        /* Channel.link: the connections that it keeps */
         unsigned n_channels;
 
+        List serve_link;      /* WorkerTable.to_serve, from a receipt to the end of the turn */
+        List unused_link;     /* WorkerTable.unused, while it has no route */
+
         List waiting;         /* Route.waiting_link: routes whose pools have clients in their queues; */
         size_t n_waiting;     /* so many, and */
         unsigned window;      /* none of them has a larger MaxUnclaimed= */
@@ -61,7 +64,11 @@ typedef struct WorkerTable {
         Worker **workers;
         size_t n_workers;
         size_t n_allocated;
+        List to_serve;       /* Worker.serve_link */
+        List unused;         /* Worker.unused_link */
 } WorkerTable;
+
+void worker_table_init(WorkerTable *table);
 
 /*
  * The worker with this path, with one more reference: known already, or made. -ENOMEM; -ENAMETOOLONG where
@@ -69,8 +76,14 @@ typedef struct WorkerTable {
  */
 int worker_get(WorkerTable *table, const char *path, Worker **ret);
 
-/* Drops one reference; the last one frees the worker. Returns NULL. */
-Worker *worker_put(WorkerTable *table, Worker *w);
+/* Drops one reference. A worker without any is freed at the end of the turn. */
+void worker_put(WorkerTable *table, Worker *w);
+
+/* Frees the workers without a reference. */
+void worker_table_reap(WorkerTable *table);
+
+/* Has the queues of its pools served at the end of the turn. */
+void worker_serve_later(WorkerTable *table, Worker *w);
 
 /* May it get a client now? */
 bool worker_is_ready(const Worker *w, usec_t now);

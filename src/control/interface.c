@@ -147,7 +147,7 @@ static int drain(sd_bus_message *m, Peer *p, bool drained, sd_bus_error *error) 
         if (w->drained != drained) {
                 log_line(b->log, LOG_NOTICE, drained ? "Worker %s is drained: it gets no more clients."
                                                      : "Worker %s gets clients again.", w->path);
-                pool_drain_worker(w, drained);
+                pool_drain_worker(b, w, drained);
                 events_drained(p->control, w);
         }
 

@@ -92,7 +92,7 @@ static void test_drain_one_of_two(void **state) {
         int a = listen_at("a", 16), b = listen_at("b", 16), clients[3];
 
         USE({ .unit = "a.socket", .worker = "a" }, { .unit = "b.socket", .worker = "b" });
-        pool_drain_worker(route_of("a.socket")->worker, true);
+        pool_drain_worker(t.broker, route_of("a.socket")->worker, true);
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
                 clients[i] = dial_and_say("public", (char) ('0' + i));
@@ -110,7 +110,7 @@ static void test_drain_the_only_one(void **state) {
         int a = listen_at("a", 16), client;
 
         USE({ .unit = "a.socket", .worker = "a" });
-        pool_drain_worker(route_of("a.socket")->worker, true);
+        pool_drain_worker(t.broker, route_of("a.socket")->worker, true);
 
         client = dial_and_say("public", 'x');
         WAIT_FOR(t.broker->routing->pools[0].n_queued == 1);
@@ -120,7 +120,7 @@ static void test_drain_the_only_one(void **state) {
         USE({ .unit = "a.socket", .worker = "a", .priority = 1 });
         assert_true(route_of("a.socket")->worker->drained);
 
-        pool_drain_worker(route_of("a.socket")->worker, false);
+        pool_drain_worker(t.broker, route_of("a.socket")->worker, false);
         assert_int_equal(take_byte(a), 'x');
 
         fd_close(client);

@@ -109,8 +109,8 @@ static void test_drained(void **state) {
         clients[1] = dial_and_say("public", '2');
         WAIT_FOR(t.broker->routing->pools[0].n_queued == 1);
 
-        pool_drain_worker(first_worker(), true);
-        assert_int_equal(t.broker->routing->pools[0].n_queued, 0);
+        pool_drain_worker(t.broker, first_worker(), true);
+        WAIT_FOR(t.broker->routing->pools[0].n_queued == 0);
         assert_int_equal(take_byte(b), '2');
 
         fd_close(clients[0]);
