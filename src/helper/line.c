@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "helper/line.h"
+
+void line_put(Shared *s, Line *l, Item item) {
+        uint32_t tail = atomic_load_explicit(&l->tail, memory_order_relaxed);
+
+        shared_items(s, l)[tail & l->mask] = item;
+        atomic_store(&l->tail, tail + 1);
+}
+
+void line_wake(Line *l) {
+        if (atomic_load(&l->is_asleep) && atomic_exchange(&l->is_asleep, 0))
+                shared_wake(&l->tail);
+}
+
+bool line_take(Shared *s, Line *l, Item *ret) {
+        uint32_t head = atomic_load(&l->head);
+
+        if (head == atomic_load(&l->tail))
+                return false;
+
+        /* The item is copied first. A lane that was passed over fails to move the head, and drops its copy. */
+        *ret = shared_items(s, l)[head & l->mask];
+        return atomic_compare_exchange_strong(&l->head, &head, head + 1);
+}
+
+void line_sleep(Line *l) {
+        uint32_t head = atomic_load(&l->head);
+
+        atomic_store(&l->is_asleep, 1);
+        if (atomic_load(&l->tail) == head)
+                shared_wait(&l->tail, head, USEC_INFINITY);
+        atomic_store(&l->is_asleep, 0);
+}
+
+bool line_pass_on(Shared *s, Line *l, uint32_t leader) {
+        uint32_t first = leader / LANES_PER_LINE * LANES_PER_LINE;
+
+        for (uint32_t i = 1; i < LANES_PER_LINE; i++) {
+                uint32_t next = first + (leader - first + i) % LANES_PER_LINE;
+
+                if (atomic_load(&s->lanes[next].busy) != LANE_IDLE)
+                        continue;
+                if (!atomic_compare_exchange_strong(&l->leader, &leader, next))
+                        return false;
+
+                shared_wake(&l->leader);
+                return true;
+        }
+
+        return false;
+}

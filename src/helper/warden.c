@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "helper/warden.h"
+
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "helper/lane.h"
+#include "helper/line.h"
+
+/* After this time without work the warden sleeps until a lane wakes it up. */
+#define WARDEN_IDLE_TICKS 10
+
+/* A dismissed helper waits for what hangs in it, and is in no hurry. */
+#define WARDEN_DISMISSED_TICK_USEC (100 * USEC_PER_MSEC)
+
+/* What the warden remembers of a lane from one tick to the next. */
+typedef struct Watched {
+        uint32_t busy;  /* Lane.busy */
+        usec_t since;   /* when it began to be that */
+} Watched;
+
+static bool warden_line_is_led_by(const Shared *s, uint32_t lane) {
+        return atomic_load(&s->lines[lane / LANES_PER_LINE].leader) == lane;
+}
+
+/* Returns true if the lane is at work. */
+static bool warden_look_at_lane(Shared *s, uint32_t i, Watched *w, usec_t now) {
+        uint32_t busy = atomic_load(&s->lanes[i].busy);
+        Lane *lane = &s->lanes[i];
+
+        if (busy != w->busy) {
+                *w = (Watched){ busy, now };
+                atomic_store(&lane->is_stuck, 0);
+                return busy >= LANE_BUSY;
+        }
+        if (busy < LANE_BUSY)
+                return false;
+
+        if (now - w->since >= HELPER_HANG_USEC) {
+                (void) syscall(SYS_tgkill, getpid(), atomic_load(&lane->tid), LANE_SIGNAL);
+                if (warden_line_is_led_by(s, i))
+                        (void) line_pass_on(s, &s->lines[i / LANES_PER_LINE], i);
+        }
+        if (now - w->since >= HELPER_STUCK_USEC && !atomic_exchange(&lane->is_stuck, 1)) {
+                atomic_store(&s->is_hung, 1);
+                shared_notify(s);
+        }
+        return true;
+}
+
+static bool warden_look_at_task(Shared *s, Task *t, usec_t now) {
+        uint32_t state = atomic_load(&t->state);
+        usec_t began_at = atomic_load(&t->began_at);
+
+        if ((state != TASK_STARTED && state != TASK_ABANDONED) || began_at == 0)
+                return false;
+
+        if (now - began_at >= HELPER_LATE_USEC && !atomic_exchange(&t->is_late, 1))
+                shared_notify(s);
+        if (now - began_at >= HELPER_STUCK_USEC && state == TASK_ABANDONED && !atomic_exchange(&t->is_stuck, 1)) {
+                atomic_store(&s->is_hung, 1);
+                shared_notify(s);
+        }
+        return true;
+}
+
+static bool warden_tick(Shared *s, Watched *watched, usec_t now) {
+        bool is_working = false;
+
+        for (uint32_t i = 0; i < LANES_MAX; i++)
+                is_working |= warden_look_at_lane(s, i, &watched[i], now);
+        for (size_t i = 0; i < HELPER_TASKS_MAX; i++)
+                is_working |= warden_look_at_task(s, &s->tasks[i], now);
+        return is_working;
+}
+
+static int warden_compare(const void *a, const void *b) {
+        return *(const int *) a - *(const int *) b;
+}
+
+/* The descriptors that the lanes and the threads for tasks close by themselves. Returns their number. */
+static size_t warden_collect(Shared *s, int *ret, size_t max) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < _HELPER_LINE_MAX; i++) {
+                Line *l = &s->lines[i];
+
+                for (uint32_t k = atomic_load(&l->head); k != atomic_load(&l->tail) && n < max; k++)
+                        ret[n++] = shared_items(s, l)[k & l->mask].fd;
+        }
+
+        for (size_t i = 0; i < HELPER_TASKS_MAX && n < max; i++)
+                if (atomic_load(&s->tasks[i].state) == TASK_ABANDONED)
+                        ret[n++] = s->tasks[i].fd;
+
+        return n;
+}
+
+/* Closing these can't hang: the loop has a copy of each, so none is the last, and none of them is a file of others. */
+static void warden_close_others(Shared *s) {
+        size_t max = HELPER_TASKS_MAX, n;
+        unsigned next = 0;
+        int *fds;
+
+        for (size_t i = 0; i < _HELPER_LINE_MAX; i++)
+                max += line_length(&s->lines[i]);
+        fds = calloc(max, sizeof(*fds));
+        if (!fds)
+                return; /* they stay open for as long as something hangs */
+
+        n = warden_collect(s, fds, max);
+        qsort(fds, n, sizeof(*fds), warden_compare);
+        for (size_t i = 0; i < n; i++) {
+                if ((unsigned) fds[i] > next)
+                        (void) close_range(next, (unsigned) fds[i] - 1, 0);
+                next = (unsigned) fds[i] + 1;
+        }
+        (void) close_range(next, ~0U, 0);
+        free(fds);
+}
+
+/* The table is this process's alone now. Every copy in it has to go, or a client's end would wait for what hangs here. */
+static void warden_end(Shared *s, Watched *watched) __attribute__((noreturn));
+static void warden_end(Shared *s, Watched *watched) {
+        bool is_working = true;
+
+        warden_close_others(s);
+        atomic_store(&s->phase, PHASE_DRAINING);
+        shared_wake(&s->phase);
+
+        while (is_working || line_length(&s->lines[HELPER_CLIENTS]) > 0 || line_length(&s->lines[HELPER_CONNECTIONS]) > 0) {
+                is_working = warden_tick(s, watched, usec_now());
+                shared_wait(&s->warden_is_asleep, 0, WARDEN_DISMISSED_TICK_USEC);
+        }
+
+        _exit(0);
+}
+
+void warden_run(Shared *s) {
+        Watched watched[LANES_MAX] = {};
+        unsigned n_idle = 0;
+
+        while (atomic_load(&s->phase) != PHASE_DISMISSED) {
+                n_idle = warden_tick(s, watched, usec_now()) ? 0 : n_idle + 1;
+                if (atomic_load(&s->phase) == PHASE_FROZEN)
+                        shared_notify(s); /* the loop looks whether all lanes wait now */
+
+                if (n_idle < WARDEN_IDLE_TICKS)
+                        shared_wait(&s->warden_is_asleep, 0, HELPER_HANG_USEC);
+                else {
+                        atomic_store(&s->warden_is_asleep, 1);
+                        shared_wait(&s->warden_is_asleep, 1, USEC_INFINITY);
+                        n_idle = 0;
+                }
+        }
+
+        warden_end(s, watched);
+}
