@@ -13,6 +13,8 @@
 #define MESSAGE_WORKER_STUCK         "ff144853759e4cb09b8a08390f6f6573"
 #define MESSAGE_WORKER_GOES_ON       "24ff946946fb45b29624d07364ad53db"
 #define MESSAGE_WORKER_RESET         "01a333f5a9494fe699de84ed0d46dfe4"
+#define MESSAGE_WORKER_HANGS         "a88e51cdc09045aca9f5873a85a17ad3"
+#define MESSAGE_WORKER_HANGS_NO_MORE "3279f5ff17074b6d8ec25144622e82eb"
 
 /* Clients that get no worker */
 #define MESSAGE_QUEUE_FULL           "76b5dcd3cec54e40aa2751c95eac054e"
@@ -25,6 +27,9 @@
 #define MESSAGE_BROKER_FULL          "5886964edf224a18a4713e465b860646"
 #define MESSAGE_ACCEPTS_AGAIN        "a05fab48f61645809b3b898b17ba7924"
 #define MESSAGE_LOG_DROPPED          "9063540310904cfcab3e51cb9113b01f"
+
+#define MESSAGE_HELPER_HANGS         "26d84ea61d8e431c8efbf7a4d0cba75f"
+#define MESSAGE_HELPER_FAILED        "9daac6475b8e47339a5de111fa5d4ca0"
 
 /* Units */
 #define MESSAGE_UNIT_ERROR           "850fcd5519b74710be8b8843726e4b95"

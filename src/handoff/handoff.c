@@ -4,6 +4,8 @@
 
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 
 #include "basic/error.h"
@@ -37,17 +39,57 @@
 #define SO_PASSRIGHTS 83 /* Linux 6.16 */
 #endif
 
+int handoff_refuse_rights(int fd) {
+        const int off = 0;
+
+        return setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off)) < 0 ? -errno : 0;
+}
+
+bool handoff_may_bring_rights(void) {
+        static int known = -1; /* a property of the kernel */
+        _cleanup_close_ int fd = -EBADF;
+
+        if (known < 0) {
+                fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+                if (fd < 0)
+                        return true;
+                known = handoff_refuse_rights(fd) < 0;
+        }
+
+        return known;
+}
+
+ssize_t handoff_recv(int fd, void *p, size_t size, int flags) {
+        struct iovec iov = { .iov_base = p, .iov_len = size };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+        ssize_t n;
+
+        /* The copies that MSG_PEEK drops are never the last ones. */
+        n = recvmsg(fd, &message, flags | MSG_PEEK);
+        if (n <= 0)
+                return n;
+        if (message.msg_flags & MSG_CTRUNC) {
+                errno = EBADMSG;
+                return -1;
+        }
+
+        return recv(fd, p, (size_t) n, flags);
+}
+
+/* From a worker. Where the kernel keeps descriptors out there is no need to look first. */
+static ssize_t handoff_recv_answer(int conn_fd, void *p, size_t size) {
+        return handoff_may_bring_rights() ? handoff_recv(conn_fd, p, size, MSG_DONTWAIT) : recv(conn_fd, p, size, MSG_DONTWAIT);
+}
+
 int handoff_connect_type(const struct sockaddr_un *worker, socklen_t len, int type) {
         _cleanup_close_ int fd = -EBADF;
-        const int off = 0;
 
         fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return -errno;
 
-        /* No descriptor is ever wanted the other way, and throwing one away can take time (SO_LINGER, FUSE). Before
-         * the connection stands: from then on they come. An older kernel doesn't know it. */
-        (void) setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
+        /* This comes before connect(2), because descriptors may come from then on. */
+        (void) handoff_refuse_rights(fd);
 
         if (connect(fd, (const struct sockaddr *) worker, len) < 0)
                 return -errno;
@@ -149,6 +191,25 @@ static bool parse_kept(const uint8_t *p, size_t n, KeptAnswer *ret) {
         return true;
 }
 
+/* Does the same as recvmmsg(2), and leaves a message with descriptors unread: EBADMSG. */
+static int handoff_receive_answers_singly(int conn_fd, struct mmsghdr messages[static HANDOFF_ANSWERS_MAX]) {
+        int n = 0;
+
+        while (n < HANDOFF_ANSWERS_MAX) {
+                const struct iovec *iov = messages[n].msg_hdr.msg_iov;
+                ssize_t k = handoff_recv(conn_fd, iov->iov_base, iov->iov_len, MSG_DONTWAIT);
+
+                if (k < 0)
+                        return n > 0 && errno != EBADMSG ? n : -1;
+
+                messages[n++].msg_len = (unsigned) k;
+                if (k == 0)
+                        break;
+        }
+
+        return n;
+}
+
 int handoff_receive_kept(int conn_fd, KeptAnswer ret[static HANDOFF_ANSWERS_MAX], size_t *ret_n) {
         uint8_t answers[HANDOFF_ANSWERS_MAX][FDPASS_ANSWER_KEPT_SIZE + 1];
         struct iovec iov[HANDOFF_ANSWERS_MAX];
@@ -161,9 +222,10 @@ int handoff_receive_kept(int conn_fd, KeptAnswer ret[static HANDOFF_ANSWERS_MAX]
         }
 
         *ret_n = 0;
-        n = recvmmsg(conn_fd, messages, HANDOFF_ANSWERS_MAX, MSG_DONTWAIT, NULL);
+        n = handoff_may_bring_rights() ? handoff_receive_answers_singly(conn_fd, messages)
+                                       : recvmmsg(conn_fd, messages, HANDOFF_ANSWERS_MAX, MSG_DONTWAIT, NULL);
         if (n < 0)
-                return -errno;
+                return errno == EBADMSG ? HANDOFF_INVALID : -errno;
 
         /* An error behind the first one is told by the next call (recvmmsg(2)), and the end is a message of no bytes. */
         for (int i = 0; i < n; i++) {
@@ -200,7 +262,9 @@ Receipt handoff_receipt_or_kept(int conn_fd, bool look_into_queue, KeptAnswer *r
         if (look_into_queue && ioctl(conn_fd, SIOCOUTQ, &unread) < 0)
                 unread = 1;
 
-        n = recv(conn_fd, answer, ret_kept ? sizeof(answer) : 1, MSG_DONTWAIT);
+        n = handoff_recv_answer(conn_fd, answer, ret_kept ? sizeof(answer) : 1);
+        if (n < 0 && errno == EBADMSG)
+                return RECEIPT_TAKEN; /* a worker that sends descriptors has the client, whatever else it says */
         if (n > 0 && was_reset(conn_fd))
                 return RECEIPT_RESET;
         if (n > 0)
@@ -277,6 +341,42 @@ int handoff_receive_batch(int fd, int flags, uint8_t *p, size_t size, size_t *re
         return n == 0 && k == 0 ? HANDOFF_CLOSED : HANDOFF_INVALID;
 }
 
+int handoff_peek_message(int fd, uint8_t *p, size_t size, size_t *ret_n, int ret_fds[static HANDOFF_RIGHTS_MAX], size_t *ret_n_fds) {
+        union {
+                struct cmsghdr header;
+                char buffer[OTHERS_SIZE + CMSG_SPACE(sizeof(int) * HANDOFF_RIGHTS_MAX)];
+        } control;
+        struct iovec iov = { .iov_base = p, .iov_len = size };
+        struct msghdr message = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = control.buffer,
+                .msg_controllen = sizeof(control.buffer),
+        };
+        ssize_t n;
+
+        *ret_n_fds = 0;
+        n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_PEEK | MSG_DONTWAIT);
+        if (n < 0)
+                return -errno;
+
+        *ret_n = (size_t) n;
+        *ret_n_fds = collect_fds(&message, ret_fds, HANDOFF_RIGHTS_MAX);
+        if (message.msg_flags & MSG_CTRUNC)
+                return HANDOFF_NO_FD;
+        if (n == 0 && *ret_n_fds == 0)
+                return HANDOFF_CLOSED;
+        return n > 0 && *ret_n_fds == 1 && !(message.msg_flags & MSG_TRUNC) ? 0 : HANDOFF_INVALID;
+}
+
+int handoff_discard(int fd, size_t n) {
+        uint8_t bytes[2];
+        struct iovec iov = { .iov_base = bytes, .iov_len = MIN(n, sizeof(bytes)) };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+        return recvmsg(fd, &message, MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
 int handoff_receive_message(int fd, int flags, uint8_t *p, size_t size, size_t *ret_n, int *ret_client_fd) {
         size_t n_fds = 1;
 
@@ -322,6 +422,24 @@ int handoff_check_client(int client_fd, bool with_unix) {
                 return HANDOFF_NO_CLIENT;
 
         return type == SOCK_STREAM && !listens ? 0 : HANDOFF_NO_CLIENT;
+}
+
+int handoff_check_connected(int client_fd) {
+        struct pollfd p = { .fd = client_fd, .events = POLLOUT };
+        int protocol, r;
+
+        r = socket_option(client_fd, SO_PROTOCOL, &protocol);
+        if (r < 0)
+                return r;
+
+        /* tcp_poll() in the kernel tells of a socket that is not connected, or not any more, by POLLHUP, and takes no lock. One
+         * that is still connecting has no POLLOUT; nor has one whose send buffer is full, which may have POLLIN. */
+        if (poll(&p, 1, 0) < 0)
+                return -errno;
+        if (p.revents & POLLHUP || (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP))
+                return HANDOFF_NO_CLIENT;
+
+        return 0;
 }
 
 int handoff_check_room(int any_fd) {

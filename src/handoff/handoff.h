@@ -24,6 +24,24 @@
 #include "handoff/protocol.h"
 #include "probe/slice.h"
 
+/*
+ * Has the kernel refuse descriptors on this AF_UNIX socket, and on what is accepted from it: the sender gets EPERM. -ENOPROTOOPT
+ * before Linux 6.16 (SO_PASSRIGHTS).
+ *
+ * A descriptor that is received and not wanted has to be closed, and that may wait for ever: by SO_LINGER, by FUSE, or by what
+ * is in flight inside the descriptor. It is the kernel that closes it, inside recv(2), if the receiver has no room for it.
+ */
+int handoff_refuse_rights(int fd);
+
+/* True if the kernel can't do that. */
+bool handoff_may_bring_rights(void);
+
+/*
+ * recv(2) from a sender that may send descriptors along. A message with descriptors stays unread: -1, and errno is EBADMSG.
+ * Then the connection has to be closed elsewhere (helper/helper.h).
+ */
+ssize_t handoff_recv(int fd, void *p, size_t size, int flags);
+
 /* What a worker's connection tells of the message that was sent on it. */
 typedef enum Receipt {
         RECEIPT_NONE,     /* it is still in the worker's backlog, or in its connection */
@@ -113,6 +131,25 @@ int handoff_receive_message(int fd, int flags, uint8_t *p, size_t size, size_t *
  * are there, and say how many clients were lost on the way.
  */
 int handoff_receive_batch(int fd, int flags, uint8_t *p, size_t size, size_t *ret_n, int *ret_fds, size_t *n_fds);
+
+/* Descriptors of one message, at most (SCM_MAX_FD in the kernel). */
+#define HANDOFF_RIGHTS_MAX 253
+
+/*
+ * Looks at the next message without taking it. Never waits. Returns 0 if it has bytes, at most @size, and one descriptor; a
+ * condition of the above, or a negative errno. The descriptors are copies: in all cases the caller owns *ret_n_fds of them, and
+ * has to close them elsewhere. With HANDOFF_NO_FD the message must not be taken, because a descriptor is missing among them.
+ */
+int handoff_peek_message(int fd, uint8_t *p, size_t size, size_t *ret_n, int ret_fds[static HANDOFF_RIGHTS_MAX], size_t *ret_n_fds);
+
+/* Takes that message, of which a stream socket had @n bytes, while all copies are open. Returns 0 or a negative errno. */
+int handoff_discard(int fd, size_t n);
+
+/*
+ * Is this TCP socket connected? HANDOFF_NO_CLIENT if it is not, was reset, or is none. It takes no lock of the socket, so
+ * another process can't make it wait. A socket that is connecting passes.
+ */
+int handoff_check_connected(int client_fd);
 
 /*
  * Is it something that a handoff may carry: a stream socket of an IP family, or where @with_unix says so of
