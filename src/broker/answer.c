@@ -17,6 +17,7 @@ static const struct {
         { 429, "Too many requests came from there." },
         { 431, "The head of the request is too large." },
         { 503, "The service can't be reached at the moment." },
+        { 504, "The service did not answer in time." },
 };
 
 static const char *text_of(unsigned status) {
@@ -42,6 +43,9 @@ static unsigned http_status(Refusal why, ProbeReason reason, unsigned flusher_st
         case REFUSAL_HEAD_TIMEOUT:
         case REFUSAL_EVICTED:
                 return 408;
+
+        case REFUSAL_TIMEOUT:
+                return 504;
 
         case REFUSAL_FLUSHER:
                 return flusher_status;
@@ -197,6 +201,21 @@ void answer_compose(ProbeProtocol protocol, Refusal why, ProbeReason reason, uns
         case PROBE_UNKNOWN:
                 break;
         }
+}
+
+bool answer_to_head(Slice head, size_t max, Refusal why, ProbeReason reason, unsigned status, Answer *ret) {
+        ProbeVerdict verdict = PROBE_NEED_MORE;
+        Probe probe = {};
+
+        if (head.n > 0)
+                verdict = probe_client(head.p, head.n, max, &probe);
+
+        answer_compose(probe.protocol, why, reason, status, ret);
+
+        /* An answer to HEAD has no body (RFC 9110 9.3.2). */
+        if (verdict == PROBE_MATCH && probe.protocol == PROBE_HTTP && slice_equal(probe.http.method, SLICE_LITERAL("HEAD")))
+                answer_drop_body(ret);
+        return ret->n > 0 || verdict != PROBE_NEED_MORE;
 }
 
 void answer_drop_body(Answer *answer) {

@@ -3,7 +3,7 @@
 
 /* What a refused client is told, in the protocol that it speaks. */
 
-#include "broker/broker.h"
+#include "broker/client.h"
 #include "probe/probe.h"
 
 typedef struct Answer {
@@ -13,6 +13,12 @@ typedef struct Answer {
 
 /* Leaves the head of an answer in HTTP. */
 void answer_drop_body(Answer *answer);
+
+/*
+ * The answer to a client with these first bytes, of which the broker looks at @max at most. False if the client has to say
+ * more before it is clear what it understands; then there is none.
+ */
+bool answer_to_head(Slice head, size_t max, Refusal why, ProbeReason reason, unsigned status, Answer *ret);
 
 /* @status is HTTP's, with REFUSAL_FLUSHER. */
 void answer_compose(ProbeProtocol protocol, Refusal why, ProbeReason reason, unsigned status, Answer *ret);

@@ -62,6 +62,7 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         list_init(&b->retired);
         worker_table_init(&b->workers);
         channels_init(&b->channels);
+        judge_init(&b->judge);
         list_init(&b->flushing);
 
         b->n_fds = MAX(n_fds, (size_t) FDS_RESERVED + FDS_PER_CLIENT) - fds_reserved(n_fds);
@@ -119,6 +120,11 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         return 0;
 }
 
+int broker_set_helper(Broker *b, Helper *helper) {
+        b->helper = b->clients.helper = helper;
+        return judge_watch(b);
+}
+
 static void reap(Broker *b) {
         if (list_is_empty(&b->channels.ended) && list_is_empty(&b->retired) && list_is_empty(&b->workers.unused))
                 return;
@@ -135,9 +141,10 @@ static void reap(Broker *b) {
  */
 void broker_finish_turn(Broker *b) {
         while (!list_is_empty(&b->channels.full) || !list_is_empty(&b->channels.settled) ||
-               !list_is_empty(&b->workers.to_serve)) {
+               !list_is_empty(&b->workers.to_serve) || judge_is_due(&b->judge)) {
                 channels_flush(b);
                 channels_settle(b);
+                judge_run(b);
                 pool_serve(b);
         }
 
@@ -172,6 +179,7 @@ Broker *broker_free(Broker *b) {
         routing_unref(b->routing);
         reap(b);
         free(b->scratch);
+        helper_turn(b->helper);
 
         timer_done(&b->refused_timer);
         timer_done(&b->diag_timer);
@@ -229,8 +237,13 @@ int broker_enable_listeners(Broker *b) {
         return r;
 }
 
+/* Descriptors that wait for the helper count as well: they are open. */
+static size_t broker_n_closing(const Broker *b) {
+        return helper_n_pending(b->helper, HELPER_CLIENTS) + helper_n_pending(b->helper, HELPER_CONNECTIONS);
+}
+
 void broker_pause(Broker *b, int error) {
-        if (error < 0)
+        if (error < 0 || broker_n_closing(b) > 0)
                 timer_set(&b->pause_timer, usec_now() + PAUSE_USEC);
 
         b->pause_error = error;
@@ -251,7 +264,8 @@ static void resume(Broker *b) {
 }
 
 size_t broker_room(const Broker *b) {
-        size_t n_active = b->clients.n_used - b->n_parked, n_fds = b->clients.n_used + n_active;
+        size_t n_active = b->clients.n_used - b->n_parked;
+        size_t n_fds = b->clients.n_used + n_active + broker_n_closing(b);
 
         if (n_active >= b->max_clients || n_fds >= b->n_fds)
                 return 0;
@@ -271,6 +285,8 @@ static void on_pause_timer(void *userdata) {
 
         b->pause_error = 0;
         resume_if_room(b);
+        if (b->paused && broker_n_closing(b) > 0) /* no event tells that the helper has closed something */
+                timer_set(&b->pause_timer, usec_now() + PAUSE_USEC);
 }
 
 Listener *broker_find_listener(const Broker *b, Slice name) {
@@ -406,6 +422,10 @@ bool broker_count_source(Broker *b, Client *c) {
         return source_get(&b->sources, c, source_max(b, c->listener->config));
 }
 
+bool broker_source_has_room(const Broker *b, const Client *c) {
+        return c->source->n_clients <= source_max(b, c->listener->config);
+}
+
 /* A PROXY header may, or has to, come from these. */
 static bool is_trusted_proxy(const ListenerConfig *config, const Client *c) {
         for (size_t i = 0; i < config->n_trusted_proxies; i++)
@@ -458,6 +478,7 @@ void broker_drop(Broker *b, Client *c) {
         list_remove(&c->second_link);
 
         pool_release(c);
+        judge_forget(b, c);
         unwatch_client(&b->watch, c);
         source_put(&b->sources, c);
         client_free(&b->clients, c);

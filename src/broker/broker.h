@@ -20,6 +20,7 @@
 #include "basic/list.h"
 #include "basic/log.h"
 #include "broker/client.h"
+#include "broker/judge.h"
 #include "broker/pace.h"
 #include "broker/receipts.h"
 #include "broker/source.h"
@@ -87,6 +88,8 @@ typedef struct Broker {
         ChannelTable channels;
         int datagram_fd;     /* sends to all workers of the datagram form */
         Watch watch;
+        Helper *helper;      /* makes the calls that may wait; NULL: none does. Borrowed */
+        Judge judge;
         Receipts receipts;
         SourceTable sources;
         List refused;        /* Client.link: those that may read their answer, the earliest deadline first */
@@ -129,6 +132,7 @@ typedef struct Broker {
         bool pause_told;            /* the log has a line about the pause that we are in */
         RateLimit no_resources;
         RateLimit returns_refused;
+        RateLimit helper_hangs;
         bool handover_told;         /* the log has a line about clients that can't be left to the next process */
         Timer diag_timer;           /* on while a line's count is held back (diag.c) */
 
@@ -146,6 +150,9 @@ typedef struct Broker {
 int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret);
 Broker *broker_free(Broker *b);
 DEFINE_CLEANUP(Broker *, broker_free);
+
+/* From now on @helper, which is borrowed, makes the calls that may wait. Returns 0 or a negative errno. */
+int broker_set_helper(Broker *b, Helper *helper);
 
 /*
  * Accepts clients from @fd, a listening stream socket, which is consumed on success, under @name. All
@@ -204,6 +211,9 @@ void broker_admit(Broker *b, Client *c);
 
 /* Counts the client for its source; false where that has its share already. */
 bool broker_count_source(Broker *b, Client *c);
+
+/* Has the source of this client, which is counted, no more clients than MaxClientsPerSource=? */
+bool broker_source_has_room(const Broker *b, const Client *c);
 
 /* Ends a client without a word: closes what is left of it and lets go of its routes. See refusal.h for a word. */
 void broker_drop(Broker *b, Client *c);

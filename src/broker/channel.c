@@ -28,19 +28,34 @@ void channels_init(ChannelTable *table) {
         list_init(&table->ended);
 }
 
+static void channel_close_fd(Broker *b, const Worker *w, int fd) {
+        if (!handoff_may_bring_rights()) {
+                fd_close(fd);
+                return;
+        }
+
+        /* Until the helper has closed it, each turn would tell of its end. */
+        unwatch_channel(&b->watch, fd);
+        helper_close(b->helper, HELPER_CONNECTIONS, fd, w->number);
+}
+
+static void channel_close(Channel *ch) {
+        if (ch->fd >= 0)
+                channel_close_fd(ch->broker, ch->worker, TAKE_FD(ch->fd));
+}
+
 static Channel *channel_free(Channel *ch) {
         ch->broker->channels.slots[ch->slot] = NULL;
         list_remove(&ch->link);
         list_remove(&ch->batch_link);
-        fd_close(ch->fd);
+        channel_close(ch);
         free(ch);
         return NULL;
 }
 
 /* Its message has room for facts, and afterwards the kernel can tell whether somebody touched it. */
 static bool is_suitable(const Route *route, const Client *c) {
-        return route->form == WORKER_SEQPACKET && route->config->metadata &&
-               (c->address.sa.sa_family == AF_INET || c->address.sa.sa_family == AF_INET6);
+        return route->form == WORKER_SEQPACKET && route->config->metadata && client_is_ip(c);
 }
 
 static bool is_unused(const Channel *ch, usec_t now) {
@@ -127,7 +142,7 @@ static void channel_end(Channel *ch) {
 
         /* No client finds it any more. */
         (void) take_answers(ch, ANSWERS_AT_END);
-        ch->fd = fd_close(ch->fd);
+        channel_close(ch);
 
         LIST_FOREACH(i, &ch->clients)
                 settle(ch, CONTAINER_OF(i, Client, second_link), RECEIPT_CLOSED);
@@ -171,7 +186,7 @@ void channel_begin(Broker *b, Client *c, uint16_t limit) {
 
         ch = w->n_channels < PER_WORKER_MAX ? channel_new(b, w, limit) : NULL;
         if (!ch || watch_channel(&b->watch, ch->slot, fd, !b->receipts.by_turns) < 0) {
-                fd_close(fd);
+                channel_close_fd(b, w, fd);
                 if (ch)
                         channel_free(ch);
                 return;
@@ -189,6 +204,10 @@ static bool has_credit(const Channel *ch) {
 Channel *channel_find(const Route *route, const Client *c) {
         if (list_is_empty(&route->worker->channels) || !is_suitable(route, c) ||
             (c->baggage && c->baggage->consumed.n > 0))
+                return NULL;
+
+        /* It may be the reason of a death: then it takes no other client with it. */
+        if (c->n_deaths > 0)
                 return NULL;
 
         LIST_FOREACH(i, &route->worker->channels)
@@ -229,6 +248,18 @@ static void not_sent(Channel *ch, size_t n, int error) {
         worker_serve_later(&ch->broker->workers, ch->worker);
 }
 
+/* The last @n clients are the worker's as well from now on. */
+static void mark_sent(Channel *ch, size_t n) {
+        List *l = ch->clients.prev;
+
+        for (; n > 0; n--, l = l->prev) {
+                Client *c = CONTAINER_OF(l, Client, second_link);
+
+                c->is_shared = true;
+                c->last_worker = ch->worker->number;
+        }
+}
+
 static void channel_send(Channel *ch) {
         size_t n = ch->n_batch;
         int r;
@@ -241,9 +272,11 @@ static void channel_send(Channel *ch) {
         ch->n_batch = ch->n_headers = 0;
         if (r < 0)
                 not_sent(ch, n, r);
+        else
+                mark_sent(ch, n);
 }
 
-static int add_header(Channel *ch, const Route *route, const Client *c) {
+static int add_header(Channel *ch, const Route *route, Client *c) {
         Slice consumed;
         size_t n;
         int r;
@@ -297,6 +330,17 @@ static void channel_give_up(Channel *ch) {
         channel_end(ch);
 }
 
+/*
+ * For want of memory no answer can be received now. The connection stays: the worker may yet read what was sent on it, and
+ * then its clients must not be with another worker. It is looked at again with the receipts that are overdue.
+ */
+static void set_deaf(Channel *ch, bool is_deaf) {
+        Broker *b = ch->broker;
+
+        if (watch_channel(&b->watch, ch->slot, ch->fd, !is_deaf && !b->receipts.by_turns) >= 0)
+                ch->is_deaf = is_deaf;
+}
+
 void channel_on_event(Broker *b, uint32_t slot) {
         Channel *ch = slot < CHANNELS_MAX ? b->channels.slots[slot] : NULL;
         int r;
@@ -305,8 +349,13 @@ void channel_on_event(Broker *b, uint32_t slot) {
                 return;
 
         r = take_answers(ch, ANSWERS_MAX);
-        if (r != 0 && r != -EAGAIN && r != -EINTR)
+        if (errno_is_resource(r)) {
+                diag_no_resources(b, r);
+                set_deaf(ch, true);
+        } else if (r != 0 && !errno_is_transient(r))
                 channel_give_up(ch);
+        else if (ch->is_deaf)
+                set_deaf(ch, false);
 
         worker_serve_later(&b->workers, ch->worker);
 }

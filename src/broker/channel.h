@@ -26,6 +26,7 @@ struct Channel {
         usec_t used_at;      /* when the last client was sent */
         uint16_t n_sent;     /* the number of the next client */
         uint16_t limit;      /* the first one that may not be sent */
+        bool is_deaf;        /* its answers are no event, because receiving one failed for want of memory */
         List clients;        /* Client.second_link: those without an answer, by their numbers */
 
         /* Clients that are sent together, the last ones of that list. */

@@ -3,20 +3,11 @@
 #include "broker/client.h"
 
 #include <inttypes.h>
-#include <linux/sockios.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 
 #include "basic/fd.h"
-
-/* tcpi_state (include/net/tcp_states.h in the kernel). <netinet/tcp.h> names them, but has an older tcp_info. */
-enum {
-        STATE_ESTABLISHED = 1,
-        STATE_CLOSE_WAIT = 8,
-};
+#include "helper/helper.h"
 
 /* Ours: eight digits of the instance in hexadecimal, and the number. */
 #define OWN_ID_MAX (8 + 1 + 20 + 1)
@@ -59,6 +50,7 @@ Client *client_new(ClientTable *table, Listener *listener, int fd) {
                 .generation = c->generation + 1,
                 .fd = fd, /* consumed */
                 .conn_fd = -EBADF,
+                .judge_slot = -1,
                 .listener = listener,
                 .id = ++table->n_ids,
                 .origin_id = table->n_ids,
@@ -71,14 +63,37 @@ Client *client_new(ClientTable *table, Listener *listener, int fd) {
         return c;
 }
 
+void client_close_connection(ClientTable *table, Client *c) {
+        int fd = TAKE_FD(c->conn_fd);
+
+        /* Its queue may hold descriptors of the worker. Before Linux 6.9 each close(2) of AF_UNIX may also collect garbage,
+         * which is descriptors of others (unix_gc() in the kernel). */
+        if (handoff_may_bring_rights())
+                helper_close(table->helper, HELPER_CONNECTIONS, fd, c->last_worker);
+        else
+                fd_close(fd);
+}
+
+void client_close_socket(ClientTable *table, Client *c) {
+        int fd = TAKE_FD(c->fd);
+
+        if (!client_is_ip(c) && (c->is_shared || handoff_may_bring_rights()))
+                helper_close(table->helper, HELPER_CONNECTIONS, fd, c->last_worker);
+        else if (c->is_shared)
+                helper_close(table->helper, HELPER_CLIENTS, fd, c->last_worker);
+        else
+                fd_close(fd);
+}
+
 void client_free(ClientTable *table, Client *c) {
         list_remove(&c->link);
         list_remove(&c->second_link);
 
-        c->conn_fd = fd_close(c->conn_fd);
-        c->fd = fd_close_socket(c->fd);
+        client_close_connection(table, c);
+        client_close_socket(table, c);
         free(TAKE_PTR(c->baggage));
         free(TAKE_PTR(c->unsent));
+        free(TAKE_PTR(c->copy));
 
         c->state = CLIENT_FREE;
         list_prepend(&table->free, &c->link);
@@ -207,25 +222,32 @@ int client_set_baggage(Client *c, const Message *m) {
         return c->baggage ? 0 : -ENOMEM;
 }
 
+/* What it has, with room for @more consumed bytes. */
+static Baggage *client_new_baggage(const Client *c, size_t more) {
+        Message kept = {};
+
+        if (c->baggage) {
+                client_tell_baggage(c, &kept);
+                kept.unique_id = c->baggage->unique_id;
+        }
+
+        return baggage_new(&kept, more);
+}
+
 int client_consume(Client *c, size_t n) {
         size_t has = c->baggage ? c->baggage->consumed.n : 0;
-        Message kept = {};
         Baggage *baggage;
         ssize_t k;
 
         if (n <= has)
                 return 0;
 
-        if (c->baggage) {
-                client_tell_baggage(c, &kept);
-                kept.unique_id = c->baggage->unique_id;
-        }
-        baggage = baggage_new(&kept, n - has);
+        baggage = client_new_baggage(c, n - has);
         if (!baggage)
                 return -ENOMEM;
 
         /* They were peeked at: whoever reads them a moment later gets all of them. */
-        k = recv(c->fd, baggage->bytes + (baggage->consumed.p - baggage->bytes) + has, n - has, MSG_DONTWAIT);
+        k = handoff_recv(c->fd, baggage->bytes + (baggage->consumed.p - baggage->bytes) + has, n - has, MSG_DONTWAIT);
         if (k > 0) {
                 c->untouched.n_read += (uint64_t) k;
                 baggage->consumed.n += (size_t) k;
@@ -254,6 +276,23 @@ void client_tell_baggage(const Client *c, Message *m) {
                 m->authority = baggage->authority;
 }
 
+/* Returns bytes, 0 at its end, or a negative errno. */
+static ssize_t client_peek_socket(const Client *c, uint8_t *buffer, size_t size) {
+        ssize_t n;
+
+        if (!c->is_shared) {
+                n = recv(c->fd, buffer, size, MSG_PEEK | MSG_DONTWAIT);
+                return n < 0 ? -errno : n;
+        }
+
+        if (!c->copy || (c->copy->n == 0 && !c->copy->is_end))
+                return -EAGAIN;
+
+        size = MIN(size, c->copy->n);
+        memcpy(buffer, c->copy->bytes, size);
+        return (ssize_t) size;
+}
+
 ssize_t client_peek(const Client *c, uint8_t *buffer, size_t size) {
         size_t before = 0;
         ssize_t n;
@@ -263,9 +302,9 @@ ssize_t client_peek(const Client *c, uint8_t *buffer, size_t size) {
                 memcpy(buffer, c->baggage->consumed.p, before);
         }
 
-        n = before < size ? recv(c->fd, buffer + before, size - before, MSG_PEEK | MSG_DONTWAIT) : 0;
+        n = before < size ? client_peek_socket(c, buffer + before, size - before) : 0;
         if (n < 0 && before == 0)
-                return -errno;
+                return n;
 
         return (ssize_t) before + MAX(n, (ssize_t) 0);
 }
@@ -286,83 +325,64 @@ Client *client_by_token(const ClientTable *table, uint64_t token) {
 }
 
 bool client_is_gone(const Client *c) {
-        /* POLLERR and POLLHUP come unasked, and nothing on the socket is changed by looking (poll(2)). */
+        /* POLLHUP comes unasked, and nothing on the socket is changed by looking (poll(2)). */
         struct pollfd p = { .fd = c->fd };
 
-        return poll(&p, 1, 0) > 0 && p.revents & (POLLERR | POLLHUP);
+        return poll(&p, 1, 0) > 0 && p.revents & POLLHUP;
 }
 
-static int tcp_info_get(int fd, struct tcp_info *ret) {
-        socklen_t len = sizeof(*ret);
+bool client_address_equal(const ClientAddress *a, const ClientAddress *b) {
+        if (a->sa.sa_family != b->sa.sa_family)
+                return false;
 
-        if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret, &len) < 0)
-                return -errno;
+        switch (a->sa.sa_family) {
 
-        return len < offsetof(struct tcp_info, tcpi_bytes_sent) + sizeof(ret->tcpi_bytes_sent) ? -EOPNOTSUPP : 0;
-}
+        case AF_INET:
+                return a->in.sin_port == b->in.sin_port && a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
 
-/* How much was written to it. What is acknowledged between two questions would be missing from the sum. */
-static int count_written(int fd, struct tcp_info *info, uint64_t *ret) {
-        int n_unsent;
+        case AF_INET6:
+                return a->in6.sin6_port == b->in6.sin6_port &&
+                       memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(a->in6.sin6_addr)) == 0;
 
-        for (unsigned i = 0; i < 3; i++) {
-                uint64_t n_acked = info->tcpi_bytes_acked;
-
-                if (ioctl(fd, SIOCOUTQ, &n_unsent) < 0)
-                        return -errno;
-
-                if (info->tcpi_bytes_sent == 0) {
-                        *ret = (uint64_t) n_unsent;
-                        return 0;
-                }
-
-                int r = tcp_info_get(fd, info);
-                if (r < 0)
-                        return r;
-
-                if (info->tcpi_bytes_acked == n_acked) {
-                        *ret = n_acked + (uint64_t) n_unsent;
-                        return 0;
-                }
+        default:
+                return true;
         }
-
-        return -EAGAIN;
 }
 
-/* How far both directions of a connection are. Fails where that can't be known. */
-static int progress_get(int fd, Progress *ret) {
-        struct tcp_info info = {};
-        int n_unread, r;
-        uint64_t n_written = 0;
-        bool fin;
+const ClientAddress *client_own_address(Client *c) {
+        struct sockaddr_storage ss = {};
+        socklen_t len = sizeof(ss);
 
-        /* First: what arrives between the two then counts as read, and not the other way round. */
-        if (ioctl(fd, SIOCINQ, &n_unread) < 0)
-                return -errno;
+        if (c->own.sa.sa_family == AF_UNSPEC && !c->is_shared && getsockname(c->fd, (struct sockaddr *) &ss, &len) >= 0)
+                memcpy(&c->own, &ss, MIN(sizeof(c->own), (size_t) len));
 
-        r = tcp_info_get(fd, &info);
-        if (r >= 0)
-                r = count_written(fd, &info, &n_written);
-        if (r < 0)
-                return r;
+        return &c->own;
+}
 
-        if (info.tcpi_state != STATE_ESTABLISHED && info.tcpi_state != STATE_CLOSE_WAIT)
-                return -ENOTCONN;
+int client_set_copy(Client *c, const uint8_t *p, size_t n, bool is_end) {
+        HeadCopy *copy = malloc(sizeof(*copy) + n);
 
-        /* The client's FIN counts as one byte received. */
-        fin = info.tcpi_state == STATE_CLOSE_WAIT;
-        *ret = (Progress){ info.tcpi_bytes_received - ((uint64_t) n_unread + fin), n_written };
+        if (!copy)
+                return -ENOMEM;
+
+        *copy = (HeadCopy){ .n = n, .is_end = is_end };
+        if (n > 0)
+                memcpy(copy->bytes, p, n);
+        free(c->copy);
+        c->copy = copy;
         return 0;
 }
 
-void client_begin_untouched(Client *c) {
-        if (progress_get(c->fd, &c->untouched) < 0)
-                c->untouched = (Progress){ UINT64_MAX, UINT64_MAX };
-}
+int client_add_consumed(Client *c, const uint8_t *p, size_t n) {
+        Baggage *baggage = client_new_baggage(c, n);
 
-bool client_is_untouched(const Client *c) {
-        Progress now;
+        if (!baggage)
+                return -ENOMEM;
 
-        return progress_get(c->fd, &now) >= 0 && now.n_read == c->untouched.n_read &&
-               now.n_written == c->untouched.n_written;
+        memcpy(baggage->bytes + (baggage->consumed.p - baggage->bytes) + baggage->consumed.n, p, n);
+        baggage->consumed.n += n;
+        c->untouched.n_read += n;
+        free(c->baggage);
+        c->baggage = baggage;
+        return 0;
 }

@@ -11,11 +11,14 @@
 
 #include "basic/list.h"
 #include "basic/time.h"
+#include "broker/progress.h"
 #include "handoff/handoff.h"
 #include "handoff/message.h"
 #include "probe/verdict.h"
 
 typedef struct Channel Channel;
+typedef struct Helper Helper;
+typedef struct JudgeKind JudgeKind;
 typedef struct Listener Listener;
 typedef struct Pool Pool;
 typedef struct Route Route;
@@ -55,6 +58,7 @@ typedef enum ClientState {
         CLIENT_QUEUED,    /* waits in its pool's queue */
         CLIENT_FLUSHING,  /* has no room at the moment for the rest of what its flusher wrote */
         CLIENT_UNCLAIMED, /* was sent to a worker that has given no receipt yet */
+        CLIENT_JUDGED,    /* the helper looks at its socket, or waits to do so (judge.h) */
         CLIENT_REFUSED,   /* was answered, and may read the answer before it is closed */
 } ClientState;
 
@@ -73,11 +77,15 @@ typedef struct Baggage {
         uint8_t bytes[];
 } Baggage;
 
-/* How many bytes of a connection were read and written at this end. */
-typedef struct Progress {
-        uint64_t n_read;
-        uint64_t n_written;
-} Progress;
+/*
+ * First bytes of a client whose socket another process has as well: the loop does not look into such a socket, because that
+ * may wait for the other process. One allocation, owned by the client.
+ */
+typedef struct HeadCopy {
+        size_t n;
+        bool is_end;         /* the client's FIN is behind them */
+        uint8_t bytes[];
+} HeadCopy;
 
 /* What is still to be sent to a client. One allocation, owned by the client. */
 typedef struct Unsent {
@@ -88,9 +96,9 @@ typedef struct Unsent {
 
 typedef struct Client {
         List link;           /* ClientTable.free, Listener.heads, Handback.parked, Pool.queue or .again,
-                              * Broker.flushing, Receipts.unclaimed or Broker.refused, as the state says */
+                              * Broker.flushing, Receipts.unclaimed, Broker.refused or Judge.waiting, as the state says */
         List second_link;    /* Listener.silent, while it has said nothing; while unclaimed Channel.clients on one, and then
-                              * ChannelTable.settled, or Receipts.unwatched */
+                              * ChannelTable.settled, or Receipts.unwatched; while parked Source.parked */
         ClientState state;
         uint32_t generation; /* how many clients this slot has had: tells a late event from a new one's */
 
@@ -98,13 +106,28 @@ typedef struct Client {
         int conn_fd;         /* the connection to the worker, while unclaimed; or else */
         Channel *channel;    /* the one that it shares with others */
         uint16_t number;     /* among those */
-        Receipt receipt;     /* outcome of the handoff, while in ChannelTable.settled */
+        Receipt receipt;     /* outcome of the handoff, while in ChannelTable.settled or judged */
+        uint8_t outcome;     /* while judged: what the receipt means if its socket is as it was */
+        bool is_settled;     /* while judged: a receipt came meanwhile, in @receipt */
         bool may_keep;       /* the worker was told that it may keep conn_fd for the next clients */
+
+        bool is_shared;      /* a worker has @fd too, or has had it: only the helper makes calls that take its lock */
+        bool was_returned;   /* a worker or a broker has handed it back */
+        bool may_park;       /* with it: it is parked if it has nothing to say */
+        uint32_t last_worker; /* Worker.number of the last one that it was sent to; 0: none */
+        HeadCopy *copy;      /* its first bytes, while @is_shared; NULL: the helper has not looked yet */
+        size_t n_seen;       /* bytes that were seen in its socket, before the first handoff */
+        const JudgeKind *judge_kind; /* while judged: why */
+        int judge_slot;      /* the helper's task; -1: it waits for one */
+        bool has_news;       /* an event of @fd came while it was judged */
+        bool has_ended;      /* such an event told of the client's FIN */
 
         bool watched;        /* fd is in Broker.watch */
         Baggage *baggage;    /* NULL: it was not handed back, or with nothing */
 
         Listener *listener;
+        ClientAddress peer;  /* of the socket, by accept(2) */
+        ClientAddress own;   /* of the socket, by getsockname(2); AF_UNSPEC: not asked yet */
         ClientAddress address; /* where it comes from, by accept(2) or by a PROXY header */
         ClientAddress local; /* where it went to, by a PROXY header; AF_UNSPEC: as getsockname(2) says */
         Source *source;      /* counts the clients from there; NULL: not counted */
@@ -120,8 +143,11 @@ typedef struct Client {
         usec_t silent_at;    /* while it has said nothing: when it counts as silent */
         usec_t look_at;      /* while unclaimed: when to look for the receipt unasked */
         usec_t sent_at;      /* while unclaimed */
-        bool is_extended;    /* the deadline was put off once, because it passed while a worker had the client */
+        usec_t expires_at;   /* end of QueueTimeoutSec=, in the queue or in a worker's backlog */
+        bool is_expired;     /* while unclaimed: that has come. @fd is -EBADF, and the slot waits for the receipt */
         bool was_received;   /* the worker had the message when that was looked at last */
+        bool was_kept;       /* while judged: it was sent on a persistent connection */
+        uint8_t n_deaths;    /* handoffs that a worker received, and died with the client untouched */
         unsigned n_failures; /* how many pools had no worker for it */
         Refusal refusal;     /* why it was refused, and */
         ProbeReason refusal_reason;
@@ -144,6 +170,7 @@ typedef struct ClientTable {
         size_t n_used;
         uint64_t n_ids;
         uint32_t instance; /* of the clients that are new here */
+        Helper *helper;    /* closes what may wait; NULL: nothing may. Borrowed */
         List free;        /* Client.link */
 } ClientTable;
 
@@ -157,6 +184,29 @@ Client *client_new(ClientTable *table, Listener *listener, int fd);
 
 /* Closes what the client still holds and gives the slot back. The client must be in no list but its state's. */
 void client_free(ClientTable *table, Client *c);
+
+/* Closes the connection to the worker. */
+void client_close_connection(ClientTable *table, Client *c);
+
+/* Closes its socket, in the helper if that may wait. */
+void client_close_socket(ClientTable *table, Client *c);
+
+/* Is its socket one of TCP over IP, whatever a PROXY header said of its address? */
+static inline bool client_is_ip(const Client *c) {
+        return c->peer.sa.sa_family == AF_INET || c->peer.sa.sa_family == AF_INET6;
+}
+
+/* Same family, address and port. */
+bool client_address_equal(const ClientAddress *a, const ClientAddress *b);
+
+/* The address of its socket at this end: getsockname(2), asked once and before the first handoff. */
+const ClientAddress *client_own_address(Client *c);
+
+/* Keeps the first @n bytes of its socket. Returns 0 or -ENOMEM. */
+int client_set_copy(Client *c, const uint8_t *p, size_t n, bool is_end);
+
+/* Notes that @n bytes, which a copy at @p has, were read from its socket. Returns 0 or -ENOMEM. */
+int client_add_consumed(Client *c, const uint8_t *p, size_t n);
 
 /* Puts it into a list of those with earlier deadlines before it, from behind: mostly it is the last. */
 void client_insert_by_deadline(List *list, Client *c);
@@ -175,7 +225,7 @@ void client_tell_baggage(const Client *c, Message *m);
 
 /*
  * Looks at the first bytes of the client, without taking them: those that a worker consumed, and then what is in its
- * socket. Returns their number, which is at most @size, 0 at its end, or a negative errno.
+ * socket, or in the copy of a shared one. Returns their number, which is at most @size, 0 at its end, or a negative errno.
  */
 ssize_t client_peek(const Client *c, uint8_t *buffer, size_t size);
 
@@ -191,15 +241,8 @@ uint64_t client_token(const ClientTable *table, const Client *c);
 /* The client a token was made for, or NULL where its slot was given back since. */
 Client *client_by_token(const ClientTable *table, uint64_t token);
 
-/* From here on it counts as untouched, whatever was read and written before it was handed back. */
-void client_begin_untouched(Client *c);
-
 /*
- * True where it is certain that nobody has read a byte from the client, or sent it one, since Client.untouched:
- * another worker may have it then. Only TCP tells (tcp(7), TCP_INFO; tcpi_bytes_sent is there since Linux 4.19); of
- * other sockets it is never certain. What arrives or is acknowledged while one looks makes it uncertain, too.
+ * True if the connection is dead: reset, or closed by both ends. A half-closed one is alive, and so is one with an entry in
+ * its error queue, which raises POLLERR (MSG_ZEROCOPY, timestamps). Takes no lock of the socket.
  */
-bool client_is_untouched(const Client *c);
-
-/* True where the connection is dead (reset, or closed by both ends). A half-closed one is alive. */
 bool client_is_gone(const Client *c);

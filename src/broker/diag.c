@@ -106,6 +106,54 @@ void diag_worker_goes_on(Broker *b, const Route *route) {
         log_commit(&record, "%s: worker %s takes its clients again.", route->config->unit, route->worker->path);
 }
 
+void diag_worker_hangs(Broker *b, const Worker *w) {
+        LogRecord record;
+
+        log_begin(&record, b->log, LOG_ERR);
+        log_id(&record, MESSAGE_WORKER_HANGS);
+        log_field(&record, "FDPASS_WORKER", "%s", w->path);
+        log_commit(&record, "Worker %s holds up calls on the sockets of its clients. It gets no more clients until it lets go.", w->path);
+}
+
+void diag_worker_hangs_no_more(Broker *b, const Worker *w) {
+        LogRecord record;
+
+        log_begin(&record, b->log, LOG_NOTICE);
+        log_id(&record, MESSAGE_WORKER_HANGS_NO_MORE);
+        log_field(&record, "FDPASS_WORKER", "%s", w->path);
+        log_commit(&record, "Worker %s has let go of the sockets of its clients. It gets clients again.", w->path);
+}
+
+void diag_helper_hangs(Broker *b) {
+        LogRecord record;
+        uint64_t n;
+
+        if (!ratelimit_test(&b->helper_hangs, broker_now(b), INTERVAL_USEC, &n))
+                return;
+
+        log_begin(&record, b->log, LOG_ERR);
+        log_id(&record, MESSAGE_HELPER_HANGS);
+        log_field(&record, "FDPASS_N", "%" PRIu64, n);
+        log_commit(&record, "Closing a descriptor that was sent to the broker does not return; %" PRIu64 " in the last time. Routes go on.", n);
+}
+
+void diag_helper(Broker *b, const HelperEvent *e) {
+        LogRecord record;
+
+        if (e->kind != HELPER_FAILED) {
+                log_line(b->log, e->kind == HELPER_RESTARTED ? LOG_WARNING : LOG_INFO,
+                         e->kind == HELPER_RESTARTED ? "The helper process has died, and was started again."
+                                                     : "A helper process that hangs was replaced by a new one.");
+                return;
+        }
+
+        log_begin(&record, b->log, LOG_ERR);
+        log_id(&record, MESSAGE_HELPER_FAILED);
+        log_field(&record, "ERRNO", "%d", -e->error);
+        log_field(&record, "FDPASS_REASON", "%s", strerror(-e->error));
+        log_commit(&record, "The helper process could not be started: %s.", strerror(-e->error));
+}
+
 static void say_worker_reset(Broker *b, const Route *route, uint64_t n) {
         LogRecord record;
 

@@ -37,6 +37,16 @@ void diag_worker_back(Broker *b, const Route *route);
 void diag_worker_stuck(Broker *b, const Route *route, usec_t span);
 void diag_worker_goes_on(Broker *b, const Route *route);
 
+/* The helper hangs at a socket of this worker's clients, so the worker gets no client; and not any more. */
+void diag_worker_hangs(Broker *b, const Worker *w);
+void diag_worker_hangs_no_more(Broker *b, const Worker *w);
+
+/* The helper hangs at a descriptor of nobody's in particular. At most one line in a while. */
+void diag_helper_hangs(Broker *b);
+
+/* The helper was started anew, or could not be. */
+void diag_helper(Broker *b, const HelperEvent *e);
+
 /* A worker accepted a handoff and went away without reading it. At most one line in a while. */
 void diag_worker_reset(Broker *b, const Route *route);
 

@@ -9,6 +9,7 @@
 
 #include "basic/error.h"
 #include "broker/diag.h"
+#include "broker/judge.h"
 #include "broker/listener.h"
 #include "broker/pool.h"
 #include "broker/refusal.h"
@@ -86,14 +87,10 @@ static struct fdpass_flusher_text text_of(Slice s) {
 }
 
 /* Asks the flusher. Returns its verdict. */
-static int ask(Broker *b, const Route *route, const Client *c, const HttpFacts *http,
+static int ask(Broker *b, const Route *route, Client *c, const HttpFacts *http,
                struct fdpass_flusher_output *output) {
         const RouteConfig *config = route->pool->routes[0].config;
-        union {
-                struct sockaddr_storage ss;
-                struct sockaddr sa;
-        } local = {};
-        socklen_t local_len = sizeof(local);
+        const ClientAddress *local = c->local.sa.sa_family != AF_UNSPEC ? &c->local : client_own_address(c);
         struct fdpass_flusher_request request = {
                 .size = sizeof(request),
                 .method = text_of(http->method),
@@ -109,18 +106,13 @@ static int ask(Broker *b, const Route *route, const Client *c, const HttpFacts *
                 .response_fields = config->response_fields,
                 .peer = &c->address.sa,
                 .peer_len = sizeof(c->address),
-                .local = &local.sa,
+                .local = &local->sa,
+                .local_len = local->sa.sa_family != AF_UNSPEC ? sizeof(*local) : 0,
                 .date = date_of(b),
                 .now_usec = broker_now(b),
                 .header = flusher_header,
                 .head = flusher_head,
         };
-
-        if (c->local.sa.sa_family != AF_UNSPEC)
-                memcpy(&local, &c->local, sizeof(c->local));
-        else if (getsockname(c->fd, &local.sa, &local_len) < 0)
-                local_len = 0;
-        request.local_len = c->local.sa.sa_family != AF_UNSPEC ? sizeof(c->local) : local_len;
 
         return config->provider->flush(&request, output);
 }
@@ -139,6 +131,11 @@ static int send_some(Client *c, const uint8_t *p, size_t size, size_t *n_sent) {
 
         return 0;
 }
+
+static void flush_ask(Broker *b, Client *c, SocketTask *t);
+static void flush_go_on(Broker *b, Client *c, const SocketTask *t);
+
+static const JudgeKind flush_kind = { flush_ask, flush_go_on };
 
 static void timer_arm(Broker *b) {
         List *l = list_first(&b->flushing);
@@ -185,11 +182,31 @@ static int whole(Broker *b, Client *c) {
         return FLUSH_ENDED;
 }
 
+/* The socket is another worker's as well: the helper takes the head off it and sends the response. */
+static int write_by_helper(Broker *b, Client *c, const struct fdpass_flusher_output *output, bool is_all) {
+        Unsent *u = malloc(sizeof(*u) + output->len);
+
+        if (!u) {
+                refusal_close(b, c, REFUSAL_BROKER);
+                return FLUSH_ENDED;
+        }
+
+        *u = (Unsent){ .n = output->len, .is_all = is_all };
+        memcpy(u->bytes, output->bytes, output->len);
+        c->unsent = u;
+        c->flush_until = usec_add(broker_now(b), WAIT_USEC);
+        judge_begin(b, c, &flush_kind);
+        return FLUSH_LATER;
+}
+
 static int write_out(Broker *b, Client *c, const struct fdpass_flusher_output *output, bool is_all) {
         size_t n_sent = 0;
 
         c->status = output->status;
         b->n.n_flushed++;
+
+        if (c->is_shared)
+                return write_by_helper(b, c, output, is_all);
 
         if (send_some(c, (const uint8_t *) output->bytes, output->len, &n_sent) < 0)
                 return gone(b, c);
@@ -248,7 +265,7 @@ int flush(Broker *b, Route *route, Client *c) {
                 return FLUSH_ENDED;
         }
 
-        r = client_consume(c, http->head_length);
+        r = c->is_shared ? 0 : client_consume(c, http->head_length);
         if (r < 0 && errno_is_resource(r)) {
                 refusal_send(b, c, REFUSAL_BROKER, PROBE_REASON_NONE);
                 return FLUSH_ENDED;
@@ -266,11 +283,62 @@ static void leave(Broker *b, Client *c) {
         c->state = CLIENT_NEW;
 }
 
+/* All was sent that the flusher wrote. */
+static void go_on(Broker *b, Client *c) {
+        bool is_all = c->unsent->is_all;
+
+        free(TAKE_PTR(c->unsent));
+        if (is_all)
+                (void) whole(b, c);
+        else
+                pool_readmit(c);
+}
+
+static void flush_ask(Broker *b, Client *c, SocketTask *t) {
+        const Unsent *u = c->unsent;
+        size_t n_consumed = c->baggage ? c->baggage->consumed.n : 0;
+
+        t->steps = SOCKET_STEP_SEND;
+        t->n_text = u->n - u->n_sent;
+        memcpy(t->text, u->bytes + u->n_sent, t->n_text);
+        if (n_consumed < c->head_length) {
+                t->steps |= SOCKET_STEP_CONSUME;
+                t->n_consume = c->head_length - n_consumed;
+        }
+}
+
+static void flush_go_on(Broker *b, Client *c, const SocketTask *t) {
+        Unsent *u = c->unsent;
+
+        if (!t || t->failed != 0 || (t->n_head > 0 && client_add_consumed(c, t->head, t->n_head) < 0)) {
+                (void) gone(b, c);
+                return;
+        }
+
+        u->n_sent += t->n_sent;
+        c->untouched.n_written += t->n_sent;
+        if (u->n_sent == u->n)
+                go_on(b, c);
+        else if (watch_client_for_room(&b->watch, c) < 0)
+                refusal_close(b, c, REFUSAL_BROKER);
+        else {
+                c->state = CLIENT_FLUSHING;
+                list_append(&b->flushing, &c->link);
+                b->n.n_flush_waits++;
+                timer_arm(b);
+        }
+}
+
 void flush_on_event(Broker *b, Client *c, uint32_t events) {
         Unsent *u = c->unsent;
-        bool is_all = u->is_all;
 
-        if (events & (EPOLLERR | EPOLLHUP) || send_some(c, u->bytes, u->n, &u->n_sent) < 0) {
+        if (c->is_shared && !(events & EPOLLHUP)) {
+                leave(b, c);
+                judge_begin(b, c, &flush_kind);
+                return;
+        }
+
+        if (events & EPOLLHUP || send_some(c, u->bytes, u->n, &u->n_sent) < 0) {
                 leave(b, c);
                 (void) gone(b, c);
                 return;
@@ -280,12 +348,7 @@ void flush_on_event(Broker *b, Client *c, uint32_t events) {
                 return;
 
         leave(b, c);
-        free(TAKE_PTR(c->unsent));
-
-        if (is_all)
-                (void) whole(b, c);
-        else
-                pool_readmit(c);
+        go_on(b, c);
 }
 
 void flush_end_all(Broker *b) {

@@ -11,8 +11,10 @@
 #include "basic/fd.h"
 #include "broker/diag.h"
 #include "broker/head.h"
+#include "broker/judge.h"
 #include "broker/listener.h"
 #include "broker/pool.h"
+#include "broker/refusal.h"
 #include "broker/routing.h"
 #include "broker/watch.h"
 #include "handoff/handoff.h"
@@ -66,7 +68,7 @@ struct Handback {
 
 static void peer_free(Peer *p) {
         sd_event_source_disable_unref(p->io);
-        fd_close(p->fd);
+        helper_close(p->listener->broker->helper, HELPER_CONNECTIONS, p->fd, 0); /* descriptors may be in its queue */
         list_remove(&p->link);
         free(p);
 }
@@ -128,27 +130,53 @@ static void timer_arm(Handback *h) {
 
 static void leave(Broker *b, Client *c) {
         list_remove(&c->link);
+        source_unpark(&b->sources, c);
         b->n_parked--;
         c->state = CLIENT_NEW;
 }
 
-/* False where there is no room for it. */
-static bool park(Broker *b, Client *c) {
-        if (b->n_parked >= b->max_parked || watch_client(&b->watch, c) < 0)
-                return false;
+/* It is between two requests: a server may close such a connection at any time (RFC 9112 9.5). */
+static void evict(Broker *b, Client *c) {
+        leave(b, c);
+        b->n.n_gone++;
+        broker_drop(b, c);
+}
 
+/*
+ * A source with more clients than MaxClientsPerSource= gives up its own oldest one. If all places are taken, the source with the
+ * most parked clients does: a source alone must not end the connections of others.
+ */
+static void make_place(Broker *b, const Client *newcomer) {
+        Client *oldest = NULL;
+
+        if (newcomer->source && !broker_source_has_room(b, newcomer))
+                oldest = source_oldest_parked(newcomer->source);
+        if (!oldest && b->n_parked >= b->max_parked)
+                oldest = source_fullest_oldest(&b->sources);
+        if (!oldest && b->n_parked >= b->max_parked && !list_is_empty(&b->handback->parked))
+                oldest = CONTAINER_OF(list_first(&b->handback->parked), Client, link);
+
+        if (oldest)
+                evict(b, oldest);
+}
+
+static void park(Broker *b, Client *c) {
+        if (!b->stopping) /* it goes to the next process with all others */
+                make_place(b, c);
+
+        free(TAKE_PTR(c->copy)); /* the helper looks anew when it says something */
         c->state = CLIENT_PARKED;
         c->deadline = usec_add(broker_now(b), b->park_timeout_usec);
         client_insert_by_deadline(&b->handback->parked, c);
+        source_park(&b->sources, c);
         b->n_parked++;
         timer_arm(b->handback);
-        return true;
 }
 
 void handback_on_event(Broker *b, Client *c, uint32_t events) {
         leave(b, c);
 
-        if (events & (EPOLLERR | EPOLLHUP)) {
+        if (events & EPOLLHUP) {
                 b->n.n_gone++;
                 broker_drop(b, c);
         } else
@@ -173,44 +201,76 @@ bool handback_evict_oldest(Broker *b) {
         if (!l)
                 return false;
 
-        Client *c = CONTAINER_OF(l, Client, link);
-
-        /* It is between two requests: a server may close such a connection at any time (RFC 9112 9.5). */
-        leave(b, c);
-        b->n.n_gone++;
-        broker_drop(b, c);
+        evict(b, CONTAINER_OF(l, Client, link));
         return true;
 }
 
+/* What a message tells of a client goes for its routing. What the socket itself is stays known beside that. */
 static void set_addresses(Client *c, const Message *m) {
-        struct sockaddr_storage ss = {};
-        socklen_t len = sizeof(ss);
+        if (m->source.sa.sa_family == AF_UNSPEC)
+                return;
 
-        if (m->source.sa.sa_family != AF_UNSPEC) {
-                memcpy(&c->address, &m->source, MIN(sizeof(c->address), sizeof(m->source)));
-                memcpy(&c->local, &m->destination, MIN(sizeof(c->local), sizeof(m->destination)));
-        } else if (getpeername(c->fd, (struct sockaddr *) &ss, &len) >= 0)
-                memcpy(&c->address, &ss, MIN(sizeof(c->address), (size_t) len));
+        memcpy(&c->address, &m->source, MIN(sizeof(c->address), sizeof(m->source)));
+        memcpy(&c->local, &m->destination, MIN(sizeof(c->local), sizeof(m->destination)));
 }
 
 /*
  * It has nothing to say yet, and no broker has handed it on as one that will: it is between two requests. A broker that
  * stops only holds it for the next process.
  */
-static bool is_to_be_parked(const Listener *l, const Client *c, const Message *m) {
-        uint8_t byte;
+static bool is_to_be_parked(const Broker *b, const Client *c) {
+        bool has_bytes = c->copy->n > 0 || c->copy->is_end || (c->baggage && c->baggage->consumed.n > 0);
 
-        return l->broker->stopping || (l->carries == SOCK_SEQPACKET && m->name.n == 0 && m->hops == 0 &&
-                                       client_peek(c, &byte, sizeof(byte)) == -EAGAIN);
+        return b->stopping || (c->may_park && !has_bytes);
 }
 
-/* What is told of it belongs to it; where it is to be parked there has to be a place. */
+/* A stage that does TLS may have left the kernel's TLS on the socket. */
+static void ask(Broker *b, Client *c, SocketTask *t) {
+        t->steps = SOCKET_STEP_CONNECTED | SOCKET_STEP_RESTORE | SOCKET_STEP_PEEK;
+        judge_describe(c, t);
+        if (c->listener->carries != 0)
+                t->listener_fd = -EBADF; /* its own listener is not known here */
+}
+
+static void go_on(Broker *b, Client *c, const SocketTask *t) {
+        if (!t || (t->failed & (SOCKET_STEP_CONNECTED | SOCKET_STEP_PEEK) && !errno_is_resource(t->error))) {
+                b->n.n_gone++;
+                broker_drop(b, c);
+                return;
+        }
+        if (t->failed != 0 || judge_keep(c, t) < 0) {
+                refusal_send(b, c, REFUSAL_BROKER, PROBE_REASON_NONE);
+                return;
+        }
+
+        c->peer = t->peer;
+        c->untouched = t->progress;
+        if (c->address.sa.sa_family == AF_UNSPEC)
+                c->address = t->peer;
+        (void) source_get(&b->sources, c, UINT_MAX); /* the sender has vouched for it: it is counted, not refused */
+
+        if (!is_to_be_parked(b, c))
+                head_begin(b, c);
+        else {
+                bool has_news = c->has_news;
+
+                park(b, c);
+                if (has_news && !b->stopping)
+                        handback_on_event(b, c, 0);
+        }
+}
+
+static const JudgeKind kind = { ask, go_on };
+
+/* What is told of it belongs to it. False for want of memory, or of watches (epoll_ctl(2), ENOSPC). */
 static bool furnish(const Listener *l, Client *c, const Message *m) {
         set_addresses(c, m);
-        client_begin_untouched(c);
         c->n_hops = m->hops;
+        c->is_shared = c->was_returned = true;
+        c->peer.sa.sa_family = AF_INET; /* until the helper has looked */
+        c->may_park = l->carries == SOCK_SEQPACKET && m->name.n == 0 && m->hops == 0;
 
-        return client_set_baggage(c, m) >= 0 && (!is_to_be_parked(l, c, m) || park(l->broker, c));
+        return client_set_baggage(c, m) >= 0 && watch_client(&l->broker->watch, c) >= 0;
 }
 
 /* Takes the client up. Returns the answer to its sender; unless that is TAKEN, @fd is still the caller's. */
@@ -231,11 +291,6 @@ static uint8_t take(Listener *l, int fd, const Message *m) {
                 return FDPASS_ANSWER_ERROR;
         }
 
-        /* Whoever had it may have changed that, and the next one expects a socket as from accept(2). It is the sender's
-         * copy as well, but one that it only closes from here on. */
-        if (fd_nonblock(fd, false) < 0)
-                return FDPASS_ANSWER_ERROR;
-
         c = client_new(&b->clients, told ?: l, fd);
         if (!c)
                 return FDPASS_ANSWER_REFUSED;
@@ -248,11 +303,7 @@ static uint8_t take(Listener *l, int fd, const Message *m) {
         }
 
         b->n.n_returned++;
-        (void) broker_count_source(b, c); /* somebody has vouched for it: it is counted, not refused */
-
-        if (c->state == CLIENT_NEW)
-                head_begin(b, c);
-
+        judge_begin(b, c, &kind);
         return FDPASS_ANSWER_TAKEN;
 }
 
@@ -280,14 +331,45 @@ static int check_room(const Peer *p) {
         return p->listener->carries == SOCK_STREAM && broker_room(p->listener->broker) == 0 ? -ENOBUFS : 0;
 }
 
+static bool is_client(int fd) {
+        return handoff_check_client(fd, /* with_unix= */ false) == 0 && handoff_check_connected(fd) == 0;
+}
+
+/*
+ * Looks at the next message, and takes it while its descriptors are open here as well: so none that the kernel drops is the
+ * last one. All of them but a client's are closed by the helper.
+ */
+static int look_and_take(Peer *p, uint8_t *ret_answer) {
+        bool is_stream = p->listener->carries == SOCK_STREAM;
+        Broker *b = p->listener->broker;
+        Handback *h = b->handback;
+        int fds[HANDOFF_RIGHTS_MAX], r, k = 0;
+        size_t n, n_fds;
+        Message m;
+
+        r = handoff_peek_message(p->fd, h->buffer, is_stream ? 2 : sizeof(h->buffer), &n, fds, &n_fds);
+        if (r == 0 || r == HANDOFF_INVALID)
+                k = handoff_discard(p->fd, n);
+
+        if (k < 0)
+                r = k; /* it is found again */
+        else if (r == HANDOFF_NO_FD)
+                *ret_answer = FDPASS_ANSWER_REFUSED; /* it is still the sender's */
+        else if (r == 0 && is_client(fds[0]) && decode(p->listener, h->buffer, n, &m))
+                *ret_answer = take(p->listener, fds[0], &m);
+
+        for (size_t i = 0; i < n_fds; i++)
+                if (i > 0 || *ret_answer != FDPASS_ANSWER_TAKEN)
+                        helper_close(b->helper, HELPER_CONNECTIONS, fds[i], 0);
+
+        if (r >= 0 && r != HANDOFF_NO_FD && r != HANDOFF_CLOSED && *ret_answer == FDPASS_ANSWER_ERROR)
+                diag_return_refused(b, &p->sender);
+        return r;
+}
+
 /* Returns 0, a condition that ends the connection, or an error: -EAGAIN, or one for want of something (error.h). */
 static int receive_one(Peer *p) {
-        bool is_stream = p->listener->carries == SOCK_STREAM;
-        Handback *h = p->listener->broker->handback;
-        _cleanup_close_socket_ int fd = -EBADF;
         uint8_t answer = FDPASS_ANSWER_ERROR;
-        Message m;
-        size_t n;
         int r, k;
 
         r = give_answer(p);
@@ -298,24 +380,13 @@ static int receive_one(Peer *p) {
         if (r < 0)
                 return r;
 
-        r = handoff_receive_message(p->fd, MSG_DONTWAIT, h->buffer, is_stream ? 2 : sizeof(h->buffer), &n, &fd);
+        r = look_and_take(p, &answer);
         if (r < 0 || r == HANDOFF_CLOSED)
                 return r;
 
-        if (r == HANDOFF_NO_FD)
-                answer = FDPASS_ANSWER_REFUSED; /* it is still the sender's */
-        else if (r == 0 && handoff_check_client(fd, /* with_unix= */ false) == 0 &&
-                 decode(p->listener, h->buffer, n, &m))
-                answer = take(p->listener, fd, &m);
-
-        if (answer == FDPASS_ANSWER_TAKEN)
-                (void) TAKE_FD(fd);
-        else if (r >= 0 && r != HANDOFF_NO_FD && answer == FDPASS_ANSWER_ERROR)
-                diag_return_refused(p->listener->broker, &p->sender);
-
         p->answer = answer;
         k = give_answer(p);
-        if (is_stream)
+        if (p->listener->carries == SOCK_STREAM)
                 return HANDOFF_CLOSED;
         return k != 0 ? k : r;
 }
@@ -416,8 +487,10 @@ static void on_listener(Listener *l) {
 
         if (peer_new(l, conn_fd) >= 0)
                 (void) TAKE_FD(conn_fd);
-        else /* its sender may be gone: what was sent is ours */
+        else { /* its sender may be gone: what was sent is ours */
                 receive_rest(&(Peer){ .listener = l, .fd = conn_fd });
+                helper_close(b->helper, HELPER_CONNECTIONS, TAKE_FD(conn_fd), 0);
+        }
 }
 
 static int handback_new(Broker *b) {
@@ -552,7 +625,7 @@ static int send_to_self(int conn_fd, const Client *c) {
 
 bool handback_will_pass_on(const Broker *b, const Client *c) {
         return b->handback && b->handback->self && (c->state == CLIENT_HEAD || c->state == CLIENT_PARKED || c->state == CLIENT_QUEUED) &&
-               !c->needs_proxy && c->address.sa.sa_family != AF_UNIX;
+               !c->needs_proxy && client_is_ip(c);
 }
 
 /* One more connection where the one that is there is full: what was consumed of each client goes along. */
@@ -603,7 +676,7 @@ void handback_pass_on(Broker *b) {
                 if (c->state == CLIENT_QUEUED)
                         pool_leave_queue(c);
                 else if (c->state == CLIENT_PARKED)
-                        b->n_parked--;
+                        leave(b, c);
                 broker_drop(b, c);
         }
 }

@@ -7,6 +7,7 @@
 #include "basic/error.h"
 #include "broker/diag.h"
 #include "broker/facts.h"
+#include "broker/judge.h"
 #include "broker/listener.h"
 #include "broker/match.h"
 #include "broker/pool.h"
@@ -14,6 +15,8 @@
 #include "broker/routing.h"
 
 static void timer_arm(Listener *l);
+static void end_half(Broker *b, Client *c);
+static void look_by_helper(Broker *b, Client *c);
 
 /* Takes the client out of the lists of those whose head is awaited. */
 static void leave(Broker *b, Client *c) {
@@ -24,19 +27,12 @@ static void leave(Broker *b, Client *c) {
 }
 
 /*
- * Both lists have the earliest deadline in front. With one timeout for all that is the order of arrival; after a
- * reload with a shorter one, those who come pass those who may take longer.
+ * Waits for its first byte. The earliest end is in front, as in the list of heads. With one timeout for all that is the order
+ * of arrival; after a reload with a shorter one, those who come pass those who may take longer.
  */
-static void await_head(Client *c, usec_t now) {
-        c->deadline = usec_add(now, c->listener->config->head_timeout_usec);
-        client_insert_by_deadline(&c->listener->heads, c);
-}
-
-/* The same for its first byte. */
-static void await_word(Client *c, usec_t now) {
+static void await_word(Client *c) {
         List *silent = &c->listener->silent, *before = silent->prev;
 
-        c->silent_at = usec_add(now, c->listener->config->silent_timeout_usec);
         while (before != silent && CONTAINER_OF(before, Client, second_link)->silent_at > c->silent_at)
                 before = before->prev;
 
@@ -188,7 +184,8 @@ static Look begin_behind_proxy(Broker *b, Client *c) {
                 return LOOK_DONE;
         }
 
-        await_word(c, broker_now(b));
+        c->silent_at = usec_add(broker_now(b), l->config->silent_timeout_usec);
+        await_word(c);
         return LOOK_AGAIN;
 }
 
@@ -241,6 +238,8 @@ static Look look_once(Broker *b, Client *c) {
         }
 
         list_remove(&c->second_link);
+        c->silent_at = 0;
+        c->n_seen = (size_t) n;
 
         if (c->needs_proxy)
                 return look_at_proxy_header(b, c, (size_t) n);
@@ -266,6 +265,54 @@ static bool look(Broker *b, Client *c) {
         return l == LOOK_DONE;
 }
 
+/* Puts it among those whose head is awaited, and looks. */
+static void enter(Broker *b, Client *c) {
+        Listener *l = c->listener;
+
+        c->state = CLIENT_HEAD;
+        client_insert_by_deadline(&l->heads, c);
+        if (c->silent_at > 0)
+                await_word(c);
+
+        if (look(b, c))
+                return;
+
+        if (watch_client(&b->watch, c) < 0) {
+                refuse(b, c, REFUSAL_BROKER, PROBE_REASON_NONE);
+                return;
+        }
+
+        timer_arm(l);
+        if (c->has_ended)
+                end_half(b, c);
+        else if (c->has_news)
+                look_by_helper(b, c);
+}
+
+static void ask(Broker *b, Client *c, SocketTask *t) {
+        t->steps = SOCKET_STEP_PEEK;
+        t->head_max = c->listener->config->max_head_size;
+}
+
+static void go_on(Broker *b, Client *c, const SocketTask *t) {
+        if (!t || (t->failed != 0 && !errno_is_resource(t->error))) {
+                b->n.n_gone++;
+                broker_drop(b, c);
+        } else if (t->failed != 0 || client_set_copy(c, t->head, t->n_head, t->is_end) < 0)
+                refusal_send(b, c, REFUSAL_BROKER, PROBE_REASON_NONE);
+        else
+                enter(b, c);
+}
+
+static const JudgeKind kind = { ask, go_on };
+
+/* The socket is a worker's as well: the helper copies the first bytes, and the client comes back to enter(). */
+static void look_by_helper(Broker *b, Client *c) {
+        list_remove(&c->link);
+        list_remove(&c->second_link);
+        judge_begin(b, c, &kind);
+}
+
 void head_begin(Broker *b, Client *c) {
         Listener *l = c->listener;
         usec_t now = broker_now(b);
@@ -278,19 +325,14 @@ void head_begin(Broker *b, Client *c) {
                 return;
         }
 
-        c->state = CLIENT_HEAD;
-        await_head(c, now);
-        await_word(c, now);
+        c->deadline = usec_add(now, l->config->head_timeout_usec);
+        c->silent_at = usec_add(now, l->config->silent_timeout_usec);
+        c->has_ended = false;
 
-        if (look(b, c))
-                return;
-
-        if (watch_client(&b->watch, c) < 0) {
-                refuse(b, c, REFUSAL_BROKER, PROBE_REASON_NONE);
-                return;
-        }
-
-        timer_arm(l);
+        if (c->is_shared && !c->copy)
+                look_by_helper(b, c);
+        else
+                enter(b, c);
 }
 
 /*
@@ -308,21 +350,35 @@ static bool route_by_prefix(Broker *b, Client *c) {
         return hand_to_prefix(b, c, &facts);
 }
 
+/* No more will come, and what is there is no head. */
+static void end_half(Broker *b, Client *c) {
+        if (route_by_prefix(b, c))
+                return;
+
+        b->n.n_gone++;
+        refusal_drop(b, c);
+}
+
 void head_on_event(Broker *b, Client *c, uint32_t events) {
-        if (events & (EPOLLERR | EPOLLHUP)) {
+        if (events & EPOLLHUP) {
                 b->n.n_gone++;
                 broker_drop(b, c);
+                return;
+        }
+
+        c->has_ended = events & EPOLLRDHUP;
+        if (c->is_shared) {
+                look_by_helper(b, c);
                 return;
         }
 
         if (look(b, c))
                 return;
 
-        /* No more will come, and what is there is no head. */
-        if (events & EPOLLRDHUP && !route_by_prefix(b, c)) {
-                b->n.n_gone++;
-                refusal_drop(b, c);
-        }
+        if (c->has_ended)
+                end_half(b, c);
+        else
+                timer_arm(c->listener); /* behind a PROXY header its silence begins anew */
 }
 
 bool head_takes_silent(const Pool *p) {

@@ -10,6 +10,7 @@
 #include "broker/channel.h"
 #include "broker/head.h"
 #include "broker/watch.h"
+#include "handoff/handoff.h"
 
 #define BATCH_MAX 32U
 
@@ -19,6 +20,7 @@
 static void accept_batch(Listener *l);
 
 int listener_new(Broker *b, const char *name, int fd, Listener **ret) {
+        (void) handoff_refuse_rights(fd); /* a client over AF_UNIX may send descriptors, and no route asks for them */
         return listener_new_with(b, name, fd, accept_batch, ret);
 }
 
@@ -106,7 +108,7 @@ static int accept_one(Listener *l) {
                 return -ENOBUFS;
 
         (void) TAKE_FD(fd);
-        c->address = address;
+        c->peer = c->address = address;
         broker_admit(b, c);
         return 0;
 }

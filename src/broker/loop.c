@@ -15,6 +15,7 @@
 #include "broker/flush.h"
 #include "broker/handback.h"
 #include "broker/head.h"
+#include "broker/judge.h"
 #include "broker/listener.h"
 #include "broker/receipts.h"
 #include "broker/refusal.h"
@@ -49,6 +50,11 @@ static void dispatch_client(Broker *b, Client *c, uint32_t events) {
                 refusal_on_event(b, c, events);
                 break;
 
+        case CLIENT_JUDGED:
+                c->has_news = true;
+                c->has_ended = c->has_ended || events & (EPOLLRDHUP | EPOLLHUP);
+                break;
+
         case CLIENT_FREE:
         case CLIENT_NEW:
         case CLIENT_QUEUED:
@@ -67,6 +73,8 @@ static void dispatch(Broker *b, const struct epoll_event *event) {
 
         if (token == TOKEN_SD_EVENT)
                 watch_sd_event_changed(&b->watch);
+        else if (token == TOKEN_HELPER)
+                judge_on_event(b);
         else if (token & TOKEN_CHANNEL)
                 channel_on_event(b, (uint32_t) token);
         else if (token & TOKEN_LISTENER)
@@ -148,6 +156,7 @@ int broker_turn(Broker *b, usec_t timeout) {
                 broker_finish_turn(b);
         }
 
+        helper_turn(b->helper);
         if (b->on_turn)
                 b->on_turn(b->on_turn_userdata);
         if (b->stopping)

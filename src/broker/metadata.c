@@ -7,18 +7,15 @@
 #include "probe/probe.h"
 
 /* The addresses as they are routed by: those of a PROXY header, or the connection's own. */
-static void add_addresses(Message *m, const Client *c) {
-        struct sockaddr_storage ss = {};
-        socklen_t len = sizeof(ss);
-
+static void add_addresses(Message *m, Client *c) {
         message_address_set(&m->source, &c->address.sa, sizeof(c->address));
         if (m->source.sa.sa_family == AF_UNSPEC)
                 return;
 
         if (c->local.sa.sa_family != AF_UNSPEC)
                 message_address_set(&m->destination, &c->local.sa, sizeof(c->local));
-        else if (getsockname(c->fd, (struct sockaddr *) &ss, &len) >= 0)
-                message_address_set(&m->destination, (const struct sockaddr *) &ss, len);
+        else
+                message_address_set(&m->destination, &client_own_address(c)->sa, sizeof(c->own));
 
         /* Either both, or none: the header has one family for them. */
         if (m->destination.sa.sa_family != m->source.sa.sa_family)
@@ -44,7 +41,7 @@ static void add_probe(Message *m, const Probe *probe, TlsProtocol *alpn) {
         }
 }
 
-int metadata_encode(Broker *b, const Route *route, const Client *c, uint8_t *buffer, size_t size, size_t *ret_n,
+int metadata_encode(Broker *b, const Route *route, Client *c, uint8_t *buffer, size_t size, size_t *ret_n,
                     Slice *ret_consumed) {
         const Probe *probe = broker_probe(b, c);
         Message m = MESSAGE_NULL;

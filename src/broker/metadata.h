@@ -11,5 +11,5 @@
  * has said is looked at again for that: it is all still there, and need not be kept while the client waits. What a
  * worker before has consumed is put into *ret_consumed, for the end of the message; it belongs to the client.
  */
-int metadata_encode(Broker *b, const Route *route, const Client *c, uint8_t *buffer, size_t size, size_t *ret_n,
+int metadata_encode(Broker *b, const Route *route, Client *c, uint8_t *buffer, size_t size, size_t *ret_n,
                     Slice *ret_consumed);

@@ -18,8 +18,7 @@
 #define N_FORMS 3
 
 /* The message itself. Streams have no room for metadata, and others may do without (Metadata=none). */
-static int send_message(Broker *b, const Route *route, const Client *c, int fd, const struct sockaddr_un *to,
-                        socklen_t to_len) {
+static int send_message(Broker *b, const Route *route, Client *c, int fd, const struct sockaddr_un *to, socklen_t to_len) {
         static const uint8_t byte = 0x00;
         uint8_t header[FDPASS_HEADER_MAX];
         Slice message = { &byte, 1 }, consumed = {};
@@ -32,7 +31,13 @@ static int send_message(Broker *b, const Route *route, const Client *c, int fd, 
                         return r;
         }
 
-        return handoff_send_message(fd, to, to_len, message, consumed, c->fd);
+        r = handoff_send_message(fd, to, to_len, message, consumed, c->fd);
+        if (r < 0)
+                return r;
+
+        c->is_shared = true;
+        c->last_worker = route->worker->number;
+        return 0;
 }
 
 /* What the functions below return where a flusher was called, and the client is not ours to offer any more. */
@@ -58,9 +63,13 @@ static int send_by_connection(Broker *b, Route *route, Client *c) {
         if (r < 0)
                 return r;
 
+        /* Closing @fd ends the watch, because no other process has it. */
         r = send_message(b, route, c, fd, NULL, 0);
-        if (r < 0)
-                return r; /* closing @fd ends the watch: no other process has it */
+        if (r < 0) {
+                c->conn_fd = TAKE_FD(fd);
+                client_close_connection(&b->clients, c);
+                return r;
+        }
 
         c->conn_fd = TAKE_FD(fd);
         return 0;

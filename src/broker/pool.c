@@ -84,7 +84,7 @@ static bool is_gone(const Pool *p, usec_t now) {
         for (size_t i = 0; i < p->n_routes; i++) {
                 const Worker *w = p->routes[i].worker;
 
-                if (!w->gone || now < usec_add(w->gone_since, GONE_GRACE_USEC))
+                if (!worker_is_lost(w) || now < usec_add(w->gone ? w->gone_since : w->hanging_since, GONE_GRACE_USEC))
                         return false;
         }
 
@@ -227,6 +227,8 @@ void pool_admit(Pool *p, Client *c) {
                 return;
         }
 
+        c->expires_at = p->queue_timeout > 0 ? usec_add(broker_now(p->broker), p->queue_timeout) : USEC_INFINITY;
+
         /* Nobody overtakes those who wait. */
         if (p->n_queued == 0)
                 r = place(p, c);
@@ -260,11 +262,11 @@ void pool_readmit(Client *c) {
         usec_t now = broker_now(p->broker);
         int r;
 
-        /* Its time runs from when it first had to wait here. What it spent in the backlog of a worker that hung
-         * is not held against it, once: a worker that leaves everybody unread must not keep it for ever. */
-        if (c->deadline <= now && !c->is_extended) {
-                c->is_extended = c->deadline > 0;
-                c->deadline = usec_add(now, p->queue_timeout);
+        c->deadline = c->expires_at;
+        if (c->deadline <= now) {
+                diag_client_expired(p);
+                refuse(c, REFUSAL_TIMEOUT);
+                return;
         }
 
         r = place(p, c);
@@ -327,7 +329,7 @@ void pool_dispatch(Pool *p) {
  * not to be used, they may have others.
  */
 static bool is_full(const Worker *w) {
-        return !w->drained && !w->gone && w->n_unclaimed >= w->window;
+        return !w->drained && !worker_is_lost(w) && w->n_unclaimed >= w->window;
 }
 
 static void serve(Broker *b, Worker *w) {

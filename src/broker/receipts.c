@@ -6,6 +6,7 @@
 #include "broker/broker.h"
 #include "broker/channel.h"
 #include "broker/diag.h"
+#include "broker/judge.h"
 #include "broker/observe.h"
 #include "broker/pool.h"
 #include "broker/refusal.h"
@@ -32,6 +33,7 @@ int receipts_init(Receipts *receipts, Broker *b) {
         receipts->broker = b;
         for (size_t i = 0; i < RECEIPTS_LEVELS; i++)
                 list_init(&receipts->unclaimed[i]);
+        list_init(&receipts->last_looks);
         list_init(&receipts->unwatched);
         return timer_init(&receipts->timer, b, on_timer, receipts);
 }
@@ -45,16 +47,31 @@ bool receipts_any(const Receipts *receipts) {
                 if (!list_is_empty(&receipts->unclaimed[i]))
                         return true;
 
-        return false;
+        return !list_is_empty(&receipts->last_looks);
+}
+
+static void receipts_arm(Receipts *receipts, const List *list) {
+        List *l = list_first(list);
+
+        if (l)
+                timer_set(&receipts->timer, CONTAINER_OF(l, Client, link)->look_at);
 }
 
 static void timer_arm(Receipts *receipts) {
-        for (size_t i = 0; i < RECEIPTS_LEVELS; i++) {
-                List *l = list_first(&receipts->unclaimed[i]);
+        for (size_t i = 0; i < RECEIPTS_LEVELS; i++)
+                receipts_arm(receipts, &receipts->unclaimed[i]);
+        receipts_arm(receipts, &receipts->last_looks);
+}
 
-                if (l)
-                        timer_set(&receipts->timer, CONTAINER_OF(l, Client, link)->look_at);
-        }
+/* The earliest end first. With one timeout for all that is the order of arrival. */
+static void receipts_look_last(Receipts *receipts, Client *c) {
+        List *before = receipts->last_looks.prev;
+
+        c->look_at = c->expires_at;
+        while (before != &receipts->last_looks && CONTAINER_OF(before, Client, link)->look_at > c->look_at)
+                before = before->prev;
+
+        list_append(before->next, &c->link);
 }
 
 /* When to look for it next: from a quarter to half of what it has waited, within bounds. */
@@ -68,6 +85,10 @@ static void look_later(Receipts *receipts, Client *c, usec_t now) {
         }
 
         c->look_at = now + interval;
+        if (c->look_at >= c->expires_at && !c->is_expired) {
+                receipts_look_last(receipts, c);
+                return;
+        }
         if (level > 0)
                 c->look_at -= c->look_at % LOOK_INTERVAL_USEC; /* all of them with one wake-up */
         list_append(&receipts->unclaimed[level], &c->link);
@@ -85,14 +106,20 @@ void receipts_expect(Receipts *receipts, Client *c) {
         timer_set(&receipts->timer, c->look_at);
 }
 
-void receipts_taken(Broker *b, Client *c) {
+/* The worker takes what it is sent. */
+static void receipts_note_progress(Broker *b, Client *c) {
         Worker *w = c->route->worker;
 
         worker_recovered(w);
         if (w->stuck)
                 diag_worker_goes_on(b, c->route);
         w->stuck = false;
+}
 
+void receipts_taken(Broker *b, Client *c) {
+        Worker *w = c->route->worker;
+
+        receipts_note_progress(b, c);
         b->n.n_handed++;
         w->n_taken++;
         c->route->stats->n_taken++;
@@ -102,6 +129,24 @@ void receipts_taken(Broker *b, Client *c) {
                 diag_handed(b, c);
 
         broker_drop(b, c);
+}
+
+/* A client at which so many handoffs died is given to no other worker: it may be the reason. */
+#define DEATHS_MAX 3
+
+/* Ends what connects the client with its worker. */
+static void receipts_leave(Broker *b, Client *c) {
+        list_remove(&c->link);
+        list_remove(&c->second_link);
+        c->was_kept = c->was_kept || c->channel;
+        c->channel = NULL;
+        client_close_connection(&b->clients, c);
+}
+
+static void receipts_refuse(Broker *b, Client *c, Refusal why) {
+        c->route = NULL;
+        c->state = CLIENT_NEW;
+        refusal_send(b, c, why, PROBE_REASON_NONE);
 }
 
 /* It is still ours, whole: another worker gets it, or this one when it had some rest. */
@@ -119,14 +164,20 @@ static void again(Broker *b, Client *c, Receipt why) {
         }
         observe(b, why == RECEIPT_REFUSED ? EVENT_DECLINED : EVENT_UNREAD, c, c->route);
 
-        /* A worker may end a connection that it keeps whenever it likes, and is still there for another one. */
-        if (!c->channel || why == RECEIPT_REFUSED) {
+        /* A worker may end a persistent connection whenever it likes, and is still there for another one. */
+        if (!c->was_kept || why == RECEIPT_REFUSED) {
                 worker_back_off(c->route->worker, broker_now(b));
                 diag_worker_reset(b, c->route);
         }
 
-        c->channel = NULL;
-        c->conn_fd = fd_close(c->conn_fd);
+        /* The worker had received it: a client that was left unread (RESET) can't be the reason of a death. */
+        if (why == RECEIPT_CLOSED && ++c->n_deaths == DEATHS_MAX) {
+                stats->n_failed++;
+                receipts_refuse(b, c, REFUSAL_WORKER);
+                return;
+        }
+
+        c->was_kept = false;
         c->route = NULL;
         c->state = CLIENT_NEW;
         pool_readmit(c);
@@ -136,10 +187,7 @@ static void again(Broker *b, Client *c, Receipt why) {
 static void failed(Broker *b, Client *c) {
         c->route->stats->n_failed++;
         worker_recovered(c->route->worker);
-        c->channel = NULL;
-        c->conn_fd = fd_close(c->conn_fd);
-        c->state = CLIENT_NEW;
-        refusal_send(b, c, REFUSAL_WORKER, PROBE_REASON_NONE);
+        receipts_refuse(b, c, REFUSAL_WORKER);
 }
 
 /* What a receipt means for the client. */
@@ -152,10 +200,10 @@ typedef enum Outcome {
 
 /*
  * A client from which one byte was read, or to which one was sent, is never given to a second worker, whatever the
- * first one says. Where that can't be known (AF_UNIX) its word counts, but not its silence.
+ * first one says. If that can't be known (AF_UNIX) the worker's word counts, but not its silence.
  */
 static Outcome interpret(const Client *c, Receipt receipt) {
-        bool by_ack = c->route->config->receipt == RECEIPT_BY_ACK, is_unix = c->address.sa.sa_family == AF_UNIX;
+        bool by_ack = c->route->config->receipt == RECEIPT_BY_ACK;
 
         switch (receipt) {
 
@@ -166,33 +214,24 @@ static Outcome interpret(const Client *c, Receipt receipt) {
                 return by_ack || !c->was_received ? OUTCOME_NONE : OUTCOME_TAKEN;
 
         case RECEIPT_CLOSED:
-                return (by_ack || c->channel) && client_is_untouched(c) ? OUTCOME_AGAIN : OUTCOME_TAKEN;
+                return (by_ack || c->channel) && client_is_ip(c) ? OUTCOME_AGAIN : OUTCOME_TAKEN;
 
         case RECEIPT_TAKEN:
         case RECEIPT_KEPT:
                 return OUTCOME_TAKEN;
 
         case RECEIPT_REFUSED:
-                return is_unix || client_is_untouched(c) ? OUTCOME_AGAIN : OUTCOME_TAKEN;
-
-        case RECEIPT_ERROR:
-                return is_unix || client_is_untouched(c) ? OUTCOME_FAILED : OUTCOME_TAKEN;
-
         case RECEIPT_RESET:
                 return OUTCOME_AGAIN;
+
+        case RECEIPT_ERROR:
+                return OUTCOME_FAILED;
         }
 
         return OUTCOME_TAKEN;
 }
 
-bool receipts_settle(Broker *b, Client *c, Receipt receipt) {
-        Outcome outcome = interpret(c, receipt);
-
-        if (outcome == OUTCOME_NONE)
-                return false;
-
-        list_remove(&c->link);
-        list_remove(&c->second_link);
+static void receipts_conclude(Broker *b, Client *c, Outcome outcome, Receipt receipt) {
         c->route->worker->n_unclaimed--;
 
         if (outcome == OUTCOME_TAKEN)
@@ -201,8 +240,121 @@ bool receipts_settle(Broker *b, Client *c, Receipt receipt) {
                 again(b, c, receipt);
         else
                 failed(b, c);
+}
+
+/* The same connection, untouched, and as from accept(2): else it is not given on. */
+static void receipts_ask(Broker *b, Client *c, SocketTask *t) {
+        t->steps = SOCKET_STEP_SAME | SOCKET_STEP_UNTOUCHED | SOCKET_STEP_RESTORE | SOCKET_STEP_PEEK;
+        judge_describe(c, t);
+}
+
+static void receipts_go_on(Broker *b, Client *c, const SocketTask *t) {
+        Worker *w = c->route->worker;
+        Outcome outcome = (Outcome) c->outcome;
+
+        if (!t || t->failed != 0)
+                outcome = OUTCOME_TAKEN;
+
+        if (outcome != OUTCOME_TAKEN && judge_keep(c, t) < 0) {
+                w->n_unclaimed--;
+                receipts_refuse(b, c, REFUSAL_BROKER);
+        } else
+                receipts_conclude(b, c, outcome, c->receipt);
+        worker_serve_later(&b->workers, w);
+}
+
+static const JudgeKind receipts_kind = { receipts_ask, receipts_go_on };
+
+/* A receipt after the client's time was over: its slot is not needed any more. */
+static void receipts_end_expired(Broker *b, Client *c, Receipt receipt) {
+        Worker *w = c->route->worker;
+
+        w->n_unclaimed--;
+        if (receipt != RECEIPT_RESET)
+                receipts_note_progress(b, c);
+        broker_drop(b, c);
+}
+
+bool receipts_settle(Broker *b, Client *c, Receipt receipt) {
+        Outcome outcome = interpret(c, receipt);
+
+        if (outcome == OUTCOME_NONE)
+                return false;
+
+        /* The helper is just ending it. */
+        if (c->state == CLIENT_JUDGED) {
+                list_remove(&c->second_link);
+                c->channel = NULL;
+                c->receipt = receipt;
+                c->is_settled = true;
+                return true;
+        }
+
+        receipts_leave(b, c);
+        if (c->is_expired)
+                receipts_end_expired(b, c, receipt);
+        else if (outcome == OUTCOME_TAKEN || !c->is_shared || !client_is_ip(c))
+                receipts_conclude(b, c, outcome, receipt);
+        else if (c->route->worker->n_hanging > 0)
+                receipts_conclude(b, c, OUTCOME_TAKEN, receipt);
+        else {
+                c->receipt = receipt;
+                c->outcome = (uint8_t) outcome;
+                judge_begin(b, c, &receipts_kind);
+        }
 
         return true;
+}
+
+/*
+ * The end of QueueTimeoutSec= for a client that is still with a worker, unread. It can't be recalled, but it can be ended: the
+ * worker that comes at last gets a socket at its end. Its slot waits for the receipt, so that the worker gets no others instead.
+ */
+static void receipts_ask_to_end(Broker *b, Client *c, SocketTask *t) {
+        t->steps = SOCKET_STEP_PEEK | SOCKET_STEP_ANSWER | SOCKET_STEP_DRAIN | SOCKET_STEP_SEND | SOCKET_STEP_SHUTDOWN;
+        if (client_is_ip(c))
+                t->steps |= SOCKET_STEP_SAME | SOCKET_STEP_UNTOUCHED;
+        t->how = SHUT_RDWR;
+        refusal_describe(c, t);
+        judge_describe(c, t);
+}
+
+static void receipts_go_on_ended(Broker *b, Client *c, const SocketTask *t) {
+        Worker *w = c->route->worker;
+
+        /* The worker has it, and works on it. */
+        if (!t || t->failed & (SOCKET_STEP_SAME | SOCKET_STEP_UNTOUCHED)) {
+                receipts_leave(b, c);
+                receipts_conclude(b, c, OUTCOME_TAKEN, RECEIPT_TAKEN);
+                worker_serve_later(&b->workers, w);
+                return;
+        }
+
+        diag_client_expired(c->pool);
+        refusal_count(b, c, REFUSAL_TIMEOUT, PROBE_REASON_NONE);
+        client_close_socket(&b->clients, c);
+        source_put(&b->sources, c);
+        c->is_expired = true;
+
+        if (c->is_settled) {
+                receipts_leave(b, c);
+                receipts_end_expired(b, c, c->receipt);
+                worker_serve_later(&b->workers, w);
+                return;
+        }
+
+        c->state = CLIENT_UNCLAIMED;
+        look_later(&b->receipts, c, broker_now(b));
+        timer_arm(&b->receipts);
+}
+
+static const JudgeKind receipts_end_kind = { receipts_ask_to_end, receipts_go_on_ended };
+
+static void receipts_expire(Receipts *receipts, Client *c) {
+        list_remove(&c->link);
+        c->is_settled = false;
+        c->refusal = REFUSAL_TIMEOUT;
+        judge_begin(receipts->broker, c, &receipts_end_kind);
 }
 
 /* Looks for the receipt of a client that has a connection of its own. */
@@ -290,6 +442,16 @@ void receipts_watch(Receipts *receipts, bool by_turns) {
         }
 }
 
+/* A worker that has received the client has it, unless it has to say so itself (Receipt=ack, persistent connections). */
+static void receipts_expire_or_settle(Receipts *receipts, Client *c) {
+        Worker *w = c->route->worker;
+
+        if (!c->was_received || c->channel || !receipts_settle(receipts->broker, c, RECEIPT_RECEIVED))
+                receipts_expire(receipts, c);
+        else
+                worker_serve_later(&receipts->broker->workers, w);
+}
+
 static void look_at_all(Receipts *receipts, List *due, usec_t now) {
         List *l;
 
@@ -301,6 +463,13 @@ static void look_at_all(Receipts *receipts, List *due, usec_t now) {
 
                 if (!c->channel && look(receipts, c, /* look_into_queue= */ true))
                         continue;
+                if (c->channel && c->channel->is_deaf)
+                        channel_on_event(receipts->broker, c->channel->slot);
+
+                if (c->expires_at <= now && !c->is_expired) {
+                        receipts_expire_or_settle(receipts, c);
+                        continue;
+                }
 
                 if (now - c->sent_at >= STUCK_USEC && !c->route->worker->stuck) {
                         c->route->worker->stuck = true;
@@ -317,6 +486,7 @@ static void on_timer(void *userdata) {
 
         for (size_t i = 0; i < RECEIPTS_LEVELS; i++)
                 look_at_all(receipts, &receipts->unclaimed[i], broker_now(receipts->broker));
+        look_at_all(receipts, &receipts->last_looks, broker_now(receipts->broker));
 
         timer_arm(receipts);
 }

@@ -7,10 +7,12 @@
 #include "basic/error.h"
 #include "broker/answer.h"
 #include "broker/diag.h"
+#include "broker/judge.h"
 #include "broker/listener.h"
 #include "broker/observe.h"
 #include "broker/pool.h"
 #include "broker/watch.h"
+#include "handoff/handoff.h"
 
 /*
  * What a refused client may take from us before it is closed: time to say what it is, where it has not yet, and to
@@ -43,7 +45,7 @@ const char *refusal_to_string(Refusal why) {
 /* Reads and throws away what is there. False where the client is done: its FIN, a reset, or too much. */
 static bool drain(Broker *b, Client *c) {
         for (;;) {
-                ssize_t n = recv(c->fd, broker_scratch(b), b->scratch_size, MSG_DONTWAIT);
+                ssize_t n = handoff_recv(c->fd, broker_scratch(b), b->scratch_size, MSG_DONTWAIT);
 
                 if (n < 0)
                         return errno_is_transient(-errno);
@@ -64,7 +66,8 @@ static void timer_arm(Broker *b) {
 }
 
 void refusal_drop(Broker *b, Client *c) {
-        (void) drain(b, c);
+        if (!c->is_shared)
+                (void) drain(b, c);
         broker_drop(b, c);
 }
 
@@ -83,7 +86,7 @@ static void linger(Broker *b, Client *c) {
         timer_arm(b);
 }
 
-static void count(Broker *b, const Client *c, Refusal why, ProbeReason reason) {
+void refusal_count(Broker *b, const Client *c, Refusal why, ProbeReason reason) {
         b->n.n_refused[why]++;
         c->listener->n_refused[why]++;
         if (c->pool)
@@ -105,32 +108,66 @@ static void cut_off(Broker *b, Client *c) {
         broker_drop(b, c);
 }
 
+/* The room of an evicted client is needed now, and a stopping broker has no time. */
+static bool may_linger(Refusal why) {
+        return why != REFUSAL_EVICTED && why != REFUSAL_STOPPING;
+}
+
+/* The same steps as below for a client that a worker has as well. */
+static void refusal_ask(Broker *b, Client *c, SocketTask *t) {
+        if (c->status == 0)
+                t->steps = SOCKET_STEP_PEEK | SOCKET_STEP_ANSWER | SOCKET_STEP_DRAIN | SOCKET_STEP_SEND | SOCKET_STEP_SHUTDOWN;
+        else if (c->answered)
+                t->steps = SOCKET_STEP_DRAIN | SOCKET_STEP_SHUTDOWN;
+        else
+                t->steps = SOCKET_STEP_RESET;
+        t->how = SHUT_WR;
+        t->head_max = c->listener->config->max_head_size;
+        refusal_describe(c, t);
+}
+
+static void refusal_go_on(Broker *b, Client *c, const SocketTask *t) {
+        if (!t || t->failed != 0 || (t->n_text == 0 && !c->answered) || !may_linger(c->refusal)) {
+                broker_drop(b, c);
+                return;
+        }
+
+        c->answered = true;
+        linger(b, c);
+}
+
+static const JudgeKind refusal_kind = { refusal_ask, refusal_go_on };
+
 void refusal_close(Broker *b, Client *c, Refusal why) {
         c->refusal = why;
-        count(b, c, why, PROBE_REASON_NONE);
-        if (c->status != 0)
-                cut_off(b, c);
-        else
+        refusal_count(b, c, why, PROBE_REASON_NONE);
+        if (c->status == 0)
                 refusal_drop(b, c);
+        else if (c->is_shared) {
+                b->n.n_flush_lost++;
+                judge_begin(b, c, &refusal_kind);
+        } else
+                cut_off(b, c);
+}
+
+void refusal_describe(const Client *c, SocketTask *t) {
+        t->refusal = c->refusal;
+        t->refusal_reason = c->refusal_reason;
+        t->refusal_status = c->refusal_status;
+        if (c->baggage) {
+                t->n_prefix = MIN(c->baggage->consumed.n, sizeof(t->head));
+                memcpy(t->head, c->baggage->consumed.p, t->n_prefix);
+        }
 }
 
 /* False where the client has to say more before it is clear what it understands. */
 static bool compose(Broker *b, Client *c, Answer *ret) {
-        ProbeVerdict verdict = PROBE_NEED_MORE;
-        Probe probe = {};
-        ssize_t n;
+        /* Its bytes are still unread, whichever stage refuses it. */
+        ssize_t n = client_peek(c, broker_scratch(b), b->scratch_size);
 
-        /* Its bytes are still unread, whoever refuses it. */
-        n = client_peek(c, broker_scratch(b), b->scratch_size);
-        if (n > 0)
-                verdict = probe_client(b->scratch, (size_t) n, b->scratch_size, &probe);
-
-        answer_compose(probe.protocol, c->refusal, c->refusal_reason, c->refusal_status, ret);
-
-        /* An answer to HEAD has no body (RFC 9110 9.3.2). */
-        if (verdict == PROBE_MATCH && probe.protocol == PROBE_HTTP && slice_equal(probe.http.method, SLICE_LITERAL("HEAD")))
-                answer_drop_body(ret);
-        return ret->n > 0 || verdict != PROBE_NEED_MORE || n == 0 || (n < 0 && !errno_is_transient((int) n));
+        return answer_to_head((Slice){ b->scratch, (size_t) MAX(n, (ssize_t) 0) }, b->scratch_size, c->refusal, c->refusal_reason,
+                              c->refusal_status, ret) ||
+               n == 0 || (n < 0 && !errno_is_transient((int) n));
 }
 
 /* Answers the client and sees it off. */
@@ -145,14 +182,14 @@ static void say(Broker *b, Client *c, const Answer *answer) {
 
 void refusal_see_off(Broker *b, Client *c) {
         c->answered = true;
+        if (c->is_shared) {
+                judge_begin(b, c, &refusal_kind);
+                return;
+        }
+
         (void) drain(b, c);
         (void) shutdown(c->fd, SHUT_WR);
         linger(b, c);
-}
-
-/* The room of an evicted client is needed now, and a stopping broker has no time. */
-static bool may_linger(Refusal why) {
-        return why != REFUSAL_EVICTED && why != REFUSAL_STOPPING;
 }
 
 /* Was it refused so early that what it speaks may yet become clear? */
@@ -171,7 +208,11 @@ void refusal_send(Broker *b, Client *c, Refusal why, ProbeReason reason) {
 
         c->refusal = why;
         c->refusal_reason = reason;
-        count(b, c, why, reason);
+        refusal_count(b, c, why, reason);
+        if (c->is_shared) {
+                judge_begin(b, c, &refusal_kind);
+                return;
+        }
 
         is_clear = compose(b, c, &answer);
         if (answer.n > 0)
@@ -201,10 +242,12 @@ bool refusal_finish_oldest(Broker *b) {
 void refusal_on_event(Broker *b, Client *c, uint32_t events) {
         Answer answer;
 
-        if (events & (EPOLLERR | EPOLLHUP)) {
+        if (events & EPOLLHUP || (c->is_shared && events & EPOLLRDHUP)) {
                 finish(b, c);
                 return;
         }
+        if (c->is_shared)
+                return; /* what it says now goes with the socket */
 
         if (!c->answered) {
                 bool is_clear = compose(b, c, &answer);

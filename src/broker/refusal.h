@@ -10,6 +10,7 @@
  */
 
 #include "broker/broker.h"
+#include "broker/socket-task.h"
 #include "probe/probe.h"
 
 /*
@@ -26,6 +27,12 @@ void refusal_drop(Broker *b, Client *c);
 
 /* Ends one that has had its whole response, as one that was answered here. It is counted by the caller. */
 void refusal_see_off(Broker *b, Client *c);
+
+/* Counts and logs a refusal that somebody else carries out. */
+void refusal_count(Broker *b, const Client *c, Refusal why, ProbeReason reason);
+
+/* Tells the helper's task what to answer: Client.refusal says why. */
+void refusal_describe(const Client *c, SocketTask *t);
 
 void refusal_on_event(Broker *b, Client *c, uint32_t events);
 

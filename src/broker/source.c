@@ -13,6 +13,8 @@ int source_table_init(SourceTable *table, size_t n_clients) {
                 n_buckets *= 2;
 
         *table = (SourceTable){ .n_sources = n_clients, .n_buckets = n_buckets };
+        for (size_t i = 0; i < SOURCE_CLASSES; i++)
+                list_init(&table->by_parked[i]);
 
         if (getrandom(&table->secret, sizeof(table->secret), 0) != sizeof(table->secret))
                 return -errno;
@@ -97,6 +99,8 @@ bool source_get(SourceTable *table, Client *c, unsigned max) {
                         return false;
 
                 *s = (Source){ .next = *bucket, .key = { key[0], key[1] } };
+                list_init(&s->parked);
+                list_init(&s->parked_link);
                 *bucket = s;
         }
 
@@ -117,6 +121,49 @@ void source_put(SourceTable *table, Client *c) {
                         break;
                 }
 
+        list_remove(&s->parked_link);
         s->next = table->free;
         table->free = s;
+}
+
+static void source_set_parked(SourceTable *table, Source *s, unsigned n) {
+        s->n_parked = n;
+        list_remove(&s->parked_link);
+        if (n > 0)
+                list_append(&table->by_parked[31 - __builtin_clz(n)], &s->parked_link);
+}
+
+void source_park(SourceTable *table, Client *c) {
+        Source *s = c->source;
+
+        if (!s)
+                return;
+
+        list_append(&s->parked, &c->second_link);
+        source_set_parked(table, s, s->n_parked + 1);
+}
+
+void source_unpark(SourceTable *table, Client *c) {
+        if (!c->source)
+                return;
+
+        list_remove(&c->second_link);
+        source_set_parked(table, c->source, c->source->n_parked - 1);
+}
+
+Client *source_oldest_parked(const Source *s) {
+        List *l = list_first(&s->parked);
+
+        return l ? CONTAINER_OF(l, Client, second_link) : NULL;
+}
+
+Client *source_fullest_oldest(const SourceTable *table) {
+        for (size_t i = SOURCE_CLASSES; i > 0; i--) {
+                List *l = list_first(&table->by_parked[i - 1]);
+
+                if (l)
+                        return source_oldest_parked(CONTAINER_OF(l, Source, parked_link));
+        }
+
+        return NULL;
 }

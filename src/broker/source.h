@@ -12,7 +12,13 @@ struct Source {
         Source *next;     /* in its bucket, or of the free ones */
         uint64_t key[2];
         unsigned n_clients;
+        unsigned n_parked;
+        List parked;      /* Client.second_link, the oldest first */
+        List parked_link; /* SourceTable.by_parked, by the logarithm of @n_parked */
 };
+
+/* Sources with 2^i to 2^(i+1) - 1 parked clients are in class i. */
+#define SOURCE_CLASSES 32
 
 typedef struct SourceTable {
         Source *sources;  /* as many as there may be clients */
@@ -21,6 +27,7 @@ typedef struct SourceTable {
         Source *free;
         Source **buckets;
         size_t n_buckets; /* a power of two */
+        List by_parked[SOURCE_CLASSES]; /* Source.parked_link */
         uint64_t secret;  /* nobody outside can choose addresses that fall into one bucket */
 } SourceTable;
 
@@ -35,6 +42,16 @@ uint64_t source_hash(const ClientAddress *address);
  * does not come by IP is not counted.
  */
 bool source_get(SourceTable *table, Client *c, unsigned max);
+
+/* Counts the client among the parked ones of its source, or no more. Does nothing for one that is not counted. */
+void source_park(SourceTable *table, Client *c);
+void source_unpark(SourceTable *table, Client *c);
+
+/* The client of this source that has been parked for the longest; NULL: none is. */
+Client *source_oldest_parked(const Source *s);
+
+/* The same of a source that no other has twice as many parked clients as. */
+Client *source_fullest_oldest(const SourceTable *table);
 
 /* Counts it no more. Does nothing for one that is not counted. */
 void source_put(SourceTable *table, Client *c);

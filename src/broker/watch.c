@@ -44,7 +44,8 @@ static int add(Watch *w, Client *c, int fd, uint32_t events) {
 }
 
 int watch_connection(Watch *w, Client *c, int conn_fd) {
-        return add(w, c, conn_fd, EPOLLIN | EPOLLRDHUP);
+        /* Once: until the helper has closed it, each turn would tell of its end. */
+        return add(w, c, conn_fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
 }
 
 int watch_channel(Watch *w, uint32_t channel, int conn_fd, bool answers) {
@@ -58,6 +59,16 @@ int watch_channel(Watch *w, uint32_t channel, int conn_fd, bool answers) {
                 return 0;
 
         return -errno;
+}
+
+void unwatch_channel(Watch *w, int conn_fd) {
+        (void) epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, conn_fd, NULL);
+}
+
+int watch_helper(Watch *w, int fd) {
+        struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u64 = TOKEN_HELPER };
+
+        return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
 int watch_client(Watch *w, Client *c) {

@@ -21,6 +21,7 @@ typedef struct Listener Listener;
 #define TOKEN_LISTENER (UINT64_C(1) << 62)
 #define TOKEN_CHANNEL (UINT64_C(1) << 63)
 #define TOKEN_SD_EVENT UINT64_MAX
+#define TOKEN_HELPER (UINT64_MAX - 1)
 
 typedef struct Watch {
         Broker *broker;
@@ -43,7 +44,7 @@ static inline void watch_sd_event_changed(Watch *w) {
 int watch_listener(Watch *w, Listener *l);
 void unwatch_listener(Watch *w, Listener *l);
 
-/* Reports on @conn_fd, the connection to a worker, which is not consumed. Ends when @conn_fd is closed. */
+/* Reports once on @conn_fd, the connection to a worker, which is not consumed. Ends when @conn_fd is closed. */
 int watch_connection(Watch *w, Client *c, int conn_fd);
 
 /*
@@ -51,6 +52,10 @@ int watch_connection(Watch *w, Client *c, int conn_fd);
  * answers too.
  */
 int watch_channel(Watch *w, uint32_t channel, int conn_fd, bool answers);
+void unwatch_channel(Watch *w, int conn_fd);
+
+/* Reports what happens in the helper (helper_event_fd()). */
+int watch_helper(Watch *w, int fd);
 
 /*
  * Reports each arrival of bytes, or of the end, on the client's own socket, edge-triggered: as nothing is

@@ -103,6 +103,7 @@ int worker_get(WorkerTable *table, const char *path, Worker **ret) {
         table->workers[i] = w;
         table->n_workers++;
 
+        w->number = ++table->last_number;
         w->n_ref = 1;
         *ret = w;
         return 0;
@@ -136,8 +137,16 @@ void worker_table_reap(WorkerTable *table) {
                 remove_worker(table, CONTAINER_OF(l, Worker, unused_link));
 }
 
+Worker *worker_find_number(const WorkerTable *table, uint32_t number) {
+        for (size_t i = 0; number != 0 && i < table->n_workers; i++)
+                if (table->workers[i]->number == number)
+                        return table->workers[i];
+
+        return NULL;
+}
+
 bool worker_is_ready(const Worker *w, usec_t now) {
-        return !w->drained && now >= w->retry_at;
+        return !w->drained && w->n_hanging == 0 && now >= w->retry_at;
 }
 
 void worker_back_off(Worker *w, usec_t now) {

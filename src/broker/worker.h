@@ -19,6 +19,7 @@ typedef struct RouteStats RouteStats;
 
 typedef struct Worker {
         char *path;
+        uint32_t number;      /* from 1, for the helper, which can't keep a pointer */
         struct sockaddr_un address;
         socklen_t address_len;
         unsigned n_ref;       /* by routes */
@@ -47,6 +48,9 @@ typedef struct Worker {
         size_t n_waiting;     /* so many, and */
         unsigned window;      /* none of them has a larger MaxUnclaimed= */
 
+        unsigned n_hanging;   /* calls of the helper that hang at sockets of its clients: then it gets no client */
+        usec_t hanging_since;
+
         bool stuck;           /* it has not taken a client for long, and the log says so */
 
         bool drained;         /* an administrator wants it to get no more clients */
@@ -64,6 +68,7 @@ typedef struct WorkerTable {
         Worker **workers;
         size_t n_workers;
         size_t n_allocated;
+        uint32_t last_number; /* Worker.number of the last one */
         List to_serve;       /* Worker.serve_link */
         List unused;         /* Worker.unused_link */
 } WorkerTable;
@@ -84,6 +89,14 @@ void worker_table_reap(WorkerTable *table);
 
 /* Has the queues of its pools served at the end of the turn. */
 void worker_serve_later(WorkerTable *table, Worker *w);
+
+/* NULL if there is no such worker any more, or @number is 0. */
+Worker *worker_find_number(const WorkerTable *table, uint32_t number);
+
+/* Can't be used, and nothing that the broker does changes that. */
+static inline bool worker_is_lost(const Worker *w) {
+        return w->gone || w->n_hanging > 0;
+}
 
 /* May it get a client now? */
 bool worker_is_ready(const Worker *w, usec_t now);

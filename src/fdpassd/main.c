@@ -171,16 +171,27 @@ static int start_control(Broker *b, int *control_fd, Loader *loader, Control **r
 
 /* Returns 0 after a stop, EX_CONFIG where there is nothing to do, or a negative errno, which it logs. */
 static int serve(Log *log, sd_event *event) {
+        _cleanup_(helper_freep) Helper *helper = NULL; /* freed last */
         _cleanup_(broker_freep) Broker *b = NULL;
         _cleanup_(status_freep) Status *status = NULL;
         _cleanup_(loader_done) Loader loader = { .root = arg_root };
         _cleanup_(control_freep) Control *control = NULL;
         _cleanup_close_ int control_fd = -EBADF;
+        size_t n_fds = n_fds_allowed();
         int r;
 
-        r = broker_new(event, log, n_fds_allowed(), &b);
+        /* Early, because starting it copies the page tables. */
+        r = helper_new(n_fds, sizeof(SocketTask), socket_task_run, &helper);
+        if (r < 0)
+                return fail(log, r, "start the helper process");
+
+        r = broker_new(event, log, n_fds, &b);
         if (r < 0)
                 return fail(log, r, "set up the broker");
+
+        r = broker_set_helper(b, helper);
+        if (r < 0)
+                return fail(log, r, "watch the helper process");
 
         loader.broker = b;
 

@@ -25,14 +25,16 @@
 static struct {
         sd_event *event;
         Log *log;
+        Helper *helper;      /* a process; NULL: what may wait is done at once, by this process */
         Broker *broker;
         Broker *other;       /* of some tests, with an event loop of its own */
         char directory[32];
+        unsigned max_per_source; /* MaxClientsPerSource= of the next configuration; 0: as by default */
 } t;
 
 /*
  * With FDPASS_TEST_IN_A_HURRY in the environment the broker believes at the beginning of every other turn that clients
- * come quickly (pace.h), however slowly they do.
+ * come quickly (pace.h), however slowly they do. It has a helper process then, too.
  */
 static void hurry(Broker *b) {
         static unsigned n_turns;
@@ -175,6 +177,7 @@ _unused_ static Config *config_of(const RouteSpec *specs, size_t n) {
                 .head_timeout_usec = 500 * USEC_PER_MSEC,
                 .silent_timeout_usec = 200 * USEC_PER_MSEC,
                 .max_head_size = 16384,
+                .max_clients_per_source = t.max_per_source,
         };
 
         for (size_t i = 0; i < n; i++) {
@@ -226,23 +229,41 @@ _unused_ static Config *config_of(const RouteSpec *specs, size_t n) {
                 assert_int_equal(broker_set_config(t.broker, config_of(_specs, ELEMENTSOF(_specs))), 0); \
         } while (false)
 
+static void start_helper(void) {
+        assert_int_equal(helper_new(4 * N_FDS, sizeof(SocketTask), socket_task_run, &t.helper), 0);
+        assert_int_equal(broker_set_helper(t.broker, t.helper), 0);
+}
+
 _unused_ static int setup(void **state) {
         (void) snprintf(t.directory, sizeof(t.directory), "/tmp/test-broker-XXXXXX");
         assert_non_null(mkdtemp(t.directory));
 
+        t.max_per_source = 0;
         (void) remember_fds(state);
         assert_true(sd_event_new(&t.event) >= 0);
         t.log = log_new("test-broker");
         log_set_level(t.log, LOG_EMERG);
         assert_int_equal(broker_new(t.event, t.log, N_FDS, &t.broker), 0);
+        if (getenv("FDPASS_TEST_IN_A_HURRY"))
+                start_helper();
         assert_int_equal(broker_add_listener(t.broker, "public", listen_at("public", 128)), 0);
         return 0;
+}
+
+/* With a helper in both modes, for tests of what may wait. */
+_unused_ static int setup_with_helper(void **state) {
+        int r = setup(state);
+
+        if (!t.helper)
+                start_helper();
+        return r;
 }
 
 _unused_ static int teardown(void **state) {
         static const char *const names[] = { "public", "other", "return", "a", "b" };
 
         t.broker = broker_free(t.broker);
+        t.helper = helper_free(t.helper);
         t.log = log_free(t.log);
         t.event = sd_event_unref(t.event);
 
@@ -257,3 +278,4 @@ _unused_ static int teardown(void **state) {
 }
 
 #define BROKER_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define BROKER_TEST_WITH_HELPER(f) cmocka_unit_test_setup_teardown(f, setup_with_helper, teardown)

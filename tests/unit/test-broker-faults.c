@@ -240,7 +240,7 @@ static void test_deadlines_behind_reset(void **state) {
         worker = listen_at("a", 0);
         other = occupy("a");
 
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_TIMEOUT] == 1);
+        WAIT_FOR(t.broker->n.n_refused[REFUSAL_TIMEOUT] == 2);
         assert_true(usec_now() - start < 700 * USEC_PER_MSEC);
 
         fd_close(other);
@@ -249,9 +249,10 @@ static void test_deadlines_behind_reset(void **state) {
         fd_close(worker);
 }
 
-/* A client whose time ran out while a hanging worker had it gets a new one when that dies. */
+/* A client whose time runs out in the backlog of a hanging worker is ended. The worker finds a socket at its end. */
 static void test_time_with_hanging_worker(void **state) {
-        int worker = listen_at("a", 64), first, second;
+        int worker = listen_at("a", 64), first, second, conn, client;
+        char byte;
 
         USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1, .queue_timeout = 300 * USEC_PER_MSEC });
         first = dial_and_say("public", '1');
@@ -260,11 +261,19 @@ static void test_time_with_hanging_worker(void **state) {
         WAIT_FOR(t.broker->n.n_accepted == 2);
         assert_int_equal(take_byte(worker), '1');
         WAIT_FOR(t.broker->routing->routes[0].worker->n_unclaimed == 1); /* the second, which has waited */
-        run_for(400 * USEC_PER_MSEC);
+        WAIT_FOR(is_closed(second));
+        WAIT_FOR(t.broker->n.n_refused[REFUSAL_TIMEOUT] == 1);
+        assert_int_equal(t.broker->routing->routes[0].worker->n_unclaimed, 1); /* it keeps its place there */
 
-        fd_close(accept4(worker, NULL, NULL, SOCK_CLOEXEC));
-        assert_int_equal(take_byte(worker), '2');
+        conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
+        assert_int_equal(handoff_receive(conn, &client), 0);
+        fd_close(conn);
+        assert_int_equal(recv(client, &byte, 1, 0), 0);
+        assert_true(send(client, &byte, 1, MSG_NOSIGNAL) < 0);
+        WAIT_FOR(t.broker->clients.n_used == 0);
+        assert_int_equal(t.broker->routing->routes[0].worker->n_unclaimed, 0);
 
+        fd_close(client);
         fd_close(first);
         fd_close(second);
         fd_close(worker);

@@ -101,7 +101,7 @@ static void test_return_socket(void **state) {
         USE({ .unit = "a.socket", .worker = "a" });
         client_pair(client);
         serve_one(worker);
-        TURN_UNTIL(t.broker->clients.n_used == 0);
+        TURN_UNTIL(t.broker->clients.n_used == 0 && helper_n_pending(t.helper, HELPER_CONNECTIONS) == 0);
         lowest = lowest_free_fd();
 
         for (size_t i = 0; i < n; i++) {
@@ -187,9 +187,9 @@ static void test_peer_that_never_reads(void **state) {
         }
         assert_in_range(n, 100, 4000);
         while (recv(conn, &answer, 1, MSG_DONTWAIT) == 1)
-                assert_int_equal(answer, n_answers++ == 0 ? FDPASS_ANSWER_TAKEN : FDPASS_ANSWER_REFUSED);
+                n_answers += answer == FDPASS_ANSWER_TAKEN;
         assert_true(n_answers > 0 && n_answers <= n);
-        assert_true(t.broker->clients.n_used <= 1);
+        TURN_UNTIL(t.broker->clients.n_used <= 1); /* one source: each makes room for the next */
 
         fd_close(conn);
         pair_close(client);
@@ -365,7 +365,7 @@ static void test_workers(void **state) {
         }
 
         TURN_UNTIL(t.broker->clients.n_used == 0);
-        assert_int_equal(lowest_free_fd(), lowest);
+        TURN_UNTIL(lowest_free_fd() == lowest);
         assert_true(longest < USEC_PER_SEC);
         report("tricks of a worker", n, pages);
         fd_close(worker);
@@ -374,9 +374,9 @@ static void test_workers(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                BROKER_TEST(test_return_socket),         BROKER_TEST(test_silent_peers),
-                BROKER_TEST(test_peer_that_never_reads), BROKER_TEST(test_lingering_return),
-                BROKER_TEST(test_workers),
+                BROKER_TEST_WITH_HELPER(test_return_socket),         BROKER_TEST_WITH_HELPER(test_silent_peers),
+                BROKER_TEST_WITH_HELPER(test_peer_that_never_reads), BROKER_TEST_WITH_HELPER(test_lingering_return),
+                BROKER_TEST_WITH_HELPER(test_workers),
         };
 
         return cmocka_run_group_tests_name("broker, hostile peers", tests, NULL, NULL);

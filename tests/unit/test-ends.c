@@ -46,7 +46,7 @@ static void test_refused_over_reload(void **state) {
         WAIT_FOR(t.broker->n.n_refused[REFUSAL_WORKER] == 1);
 
         USE({ .unit = "b.socket", .worker = "b" });
-        assert_int_equal(c->state, CLIENT_REFUSED);
+        WAIT_FOR(c->state == CLIENT_REFUSED);
         assert_null(c->route);
 
         fd_close(conn);

@@ -292,7 +292,7 @@ static void test_refused(void **state) {
         answer(&k, FDPASS_ANSWER_REFUSED, 3, 1, 100);
         WAIT_FOR(t.broker->n.n_refused[REFUSAL_WORKER] == 1);
         WAIT_FOR(t.broker->n.n_handed == 2);
-        assert_int_equal(t.broker->n.n_reset, 1);
+        WAIT_FOR(t.broker->n.n_reset == 1);
         assert_true(the_worker()->retry_at > 0);
         WAIT_FOR(is_closed(clients[1]));
 
@@ -493,6 +493,7 @@ static void test_receiver_end(void **state) {
         int worker = listen_type_at("a", SOCK_SEQPACKET, 8), clients[9], fd;
         struct fdpass_receiver *r;
         size_t n = 1;
+        unsigned seen = 0;
 
         USE(ROUTE());
         assert_int_equal(fdpass_receiver_new(worker, 64, &r), 0);
@@ -514,9 +515,11 @@ static void test_receiver_end(void **state) {
         assert_int_equal(fdpass_receiver_new(worker, 64, &r), 0);
         while (n < 8) {
                 WAIT_FOR((fd = fdpass_receive(r, 0, NULL)) >= 0);
-                assert_int_equal(byte_of(fd), 'a' + n++);
+                seen |= 1U << (byte_of(fd) - 'a'); /* in any order */
+                n++;
                 fd_close(fd);
         }
+        assert_int_equal(seen, 0xfe);
         WAIT_FOR(t.broker->clients.n_used == 0);
         fdpass_receiver_free(r);
         close_many(clients, ELEMENTSOF(clients));
