@@ -337,6 +337,8 @@ int route_config_read(Reporter *reporter, const Unit *unit, const char *hostname
         if (r < 0)
                 return r;
 
+        match_check_size(&c, &d.route.match);
+
         r = flusher_draft_finish(&c, &d.flusher, &d.route);
         if (r < 0)
                 return r;
