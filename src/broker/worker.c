@@ -77,6 +77,7 @@ int worker_get(WorkerTable *table, const char *path, Worker **ret) {
 
         if (i < table->n_workers && streq(table->workers[i]->path, path)) {
                 table->workers[i]->n_ref++;
+                table->workers[i]->is_private = false; /* a reload looks again */
                 *ret = table->workers[i];
                 return 0;
         }
