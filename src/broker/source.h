@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * How many clients in the broker come from one place: an IPv4 address, or an IPv6 network of 64 bits, which is
- * what one subscriber gets (RFC 6177). One place must not take the room of all others.
+ * How many clients in the broker come from one place: an IPv4 address, also one that a translator put into IPv6, or an
+ * IPv6 network of 64 bits, which is what one subscriber gets (RFC 6177); on a link each host is one. One place must not
+ * take the room of all others.
  */
 
 #include "broker/client.h"

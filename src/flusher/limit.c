@@ -52,6 +52,8 @@ static int check(const char *argument) {
 
 /* What tells addresses apart: IPv4 behind a mark that no IPv6 network has, the network of IPv6. Others are all one. */
 static void key_of(const struct sockaddr *sa, unsigned char ret[8]) {
+        static const unsigned char nat64[12] = { 0x00, 0x64, 0xff, 0x9b }; /* RFC 6052 */
+
         memset(ret, 0xff, 8);
 
         if (sa && sa->sa_family == AF_INET) {
@@ -63,7 +65,7 @@ static void key_of(const struct sockaddr *sa, unsigned char ret[8]) {
                 struct sockaddr_in6 in6;
 
                 memcpy(&in6, sa, sizeof(in6));
-                if (IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr))
+                if (IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr) || memcmp(&in6.sin6_addr, nat64, sizeof(nat64)) == 0)
                         memcpy(ret + 4, in6.sin6_addr.s6_addr + 12, 4);
                 else
                         memcpy(ret, in6.sin6_addr.s6_addr, 8);

@@ -209,7 +209,8 @@ static void test_limit(void **state) {
                 assert_int_equal(come(f, "192.0.2.1", 1000, "3"), FDPASS_FLUSHER_GO);
         assert_int_equal(come(f, "192.0.2.1", 1001, "3"), FDPASS_FLUSHER_REFUSE);
         assert_int_equal(come(f, "::ffff:192.0.2.1", 1001, "3"), FDPASS_FLUSHER_REFUSE);
-        assert_int_equal(come(f, "192.0.2.2", 1001, "3"), FDPASS_FLUSHER_GO);
+        assert_int_equal(come(f, "64:ff9b::192.0.2.1", 1001, "3"), FDPASS_FLUSHER_REFUSE);
+        assert_int_equal(come(f, "64:ff9b::192.0.2.2", 1001, "3"), FDPASS_FLUSHER_GO);
         assert_int_equal(come(f, "192.0.2.1", 1000 + MINUTE_USEC, "3"), FDPASS_FLUSHER_GO);
 
         /* A /64 is one place, and what is no IP address another. */
