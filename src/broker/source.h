@@ -13,6 +13,7 @@ struct Source {
         Source *next;     /* in its bucket, or of the free ones */
         uint64_t key[2];
         unsigned n_clients;
+        unsigned n_queued; /* of these, in pools' queues */
 };
 
 typedef struct SourceTable {

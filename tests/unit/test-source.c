@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Where clients come from: which addresses are one place. */
+/* Where clients come from: which addresses are one place, and what one place may take of a pool's queue. */
 
-#include "test.h"
+#include "broker-fixture.h"
 
 #include <arpa/inet.h>
 
@@ -77,8 +77,124 @@ static void test_places(void **state) {
                         fail_msg("%s and %s", cases[i].a, cases[i].b);
 }
 
+static struct sockaddr_in port;
+
+static void add_tcp(void) {
+        struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t len = sizeof(sin);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(bind(fd, (struct sockaddr *) &sin, sizeof(sin)), 0);
+        assert_int_equal(listen(fd, 1024), 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *) &sin, &len), 0);
+        assert_int_equal(broker_add_listener(t.broker, "tcp", fd), 0);
+        port = sin;
+}
+
+/* A client from 127.0.0.0 plus @host, which says @what. The broker has it when this returns. */
+static int come_from(unsigned host, char what) {
+        struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl((127U << 24) + host) };
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        uint64_t before = t.broker->n.n_accepted;
+
+        assert_int_equal(bind(fd, (struct sockaddr *) &sin, sizeof(sin)), 0);
+        assert_int_equal(connect(fd, (struct sockaddr *) &port, sizeof(port)), 0);
+        assert_int_equal(send(fd, &what, 1, MSG_NOSIGNAL), 1);
+        WAIT_FOR(t.broker->n.n_accepted > before);
+        return fd;
+}
+
+static uint64_t count_full(void) {
+        return t.broker->n.n_refused[REFUSAL_QUEUE_FULL];
+}
+
+static void use_queue(unsigned queue_max) {
+        const RouteSpec spec = { .unit = "a.socket", .worker = "a", .max_unclaimed = 1, .queue_max = queue_max };
+
+        assert_int_equal(broker_set_config(t.broker, config_of(&spec, 1)), 0);
+}
+
+/* Two addresses fill a queue. A third and a fourth have places as well, as far as that evens out. */
+static void test_full_queue(void **state) {
+        static const char in_order[] = "AAAABBBCCD";
+        int worker, clients[16];
+        size_t n = 0;
+
+        add_tcp();
+        worker = listen_at("a", 64);
+        use_queue(8);
+
+        for (unsigned i = 0; i < 5; i++)
+                clients[n++] = come_from(2, 'A');
+        for (unsigned i = 0; i < 4; i++)
+                clients[n++] = come_from(3, 'B');
+        assert_int_equal(count_full(), 0);
+
+        clients[n++] = come_from(3, 'B'); /* as many as the other one, and the queue is full */
+        assert_int_equal(count_full(), 1);
+        clients[n++] = come_from(4, 'C');
+        assert_int_equal(count_full(), 2);
+        WAIT_FOR(has_event(clients[8], POLLIN)); /* the end, for the newest of the fullest */
+        clients[n++] = come_from(4, 'C');
+        clients[n++] = come_from(4, 'C'); /* more than two of nine would not be even */
+        clients[n++] = come_from(5, 'D');
+        assert_int_equal(count_full(), 5);
+        assert_int_equal(t.broker->routing->pools[0].n_queued, 8);
+
+        for (size_t i = 0; i < 9; i++) {
+                char byte = take_byte(worker);
+
+                assert_non_null(strchr(in_order, byte));
+                n -= byte == 'C' || byte == 'D';
+        }
+        assert_int_equal(n, 14 - 3);
+
+        for (size_t i = 0; i < 14; i++)
+                fd_close(clients[i]);
+        fd_close(worker);
+}
+
+/* The same where many come from one address each: those who have just got their places are not all that is looked at. */
+static void test_many_newcomers(void **state) {
+        enum { N_GREEDY = 150, N = 200 };
+        struct rlimit limit;
+        static int clients[2 * N_GREEDY + 1 + N];
+        size_t n = 0;
+        int worker;
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        if (limit.rlim_max < 4096)
+                skip();
+        limit.rlim_cur = limit.rlim_max;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+
+        t.broker = broker_free(t.broker);
+        assert_int_equal(broker_new(t.event, t.log, 4096, &t.broker), 0);
+        add_tcp();
+        worker = listen_at("a", 64);
+        use_queue(2 * N_GREEDY);
+
+        for (unsigned i = 0; i < 2 * N_GREEDY + 1; i++)
+                clients[n++] = come_from(2 + i % 2, 'x');
+        assert_int_equal(count_full(), 0);
+
+        for (unsigned i = 0; i < N; i++)
+                clients[n++] = come_from(256 + i, 'y');
+        assert_int_equal(count_full(), N); /* one for each: if not the newcomer, an older one */
+
+        for (size_t i = 0, n_new = 0; i < 2 * N_GREEDY + 1; i++) {
+                n_new += take_byte(worker) == 'y';
+                if (i == 2 * N_GREEDY)
+                        assert_in_range(n_new, N * 9 / 10, N);
+        }
+
+        for (size_t i = 0; i < n; i++)
+                fd_close(clients[i]);
+        fd_close(worker);
+}
+
 int main(void) {
-        const struct CMUnitTest tests[] = { TEST(test_places) };
+        const struct CMUnitTest tests[] = { TEST(test_places), BROKER_TEST(test_full_queue), BROKER_TEST(test_many_newcomers) };
 
         return cmocka_run_group_tests_name("source", tests, NULL, NULL);
 }
