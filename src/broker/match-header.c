@@ -7,16 +7,16 @@
 #include "basic/array.h"
 #include "basic/hash.h"
 
-/* MaxHeadSize= is 64 KiB at most, and the shortest field has 4 bytes ("a:" and the end of the line). */
+/* Fields of the largest head: MaxHeadSize= is 64 KiB at most, the shortest field is "a:\r\n". */
 #define FIELDS_MAX (65536 / 4)
 
 /* A longer value is matched by its beginning. */
 #define HEADER_VALUE_MAX 1023
 
-/* One name, and what the head has under it. Valid with HeaderIndex.head only. */
+/* One name, and the values that the current head has for it. */
 typedef struct Name {
         const char *text;  /* borrowed from a RouteMatch; NULL: this place of the table is free */
-        uint64_t head;     /* HeaderIndex.head that the rest is about */
+        uint64_t head;     /* number of the head that the fields below belong to */
         uint32_t first;    /* index into HeaderIndex.values */
         uint32_t last;     /* likewise */
         uint32_t n_values;
@@ -24,7 +24,7 @@ typedef struct Name {
 
 typedef struct Value {
         Slice text;
-        uint32_t next;     /* the next one of this name, except behind Name.last */
+        uint32_t next;     /* index of the next one of this name; undefined for Name.last */
 } Value;
 
 struct HeaderIndex {

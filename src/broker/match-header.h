@@ -9,8 +9,8 @@
 #include "broker/match.h"
 
 /*
- * Of one name, the values behind these are not looked at. A head of 64 KiB has room for thousands, which would be compared
- * with the pattern of each route.
+ * Values of one name that are looked at. A head of 64 KiB has room for thousands, and each would be compared with the
+ * pattern of each route.
  */
 #define HEADER_VALUES_MAX 100
 

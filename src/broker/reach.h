@@ -2,18 +2,18 @@
 #pragma once
 
 /*
- * How the broker reaches a worker: by its path where nobody but root and the broker can change what is there, else by the
- * file that is opened on the way, without following symbolic links, for each connection.
+ * The way to a worker. Its path is used where only root and the broker's user can change what that leads to. Elsewhere the
+ * path is walked for each connection, without following symbolic links, and the broker connects to the file at its end.
  */
 
 #include "broker/broker.h"
 
-/* Where to connect to. It may point into itself, so it is not to be copied. */
+/* An address to connect to. @address may point to @own, so a Reach must not be copied. */
 typedef struct Reach {
         const struct sockaddr_un *address;
         socklen_t len;
         struct sockaddr_un own;
-        int fd;                 /* keeps @own valid; -EBADF: it is the worker's path */
+        int fd;                 /* owned; @own is valid while it is open; -EBADF: @address is the worker's path */
 } Reach;
 
 /*
@@ -28,5 +28,5 @@ void reach_done(Reach *r);
 /* Connects to @w; returns as handoff_connect_type(), or as above. */
 int reach_connect(Broker *b, Worker *w, int type);
 
-/* No client is handed to @fd, a listening socket of this broker. Returns 0 or -ENOMEM. */
+/* Adds @fd to the broker's own listening sockets, which get no client. Returns 0 or -ENOMEM. */
 int reach_add_own(Broker *b, int fd);

@@ -13,7 +13,7 @@
 
 #include "basic/macro.h"
 
-/* What tells one file from all others, whatever it is called. */
+/* The identity of a file, whatever name it has. */
 typedef struct FileId {
         dev_t device;
         ino_t inode;
@@ -34,13 +34,13 @@ static inline bool socket_path_is_private(const SocketPath *p) {
 }
 
 /*
- * Walks from the directory @root_fd, which stands for "/", to the socket at the absolute @path. "Others" is who is neither
- * root nor @owner. Returns 0; -ELOOP where a part of the path is a symbolic link; -ENOTSOCK; or another negative errno.
+ * Walks from the directory @root_fd, which stands for "/", to the socket at the absolute @path. "Others" are all users but
+ * root and @owner. Returns 0; -ELOOP if a part of the path is a symbolic link; -ENOTSOCK; or another negative errno.
  * SocketPath.n_shared is valid as far as the walk came, also on failure.
  */
 int socket_path_walk(int root_fd, const char *path, uid_t owner, SocketPath *ret);
 
-/* The same below "/", where others than the caller's user can write. */
+/* The same from "/", with the caller's user as owner. */
 int socket_path_open(const char *path, SocketPath *ret);
 
 /* The address by which to connect to just the file that @path_fd (O_PATH) is: a link in /proc. Returns its length. */

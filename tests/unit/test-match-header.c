@@ -126,7 +126,7 @@ static void test_many_values(void **state) {
         match_index_free(fixture.index);
 }
 
-/* What one head has says nothing about the next one. */
+/* The values of one head do not count for the next one. */
 static void test_next_head(void **state) {
         fixture_make(2, "x-#", "yes");
 

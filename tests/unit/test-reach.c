@@ -125,7 +125,7 @@ static void test_replaced(void **state) {
         assert_int_equal(the_worker()->gone_error, -ELOOP);
         assert_false(has_event(b, POLLIN));
 
-        /* What comes back is served. */
+        /* The worker is back. */
         fd_close(a);
         a = listen_at("d/s", 5);
         assert_int_equal(take_byte(a), '2');
@@ -229,7 +229,7 @@ static void expect_walk(int root_fd, uid_t owner, const WalkCase *c) {
         fd_close(p.fd);
 }
 
-/* What a directory's owner and mode say about who can put a link there. */
+/* A directory's owner and mode decide whether others can put a link there. */
 static void test_walk(void **state) {
         static const WalkCase cases[] = {
                 { "/private/s", 0, 0 },

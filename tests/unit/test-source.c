@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Where clients come from: which addresses are one place, and what one place may take of a pool's queue. */
+/* Sources: which addresses are one place, and how much of a pool's queue one place may have. */
 
 #include "broker-fixture.h"
 
@@ -29,7 +29,7 @@ static ClientAddress address_of(const char *text) {
         return a;
 }
 
-/* Where one client of a place is all that may come from it, the other one is let in if it comes from another place. */
+/* With a limit of one client a place, the second client is let in only from another place. */
 static bool is_one_place(const char *x, const char *y) {
         Client a = { .address = address_of(x) }, b = { .address = address_of(y) };
         SourceTable table;
@@ -154,7 +154,7 @@ static void test_full_queue(void **state) {
         fd_close(worker);
 }
 
-/* The same where many come from one address each: those who have just got their places are not all that is looked at. */
+/* The same with many newcomers of one address each: more than PLACE_LOOK_MAX of them get places. */
 static void test_many_newcomers(void **state) {
         enum { N_GREEDY = 150, N = 200 };
         struct rlimit limit;
