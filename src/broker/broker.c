@@ -13,6 +13,7 @@
 #include "broker/head.h"
 #include "broker/listener.h"
 #include "broker/pool.h"
+#include "broker/reach.h"
 #include "broker/refusal.h"
 #include "broker/routing.h"
 
@@ -180,6 +181,7 @@ Broker *broker_free(Broker *b) {
         reap(b);
         free(b->scratch);
         helper_turn(b->helper);
+        free(b->own_sockets);
 
         timer_done(&b->refused_timer);
         timer_done(&b->diag_timer);
@@ -319,8 +321,11 @@ static void check_listeners(Broker *b) {
 }
 
 int broker_link_listener(Broker *b, Listener *l) {
-        int r = listener_enable(l, is_wanted(b, l));
+        int r;
 
+        r = reach_add_own(b, l->fd);
+        if (r >= 0)
+                r = listener_enable(l, is_wanted(b, l));
         if (r < 0) {
                 l->fd = -EBADF; /* still the caller's */
                 listener_free(l);

@@ -28,6 +28,7 @@
 #include "broker/watch.h"
 #include "broker/worker.h"
 #include "config/config.h"
+#include "handoff/socket-path.h"
 #include "probe/probe.h"
 
 typedef struct Handback Handback;
@@ -80,6 +81,8 @@ typedef struct Broker {
         Pace pace;
 
         List listeners;      /* Listener.link */
+        FileId *own_sockets; /* files of the sockets that this process listens on; see reach.h */
+        size_t n_own_sockets;
         ClientTable clients;
         Routing *routing;    /* what new clients are routed by */
         List retired;        /* Routing.link: unreferenced generations, freed at the end of the turn */

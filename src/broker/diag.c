@@ -47,6 +47,10 @@ const char *diag_gone_hint(int error) {
                 return "the broker may not connect; does the unit say SocketUser=fdpass?";
         case EPROTOTYPE:
                 return "the socket is of another kind than its unit says";
+        case ELOOP:
+                return "a part of its path is a symbolic link, and the broker follows none";
+        case ENOTSOCK:
+                return "what is there is no socket";
         case EDEADLK:
                 return "it is a socket of this broker itself, which would hand clients to itself";
         default:

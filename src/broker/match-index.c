@@ -9,7 +9,7 @@
  */
 
 #include "basic/hash.h"
-#include "broker/match.h"
+#include "broker/match-header.h"
 
 /* One alternative of one route: a single host and a single path of its lists. */
 typedef struct Entry {
@@ -37,15 +37,22 @@ struct MatchIndex {
         Bucket *buckets;
         size_t n_buckets;      /* a power of two, at least twice what is used */
         size_t path_max;       /* how long the longest path is */
+
+        HeaderIndex *headers;
 };
 
 int match_index_new(MatchIndex **ret) {
-        MatchIndex *index = calloc(1, sizeof(*index));
+        _cleanup_(match_index_freep) MatchIndex *index = calloc(1, sizeof(*index));
+        int r;
 
         if (!index)
                 return -ENOMEM;
 
-        *ret = index;
+        r = header_index_new(&index->headers);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(index);
         return 0;
 }
 
@@ -53,6 +60,7 @@ MatchIndex *match_index_free(MatchIndex *index) {
         if (!index)
                 return NULL;
 
+        header_index_free(index->headers);
         free(index->entries);
         free(index->buckets);
         free(index);
@@ -121,6 +129,10 @@ int match_index_add(MatchIndex *index, const RouteMatch *match, const char *unit
                 .source_bits = count_source_bits(match),
         };
         int r;
+
+        r = header_index_add(index->headers, match);
+        if (r < 0)
+                return r;
 
         if (!match->hosts)
                 return add_host(index, &template, "");
@@ -278,7 +290,7 @@ int match_index_finish(MatchIndex *index) {
         index->n_buckets = n;
 
         fill_buckets(index);
-        return 0;
+        return header_index_finish(index->headers);
 }
 
 typedef struct Search {
@@ -289,6 +301,10 @@ typedef struct Search {
         MatchResult *result;
 } Search;
 
+static bool takes_the_rest(const Search *s, const RouteMatch *m) {
+        return match_takes_all_but_indexed(m, s->facts) && header_index_takes(s->index->headers, m);
+}
+
 /* Looks for the best of them, which go by rank. */
 static void search_bucket(Search *s, const Bucket *bucket) {
         for (size_t i = 0; i < bucket->n_entries; i++) {
@@ -298,7 +314,7 @@ static void search_bucket(Search *s, const Bucket *bucket) {
                 if (s->best && rank(s->best, e, NULL) <= 0)
                         return;
 
-                if (match_takes_all_but_host_and_path(e->match, s->facts)) {
+                if (takes_the_rest(s, e->match)) {
                         s->best = e;
                         return;
                 }
@@ -331,7 +347,7 @@ static void search_ambiguous(Search *s, const Bucket *of_host) {
         for (size_t i = of_host->n_entries; i < of_host->n_of_host; i++) {
                 const Entry *e = &of_host->entries[i];
 
-                if ((s->best && rank(s->best, e, NULL) <= 0) || !match_takes_all_but_host_and_path(e->match, s->facts))
+                if ((s->best && rank(s->best, e, NULL) <= 0) || !takes_the_rest(s, e->match))
                         continue;
 
                 s->best = e;
@@ -381,6 +397,7 @@ void match_index_find(const MatchIndex *index, const Facts *facts, MatchResult *
         };
 
         *ret = (MatchResult){};
+        header_index_begin(index->headers, facts->fields);
 
         if (facts->host && facts->host->n > 0) {
                 search_host(&s, facts->host->text);

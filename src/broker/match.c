@@ -4,9 +4,10 @@
 
 #include "broker/match.h"
 
-#include <fnmatch.h>
 #include <netinet/in.h>
 #include <sys/un.h>
+
+#include "broker/match-header.h"
 
 const char *match_key_to_string(MatchKey key) {
         static const char *const names[_MATCH_KEY_MAX] = {
@@ -85,41 +86,8 @@ static bool takes_method(const RouteMatch *m, const Facts *f) {
         return false;
 }
 
-static bool value_matches(Slice value, const char *glob) {
-        char text[1024];
-
-        /* fnmatch(3) wants a string; what is longer than this is matched by its beginning. */
-        if (value.n >= sizeof(text))
-                value = slice_head(value, sizeof(text) - 1);
-        memcpy(text, value.p, value.n);
-        text[value.n] = 0;
-
-        return fnmatch(glob, text, 0) == 0;
-}
-
-static bool has_header(const Facts *f, const HeaderMatch *h) {
-        Slice fields = f->fields, name, value;
-
-        while (fields.n > 0 && http_next_field(&fields, &name, &value))
-                if (slice_equal_fold(name, slice_from_string(h->name)) && value_matches(value, h->glob))
-                        return true;
-
-        return false;
-}
-
 static bool takes_headers(const RouteMatch *m, const Facts *f) {
-        for (size_t i = 0, k; i < m->n_headers; i = k) {
-                bool any = false;
-
-                /* Those with one name are alternatives, and stand side by side. */
-                for (k = i; k < m->n_headers && streq(m->headers[i].name, m->headers[k].name); k++)
-                        any = any || has_header(f, &m->headers[k]);
-
-                if (!any)
-                        return false;
-        }
-
-        return true;
+        return match_takes_fields(m, f->fields);
 }
 
 static bool takes_alpn(const RouteMatch *m, const Facts *f) {
@@ -215,12 +183,10 @@ MatchKey match_first_miss(const RouteMatch *match, const Facts *facts) {
         return MATCH_ALL;
 }
 
-bool match_takes_all_but_host_and_path(const RouteMatch *match, const Facts *facts) {
-        for (MatchKey key = MATCH_ALL + 1; key < _MATCH_KEY_MAX; key++)
-                if (key != MATCH_HOST && key != MATCH_PATH && !key_takes[key](match, facts))
-                        return false;
-
-        return true;
+bool match_takes_all_but_indexed(const RouteMatch *match, const Facts *facts) {
+        return takes_listener(match, facts) && takes_protocol(match, facts) && takes_method(match, facts) &&
+               takes_alpn(match, facts) && takes_source(match, facts) && takes_prefix(match, facts) &&
+               takes_name(match, facts);
 }
 
 bool match_needs_head(const RouteMatch *match) {

@@ -50,8 +50,8 @@ const char *match_key_to_string(MatchKey key);
 /* The first key by which @match does not take the client, or MATCH_ALL. */
 MatchKey match_first_miss(const RouteMatch *match, const Facts *facts);
 
-/* The same without the two keys by which MatchIndex looks for it. */
-bool match_takes_all_but_host_and_path(const RouteMatch *match, const Facts *facts);
+/* True where it takes the client, as far as Host=, Path= and Header= don't object: MatchIndex has tables for these. */
+bool match_takes_all_but_indexed(const RouteMatch *match, const Facts *facts);
 
 /* True where a key needs bytes of the client; a route without such a key takes it as soon as it is there. */
 bool match_needs_head(const RouteMatch *match);

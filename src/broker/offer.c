@@ -11,6 +11,7 @@
 #include "broker/flush.h"
 #include "broker/metadata.h"
 #include "broker/observe.h"
+#include "broker/reach.h"
 #include "broker/room.h"
 #include "broker/watch.h"
 #include "handoff/handoff.h"
@@ -45,14 +46,12 @@ static int send_message(Broker *b, const Route *route, Client *c, int fd, const 
 
 /* Connects, flushes, watches for the receipt, sends: in this order, so that nothing is sent that can't be watched. */
 static int send_by_connection(Broker *b, Route *route, Client *c) {
-        const Worker *w = route->worker;
         _cleanup_close_ int fd = -EBADF;
         int r;
 
         c->may_keep = !flush_is_due(route, c) && channel_may_begin(b, route, c);
 
-        fd = handoff_connect_type(&w->address, w->address_len,
-                                  route->form == WORKER_STREAM ? SOCK_STREAM : SOCK_SEQPACKET);
+        fd = reach_connect(b, route->worker, route->form == WORKER_STREAM ? SOCK_STREAM : SOCK_SEQPACKET);
         if (fd < 0)
                 return fd;
 
@@ -86,6 +85,7 @@ static void mark_gone(Broker *b, Route *route, int error) {
         }
 
         w->gone_error = error;
+        w->is_private = false; /* another directory may be there when it is back */
         diag_worker_gone(b, route, error);
 }
 
@@ -119,11 +119,10 @@ static void not_taken(Broker *b, Route *route, int error) {
  * its queue is full (unix_dgram_poll() in the kernel), and nobody else fills that.
  */
 static int flush_and_send_datagram(Broker *b, Route *route, Client *c) {
-        const Worker *w = route->worker;
         _cleanup_close_ int fd = -EBADF;
         struct pollfd p;
 
-        fd = handoff_connect_type(&w->address, w->address_len, SOCK_DGRAM);
+        fd = reach_connect(b, route->worker, SOCK_DGRAM);
         if (fd < 0)
                 return fd;
 
@@ -153,6 +152,15 @@ static int send_by_own_socket(Broker *b, Route *route, Client *c) {
         return r;
 }
 
+/* By the socket that all datagram workers share. */
+static int send_by_shared_socket(Broker *b, const Route *route, Client *c) {
+        _cleanup_reach_ Reach way;
+        int r;
+
+        r = reach(b, route->worker, &way);
+        return r < 0 ? r : send_message(b, route, c, b->datagram_fd, way.address, way.len);
+}
+
 /* One system call, no receipt: what the kernel's queue has taken is the worker's. */
 static int send_datagram(Broker *b, Route *route, Client *c) {
         Worker *w = route->worker;
@@ -166,7 +174,7 @@ static int send_datagram(Broker *b, Route *route, Client *c) {
                 room_forget(w);
 
         if (room_fd(w) < 0)
-                r = send_message(b, route, c, b->datagram_fd, &w->address, w->address_len);
+                r = send_by_shared_socket(b, route, c);
         if (errno_is_transient(r))
                 r = send_by_own_socket(b, route, c);
 
@@ -212,7 +220,7 @@ int offer(Broker *b, Route *route, Client *c) {
         if (channel && channel_offer(channel, route, c) == 0)
                 return 0;
 
-        r = w->is_own ? -EDEADLK : send_in_its_form(b, route, c);
+        r = send_in_its_form(b, route, c);
         if (r == OFFER_ENDED) {
                 mark_back(b, route);
                 return 0;

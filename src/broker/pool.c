@@ -10,6 +10,7 @@
 #include "broker/offer.h"
 #include "broker/refusal.h"
 #include "broker/room.h"
+#include "broker/source.h"
 
 /*
  * How long clients wait for a worker that can't be reached at all, before they are refused at once: a socket
@@ -19,6 +20,9 @@
 
 /* A full queue is looked through for clients that have left at most this often. */
 #define SWEEP_INTERVAL_USEC (1 * USEC_PER_SEC)
+
+/* For a client that finds the queue full, at most this many others are looked at. */
+#define PLACE_LOOK_MAX 64
 
 /* place() */
 enum {
@@ -39,6 +43,7 @@ int pool_init(Pool *p, Routing *routing, Route *routes, size_t n_routes) {
         list_init(&p->again);
         list_init(&p->queue);
         list_init(&p->waiting_link);
+        p->place_at = &p->queue;
 
         for (size_t i = 0; i < n_routes; i++) {
                 routes[i].pool = p;
@@ -134,6 +139,8 @@ static void enqueue(Pool *p, Client *c, bool again) {
         c->state = CLIENT_QUEUED;
         client_insert_by_deadline(again ? &p->again : &p->queue, c);
         p->n_queued++;
+        if (c->source)
+                c->source->n_queued++;
 
         set_waiting(p, true);
         timer_arm(p);
@@ -142,9 +149,14 @@ static void enqueue(Pool *p, Client *c, bool again) {
 void pool_leave_queue(Client *c) {
         Pool *p = c->pool;
 
+        if (p->place_at == &c->link)
+                p->place_at = c->link.prev;
+
         list_remove(&c->link);
         c->state = CLIENT_NEW;
         p->n_queued--;
+        if (c->source)
+                c->source->n_queued--;
 
         if (p->n_queued == 0)
                 set_waiting(p, false);
@@ -205,6 +217,46 @@ static void refuse_full(Pool *p, Client *c) {
         refuse(c, REFUSAL_QUEUE_FULL);
 }
 
+/*
+ * The client whose source has the most clients in queues, of the next PLACE_LOOK_MAX ones of the queue, from the newest on.
+ * NULL if none has so many more than the source of @c that the exchange would even them out.
+ */
+static Client *pool_find_greedy(Pool *p, const Client *c) {
+        unsigned most = c->source->n_queued + 1;
+        Client *found = NULL;
+        List *i = p->place_at;
+
+        for (size_t n = MIN(p->n_queued, (size_t) PLACE_LOOK_MAX); n > 0; n--, i = i->prev) {
+                Client *other;
+
+                if (i == &p->queue)
+                        i = i->prev;
+                if (i == &p->queue)
+                        break;
+
+                other = CONTAINER_OF(i, Client, link);
+                if (other->source && other->source->n_queued > most) {
+                        most = other->source->n_queued;
+                        found = other;
+                }
+        }
+
+        p->place_at = found ? &found->link : i;
+        return found;
+}
+
+/* Refuses a client of a source with more clients, in favour of @c. Otherwise two addresses could keep a queue full. */
+static bool pool_make_place(Pool *p, const Client *c) {
+        Client *greedy = c->source ? pool_find_greedy(p, c) : NULL;
+
+        if (!greedy)
+                return false;
+
+        pool_leave_queue(greedy);
+        refuse_full(p, greedy);
+        return true;
+}
+
 /* Whatever its units say, one pool leaves half of the room to the others. */
 static bool has_its_share(const Pool *p) {
         return p->n_clients > MAX(p->broker->max_clients / 2, (size_t) 1);
@@ -222,7 +274,7 @@ void pool_admit(Pool *p, Client *c) {
                 return;
         }
 
-        if (has_its_share(p)) {
+        if (has_its_share(p) && !pool_make_place(p, c)) {
                 refuse_full(p, c);
                 return;
         }
@@ -238,7 +290,7 @@ void pool_admit(Pool *p, Client *c) {
 
         if (r == POOL_GONE)
                 refuse(c, REFUSAL_WORKER_GONE);
-        else if (r == POOL_BUSY && p->n_queued >= p->queue_max)
+        else if (r == POOL_BUSY && p->n_queued >= p->queue_max && !pool_make_place(p, c))
                 refuse_full(p, c);
         else if (r == POOL_BUSY) {
                 c->deadline = usec_add(broker_now(p->broker), p->queue_timeout);

@@ -6,8 +6,8 @@
 
 #include "basic/fd.h"
 #include "broker/pool.h"
+#include "broker/reach.h"
 #include "broker/routing.h"
-#include "handoff/handoff.h"
 
 static int on_room(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Worker *w = userdata;
@@ -32,7 +32,7 @@ static int begin(Broker *b, Worker *w) {
         _cleanup_close_ int fd = -EBADF;
         int r;
 
-        fd = handoff_connect_type(&w->address, w->address_len, SOCK_DGRAM);
+        fd = reach_connect(b, w, SOCK_DGRAM);
         if (fd < 0)
                 return fd;
 

@@ -16,20 +16,6 @@ static int compare_routes(const void *x, const void *y) {
         return d != 0 ? d : strcmp(a->unit, b->unit);
 }
 
-/* Is there a listener of ours where the worker should be? */
-static bool is_own_socket(const Broker *b, const Worker *w) {
-        LIST_FOREACH(i, &b->listeners) {
-                struct sockaddr_un sun = {};
-                socklen_t len = sizeof(sun);
-
-                if (getsockname(CONTAINER_OF(i, Listener, link)->fd, (struct sockaddr *) &sun, &len) >= 0 &&
-                    sun.sun_family == AF_UNIX && strncmp(sun.sun_path, w->address.sun_path, sizeof(sun.sun_path)) == 0)
-                        return true;
-        }
-
-        return false;
-}
-
 static int init_routes(Routing *routing) {
         const Config *config = routing->config;
         int r;
@@ -47,7 +33,6 @@ static int init_routes(Routing *routing) {
 
                 route->config = &config->routes[i];
                 route->form = route->config->form;
-                route->worker->is_own = is_own_socket(routing->broker, route->worker);
                 routing->n_routes++;
 
                 r = route_stats_get(route->worker, route->config->unit, &route->stats);

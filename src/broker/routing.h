@@ -48,6 +48,7 @@ struct Pool {
         List again;            /* Client.link: those whose handoff was reset, the earliest deadline first */
         List queue;            /* Client.link: the others, likewise */
         size_t n_queued;       /* in both */
+        List *place_at;        /* Client.link in @queue where pool_make_place() goes on to look, or @queue itself */
         usec_t swept_at;       /* when the queue was last looked through for clients that have left */
         size_t queue_max;      /* QueueMax= of all routes together */
         usec_t queue_timeout;  /* the longest QueueTimeoutSec= of them */

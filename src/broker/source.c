@@ -29,9 +29,51 @@ void source_table_done(SourceTable *table) {
         free(TAKE_PTR(table->buckets));
 }
 
-static bool key_of(const ClientAddress *address, uint64_t key[static 2]) {
-        const struct in6_addr *a = &address->in6.sin6_addr;
+static bool source_has_prefix(const struct in6_addr *a, const uint8_t *prefix, size_t n) {
+        return memcmp(a->s6_addr, prefix, n) == 0;
+}
 
+/* ::ffff:0:0/96 and 64:ff9b::/96 (NAT64, RFC 6052): behind these is an IPv4 address, and not one subscriber's network. */
+static bool source_is_ipv4(const struct in6_addr *a) {
+        static const uint8_t nat64[12] = { 0x00, 0x64, 0xff, 0x9b };
+
+        return IN6_IS_ADDR_V4MAPPED(a) || source_has_prefix(a, nat64, sizeof(nat64));
+}
+
+/*
+ * fe80::/64 is all hosts of a link. 64:ff9b:1::/48 (RFC 8215) has an IPv4 address in each address too, but its place depends
+ * on the length of the local prefix: there the address as a whole is as good.
+ */
+static bool source_is_host(const struct in6_addr *a) {
+        static const uint8_t link_local[8] = { 0xfe, 0x80 }, local_nat64[6] = { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 };
+
+        return source_has_prefix(a, link_local, sizeof(link_local)) || source_has_prefix(a, local_nat64, sizeof(local_nat64));
+}
+
+/* Neither of these prefixes reads as the number of a family, so that such a key is no network's. */
+static void source_key_of_host(const struct sockaddr_in6 *in6, uint64_t key[static 2]) {
+        memcpy(&key[0], in6->sin6_addr.s6_addr, 8);
+        memcpy(&key[1], in6->sin6_addr.s6_addr + 8, 8);
+        key[1] ^= (uint64_t) in6->sin6_scope_id << 32;
+}
+
+static void source_key_of_in6(const struct sockaddr_in6 *in6, uint64_t key[static 2]) {
+        const uint8_t *bytes = in6->sin6_addr.s6_addr;
+
+        if (source_is_host(&in6->sin6_addr)) {
+                source_key_of_host(in6, key);
+                return;
+        }
+
+        key[0] = source_is_ipv4(&in6->sin6_addr) ? AF_INET : AF_INET6;
+        key[1] = 0;
+        if (key[0] == AF_INET)
+                memcpy(&key[1], bytes + 12, 4);
+        else
+                memcpy(&key[1], bytes, 8);
+}
+
+static bool key_of(const ClientAddress *address, uint64_t key[static 2]) {
         switch (address->sa.sa_family) {
 
         case AF_INET:
@@ -40,15 +82,7 @@ static bool key_of(const ClientAddress *address, uint64_t key[static 2]) {
                 return true;
 
         case AF_INET6:
-                if (IN6_IS_ADDR_V4MAPPED(a)) {
-                        key[0] = AF_INET;
-                        key[1] = 0;
-                        memcpy(&key[1], a->s6_addr + 12, 4);
-                        return true;
-                }
-
-                key[0] = AF_INET6;
-                memcpy(&key[1], a->s6_addr, 8);
+                source_key_of_in6(&address->in6, key);
                 return true;
 
         default:

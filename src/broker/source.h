@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * How many clients in the broker come from one place: an IPv4 address, or an IPv6 network of 64 bits, which is
- * what one subscriber gets (RFC 6177). One place must not take the room of all others.
+ * How many clients in the broker come from one place: an IPv4 address, also one that a translator put into IPv6, or an
+ * IPv6 network of 64 bits, which is what one subscriber gets (RFC 6177); on a link each host is one. One place must not
+ * take the room of all others.
  */
 
 #include "broker/client.h"
@@ -15,6 +16,7 @@ struct Source {
         unsigned n_parked;
         List parked;      /* Client.second_link, the oldest first */
         List parked_link; /* SourceTable.by_parked, by the logarithm of @n_parked */
+        unsigned n_queued; /* of these, in pools' queues */
 };
 
 /* Sources with 2^i to 2^(i+1) - 1 parked clients are in class i. */

@@ -23,7 +23,7 @@ typedef struct Worker {
         struct sockaddr_un address;
         socklen_t address_len;
         unsigned n_ref;       /* by routes */
-        bool is_own;          /* a listener of this very broker: nobody is handed to it */
+        bool is_private;      /* only root and the broker can change what its path leads to, as seen since it was gone */
 
         unsigned n_unclaimed; /* clients in its backlog, or in its hands without a receipt */
 

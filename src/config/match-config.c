@@ -13,6 +13,9 @@
 /* systemd's own limit for FileDescriptorName= (fdname_is_valid() in src/basic/fd-util.c). */
 #define LISTENER_NAME_MAX 255
 
+/* The index of routes has an entry for each host with each path (broker/match-index.c). */
+#define HOST_PATH_PAIRS_MAX 65536U
+
 /* Takes one word of a list. Returns 0, 1 where it is not what the key wants, or -ENOMEM. */
 typedef int (*TakeWord)(const char *word, void *field);
 
@@ -432,6 +435,25 @@ void match_draft_finish(MatchDraft *d, RouteMatch *ret) {
                 .name = TAKE_PTR(d->name),
         };
         d->sources.n_items = d->n_headers = d->n_prefixes = 0;
+}
+
+static size_t count_strings(char **l) {
+        size_t n = 0;
+
+        while (l && l[n])
+                n++;
+
+        return n;
+}
+
+void match_check_size(ConfigContext *c, const RouteMatch *m) {
+        size_t n_hosts = count_strings(m->hosts), n_paths = count_strings(m->paths);
+
+        /* Neither product overflows: a unit has 1 MiB at most. */
+        if (n_hosts * n_paths > HOST_PATH_PAIRS_MAX)
+                config_error(c, config_last(c->unit, SECTION_FDPASS, "Path"),
+                             "%zu values of Host= and %zu of Path= are %zu pairs; a unit may have %u of them.", n_hosts,
+                             n_paths, n_hosts * n_paths, HOST_PATH_PAIRS_MAX);
 }
 
 static void free_strings(char **l) {

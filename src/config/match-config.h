@@ -32,6 +32,9 @@ void match_draft_done(MatchDraft *d);
 /* Moves everything to @ret, sorted and without duplicates. */
 void match_draft_finish(MatchDraft *d, RouteMatch *ret);
 
+/* Reports a match that the broker has no room for. */
+void match_check_size(ConfigContext *c, const RouteMatch *m);
+
 void route_match_done(RouteMatch *m);
 
 /* For tables; the field is what the comment says. All are lists: values append, an empty one resets. */

@@ -2,6 +2,7 @@
 
 #include "config/route-config.h"
 
+#include <stdio.h>
 #include <sys/un.h>
 
 #include "basic/array.h"
@@ -57,14 +58,28 @@ static bool is_socket_path(const char *path) {
         return true;
 }
 
+/* The broker follows no symbolic link; this one is everywhere, and systemd replaces it as well. */
+static int use_run(ConfigContext *c, const Assignment *a, const char *below, char **worker) {
+        char path[SOCKET_PATH_MAX + 1];
+
+        (void) snprintf(path, sizeof(path), "/run/%s", below);
+        reporter_say(c->reporter, CONFIG_WARNING, c->unit->id, a->path, a->line,
+                     "%s=/var/run/%s is below a link to /run, which the broker does not follow; it takes %s.", a->key, below,
+                     path);
+        return config_set_string(worker, path);
+}
+
 /* Takes a path over as the worker's, or reports why not. */
 static int use_worker(ConfigContext *c, const Assignment *a, const char *path, char **worker) {
+        const char *below;
+
         if (!is_socket_path(path)) {
                 config_bad_value(c, a, "an absolute, normalised path of at most %zu bytes", SOCKET_PATH_MAX);
                 return 0;
         }
 
-        return config_set_string(worker, path);
+        below = startswith(path, "/var/run/");
+        return below ? use_run(c, a, below, worker) : config_set_string(worker, path);
 }
 
 static int parse_worker(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
@@ -336,6 +351,8 @@ int route_config_read(Reporter *reporter, const Unit *unit, const char *hostname
         r = complete_names(unit, &d);
         if (r < 0)
                 return r;
+
+        match_check_size(&c, &d.route.match);
 
         r = flusher_draft_finish(&c, &d.flusher, &d.route);
         if (r < 0)

@@ -2,10 +2,13 @@
 
 /* fdpassctl verify: are all units right? */
 
+#include <fcntl.h>
 #include <stdio.h>
 
+#include "basic/fd.h"
 #include "broker/match.h"
 #include "fdpassctl/fdpassctl.h"
+#include "handoff/socket-path.h"
 
 static void warn(const RouteConfig *route, const char *key, const char *value, const char *what) {
         n_warnings++;
@@ -58,6 +61,44 @@ static void check_flushers(const Config *config) {
                 }
 }
 
+static const char *key_of_worker(const RouteConfig *route) {
+        static const char *const keys[] = {
+                [WORKER_STREAM] = "ListenStream",
+                [WORKER_SEQPACKET] = "ListenSequentialPacket",
+                [WORKER_DATAGRAM] = "ListenDatagram",
+        };
+
+        return route->form_is_open ? "Worker" : keys[route->form];
+}
+
+/* The socket itself need not be there yet. */
+static void check_path(int root_fd, const RouteConfig *route) {
+        const char *key = key_of_worker(route);
+        char text[256];
+        SocketPath path;
+        int r;
+
+        r = socket_path_walk(root_fd, route->worker, /* owner= */ 0, &path);
+        fd_close(path.fd);
+
+        if (r == -ELOOP)
+                warn(route, key, route->worker, "A part of this path is a symbolic link, and the broker follows none.");
+
+        if (path.n_shared > 0) {
+                (void) snprintf(text, sizeof(text), "Others than root can write to %.*s, and decide which socket is there.",
+                                (int) path.n_shared, route->worker);
+                warn(route, key, route->worker, text);
+        }
+}
+
+/* Another root's directories belong to those who made them. */
+static void check_paths(const Config *config) {
+        _cleanup_close_ int root_fd = streq(arg_root, "/") ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+
+        for (size_t i = 0; root_fd >= 0 && i < config->n_routes; i++)
+                check_path(root_fd, &config->routes[i]);
+}
+
 int verb_verify(int argc, char *argv[]) {
         _cleanup_(config_freep) Config *config = NULL;
 
@@ -76,6 +117,7 @@ int verb_verify(int argc, char *argv[]) {
 
         check_names(config);
         check_flushers(config);
+        check_paths(config);
         if (units_lint(config) < 0)
                 return EXIT_FAILURE;
         if (!arg_quiet)

@@ -8,6 +8,7 @@
 #include "basic/fd.h"
 #include "basic/message-ids.h"
 #include "broker/handback.h"
+#include "broker/reach.h"
 
 static void names_free(char ***names) {
         for (char **n = *names; n && *n; n++)
@@ -42,7 +43,7 @@ static int add_one(Broker *b, const char *name, int fd, int *control_fd) {
 
         if (streq(name, "control") && *control_fd < 0 && sd_is_socket(fd, AF_UNIX, SOCK_STREAM, /* listening= */ 1) > 0) {
                 *control_fd = fd;
-                return 0;
+                return reach_add_own(b, fd);
         }
 
         if (is_return(name, fd))

@@ -5,12 +5,14 @@
  * within a minute (60, if not said) is answered 429 (RFC 6585 4) until that minute is over.
  *
  * An example of a flusher that refuses, and that remembers: its memory is as large as the table below, whatever
- * clients do. Two addresses that fall into one place of it share that; the one that came later has it. All routes
+ * clients do. An address that finds no free place in its row is counted in the place with the lowest count there, together
+ * with the address that has it: otherwise addresses of one row that take turns would never be limited. All routes
  * share the table, and a reload keeps it for as long as some route uses this flusher.
  */
 
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 
 #include "fdpass-flusher.h"
@@ -18,7 +20,8 @@
 #define CLIENTS_DEFAULT 60
 #define CLIENTS_MAX 1000000
 #define MINUTE_USEC (60 * (uint64_t) 1000000)
-#define PLACES 4096
+#define ROWS 4096
+#define PLACES 4 /* in a row */
 
 struct place {
         unsigned char address[8];
@@ -26,7 +29,10 @@ struct place {
         unsigned n;
 };
 
-static struct place places[PLACES];
+static struct place table[ROWS][PLACES];
+
+/* Without it clients could choose addresses that fall into one row. */
+static uint64_t secret;
 
 static long clients_of(const char *argument) {
         long n = 0;
@@ -46,6 +52,8 @@ static int check(const char *argument) {
 
 /* What tells addresses apart: IPv4 behind a mark that no IPv6 network has, the network of IPv6. Others are all one. */
 static void key_of(const struct sockaddr *sa, unsigned char ret[8]) {
+        static const unsigned char nat64[12] = { 0x00, 0x64, 0xff, 0x9b }; /* RFC 6052 */
+
         memset(ret, 0xff, 8);
 
         if (sa && sa->sa_family == AF_INET) {
@@ -57,21 +65,44 @@ static void key_of(const struct sockaddr *sa, unsigned char ret[8]) {
                 struct sockaddr_in6 in6;
 
                 memcpy(&in6, sa, sizeof(in6));
-                if (IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr))
+                if (IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr) || memcmp(&in6.sin6_addr, nat64, sizeof(nat64)) == 0)
                         memcpy(ret + 4, in6.sin6_addr.s6_addr + 12, 4);
                 else
                         memcpy(ret, in6.sin6_addr.s6_addr, 8);
         }
 }
 
-/* FNV-1a */
-static struct place *place_of(const unsigned char key[8]) {
-        uint32_t hash = 2166136261U;
+/* The end of SplitMix64: each bit of the address and of the secret changes half of the bits. */
+static struct place *row_of(const unsigned char key[8]) {
+        uint64_t x;
 
-        for (size_t i = 0; i < 8; i++)
-                hash = (hash ^ key[i]) * 16777619U;
+        if (secret == 0)
+                (void) !getrandom(&secret, sizeof(secret), 0);
 
-        return &places[hash % PLACES];
+        memcpy(&x, key, sizeof(x));
+        x ^= secret;
+        x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+        x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+        return table[(x ^ x >> 31) % ROWS];
+}
+
+static int is_over(const struct place *p, uint64_t now) {
+        return p->since_usec == 0 || now - p->since_usec >= MINUTE_USEC;
+}
+
+/* The address's own place, or a free one, or that with the lowest count. */
+static struct place *place_of(struct place *row, const unsigned char key[8], uint64_t now) {
+        struct place *best = row;
+
+        for (size_t i = 0; i < PLACES; i++)
+                if (!is_over(&row[i], now) && memcmp(row[i].address, key, 8) == 0)
+                        return &row[i];
+
+        for (size_t i = 1; i < PLACES; i++)
+                if (!is_over(best, now) && (is_over(&row[i], now) || row[i].n < best->n))
+                        best = &row[i];
+
+        return best;
 }
 
 static unsigned count(const struct fdpass_flusher_request *request) {
@@ -79,9 +110,9 @@ static unsigned count(const struct fdpass_flusher_request *request) {
         struct place *p;
 
         key_of(request->peer, key);
-        p = place_of(key);
+        p = place_of(row_of(key), key, request->now_usec);
 
-        if (p->since_usec == 0 || request->now_usec - p->since_usec >= MINUTE_USEC || memcmp(p->address, key, 8) != 0) {
+        if (is_over(p, request->now_usec)) {
                 memcpy(p->address, key, 8);
                 p->since_usec = request->now_usec;
                 p->n = 0;

@@ -118,9 +118,10 @@ static int listen_in_public(void) {
 }
 
 static void start(void) {
-        strcpy(t.directory, "/tmp/handoffs-XXXXXX");
+        /* Not below /tmp: where others may put links, the way to a worker costs more (broker/reach.h). */
+        strcpy(t.directory, "/run/handoffs-XXXXXX");
         if (!mkdtemp(t.directory))
-                err(EXIT_FAILURE, "mkdtemp");
+                err(EXIT_FAILURE, "%s", t.directory);
         listen_as_worker();
 
         check(sd_event_new(&t.event), "sd_event_new");

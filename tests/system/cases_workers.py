@@ -217,3 +217,20 @@ def exec_ssh(m):
     wait_for(lambda: "Failed to run /nonexistent: No such file or directory." in
              m.output(f"journalctl -q -o cat --after-cursor='{m.cursor}' -u 'ssh-inetd@*'"), 10, "a word about the program")
     check(m.property("ssh-inetd.socket", "ActiveState") == "active", "the socket is gone")
+
+
+@case
+def tenant(m):
+    """A tenant's directory: its worker is served, but no link in it leads the broker elsewhere."""
+    m.run("rm -rf /srv/tenant; install -d -o nobody -g nogroup /srv/tenant")
+    m.worker("tenant", "serve tenant", route="Host=127.0.0.1\n", socket="ListenStream=\nListenStream=/srv/tenant/s.sock\n")
+    m.worker("admin", "serve admin", route="Name=admin\n")
+    said = m.run("fdpassctl verify", check=False).stderr
+    check("Others than root can write to /srv/tenant/, and decide which socket is there." in said and "admin" not in said, said)
+
+    check(m.who() == "tenant", "the worker of the tenant is not served")
+    check(m.who() == "tenant", "it is served once only")
+    m.run("setpriv --reuid=nobody --regid=nogroup --clear-groups ln -sf ../../run/fdpass/admin.sock /srv/tenant/s.sock")
+    answer = m.curl(options="-w '%{http_code}' -o /dev/null")
+    check(answer.stdout == "503", f"{answer.stdout}{answer.stderr}")
+    m.one_line("a part of its path is a symbolic link, and the broker follows none", besides="refused")

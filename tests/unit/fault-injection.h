@@ -44,6 +44,7 @@
         X(getpeername, ENOBUFS, ENOTCONN)                                            \
         X(shutdown, ENOTCONN, ENOBUFS)                                               \
         X(stat, ENOMEM, EACCES)                                                      \
+        X(openat, EMFILE, ENFILE, ENOMEM, EINTR)                                     \
         X(malloc, ENOMEM)                                                            \
         X(calloc, ENOMEM)                                                            \
         X(realloc, ENOMEM)                                                           \
@@ -163,6 +164,18 @@ WRAP(char *, NULL, strdup, (const char *s), (s));
 
 WRAP_FCNTL(fcntl);
 WRAP_FCNTL(fcntl64);
+
+/* Without O_CREAT there is no fourth argument. */
+#define WRAP_OPENAT(name)                                                            \
+        int __real_##name(int fd, const char *path, int flags, ...);                 \
+        int __wrap_##name(int fd, const char *path, int flags, ...);                 \
+        int __wrap_##name(int fd, const char *path, int flags, ...) {                \
+                return fault_hits(CALL_openat) ? -1 : __real_##name(fd, path, flags); \
+        }                                                                            \
+        struct name##_wants_a_semicolon
+
+WRAP_OPENAT(openat);
+WRAP_OPENAT(openat64);
 
 int __real_ioctl(int fd, unsigned long what, ...);
 int __wrap_ioctl(int fd, unsigned long what, ...);

@@ -173,6 +173,38 @@ static void test_errors(void **state) {
 }
 
 /* The public socket's own section, by its FileDescriptorName=. */
+/* Writes a unit with so many hosts and paths, of which the last line is the 5th, and loads it. */
+static Config *load_pairs(unsigned n_hosts, unsigned n_paths) {
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        assert_non_null(f);
+        assert_true(fputs("[Socket]\nListenStream=/run/a.sock\n[X-FDPass]\nHost=h0", f) >= 0);
+        for (unsigned i = 1; i < n_hosts; i++)
+                assert_true(fprintf(f, " h%u", i) > 0);
+        assert_true(fputs("\nPath=/0", f) >= 0);
+        for (unsigned i = 1; i < n_paths; i++)
+                assert_true(fprintf(f, " /%u", i) > 0);
+        assert_int_equal(fclose(f), 0);
+
+        write_unit("a.socket", text);
+        return load();
+}
+
+/* Each host of a unit with each of its paths is an entry of the index of routes: there is an end to that. */
+static void test_pairs(void **state) {
+        _cleanup_(config_freep) Config *most = load_pairs(256, 256), *more = NULL;
+
+        assert_string_equal(t.findings, "");
+        assert_int_equal(most->n_routes, 1);
+
+        more = load_pairs(257, 256);
+        assert_string_equal(t.findings, "5:257 values of Host= and 256 of Path= are 65792 pairs; a unit may have 65536 of them.\n");
+        assert_int_equal(more->n_routes, 0);
+        assert_int_equal(more->n_errors, 1);
+}
+
 static void test_listener(void **state) {
         _cleanup_(config_freep) Config *config = NULL;
 
@@ -224,7 +256,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 CONFIG_TEST(test_strings),  CONFIG_TEST(test_reset),    CONFIG_TEST(test_others),
                 CONFIG_TEST(test_errors),   CONFIG_TEST(test_listener), CONFIG_TEST(test_listener_instance),
-                CONFIG_TEST(test_listener_errors),
+                CONFIG_TEST(test_listener_errors), CONFIG_TEST(test_pairs),
         };
 
         return cmocka_run_group_tests_name("config-match", tests, NULL, NULL);

@@ -177,6 +177,25 @@ static void test_worker_length(_unused_ void **state) {
         }
 }
 
+/* The broker follows no link, and nearly all systems have this one. */
+static void test_var_run(_unused_ void **state) {
+        static const char *const paths[][2] = { { "/var/run/w.sock", "/run/w.sock" }, { "/var/run/d/w.sock", "/run/d/w.sock" } };
+
+        for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
+                _cleanup_tree_ Tree t;
+                char content[256], message[256];
+
+                (void) snprintf(content, sizeof(content), "[Socket]\nListenStream=%s\n[X-FDPass]\n", paths[i][0]);
+                (void) snprintf(message, sizeof(message), "ListenStream=%s is below a link to /run, which the broker does not "
+                                "follow; it takes %s.", paths[i][0], paths[i][1]);
+                tree_init(&t);
+                tree_worker(&t, "a.socket", content);
+                tree_load(&t);
+                assert_only(&t, CONFIG_WARNING, "a.socket", USR "/a.socket", 2, message);
+                assert_string_equal(t.config->routes[0].worker, paths[i][1]);
+        }
+}
+
 static void test_bad_worker(_unused_ void **state) {
         assert_bad_line("Worker=run/w.sock",
                         "Worker= wants an absolute, normalised path of at most 107 bytes, not \"run/w.sock\".");
@@ -599,6 +618,7 @@ int main(void) {
                 TEST(test_bad_listeners),
                 TEST(test_worker_length),
                 TEST(test_bad_worker),
+                TEST(test_var_run),
                 TEST(test_first_path),
                 TEST(test_listen_reset),
                 TEST(test_no_path),

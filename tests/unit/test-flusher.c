@@ -209,7 +209,8 @@ static void test_limit(void **state) {
                 assert_int_equal(come(f, "192.0.2.1", 1000, "3"), FDPASS_FLUSHER_GO);
         assert_int_equal(come(f, "192.0.2.1", 1001, "3"), FDPASS_FLUSHER_REFUSE);
         assert_int_equal(come(f, "::ffff:192.0.2.1", 1001, "3"), FDPASS_FLUSHER_REFUSE);
-        assert_int_equal(come(f, "192.0.2.2", 1001, "3"), FDPASS_FLUSHER_GO);
+        assert_int_equal(come(f, "64:ff9b::192.0.2.1", 1001, "3"), FDPASS_FLUSHER_REFUSE);
+        assert_int_equal(come(f, "64:ff9b::192.0.2.2", 1001, "3"), FDPASS_FLUSHER_GO);
         assert_int_equal(come(f, "192.0.2.1", 1000 + MINUTE_USEC, "3"), FDPASS_FLUSHER_GO);
 
         /* A /64 is one place, and what is no IP address another. */
@@ -226,6 +227,65 @@ static void test_limit(void **state) {
         assert_int_equal(f->check("1000000"), 0);
         assert_int_not_equal(f->check("1000001"), 0);
         assert_int_not_equal(f->check("x"), 0);
+        flusher_unload(handle);
+}
+
+/* The place that these 8 bytes have by FNV-1a, which clients can work out. */
+static uint32_t fnv_place(const uint8_t key[static 8]) {
+        uint32_t hash = 2166136261U;
+
+        for (size_t i = 0; i < 8; i++)
+                hash = (hash ^ key[i]) * 16777619U;
+
+        return hash % 4096;
+}
+
+/* The i-th network of the same length. */
+static const char *network_of(unsigned i, char text[static 64]) {
+        (void) snprintf(text, 64, "2001:db8:%x:%x::1", i >> 16, i & 0xffff);
+        return text;
+}
+
+/* Two networks that fall into one place of a table without a secret are limited, also where they take turns. */
+static void test_limit_in_turn(void **state) {
+        const uint32_t place = fnv_place((const uint8_t[]){ 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0 });
+        const struct fdpass_flusher *f;
+        unsigned other = 1;
+        char text[64];
+        void *handle;
+
+        while (fnv_place((const uint8_t[]){ 0x20, 0x01, 0x0d, 0xb8, 0, 0, (uint8_t) (other >> 8), (uint8_t) other }) != place)
+                other++;
+        assert_true(other <= UINT16_MAX);
+
+        f = load("limit", &handle);
+        for (unsigned i = 0; i < 3; i++) {
+                assert_int_equal(come(f, network_of(0, text), 1000, "3"), FDPASS_FLUSHER_GO);
+                assert_int_equal(come(f, network_of(other, text), 1000, "3"), FDPASS_FLUSHER_GO);
+        }
+        assert_int_equal(come(f, network_of(0, text), 1000, "3"), FDPASS_FLUSHER_REFUSE);
+        assert_int_equal(come(f, network_of(other, text), 1000, "3"), FDPASS_FLUSHER_REFUSE);
+        flusher_unload(handle);
+}
+
+/* Networks without end are limited together when the table has no place left, and have their own counts before. */
+static void test_limit_full(void **state) {
+        enum { N = 200000, N_FEW = 200 };
+        const struct fdpass_flusher *f;
+        unsigned n_refused = 0;
+        char text[64];
+        void *handle;
+
+        f = load("limit", &handle);
+        for (unsigned i = 0; i < N_FEW; i++)
+                assert_int_equal(come(f, network_of(i, text), 1000, "1"), FDPASS_FLUSHER_GO);
+
+        for (unsigned i = 0; i < N; i++)
+                n_refused += come(f, network_of(i, text), 1000 + MINUTE_USEC, "3") == FDPASS_FLUSHER_REFUSE;
+        assert_in_range(n_refused, N / 2, N - 4096);
+
+        /* The next minute is a new one. */
+        assert_int_equal(come(f, network_of(N, text), 1000 + 2 * MINUTE_USEC, "3"), FDPASS_FLUSHER_GO);
         flusher_unload(handle);
 }
 
@@ -285,6 +345,8 @@ int main(void) {
                 TEST(test_header),
                 TEST(test_event_stream),
                 TEST(test_limit),
+                TEST(test_limit_in_turn),
+                TEST(test_limit_full),
                 TEST(test_wrong),
                 TEST(test_no_object),
                 TEST(test_names),

@@ -514,6 +514,61 @@ static void test_families(void **state) {
         }
 }
 
+/* The name of the listening socket of AF_UNIX with this inode; false where it is none. */
+static bool name_of_listener(unsigned long inode, char ret[static 128]) {
+        _cleanup_fclose_ FILE *f = fopen("/proc/net/unix", "re");
+        char line[256];
+
+        assert_non_null(f);
+        while (fgets(line, sizeof(line), f)) {
+                unsigned long flags, found;
+                int end = 0;
+
+                if (sscanf(line, "%*x: %*x %*x %lx %*x %*x %lu %n", &flags, &found, &end) == 2 && found == inode) {
+                        (void) snprintf(ret, 128, "%.*s", (int) strcspn(line + end, "\n"), line + end);
+                        return flags == 0x10000; /* __SO_ACCEPTCON */
+                }
+        }
+
+        return false;
+}
+
+/* Others can connect to the worker's socket, as far as its mode allows, and to nothing else of the server's. */
+static void assert_nothing_to_fill(const Server *s) {
+        char path[64], target[64], name[128];
+        unsigned n_hidden = 0;
+        struct dirent *entry;
+        DIR *d;
+
+        (void) snprintf(path, sizeof(path), "/proc/%i/fd", (int) s->pid);
+        d = opendir(path);
+        assert_non_null(d);
+        while ((entry = readdir(d))) {
+                ssize_t n = readlinkat(dirfd(d), entry->d_name, target, sizeof(target) - 1);
+                unsigned long inode;
+
+                target[MAX(n, 0)] = 0;
+                if (sscanf(target, "socket:[%lu]", &inode) != 1 || !name_of_listener(inode, name) || streq(name, s->f.path))
+                        continue;
+
+                if (name[0] != '/' || access(name, F_OK) == 0)
+                        fail_msg("the socket \"%s\" can be connected to", name);
+                n_hidden++;
+        }
+        closedir(d);
+        assert_int_equal(n_hidden, 1);
+}
+
+static void test_other_is_hidden(void **state) {
+        Server s;
+
+        server_start(&s, SOCK_SEQPACKET, "46", "poll", "f", "8080");
+        s.has_nodelay = true;
+        assert_nothing_to_fill(&s);
+        assert_families(&s, 4, IN, IN6);
+        server_stop(&s);
+}
+
 /* What can't be served is answered as ever, whichever listener it comes out of. */
 static void test_hostile_families(void **state) {
         size_t before;
@@ -858,6 +913,7 @@ int main(void) {
                 TEST(test_hostile_families),
                 TEST(test_shutdown),
                 TEST(test_others),
+                TEST(test_other_is_hidden),
                 TEST(test_gives_up),
                 TEST(test_hostile),
                 TEST(test_no_client),

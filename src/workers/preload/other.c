@@ -11,20 +11,99 @@
 
 #include "workers/preload/preload.h"
 
-int other_open(struct sockaddr_un *ret, socklen_t *ret_length) {
-        struct sockaddr_un un = { .sun_family = AF_UNIX };
-        _cleanup_close_ int fd = real.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 
-        if (fd < 0)
+/* Descriptors below are left to the program, which may count on the numbers that it gets. */
+#define HIDDEN_FD_MIN 100
+
+/* Returns an O_PATH descriptor of the socket's file, which then has no name any more; or a negative errno. */
+static int bind_in(int fd, char *directory) {
+        struct sockaddr_un un = { .sun_family = AF_UNIX };
+        _cleanup_close_ int path_fd = -EBADF;
+        int hidden_fd;
+
+        if (!mkdtemp(directory))
                 return -errno;
 
-        /* A name of the kernel's choice, of no file (unix(7), "Autobind feature"). */
+        (void) snprintf(un.sun_path, sizeof(un.sun_path), "%s/s", directory);
+        if (real.bind(fd, (const struct sockaddr *) &un, sizeof(un)) == 0) {
+                /* The server's processes may have other users. */
+                (void) chmod(un.sun_path, 0666);
+                path_fd = open(un.sun_path, O_PATH | O_CLOEXEC);
+                (void) unlink(un.sun_path);
+        }
+        (void) rmdir(directory);
+
+        if (path_fd < 0)
+                return -EACCES;
+
+        hidden_fd = fcntl(path_fd, F_DUPFD_CLOEXEC, HIDDEN_FD_MIN);
+        return hidden_fd >= 0 ? hidden_fd : take_fd(&path_fd);
+}
+
+/*
+ * Binds @fd to a name that only this process and its children can use: that of a descriptor. Others, who may use each name
+ * that is seen in the network namespace, could fill the backlog. The descriptor stays open. Returns 0 or a negative errno.
+ */
+static int bind_hidden(int fd, struct sockaddr_un *ret, socklen_t *ret_length) {
+        char directories[][24] = { "/tmp/fdpass-XXXXXX", "/dev/shm/fdpass-XXXXXX", "/run/fdpass-XXXXXX" };
+        int path_fd = -EACCES;
+        struct stat st;
+
+        for (size_t i = 0; path_fd < 0 && i < sizeof(directories) / sizeof(directories[0]); i++)
+                path_fd = bind_in(fd, directories[i]);
+        if (path_fd < 0)
+                return path_fd;
+
+        *ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+        (void) snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%i", path_fd);
         *ret_length = sizeof(*ret);
-        if (real.bind(fd, (const struct sockaddr *) &un, sizeof(sa_family_t)) < 0 || real.listen(fd, SOMAXCONN) < 0 ||
+        if (stat(ret->sun_path, &st) >= 0 && S_ISSOCK(st.st_mode))
+                return 0;
+
+        (void) close(path_fd);
+        return -ENOENT; /* there is no /proc */
+}
+
+/* To a name of the kernel's choice, of no file (unix(7), "Autobind feature"). */
+static int bind_abstract(int fd, struct sockaddr_un *ret, socklen_t *ret_length) {
+        struct sockaddr_un un = { .sun_family = AF_UNIX };
+
+        *ret_length = sizeof(*ret);
+        if (real.bind(fd, (const struct sockaddr *) &un, sizeof(sa_family_t)) < 0 ||
             real.getsockname(fd, (struct sockaddr *) ret, ret_length) < 0)
                 return -errno;
 
-        return take_fd(&fd);
+        return 0;
+}
+
+static int new_socket(void) {
+        int fd = real.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        return fd < 0 ? -errno : fd;
+}
+
+int other_open(struct sockaddr_un *ret, socklen_t *ret_length) {
+        _cleanup_close_ int fd = new_socket();
+        int r;
+
+        if (fd < 0)
+                return fd;
+
+        r = bind_hidden(fd, ret, ret_length);
+        if (r < 0) {
+                /* A socket is bound once only. */
+                close_at(&fd);
+                fd = new_socket();
+                r = fd < 0 ? fd : bind_abstract(fd, ret, ret_length);
+        }
+        if (r < 0)
+                return r;
+
+        return real.listen(fd, SOMAXCONN) < 0 ? -errno : take_fd(&fd);
 }
 
 static int send_connection(int fd, int conn_fd) {
@@ -71,7 +150,7 @@ int other_send(int conn_fd, const Listener *l) {
         return 1;
 }
 
-/* The name is no secret within the network namespace. Whether the broker is at the other end is asked later. */
+/* An abstract name is no secret within the network namespace. Whether the broker is at the other end is asked later. */
 int other_receive(int fd, int listener_fd) {
         struct ucred sender;
         socklen_t length = sizeof(sender);
