@@ -152,7 +152,7 @@ static void turn_away(int control_fd) {
                 return;
 
         while ((fd = accept4(control_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
-                fd_close(fd);
+                fd_close_socket(fd);
 }
 
 static int start_control(Broker *b, int *control_fd, Loader *loader, Control **ret) {
