@@ -46,18 +46,7 @@ static int say_failed(const sd_bus_error *error, int r) {
                 message = "the broker has closed the connection; it answers root and members of the group fdpass-admin only. "
                           "See systemctl status fdpass.service";
 
-        for (; *message; message++)
-                if (*message == '\n')
-                        fputc('\n', stderr);
-                else {
-                        char one[2] = { *message };
-
-                        if ((unsigned char) *message >= 0x80)
-                                fputc(*message, stderr);
-                        else
-                                text_print(stderr, one);
-                }
-        fputc('\n', stderr);
+        fprintf(stderr, "%s\n", message);
         return r;
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "basic/output.h"
 #include "fdpassctl/options.h"
 #include "fdpassctl/terminal.h"
 
@@ -82,6 +83,9 @@ static int dispatch(int argc, char *argv[]) {
 
 int main(int argc, char *argv[]) {
         int i, status;
+
+        if (output_guard() < 0)
+                return EXIT_FAILURE;
 
         /* "+": what follows the command belongs to it. */
         i = parse_options(argc, argv, NULL, "+", NULL, NULL);

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "basic/utf8.h"
 #include "broker/stats.h"
 #include "fdpassctl/fdpassctl.h"
 
@@ -26,19 +27,29 @@ static void begin(const Writer *w, const char *name, const char *type, const cha
                 fprintf(w->f, "# UNIT %s %s\n", name, unit);
 }
 
-/* Names and values in turn, NULL at the end. A label's value is escaped (OpenMetrics, "Escaping"). */
+/* Escaped (OpenMetrics, "Escaping"). What would act on a terminal is \\xNN, because curl shows it as it comes. */
+static void label_value(const Writer *w, const char *s) {
+        for (size_t n; *s; s += MAX(n, (size_t) 1)) {
+                n = utf8_printable(s);
+
+                if (*s == '\n')
+                        fputs("\\n", w->f);
+                else if (*s == '"' || *s == '\\')
+                        fprintf(w->f, "\\%c", *s);
+                else if (n == 0)
+                        fprintf(w->f, "\\\\x%02x", (unsigned) (unsigned char) *s);
+                else
+                        fwrite(s, 1, n, w->f);
+        }
+}
+
+/* Names and values in turn, NULL at the end. */
 static void labels(const Writer *w, const char *const *pairs) {
         const char *separator = "{";
 
         for (; pairs && pairs[0]; pairs += 2, separator = ",") {
                 fprintf(w->f, "%s%s=\"", separator, pairs[0]);
-                for (const char *p = pairs[1]; *p; p++)
-                        if (*p == '\n')
-                                fputs("\\n", w->f);
-                        else if (*p == '"' || *p == '\\')
-                                fprintf(w->f, "\\%c", *p);
-                        else
-                                fputc(*p, w->f);
+                label_value(w, pairs[1]);
                 fputc('"', w->f);
         }
         if (*separator == ',')

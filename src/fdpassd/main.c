@@ -17,6 +17,7 @@
 
 #include "basic/fd.h"
 #include "basic/message-ids.h"
+#include "basic/output.h"
 #include "control/control.h"
 #include "fdpassd/listen.h"
 #include "fdpassd/load.h"
@@ -236,6 +237,9 @@ static int run(Log *log) {
 int main(int argc, char *argv[]) {
         _cleanup_(log_freep) Log *log = NULL;
         int r;
+
+        if (output_guard() < 0)
+                return EX_OSERR;
 
         r = parse_argv(argc, argv);
         if (r <= 0)
