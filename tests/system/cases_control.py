@@ -157,7 +157,7 @@ def control_access(m):
 def control_open_to_all(m):
     """A socket that everybody may connect to steers for root only: a peer is turned away without a byte read."""
     m.drop_in("fdpass-control.socket", "[Socket]\nSocketMode=0666\n")
-    m.run("systemctl daemon-reload; systemctl restart fdpass.socket")
+    m.run("systemctl daemon-reload; systemctl restart fdpass-control.socket")
     check(m.output("stat -c %a /run/fdpass/control") == "666", "the mode of the socket")
     with users(m, nobody="", member="-G fdpass-admin"):
         pid = m.start_broker()
