@@ -228,15 +228,17 @@ void metrics_write(FILE *f, const Snapshot *s, MetricsFormat format) {
 typedef struct Options {
         MetricsFormat format;
         bool serve;
+        ServeNames names;
 } Options;
 
-enum { ARG_FORMAT = 0x100, ARG_SERVE };
+enum { ARG_FORMAT = 0x100, ARG_SERVE, ARG_HOST };
 
 static int help_metrics(void) {
         printf("fdpassctl metrics [OPTIONS...]\n\n"
                "Print all counters of the broker.\n\n"
                "     --format=FORM    openmetrics, or prometheus: its older text form\n"
                "     --serve          Serve them over HTTP on the socket from systemd\n"
+               "     --host=NAME      Serve them to requests for this name, too\n"
                "  -h --help           Show this help\n");
         return 0;
 }
@@ -250,6 +252,13 @@ static int take_option(void *userdata, int option, const char *value) {
                 return help_metrics();
         case ARG_SERVE:
                 o->serve = true;
+                return 1;
+        case ARG_HOST:
+                if (o->names.n == ELEMENTSOF(o->names.names)) {
+                        fprintf(stderr, "--host=%s: at most %zu names.\n", value, o->names.n);
+                        return -EINVAL;
+                }
+                o->names.names[o->names.n++] = value;
                 return 1;
         case ARG_FORMAT:
                 if (!streq(value, "openmetrics") && !streq(value, "prometheus")) {
@@ -267,6 +276,7 @@ int verb_metrics(int argc, char *argv[]) {
         static const struct option options[] = {
                 { "format", required_argument, NULL, ARG_FORMAT },
                 { "serve", no_argument, NULL, ARG_SERVE },
+                { "host", required_argument, NULL, ARG_HOST },
                 {},
         };
         _cleanup_(snapshot_done) Snapshot s = {};
@@ -278,7 +288,7 @@ int verb_metrics(int argc, char *argv[]) {
         if (i <= 0)
                 return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         if (o.serve)
-                return metrics_serve();
+                return metrics_serve(&o.names);
 
         if (bus_open(&bus) < 0 || snapshot_take(bus, &s) < 0)
                 return EXIT_FAILURE;

@@ -6,7 +6,7 @@ import json
 import re
 
 from fdpass import GUEST, UNITS, case, check
-from machine import wait_for
+from machine import SOURCE, wait_for
 
 PORT = 9469
 
@@ -273,5 +273,46 @@ def control_metrics(m):
     check(len(names) > 10 and names <= families, f"the dashboard asks for {names - families}")
     for options, status in (("/", 404), ("/metrics -X POST", 405), ("/metrics -H 'Host:'", 400), ("/metrics -I", 200)):
         check(m.output(f"curl -sS -o /dev/null -w '%{{http_code}}' http://127.0.0.1:{PORT}{options}") == str(status), options)
+    # A web page may have its name lead here (DNS rebinding).
+    for host, status in (("attacker.example", 421), ("127.0.0.1.attacker.example:9469", 421), ("localhost.attacker.example", 421),
+                         ("127.0.0.1:9469", 200), ("[::1]:9469", 200), ("localhost", 200), ("LOCALHOST.:9469", 200),
+                         (m.output("hostname"), 200)):
+        check(m.output(f"curl -sS -o /dev/null -w '%{{http_code}}' -H 'Host: {host}' {url}") == str(status), host)
+    check(m.output(f"curl -sS -o /dev/null -w '%{{http_code}}' --http1.0 -H 'Host:' {url}") == "200", "HTTP/1.0 without a host")
     m.run(f"curl -sS -m 5 --fail {url}")
     check(m.property("fdpass-metrics.service", "NRestarts") == "0", "the exporter was restarted")
+
+
+@case
+def control_metrics_name(m):
+    """An exporter answers to a name that --host= adds."""
+    m.start_broker()
+    m.drop_in("fdpass-metrics.service", "[Service]\nExecStart=\nExecStart=/usr/bin/fdpassctl metrics --serve --host=Metrics.example\n")
+    m.run("systemctl daemon-reload; systemctl start fdpass-metrics.socket")
+    for host, status in ("metrics.example:9469", 200), ("other.example", 421):
+        check(m.output(f"curl -sS -o /dev/null -w '%{{http_code}}' -H 'Host: {host}' http://127.0.0.1:{PORT}/metrics") == str(status), host)
+
+
+@case
+def preset_enables_nothing(m):
+    """systemctl preset of each unit that is installed enables nothing, and disables nothing but what was enabled."""
+    directory = m.output("pkg-config --variable=systemdsystemunitdir systemd")
+    units = m.output(f"cd {directory}; ls -d fdpass*.socket fdpass*.service fdpass*.target").split()
+    units = [unit.replace("@.", "@443.") for unit in units]
+    check({"fdpass.socket", "fdpass-metrics.socket", "fdpass-hello.socket", "fdpass@443.socket"} <= set(units), f"{units}")
+    links = f"cd {UNITS}; find . -type l -name '*fdpass*' | sort"
+    for preset in "fdpass.socket", "fdpass-hello.socket", "fdpass-metrics.socket":
+        m.run(f"systemctl enable {preset}")
+    check(m.output(links), "nothing was enabled")
+    m.run("systemctl disable " + " ".join(unit for unit in units if not unit.endswith("@443.service")), check=False)
+    check(not m.output(links), f"before: {m.output(links)}")
+    for unit in units:
+        m.run(f"systemctl preset {unit}", check=False)
+        check(not m.output(links), f"systemctl preset {unit}: {m.output(links)}")
+    m.run("systemctl preset-all --preset-mode=enable-only", check=False)
+    check(not m.output(links), f"systemctl preset-all: {m.output(links)}")
+    # Debian's own policy would enable each of them.
+    m.run("rm $(pkg-config --variable=systemdsystempresetdir systemd)/90-fdpass.preset; systemctl preset fdpass.socket")
+    enabled = m.output(links)
+    m.run(f"cp {SOURCE}/units/90-fdpass.preset $(pkg-config --variable=systemdsystempresetdir systemd)/")
+    check("fdpass.socket" in enabled, "the policy of the machine enables nothing at all: this shows nothing")
