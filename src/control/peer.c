@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <systemd/sd-id128.h>
 
 #include "basic/error.h"
@@ -12,6 +13,9 @@
 
 /* A peer that reads no answer for this long is dropped. */
 #define STALL_USEC (10 * USEC_PER_SEC)
+
+/* Bytes taken from a peer at a time. */
+#define RECEIVE_MAX 4096
 
 static bool peer_reads(const Peer *p) {
         uint64_t n = 0;
@@ -36,6 +40,27 @@ static bool peer_is_stalled(Peer *p) {
         return p->stalled_at > 0 && now - p->stalled_at > STALL_USEC;
 }
 
+/*
+ * Moves bytes to sd-bus. They are peeked at first: with MSG_PEEK the kernel closes no descriptor among them for good. A
+ * message that has descriptors stays unread, and its connection ends. Returns 0, or an error after which the peer is of no use.
+ */
+static int peer_receive(Peer *p) {
+        char buffer[RECEIVE_MAX];
+        struct iovec iov = { .iov_base = buffer, .iov_len = sizeof(buffer) };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+        ssize_t n;
+
+        n = recvmsg(p->fd, &message, MSG_PEEK | MSG_DONTWAIT);
+        if (n == 0 || (n > 0 && message.msg_flags & MSG_CTRUNC))
+                return -ECONNRESET;
+        if (n > 0)
+                n = send(p->inner_fd, buffer, (size_t) n, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0)
+                return errno_is_transient(-errno) ? 0 : -errno; /* the pair is full until sd-bus reads */
+
+        return recv(p->fd, buffer, (size_t) n, MSG_DONTWAIT) == n ? 0 : -EIO;
+}
+
 static void peer_process(Peer *p) {
         int r = sd_bus_process(p->bus, NULL);
 
@@ -44,7 +69,7 @@ static void peer_process(Peer *p) {
                 return;
         }
 
-        /* sd-bus may have read the next message together with the handshake. */
+        /* More of it may be in the pair, and no event tells of that. */
         if (r > 0)
                 (void) sd_event_source_set_enabled(p->next, SD_EVENT_ONESHOT);
 
@@ -63,7 +88,11 @@ static int peer_on_io(sd_event_source *source, int fd, uint32_t revents, void *u
 
         list_remove(&p->link);
         list_append(&p->control->peers, &p->link);
-        peer_process(p);
+
+        if (peer_reads(p) && peer_receive(p) < 0)
+                peer_free(p);
+        else
+                peer_process(p);
         return 0;
 }
 
@@ -72,18 +101,31 @@ static int peer_on_next(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-/* Gives sd-bus a duplicate, because the last close(2) of the connection may wait: peer_free() has it done elsewhere. */
-static int peer_give_fd(Peer *p) {
-        int fd, r;
+/*
+ * sd-bus reads from a socketpair, because it would receive descriptors and close them in the event loop (peer_receive()).
+ * It writes to a duplicate, because the last close(2) of the connection may wait: peer_free() has it done elsewhere.
+ */
+static int peer_give_fds(Peer *p) {
+        _cleanup_close_ int in = -EBADF, out = -EBADF;
+        int pair[2], r;
 
-        fd = fcntl(p->fd, F_DUPFD_CLOEXEC, 3);
-        if (fd < 0)
+        out = fcntl(p->fd, F_DUPFD_CLOEXEC, 3);
+        if (out < 0)
                 return -errno;
 
-        r = sd_bus_set_fd(p->bus, fd, fd);
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+                return -errno;
+
+        p->inner_fd = pair[0];
+        in = pair[1];
+
+        r = sd_bus_set_fd(p->bus, in, out);
         if (r < 0)
-                fd_close(fd); /* not the last */
-        return r;
+                return r;
+
+        (void) TAKE_FD(in);
+        (void) TAKE_FD(out);
+        return 0;
 }
 
 /* The handshake asks for no credentials, because access_is_allowed() has checked them. */
@@ -95,9 +137,7 @@ static int peer_start_bus(Peer *p) {
         if (r >= 0)
                 r = sd_bus_new(&p->bus);
         if (r >= 0)
-                r = peer_give_fd(p);
-        if (r >= 0)
-                r = sd_bus_set_close_on_exit(p->bus, 0); /* otherwise the broker's end waits until the peer has read all */
+                r = peer_give_fds(p);
         if (r >= 0)
                 r = sd_bus_set_server(p->bus, 1, id);
         if (r >= 0)
@@ -136,7 +176,7 @@ int peer_new(Control *c, int fd, Peer **ret) {
                 return -ENOMEM;
         }
 
-        *p = (Peer){ .control = c, .fd = fd };
+        *p = (Peer){ .control = c, .fd = fd, .inner_fd = -EBADF };
         list_append(&c->peers, &p->link);
         c->n_peers++;
 
@@ -160,6 +200,7 @@ Peer *peer_free(Peer *p) {
         sd_event_source_disable_unref(p->io);
         sd_event_source_disable_unref(p->next);
         sd_bus_close_unref(p->bus); /* without a flush, which waits for the peer */
+        fd_close(p->inner_fd);
         fd_close_socket(p->fd);
         free(p);
         return NULL;

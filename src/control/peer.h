@@ -11,7 +11,8 @@ typedef struct Peer {
         Control *control;
         List link;             /* Control.peers; the one that has been quiet the longest is first */
 
-        int fd;                /* the connection; sd-bus has a duplicate of it */
+        int fd;                /* the connection; sd-bus has a duplicate of it, and only writes to that */
+        int inner_fd;          /* one end of the pair whose other end sd-bus reads */
         sd_event_source *io;
         sd_event_source *next; /* on while sd-bus may have more to do without an event of the connection */
         sd_bus *bus;
