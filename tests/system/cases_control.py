@@ -171,6 +171,28 @@ def control_open_to_all(m):
 
 
 @case
+def control_journal_text(m):
+    """What the names of files and the values in units say acts on no terminal, neither by the journal nor by fdpassctl."""
+    m.start_broker()
+    m.mark()
+    # ESC, a C1 control as UTF-8 and as a byte, and the end of a line, in the name of a drop-in and in a value.
+    m.run(f"""cd {UNITS}; mkdir fdpass-hello.socket.d; printf '[X-FDPass]\\nPriority=\\033[31m\\302\\233\\n' \
+              >fdpass-hello.socket.d/"$(printf 'a\\033[31m\\302\\233\\233\\nfdpassd: Ready')".conf""")
+    for command in "reload", "status", "verify":
+        done = m.run(f"fdpassctl {command} 2>&1 | od -An -v -tx1 | tr -d ' \\n'", check=False)
+        data = bytes.fromhex(done.stdout)
+        check(b"Priority" in data and not re.search(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]", data) and data.decode(),
+              f"{command}: {data}")
+        check(b"\nfdpassd: Ready" not in data, f"{command}: {data}")
+    lines = [json.loads(line) for line in m.output("journalctl -u fdpass -o json --all --since=-10s").splitlines()]
+    lines = [line for line in lines if line.get("FDPASS_ROUTE") == "fdpass-hello.socket" and "CONFIG_FILE" in line]
+    check(lines, "the journal has no line about the unit")
+    for line in lines:
+        for field in "MESSAGE", "CONFIG_FILE":
+            check(isinstance(line[field], str) and not re.search("[\x00-\x1f\x7f-\x9f]", line[field]), f"{field}: {line[field]}")
+
+
+@case
 def control_log_level(m):
     """A lower level silences the broker; the level is shown."""
     m.start_broker()
