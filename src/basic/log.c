@@ -97,8 +97,8 @@ uint64_t log_n_dropped(const Log *log) {
 #define MESSAGE_MAX 1024
 
 /*
- * Appends NAME=value\n whole, or not at all, within the first @limit bytes of the buffer. What would end the line, begin a
- * field, make the journal take the text for binary or act on a terminal is masked.
+ * Appends NAME=value\n whole, or not at all, within the first @limit bytes of the buffer. The value is masked, because a line
+ * end would begin another field, a control character could act on a terminal, and other bytes would make it a blob.
  */
 static void append_field(LogRecord *record, size_t limit, const char *name, const char *format, va_list ap)
                 _printf_(4, 0);

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Standard output and standard error as streams that let nothing pass that acts on a terminal: control characters but \n
- * and \t, bytes that are no UTF-8, and characters that turn the direction of writing are written as \xNN. One place does it
- * for all, because texts come from units, names of files, arguments, other processes and libraries alike.
+ * Standard output and standard error as streams that let nothing pass that acts on a terminal. Control characters but \n and
+ * \t, bytes that are no UTF-8, and characters that turn the direction of writing are written as \xNN. One place does it for
+ * all, because texts come from units, names of files, arguments, other processes and libraries alike.
  */
 
 #include <stdio.h>

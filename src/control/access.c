@@ -50,8 +50,8 @@ static bool access_has_group(int fd, const struct ucred *cred, gid_t gid) {
 
 /*
  * With PrivateUsers= the broker sees a number for root, its own user and its own group only: all other groups have the
- * number GID_UNKNOWN. So the mode of the socket decides, and the kernel checks it in connect(2). Where the mode lets
- * everybody connect, the broker trusts only a number that it knows.
+ * number GID_UNKNOWN. So the mode of the socket decides, and the kernel checks it in connect(2). If the mode
+ * lets everybody connect, the broker trusts only a number that it knows.
  */
 bool access_is_allowed(int listener_fd, int fd) {
         struct stat st = { .st_mode = S_IWOTH, .st_gid = GID_UNKNOWN };

@@ -24,7 +24,7 @@ static bool peer_reads(const Peer *p) {
 }
 
 void peer_watch(Peer *p) {
-        /* A peer that does not read its answers is asked for no more questions: they would fill the memory. */
+        /* No question is taken from a peer that does not read its answers, because these would fill the memory. */
         (void) sd_event_source_set_io_events(p->io, peer_reads(p) ? EPOLLIN : EPOLLOUT);
 }
 
@@ -41,8 +41,8 @@ static bool peer_is_stalled(Peer *p) {
 }
 
 /*
- * Moves bytes to sd-bus. They are peeked at first: with MSG_PEEK the kernel closes no descriptor among them for good. A
- * message that has descriptors stays unread, and its connection ends. Returns 0, or an error after which the peer is of no use.
+ * Moves bytes to sd-bus. MSG_PEEK comes first, because recv(2) would close descriptors among the bytes, and that may wait.
+ * Bytes with descriptors stay unread, and the connection ends. Returns 0, or an error after which the peer is of no use.
  */
 static int peer_receive(Peer *p) {
         char buffer[RECEIVE_MAX];
@@ -103,7 +103,7 @@ static int peer_on_next(sd_event_source *source, void *userdata) {
 
 /*
  * sd-bus reads from a socketpair, because it would receive descriptors and close them in the event loop (peer_receive()).
- * It writes to a duplicate, because the last close(2) of the connection may wait: peer_free() has it done elsewhere.
+ * sd-bus writes to a duplicate, because its close(2) must not be the last one, which may wait (peer_free()).
  */
 static int peer_give_fds(Peer *p) {
         _cleanup_close_ int in = -EBADF, out = -EBADF;

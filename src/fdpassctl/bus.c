@@ -41,7 +41,7 @@ static int say_no_broker(int error) {
 static int say_failed(const sd_bus_error *error, int r) {
         const char *message = error->message ?: strerror(-r);
 
-        /* It has ended, or this connection was one too many, or it turns this user away. */
+        /* The broker has ended, or this connection was one too many, or the broker turns this user away. */
         if (r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE)
                 message = "the broker has closed the connection; it answers root and members of the group fdpass-admin only. "
                           "See systemctl status fdpass.service";

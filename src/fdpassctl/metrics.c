@@ -27,7 +27,7 @@ static void begin(const Writer *w, const char *name, const char *type, const cha
                 fprintf(w->f, "# UNIT %s %s\n", name, unit);
 }
 
-/* Escaped (OpenMetrics, "Escaping"). What would act on a terminal is \\xNN, because curl shows it as it comes. */
+/* Escapes @s (OpenMetrics, "Escaping"). A byte that would act on a terminal is \\xNN, because curl shows it as it comes. */
 static void label_value(const Writer *w, const char *s) {
         for (size_t n; *s; s += MAX(n, (size_t) 1)) {
                 n = utf8_printable(s);

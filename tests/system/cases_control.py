@@ -165,14 +165,14 @@ def control_open_to_all(m):
         for user in "test-nobody", "test-member":
             done = m.run(AS.format(user) + "fdpassctl list-routes", check=False)
             check(done.returncode == 1 and "group fdpass-admin" in done.stderr, f"{user}: {done.returncode} {done.stderr}")
-            # What comes with descriptors, and a connection with nothing.
+            # Connections with descriptors, and others without a byte.
             m.run(AS.format(user) + f"python3 {GUEST}/control-peers.py descriptors", timeout=30)
         check(m.broker() == pid and m.who(), "the broker is another one")
 
 
 @case
 def control_journal_text(m):
-    """What the names of files and the values in units say acts on no terminal, neither by the journal nor by fdpassctl."""
+    """Names of files and values in units act on no terminal, neither by the journal nor by fdpassctl."""
     m.start_broker()
     m.mark()
     # ESC, a C1 control as UTF-8 and as a byte, and the end of a line, in the name of a drop-in and in a value.

@@ -156,7 +156,7 @@ static void test_stranger_with_descriptor(void **state) {
         control = control_free(control);
 }
 
-/* Those of a peer end its connection, and stay unread: with the first byte, within a message, behind a message. */
+/* A descriptor of a peer ends its connection unread: with the first byte, within a message, behind a message. */
 static void test_peer_with_descriptor(void **state) {
         start(0660, 0);
         let_descriptors_come();
