@@ -21,8 +21,19 @@
 #define TURN_USEC (50 * USEC_PER_MSEC)
 
 static void control_make_room(Control *c) {
-        if (c->n_peers >= PEERS_MAX)
-                peer_free(CONTAINER_OF(c->peers.next, Peer, link));
+        Peer *quietest = NULL;
+
+        if (c->n_peers < PEERS_MAX)
+                return;
+
+        LIST_FOREACH(i, &c->peers) {
+                Peer *p = CONTAINER_OF(i, Peer, link);
+
+                if (!quietest || p->heard_at < quietest->heard_at)
+                        quietest = p;
+        }
+
+        peer_free(quietest);
 }
 
 static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *userdata) {

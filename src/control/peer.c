@@ -58,6 +58,7 @@ static int peer_receive(Peer *p) {
         if (n < 0)
                 return errno_is_transient(-errno) ? 0 : -errno; /* the pair is full until sd-bus reads */
 
+        p->heard_at = broker_now(p->control->broker);
         return recv(p->fd, buffer, (size_t) n, MSG_DONTWAIT) == n ? 0 : -EIO;
 }
 
@@ -76,28 +77,30 @@ static void peer_process(Peer *p) {
         peer_watch(p);
 }
 
-void peer_turn(Peer *p) {
-        if (peer_is_stalled(p))
-                peer_free(p);
-        else if (peer_reads(p))
-                peer_process(p);
-}
-
-static int peer_on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        Peer *p = userdata;
-
-        list_remove(&p->link);
-        list_append(&p->control->peers, &p->link);
-
+static void peer_step(Peer *p) {
         if (peer_reads(p) && peer_receive(p) < 0)
                 peer_free(p);
         else
                 peer_process(p);
+}
+
+void peer_turn(Peer *p) {
+        if (peer_is_stalled(p))
+                peer_free(p);
+        else
+                peer_step(p);
+}
+
+static int peer_on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        peer_step(userdata);
         return 0;
 }
 
 static int peer_on_next(sd_event_source *source, void *userdata) {
-        peer_turn(userdata);
+        Peer *p = userdata;
+
+        if (peer_reads(p))
+                peer_step(p);
         return 0;
 }
 
@@ -176,7 +179,7 @@ int peer_new(Control *c, int fd, Peer **ret) {
                 return -ENOMEM;
         }
 
-        *p = (Peer){ .control = c, .fd = fd, .inner_fd = -EBADF };
+        *p = (Peer){ .control = c, .fd = fd, .inner_fd = -EBADF, .heard_at = broker_now(c->broker) };
         list_append(&c->peers, &p->link);
         c->n_peers++;
 

@@ -9,13 +9,14 @@
 
 typedef struct Peer {
         Control *control;
-        List link;             /* Control.peers; the one that has been quiet the longest is first */
+        List link;             /* Control.peers */
 
         int fd;                /* the connection; sd-bus has a duplicate of it, and only writes to that */
         int inner_fd;          /* one end of the pair whose other end sd-bus reads */
         sd_event_source *io;
         sd_event_source *next; /* on while sd-bus may have more to do without an event of the connection */
         sd_bus *bus;
+        usec_t heard_at;       /* arrival of its last bytes, or its own */
         usec_t stalled_at;     /* start of the time in which it reads no answer; 0: it reads */
 
         bool subscribed;
@@ -26,7 +27,7 @@ typedef struct Peer {
 int peer_new(Control *c, int fd, Peer **ret);
 Peer *peer_free(Peer *p);
 
-/* Does what can be done for the peer now: one message at most. It may be gone afterwards. */
+/* Does what can be done for the peer now: one message at most. @p may be freed by it. */
 void peer_turn(Peer *p);
 
 /* Has the event loop wait for what the peer needs next. To be called after a message to it. */

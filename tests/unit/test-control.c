@@ -230,6 +230,24 @@ static void test_many_at_once(void **state) {
         free(all);
 }
 
+/* Handoffs may leave no time for the events of a peer: its turns are enough for an answer. */
+static void test_turns(void **state) {
+        int fd;
+
+        start(0660, 0);
+        fd = dial("a");
+        WAIT_FOR(control->n_peers == 1);
+        assert_true(sd_event_source_set_enabled(first_peer()->io, SD_EVENT_OFF) >= 0);
+
+        assert_int_equal(send(fd, HANDSHAKE, sizeof(HANDSHAKE) - 1, 0), sizeof(HANDSHAKE) - 1);
+        WAIT_FOR(is_answered(fd));
+        assert_int_equal(send(fd, ping, sizeof(ping), 0), sizeof(ping));
+        WAIT_FOR(is_answered(fd));
+
+        fd_close(fd);
+        control = control_free(control);
+}
+
 /* A peer that reads nothing is not asked for more, does not hold up a turn, and is dropped after a time. */
 static void test_deaf(void **state) {
         usec_t begin, longest = 0;
@@ -314,6 +332,7 @@ int main(void) {
                 BROKER_TEST(test_peer_with_descriptor),
                 BROKER_TEST(test_descriptors_refused),
                 BROKER_TEST(test_many_at_once),
+                BROKER_TEST(test_turns),
                 BROKER_TEST(test_deaf),
                 BROKER_TEST(test_deaf_at_the_end),
                 BROKER_TEST(test_crowd),
