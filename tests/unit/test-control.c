@@ -230,6 +230,10 @@ static void test_many_at_once(void **state) {
         free(all);
 }
 
+static bool is_idle(void) {
+        return sd_event_source_get_enabled(first_peer()->next, NULL) == 0;
+}
+
 /* Handoffs may leave no time for the events of a peer: its turns are enough for an answer. */
 static void test_turns(void **state) {
         int fd;
@@ -239,8 +243,10 @@ static void test_turns(void **state) {
         WAIT_FOR(control->n_peers == 1);
         assert_true(sd_event_source_set_enabled(first_peer()->io, SD_EVENT_OFF) >= 0);
 
+        WAIT_FOR(is_idle());
         assert_int_equal(send(fd, HANDSHAKE, sizeof(HANDSHAKE) - 1, 0), sizeof(HANDSHAKE) - 1);
         WAIT_FOR(is_answered(fd));
+        WAIT_FOR(is_idle());
         assert_int_equal(send(fd, ping, sizeof(ping), 0), sizeof(ping));
         WAIT_FOR(is_answered(fd));
 
