@@ -13,6 +13,7 @@
 #include "basic/address.h"
 #include "basic/fd.h"
 #include "basic/message-ids.h"
+#include "basic/utf8.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
@@ -95,14 +96,10 @@ uint64_t log_n_dropped(const Log *log) {
 /* A message never takes more than this; the fields leave it the room. */
 #define MESSAGE_MAX 1024
 
-/* What a client or a worker sent must not end a line or begin a field. */
-static void mask_control_characters(char *s) {
-        for (; *s; s++)
-                if ((unsigned char) *s < ' ' || *s == 0x7f)
-                        *s = '?';
-}
-
-/* Appends NAME=value\n whole, or not at all, within the first @limit bytes of the buffer. */
+/*
+ * Appends NAME=value\n whole, or not at all, within the first @limit bytes of the buffer. The value is masked, because a line
+ * end would begin another field, a control character could act on a terminal, and other bytes would make it a blob.
+ */
 static void append_field(LogRecord *record, size_t limit, const char *name, const char *format, va_list ap)
                 _printf_(4, 0);
 static void append_field(LogRecord *record, size_t limit, const char *name, const char *format, va_list ap) {
@@ -123,7 +120,7 @@ static void append_field(LogRecord *record, size_t limit, const char *name, cons
         if (value < 0 || (size_t) head + (size_t) value >= room)
                 return;
 
-        mask_control_characters(p + head);
+        utf8_mask(p + head);
         p[head + value] = '\n';
         record->n += (size_t) (head + value + 1);
 }
@@ -231,7 +228,7 @@ static void commit(LogRecord *record, const char *format, va_list ap) {
                 return;
 
         (void) vsnprintf(message, sizeof(message), format, ap);
-        mask_control_characters(message);
+        utf8_mask(message);
 
         if (log->journal_fd < 0) {
                 write_text(log, message);

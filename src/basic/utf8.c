@@ -26,15 +26,10 @@ static bool is_character(uint32_t c, size_t length) {
                (c & 0xfffe) != 0xfffe;
 }
 
-/* The length of the character at @p, 0 where there is none. */
-static size_t character_length(const uint8_t *p) {
+size_t utf8_character(const char *s, uint32_t *ret) {
+        const uint8_t *p = (const uint8_t *) s;
         size_t length = length_by_lead(*p);
-        uint32_t c;
-
-        if (length <= 1)
-                return length;
-
-        c = *p & (0x7fU >> length);
+        uint32_t c = length > 1 ? *p & (0x7fU >> length) : *p;
 
         /* The terminating NUL is no continuation, so this never passes the end. */
         for (size_t i = 1; i < length; i++) {
@@ -43,21 +38,37 @@ static size_t character_length(const uint8_t *p) {
                 c = c << 6 | (p[i] & 0x3fU);
         }
 
-        return is_character(c, length) ? length : 0;
+        *ret = c;
+        return length <= 1 || is_character(c, length) ? length : 0;
+}
+
+bool utf8_is_shown(uint32_t c) {
+        return c >= ' ' && (c < 0x7f || c >= 0xa0) && c != 0x61c && (c < 0x200e || c > 0x200f) &&
+               (c < 0x2028 || c > 0x202e) && (c < 0x2066 || c > 0x2069);
 }
 
 bool utf8_is_valid(const char *s) {
-        const uint8_t *p = (const uint8_t *) s;
+        uint32_t c;
 
-        while (*p) {
-                size_t length = character_length(p);
+        while (*s) {
+                size_t length = utf8_character(s, &c);
 
                 if (length == 0)
                         return false;
-                p += length;
+                s += length;
         }
 
         return true;
+}
+
+void utf8_mask(char *s) {
+        while (*s) {
+                size_t n = utf8_printable(s);
+
+                if (n == 0)
+                        *s = '?';
+                s += MAX(n, (size_t) 1);
+        }
 }
 
 size_t utf8_cut(const char *s, size_t max) {

@@ -7,12 +7,10 @@
 
 #include "basic/error.h"
 #include "basic/fd.h"
+#include "control/access.h"
 #include "control/internal.h"
 
-/*
- * So many of each kind at a time: those who may only look can't keep out those who may change. One more costs the one
- * that has been quiet the longest its place.
- */
+/* Peers at a time. One more ends the connection that has been quiet the longest. */
 #define PEERS_MAX 32
 
 /* Connections taken up in 100 ms; each costs some 100 µs. */
@@ -22,20 +20,20 @@
 /* While others leave no time for what is less urgent, each peer has a turn this often all the same. */
 #define TURN_USEC (50 * USEC_PER_MSEC)
 
-static void make_room(Control *c, const Peer *newcomer) {
-        size_t n = newcomer->may_change ? c->n_privileged : c->n_peers - c->n_privileged;
+static void control_make_room(Control *c) {
+        Peer *quietest = NULL;
 
-        if (n <= PEERS_MAX)
+        if (c->n_peers < PEERS_MAX)
                 return;
 
         LIST_FOREACH(i, &c->peers) {
                 Peer *p = CONTAINER_OF(i, Peer, link);
 
-                if (p != newcomer && p->may_change == newcomer->may_change) {
-                        peer_free(p);
-                        return;
-                }
+                if (!quietest || p->heard_at < quietest->heard_at)
+                        quietest = p;
         }
+
+        peer_free(quietest);
 }
 
 static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
@@ -47,10 +45,15 @@ static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *
         if (conn_fd < 0)
                 return 0; /* tried again, at the rate that the source is limited to */
 
+        if (!access_is_allowed(fd, conn_fd)) {
+                fd_close_socket(conn_fd);
+                return 0;
+        }
+
+        control_make_room(c);
         if (peer_new(c, conn_fd, &p) < 0)
                 return 0;
 
-        make_room(c, p);
         if (c->n_peers == 1) {
                 (void) sd_event_source_set_time_relative(c->timer, TURN_USEC);
                 (void) sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
@@ -75,6 +78,7 @@ static int add_sources(Control *c, int fd) {
         sd_event *event = c->broker->event;
         int r;
 
+        access_refuse_descriptors(fd);
         r = fd_nonblock(fd, true);
         if (r >= 0)
                 r = sd_event_add_io(event, &c->io, fd, EPOLLIN, on_listener, c);

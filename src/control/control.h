@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * The control interface: D-Bus, peer to peer, on a socket of its own. Everybody may look; root and the broker's group
- * may change.
+ * The control interface: D-Bus, peer to peer, on a socket of its own. Root and members of the socket's group may use it.
+ * Another peer is turned away before a byte of it is read (control/access.h).
  *
- * It never slows the handoffs: its work has a lower priority and comes in small portions, what a peer may send and
- * ask for at a time is bounded, and whoever does not read his answers gets no more of them.
+ * The interface does not slow the handoffs. Its work has a lower priority and comes in small portions. The number of peers
+ * is bounded. A peer that does not read its answers gets no more of them, and is dropped after 10 seconds.
  *
  * The broker's core does not know of it.
  */

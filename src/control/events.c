@@ -110,8 +110,11 @@ static void tell(Control *c, const Event *e) {
         LIST_FOREACH(i, &c->peers) {
                 Peer *p = CONTAINER_OF(i, Peer, link);
 
-                if (p->subscribed && (!is_within_rate(c) || !has_room(p) || send_event(p, e) < 0))
+                if (!p->subscribed)
+                        continue;
+                if (!is_within_rate(c) || !has_room(p) || send_event(p, e) < 0)
                         p->n_lost++;
+                peer_watch(p);
         }
 
         /* What could not be written at once is sd-bus's to wait for. */

@@ -25,8 +25,7 @@ struct Control {
         sd_event_source *timer; /* while there are peers */
 
         List peers;             /* Peer.link */
-        size_t n_peers;         /* all, and */
-        size_t n_privileged;    /* those who may change */
+        size_t n_peers;
         size_t n_subscribed;
 
         usec_t events_at;       /* the second that events are counted in, */

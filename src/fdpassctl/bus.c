@@ -17,33 +17,36 @@
 /* So often a list is begun anew because the units were read again meanwhile. */
 #define TRIES_MAX 5
 
-static int say_no_broker(int error) {
-        const char *hint = error == -ENOENT || error == -ECONNREFUSED
-                                   ? "; is fdpass-control.socket started?" : "";
+static const char *bus_hint(int error) {
+        switch (error) {
+        case -ENOENT:
+        case -ECONNREFUSED:
+                return "; is fdpass-control.socket started?";
+        case -EACCES:
+        case -EPERM:
+        case -EPIPE: /* the mode lets everybody connect, and the broker ends the connection */
+        case -ECONNRESET:
+                return ". It may be asked only by root and members of the group fdpass-admin: "
+                       "usermod -a -G fdpass-admin NAME";
+        default:
+                return "";
+        }
+}
 
-        fprintf(stderr, "The broker can't be reached at %s: %s%s\n", arg_control, strerror(-error), hint);
+static int say_no_broker(int error) {
+        fprintf(stderr, "The broker can't be reached at %s: %s%s\n", arg_control, strerror(-error), bus_hint(error));
         return error;
 }
 
 static int say_failed(const sd_bus_error *error, int r) {
         const char *message = error->message ?: strerror(-r);
 
-        /* It has ended, or we were one too many. */
+        /* The broker has ended, or this connection was one too many, or the broker turns this user away. */
         if (r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE)
-                message = "the broker has closed the connection; see systemctl status fdpass.service";
+                message = "the broker has closed the connection; it answers root and members of the group fdpass-admin only. "
+                          "See systemctl status fdpass.service";
 
-        for (; *message; message++)
-                if (*message == '\n')
-                        fputc('\n', stderr);
-                else {
-                        char one[2] = { *message };
-
-                        if ((unsigned char) *message >= 0x80)
-                                fputc(*message, stderr);
-                        else
-                                text_print(stderr, one);
-                }
-        fputc('\n', stderr);
+        fprintf(stderr, "%s\n", message);
         return r;
 }
 

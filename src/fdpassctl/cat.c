@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "basic/fd.h"
+#include "basic/output.h"
 #include "fdpassctl/fdpassctl.h"
 
 #define SERVICE "fdpass.service"
@@ -22,10 +23,11 @@ static void print_line(void *userdata, const char *section, const char *key, con
         }
 
         n = printf("%s=%s", key, value);
+        printf("%*s# ", n < 48 ? 48 - n : 1, "");
+        output_text(stdout, path ? path : "default");
         if (path)
-                printf("%*s# %s:%u\n", n < 48 ? 48 - n : 1, "", path, line);
-        else
-                printf("%*s# default\n", n < 48 ? 48 - n : 1, "");
+                printf(":%u", line);
+        printf("\n");
 }
 
 /* Returns 0, CONFIG_NO_UNIT, or a negative errno, which it has said. */

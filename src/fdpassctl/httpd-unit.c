@@ -2,6 +2,8 @@
 
 #include "fdpassctl/httpd.h"
 
+#include "basic/utf8.h"
+
 /* The longest is 255 bytes with its type (unit_name_is_valid() of systemd). */
 #define STEM_MAX 200
 
@@ -53,8 +55,12 @@ static void print_value(FILE *f, const char *key, const char *value) {
 
 void httpd_unit_print(const HttpdRoute *route, const char *file, FILE *f) {
         fprintf(f, "[Unit]\nDescription=Clients that httpd Passed by Line %u of ", route->line);
-        for (const char *p = file; *p; p++)
-                fputs((unsigned char) *p < ' ' || *p == 0x7f || *p == '\\' ? "?" : *p == '%' ? "%%" : (char[]){ *p, '\0' }, f);
+        for (size_t n; *file; file += MAX(n, (size_t) 1)) {
+                n = *file == '\\' ? 0 : utf8_printable(file);
+                fprintf(f, "%.*s", n > 0 ? (int) n : 1, n == 0 ? "?" : file);
+                if (*file == '%')
+                        fputc('%', f);
+        }
         fputs("\n\n[X-FDPass]\n", f);
 
         /* The worker listens by itself, as it did for httpd. */

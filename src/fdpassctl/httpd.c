@@ -61,10 +61,7 @@ static void say(Parser *c, const char *format, ...) {
         (void) vsnprintf(message, sizeof(message), format, ap);
         va_end(ap);
 
-        for (char *p = message; *p; p++)
-                if ((unsigned char) *p < ' ' || *p == 0x7f)
-                        *p = '?';
-
+        utf8_mask(message);
         c->say(c->userdata, c->line, message);
 }
 
@@ -273,11 +270,11 @@ static bool worker_of(const Parser *c, const char *rest, char ret[static SOCKET_
         const char *root = *rest == '/' ? "" : c->root;
         int n = snprintf(ret, SOCKET_PATH_MAX + 1, "%s%s%s", root, *root && !endswith(root, "/") ? "/" : "", rest);
 
-        if (n < 0 || (size_t) n > SOCKET_PATH_MAX || ret[0] != '/' || endswith(ret, "/") || endswith(ret, " ") || !utf8_is_valid(ret))
+        if (n < 0 || (size_t) n > SOCKET_PATH_MAX || ret[0] != '/' || endswith(ret, "/") || endswith(ret, " ") || strpbrk(ret, "*?$\"\\"))
                 return false;
 
-        for (const char *p = ret; *p; p++)
-                if ((unsigned char) *p < ' ' || *p == 0x7f || strchr("*?$\"\\", *p))
+        for (const char *p = ret; *p; p += utf8_printable(p))
+                if (utf8_printable(p) == 0)
                         return false;
 
         /* As systemd and the unit parser want it. */

@@ -4,13 +4,14 @@
 
 #include <stdio.h>
 
+#include "basic/output.h"
 #include "fdpassctl/options.h"
 #include "fdpassctl/terminal.h"
 
 int help(void) {
         printf("fdpassctl [OPTIONS...] COMMAND\n\n"
                "Query and control the socket handoff broker.\n\n"
-               "The broker:\n"
+               "The broker, for root and the group fdpass-admin:\n"
                "  status              Show how it is, and first what is wrong\n"
                "  list-listeners      List the public sockets\n"
                "  list-routes         List the routes, with counters\n"
@@ -20,7 +21,7 @@ int help(void) {
                "  top                 Show rates, queues and waits, live\n"
                "  metrics             Print all counters as OpenMetrics\n"
                "  graph               Print listeners, routes and workers for Graphviz\n\n"
-               "Changes, for root and the group fdpass:\n"
+               "Changes, for the same:\n"
                "  drain WORKER...     Give these workers no more clients\n"
                "  undrain WORKER...   Give them clients again\n"
                "  reload              Read the units again, and say what is wrong with them\n"
@@ -82,6 +83,9 @@ static int dispatch(int argc, char *argv[]) {
 
 int main(int argc, char *argv[]) {
         int i, status;
+
+        if (output_guard() < 0)
+                return EXIT_FAILURE;
 
         /* "+": what follows the command belongs to it. */
         i = parse_options(argc, argv, NULL, "+", NULL, NULL);

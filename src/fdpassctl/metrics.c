@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "basic/utf8.h"
 #include "broker/stats.h"
 #include "fdpassctl/fdpassctl.h"
 
@@ -26,19 +27,29 @@ static void begin(const Writer *w, const char *name, const char *type, const cha
                 fprintf(w->f, "# UNIT %s %s\n", name, unit);
 }
 
-/* Names and values in turn, NULL at the end. A label's value is escaped (OpenMetrics, "Escaping"). */
+/* Escapes @s (OpenMetrics, "Escaping"). A byte that would act on a terminal is \\xNN, because curl shows it as it comes. */
+static void label_value(const Writer *w, const char *s) {
+        for (size_t n; *s; s += MAX(n, (size_t) 1)) {
+                n = utf8_printable(s);
+
+                if (*s == '\n')
+                        fputs("\\n", w->f);
+                else if (*s == '"' || *s == '\\')
+                        fprintf(w->f, "\\%c", *s);
+                else if (n == 0)
+                        fprintf(w->f, "\\\\x%02x", (unsigned) (unsigned char) *s);
+                else
+                        fwrite(s, 1, n, w->f);
+        }
+}
+
+/* Names and values in turn, NULL at the end. */
 static void labels(const Writer *w, const char *const *pairs) {
         const char *separator = "{";
 
         for (; pairs && pairs[0]; pairs += 2, separator = ",") {
                 fprintf(w->f, "%s%s=\"", separator, pairs[0]);
-                for (const char *p = pairs[1]; *p; p++)
-                        if (*p == '\n')
-                                fputs("\\n", w->f);
-                        else if (*p == '"' || *p == '\\')
-                                fprintf(w->f, "\\%c", *p);
-                        else
-                                fputc(*p, w->f);
+                label_value(w, pairs[1]);
                 fputc('"', w->f);
         }
         if (*separator == ',')
@@ -217,15 +228,17 @@ void metrics_write(FILE *f, const Snapshot *s, MetricsFormat format) {
 typedef struct Options {
         MetricsFormat format;
         bool serve;
+        ServeNames names;
 } Options;
 
-enum { ARG_FORMAT = 0x100, ARG_SERVE };
+enum { ARG_FORMAT = 0x100, ARG_SERVE, ARG_HOST };
 
 static int help_metrics(void) {
         printf("fdpassctl metrics [OPTIONS...]\n\n"
                "Print all counters of the broker.\n\n"
                "     --format=FORM    openmetrics, or prometheus: its older text form\n"
                "     --serve          Serve them over HTTP on the socket from systemd\n"
+               "     --host=NAME      Serve them to requests for this name, too\n"
                "  -h --help           Show this help\n");
         return 0;
 }
@@ -239,6 +252,13 @@ static int take_option(void *userdata, int option, const char *value) {
                 return help_metrics();
         case ARG_SERVE:
                 o->serve = true;
+                return 1;
+        case ARG_HOST:
+                if (o->names.n == ELEMENTSOF(o->names.names)) {
+                        fprintf(stderr, "--host=%s: at most %zu names.\n", value, o->names.n);
+                        return -EINVAL;
+                }
+                o->names.names[o->names.n++] = value;
                 return 1;
         case ARG_FORMAT:
                 if (!streq(value, "openmetrics") && !streq(value, "prometheus")) {
@@ -256,6 +276,7 @@ int verb_metrics(int argc, char *argv[]) {
         static const struct option options[] = {
                 { "format", required_argument, NULL, ARG_FORMAT },
                 { "serve", no_argument, NULL, ARG_SERVE },
+                { "host", required_argument, NULL, ARG_HOST },
                 {},
         };
         _cleanup_(snapshot_done) Snapshot s = {};
@@ -267,7 +288,7 @@ int verb_metrics(int argc, char *argv[]) {
         if (i <= 0)
                 return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         if (o.serve)
-                return metrics_serve();
+                return metrics_serve(&o.names);
 
         if (bus_open(&bus) < 0 || snapshot_take(bus, &s) < 0)
                 return EXIT_FAILURE;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fdpassctl/bus.h"
+#include "fdpassctl/serve-host.h"
 
 /*
  * The two text forms that Prometheus reads: OpenMetrics 1.0, and the older one of its own (0.0.4). They differ in the
@@ -15,4 +16,4 @@ typedef enum MetricsFormat {
 void metrics_write(FILE *f, const Snapshot *s, MetricsFormat format);
 
 /* Serves them over HTTP on the listening socket that systemd has passed in. Returns the exit status. */
-int metrics_serve(void);
+int metrics_serve(const ServeNames *names);

@@ -28,6 +28,7 @@ typedef struct Server {
         List connections;  /* Connection.link, the oldest first */
         size_t n_connections;
         sd_event_source *idle;
+        const ServeNames *names;
 } Server;
 
 typedef struct Connection {
@@ -136,6 +137,8 @@ static bool answer(Connection *c) {
         case PROBE_MATCH:
                 if (!slice_equal(http.method, SLICE_LITERAL("GET")) && !slice_equal(http.method, SLICE_LITERAL("HEAD")))
                         set_short_reply(c, "405 Method Not Allowed");
+                else if (!serve_host_is_ours(&http.host, c->server->names))
+                        set_short_reply(c, "421 Misdirected Request");
                 else if (!slice_equal(http.path, SLICE_LITERAL("/metrics")))
                         set_short_reply(c, "404 Not Found");
                 else
@@ -265,8 +268,8 @@ static int serve(Server *s) {
         return r;
 }
 
-int metrics_serve(void) {
-        Server s = {};
+int metrics_serve(const ServeNames *names) {
+        Server s = { .names = names };
         int r;
 
         list_init(&s.connections);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "basic/fd.h"
+#include "basic/output.h"
 #include "basic/parse.h"
 #include "basic/utf8.h"
 #include "fdpassctl/fdpassctl.h"
@@ -48,7 +49,11 @@ const char *terminal_color(Color color) {
                 [COLOR_YELLOW] = "\033[0;1;33m", [COLOR_GREY] = "\033[0;38;5;245m", [COLOR_BOLD] = "\033[0;1m",
         };
 
-        return terminal_has_colors() ? sequences[color] : "";
+        if (!terminal_has_colors())
+                return "";
+
+        output_pass(sequences, _COLOR_MAX);
+        return sequences[color];
 }
 
 static size_t from_environment(const char *name) {
@@ -149,40 +154,6 @@ void pager_close(void) {
         pager_pid = 0;
 }
 
-/* Characters beyond ASCII that do something instead of being seen: C1 controls, and those that turn the direction. */
-static bool is_control(const unsigned char *s, size_t n) {
-        uint32_t c = n == 2 ? s[0] & 0x1fU : n == 3 ? s[0] & 0x0fU : s[0] & 0x07U;
-
-        for (size_t i = 1; i < n; i++)
-                c = c << 6 | (s[i] & 0x3fU);
-
-        return c < 0xa0 || c == 0x61c || (c >= 0x200e && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
-               (c >= 0x2066 && c <= 0x2069);
-}
-
-/* The length of the UTF-8 character at @s that may be shown, or 0. */
-static size_t printable(const unsigned char *s) {
-        size_t n = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-        char one[5] = {};
-
-        if (n == 1)
-                return s[0] >= ' ' && s[0] != 0x7f && s[0] != '\\';
-
-        for (size_t i = 0; i < n; i++)
-                if (s[i] == '\0')
-                        return 0;
-                else
-                        one[i] = (char) s[i];
-
-        if (!utf8_is_valid(one))
-                return 0;
-
-        if (is_control(s, n))
-                return 0;
-
-        return n;
-}
-
 char *text_escape(const char *s) {
         static const char hex[] = "0123456789abcdef";
         char *copy = malloc(strlen(s) * 4 + 1), *p = copy;
@@ -191,9 +162,9 @@ char *text_escape(const char *s) {
                 return NULL;
 
         while (*s) {
-                size_t n = printable((const unsigned char *) s);
+                size_t n = utf8_printable(s);
 
-                if (n == 0) {
+                if (n == 0 || *s == '\\') {
                         *p++ = '\\';
                         *p++ = 'x';
                         *p++ = hex[(unsigned char) *s >> 4];

@@ -279,7 +279,14 @@ static void print_screen(const Top *t, size_t columns, size_t rows) {
         print_routes(t, columns, rows == 0 ? 0 : rows > used + 1 ? rows - used - 1 : 1);
 }
 
-/* Composes it off screen first, so that nothing flickers: "\033[H" and lines that clear what was behind them. */
+/* Written past standard output's stream, which lets no sequence pass but colours (basic/output.h). */
+static void clear_screen(void) {
+        static const char clear[] = "\033[H\033[2J";
+
+        (void) fflush(stdout);
+        (void) !write(STDOUT_FILENO, clear, sizeof(clear) - 1);
+}
+
 static void draw(Top *t) {
         remember(t, total_rate(t, "Taken"));
 
@@ -287,7 +294,7 @@ static void draw(Top *t) {
                 print_screen(t, line_width(), 0);
                 printf("\n");
         } else {
-                printf("\033[H\033[2J");
+                clear_screen();
                 print_screen(t, terminal_columns(), terminal_rows());
         }
         (void) fflush(stdout);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "basic/fd.h"
+#include "basic/output.h"
 #include "fdpassctl/fdpassctl.h"
 
 unsigned n_warnings = 0;
@@ -17,10 +18,12 @@ static void report(void *userdata, ConfigSeverity severity, const char *unit, co
         if (severity == CONFIG_WARNING && arg_quiet)
                 return;
 
+        output_text(stderr, path ? path : unit ? unit : arg_root);
         if (path && line > 0)
-                fprintf(stderr, "%s:%u: %s: %s\n", path, line, what, message);
-        else
-                fprintf(stderr, "%s: %s: %s\n", path ? path : unit ? unit : arg_root, what, message);
+                fprintf(stderr, ":%u", line);
+        fprintf(stderr, ": %s: ", what);
+        output_text(stderr, message);
+        fputc('\n', stderr);
 }
 
 /*

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "basic/array.h"
+#include "basic/utf8.h"
 
 /* The broker's answers are four levels deep. */
 #define DEPTH_MAX 16
@@ -197,14 +198,20 @@ uint64_t value_sum(const Value *v) {
 }
 
 void json_print_string(FILE *f, const char *s) {
+        uint32_t c;
+        size_t n;
+
         fputc('"', f);
-        for (; *s; s++)
+        for (; *s; s += MAX(n, (size_t) 1)) {
+                n = utf8_character(s, &c);
+
                 if (*s == '"' || *s == '\\')
                         fprintf(f, "\\%c", *s);
-                else if ((unsigned char) *s < ' ' || *s == 0x7f)
-                        fprintf(f, "\\u%04x", (unsigned) (unsigned char) *s);
+                else if (n == 0 || !utf8_is_shown(c))
+                        fprintf(f, "\\u%04x", n == 0 ? 0xfffdU : c);
                 else
-                        fputc(*s, f);
+                        fwrite(s, 1, n, f);
+        }
         fputc('"', f);
 }
 

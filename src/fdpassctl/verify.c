@@ -6,14 +6,20 @@
 #include <stdio.h>
 
 #include "basic/fd.h"
+#include "basic/output.h"
 #include "broker/match.h"
 #include "fdpassctl/fdpassctl.h"
 #include "handoff/socket-path.h"
 
 static void warn(const RouteConfig *route, const char *key, const char *value, const char *what) {
         n_warnings++;
-        if (!arg_quiet)
-                fprintf(stderr, "%s: warning: %s=%s: %s\n", route->path, key, value, what);
+        if (arg_quiet)
+                return;
+
+        output_text(stderr, route->path);
+        fprintf(stderr, ": warning: %s=", key);
+        output_text(stderr, value);
+        fprintf(stderr, ": %s\n", what);
 }
 
 static bool has_route(const Config *config, const char *unit) {

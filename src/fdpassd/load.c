@@ -9,6 +9,7 @@
 
 #include "basic/fd.h"
 #include "basic/message-ids.h"
+#include "basic/utf8.h"
 
 /* So much of what was found is kept for those who ask; the journal has it all. */
 #define FINDINGS_MAX 8192
@@ -28,6 +29,8 @@ static void keep(LoadReport *report, const char *format, ...) {
                 line = NULL;
                 return;
         }
+
+        utf8_mask(line); /* one line, as the log has it, and a text that D-Bus takes */
 
         if (report->findings && strlen(report->findings) + strlen(line) > FINDINGS_MAX)
                 return;

@@ -17,6 +17,7 @@
 
 #include "basic/fd.h"
 #include "basic/message-ids.h"
+#include "basic/output.h"
 #include "control/control.h"
 #include "fdpassd/listen.h"
 #include "fdpassd/load.h"
@@ -152,7 +153,7 @@ static void turn_away(int control_fd) {
                 return;
 
         while ((fd = accept4(control_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
-                fd_close(fd);
+                fd_close_socket(fd);
 }
 
 static int start_control(Broker *b, int *control_fd, Loader *loader, Control **ret) {
@@ -247,6 +248,9 @@ static int run(Log *log) {
 int main(int argc, char *argv[]) {
         _cleanup_(log_freep) Log *log = NULL;
         int r;
+
+        if (output_guard() < 0)
+                return EX_OSERR;
 
         r = parse_argv(argc, argv);
         if (r <= 0)
