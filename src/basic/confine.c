@@ -16,13 +16,13 @@
 #include "basic/confine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -80,10 +80,6 @@ static int confine_tcp(void) {
 #define INSTRUCTIONS_MAX 48
 #define RET_REFUSE (SECCOMP_RET_ERRNO | EPERM)
 #define X32_BIT 0x40000000 /* numbers of the x32 ABI, which shares AUDIT_ARCH_X86_64 */
-
-#ifndef MSG_FASTOPEN
-#define MSG_FASTOPEN 0x20000000
-#endif
 
 typedef struct Filter {
         struct sock_filter code[INSTRUCTIONS_MAX];
@@ -202,40 +198,75 @@ int confine(unsigned flags) {
 }
 
 /* Of an interface that is no loopback one. Where it can't be told, it is up. */
-static bool is_up(int fd, const char *name) {
+static bool is_up(int fd, const char *name, size_t n) {
         struct ifreq request = {};
 
-        (void) snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+        if (n >= sizeof(request.ifr_name))
+                return true;
+
+        memcpy(request.ifr_name, name, n);
         if (ioctl(fd, SIOCGIFFLAGS, &request) < 0)
                 return true;
 
         return request.ifr_flags & IFF_UP && !(request.ifr_flags & IFF_LOOPBACK);
 }
 
-/* The file has each interface of the network namespace, "NAME: NUMBER…" in a line, behind two lines of headings. */
-static bool has_interface_up(FILE *file, int fd) {
-        char line[512], name[IFNAMSIZ];
+/* @text is /proc/net/dev: a line "NAME: NUMBER…" for each interface of the network namespace, behind two lines of headings. */
+static bool has_interface_up(const char *text, int fd) {
+        for (const char *line = text, *end; *line; line = *end ? end + 1 : end) {
+                const char *name = line + strspn(line, " ");
+                size_t n = strcspn(name, ":\n");
 
-        while (fgets(line, sizeof(line), file))
-                if (strchr(line, ':') && sscanf(line, " %15[^:]:", name) == 1 && is_up(fd, name))
+                end = name + strcspn(name, "\n");
+                if (name[n] == ':' && is_up(fd, name, n))
                         return true;
+        }
 
         return false;
 }
 
-/* Any socket will do to ask for interfaces; RestrictAddressFamilies= leaves AF_UNIX. */
-static bool has_network(void) {
-        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        FILE *file = fd < 0 ? NULL : fopen("/proc/self/net/dev", "re");
-        bool is_there = !file || has_interface_up(file, fd);
+/* Without stdio, because the preload must not allocate memory. False: it can't be read, or not as a whole. */
+static bool read_interfaces(char *buffer, size_t size) {
+        int fd = open("/proc/self/net/dev", O_RDONLY | O_CLOEXEC);
+        size_t n = 0;
+        ssize_t r = -1;
 
-        if (file)
-                (void) fclose(file);
+        while (fd >= 0 && n < size - 1 && (r = read(fd, buffer + n, size - 1 - n)) > 0)
+                n += (size_t) r;
+        buffer[n] = '\0';
+
         if (fd >= 0)
                 (void) close(fd);
+        return r == 0;
+}
+
+/* Any socket will do to ask for interfaces; RestrictAddressFamilies= leaves AF_UNIX. */
+static bool has_network(void) {
+        char text[8192];
+        int fd;
+        bool is_there;
+
+        if (!read_interfaces(text, sizeof(text)))
+                return true;
+
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return true;
+
+        is_there = has_interface_up(text, fd);
+        (void) close(fd);
         return is_there;
 }
 
+/* Our filter alone looks at this flag; without it the descriptor is found to be none. */
+static bool is_confined(void) {
+        return sendto(-1, NULL, 0, MSG_FASTOPEN, NULL, 0) < 0 && errno == EPERM;
+}
+
 bool confine_is_due(void) {
-        return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) > 0 && !has_network();
+        int saved_errno = errno;
+        bool is_due = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) > 0 && !is_confined() && !has_network();
+
+        errno = saved_errno;
+        return is_due;
 }

@@ -26,6 +26,7 @@ int confine(unsigned flags);
 
 /*
  * True where confining takes nothing that the service was given: it has NoNewPrivileges=yes, and no network interface but
- * a loopback one is up (PrivateNetwork=yes). False also where this can't be found out.
+ * a loopback one is up (PrivateNetwork=yes). False also where this can't be found out, and in a process that is confined:
+ * filters add up with each program that is started.
  */
 bool confine_is_due(void);

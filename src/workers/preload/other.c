@@ -3,28 +3,44 @@
 /*
  * A program that has bound its port for IPv4 and for IPv6 has two listeners, but there is one worker's socket. Servers
  * count on the family: nginx cuts off a client over IPv6 on its listener for IPv4, and may have other sites on the
- * one than on the other. So the worker's socket stands for the family that was bound first, and a socket of our own for
- * the other one. Who accepts a client that is not for its listener sends the connection there, unread: whichever
- * process of the program accepts it then does what it would have done with it otherwise, and the broker sees no
- * difference. See listener.c for which is which.
+ * one than on the other. So the worker's socket stands for the family that was bound first. The program's listener for
+ * the other family is one end of a pair, and the preload keeps the other end. A process that accepts a client that is
+ * not for its listener sends the connection there, unread: whichever process of the program accepts it then does what it would have done with
+ * it otherwise, and the broker sees no difference. See listener.c for which is which.
+ *
+ * It is a pair and no listening socket, because that needs bind(2), listen(2) and connect(2). By these a
+ * client's socket leads into the host's network, and the service's SystemCallFilter= has to be able to forbid them.
  */
 
 #include "workers/preload/preload.h"
 
-int other_open(struct sockaddr_un *ret, socklen_t *ret_length) {
-        struct sockaddr_un un = { .sun_family = AF_UNIX };
-        _cleanup_close_ int fd = real.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+#include <fcntl.h>
+#include <poll.h>
 
-        if (fd < 0)
+/* Our end gets such a number, out of the way of programs that put files at low ones. */
+#define SENDER_FD_MIN 256
+
+/* How long accept() takes where it can bring nothing any more: the program is told that there is something for ever. */
+#define LOST_MS 100
+
+static int move_up(int fd) {
+        int up = fcntl(fd, F_DUPFD_CLOEXEC, SENDER_FD_MIN);
+
+        if (up < 0)
+                return fd;
+
+        (void) close(fd);
+        return up;
+}
+
+int other_open(int *ret_sender) {
+        int fds[2];
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
                 return -errno;
 
-        /* A name of the kernel's choice, of no file (unix(7), "Autobind feature"). */
-        *ret_length = sizeof(*ret);
-        if (real.bind(fd, (const struct sockaddr *) &un, sizeof(sa_family_t)) < 0 || real.listen(fd, SOMAXCONN) < 0 ||
-            real.getsockname(fd, (struct sockaddr *) ret, ret_length) < 0)
-                return -errno;
-
-        return take_fd(&fd);
+        *ret_sender = move_up(fds[1]);
+        return fds[0];
 }
 
 static int send_connection(int fd, int conn_fd) {
@@ -45,22 +61,15 @@ static int send_connection(int fd, int conn_fd) {
         return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-/* Returns -ECONNREFUSED where the program has closed it. */
-static int try_send(int conn_fd, const Listener *l) {
-        _cleanup_close_ int fd = real.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-        if (fd < 0 || real.connect(fd, (const struct sockaddr *) &l->other, l->other_length) < 0)
-                return -errno;
-
-        return send_connection(fd, conn_fd);
-}
-
 int other_send(int conn_fd, const Listener *l) {
         _cleanup_close_ int conn = conn_fd;
-        int r;
+        int r = -EBADF;
 
-        r = try_send(conn, l);
-        if (r == -ECONNREFUSED) {
+        if (socket_cookie(l->other_fd) == l->other_cookie)
+                r = send_connection(l->other_fd, conn);
+
+        /* No process of the program has the listener any more, or this one has closed our end. */
+        if (r == -EPIPE || r == -ECONNRESET || r == -EBADF) {
                 (void) take_fd(&conn);
                 return 0;
         }
@@ -71,16 +80,20 @@ int other_send(int conn_fd, const Listener *l) {
         return 1;
 }
 
-/* The name is no secret within the network namespace. Whether the broker is at the other end is asked later. */
-int other_receive(int fd, int listener_fd) {
-        struct ucred sender;
-        socklen_t length = sizeof(sender);
+int other_receive(int fd) {
+        /* Without room for it, the kernel would throw the connection away. */
+        int conn_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0), r;
 
-        if (real.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &sender, &length) < 0 ||
-            (sender.uid != 0 && sender.uid != geteuid())) {
-                (void) close(fd);
-                return -EPERM;
-        }
+        if (conn_fd < 0)
+                return -errno;
+        (void) close(conn_fd);
 
-        return receive_connection(fd, listener_fd);
+        r = receive_connection(fd, &conn_fd);
+        if (r != 0)
+                return r < 0 ? r : conn_fd;
+
+        say(SAY_OTHER, "The program has closed descriptors that it doesn't know, and so clients of both families come out of "
+                       "one of its listeners. It should listen on [::] alone.");
+        (void) poll(NULL, 0, LOST_MS);
+        return -ECONNABORTED;
 }
