@@ -70,7 +70,7 @@ def attempts(m, service, ways, port=80):
 
     def seen():
         found = dict(re.findall(r"escape: ([\w-]+): (\w+)", "\n".join(entry["MESSAGE"] for entry in m.journal(service))))
-        return found if set(ways) <= set(found) else None
+        return {way: found[way] for way in ways} if set(ways) <= set(found) else None
 
     return wait_for(seen, 10, f"all attempts in {service}")
 
