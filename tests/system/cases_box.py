@@ -82,6 +82,12 @@ def check_shut(m, service, ways, host, port=80):
     m.figure(service, " ".join(f"{way}={found[way]}" for way in ways))
 
 
+def check_no_note(m):
+    """The lint agrees that nothing is missing, for fdpass-hello too."""
+    done = m.run("fdpassctl verify")
+    check("0 warnings" in done.stdout and not done.stderr, f"{done}")
+
+
 def check_open(m, service, ways, host):
     """Each of @ways works, and so the tests can fail."""
     found = attempts(m, service, ways)
@@ -95,6 +101,9 @@ def box_open(m):
     host = prepare(m)
     m.worker("open", f"{ESCAPE} {PORT}", route="Host=box.test\n", service="DynamicUser=yes\nPrivateNetwork=yes\n"
              "RestrictAddressFamilies=AF_UNIX\nSystemCallFilter=@system-service\nSystemCallErrorNumber=EPERM\n")
+    note = m.run("fdpassctl verify").stderr
+    check("note: test-open.service lacks PrivateDevices=yes, RestrictNamespaces=yes, SystemCallFilter=~connect bind listen:" in note
+          and len(note.splitlines()) == 1, note)
     check_open(m, "test-open.service", ["connect", "bind", "listen", "fastopen", "fuse", "userns"], host)
     wait_for(lambda: m.ask(host) == 2, 10, "connect and fastopen at the host's service")
 
@@ -108,6 +117,7 @@ def box_preloaded(m):
         m.run(f"cd {EXAMPLES}/{name}; cp -r *.socket *.service* {UNITS}; mkdir -p /srv/tenants/x")
         stand_in(m, f"{name}{at}.service", f"{name}{at}.socket")
         begin(m, f"{name}{instance}.socket")
+        check_no_note(m)
         check_shut(m, f"{name}{instance}.service", NETWORK + LOCKS, host)
         end(m, f"{name}{instance}.service", f"{name}{instance}.socket")
 
@@ -138,6 +148,7 @@ def box_workers(m):
         m.run(f"cp {EXAMPLES}/{directory}/*.s* {UNITS}")
         stand_in(m, f"{name}.service", f"{name}.socket", program)
         begin(m, f"{instance}.socket")
+        check_no_note(m)
         check_shut(m, f"{instance}.service", NETWORK + LOCKS, host)
         end(m, f"{instance}.service", f"{instance}.socket")
 
