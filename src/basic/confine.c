@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT-0 */
 
 /*
- * Two things of the kernel together, because neither is enough (as measured on Linux 6.18):
+ * Two things of the kernel together, because neither is enough (as measured on Linux 6.18.44 and 6.12.117):
  *
  *                                     Landlock's TCP rights      seccomp
  *   connect(2) with an address        forbidden                  can't see the address
  *   bind(2) with a port               forbidden                  can't see the address
  *   listen(2) without bind(2)         allowed                    forbidden
- *   sendto(2) with MSG_FASTOPEN       allowed                    forbidden, by the flag
+ *   sendto(2) with MSG_FASTOPEN       allowed by 6.18.44         forbidden, by the flag
  *   connect(2) with AF_UNSPEC         allowed                    can't see the address
  *
  * io_uring does all of this out of seccomp's sight, so its setup is forbidden.
@@ -197,7 +197,7 @@ int confine(unsigned flags) {
         return flags & CONFINE_MAY_CONNECT ? confine_tcp() : 0;
 }
 
-/* Of an interface that is no loopback one. Where it can't be told, it is up. */
+/* Returns true where the interface is up and no loopback one, and where the kernel doesn't tell. */
 static bool is_up(int fd, const char *name, size_t n) {
         struct ifreq request = {};
 
@@ -240,7 +240,7 @@ static bool read_interfaces(char *buffer, size_t size) {
         return r == 0;
 }
 
-/* Any socket will do to ask for interfaces; RestrictAddressFamilies= leaves AF_UNIX. */
+/* Interfaces can be asked about by any socket. AF_UNIX is what RestrictAddressFamilies= leaves. */
 static bool has_network(void) {
         char text[8192];
         int fd;
@@ -258,7 +258,7 @@ static bool has_network(void) {
         return is_there;
 }
 
-/* Our filter alone looks at this flag; without it the descriptor is found to be none. */
+/* Our filter refuses this flag before the kernel looks at the descriptor, which is none. */
 static bool is_confined(void) {
         return sendto(-1, NULL, 0, MSG_FASTOPEN, NULL, 0) < 0 && errno == EPERM;
 }

@@ -91,7 +91,7 @@ static int try_fastopen(int fd) {
         return fast_open(fd);
 }
 
-/* Once it is shut down, and its peer too. */
+/* The socket is shut down and read to its end before. */
 static int try_closed(int fd) {
         char buffer[512];
 
@@ -123,7 +123,7 @@ static int try_userns(int fd) {
         return error_of(unshare(CLONE_NEWUSER));
 }
 
-/* What is no way out, and may stay: a service over AF_UNIX. */
+/* A service over AF_UNIX is no way out, and may stay. */
 static int try_unix(int fd) {
         struct sockaddr_un name = { .sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/stdout" };
 
