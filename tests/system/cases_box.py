@@ -123,6 +123,19 @@ def box_preloaded(m):
 
 
 @case
+def box_connect_again(m):
+    """A server that calls AF_UNIX services: connect(2) by the line that the example tells of, and Landlock for TCP."""
+    host = prepare(m)
+    m.run(f"cd {EXAMPLES}/nginx; cp -r *.socket *.service* {UNITS}; sed -i 's/^#SystemCallFilter/SystemCallFilter/' "
+          f"{UNITS}/nginx.service.d/50-fdpass.conf")
+    stand_in(m, "nginx.service", "nginx.socket")
+    begin(m, "nginx.socket")
+    check_no_note(m)
+    check_shut(m, "nginx.service", NETWORK + LOCKS, host)
+    check(attempts(m, "nginx.service", ["unix"])["unix"] == "open", "AF_UNIX is forbidden")
+
+
+@case
 def box_sshd(m):
     """The example of sshd, whose sessions have more of the file system, but no network either."""
     host = prepare(m)
