@@ -514,6 +514,25 @@ static void test_families(void **state) {
         }
 }
 
+/* A server that closes the preload's end of the pair loses no client: both families come out of its first listener. */
+static void test_closed_end(void **state) {
+        static const struct {
+                const char *listen, *in, *in6;
+        } cases[] = { { "46", IN, HIDDEN }, { "64", MAPPED, IN6 } };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char line[1024];
+                Server s;
+
+                server_start(&s, SOCK_SEQPACKET, cases[i].listen, "poll", "kf", "8080");
+                s.has_nodelay = true;
+                assert_families(&s, 4, cases[i].in, cases[i].in6);
+                read_line(s.err, line, sizeof(line));
+                assert_non_null(strstr(line, "The program has closed descriptors that it doesn't know"));
+                server_stop(&s);
+        }
+}
+
 /* What can't be served is answered as ever, whichever listener it comes out of. */
 static void test_hostile_families(void **state) {
         size_t before;
@@ -855,6 +874,7 @@ int main(void) {
                 TEST(test_true_listener),
                 TEST(test_told),
                 TEST(test_families),
+                TEST(test_closed_end),
                 TEST(test_hostile_families),
                 TEST(test_shutdown),
                 TEST(test_others),
