@@ -204,7 +204,8 @@ bool route_config_flushes_alike(const RouteConfig *a, const RouteConfig *b);
 
 /*
  * Reports, as warnings, what is no error in the units of @config's routes, but hardly meant: a worker's socket that the
- * broker can't connect to, or everybody can, say. What a worker's service lacks of a sandbox is a note. Returns 0 or a negative errno.
+ * broker can't connect to, or everybody can, say. What a worker's service lacks of a sandbox is a note. Returns 0 or a
+ * negative errno.
  */
 int config_lint(int root_fd, const Config *config, ConfigReport report, void *userdata);
 

@@ -4,7 +4,7 @@
 #include "config/unit.h"
 
 /*
- * Notes what the service of the worker's unit @socket lacks to keep a worker that was broken into from the broker's and the host's
- * other clients. One note a service. Returns 0 or a negative errno.
+ * Notes what the service of the worker's unit @socket lacks of a sandbox that holds a worker that was broken into. One
+ * note a service. Returns 0 or a negative errno.
  */
 int lint_service(const UnitPath *path, Reporter *reporter, const Unit *socket);

@@ -191,10 +191,7 @@ static void set_limits(Proxy *p) {
         p->service.n_max = MIN(p->service.n_max, (room - 2 * pipes - handoffs) / 2);
 }
 
-/*
- * Confines a proxy whose services are all at AF_UNIX or vsock addresses. With a name of a host it needs connect(2) for TCP, which
- * a client's socket can't be told from.
- */
+/* Confines a proxy whose services are all at AF_UNIX or vsock addresses. Others need connect(2) for TCP. */
 static int confine_proxy(const Proxy *p) {
         int r;
 

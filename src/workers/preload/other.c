@@ -5,8 +5,8 @@
  * count on the family: nginx cuts off a client over IPv6 on its listener for IPv4, and may have other sites on the
  * one than on the other. So the worker's socket stands for the family that was bound first. The program's listener for
  * the other family is one end of a pair, and the preload keeps the other end. A process that accepts a client that is
- * not for its listener sends the connection there, unread: whichever process of the program accepts it then does what it would have done with
- * it otherwise, and the broker sees no difference. See listener.c for which is which.
+ * not for its listener sends the connection there, unread. The process of the program that accepts it then does what
+ * it would have done with it otherwise, and the broker sees no difference. See listener.c for which is which.
  *
  * It is a pair and no listening socket, because that needs bind(2), listen(2) and connect(2). By these a
  * client's socket leads into the host's network, and the service's SystemCallFilter= has to be able to forbid them.
@@ -20,7 +20,7 @@
 /* Our end gets such a number, out of the way of programs that put files at low ones. */
 #define SENDER_FD_MIN 256
 
-/* How long accept() takes where it can bring nothing any more: the program is told that there is something for ever. */
+/* Pause of an accept() that can bring nothing any more, because poll() reports such a listener readable for ever. */
 #define LOST_MS 100
 
 static int move_up(int fd) {
