@@ -21,6 +21,7 @@ struct fdpass_flusher;
 typedef enum ConfigSeverity {
         CONFIG_WARNING, /* the line, or the unit, was ignored and the rest stands */
         CONFIG_ERROR,   /* the unit declares no usable route */
+        CONFIG_NOTE,    /* nothing is wrong, but less is safe than could be: config_lint() only */
 } ConfigSeverity;
 
 /*
@@ -140,6 +141,7 @@ typedef struct RouteConfig {
         unsigned max_unclaimed;     /* MaxUnclaimed=, at least 1 */
         unsigned queue_max;         /* QueueMax=, 0: no client waits */
         usec_t queue_timeout_usec;  /* QueueTimeoutSec= */
+        bool lint_sandbox;          /* LintSandbox= */
 } RouteConfig;
 
 /* ProxyProtocol= */
@@ -202,7 +204,8 @@ bool route_config_flushes_alike(const RouteConfig *a, const RouteConfig *b);
 
 /*
  * Reports, as warnings, what is no error in the units of @config's routes, but hardly meant: a worker's socket that the
- * broker can't connect to, or everybody can, say. Returns 0 or a negative errno.
+ * broker can't connect to, or everybody can, say. What a worker's service lacks of a sandbox is a note. Returns 0 or a
+ * negative errno.
  */
 int config_lint(int root_fd, const Config *config, ConfigReport report, void *userdata);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "config/config-table.h"
+#include "config/lint.h"
 
 /* systemd.socket(5): what a socket has without SocketMode=. */
 #define MODE_DEFAULT 0666
@@ -129,7 +130,10 @@ static int lint_unit(const UnitPath *path, Reporter *reporter, const RouteConfig
                 warn(reporter, unit, listen, "%s listens on %s too: only one of them can be started.", before->unit,
                      route->worker);
 
-        return 0;
+        if (!route->lint_sandbox || !streq(unit->name.type, "socket") || in_force(unit, SECTION_FDPASS, "Worker"))
+                return 0;
+
+        return lint_service(path, reporter, unit);
 }
 
 int config_lint(int root_fd, const Config *config, ConfigReport report, void *userdata) {

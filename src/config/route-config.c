@@ -209,6 +209,7 @@ static const ConfigKey route_keys[] = {
         { SECTION_FDPASS, "Backup",          config_parse_bool,     offsetof(Draft, route.backup), 0, 0, false, "no" },
         { SECTION_FDPASS, "Balance",         parse_balance,         offsetof(Draft, route.balance), 0, 0, false, "least-unclaimed" },
         { SECTION_FDPASS, "Flusher",         config_parse_flusher,  offsetof(Draft, flusher), 0, 0, false, "none" },
+        { SECTION_FDPASS, "LintSandbox",     config_parse_bool,     offsetof(Draft, route.lint_sandbox), 0, 0, false, "yes" },
         { SECTION_FDPASS, "MaxUnclaimed",    config_parse_unsigned, offsetof(Draft, route.max_unclaimed), 1, 65536, false, NULL },
         { SECTION_FDPASS, "Metadata",        parse_metadata,        offsetof(Draft, route.metadata), 0, 0, false, "full" },
         { SECTION_FDPASS, "OnFailure",       parse_on_failure,      offsetof(Draft, route.on_failure), 0, 0, false, "refuse" },
@@ -242,6 +243,7 @@ static const Draft defaults = {
                 .max_unclaimed = 64,
                 .queue_max = 1024,
                 .queue_timeout_usec = 30 * USEC_PER_SEC,
+                .lint_sandbox = true,
         },
         .flusher.status = 200,
 };

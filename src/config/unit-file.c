@@ -15,6 +15,7 @@
 #define WHITESPACE " \t\n\r"
 
 const char SECTION_FDPASS[] = "X-FDPass";
+const char SECTION_SERVICE[] = "Service";
 const char SECTION_SOCKET[] = "Socket";
 
 /* Sections whose lines are not kept. */
@@ -121,6 +122,8 @@ static int parse_header(Parser *p, unsigned line, char *s) {
                 p->file->has_fdpass = true;
         } else if (streq(s, SECTION_SOCKET))
                 p->section = SECTION_SOCKET;
+        else if (streq(s, SECTION_SERVICE))
+                p->section = SECTION_SERVICE;
         else
                 p->section = startswith(s, "X-") ? SECTION_FOREIGN : SECTION_OTHER;
 
@@ -150,7 +153,7 @@ static int parse_assignment(Parser *p, unsigned line, char *s) {
         if (equals == s)
                 return pass_over(p, line, "This line has no key in front of its \"=\".");
 
-        if (p->section != SECTION_FDPASS && p->section != SECTION_SOCKET)
+        if (p->section != SECTION_FDPASS && p->section != SECTION_SOCKET && p->section != SECTION_SERVICE)
                 return 0;
 
         if (!ARRAY_GROW(f->assignments, f->n_assignments))

@@ -5,8 +5,8 @@
  * One file of a unit: its main file, or a drop-in. The syntax is that of systemd.syntax(7), read as systemd's
  * config_parse() reads it (src/shared/conf-parser.c).
  *
- * Only the sections that say something about a route are kept, [X-FDPass] and [Socket]; the others are read
- * just well enough to find their end.
+ * Only the sections that say something about a route are kept, [X-FDPass] and [Socket], and for `fdpassctl verify`
+ * [Service]; the others are read just well enough to find their end.
  */
 
 #include "basic/macro.h"
@@ -25,13 +25,14 @@
 typedef struct Assignment {
         const char *path;    /* of the file, below the root directory */
         unsigned line;       /* from 1: where the key stands */
-        const char *section; /* SECTION_FDPASS or SECTION_SOCKET: compare the pointers */
+        const char *section; /* SECTION_…: compare the pointers */
         const char *key;
         const char *value; /* without white space at its ends; "" for an empty assignment */
         bool warned;       /* a warning about it was given, by whichever of the units that share the file */
 } Assignment;
 
 extern const char SECTION_FDPASS[]; /* "X-FDPass" */
+extern const char SECTION_SERVICE[]; /* "Service" */
 extern const char SECTION_SOCKET[]; /* "Socket" */
 
 /* What is wrong with the file itself. */
@@ -60,6 +61,7 @@ typedef struct UnitFile {
         size_t n_findings;
         unsigned n_of[2];      /* the same, by ConfigSeverity */
         bool broken;           /* at least one of them is an error */
+        bool is_noted;         /* the note about the service that this is the main file of was given */
         bool warnings_are_out; /* the warnings were given, once for all units that share the file */
 } UnitFile;
 

@@ -12,6 +12,7 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
+#include "basic/confine.h"
 #include "basic/error.h"
 #include "basic/fd.h"
 #include "basic/list.h"
@@ -280,6 +281,9 @@ int metrics_serve(const ServeNames *names) {
                                 "it needs one listening socket from systemd.\n");
                 return EXIT_FAILURE;
         }
+
+        /* Where the kernel has no Landlock for TCP, the unit's own filter remains. */
+        (void) confine(CONFINE_MAY_CONNECT);
 
         r = serve(&s);
         if (r < 0)

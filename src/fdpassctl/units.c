@@ -11,11 +11,16 @@ unsigned n_warnings = 0;
 
 static void report(void *userdata, ConfigSeverity severity, const char *unit, const char *path, unsigned line,
                    const char *message) {
-        const char *what = severity == CONFIG_ERROR ? "error" : "warning";
+        static const char *const names[] = {
+                [CONFIG_WARNING] = "warning",
+                [CONFIG_ERROR] = "error",
+                [CONFIG_NOTE] = "note",
+        };
+        const char *what = names[severity];
 
         if (severity == CONFIG_WARNING)
                 n_warnings++;
-        if (severity == CONFIG_WARNING && arg_quiet)
+        if (severity != CONFIG_ERROR && arg_quiet)
                 return;
 
         output_text(stderr, path ? path : unit ? unit : arg_root);

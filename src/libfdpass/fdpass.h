@@ -175,6 +175,34 @@ struct fdpass_return_args {
 int fdpass_return(int client_fd, const char *path, const char *name, const void *data, size_t data_len);
 int fdpass_return_with(int client_fd, const struct fdpass_return_args *args);
 
+/* What fdpass_confine() leaves. */
+enum {
+        FDPASS_MAY_CONNECT = 1, /* connect(2) and bind(2), except for TCP: fdpass_return(), a database over AF_UNIX */
+        FDPASS_MAY_LISTEN = 2   /* listen(2) */
+};
+
+/*
+ * Forbids the process the ways by which a client's socket leads into the host's network. A client's socket belongs to
+ * the network namespace of the port that it came by, whatever PrivateNetwork= says: after connect(2) with AF_UNSPEC it
+ * can be connected there again, or listen there.
+ *
+ * Refuses connect(2), bind(2), listen(2), sendto(2) and the like with MSG_FASTOPEN, and io_uring_setup(2), with EPERM
+ * and for sockets of all families, except for what @flags leaves. With FDPASS_MAY_CONNECT Landlock forbids connect(2)
+ * and bind(2) for TCP, with EACCES (Linux 6.7). FDPASS_MAY_LISTEN leaves a client's socket able to listen.
+ *
+ * This sets no_new_privs, holds for the calling thread and all that it starts, and can't be undone: call it before the
+ * first thread and the first client. accept4(2), fdpass_accept(), fdpass_receive() and sd_notify(3) still work.
+ * Programs of another architecture than the caller's can't be run any more.
+ *
+ *   -EOPNOTSUPP       the kernel has no Landlock with rights for TCP, and so connect(2) and bind(2) stay with
+ *                     FDPASS_MAY_CONNECT. All else is in force
+ *   -ENOSYS           this architecture's calls are not known
+ *   -EINVAL           unknown flags; nothing was changed
+ *
+ * and those of prctl(2) and landlock_restrict_self(2).
+ */
+int fdpass_confine(unsigned flags);
+
 #ifdef __cplusplus
 }
 #endif

@@ -8,6 +8,8 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "basic/confine.h"
+
 #define PROCESSES_DEFAULT 64 /* as MaxConnections= of systemd.socket(5) */
 
 enum {
@@ -22,6 +24,8 @@ static void help(void) {
                "     --exit-idle-time=TIME      End when there was no client for so long (infinity)\n"
                "     --stderr=inherit|socket|null\n"
                "                                Where its standard error goes (inherit: the journal)\n"
+               "     --confine=auto|yes|no      Keep it from using the client's socket for other connections\n"
+               "                                (auto: yes where the service has no network)\n"
                "  -h --help                     Show this\n"
                "     --version                  Show the version\n\n"
                "See the fdpass-exec(8) man page for details.\n", PROCESSES_DEFAULT);
@@ -31,6 +35,7 @@ enum {
         ARG_RUNTIME_MAX = 0x100,
         ARG_EXIT_IDLE_TIME,
         ARG_STDERR,
+        ARG_CONFINE,
         ARG_VERSION,
 };
 
@@ -39,6 +44,7 @@ static const struct option options[] = {
         { "runtime-max", required_argument, NULL, ARG_RUNTIME_MAX },
         { "exit-idle-time", required_argument, NULL, ARG_EXIT_IDLE_TIME },
         { "stderr", required_argument, NULL, ARG_STDERR },
+        { "confine", required_argument, NULL, ARG_CONFINE },
         { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, ARG_VERSION },
         {}
@@ -57,6 +63,19 @@ static int parse_stderr(Exec *e, const char *value) {
         return -EINVAL;
 }
 
+static int parse_confine(Exec *e, const char *value) {
+        static const char *const names[_CONFINE_MAX] = { "auto", "no", "yes" };
+
+        for (Confine i = 0; i < _CONFINE_MAX; i++)
+                if (streq(value, names[i])) {
+                        e->confine = i;
+                        return 0;
+                }
+
+        fprintf(stderr, "--confine=: not auto, yes or no: %s\n", value);
+        return -EINVAL;
+}
+
 static int parse_option(Exec *e, int option, const char *value) {
         switch (option) {
         case 'c':
@@ -67,6 +86,8 @@ static int parse_option(Exec *e, int option, const char *value) {
                 return option_timespan("exit-idle-time", value, &e->service.exit_idle_usec);
         case ARG_STDERR:
                 return parse_stderr(e, value);
+        case ARG_CONFINE:
+                return parse_confine(e, value);
         default:
                 return -EINVAL;
         }
@@ -121,10 +142,29 @@ static int serve(Exec *e) {
         return r;
 }
 
+/* Confines this process, and so all programs. Without being asked to, it does so as far as the kernel can. */
+static int confine_programs(const Exec *e) {
+        int r;
+
+        if (e->confine == CONFINE_NO || (e->confine == CONFINE_AUTO && !confine_is_due()))
+                return 0;
+
+        r = confine(CONFINE_MAY_CONNECT);
+        if (r == -EOPNOTSUPP && e->confine == CONFINE_YES)
+                log_line(e->service.log, LOG_WARNING, "--confine=yes: the kernel has no Landlock with rights for TCP, and so "
+                         "programs can connect their client's socket.");
+
+        return r == -EOPNOTSUPP || e->confine == CONFINE_AUTO ? 0 : r;
+}
+
 static int start(Exec *e) {
         int r;
 
         clean_descriptors();
+
+        r = confine_programs(e);
+        if (r < 0)
+                return r;
 
         e->path = program_find(e->argv[0]);
         if (!e->path)

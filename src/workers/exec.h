@@ -25,6 +25,14 @@ typedef enum Stderr {
         _STDERR_MAX,
 } Stderr;
 
+/* Whether programs may lead their client's socket into the host's network, see basic/confine.h. */
+typedef enum Confine {
+        CONFINE_AUTO, /* not where the service has no network of its own either */
+        CONFINE_NO,
+        CONFINE_YES,
+        _CONFINE_MAX,
+} Confine;
+
 #define N_BUCKETS 256
 
 typedef struct Exec {
@@ -32,6 +40,7 @@ typedef struct Exec {
         char *const *argv;         /* of the program */
         char *path;                /* where it is; owned */
         Stderr kind_of_stderr;
+        Confine confine;
         usec_t runtime_max_usec;   /* USEC_INFINITY: as long as it likes */
         Environment environment;
 

@@ -182,6 +182,17 @@ int backends_resolve(Backends *b, const Backend **ret_which, const char **ret_wh
         return 0;
 }
 
+bool backends_have_tcp(const Backends *b) {
+        for (unsigned i = 0; i < b->n; i++) {
+                const Backend *k = &b->items[i];
+
+                if (k->host || k->addresses[0].sa.sa_family == AF_INET || k->addresses[0].sa.sa_family == AF_INET6)
+                        return true;
+        }
+
+        return false;
+}
+
 static bool is_for(const Backend *b, const char *inlet) {
         return !b->inlet || streq(b->inlet, inlet);
 }

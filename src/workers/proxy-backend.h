@@ -64,6 +64,9 @@ enum {
 };
 int backends_resolve(Backends *b, const Backend **ret_which, const char **ret_why);
 
+/* True where one of them is reached over TCP. */
+bool backends_have_tcp(const Backends *b);
+
 /* How many there are for clients of @inlet. */
 unsigned backends_count(const Backends *b, const char *inlet);
 

@@ -8,7 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "basic/fd.h"
+#include "basic/confine.h"
 
 #define FDS_RESERVED 32     /* standard streams, listeners, the event loop, a name server */
 #define PIPES_MAX 256
@@ -191,11 +191,28 @@ static void set_limits(Proxy *p) {
         p->service.n_max = MIN(p->service.n_max, (room - 2 * pipes - handoffs) / 2);
 }
 
+/* Confines a proxy whose services are all at AF_UNIX or vsock addresses. Others need connect(2) for TCP. */
+static int confine_proxy(const Proxy *p) {
+        int r;
+
+        if (backends_have_tcp(&p->backends))
+                return 0;
+
+        r = confine(CONFINE_MAY_CONNECT);
+        return r == -EOPNOTSUPP || r == -ENOSYS ? 0 : r;
+}
+
 static int start(Proxy *p) {
         Log *log = p->service.log;
         const Backend *which;
         const char *why;
         int r;
+
+        r = confine_proxy(p);
+        if (r < 0) {
+                log_line(log, LOG_ERR, "Failed to confine the proxy: %s.", strerror(-r));
+                return r;
+        }
 
         r = backends_resolve(&p->backends, &which, &why);
         if (r == BACKENDS_UNRESOLVED) {

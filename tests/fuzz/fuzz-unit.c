@@ -78,7 +78,7 @@ static void check_assignments(const UnitFile *f, const UnitName *unit) {
         for (size_t i = 0; i < f->n_assignments; i++) {
                 const Assignment *a = &f->assignments[i];
 
-                require(a->section == SECTION_FDPASS || a->section == SECTION_SOCKET);
+                require(a->section == SECTION_FDPASS || a->section == SECTION_SERVICE || a->section == SECTION_SOCKET);
                 require(a->path == f->path && a->line >= line);
                 require(is_stripped(a->key) && is_stripped(a->value));
                 require(utf8_is_valid(a->key) && utf8_is_valid(a->value));

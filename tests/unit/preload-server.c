@@ -10,6 +10,7 @@
  * those of accept4(), as letters: n, c; o for accept(). Besides, "s" forbids sockets of IP, as RestrictAddressFamilies=
  * does, "d" serves a dup() of the socket, and "x" shuts it down before. "f" cuts off whoever is of another family than
  * the listener, as nginx does; "l" has both sockets block, as git daemon does; "1" and "2" close one of both sockets, and serve the other in a child.
+ * "k" closes all descriptors but its own.
  */
 
 #include <arpa/inet.h>
@@ -276,6 +277,13 @@ static int close_one(int fd) {
         return left;
 }
 
+/* As a daemon does that trusts nothing of what it was started with. */
+static void close_rest(int fd) {
+        for (int i = 3; i < 1024; i++)
+                if (i != fd && i != second)
+                        close(i);
+}
+
 static void serve(int fd, const char *how) {
         pthread_t thread;
         int epoll_fd;
@@ -331,6 +339,8 @@ int main(int argc, char *argv[]) {
                 (void) shutdown(fd, SHUT_RDWR);
         if (has('1') || has('2'))
                 fd = close_one(fd);
+        if (has('k'))
+                close_rest(fd);
         tell_listener(fd);
         serve(fd, argv[2]);
 }

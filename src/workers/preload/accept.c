@@ -131,9 +131,19 @@ static bool is_nonblocking(int fd) {
 
 /* The program has another listener for it. What can't be told stays, and is found wrong later. */
 static bool must_go(int conn_fd, int fd, const Listener *l) {
-        sa_family_t family = l->other_length > 0 ? receive_family(conn_fd, fd) : AF_UNSPEC;
+        sa_family_t family = l->other_fd > 0 ? receive_family(conn_fd, fd) : AF_UNSPEC;
 
         return (family == AF_INET || family == AF_INET6) && family != l->family;
+}
+
+static int next_connection(int fd, const Listener *l) {
+        int conn_fd;
+
+        if (l->is_other)
+                return other_receive(fd);
+
+        conn_fd = real.accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+        return conn_fd < 0 ? -errno : conn_fd;
 }
 
 int accept_client(int fd, const Listener *l, int flags, Address *ret_peer) {
@@ -144,14 +154,9 @@ int accept_client(int fd, const Listener *l, int flags, Address *ret_peer) {
 
                 if (place < 0)
                         return -errno;
-                conn_fd = real.accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+                conn_fd = next_connection(fd, l);
                 if (conn_fd < 0)
-                        return -errno;
-
-                if (l->is_other)
-                        conn_fd = other_receive(conn_fd, fd);
-                if (conn_fd < 0)
-                        continue;
+                        return conn_fd;
 
                 if (!sender_is_trusted(conn_fd, l)) {
                         close_at(&conn_fd);

@@ -9,6 +9,8 @@
 #include <netinet/tcp.h>
 #include <stdatomic.h>
 
+#include "basic/confine.h"
+
 #define _public_ __attribute__((visibility("default")))
 
 /* Under names of our own, because libc's headers declare the real ones with types that no definition may repeat. */
@@ -35,6 +37,17 @@ static void find(const char *name, void *ret) {
         memcpy(ret, &f, sizeof(f));
 }
 
+/* listen(2) stays, because servers have AF_UNIX sockets of their own; the service's SystemCallFilter= can take it. */
+static void preload_confine(void) {
+        int saved_errno = errno, r;
+
+        r = confine(CONFINE_MAY_CONNECT | CONFINE_MAY_LISTEN);
+        if (r < 0 && settings.confine == CONFINE_YES)
+                give_up("FDPASS_CONFINE=yes can't be had: %s.",
+                        r == -EOPNOTSUPP ? "the kernel has no Landlock with rights for TCP" : strerror(-r));
+        errno = saved_errno;
+}
+
 __attribute__((constructor)) void preload_init(void) {
         static atomic_bool is_done;
 
@@ -54,6 +67,8 @@ __attribute__((constructor)) void preload_init(void) {
         find("socket", &real.socket);
         settings_init();
         listeners_init();
+        if (settings.confine == CONFINE_YES || (settings.confine == CONFINE_AUTO && confine_is_due()))
+                preload_confine();
 }
 
 int socket_option(int fd, int option) {
@@ -354,6 +369,10 @@ int preload_getsockopt(int fd, int level, int option, void *value, socklen_t *le
                 seen = seen_option(fd, option, seen);
                 memcpy(value, &seen, sizeof(seen));
         }
+
+        /* A pair's end doesn't listen, as far as the kernel knows. */
+        if (level == SOL_SOCKET && option == SO_ACCEPTCONN && *length == sizeof(int) && listener_find(fd, &(Listener){}))
+                memcpy(value, &(int){ 1 }, sizeof(int));
 
         return r;
 }

@@ -22,7 +22,8 @@ typedef struct Known {
         _Atomic uint64_t cookie; /* 0: not filled in yet */
         Listener listener;       /* but for what may change: */
         atomic_uint family, options;
-        _Atomic(socklen_t) other_length; /* set last, of the name in listener */
+        atomic_int other_fd;            /* set last */
+        _Atomic uint64_t other_cookie;
 } Known;
 
 /* The first ones are those that systemd has passed; what does not fit is found out every time. */
@@ -104,10 +105,11 @@ bool listener_find(int fd, Listener *ret) {
 
         k = find_known(cookie);
         if (k) {
-                socklen_t other_length = atomic_load(&k->other_length);
+                int other_fd = atomic_load(&k->other_fd);
 
                 *ret = k->listener;
-                ret->other_length = other_length;
+                ret->other_fd = other_fd;
+                ret->other_cookie = atomic_load(&k->other_cookie);
                 ret->family = (sa_family_t) atomic_load(&k->family);
                 ret->options = atomic_load(&k->options);
                 return true;
@@ -202,6 +204,14 @@ static int put(int fd, int listener_fd) {
         return 1;
 }
 
+/* Our end of the pair, unless the program has closed it and has something else under its number. */
+static void close_sender(Known *k) {
+        int fd = atomic_exchange(&k->other_fd, 0);
+
+        if (fd > 0 && socket_cookie(fd) == atomic_load(&k->other_cookie))
+                (void) close(fd);
+}
+
 /*
  * The program may have closed one of its two listeners, which nobody tells us. Where it was the one that the worker's
  * socket stood for, that stands for the other one from now on.
@@ -211,7 +221,7 @@ static void settle(size_t i) {
         Claim claim;
         int fd;
 
-        if (!k || atomic_load(&k->other_length) == 0 || !is_there(i))
+        if (!k || atomic_load(&k->other_fd) == 0 || !is_there(i))
                 return;
 
         if (claim_find_listener(passed[i].cookie, &claim) < 0)
@@ -220,7 +230,7 @@ static void settle(size_t i) {
                                 return;
                         claim_set(fd, &claim);
                         atomic_store(&k->family, claim.local.sa.sa_family);
-                        atomic_store(&k->other_length, 0);
+                        close_sender(k);
                 }
 }
 
@@ -246,12 +256,11 @@ static int replace(int fd, size_t i) {
 
 /* The listener is the first's in all but the family. */
 static int open_other(size_t i, Known *k, sa_family_t family, unsigned options, int *ret) {
-        _cleanup_close_ int fd = -EBADF;
+        _cleanup_close_ int fd = -EBADF, sender_fd = -EBADF;
         Listener l = k->listener;
-        socklen_t length;
 
         l.is_other = true;
-        fd = other_open(&k->listener.other, &length);
+        fd = other_open(&sender_fd);
         if (fd < 0)
                 return fd;
 
@@ -263,7 +272,9 @@ static int open_other(size_t i, Known *k, sa_family_t family, unsigned options, 
         atomic_store(&passed[i].other->family, family);
         atomic_store(&passed[i].other->options, options);
         atomic_store(&passed[i].other->cookie, socket_cookie(fd));
-        atomic_store(&k->other_length, length);
+        close_sender(k);
+        atomic_store(&k->other_cookie, socket_cookie(sender_fd));
+        atomic_store(&k->other_fd, take_fd(&sender_fd));
         *ret = take_fd(&fd);
         return 0;
 }
@@ -280,7 +291,7 @@ static int replace_other(int fd, size_t i, Known *k, sa_family_t family, unsigne
                 return 0;
 
         /* It is bound to more than one address of this family. */
-        if (atomic_load(&k->other_length) > 0) {
+        if (atomic_load(&k->other_fd) > 0) {
                 known_fd = claim_find_listener(atomic_load(&passed[i].other->cookie), &claim);
                 if (known_fd >= 0)
                         return put(fd, known_fd);
@@ -295,9 +306,6 @@ static int replace_port(int fd, size_t i, const Address *wanted, unsigned option
         Known *k = find_known(passed[i].cookie);
         sa_family_t family = wanted->sa.sa_family;
         int r;
-
-        if (!k)
-                give_up("The kernel does not tell sockets apart (SO_COOKIE, Linux 4.12), so FDPASS_LISTEN= can't be used.");
 
         r = replace_other(fd, i, k, family, options);
         if (r == 0) {

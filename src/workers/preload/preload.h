@@ -81,6 +81,7 @@ typedef enum Saying {
         SAY_MISSING,
         SAY_OTHER_PORT,
         SAY_FAMILY,
+        SAY_OTHER,
         SAY_SENDER,
         SAY_SILENT,
         SAY_MESSAGE,
@@ -124,11 +125,19 @@ void address_give(const Address *a, struct sockaddr *to, socklen_t *to_len);
 
 #define PORTS_MAX 16
 
+/* Whether the program may lead its clients' sockets into the host's network, see basic/confine.h. */
+typedef enum Confine {
+        CONFINE_AUTO, /* not where the service has no network of its own either */
+        CONFINE_NO,
+        CONFINE_YES,
+} Confine;
+
 typedef struct Settings {
         size_t n_ports;
         in_port_t ports[PORTS_MAX]; /* FDPASS_LISTEN=, in network order: the n-th is the n-th socket passed */
         char sockets[4096];         /* FDPASS_SOCKET= */
         int n_listen_fds;           /* LISTEN_FDS= */
+        Confine confine;            /* FDPASS_CONFINE= */
 } Settings;
 
 extern Settings settings;
@@ -170,8 +179,8 @@ typedef struct Listener {
 
         /* Where the program has bound the port for both families: see other.c. */
         bool is_other;           /* clients come from the process that has accepted them */
-        socklen_t other_length;  /* of the name; 0: it has not */
-        struct sockaddr_un other;
+        int other_fd;            /* our end of the pair; 0: it has not */
+        uint64_t other_cookie;   /* of that end */
 } Listener;
 
 /* The sockets that systemd has passed: puts them where listener_find() knows them. */
@@ -232,18 +241,21 @@ int receive_client(int conn_fd, int *place, int listener_fd, const Listener *l, 
 /* Of the client that is in a connection, which keeps it. AF_UNSPEC: there is none, or it can't be told. */
 sa_family_t receive_family(int conn_fd, int listener_fd);
 
-/* The descriptor that came over @conn_fd, which is consumed; or a negative errno. */
-int receive_connection(int conn_fd, int listener_fd);
+/*
+ * The descriptor that comes next over @fd, a pair's end, or -ECONNABORTED where there was none in a message.
+ * Waits unless @fd has O_NONBLOCK. Returns 1, 0 where no other end is open, or a negative errno.
+ */
+int receive_connection(int fd, int *ret);
 
 void send_answer(int conn_fd, uint8_t answer);
 
 /* other.c */
 
-/* A listening socket and its name. */
-int other_open(struct sockaddr_un *ret, socklen_t *ret_length);
+/* The program's end of a pair. Ours goes to *@ret_sender. */
+int other_open(int *ret_sender);
 
 /* Gives the connection to the program's listener of the other family. 0: it stays; 1: it is gone, and was consumed. */
 int other_send(int conn_fd, const Listener *l);
 
-/* The connection that @fd, accepted from such a listener, brings. Consumes @fd. */
-int other_receive(int fd, int listener_fd);
+/* The next connection that the program's end @fd of a pair brings, or a negative errno. Waits unless it has O_NONBLOCK. */
+int other_receive(int fd);

@@ -94,7 +94,7 @@ static void receive_message(int conn_fd, int flags, Message *m, int *ret_fd) {
                 .msg_controllen = sizeof(control.buffer),
         };
 
-        m->n = recvmsg(conn_fd, &message, flags | MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        m->n = recvmsg(conn_fd, &message, flags | MSG_CMSG_CLOEXEC);
         if (m->n < 0) {
                 m->n = -errno;
                 return;
@@ -158,9 +158,9 @@ sa_family_t receive_family(int conn_fd, int listener_fd) {
         socklen_t length = sizeof(peer);
         Told told = {};
 
-        receive_message(conn_fd, MSG_PEEK, &m, &client_fd);
+        receive_message(conn_fd, MSG_PEEK | MSG_DONTWAIT, &m, &client_fd);
         if (m.n == -EAGAIN && wait_for_message(conn_fd, wait_time(listener_fd)))
-                receive_message(conn_fd, MSG_PEEK, &m, &client_fd);
+                receive_message(conn_fd, MSG_PEEK | MSG_DONTWAIT, &m, &client_fd);
         if (m.n <= 0 || client_fd < 0)
                 return AF_UNSPEC;
 
@@ -174,16 +174,15 @@ sa_family_t receive_family(int conn_fd, int listener_fd) {
         return peer.sa.sa_family;
 }
 
-int receive_connection(int conn_fd, int listener_fd) {
-        _cleanup_close_ int conn = conn_fd;
-        int fd = -EBADF;
+int receive_connection(int fd, int *ret) {
         Message m;
 
-        receive_message(conn, 0, &m, &fd);
-        if (m.n == -EAGAIN && wait_for_message(conn, wait_time(listener_fd)))
-                receive_message(conn, 0, &m, &fd);
+        *ret = -ECONNABORTED;
+        receive_message(fd, 0, &m, ret);
+        if (m.n < 0)
+                return (int) m.n;
 
-        return fd;
+        return m.n > 0;
 }
 
 int receive_client(int conn_fd, int *place, int listener_fd, const Listener *l, Told *ret_told, int *ret_fd) {
@@ -194,13 +193,13 @@ int receive_client(int conn_fd, int *place, int listener_fd, const Listener *l, 
         close_at(place);
         *place = -EBADF;
 
-        receive_message(conn, 0, &m, &client_fd);
+        receive_message(conn, MSG_DONTWAIT, &m, &client_fd);
         if (m.n == -EAGAIN) {
                 if (!wait_for_message(conn, wait_time(listener_fd))) {
                         say(SAY_SILENT, "A connection to %s brought no client in time.", l->name.sun_path);
                         return RECEIVE_SILENT;
                 }
-                receive_message(conn, 0, &m, &client_fd);
+                receive_message(conn, MSG_DONTWAIT, &m, &client_fd);
         }
 
         /* The sender is gone, and had nothing to say. */

@@ -50,8 +50,19 @@ static int parse_count(const char *text) {
         return n > 0 && *end == '\0' && n <= 1024 ? (int) n : 0;
 }
 
+static Confine parse_confine(const char *text) {
+        if (strcmp(text, "auto") == 0)
+                return CONFINE_AUTO;
+        if (strcmp(text, "no") == 0)
+                return CONFINE_NO;
+        if (strcmp(text, "yes") != 0)
+                give_up("FDPASS_CONFINE=%s is not auto, yes or no.", text);
+
+        return CONFINE_YES;
+}
+
 void settings_init(void) {
-        const char *ports = getenv("FDPASS_LISTEN"), *sockets = getenv("FDPASS_SOCKET");
+        const char *ports = getenv("FDPASS_LISTEN"), *sockets = getenv("FDPASS_SOCKET"), *confine = getenv("FDPASS_CONFINE");
 
         if (ports)
                 parse_ports(ports);
@@ -61,6 +72,9 @@ void settings_init(void) {
                         give_up("FDPASS_SOCKET= is too long.");
                 memcpy(settings.sockets, sockets, strlen(sockets) + 1);
         }
+
+        if (confine)
+                settings.confine = parse_confine(confine);
 
         settings.n_listen_fds = parse_count(getenv("LISTEN_FDS"));
 }
