@@ -116,7 +116,7 @@ typedef struct Client {
         bool may_park;       /* with it: it is parked if it has nothing to say */
         uint32_t last_worker; /* Worker.number of the last one that it was sent to; 0: none */
         HeadCopy *copy;      /* its first bytes, while @is_shared; NULL: the helper has not looked yet */
-        size_t n_seen;       /* bytes that were seen in its socket, before the first handoff */
+        uint64_t n_received; /* bytes of its socket that were seen, read or not: TCP must have counted as many */
         const JudgeKind *judge_kind; /* while judged: why */
         int judge_slot;      /* the helper's task; -1: it waits for one */
         bool has_news;       /* an event of @fd came while it was judged */

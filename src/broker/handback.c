@@ -245,6 +245,7 @@ static void go_on(Broker *b, Client *c, const SocketTask *t) {
 
         c->peer = t->peer;
         c->untouched = t->progress;
+        c->n_received = t->progress.n_received;
         if (c->address.sa.sa_family == AF_UNSPEC)
                 c->address = t->peer;
         (void) source_get(&b->sources, c, UINT_MAX); /* the sender has vouched for it: it is counted, not refused */

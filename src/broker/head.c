@@ -239,7 +239,8 @@ static Look look_once(Broker *b, Client *c) {
 
         list_remove(&c->second_link);
         c->silent_at = 0;
-        c->n_seen = (size_t) n;
+        if (!c->is_shared)
+                c->n_received = c->untouched.n_read + (uint64_t) n;
 
         if (c->needs_proxy)
                 return look_at_proxy_header(b, c, (size_t) n);

@@ -36,7 +36,7 @@ static void judge_go_on(Broker *b, Client *c, const SocketTask *t) {
 
 void judge_describe(const Client *c, SocketTask *t) {
         t->before = c->untouched;
-        t->before.n_received = c->untouched.n_read + c->n_seen;
+        t->before.n_received = c->n_received;
         t->peer = c->peer;
         t->local = c->own;
         t->listener_fd = c->listener->fd;

@@ -307,6 +307,9 @@ static int replace_port(int fd, size_t i, const Address *wanted, unsigned option
         sa_family_t family = wanted->sa.sa_family;
         int r;
 
+        if (!k)
+                give_up("The kernel does not tell sockets apart (SO_COOKIE, Linux 4.12), so FDPASS_LISTEN= can't be used.");
+
         r = replace_other(fd, i, k, family, options);
         if (r == 0) {
                 r = replace(fd, i);
