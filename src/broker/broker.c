@@ -145,7 +145,8 @@ void broker_finish_turn(Broker *b) {
                !list_is_empty(&b->workers.to_serve) || judge_is_due(&b->judge)) {
                 channels_flush(b);
                 channels_settle(b);
-                judge_run(b);
+                if (judge_is_due(&b->judge))
+                        judge_run(b);
                 pool_serve(b);
         }
 
@@ -241,7 +242,7 @@ int broker_enable_listeners(Broker *b) {
 
 /* Descriptors that wait for the helper count as well: they are open. */
 static size_t broker_n_closing(const Broker *b) {
-        return helper_n_pending(b->helper, HELPER_CLIENTS) + helper_n_pending(b->helper, HELPER_CONNECTIONS);
+        return helper_n_pending(b->helper);
 }
 
 void broker_pause(Broker *b, int error) {

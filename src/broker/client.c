@@ -66,6 +66,9 @@ Client *client_new(ClientTable *table, Listener *listener, int fd) {
 void client_close_connection(ClientTable *table, Client *c) {
         int fd = TAKE_FD(c->conn_fd);
 
+        if (fd < 0)
+                return;
+
         /* Its queue may hold descriptors of the worker. Before Linux 6.9 each close(2) of AF_UNIX may also collect garbage,
          * which is descriptors of others (unix_gc() in the kernel). */
         if (handoff_may_bring_rights())
@@ -77,10 +80,10 @@ void client_close_connection(ClientTable *table, Client *c) {
 void client_close_socket(ClientTable *table, Client *c) {
         int fd = TAKE_FD(c->fd);
 
-        if (!client_is_ip(c) && (c->is_shared || handoff_may_bring_rights()))
-                helper_close(table->helper, HELPER_CONNECTIONS, fd, c->last_worker);
-        else if (c->is_shared)
+        if (client_is_ip(c) && c->is_shared)
                 helper_close(table->helper, HELPER_CLIENTS, fd, c->last_worker);
+        else if (!client_is_ip(c) && (c->is_shared || handoff_may_bring_rights()))
+                helper_close(table->helper, HELPER_CONNECTIONS, fd, c->last_worker);
         else
                 fd_close(fd);
 }
@@ -93,7 +96,8 @@ void client_free(ClientTable *table, Client *c) {
         client_close_socket(table, c);
         free(TAKE_PTR(c->baggage));
         free(TAKE_PTR(c->unsent));
-        free(TAKE_PTR(c->copy));
+        if (c->copy)
+                free(TAKE_PTR(c->copy));
 
         c->state = CLIENT_FREE;
         list_prepend(&table->free, &c->link);
@@ -350,11 +354,10 @@ bool client_address_equal(const ClientAddress *a, const ClientAddress *b) {
 }
 
 const ClientAddress *client_own_address(Client *c) {
-        struct sockaddr_storage ss = {};
-        socklen_t len = sizeof(ss);
+        socklen_t len = sizeof(c->own); /* of a longer address the kernel writes the beginning */
 
-        if (c->own.sa.sa_family == AF_UNSPEC && !c->is_shared && getsockname(c->fd, (struct sockaddr *) &ss, &len) >= 0)
-                memcpy(&c->own, &ss, MIN(sizeof(c->own), (size_t) len));
+        if (c->own.sa.sa_family == AF_UNSPEC && !c->is_shared && getsockname(c->fd, &c->own.sa, &len) < 0)
+                c->own.sa.sa_family = AF_UNSPEC;
 
         return &c->own;
 }

@@ -78,9 +78,6 @@ void judge_run(Broker *b) {
         Judge *j = &b->judge;
         unsigned slot;
 
-        if (!judge_is_due(j))
-                return;
-
         if (!b->helper) {
                 judge_run_here(b);
                 return;

@@ -46,7 +46,7 @@ int judge_keep(Client *c, const SocketTask *t);
 /* The client is about to be freed, asked about or not. */
 void judge_forget(Broker *b, Client *c);
 
-/* Starts tasks for clients that wait. For the end of a turn. */
+/* Starts tasks for clients that wait. For the end of a turn, if judge_is_due(). */
 void judge_run(Broker *b);
 
 /* Can judge_run() do anything? */

@@ -77,7 +77,7 @@ static bool helper_is_busy(const Helper *h) {
                 if (atomic_load(&h->shared->lanes[i].busy) != LANE_IDLE)
                         return true;
 
-        return helper_n_pending(h, HELPER_CLIENTS) + helper_n_pending(h, HELPER_CONNECTIONS) > 0;
+        return helper_n_pending(h) > 0;
 }
 
 Helper *helper_free(Helper *h) {
@@ -116,34 +116,29 @@ void helper_close(Helper *h, HelperLine line, int fd, uint32_t owner) {
         if (fd < 0)
                 return;
 
-        if (h)
-                line_put(h->shared, &h->shared->lines[line], (Item){ fd, owner });
-        else
+        if (!h) {
                 fd_close(fd);
+                return;
+        }
+
+        line_put(h->shared, &h->shared->lines[line], (Item){ fd, owner });
+        h->is_to_wake = true;
 }
 
 void helper_turn(Helper *h) {
         if (!h)
                 return;
 
-        for (size_t i = 0; i < _HELPER_LINE_MAX; i++) {
-                Line *l = &h->shared->lines[i];
-                uint32_t tail = atomic_load_explicit(&l->tail, memory_order_relaxed);
-
-                if (h->woken_at[i] != tail)
-                        line_wake(l);
-                h->woken_at[i] = tail;
-        }
+        for (size_t i = 0; h->is_to_wake && i < _HELPER_LINE_MAX; i++)
+                line_wake(&h->shared->lines[i]);
+        h->is_to_wake = false;
 
         if (h->has_process && h->pid_fd < 0)
                 helper_try_again(h);
 }
 
-size_t helper_n_pending(const Helper *h, HelperLine line) {
-        if (!h)
-                return 0;
-
-        return line_length(&h->shared->lines[line]);
+size_t helper_n_pending(const Helper *h) {
+        return h ? line_length(&h->shared->lines[HELPER_CLIENTS]) + line_length(&h->shared->lines[HELPER_CONNECTIONS]) : 0;
 }
 
 void *helper_task_new(Helper *h, unsigned *ret_slot) {

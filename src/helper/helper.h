@@ -75,8 +75,8 @@ void helper_close(Helper *h, HelperLine line, int fd, uint32_t owner);
 /* Ends a turn of the loop: wakes up the lanes for what was put into the lines. */
 void helper_turn(Helper *h);
 
-/* Descriptors that wait in the line. They are open, and count against RLIMIT_NOFILE. */
-size_t helper_n_pending(const Helper *h, HelperLine line);
+/* Descriptors that wait to be closed. They are open, and count against RLIMIT_NOFILE. */
+size_t helper_n_pending(const Helper *h);
 
 /* Returns the memory for a task, and its number in @ret_slot; NULL if HELPER_TASKS_MAX are under way. */
 void *helper_task_new(Helper *h, unsigned *ret_slot);

@@ -36,7 +36,7 @@ struct Helper {
         int epoll_fd;         /* has event_fd and all pidfds, so that the loop watches one descriptor */
         int pid_fd;           /* -EBADF: the helper died, and no other was started yet */
         usec_t retry_at;      /* not before this */
-        uint32_t woken_at[_HELPER_LINE_MAX];   /* Line.tail at the last wake-up */
+        bool is_to_wake;      /* something was put into a line since the last turn */
         bool is_hang_told[LANES_MAX];
         TaskNotes tasks[HELPER_TASKS_MAX];
         Retired retired[HELPER_RETIRED_MAX];

@@ -87,9 +87,6 @@ static void replace_start(Helper *h, Retired *place, Shared *fresh) {
         replace_move_items(h->shared, fresh);
 
         h->shared = fresh;
-        for (size_t i = 0; i < _HELPER_LINE_MAX; i++)
-                h->woken_at[i] = atomic_load(&fresh->lines[i].tail);
-
         h->pid_fd = -EBADF;
         h->retry_at = usec_now() + HELPER_RESTART_USEC;
         r = helper_start(h);

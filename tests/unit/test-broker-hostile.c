@@ -101,7 +101,7 @@ static void test_return_socket(void **state) {
         USE({ .unit = "a.socket", .worker = "a" });
         client_pair(client);
         serve_one(worker);
-        TURN_UNTIL(t.broker->clients.n_used == 0 && helper_n_pending(t.helper, HELPER_CONNECTIONS) == 0);
+        TURN_UNTIL(t.broker->clients.n_used == 0 && helper_n_pending(t.helper) == 0);
         lowest = lowest_free_fd();
 
         for (size_t i = 0; i < n; i++) {
