@@ -87,7 +87,6 @@ int worker_get(WorkerTable *table, const char *path, Worker **ret) {
         if (i < table->n_workers && streq(table->workers[i]->path, path)) {
                 if (table->workers[i]->n_ref++ == 0)
                         list_remove(&table->workers[i]->unused_link);
-                table->workers[i]->n_ref++;
                 table->workers[i]->is_private = false; /* a reload looks again */
                 *ret = table->workers[i];
                 return 0;
