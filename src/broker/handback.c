@@ -23,6 +23,9 @@
 /* So many connections at a time; the others wait in the backlog. */
 #define PEERS_MAX 64
 
+/* With so many descriptors that the helper has yet to close, no more connections are accepted: each is another one. */
+#define CLOSING_MAX 1024
+
 /* One that has said nothing for so long may have to make room for those. */
 #define PEER_GRACE_USEC (1 * USEC_PER_SEC)
 
@@ -473,7 +476,7 @@ static void on_listener(Listener *l) {
         Broker *b = l->broker;
         _cleanup_close_ int conn_fd = -EBADF;
 
-        if (!make_room_for_peer(b->handback, broker_now(b))) {
+        if (helper_n_pending(b->helper) >= CLOSING_MAX || !make_room_for_peer(b->handback, broker_now(b))) {
                 listener_enable(l, false);
                 pause_arm(b->handback);
                 return;

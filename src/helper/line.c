@@ -11,7 +11,7 @@ void line_put(Shared *s, Line *l, Item item) {
 
 void line_wake(Line *l) {
         if (atomic_load(&l->is_asleep) && atomic_exchange(&l->is_asleep, 0))
-                shared_wake(&l->tail);
+                shared_wake(&l->is_asleep);
 }
 
 bool line_take(Shared *s, Line *l, Item *ret) {
@@ -26,12 +26,14 @@ bool line_take(Shared *s, Line *l, Item *ret) {
 }
 
 void line_sleep(Line *l) {
-        uint32_t head = atomic_load(&l->head);
-
+        /*
+         * It waits for the flag and not for @tail, because line_wake() may come between the comparison and the wait: then the
+         * flag is down, and the wait ends at once. Only line_wake() takes the flag down. A lane that was passed over would
+         * take it down for the one that leads now.
+         */
         atomic_store(&l->is_asleep, 1);
-        if (atomic_load(&l->tail) == head)
-                shared_wait(&l->tail, head, USEC_INFINITY);
-        atomic_store(&l->is_asleep, 0);
+        if (atomic_load(&l->tail) == atomic_load(&l->head))
+                shared_wait(&l->is_asleep, 1, USEC_INFINITY);
 }
 
 bool line_pass_on(Shared *s, Line *l, uint32_t leader) {

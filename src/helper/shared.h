@@ -27,7 +27,7 @@ typedef struct Line {
         _Alignas(64) _Atomic uint32_t head;   /* the next item; leader */
         _Alignas(64) _Atomic uint32_t tail;   /* where the next item goes; loop */
         _Alignas(64) _Atomic uint32_t leader; /* index in Shared.lanes; the leader itself, or the warden */
-        _Atomic uint32_t is_asleep;           /* the leader waits for @tail to move */
+        _Atomic uint32_t is_asleep;           /* the leader may wait for @tail to move; set by it, cleared by the loop */
         uint32_t mask;                        /* size - 1 */
         size_t offset;                        /* of its items, in Shared */
 } Line;

@@ -2,10 +2,13 @@
 
 #include "helper/warden.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "basic/fd.h"
 #include "helper/lane.h"
 #include "helper/line.h"
 
@@ -23,6 +26,23 @@ typedef struct Watched {
 
 static bool warden_line_is_led_by(const Shared *s, uint32_t lane) {
         return atomic_load(&s->lines[lane / LANES_PER_LINE].leader) == lane;
+}
+
+/*
+ * Does the thread wait inside the kernel? On a busy machine a thread may also wait for a processor, even before its close(2)
+ * has begun: then it is runnable ("R", proc_pid_stat(5)), and nothing hangs.
+ */
+static bool warden_thread_waits(int tid) {
+        _cleanup_close_ int fd = -EBADF;
+        char path[64], text[256] = "", *p;
+
+        (void) snprintf(path, sizeof(path), "/proc/self/task/%i/stat", tid);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+                return true;
+
+        p = strrchr(text, ')');
+        return !p || p[1] != ' ' || p[2] != 'R';
 }
 
 /* Returns true if the lane is at work. */
@@ -43,7 +63,8 @@ static bool warden_look_at_lane(Shared *s, uint32_t i, Watched *w, usec_t now) {
                 if (warden_line_is_led_by(s, i))
                         (void) line_pass_on(s, &s->lines[i / LANES_PER_LINE], i);
         }
-        if (now - w->since >= HELPER_STUCK_USEC && !atomic_exchange(&lane->is_stuck, 1)) {
+        if (now - w->since >= HELPER_STUCK_USEC && warden_thread_waits(atomic_load(&lane->tid)) &&
+            !atomic_exchange(&lane->is_stuck, 1)) {
                 atomic_store(&s->is_hung, 1);
                 shared_notify(s);
         }
@@ -138,6 +159,14 @@ static void warden_end(Shared *s, Watched *watched) {
         _exit(0);
 }
 
+/* A lane may have begun after the last tick, and found the warden awake. */
+static void warden_sleep(Shared *s, Watched *watched) {
+        atomic_store(&s->warden_is_asleep, 1);
+        if (!warden_tick(s, watched, usec_now()) && atomic_load(&s->phase) == PHASE_RUNNING)
+                shared_wait(&s->warden_is_asleep, 1, USEC_INFINITY);
+        atomic_store(&s->warden_is_asleep, 0);
+}
+
 void warden_run(Shared *s) {
         Watched watched[LANES_MAX] = {};
         unsigned n_idle = 0;
@@ -150,8 +179,7 @@ void warden_run(Shared *s) {
                 if (n_idle < WARDEN_IDLE_TICKS)
                         shared_wait(&s->warden_is_asleep, 0, HELPER_HANG_USEC);
                 else {
-                        atomic_store(&s->warden_is_asleep, 1);
-                        shared_wait(&s->warden_is_asleep, 1, USEC_INFINITY);
+                        warden_sleep(s, watched);
                         n_idle = 0;
                 }
         }

@@ -230,7 +230,10 @@ _unused_ static Config *config_of(const RouteSpec *specs, size_t n) {
         } while (false)
 
 static void start_helper(void) {
-        assert_int_equal(helper_new(4 * N_FDS, sizeof(SocketTask), socket_task_run, &t.helper), 0);
+        struct rlimit limit;
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        assert_int_equal(helper_new(limit.rlim_cur, sizeof(SocketTask), socket_task_run, &t.helper), 0);
         assert_int_equal(broker_set_helper(t.broker, t.helper), 0);
 }
 

@@ -120,7 +120,7 @@ static void test_return_socket(void **state) {
                         pages = resident_pages();
         }
 
-        TURN_UNTIL(lowest_free_fd() == lowest && t.broker->clients.n_used == 0);
+        TURN_UNTIL(lowest_free_fd() <= lowest && t.broker->clients.n_used == 0); /* the helper may have closed one since */
         assert_int_equal(t.broker->n.n_returned, 0);
         report("wrong messages to the return socket", n, pages);
         pair_close(client);
@@ -175,13 +175,14 @@ static void test_peer_that_never_reads(void **state) {
         USE({ .unit = "a.socket", .worker = "a", .host = "a" });
         t.broker->max_parked = 1;
         client_pair(client);
-        for (; n < 5000; n++) {
+        for (usec_t end = usec_now() + DEADLINE_USEC; usec_now() < end;) {
                 Message m = MESSAGE_NULL;
                 int r = send_message(conn, &m, client[1]);
 
                 if (r == -EPIPE || r == -ECONNRESET)
                         break;
                 assert_true(r >= 0 || r == -EAGAIN);
+                n += r >= 0;
                 turn();
                 turn();
         }
@@ -365,7 +366,7 @@ static void test_workers(void **state) {
         }
 
         TURN_UNTIL(t.broker->clients.n_used == 0);
-        TURN_UNTIL(lowest_free_fd() == lowest);
+        TURN_UNTIL(lowest_free_fd() <= lowest);
         assert_true(longest < USEC_PER_SEC);
         report("tricks of a worker", n, pages);
         fd_close(worker);
