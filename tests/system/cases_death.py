@@ -54,6 +54,8 @@ def end_of(visitor):
         return "served"
     # OSError: it was reset before it could say that it will say no more (ENOTCONN).
     check(visitor["end"] in ("closed", "ConnectionResetError", "OSError"), f"{visitor}")
+    if visitor["answer"].startswith("HTTP/1.1 503 "):
+        return "given up"
     check("HTTP/1.1 " not in visitor["answer"] or visitor["answer"].startswith("HTTP/1.1 200 "), f"refused: {visitor}")
     return "lost"
 
@@ -66,6 +68,10 @@ def judge(visitor, holders, by_ack):
         check(by_ack and "taken" not in events, f"given to a second worker after the receipt: {what}")
 
     last = holders[-1] if holders else []
+    if end_of(visitor) == "given up":
+        # Workers have died three times with it: one of these may have been on a connection with others, before it was read.
+        check(by_ack and len(holders) >= 2 and all("dies" in events and not touched(events) for events in holders), f"given up: {what}")
+        return "given up after three deaths"
     if end_of(visitor) == "served":
         check("done" in last, f"served by nobody: {what}")
         return "served by a second worker" if len(holders) > 1 else "served"
