@@ -7,21 +7,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83 /* Linux 6.16 */
-#endif
-
 /* Supplementary groups of a peer that are compared; the kernel allows 65536. */
 #define GROUPS_MAX 1024
 
 /* A group that has no number in the broker's user namespace (/proc/sys/kernel/overflowgid, PrivateUsers=). */
 #define GID_UNKNOWN 65534
-
-void access_refuse_descriptors(int fd) {
-        const int off = 0;
-
-        (void) setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
-}
 
 static bool access_stat_listener(int fd, struct stat *ret) {
         struct sockaddr_un sun = {};

@@ -5,9 +5,6 @@
 
 #include "basic/macro.h"
 
-/* Refuses descriptors on the connections of the listening socket @fd (Linux 6.16; older kernels have no such option). */
-void access_refuse_descriptors(int fd);
-
 /*
  * Returns whether the peer of @fd, a connection of the listening socket @listener_fd, may use it. Reads no byte of the
  * connection, because the kernel closes descriptors among these bytes inside of recv(2), and that may wait.

@@ -9,6 +9,7 @@
 #include "basic/fd.h"
 #include "control/access.h"
 #include "control/internal.h"
+#include "handoff/handoff.h"
 
 /* Peers at a time. One more ends the connection that has been quiet the longest. */
 #define PEERS_MAX 32
@@ -16,6 +17,9 @@
 /* Connections taken up in 100 ms; each costs some 100 µs. */
 #define ACCEPT_INTERVAL_USEC (100 * USEC_PER_MSEC)
 #define ACCEPT_BURST 40
+
+/* With so many descriptors that the helper has yet to close, no more connections are accepted. */
+#define CLOSING_MAX 1024
 
 /* While others leave no time for what is less urgent, each peer has a turn this often all the same. */
 #define TURN_USEC (50 * USEC_PER_MSEC)
@@ -41,12 +45,16 @@ static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *
         int conn_fd;
         Peer *p;
 
+        /* Each connection is one more descriptor that the helper has to close. */
+        if (helper_n_pending(c->broker->helper) >= CLOSING_MAX)
+                return 0;
+
         conn_fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (conn_fd < 0)
                 return 0; /* tried again, at the rate that the source is limited to */
 
         if (!access_is_allowed(fd, conn_fd)) {
-                fd_close_socket(conn_fd);
+                helper_close(c->broker->helper, HELPER_CONNECTIONS, conn_fd, 0);
                 return 0;
         }
 
@@ -78,7 +86,7 @@ static int add_sources(Control *c, int fd) {
         sd_event *event = c->broker->event;
         int r;
 
-        access_refuse_descriptors(fd);
+        (void) handoff_refuse_rights(fd);
         r = fd_nonblock(fd, true);
         if (r >= 0)
                 r = sd_event_add_io(event, &c->io, fd, EPOLLIN, on_listener, c);

@@ -175,7 +175,7 @@ int peer_new(Control *c, int fd, Peer **ret) {
         int r;
 
         if (!p) {
-                fd_close_socket(fd);
+                helper_close(c->broker->helper, HELPER_CONNECTIONS, fd, 0);
                 return -ENOMEM;
         }
 
@@ -204,7 +204,7 @@ Peer *peer_free(Peer *p) {
         sd_event_source_disable_unref(p->next);
         sd_bus_close_unref(p->bus); /* without a flush, which waits for the peer */
         fd_close(p->inner_fd);
-        fd_close_socket(p->fd);
+        helper_close(p->control->broker->helper, HELPER_CONNECTIONS, p->fd, 0); /* the last one: descriptors may be in its queue */
         free(p);
         return NULL;
 }

@@ -146,14 +146,14 @@ static int fail(Log *log, int error, const char *what) {
 }
 
 /* Whoever asks a broker that has nothing to serve must not start it again and again. */
-static void turn_away(int control_fd) {
+static void turn_away(Helper *helper, int control_fd) {
         int fd;
 
         if (control_fd < 0 || fd_nonblock(control_fd, true) < 0)
                 return;
 
         while ((fd = accept4(control_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
-                fd_close_socket(fd);
+                helper_close(helper, HELPER_CONNECTIONS, fd, 0);
 }
 
 static int start_control(Broker *b, int *control_fd, Loader *loader, Control **ret) {
@@ -204,7 +204,7 @@ static int serve(Log *log, sd_event *event) {
         if (r < 0)
                 return r;
         if (r == 0) {
-                turn_away(control_fd);
+                turn_away(helper, control_fd);
                 log_line_id(log, LOG_ERR, MESSAGE_NO_SOCKET,
                             "There is no socket to serve. Restart fdpass.socket: the first client starts the broker.");
                 return EX_CONFIG;
