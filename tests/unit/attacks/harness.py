@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A broker with its own listeners, units and workers, as systemd would start it, and processes that attack it."""
 
+import array
 import contextlib
 import ctypes
 import dataclasses
@@ -73,6 +74,12 @@ def die_with_parent():
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def handle_own_signals(handler):
+    """What O_ASYNC and F_SETSIG bring to the process that sets them."""
+    for signo in signal.SIGIO, signal.SIGUSR2:
+        signal.signal(signo, handler)
+
+
 def become(uid, groups=()):
     if uid is not None and os.geteuid() == 0:
         os.setgroups(groups)
@@ -140,8 +147,7 @@ class Steps(Process):
 
         def run():
             mine.close()
-            for signo in signal.SIGIO, signal.SIGUSR2:  # what O_ASYNC and F_SETSIG bring
-                signal.signal(signo, signal.SIG_IGN)
+            handle_own_signals(signal.SIG_IGN)
             try:
                 for _ in generator:
                     theirs.sendall(b".")
@@ -270,7 +276,9 @@ class Worker:
 
 
 def receive_client(conn, flags=0):
-    message, fds, _, _ = socket.recv_fds(conn, 1 << 17, 4, flags)
+    # socket.recv_fds() of Python 3.11 ignores its flags.
+    message, control, _, _ = conn.recvmsg(1 << 17, socket.CMSG_SPACE(4 * 4), flags)
+    fds = array.array("i", b"".join(data for level, kind, data in control if kind == socket.SCM_RIGHTS))
     check(len(fds) == 1, f"a message with {len(fds)} descriptors and {len(message)} bytes")
     return message, socket.socket(fileno=fds[0])
 
@@ -278,6 +286,20 @@ def receive_client(conn, flags=0):
 def keep_answer(answer, first, n, limit):
     """What a worker says on a persistent connection."""
     return struct.pack(">BBHHH", ANSWER_KEPT, answer[0], first, n, limit)
+
+
+def next_on(broker, worker, host, conn):
+    """A further client of the worker that comes on its persistent connection: both its sockets.
+
+    The first ones may come on connections of their own, until the broker has read the worker's answer."""
+    for _ in range(50):
+        client = broker.ask(host)
+        if conn in select.select([conn, worker], [], [], 3)[0]:
+            return client, receive_client(conn)[1]
+        other, _, sock = worker.take()
+        with client, sock, other:
+            other.sendall(ANSWER_TAKEN)
+    raise Failure("no client comes on the persistent connection")
 
 
 def reset_on_close(sock):
@@ -387,6 +409,7 @@ class Broker:
         return env
 
     def _execute(self):
+        handle_own_signals(signal.SIG_DFL)
         os.dup2(self.log.fileno(), 2)
         # First out of the way: the descriptors may be among the numbers that they are to have.
         copies = [os.dup2(s.fileno(), 500 + i, inheritable=True) for i, s in enumerate(self.listeners.values())]
@@ -438,6 +461,16 @@ class Broker:
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def holds(self, sock):
+        """Whether it has a descriptor of this socket, which this process has as well."""
+        name = f"socket:[{os.fstat(sock.fileno()).st_ino}]"
+        directory = f"/proc/{self.pid}/fd"
+        for fd in os.listdir(directory):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"{directory}/{fd}") == name:
+                    return True
+        return False
 
     def memory(self):
         """Resident bytes."""

@@ -10,7 +10,7 @@ import socket
 
 import descriptors
 from harness import ANSWER_ERROR, ANSWER_REFUSED, ANSWER_TAKEN, PLAIN_MESSAGE, connect_unix, keep_answer, receive_client
-from harness import reset_on_close, tcp_pair
+from harness import next_on, reset_on_close, tcp_pair
 
 kept = descriptors.kept
 
@@ -96,9 +96,8 @@ def answer_persistent(target):
     conn, sock = target.client("persistent")
     conn.sendall(keep_answer(ANSWER_TAKEN, 0, 1, 8))
     sock.close()
-    client = target.broker.ask("persistent")
+    client, second = next_on(target.broker, target.broker.workers["persistent"], "persistent", conn)
     kept.append(client)
-    _, second = receive_client(conn)
     things = target.make()
     yield
     second.close()
