@@ -80,11 +80,12 @@ def silent_behind_proxy(header, segments):
         with Broker(units) as broker:
             worker = broker.worker("silent", "Protocol=silent\n")
             broker.start()
+            until(lambda: is_asleep(broker), 5, "a broker that has started")
+            n_before = broker.descriptors()
             client = broker.client()
             for i in range(segments):
                 client.sendall(header[len(header) * i // segments:len(header) * (i + 1) // segments])
-                if i < segments - 1:
-                    time.sleep(0.1)  # nothing tells that the broker has read the first one
+                until(lambda: broker.descriptors() > n_before and is_asleep(broker), 2, "the segment read")
             begin = time.monotonic()
             worker.take(3)
             seconds = time.monotonic() - begin
@@ -93,6 +94,15 @@ def silent_behind_proxy(header, segments):
             broker.stop()
             return f"handed over {seconds:.2f} s after the header's end"
     return run
+
+
+def is_asleep(broker):
+    """Whether it has nothing to do, for a moment."""
+    for _ in range(5):
+        if harness.state_of(broker.pid) != "S":
+            return False
+        time.sleep(0.002)
+    return True
 
 
 PROXY_V1 = b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"

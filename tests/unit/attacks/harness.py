@@ -315,6 +315,13 @@ class Notified:
         os.chmod(path, 0o666)
         self.path = path
 
+    def discard(self):
+        """Reads what is there: a full queue would stop the sender."""
+        self.socket.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while self.socket.recv(65536):
+                pass
+
     def wait_for(self, word, seconds):
         end = time.monotonic() + seconds
         while True:
@@ -421,6 +428,7 @@ class Broker:
         os.execve(programs.fdpassd, ["fdpassd", f"--root={self.root}"], self.environment())
 
     def start(self):
+        self.notified.discard()
         self.process = Process(self._execute, self.uid, self.groups)
         self.pid = self.process.pid
         try:

@@ -34,5 +34,5 @@ void hold_fuse(const char *directory, bool flush, int socket_fd, HoldPage *ret, 
 /* A missing page of anonymous memory. */
 void hold_userfaultfd(HoldPage *ret);
 
-/* A missing page of a memfd that is punched out: slow, because of many mappings in processes that it starts. */
-void hold_memfd(HoldPage *ret);
+/* A missing page of a memfd that is punched out: slow, because of many mappings in the processes that it starts. */
+void hold_memfd(unsigned n_processes, HoldPage *ret);

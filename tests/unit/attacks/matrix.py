@@ -146,9 +146,9 @@ def end_holds(holds):
         check(hold.end(), "hold did not end")
 
 
-def check_latency(before, during):
+def check_latency(before, during, part=0.99):
     """Returns a line with both."""
-    p99, limit = percentile(during), max(LIMIT, TIMES_BEFORE * percentile(before))
+    p99, limit = percentile(during, part), max(LIMIT, TIMES_BEFORE * percentile(before, part))
     line = (f"p99 {percentile(before) * 1000:.1f} ms before, {p99 * 1000:.1f} ms meanwhile, "
             f"longest {max(during) * 1000:.1f} ms, {len(during)} clients")
     check(max(during) < harness.GIVEN_UP, f"other clients are not served: {line}")
@@ -194,7 +194,8 @@ def run(variant):
         attacker = strike(broker, variant, holds)
         try:
             during = latencies(broker, "good", DURING)
-            line = check_latency(before, during)
+            # A short wait is that of one client, which the 99th percentile does not show.
+            line = check_latency(before, during, 1 if variant.page == "memfd" else 0.99)
             if variant.reload_meanwhile:
                 broker.reload(2)
                 check_latency(before, latencies(broker, "good", DURING / 2))
