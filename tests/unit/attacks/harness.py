@@ -223,6 +223,12 @@ class Hold:
         return self.process.ended(5)
 
 
+def allow_descriptors():
+    """As many as this process may have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def listen_unix(path, kind=socket.SOCK_STREAM, backlog=4096, mode=0o666):
     s = socket.socket(socket.AF_UNIX, kind)
     s.bind(str(path))

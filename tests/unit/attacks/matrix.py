@@ -101,6 +101,7 @@ VARIANTS = [
     Variant("", "an untouched client, error (stream)", ("TCP_CORK",), hidden=THERE),
     Variant("", "an untouched client, end without an answer (ack)", ("SO_PEEK_OFF",), hidden=THERE),
     Variant("", "a full client, taken (stream)", ("TCP_MAXSEG",), stop_meanwhile=True),
+    Variant("", "a thousand full clients, taken", hidden=THERE, nofile=8192, reload_meanwhile=True, stop_meanwhile=True),
     # Locks.
     Variant("", "a held client, refused (stream)", page="fuse", act="send", hidden=THERE),
     Variant("", "a held client, refused (stream)", page="userfaultfd", act="send", hidden=THERE),
@@ -121,6 +122,8 @@ UNITS = {"fdpass.service": "[X-FDPass]\n"}
 
 def make_broker(variant):
     broker = Broker(UNITS, nofile=variant.nofile, hide_passrights=variant.hidden)
+    # Little fits into a client's socket then, so that filling one does not take long.
+    broker.listeners["public"].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     broker.public_unix_path = broker.add_unix("local")
     broker.worker("good", "Host=good")
     broker.worker("stream", "Host=stream\nQueueTimeoutSec=1s")

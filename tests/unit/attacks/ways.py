@@ -9,8 +9,8 @@ import contextlib
 import socket
 
 import descriptors
-from harness import ANSWER_ERROR, ANSWER_REFUSED, ANSWER_TAKEN, PLAIN_MESSAGE, connect_unix, keep_answer, receive_client
-from harness import next_on, reset_on_close, tcp_pair
+from harness import (ANSWER_ERROR, ANSWER_REFUSED, ANSWER_TAKEN, PLAIN_MESSAGE, ROUTE_REQUEST, connect_unix, keep_answer,
+                     next_on, receive_client, reset_on_close, tcp_pair)
 
 kept = descriptors.kept
 
@@ -250,6 +250,22 @@ def clients_held(target):
     yield
 
 
+def thousand(target):
+    """A thousand clients of one worker, full and lingering; the broker's copies are the last ones."""
+    for i in range(1000):
+        client = target.broker.client(f"127.0.{1 + i // 200}.{1 + i % 200}")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        client.sendall(ROUTE_REQUEST.format("stream").encode())
+        kept.append(client)
+        conn, _, sock = target.broker.workers["stream"].take()
+        descriptors.fill(sock)
+        for name in ("SO_LINGER", *target.options):
+            descriptors.set_option(sock, name)
+        sock.close()
+        conn.close()
+    yield
+
+
 WAYS = {
     "a byte to the control socket": control,
     "the control socket's handshake": control_handshake,
@@ -281,4 +297,5 @@ WAYS = {
     "a held client, error (seqpacket)": client_held("seqpacket", say(ANSWER_ERROR)),
     "a held client, end without an answer (ack)": client_held("ack", end_of_file),
     "many held clients, refused": clients_held,
+    "a thousand full clients, taken": thousand,
 }
