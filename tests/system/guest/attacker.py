@@ -36,11 +36,13 @@ def wait_for_line():
     return sys.stdin.readline()
 
 
-def strike(conn, data, things):
-    """Sends the descriptors when it is told to, and gives its own copies away."""
+def strike(conn, data, things, first=None):
+    """Sends the descriptors when it is told to, and gives its own copies away. The message with first goes before it."""
     say("prepared")
     wait_for_line()
     try:
+        if first:
+            socket.send_fds(conn, [data], [first.fileno()])
         socket.send_fds(conn, [data], [thing.fileno() for thing in things])
         for thing in things:
             thing.close()
@@ -81,8 +83,7 @@ def hand_back(kind):
         conn = harness.connect_unix(RUN + "return-web.sock")
         mine, theirs = harness.tcp_pair()
         kept.append(mine)
-        socket.send_fds(conn, [b"\0"], [theirs.fileno()])
-        strike(conn, b"\0", descriptors.a_lingering_socket(None, ()))
+        strike(conn, b"\0", descriptors.a_lingering_socket(None, ()), theirs)
         conn.close()
     else:
         conn = harness.connect_unix(RUN + "return.sock", socket.SOCK_SEQPACKET)
@@ -108,7 +109,7 @@ def lanes(count):
     harness.programs = harness.Programs("", hold="/usr/local/bin/hold")
     workers = [harness.Worker(f"/run/test/lane{i}.sock") for i in range(int(count))]
     try:
-        holds = [harness.Hold("fuse", "send", "/run/test") for _ in workers]
+        holds = [harness.Hold("fuse", "send", "/var/tmp") for _ in workers]
     except harness.Skip as skip:
         say(f"skip: {skip}")
         stay()

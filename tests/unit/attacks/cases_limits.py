@@ -4,6 +4,7 @@
 import contextlib
 import os
 import pathlib
+import select
 import socket
 import subprocess
 import time
@@ -113,9 +114,13 @@ PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\2\1\xc0\0\2\2\0\1\0\2"
 
 
 def park(broker, source):
-    """One request of a client, which its worker hands back. Returns the client, or None where it is not taken."""
+    """One request of a client, which its worker hands back. Returns the client, or None where it is refused or not taken."""
     worker = broker.workers["park"]
     client = broker.ask("park", source=source)
+    until(lambda: worker.has_client() or is_readable(client), 3, "the client at its worker")
+    if not worker.has_client():
+        client.close()
+        return None
     conn, _, sock = worker.take()
     with sock:
         conn.close()
@@ -127,11 +132,14 @@ def park(broker, source):
     return None
 
 
+def is_readable(client):
+    """Whether an answer or the end has come."""
+    return bool(select.select([client], [], [], 0)[0])
+
+
 def is_open(client):
     try:
-        return client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
-    except BlockingIOError:
-        return True
+        return not is_readable(client) or client.recv(1, socket.MSG_PEEK) != b""
     except OSError:
         return False
 
@@ -259,8 +267,7 @@ def other_workers_socket(path, link):
             as_tenant(lambda: os.symlink(link, directory / path.split("/")[0]))
             broker.start()
             with broker.ask("tenant") as client:
-                until(lambda: admin.has_client(0.05) or not is_open(client) or client.recv(9, socket.MSG_PEEK | socket.MSG_DONTWAIT),
-                      5, "an answer to the client")
+                until(lambda: admin.has_client() or is_readable(client), 5, "an answer to the client")
                 check(not admin.has_client(), "the client came out at the other worker")
             broker.stop()
     return run
@@ -281,7 +288,7 @@ def own_socket(make):
             before = cpu(broker.pid)
             client = broker.ask("tenant")
             with contextlib.suppress(Failure):
-                until(lambda: not is_open(client) or client.recv(9, socket.MSG_PEEK | socket.MSG_DONTWAIT), 2, "")
+                until(lambda: is_readable(client), 2, "")
             used = cpu(broker.pid) - before
             check(used < 0.5, f"one client took {used:.2f} s of CPU")
             client.settimeout(1)

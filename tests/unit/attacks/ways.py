@@ -33,12 +33,14 @@ class Target:
 
 
 def send_descriptors(conn, data, things):
-    """Sends them, and closes the copies here. Where the kernel does not let them pass they stay open: closing would wait."""
+    """Sends them, and closes the copies here. Where they can't be sent they stay open: closing would wait."""
     try:
         socket.send_fds(conn, [data], [thing.fileno() for thing in things])
-    except PermissionError:
-        kept.extend(things)  # SO_PASSRIGHTS: they could not be sent
-        return
+    except OSError as error:
+        kept.extend(things)
+        if not isinstance(error, (PermissionError, BrokenPipeError, ConnectionResetError)):
+            raise
+        return  # SO_PASSRIGHTS, or the broker has closed the connection
     for thing in things:
         thing.close()
 
@@ -47,12 +49,11 @@ def send_descriptors(conn, data, things):
 
 
 def control(target):
-    """One byte to the control socket."""
-    conn = connect_unix(target.broker.control)
+    """One byte to the control socket, before the broker accepts the connection."""
     things = target.make()
     yield
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        send_descriptors(conn, b"\0", things)
+    conn = connect_unix(target.broker.control)
+    send_descriptors(conn, b"\0", things)
     kept.append(conn)
 
 
@@ -64,8 +65,7 @@ def control_handshake(target):
         conn.sendall(b"\0AUTH EXTERNAL\r\n")
         conn.recv(1000)
     yield
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        send_descriptors(conn, b"NEGOTIATE_UNIX_FD\r\nBEG", things)
+    send_descriptors(conn, b"NEGOTIATE_UNIX_FD\r\nBEG", things)
     kept.append(conn)
 
 
@@ -74,8 +74,7 @@ def control_closed(target):
     conn = connect_unix(target.broker.control)
     things = target.make()
     yield
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        send_descriptors(conn, b"\0", things)
+    send_descriptors(conn, b"\0", things)
     conn.close()
 
 
