@@ -370,8 +370,15 @@ def good_worker(peer):
 ROLES = {"worker": worker, "hand_back": hand_back, "clients": clients, "good_clients": good_clients, "good_worker": good_worker}
 
 
+def interrupt_own_closes():
+    """A signal ends the wait of a close(2) that lingers. The last copy of a socket may be this process' own."""
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE)
+
+
 def again_and_again(peer, role):
     """Until SIGTERM. What fails is what was meant to, but for the good ones, which look at it themselves."""
+    interrupt_own_closes()
     while not peer.ending:
         with contextlib.suppress(OSError, harness.Failure, ValueError):
             ROLES[role](peer)

@@ -186,6 +186,8 @@ class Hold:
     def __init__(self, page, act, directory):
         if os.geteuid() != 0:
             raise Skip("not root")
+        if not os.access(programs.hold, os.X_OK):
+            raise Skip("no program hold")
         self.socket, theirs = socket.socketpair()
         mount_point = tempfile.mkdtemp(dir=directory)
         log = os.open(f"{directory}/hold.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -353,7 +355,7 @@ class Broker:
         self.uid, self.groups, self.nofile, self.hide_passrights = uid, groups, nofile, hide_passrights
         self.workers = {}
         self.listeners = {}
-        self.process = None
+        self.process = self.pid = None
         (self.root / "etc/systemd/system/fdpass.target.wants").mkdir(parents=True)
         for name, text in units.items():
             self.unit(name, text)
@@ -380,6 +382,7 @@ class Broker:
                 error.add_note(f"broker: state {state_of(self.pid)}, {self.waits_in()}")
         if self.process:
             self.process.end()
+        self.notified.socket.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     # What it gets from systemd
@@ -472,6 +475,12 @@ class Broker:
         with contextlib.suppress(OSError):
             return pathlib.Path(f"/proc/{self.pid}/wchan").read_text()
         return "?"
+
+    def stack(self):
+        """Where it waits in the kernel."""
+        with contextlib.suppress(OSError):
+            return pathlib.Path(f"/proc/{self.pid}/stack").read_text()
+        return self.waits_in()
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
