@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import time
+import traceback
 
 import descriptors
 import harness
@@ -117,7 +118,7 @@ def reconnect_and_refuse(peer, conn, sock):
         server.bind(("127.0.0.1", 0))
         server.listen(1)
         harness.libc.connect(sock.fileno(), b"\0" * 16, 16)
-        if peer.rng.random() < 0.7:
+        if sock.family == socket.AF_INET and peer.rng.random() < 0.7:
             sock.connect(server.getsockname())
     sock.close()
     conn.sendall(ANSWER_REFUSED)
@@ -393,9 +394,14 @@ def in_child(peer, role):
     while not peer.ending:
         pid = os.fork()
         if pid == 0:
-            harness.die_with_parent()
-            again_and_again(peer, role)
-            peer.save()
+            try:
+                harness.die_with_parent()
+                again_and_again(peer, role)
+                peer.save()
+            except Exception:
+                traceback.print_exc()
+                peer.count("mistakes of the test")
+                peer.save()
             os._exit(0)
         peer.child = pid
         os.waitpid(pid, 0)
