@@ -36,11 +36,13 @@ def wait_for_line():
     return sys.stdin.readline()
 
 
-def strike(conn, data, things, first=None):
+def strike(conn, data, things, first=None, connect_to=None):
     """Sends the descriptors when it is told to, and gives its own copies away. The message with first goes before it."""
     say("prepared")
     wait_for_line()
     try:
+        if connect_to:
+            conn.connect(connect_to)
         if first:
             socket.send_fds(conn, [data], [first.fileno()])
         socket.send_fds(conn, [data], [thing.fileno() for thing in things])
@@ -64,15 +66,11 @@ def ask(host):
 
 
 def control():
+    """The broker has not accepted the connection yet when the descriptor comes."""
     harness.become(harness.NOBODY)
-    try:
-        conn = harness.connect_unix(RUN + "control")
-    except PermissionError as error:
-        say("prepared")
-        wait_for_line()
-        say(f"refused: {error}")
-        stay()
-    strike(conn, b"\0", descriptors.a_lingering_socket(None, ()))
+    things = descriptors.a_lingering_socket(None, ())
+    conn = socket.socket(socket.AF_UNIX)
+    strike(conn, b"\0", things, connect_to=RUN + "control")
     kept.append(conn)
     stay()
 
