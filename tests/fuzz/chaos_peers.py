@@ -153,6 +153,7 @@ def say_nothing(peer, conn, sock):
 
 def die(peer, conn, sock):
     if peer.rng.random() < 0.3:
+        peer.save()
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -2,6 +2,7 @@
 """A broker with its own listeners, units and workers, as systemd would start it, and processes that attack it."""
 
 import array
+import collections
 import contextlib
 import ctypes
 import dataclasses
@@ -481,6 +482,32 @@ class Broker:
         with contextlib.suppress(OSError):
             return pathlib.Path(f"/proc/{self.pid}/stack").read_text()
         return self.waits_in()
+
+    def threads(self):
+        """All threads of the broker and of what it started, in a line each: which, its state, and where it waits."""
+        lines = []
+        for pid in [self.pid, *pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]:
+            for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+                with contextlib.suppress(OSError):
+                    state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+                    lines.append(f"{pid} {(task / 'comm').read_text().strip()} {state} {(task / 'wchan').read_text()}")
+        return lines
+
+    def sockets(self):
+        """How many descriptors of each kind it has; sockets by their protocol and state."""
+        kinds = {}
+        for line in pathlib.Path("/proc/net/unix").read_text().splitlines()[1:]:
+            words = line.split()
+            kinds[words[6]] = f"unix {words[4]} {words[5]}"
+        for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            words = line.split()
+            kinds[words[9]] = f"tcp {words[3]}"
+        found = collections.Counter()
+        for fd in pathlib.Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                name = os.readlink(fd)
+                found[kinds.get(name[8:-1], "socket") if name.startswith("socket:") else name.partition(":")[0]] += 1
+        return found
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
