@@ -429,7 +429,14 @@ bool broker_count_source(Broker *b, Client *c) {
 }
 
 bool broker_source_has_room(const Broker *b, const Client *c) {
-        return c->source->n_clients <= source_max(b, c->listener->config);
+        unsigned max = source_max(b, c->listener->config);
+
+        /* Not every sender tells the public listener: then the smallest limit of them holds. */
+        LIST_FOREACH(i, &b->listeners)
+                if (c->listener->carries != 0 && CONTAINER_OF(i, Listener, link)->carries == 0)
+                        max = MIN(max, source_max(b, CONTAINER_OF(i, Listener, link)->config));
+
+        return c->source->n_clients <= max;
 }
 
 /* A PROXY header may, or has to, come from these. */

@@ -227,12 +227,30 @@ static bool is_to_be_parked(const Broker *b, const Client *c) {
         return b->stopping || (c->may_park && !has_bytes);
 }
 
+/* Its own listener is not known here: another one of its family has options like it, most likely. -EBADF: there is none. */
+static int find_model(const Broker *b, int fd) {
+        int family, other;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &(socklen_t){ sizeof(family) }) < 0)
+                return -EBADF;
+
+        LIST_FOREACH(i, &b->listeners) {
+                const Listener *l = CONTAINER_OF(i, Listener, link);
+
+                if (l->carries == 0 && getsockopt(l->fd, SOL_SOCKET, SO_DOMAIN, &other, &(socklen_t){ sizeof(other) }) >= 0 &&
+                    family == other)
+                        return l->fd;
+        }
+
+        return -EBADF;
+}
+
 /* A stage that does TLS may have left the kernel's TLS on the socket. */
 static void ask(Broker *b, Client *c, SocketTask *t) {
         t->steps = SOCKET_STEP_CONNECTED | SOCKET_STEP_RESTORE | SOCKET_STEP_PEEK;
         judge_describe(c, t);
         if (c->listener->carries != 0)
-                t->listener_fd = -EBADF; /* its own listener is not known here */
+                t->listener_fd = find_model(b, c->fd);
 }
 
 static void go_on(Broker *b, Client *c, const SocketTask *t) {

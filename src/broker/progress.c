@@ -84,3 +84,9 @@ int progress_get(int fd, Progress *ret) {
         *ret = (Progress){ info.tcpi_bytes_received - ((uint64_t) n_unread + fin), n_written, info.tcpi_bytes_received - fin };
         return 0;
 }
+
+bool progress_has_fin(int fd) {
+        struct tcp_info info = {};
+
+        return progress_tcp_info(fd, &info) >= 0 && info.tcpi_state == STATE_CLOSE_WAIT;
+}

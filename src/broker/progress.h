@@ -6,6 +6,7 @@
  * wait for a process that holds the same socket: after a handoff only the helper makes them.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Bytes that were read and written at this end of a connection. */
@@ -23,3 +24,6 @@ typedef struct Progress {
  * be known: -EOPNOTSUPP for other sockets, -ENOTCONN for a connection that has ended.
  */
 int progress_get(int fd, Progress *ret);
+
+/* Has the client sent its FIN? Takes the lock as well. */
+bool progress_has_fin(int fd);

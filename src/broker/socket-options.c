@@ -15,6 +15,8 @@
 /* Entries of the error queue that are thrown away at most. A worker that has queued more keeps the client. */
 #define ERRORS_MAX 4096
 
+#define WINDOW_CLAMP_MIN 65536
+
 /* The longest value in the table: struct timeval, and the name of a congestion control. */
 #define VALUE_MAX 16
 
@@ -36,12 +38,11 @@ typedef struct Option {
 
 /*
  * Every option that a process without privileges can set on a connected TCP socket, and that a new socket has from its
- * listener. Left out, because the kernel changes them by itself: TCP_QUICKACK, TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_TIMESTAMP,
- * SO_INCOMING_CPU, SO_RCVBUF and SO_SNDBUF (see socket_options_restore_buffers()). TCP_DEFER_ACCEPT is for listeners.
+ * listener. Left out, because the kernel changes them by itself: TCP_QUICKACK, TCP_MAXSEG, TCP_TIMESTAMP, SO_INCOMING_CPU, and
+ * what socket_options_restore_buffers() is for. TCP_DEFER_ACCEPT is for listeners. See socket_options_restore_reading(), too.
  */
 static const Option options[] = {
-        { SOL_SOCKET, SO_LINGER },         { SOL_SOCKET, SO_RCVLOWAT },          { SOL_SOCKET, SO_PEEK_OFF },
-        { SOL_SOCKET, SO_RCVTIMEO },       { SOL_SOCKET, SO_SNDTIMEO },          { SOL_SOCKET, SO_OOBINLINE },
+        { SOL_SOCKET, SO_OOBINLINE },
         { SOL_SOCKET, SO_KEEPALIVE },      { SOL_SOCKET, SO_PRIORITY },          { SOL_SOCKET, SO_TIMESTAMP },
         { SOL_SOCKET, SO_TIMESTAMPNS },    { SOL_SOCKET, SO_TIMESTAMPING },      { SOL_SOCKET, SO_ZEROCOPY },
         { SOL_SOCKET, SO_DONTROUTE },      { SOL_SOCKET, SO_BROADCAST },         { SOL_SOCKET, SO_REUSEADDR },
@@ -129,7 +130,12 @@ static int socket_options_restore_one(int fd, const Option *o, const Value *want
  */
 static int socket_options_restore_buffers(int fd, int listener_fd) {
         static const int names[] = { SO_SNDBUF, SO_RCVBUF };
-        int lock = 0, wanted = 0, size;
+        int lock = 0, wanted = 0, size, clamp;
+
+        /* A new socket has this or more, as far as its buffer goes. A smaller clamp would keep its window small for good. */
+        if (getsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &clamp, &(socklen_t){ sizeof(clamp) }) >= 0 && clamp < WINDOW_CLAMP_MIN &&
+            setsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &(int){ WINDOW_CLAMP_MIN }, sizeof(int)) < 0)
+                return -errno;
 
         if (getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, &(socklen_t){ sizeof(lock) }) < 0)
                 return 0;
@@ -179,11 +185,11 @@ static int socket_options_drop_errors(int fd) {
         return 0;
 }
 
-/* With one right value for every client, whatever its listener has. */
+/* Options with one right value for every client, whatever its listener has. */
 static int socket_options_restore_reading(int fd) {
         static const struct { int name, value; } plain[] = { { SO_PEEK_OFF, -1 }, { SO_RCVLOWAT, 1 } };
         static const int timeouts[] = { SO_RCVTIMEO, SO_SNDTIMEO };
-        const struct linger no_linger = {};
+        const struct linger zero = { .l_onoff = 1 }, no_linger = {};
         const struct timeval forever = {};
 
         /* A socket without SO_PEEK_OFF has no peek offset (EOPNOTSUPP). */
@@ -194,7 +200,9 @@ static int socket_options_restore_reading(int fd) {
                 if (setsockopt(fd, SOL_SOCKET, timeouts[i], &forever, sizeof(forever)) < 0)
                         return -errno;
 
-        return setsockopt(fd, SOL_SOCKET, SO_LINGER, &no_linger, sizeof(no_linger)) < 0 ? -errno : 0;
+        /* The kernel keeps the time of an option that is turned off, so it is set to zero first. */
+        return setsockopt(fd, SOL_SOCKET, SO_LINGER, &zero, sizeof(zero)) < 0 ||
+               setsockopt(fd, SOL_SOCKET, SO_LINGER, &no_linger, sizeof(no_linger)) < 0 ? -errno : 0;
 }
 
 /* A client that was handed back may name a listener of another family. */
@@ -217,7 +225,7 @@ int socket_options_restore(int fd, int listener_fd, bool may_have_ulp) {
                 r = socket_options_drop_filter(fd);
         if (r >= 0)
                 r = socket_options_drop_errors(fd);
-        if (r >= 0 && listener_fd < 0)
+        if (r >= 0)
                 r = socket_options_restore_reading(fd);
         if (r < 0 || listener_fd < 0)
                 return r;

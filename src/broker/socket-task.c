@@ -3,6 +3,7 @@
 #include "broker/socket-task.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "basic/error.h"
@@ -40,6 +41,13 @@ static bool socket_task_is_local(const SocketTask *t, const ClientAddress *local
                socket_task_port(&listener) == socket_task_port(local);
 }
 
+/* A worker has shut it down for reading: POLLRDHUP without a FIN of the client, which would be CLOSE_WAIT. */
+static bool socket_task_is_shut(int fd) {
+        struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+
+        return poll(&p, 1, 0) > 0 && p.revents & POLLRDHUP && !progress_has_fin(fd);
+}
+
 /*
  * A worker may have connected the socket to another peer (connect(2), AF_UNSPEC). The counters of TCP begin anew then, and
  * a connection to the same peer gets another port at this end.
@@ -57,7 +65,7 @@ static int socket_task_same(SocketTask *t, int fd) {
         if (r < 0)
                 return r;
 
-        if (!client_address_equal(&t->peer, &peer) || !socket_task_is_local(t, &local) || now.n_received < t->before.n_received)
+        if (socket_task_is_shut(fd) || !client_address_equal(&t->peer, &peer) || !socket_task_is_local(t, &local) || now.n_received < t->before.n_received)
                 return -ESTALE;
 
         t->local = local;

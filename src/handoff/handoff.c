@@ -426,20 +426,21 @@ int handoff_check_client(int client_fd, bool with_unix) {
 
 int handoff_check_connected(int client_fd) {
         struct pollfd p = { .fd = client_fd, .events = POLLOUT };
-        int protocol, r;
+        int protocol, n_unsent, r;
 
         r = socket_option(client_fd, SO_PROTOCOL, &protocol);
         if (r < 0)
                 return r;
 
-        /* tcp_poll() in the kernel tells of a socket that is not connected, or not any more, by POLLHUP, and takes no lock. One
-         * that is still connecting has no POLLOUT; nor has one whose send buffer is full, which may have POLLIN. */
+        /* tcp_poll() in the kernel tells of a socket that is not connected, or not any more, by POLLHUP, and takes no lock. */
         if (poll(&p, 1, 0) < 0)
                 return -errno;
         if (p.revents & POLLHUP || (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP))
                 return HANDOFF_NO_CLIENT;
 
-        return 0;
+        /* One that is still connecting can't be written to, and nothing was. MPTCP's SIOCOUTQ would take the lock. */
+        return p.revents == 0 && protocol == IPPROTO_TCP && ioctl(client_fd, SIOCOUTQ, &n_unsent) >= 0 && n_unsent == 0
+                       ? HANDOFF_NO_CLIENT : 0;
 }
 
 int handoff_check_room(int any_fd) {

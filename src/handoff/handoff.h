@@ -147,7 +147,7 @@ int handoff_discard(int fd, size_t n);
 
 /*
  * Is this TCP socket connected? HANDOFF_NO_CLIENT if it is not, was reset, or is none. It takes no lock of the socket, so
- * another process can't make it wait. A socket that is connecting passes.
+ * another process can't make it wait.
  */
 int handoff_check_connected(int client_fd);
 

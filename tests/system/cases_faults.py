@@ -85,7 +85,7 @@ def worker_exits_at_once(m):
     # Most ends are no failures, and the socket starts it again at once; after the others Restart= does, by a timer
     # that may be 250 ms late.
     m.write("/usr/local/bin/exit-at-once", "#!/bin/sh\necho >>/run/test/starts\nexit $(($$ % 25 == 0))\n", 0o755)
-    m.worker("exit", "/usr/local/bin/exit-at-once", service="RestartSec=1ms")
+    m.worker("exit", "/usr/local/bin/exit-at-once", route="QueueTimeoutSec=2min\n", service="RestartSec=1ms")
     m.run("touch /run/test/starts")
     pid = m.start_broker()
     begin = time.monotonic()

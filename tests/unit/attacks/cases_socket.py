@@ -507,14 +507,6 @@ def of_unix():
     return theirs
 
 
-def told_message(family, source, destination):
-    """A message that tells TCP addresses, and the version TLV."""
-    kind, size = (0x11, 4) if family == socket.AF_INET else (0x21, 16)
-    body = (socket.inet_pton(family, source[0]) + socket.inet_pton(family, destination[0])
-            + struct.pack(">HH", source[1], destination[1]) + b"\xe0\0\1\1")
-    return b"\r\n\r\n\0\r\nQUIT\n\x21" + bytes([kind]) + struct.pack(">H", len(body)) + body
-
-
 NO_CLIENTS = {
     "an unconnected socket": unconnected, "a connection that is not there yet": connecting, "a socket that was reset": was_reset,
     "a disconnected socket": was_disconnected, "a listening socket": listening, "a UDP socket": datagrams,
@@ -556,35 +548,6 @@ def refused_stream(make):
     return run
 
 
-def another_family():
-    """A TCP socket of IPv4, about which the message tells addresses of IPv6."""
-    with Broker({}) as broker:
-        worker = broker.worker("any", "Protocol=any\n")
-        broker.start()
-        mine, theirs = harness.tcp_pair()
-        message = told_message(socket.AF_INET6, ("2001:db8::1", 1), ("2001:db8::2", 2))
-        answer = hand_back(broker, theirs, message)
-        check(answer == ANSWER_ERROR, f"the answer is {answer!r}")
-        check(not worker.has_client(0.2), "a worker got it")
-        mine.close()
-        theirs.close()
-
-
-def elsewhere():
-    """A client's socket that its worker has connected to a server of its own, under the client's address."""
-    with Broker({}) as broker:
-        worker = broker.worker("back", "Host=back\n", SEQPACKET)
-        broker.start()
-        with broker.ask("back") as client:
-            conn, message, sock = worker.take()
-            conn.close()
-            sock.recv(4096)
-            reconnect(sock)
-            answer = hand_back(broker, sock, told_message(socket.AF_INET, client.getsockname(), broker.address))
-            check(answer == ANSWER_ERROR, f"the answer is {answer!r}")
-            check(not worker.has_client(0.3), "the server's request came to a worker in the client's name")
-
-
 CASES = {
     **{f"options as from accept(2): {name}": options_after(*end) for name, end in ENDS.items()},
     "options as from accept(2): handed back": options_handed_back,
@@ -599,6 +562,4 @@ CASES = {
     "parked: a timestamp in the error queue is no end": error_queue(by_timestamp),
     **{f"handed back: {name} is refused": refused_hand_back(make) for name, make in NO_CLIENTS.items()},
     **{f"handed back by a stream: {name} is refused": refused_stream(make) for name, make in NO_CLIENTS.items()},
-    "handed back: a socket of another family than told is refused": another_family,
-    "handed back: a client that was connected to elsewhere is refused": elsewhere,
 }
