@@ -101,12 +101,16 @@ static bool socket_options_is_ulp(const Option *o) {
 /* The values of the listener that was asked for last. Each thread has its own. They do not change while the broker runs. */
 static const Value *socket_options_of_listener(int listener_fd) {
         static _Thread_local Value values[ELEMENTSOF(options)];
-        static _Thread_local int known_fd = -EBADF;
+        static _Thread_local uint64_t known;
+        uint64_t cookie = 0;
 
-        for (size_t i = 0; known_fd != listener_fd && i < ELEMENTSOF(options); i++)
+        if (getsockopt(listener_fd, SOL_SOCKET, SO_COOKIE, &cookie, &(socklen_t){ sizeof(cookie) }) >= 0 && cookie == known)
+                return values;
+
+        for (size_t i = 0; i < ELEMENTSOF(options); i++)
                 values[i] = socket_options_get(listener_fd, &options[i]);
 
-        known_fd = listener_fd;
+        known = cookie;
         return values;
 }
 
