@@ -10,6 +10,7 @@
 #include "broker/diag.h"
 #include "broker/flush.h"
 #include "broker/handback.h"
+#include "broker/handover.h"
 #include "broker/head.h"
 #include "broker/listener.h"
 #include "broker/pool.h"
@@ -94,6 +95,10 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
                 return r;
 
         r = refusal_timer_add(b);
+        if (r < 0)
+                return r;
+
+        r = park_init(b);
         if (r < 0)
                 return r;
 
@@ -185,6 +190,7 @@ Broker *broker_free(Broker *b) {
         free(b->own_sockets);
 
         timer_done(&b->refused_timer);
+        timer_done(&b->parking.timer);
         timer_done(&b->diag_timer);
         timer_done(&b->flush_timer);
         timer_done(&b->pause_timer);
@@ -457,7 +463,7 @@ static void make_room(Broker *b) {
                 return;
 
         /* Those who are parked have descriptors to give, but no place among those on their way. */
-        while (broker_room(b) == 0 && b->clients.n_used - b->n_parked < b->max_clients && handback_evict_oldest(b))
+        while (broker_room(b) == 0 && b->clients.n_used - b->n_parked < b->max_clients && park_evict_oldest(b))
                 ;
 
         if (broker_room(b) == 0)
@@ -504,7 +510,7 @@ static void pass_on(Broker *b) {
         handback_stop(b);
 
         if (b->clients.n_used > b->n_refused_held)
-                handback_pass_on(b);
+                handover_all(b);
 }
 
 static void finish(Broker *b) {

@@ -22,6 +22,7 @@
 #include "broker/client.h"
 #include "broker/judge.h"
 #include "broker/pace.h"
+#include "broker/park.h"
 #include "broker/receipts.h"
 #include "broker/source.h"
 #include "broker/timer.h"
@@ -110,6 +111,7 @@ typedef struct Broker {
 
         bool stale;          /* the last reload failed: the units say something else than what holds */
         Handback *handback;  /* NULL: nobody can hand a client back */
+        Parking parking;
         size_t n_parked;
         size_t max_parked;
         usec_t park_timeout_usec;

@@ -249,7 +249,7 @@ static void not_sent(Channel *ch, size_t n, int error) {
 }
 
 /* The last @n clients are the worker's as well from now on. */
-static void mark_sent(Channel *ch, size_t n) {
+static void channel_mark_sent(Channel *ch, size_t n) {
         List *l = ch->clients.prev;
 
         for (; n > 0; n--, l = l->prev) {
@@ -273,7 +273,7 @@ static void channel_send(Channel *ch) {
         if (r < 0)
                 not_sent(ch, n, r);
         else
-                mark_sent(ch, n);
+                channel_mark_sent(ch, n);
 }
 
 static int add_header(Channel *ch, const Route *route, Client *c) {
@@ -334,7 +334,7 @@ static void channel_give_up(Channel *ch) {
  * For want of memory no answer can be received now. The connection stays: the worker may yet read what was sent on it, and
  * then its clients must not be with another worker. It is looked at again with the receipts that are overdue.
  */
-static void set_deaf(Channel *ch, bool is_deaf) {
+static void channel_set_deaf(Channel *ch, bool is_deaf) {
         Broker *b = ch->broker;
 
         if (watch_channel(&b->watch, ch->slot, ch->fd, !is_deaf && !b->receipts.by_turns) >= 0)
@@ -351,11 +351,11 @@ void channel_on_event(Broker *b, uint32_t slot) {
         r = take_answers(ch, ANSWERS_MAX);
         if (errno_is_resource(r)) {
                 diag_no_resources(b, r);
-                set_deaf(ch, true);
+                channel_set_deaf(ch, true);
         } else if (r != 0 && !errno_is_transient(r))
                 channel_give_up(ch);
         else if (ch->is_deaf)
-                set_deaf(ch, false);
+                channel_set_deaf(ch, false);
 
         worker_serve_later(&b->workers, ch->worker);
 }

@@ -95,7 +95,7 @@ typedef struct Unsent {
 } Unsent;
 
 typedef struct Client {
-        List link;           /* ClientTable.free, Listener.heads, Handback.parked, Pool.queue or .again,
+        List link;           /* ClientTable.free, Listener.heads, Parking.clients, Pool.queue or .again,
                               * Broker.flushing, Receipts.unclaimed, Broker.refused or Judge.waiting, as the state says */
         List second_link;    /* Listener.silent, while it has said nothing; while unclaimed Channel.clients on one, and then
                               * ChannelTable.settled, or Receipts.unwatched; while parked Source.parked */

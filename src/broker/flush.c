@@ -183,7 +183,7 @@ static int whole(Broker *b, Client *c) {
 }
 
 /* The socket is another worker's as well: the helper takes the head off it and sends the response. */
-static int write_by_helper(Broker *b, Client *c, const struct fdpass_flusher_output *output, bool is_all) {
+static int flush_write_by_helper(Broker *b, Client *c, const struct fdpass_flusher_output *output, bool is_all) {
         Unsent *u = malloc(sizeof(*u) + output->len);
 
         if (!u) {
@@ -206,7 +206,7 @@ static int write_out(Broker *b, Client *c, const struct fdpass_flusher_output *o
         b->n.n_flushed++;
 
         if (c->is_shared)
-                return write_by_helper(b, c, output, is_all);
+                return flush_write_by_helper(b, c, output, is_all);
 
         if (send_some(c, (const uint8_t *) output->bytes, output->len, &n_sent) < 0)
                 return gone(b, c);
@@ -284,7 +284,7 @@ static void leave(Broker *b, Client *c) {
 }
 
 /* All was sent that the flusher wrote. */
-static void go_on(Broker *b, Client *c) {
+static void flush_finish(Broker *b, Client *c) {
         bool is_all = c->unsent->is_all;
 
         free(TAKE_PTR(c->unsent));
@@ -318,7 +318,7 @@ static void flush_go_on(Broker *b, Client *c, const SocketTask *t) {
         u->n_sent += t->n_sent;
         c->untouched.n_written += t->n_sent;
         if (u->n_sent == u->n)
-                go_on(b, c);
+                flush_finish(b, c);
         else if (watch_client_for_room(&b->watch, c) < 0)
                 refusal_close(b, c, REFUSAL_BROKER);
         else {
@@ -348,7 +348,7 @@ void flush_on_event(Broker *b, Client *c, uint32_t events) {
                 return;
 
         leave(b, c);
-        go_on(b, c);
+        flush_finish(b, c);
 }
 
 void flush_end_all(Broker *b) {

@@ -13,6 +13,7 @@
 #include "broker/head.h"
 #include "broker/judge.h"
 #include "broker/listener.h"
+#include "broker/park.h"
 #include "broker/pool.h"
 #include "broker/refusal.h"
 #include "broker/routing.h"
@@ -39,10 +40,7 @@
 #define BATCH_MAX 32
 
 /* So many at most when a connection is emptied: whoever goes on sending is not waited for. */
-#define REST_MAX 1024
-
-/* Clients on one connection to ourselves, so that one that is found when the next process ends in turn is emptied. */
-#define PASS_ON_MAX (REST_MAX / 2)
+#define REST_MAX HANDBACK_REST_MAX
 
 /* A connection that brings clients: with messages any number, by the one byte of the stream form one. */
 typedef struct Peer {
@@ -60,9 +58,6 @@ struct Handback {
         List peers;             /* Peer.link */
         size_t n_peers;
         Timer pause_timer;      /* turns on what had to wait for room: peers, and the listeners */
-
-        List parked;            /* Client.link, the earliest deadline first */
-        Timer timer;
 
         RateLimit loops;
 
@@ -124,90 +119,6 @@ static void on_pause_timer(void *userdata) {
         enable_listeners(b);
 }
 
-static void timer_arm(Handback *h) {
-        List *l = list_first(&h->parked);
-
-        if (l)
-                timer_set(&h->timer, CONTAINER_OF(l, Client, link)->deadline);
-}
-
-static void leave(Broker *b, Client *c) {
-        list_remove(&c->link);
-        source_unpark(&b->sources, c);
-        b->n_parked--;
-        c->state = CLIENT_NEW;
-}
-
-/* It is between two requests: a server may close such a connection at any time (RFC 9112 9.5). */
-static void evict(Broker *b, Client *c) {
-        leave(b, c);
-        b->n.n_gone++;
-        broker_drop(b, c);
-}
-
-/*
- * A source with more clients than MaxClientsPerSource= gives up its own oldest one. If all places are taken, the source with the
- * most parked clients does: a source alone must not end the connections of others.
- */
-static void make_place(Broker *b, const Client *newcomer) {
-        Client *oldest = NULL;
-
-        if (newcomer->source && !broker_source_has_room(b, newcomer))
-                oldest = source_oldest_parked(newcomer->source);
-        if (!oldest && b->n_parked >= b->max_parked)
-                oldest = source_fullest_oldest(&b->sources);
-        if (!oldest && b->n_parked >= b->max_parked && !list_is_empty(&b->handback->parked))
-                oldest = CONTAINER_OF(list_first(&b->handback->parked), Client, link);
-
-        if (oldest)
-                evict(b, oldest);
-}
-
-static void park(Broker *b, Client *c) {
-        if (!b->stopping) /* it goes to the next process with all others */
-                make_place(b, c);
-
-        free(TAKE_PTR(c->copy)); /* the helper looks anew when it says something */
-        c->state = CLIENT_PARKED;
-        c->deadline = usec_add(broker_now(b), b->park_timeout_usec);
-        client_insert_by_deadline(&b->handback->parked, c);
-        source_park(&b->sources, c);
-        b->n_parked++;
-        timer_arm(b->handback);
-}
-
-void handback_on_event(Broker *b, Client *c, uint32_t events) {
-        leave(b, c);
-
-        if (events & EPOLLHUP) {
-                b->n.n_gone++;
-                broker_drop(b, c);
-        } else
-                head_begin(b, c);
-}
-
-static void on_timer(void *userdata) {
-        Broker *b = userdata;
-        Handback *h = b->handback;
-        usec_t now = broker_now(b);
-        List *l;
-
-        while ((l = list_first(&h->parked)) && CONTAINER_OF(l, Client, link)->deadline <= now)
-                (void) handback_evict_oldest(b);
-
-        timer_arm(h);
-}
-
-bool handback_evict_oldest(Broker *b) {
-        List *l = b->handback ? list_first(&b->handback->parked) : NULL;
-
-        if (!l)
-                return false;
-
-        evict(b, CONTAINER_OF(l, Client, link));
-        return true;
-}
-
 /* What a message tells of a client goes for its routing. What the socket itself is stays known beside that. */
 static void set_addresses(Client *c, const Message *m) {
         if (m->source.sa.sa_family == AF_UNSPEC)
@@ -228,7 +139,7 @@ static bool is_to_be_parked(const Broker *b, const Client *c) {
 }
 
 /* Its own listener is not known here: another one of its family has options like it, most likely. -EBADF: there is none. */
-static int find_model(const Broker *b, int fd) {
+static int handback_find_model(const Broker *b, int fd) {
         int family, other;
 
         if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &(socklen_t){ sizeof(family) }) < 0)
@@ -246,14 +157,14 @@ static int find_model(const Broker *b, int fd) {
 }
 
 /* A stage that does TLS may have left the kernel's TLS on the socket. */
-static void ask(Broker *b, Client *c, SocketTask *t) {
+static void handback_ask(Broker *b, Client *c, SocketTask *t) {
         t->steps = SOCKET_STEP_CONNECTED | SOCKET_STEP_RESTORE | SOCKET_STEP_PEEK;
         judge_describe(c, t);
         if (c->listener->carries != 0)
-                t->listener_fd = find_model(b, c->fd);
+                t->listener_fd = handback_find_model(b, c->fd);
 }
 
-static void go_on(Broker *b, Client *c, const SocketTask *t) {
+static void handback_go_on(Broker *b, Client *c, const SocketTask *t) {
         if (!t || (t->failed & (SOCKET_STEP_CONNECTED | SOCKET_STEP_PEEK) && !errno_is_resource(t->error))) {
                 b->n.n_gone++;
                 broker_drop(b, c);
@@ -278,11 +189,11 @@ static void go_on(Broker *b, Client *c, const SocketTask *t) {
 
                 park(b, c);
                 if (has_news && !b->stopping)
-                        handback_on_event(b, c, 0);
+                        park_on_event(b, c, 0);
         }
 }
 
-static const JudgeKind kind = { ask, go_on };
+static const JudgeKind handback_kind = { handback_ask, handback_go_on };
 
 /* What is told of it belongs to it. False for want of memory, or of watches (epoll_ctl(2), ENOSPC). */
 static bool furnish(const Listener *l, Client *c, const Message *m) {
@@ -325,7 +236,7 @@ static uint8_t take(Listener *l, int fd, const Message *m) {
         }
 
         b->n.n_returned++;
-        judge_begin(b, c, &kind);
+        judge_begin(b, c, &handback_kind);
         return FDPASS_ANSWER_TAKEN;
 }
 
@@ -353,7 +264,7 @@ static int check_room(const Peer *p) {
         return p->listener->carries == SOCK_STREAM && broker_room(p->listener->broker) == 0 ? -ENOBUFS : 0;
 }
 
-static bool is_client(int fd) {
+static bool handback_is_client(int fd) {
         return handoff_check_client(fd, /* with_unix= */ false) == 0 && handoff_check_connected(fd) == 0;
 }
 
@@ -361,7 +272,7 @@ static bool is_client(int fd) {
  * Looks at the next message, and takes it while its descriptors are open here as well: so none that the kernel drops is the
  * last one. All of them but a client's are closed by the helper.
  */
-static int look_and_take(Peer *p, uint8_t *ret_answer) {
+static int handback_look_and_take(Peer *p, uint8_t *ret_answer) {
         bool is_stream = p->listener->carries == SOCK_STREAM;
         Broker *b = p->listener->broker;
         Handback *h = b->handback;
@@ -377,7 +288,7 @@ static int look_and_take(Peer *p, uint8_t *ret_answer) {
                 r = k; /* it is found again */
         else if (r == HANDOFF_NO_FD)
                 *ret_answer = FDPASS_ANSWER_REFUSED; /* it is still the sender's */
-        else if (r == 0 && is_client(fds[0]) && decode(p->listener, h->buffer, n, &m))
+        else if (r == 0 && handback_is_client(fds[0]) && decode(p->listener, h->buffer, n, &m))
                 *ret_answer = take(p->listener, fds[0], &m);
 
         for (size_t i = 0; i < n_fds; i++)
@@ -402,7 +313,7 @@ static int receive_one(Peer *p) {
         if (r < 0)
                 return r;
 
-        r = look_and_take(p, &answer);
+        r = handback_look_and_take(p, &answer);
         if (r < 0 || r == HANDOFF_CLOSED)
                 return r;
 
@@ -523,11 +434,8 @@ static int handback_new(Broker *b) {
                 return -ENOMEM;
 
         list_init(&b->handback->peers);
-        list_init(&b->handback->parked);
 
-        r = timer_init(&b->handback->timer, b, on_timer, b);
-        if (r >= 0)
-                r = timer_init(&b->handback->pause_timer, b, on_pause_timer, b);
+        r = timer_init(&b->handback->pause_timer, b, on_pause_timer, b);
         if (r < 0)
                 handback_done(b);
 
@@ -569,7 +477,6 @@ void handback_done(Broker *b) {
         LIST_FOREACH(i, &h->peers)
                 peer_free(CONTAINER_OF(i, Peer, link));
 
-        timer_done(&h->timer);
         timer_done(&h->pause_timer);
         free(TAKE_PTR(b->handback));
 }
@@ -601,104 +508,6 @@ void handback_stop(Broker *b) {
                 peer_finish(CONTAINER_OF(i, Peer, link));
 }
 
-/* A connection to our own return socket, where the next process will find what is sent on it. */
-static int connect_to_self(const Handback *h) {
-        struct sockaddr_un sun = {};
-        socklen_t len = sizeof(sun);
-        int fd, size = INT_MAX;
-
-        if (getsockname(h->self->fd, (struct sockaddr *) &sun, &len) < 0)
-                return -errno;
-
-        fd = handoff_connect_type(&sun, len, SOCK_SEQPACKET);
-
-        /* There are no more connections than Backlog=. By default one takes 278 clients, and twice that where nothing but
-         * net.core.wmem_max bounds it (socket(7)). */
-        if (fd >= 0)
-                (void) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-        return fd;
-}
-
-/* What the next process has to know of a client. */
-static int send_to_self(int conn_fd, const Client *c) {
-        uint8_t header[FDPASS_HEADER_MAX];
-        Message m = MESSAGE_NULL;
-        char id[CLIENT_ID_MAX];
-        size_t n;
-        int r;
-
-        m.unique_id = (Slice){ (const uint8_t *) id, client_id(c, id) };
-        m.hops = c->n_hops;
-        if (m.hops == 0 && c->state != CLIENT_PARKED) /* it is new, or has begun a request */
-                m.hops = 1;
-        m.listener = slice_from_string(c->listener->name);
-        message_address_set(&m.source, &c->address.sa, sizeof(c->address));
-        message_address_set(&m.destination, &c->local.sa, sizeof(c->local));
-        if (m.source.sa.sa_family != m.destination.sa.sa_family) /* the connection's own stand */
-                m.source.sa.sa_family = m.destination.sa.sa_family = AF_UNSPEC;
-        client_tell_baggage(c, &m);
-
-        r = message_encode(&m, header, sizeof(header), &n);
-        if (r < 0)
-                return r;
-
-        return handoff_send_message(conn_fd, NULL, 0, (Slice){ header, n }, m.consumed, c->fd);
-}
-
-bool handback_will_pass_on(const Broker *b, const Client *c) {
-        return b->handback && b->handback->self && (c->state == CLIENT_HEAD || c->state == CLIENT_PARKED || c->state == CLIENT_QUEUED) &&
-               !c->needs_proxy && client_is_ip(c);
-}
-
-/* One more connection where the one that is there is full: what was consumed of each client goes along. */
-static int pass_on_one(const Handback *h, int *conn_fd, size_t *n, const Client *c) {
-        int r = -EAGAIN;
-
-        if (*conn_fd >= 0 && *n < PASS_ON_MAX)
-                r = send_to_self(*conn_fd, c);
-
-        if (r == -EAGAIN) {
-                fd_close(*conn_fd);
-                *n = 0;
-                *conn_fd = connect_to_self(h);
-                r = *conn_fd < 0 ? *conn_fd : send_to_self(*conn_fd, c);
-        }
-
-        *n += 1;
-        return r;
-}
-
-static size_t count_to_pass_on(const Broker *b, size_t first) {
-        size_t n = 0;
-
-        for (size_t i = first; i < b->clients.n_touched; i++)
-                n += handback_will_pass_on(b, &b->clients.slots[i]);
-
-        return n;
-}
-
-void handback_pass_on(Broker *b) {
-        _cleanup_close_ int conn_fd = -EBADF;
-        size_t n = 0;
-        int r;
-
-        for (size_t i = 0; b->handback && i < b->clients.n_touched; i++) {
-                Client *c = &b->clients.slots[i];
-
-                if (!handback_will_pass_on(b, c))
-                        continue;
-
-                r = pass_on_one(b->handback, &conn_fd, &n, c);
-                if (r < 0) {
-                        diag_handover_failed(b, count_to_pass_on(b, i), r);
-                        return; /* the rest is refused in time */
-                }
-
-                b->n.n_passed_on++;
-                if (c->state == CLIENT_QUEUED)
-                        pool_leave_queue(c);
-                else if (c->state == CLIENT_PARKED)
-                        leave(b, c);
-                broker_drop(b, c);
-        }
+Listener *handback_self(const Broker *b) {
+        return b->handback ? b->handback->self : NULL;
 }

@@ -23,12 +23,6 @@ int handback_listen(Broker *b, const char *name, int fd);
 
 void handback_done(Broker *b);
 
-/* A parked client has something to say, or has left. */
-void handback_on_event(Broker *b, Client *c, uint32_t events);
-
-/* Ends the client that has been parked the longest. False where there is none. */
-bool handback_evict_oldest(Broker *b);
-
 /*
  * Takes what was sent on the connections that are there, and no more: further ones wait for the next process. Until
  * then clients are taken while the broker stops, too, and held for the next process: their workers may wait for the
@@ -36,8 +30,8 @@ bool handback_evict_oldest(Broker *b);
  */
 void handback_stop(Broker *b);
 
-/* A client whose head is awaited, that is parked, or for whom there is no worker; not all can go that way. */
-bool handback_will_pass_on(const Broker *b, const Client *c);
+/* Messages that are taken from one connection at most when it is emptied. */
+#define HANDBACK_REST_MAX 1024
 
-/* Gives all of these to the next process, by our own return socket, which systemd holds. */
-void handback_pass_on(Broker *b);
+/* The return socket where the next process finds what is left to it; NULL: there is none. */
+Listener *handback_self(const Broker *b);

@@ -15,8 +15,8 @@
 #include "broker/routing.h"
 
 static void timer_arm(Listener *l);
-static void end_half(Broker *b, Client *c);
-static void look_by_helper(Broker *b, Client *c);
+static void head_end_half(Broker *b, Client *c);
+static void head_look_by_helper(Broker *b, Client *c);
 
 /* Takes the client out of the lists of those whose head is awaited. */
 static void leave(Broker *b, Client *c) {
@@ -267,7 +267,7 @@ static bool look(Broker *b, Client *c) {
 }
 
 /* Puts it among those whose head is awaited, and looks. */
-static void enter(Broker *b, Client *c) {
+static void head_enter(Broker *b, Client *c) {
         Listener *l = c->listener;
 
         c->state = CLIENT_HEAD;
@@ -285,33 +285,33 @@ static void enter(Broker *b, Client *c) {
 
         timer_arm(l);
         if (c->has_ended)
-                end_half(b, c);
+                head_end_half(b, c);
         else if (c->has_news)
-                look_by_helper(b, c);
+                head_look_by_helper(b, c);
 }
 
-static void ask(Broker *b, Client *c, SocketTask *t) {
+static void head_ask(Broker *b, Client *c, SocketTask *t) {
         t->steps = SOCKET_STEP_PEEK;
         t->head_max = c->listener->config->max_head_size;
 }
 
-static void go_on(Broker *b, Client *c, const SocketTask *t) {
+static void head_go_on(Broker *b, Client *c, const SocketTask *t) {
         if (!t || (t->failed != 0 && !errno_is_resource(t->error))) {
                 b->n.n_gone++;
                 broker_drop(b, c);
         } else if (t->failed != 0 || client_set_copy(c, t->head, t->n_head, t->is_end) < 0)
                 refusal_send(b, c, REFUSAL_BROKER, PROBE_REASON_NONE);
         else
-                enter(b, c);
+                head_enter(b, c);
 }
 
-static const JudgeKind kind = { ask, go_on };
+static const JudgeKind head_kind = { head_ask, head_go_on };
 
-/* The socket is a worker's as well: the helper copies the first bytes, and the client comes back to enter(). */
-static void look_by_helper(Broker *b, Client *c) {
+/* The socket is a worker's as well: the helper copies the first bytes, and the client comes back to head_enter(). */
+static void head_look_by_helper(Broker *b, Client *c) {
         list_remove(&c->link);
         list_remove(&c->second_link);
-        judge_begin(b, c, &kind);
+        judge_begin(b, c, &head_kind);
 }
 
 void head_begin(Broker *b, Client *c) {
@@ -331,9 +331,9 @@ void head_begin(Broker *b, Client *c) {
         c->has_ended = false;
 
         if (c->is_shared && !c->copy)
-                look_by_helper(b, c);
+                head_look_by_helper(b, c);
         else
-                enter(b, c);
+                head_enter(b, c);
 }
 
 /*
@@ -352,7 +352,7 @@ static bool route_by_prefix(Broker *b, Client *c) {
 }
 
 /* No more will come, and what is there is no head. */
-static void end_half(Broker *b, Client *c) {
+static void head_end_half(Broker *b, Client *c) {
         if (route_by_prefix(b, c))
                 return;
 
@@ -369,7 +369,7 @@ void head_on_event(Broker *b, Client *c, uint32_t events) {
 
         c->has_ended = events & EPOLLRDHUP;
         if (c->is_shared) {
-                look_by_helper(b, c);
+                head_look_by_helper(b, c);
                 return;
         }
 
@@ -377,7 +377,7 @@ void head_on_event(Broker *b, Client *c, uint32_t events) {
                 return;
 
         if (c->has_ended)
-                end_half(b, c);
+                head_end_half(b, c);
         else
                 timer_arm(c->listener); /* behind a PROXY header its silence begins anew */
 }

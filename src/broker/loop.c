@@ -13,10 +13,11 @@
 #include "broker/broker.h"
 #include "broker/channel.h"
 #include "broker/flush.h"
-#include "broker/handback.h"
+#include "broker/handover.h"
 #include "broker/head.h"
 #include "broker/judge.h"
 #include "broker/listener.h"
+#include "broker/park.h"
 #include "broker/receipts.h"
 #include "broker/refusal.h"
 
@@ -25,7 +26,7 @@
 
 static void dispatch_client(Broker *b, Client *c, uint32_t events) {
         /* What it says now is for the next process, which finds it in the socket. */
-        if (b->stopping && handback_will_pass_on(b, c))
+        if (b->stopping && handover_takes(b, c))
                 return;
 
         switch (c->state) {
@@ -35,7 +36,7 @@ static void dispatch_client(Broker *b, Client *c, uint32_t events) {
                 break;
 
         case CLIENT_PARKED:
-                handback_on_event(b, c, events);
+                park_on_event(b, c, events);
                 break;
 
         case CLIENT_FLUSHING:
