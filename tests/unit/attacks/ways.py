@@ -10,7 +10,7 @@ import socket
 
 import descriptors
 from harness import (ANSWER_ERROR, ANSWER_REFUSED, ANSWER_TAKEN, PLAIN_MESSAGE, ROUTE_REQUEST, connect_unix, keep_answer,
-                     next_on, receive_client, reset_on_close, tcp_pair)
+                     next_on, receive_client, tcp_pair)
 
 kept = descriptors.kept
 
@@ -216,11 +216,6 @@ def end_of_file(conn):
     conn.close()
 
 
-def end_by_reset(conn):
-    reset_on_close(conn)
-    conn.close()
-
-
 def left_open(conn):
     kept.append(conn)
 
@@ -230,6 +225,7 @@ def left_open(conn):
 
 def client_held(worker, end):
     def way(target):
+        """The worker holds the lock when it ends the handoff."""
         conn, sock = target.client(worker)
         yield
         target.hold.take(sock)
