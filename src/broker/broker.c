@@ -431,7 +431,15 @@ static unsigned source_max(const Broker *b, const ListenerConfig *config) {
 }
 
 bool broker_count_source(Broker *b, Client *c) {
-        return source_get(&b->sources, c, source_max(b, c->listener->config));
+        unsigned max = source_max(b, c->listener->config);
+        const Source *s;
+
+        if (source_get(&b->sources, c, max))
+                return true;
+
+        /* One of its own clients that only waits for the next request makes room for it. */
+        s = source_find(&b->sources, &c->address);
+        return s && park_evict_of(b, s) && source_get(&b->sources, c, max);
 }
 
 bool broker_source_has_room(const Broker *b, const Client *c) {

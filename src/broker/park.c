@@ -28,22 +28,33 @@ static void park_evict(Broker *b, Client *c) {
         broker_drop(b, c);
 }
 
+bool park_evict_of(Broker *b, const Source *s) {
+        Client *oldest = source_oldest_parked(s);
+
+        if (!oldest)
+                return false;
+
+        park_evict(b, oldest);
+        return true;
+}
+
 /*
  * A source with more clients than MaxClientsPerSource= gives up its own oldest one. If all places are taken, the source with
  * the most parked clients does: one source must not end the connections of others.
  */
 static void park_make_place(Broker *b, const Client *newcomer) {
-        bool is_full = b->n_parked >= b->max_parked;
-        Client *oldest = NULL;
+        Client *oldest;
 
-        if (newcomer->source && !broker_source_has_room(b, newcomer))
-                oldest = source_oldest_parked(newcomer->source);
-        if (!oldest && is_full)
-                oldest = source_fullest_oldest(&b->sources);
+        while (newcomer->source && !broker_source_has_room(b, newcomer) && park_evict_of(b, newcomer->source))
+                ;
 
+        if (b->n_parked < b->max_parked)
+                return;
+
+        oldest = source_fullest_oldest(&b->sources);
         if (oldest)
                 park_evict(b, oldest);
-        else if (is_full)
+        else
                 (void) park_evict_oldest(b);
 }
 

@@ -25,5 +25,6 @@ void park_leave(Broker *b, Client *c);
 /* A parked client has something to say, or has left. */
 void park_on_event(Broker *b, Client *c, uint32_t events);
 
-/* Ends the client that has been parked for the longest. False if there is none. */
+/* Ends the client that has been parked for the longest; the same among those of one source. False if there is none. */
 bool park_evict_oldest(Broker *b);
+bool park_evict_of(Broker *b, const Source *s);

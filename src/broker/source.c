@@ -112,6 +112,35 @@ static Source *take(SourceTable *table) {
         return s;
 }
 
+static Source *source_find_in(Source *bucket, const uint64_t key[static 2]) {
+        Source *s = bucket;
+
+        while (s && (s->key[0] != key[0] || s->key[1] != key[1]))
+                s = s->next;
+
+        return s;
+}
+
+Source *source_find(const SourceTable *table, const ClientAddress *address) {
+        uint64_t key[2];
+
+        return key_of(address, key) ? source_find_in(*find_bucket(table, key), key) : NULL;
+}
+
+/* Returns a new source in this bucket, or NULL. */
+static Source *source_new(SourceTable *table, Source **bucket, const uint64_t key[static 2]) {
+        Source *s = take(table);
+
+        if (!s) /* can't be: there are as many as clients */
+                return NULL;
+
+        *s = (Source){ .next = *bucket, .key = { key[0], key[1] } };
+        list_init(&s->parked);
+        list_init(&s->parked_link);
+        *bucket = s;
+        return s;
+}
+
 bool source_get(SourceTable *table, Client *c, unsigned max) {
         uint64_t key[2];
         Source **bucket, *s;
@@ -120,23 +149,13 @@ bool source_get(SourceTable *table, Client *c, unsigned max) {
                 return true;
 
         bucket = find_bucket(table, key);
-        for (s = *bucket; s; s = s->next)
-                if (s->key[0] == key[0] && s->key[1] == key[1])
-                        break;
-
+        s = source_find_in(*bucket, key);
         if (s && s->n_clients >= max)
                 return false;
-
-        if (!s) {
-                s = take(table);
-                if (!s) /* can't be: there are as many as clients */
-                        return false;
-
-                *s = (Source){ .next = *bucket, .key = { key[0], key[1] } };
-                list_init(&s->parked);
-                list_init(&s->parked_link);
-                *bucket = s;
-        }
+        if (!s)
+                s = source_new(table, bucket, key);
+        if (!s)
+                return false;
 
         s->n_clients++;
         c->source = s;

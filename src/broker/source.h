@@ -45,6 +45,9 @@ uint64_t source_hash(const ClientAddress *address);
  */
 bool source_get(SourceTable *table, Client *c, unsigned max);
 
+/* The source of this address; NULL if no client of it is counted. */
+Source *source_find(const SourceTable *table, const ClientAddress *address);
+
 /* Counts the client among the parked ones of its source, or no more. Does nothing for one that is not counted. */
 void source_park(SourceTable *table, Client *c);
 void source_unpark(SourceTable *table, Client *c);

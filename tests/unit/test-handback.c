@@ -189,6 +189,38 @@ static void test_max_parked(void **state) {
         fd_close(second);
 }
 
+/* A source that has its share in parked clients gives up the oldest of them for a new client, and for one that comes back. */
+static void test_share_of_source(void **state) {
+        struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t len = sizeof(sin);
+        int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), clients[4], newcomer, fd;
+
+        assert_int_equal(bind(tcp, (struct sockaddr *) &sin, len), 0);
+        assert_int_equal(listen(tcp, 8), 0);
+        assert_int_equal(getsockname(tcp, (struct sockaddr *) &sin, &len), 0);
+        assert_int_equal(broker_add_listener(t.broker, "tcp", tcp), 0);
+
+        t.max_per_source = 3;
+        start(listen_type_at("return", SOCK_SEQPACKET, 8));
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                tcp_pair(&clients[i], &fd);
+                expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+                WAIT_FOR(t.broker->n.n_returned == i + 1 && !judge_any(&t.broker->judge));
+        }
+        WAIT_FOR(is_closed(clients[0]));
+        assert_int_equal(t.broker->n_parked, 3);
+
+        newcomer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(newcomer, (struct sockaddr *) &sin, sizeof(sin)), 0);
+        WAIT_FOR(is_closed(clients[1]));
+        assert_int_equal(t.broker->n.n_refused[REFUSAL_SOURCE_FULL], 0);
+        assert_false(is_closed(newcomer) || is_closed(clients[2]));
+
+        fd_close(newcomer);
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                fd_close(clients[i]);
+}
+
 /* Half a head, a parked client, and one for whom no worker had room: all are served by the next process. */
 static void test_next_process(void **state) {
         int return_fd = listen_type_at("return", SOCK_SEQPACKET, 8), a = listen_type_at("a", SOCK_SEQPACKET, 0);
@@ -384,6 +416,7 @@ static void test_many_parked(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
                 tcp_pair(&clients[i], &fd);
                 expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+                WAIT_FOR(helper_n_pending(t.helper) == 0); /* what is open yet takes room */
         }
         WAIT_FOR(t.broker->n_parked == ELEMENTSOF(clients));
         WAIT_FOR(helper_n_pending(t.helper) == 0);
@@ -398,7 +431,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 BROKER_TEST(test_park),           BROKER_TEST(test_park_ends),
                 BROKER_TEST(test_named_route),    BROKER_TEST(test_untouched_by_next),
-                BROKER_TEST(test_unknown_name),   BROKER_TEST(test_max_parked),
+                BROKER_TEST(test_unknown_name),   BROKER_TEST(test_max_parked), BROKER_TEST(test_share_of_source),
                 BROKER_TEST(test_many_parked),    BROKER_TEST(test_refuses_wrong_ones),
                 BROKER_TEST(test_next_process),   BROKER_TEST(test_many_for_next_process),
                 BROKER_TEST(test_while_stopping), BROKER_TEST(test_facts_travel),
