@@ -555,6 +555,7 @@ void broker_stop(Broker *b) {
 
         b->stopping = true;
         (void) broker_enable_listeners(b);
+        receipts_drop_expired(&b->receipts);
 
         /* The window does not hold any more: everything goes into the backlogs, which outlive us. */
         dispatch_all(b);

@@ -261,8 +261,12 @@ static void say_client_expired(Pool *p, uint64_t n) {
 
         begin_route(&record, p->broker, LOG_WARNING, MESSAGE_QUEUE_TIMEOUT, &p->routes[0]);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
-        log_commit(&record, "%s: %" PRIu64 " client%s waited %" PRIu64 " s for a worker in vain.",
-                   p->routes[0].config->unit, n, PLURAL(n), (p->queue_timeout + USEC_PER_SEC - 1) / USEC_PER_SEC);
+        if (p->queue_timeout > 0)
+                log_commit(&record, "%s: %" PRIu64 " client%s waited %" PRIu64 " s for a worker in vain.",
+                           p->routes[0].config->unit, n, PLURAL(n), (p->queue_timeout + USEC_PER_SEC - 1) / USEC_PER_SEC);
+        else
+                log_commit(&record, "%s: %" PRIu64 " client%s found no worker with room, and may not wait.",
+                           p->routes[0].config->unit, n, PLURAL(n));
 }
 
 void diag_client_expired(Pool *p) {

@@ -314,12 +314,13 @@ void pool_readmit(Client *c) {
         usec_t now = broker_now(p->broker);
         int r;
 
-        c->deadline = c->expires_at;
-        if (c->deadline <= now) {
+        if (c->expires_at <= now) {
                 diag_client_expired(p);
                 refuse(c, REFUSAL_TIMEOUT);
                 return;
         }
+
+        c->deadline = p->queue_timeout > 0 ? c->expires_at : now; /* without a wait it may be tried once more */
 
         r = place(p, c);
         if (r == POOL_GONE)

@@ -50,6 +50,19 @@ bool receipts_any(const Receipts *receipts) {
         return !list_is_empty(&receipts->last_looks);
 }
 
+void receipts_drop_expired(Receipts *receipts) {
+        for (size_t i = 0; i < RECEIPTS_LEVELS; i++)
+                LIST_FOREACH(l, &receipts->unclaimed[i]) {
+                        Client *c = CONTAINER_OF(l, Client, link);
+
+                        if (!c->is_expired)
+                                continue;
+
+                        c->route->worker->n_unclaimed--;
+                        broker_drop(receipts->broker, c);
+                }
+}
+
 static void receipts_arm(Receipts *receipts, const List *list) {
         List *l = list_first(list);
 
@@ -311,7 +324,10 @@ bool receipts_settle(Broker *b, Client *c, Receipt receipt) {
  * worker that comes at last gets a socket at its end. Its slot waits for the receipt, so that the worker gets no others instead.
  */
 static void receipts_ask_to_end(Broker *b, Client *c, SocketTask *t) {
-        t->steps = SOCKET_STEP_PEEK | SOCKET_STEP_ANSWER | SOCKET_STEP_DRAIN | SOCKET_STEP_SEND | SOCKET_STEP_SHUTDOWN;
+        if (c->status != 0) /* its response has begun: see cut_off() */
+                t->steps = SOCKET_STEP_RESET;
+        else
+                t->steps = SOCKET_STEP_PEEK | SOCKET_STEP_ANSWER | SOCKET_STEP_DRAIN | SOCKET_STEP_SEND | SOCKET_STEP_SHUTDOWN;
         if (client_is_ip(c))
                 t->steps |= SOCKET_STEP_SAME | SOCKET_STEP_UNTOUCHED;
         t->how = SHUT_RDWR;
@@ -332,6 +348,7 @@ static void receipts_go_on_ended(Broker *b, Client *c, const SocketTask *t) {
 
         diag_client_expired(c->pool);
         refusal_count(b, c, REFUSAL_TIMEOUT, PROBE_REASON_NONE);
+        b->n.n_flush_lost += c->status != 0;
         client_close_socket(&b->clients, c);
         source_put(&b->sources, c);
         c->is_expired = true;

@@ -27,6 +27,9 @@ void receipts_done(Receipts *receipts);
 /* Is there a client without a receipt? */
 bool receipts_any(const Receipts *receipts);
 
+/* Frees the slots of clients whose time was over while their worker had not read them: nothing is left of them to wait for. */
+void receipts_drop_expired(Receipts *receipts);
+
 /* Before the client is sent on @conn_fd: sees to it that the receipt will be heard of. Returns 0 or a negative errno. */
 int receipts_prepare(Receipts *receipts, Client *c, int conn_fd);
 

@@ -151,10 +151,11 @@ static int socket_task_send(SocketTask *t, int fd) {
         return 0;
 }
 
+/* close(2) would not do it, because it is not the last one: another process has the socket. Disconnecting it resets (connect(2)). */
 static int socket_task_reset(int fd) {
-        const struct linger at_once = { .l_onoff = 1 };
+        const struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
 
-        return setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)) < 0 ? -errno : 0;
+        return connect(fd, &nowhere, sizeof(nowhere)) < 0 ? -errno : 0;
 }
 
 static int socket_task_do(SocketTask *t, SocketStep step, int fd) {

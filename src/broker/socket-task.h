@@ -21,7 +21,7 @@ typedef enum SocketStep {
         SOCKET_STEP_DRAIN = 1 << 7,     /* What the client has sent is thrown away */
         SOCKET_STEP_SEND = 1 << 8,      /* @text is sent, as much as there is room for */
         SOCKET_STEP_SHUTDOWN = 1 << 9,  /* shutdown(2), as @how says */
-        SOCKET_STEP_RESET = 1 << 10,    /* close(2) will send a reset */
+        SOCKET_STEP_RESET = 1 << 10,    /* The connection is reset */
 } SocketStep;
 
 /* MaxHeadSize= and the longest PROXY header are not larger. */

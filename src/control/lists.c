@@ -183,6 +183,7 @@ static void describe_match(const RouteMatch *match, char *text, size_t size) {
 const char *worker_state(const Broker *b, const Worker *w) {
         return w->drained ? "drained"
              : w->gone    ? "gone"
+             : w->n_hanging > 0 ? "hanging"
              : w->stuck   ? "stuck"
              : !worker_is_ready(w, broker_now(b)) ? "resting"
                           : "ready";
@@ -353,7 +354,7 @@ static int write_client(const Broker *b, sd_bus_message *m, const void *item) {
         static const char *const states[] = {
                 [CLIENT_FREE] = "free",     [CLIENT_NEW] = "new",             [CLIENT_HEAD] = "head",
                 [CLIENT_PARKED] = "parked", [CLIENT_QUEUED] = "queued",       [CLIENT_UNCLAIMED] = "unclaimed",
-                [CLIENT_REFUSED] = "refused", [CLIENT_FLUSHING] = "flushing",
+                [CLIENT_REFUSED] = "refused", [CLIENT_FLUSHING] = "flushing",   [CLIENT_JUDGED] = "judged",
         };
         const Client *c = item;
         char text[ADDRESS_TEXT_MAX], id[CLIENT_ID_MAX];

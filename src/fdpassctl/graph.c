@@ -77,7 +77,7 @@ static void print_worker(const Value *w) {
         printf("\\n");
         print_quoted(state);
         printf(", %llu unclaimed\" color=%s]\n", (unsigned long long) value_number(w, "Unclaimed"),
-               streq(state, "ready") ? "darkgreen" : streq(state, "gone") || streq(state, "stuck") ? "red" : "orange");
+               streq(state, "ready") ? "darkgreen" : streq(state, "gone") || streq(state, "hanging") || streq(state, "stuck") ? "red" : "orange");
 }
 
 /* A route is reached from the listeners that it names, or from all. */

@@ -16,6 +16,7 @@ Color state_color(const char *state) {
         } colors[] = {
                 { "ready", COLOR_GREEN },   { "accepting", COLOR_GREEN }, { "running", COLOR_GREEN },
                 { "gone", COLOR_RED },      { "stuck", COLOR_RED },       { "paused", COLOR_RED },
+                { "hanging", COLOR_RED },
                 { "drained", COLOR_YELLOW }, { "resting", COLOR_YELLOW }, { "stopping", COLOR_YELLOW },
         };
 

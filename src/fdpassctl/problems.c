@@ -63,7 +63,7 @@ static size_t print_worker(FILE *f, const Value *w) {
         const char *state = value_string(w, "State");
         char span[32];
 
-        if (!streq(state, "gone") && !streq(state, "stuck") && !streq(state, "drained"))
+        if (streq(state, "ready") || streq(state, "resting"))
                 return 0;
 
         fprintf(f, "Worker ");
@@ -78,6 +78,8 @@ static size_t print_worker(FILE *f, const Value *w) {
                 fprintf(f, "%s.\n", *hint ? ")" : "");
         } else if (streq(state, "stuck"))
                 fprintf(f, " does not take its clients; %" PRIu64 " wait in its backlog.\n", value_number(w, "Unclaimed"));
+        else if (streq(state, "hanging"))
+                fprintf(f, " holds up calls on the sockets of its clients, and gets no more of them.\n");
         else
                 fprintf(f, " is drained.\n");
 

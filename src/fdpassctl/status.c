@@ -71,7 +71,7 @@ static void print_listeners(const Value *listeners) {
 }
 
 static void print_workers(const Value *workers) {
-        static const char *const states[] = { "ready", "resting", "drained", "stuck", "gone" };
+        static const char *const states[] = { "ready", "resting", "drained", "stuck", "hanging", "gone" };
         bool first = true;
 
         printf("%11s: %zu", "Workers", workers->n_items);

@@ -567,6 +567,24 @@ static void test_verdicts(void **state) {
         fd_close(a);
 }
 
+/* A response that has begun is not followed by an answer when no worker comes: it is reset, so that nobody takes it for whole. */
+static void test_no_worker_comes(void **state) {
+        int a = listen_at("a", 8), client;
+        char got[65536];
+
+        listen_tcp();
+        USE({ .unit = "a.socket", .worker = "a", .flusher = &flusher_flush, .queue_timeout = 200 * USEC_PER_MSEC });
+        client = dial_tcp(HEAD "HELLO");
+        assert_false(read_all(client, got));
+        assert_non_null(strstr(got, "HTTP/1.1 200 "));
+        assert_null(strstr(got, "504"));
+        WAIT_FOR(t.broker->n.n_refused[REFUSAL_TIMEOUT] == 1);
+        assert_int_equal(t.broker->n.n_flush_lost, 1);
+
+        fd_close(client);
+        fd_close(a);
+}
+
 /* From one worker to the next: flushed once, wherever its head was read. */
 static void test_handed_back(void **state) {
         int a = listen_at("a", 8), b = listen_type_at("b", SOCK_SEQPACKET, 8), pair[2], r;
@@ -697,7 +715,7 @@ int main(void) {
                 BROKER_TEST(test_slow_and_gone),
                 BROKER_TEST(test_verdicts),
                 BROKER_TEST(test_refused_head),
-                BROKER_TEST(test_handed_back),
+                BROKER_TEST(test_handed_back), BROKER_TEST(test_no_worker_comes),
                 BROKER_TEST(test_restart),
         };
 
