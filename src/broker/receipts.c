@@ -255,10 +255,17 @@ static void receipts_conclude(Broker *b, Client *c, Outcome outcome, Receipt rec
                 failed(b, c);
 }
 
-/* The same connection, untouched, and as from accept(2): else it is not given on. */
+/* The same connection, untouched, and as from accept(2): else it is not given on. Of AF_UNIX none of that can be told. */
 static void receipts_ask(Broker *b, Client *c, SocketTask *t) {
-        t->steps = SOCKET_STEP_SAME | SOCKET_STEP_UNTOUCHED | SOCKET_STEP_RESTORE | SOCKET_STEP_PEEK;
         judge_describe(c, t);
+        t->steps = SOCKET_STEP_PEEK;
+        if (client_is_ip(c))
+                t->steps |= SOCKET_STEP_SAME | SOCKET_STEP_UNTOUCHED | SOCKET_STEP_RESTORE;
+}
+
+/* A client that its worker has left unread, and that is not connected any more, has left by itself. */
+static bool receipts_has_left(const Client *c, const SocketTask *t) {
+        return t && t->error == -ENOTCONN && c->receipt == RECEIPT_RESET;
 }
 
 static void receipts_go_on(Broker *b, Client *c, const SocketTask *t) {
@@ -268,7 +275,11 @@ static void receipts_go_on(Broker *b, Client *c, const SocketTask *t) {
         if (!t || t->failed != 0)
                 outcome = OUTCOME_TAKEN;
 
-        if (outcome != OUTCOME_TAKEN && judge_keep(c, t) < 0) {
+        if (receipts_has_left(c, t)) {
+                w->n_unclaimed--;
+                b->n.n_gone++;
+                broker_drop(b, c);
+        } else if (outcome != OUTCOME_TAKEN && judge_keep(c, t) < 0) {
                 w->n_unclaimed--;
                 receipts_refuse(b, c, REFUSAL_BROKER);
         } else
@@ -306,7 +317,7 @@ bool receipts_settle(Broker *b, Client *c, Receipt receipt) {
         receipts_leave(b, c);
         if (c->is_expired)
                 receipts_end_expired(b, c, receipt);
-        else if (outcome == OUTCOME_TAKEN || !c->is_shared || !client_is_ip(c))
+        else if (outcome == OUTCOME_TAKEN || !c->is_shared)
                 receipts_conclude(b, c, outcome, receipt);
         else if (c->route->worker->n_hanging > 0)
                 receipts_conclude(b, c, OUTCOME_TAKEN, receipt);
