@@ -194,5 +194,5 @@ void judge_on_event(Broker *b) {
 }
 
 int judge_watch(Broker *b) {
-        return watch_helper(&b->watch, helper_event_fd(b->helper));
+        return helper_watch(b->helper, b->watch.epoll_fd, TOKEN_HELPER);
 }

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The turns of the broker. What happens once a client is dispatched here, from an epoll of our own, in which sd-event's
- * descriptor is one of many: a turn of sd-event costs a third of a handoff, so it has one only where it has something to
- * do. That is when its descriptor says so, or when a source of its was changed since it has looked at them.
+ * The turns of the broker. What happens once a client is dispatched here, from an epoll of our own. sd-event has a turn only
+ * when it has something to do, because one costs a third of a handoff. That is when its descriptor says so, or when a source
+ * of it was changed since it has looked at them.
+ *
+ * poll(2) waits for both. sd-event's descriptor is not in our epoll, because epoll_ctl(2) takes a lock of the whole kernel for
+ * an epoll instance inside another one (epnested_mutex): any user can hold that for ever, by an instance whose own lock a
+ * page of FUSE holds.
  */
 
 #include <limits.h>
+#include <poll.h>
 #include <sys/epoll.h>
 
 #include "basic/error.h"
@@ -72,9 +77,7 @@ static void dispatch(Broker *b, const struct epoll_event *event) {
         uint64_t token = event->data.u64;
         Client *c;
 
-        if (token == TOKEN_SD_EVENT)
-                watch_sd_event_changed(&b->watch);
-        else if (token == TOKEN_HELPER)
+        if (token == TOKEN_HELPER)
                 judge_on_event(b);
         else if (token & TOKEN_CHANNEL)
                 channel_on_event(b, (uint32_t) token);
@@ -88,10 +91,34 @@ static int to_msec(usec_t timeout) {
         return timeout == USEC_INFINITY ? -1 : (int) MIN((timeout + USEC_PER_MSEC - 1) / USEC_PER_MSEC, (usec_t) INT_MAX);
 }
 
-/* Returns how many events there were, or a negative errno: without this epoll the broker would be deaf. */
+/*
+ * Waits for events, of which *ret_n are ours. Returns whether there is any, of ours or of sd-event's, or a negative errno:
+ * without this epoll the broker would be deaf.
+ */
+static int loop_wait(Broker *b, usec_t timeout, struct epoll_event events[static BATCH_MAX], int *ret_n) {
+        struct pollfd fds[] = {
+                { .fd = b->watch.epoll_fd, .events = POLLIN },
+                { .fd = sd_event_get_fd(b->event), .events = POLLIN },
+        };
+        int r, n = 0;
+
+        *ret_n = 0;
+        r = poll(fds, ELEMENTSOF(fds), to_msec(timeout));
+        if (r > 0 && fds[1].revents != 0)
+                watch_sd_event_changed(&b->watch);
+        if (r > 0 && fds[0].revents != 0)
+                n = epoll_wait(b->watch.epoll_fd, events, BATCH_MAX, 0);
+        if (r < 0 || n < 0)
+                return errno_is_transient(-errno) || errno_is_resource(-errno) ? 0 : -errno;
+
+        *ret_n = n;
+        return r > 0;
+}
+
+/* Returns whether there was any event, or a negative errno. */
 static int dispatch_ours(Broker *b, usec_t timeout) {
         struct epoll_event events[BATCH_MAX];
-        int n;
+        int r, n;
 
         if (timeout > 0)
                 pace_nap(&b->pace);
@@ -100,10 +127,10 @@ static int dispatch_ours(Broker *b, usec_t timeout) {
         if (b->receipts.by_turns && receipts_any(&b->receipts))
                 timeout = MIN(timeout, PACE_TURN_USEC);
 
-        n = epoll_wait(b->watch.epoll_fd, events, BATCH_MAX, to_msec(timeout));
+        r = loop_wait(b, timeout, events, &n);
         b->now = usec_now();
-        if (n < 0)
-                return errno_is_transient(-errno) || errno_is_resource(-errno) ? 0 : -errno;
+        if (r < 0)
+                return r;
 
         for (int i = 0; i < n; i++)
                 dispatch(b, &events[i]);
@@ -113,10 +140,10 @@ static int dispatch_ours(Broker *b, usec_t timeout) {
         }
         broker_finish_turn(b);
 
-        if (n == 0 && timeout > 0)
+        if (r == 0 && timeout > 0)
                 pace_slow_down(&b->pace, b->now);
         receipts_watch(&b->receipts, pace_update(&b->pace, b->n.n_accepted, b->now));
-        return n;
+        return r;
 }
 
 /*

@@ -9,15 +9,10 @@
 #include "broker/listener.h"
 
 int watch_init(Watch *w, Broker *b) {
-        struct epoll_event event = { .events = EPOLLIN, .data.u64 = TOKEN_SD_EVENT };
-
         w->broker = b;
-
         w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-        if (w->epoll_fd < 0)
-                return -errno;
 
-        return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, sd_event_get_fd(b->event), &event) < 0 ? -errno : 0;
+        return w->epoll_fd < 0 ? -errno : 0;
 }
 
 void watch_done(Watch *w) {
@@ -63,12 +58,6 @@ int watch_channel(Watch *w, uint32_t channel, int conn_fd, bool answers) {
 
 void unwatch_channel(Watch *w, int conn_fd) {
         (void) epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, conn_fd, NULL);
-}
-
-int watch_helper(Watch *w, int fd) {
-        struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u64 = TOKEN_HELPER };
-
-        return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
 int watch_client(Watch *w, Client *c) {

@@ -3,8 +3,7 @@
 
 /*
  * What the broker waits for (loop.c). All that happens once a client is in one epoll of our own: listeners, the receipts of
- * workers, more bytes of a client. So is sd-event's descriptor, and what comes seldom is sd-event's: timers, signals, the
- * control interface.
+ * workers, more bytes of a client. What comes seldom is sd-event's: timers, signals, the control interface.
  *
  * An event of a client carries a token, not a pointer, so one that comes too late finds nobody.
  */
@@ -20,8 +19,7 @@ typedef struct Listener Listener;
  */
 #define TOKEN_LISTENER (UINT64_C(1) << 62)
 #define TOKEN_CHANNEL (UINT64_C(1) << 63)
-#define TOKEN_SD_EVENT UINT64_MAX
-#define TOKEN_HELPER (UINT64_MAX - 1)
+#define TOKEN_HELPER UINT64_MAX
 
 typedef struct Watch {
         Broker *broker;
@@ -53,9 +51,6 @@ int watch_connection(Watch *w, Client *c, int conn_fd);
  */
 int watch_channel(Watch *w, uint32_t channel, int conn_fd, bool answers);
 void unwatch_channel(Watch *w, int conn_fd);
-
-/* Reports what happens in the helper (helper_event_fd()). */
-int watch_helper(Watch *w, int fd);
 
 /*
  * Reports each arrival of bytes, or of the end, on the client's own socket, edge-triggered: as nothing is

@@ -2,7 +2,7 @@
 
 /* What has happened in the helper, for the loop. */
 
-#include <sys/epoll.h>
+#include <poll.h>
 
 #include "helper/internal.h"
 #include "helper/process.h"
@@ -46,17 +46,20 @@ void helper_try_again(Helper *h) {
 }
 
 static void helper_look_at_processes(Helper *h) {
-        struct epoll_event events[HELPER_RETIRED_MAX + 2];
-        int n = epoll_wait(h->epoll_fd, events, ELEMENTSOF(events), 0);
+        struct pollfd fds[HELPER_RETIRED_MAX + 1];
 
-        for (int i = 0; i < n; i++) {
-                if (events[i].data.fd == h->pid_fd)
-                        helper_died(h);
+        for (size_t i = 0; i < HELPER_RETIRED_MAX; i++)
+                fds[i] = (struct pollfd){ .fd = h->retired[i].shared ? h->retired[i].pid_fd : -1, .events = POLLIN };
+        fds[HELPER_RETIRED_MAX] = (struct pollfd){ .fd = h->pid_fd, .events = POLLIN };
 
-                for (size_t k = 0; k < ELEMENTSOF(h->retired); k++)
-                        if (h->retired[k].shared && events[i].data.fd == h->retired[k].pid_fd)
-                                helper_retired_ended(h, &h->retired[k]);
-        }
+        if (poll(fds, ELEMENTSOF(fds), 0) <= 0)
+                return;
+
+        for (size_t i = 0; i < HELPER_RETIRED_MAX; i++)
+                if (fds[i].revents != 0)
+                        helper_retired_ended(h, &h->retired[i]);
+        if (fds[HELPER_RETIRED_MAX].revents != 0)
+                helper_died(h);
 }
 
 static void helper_look_at_task(Helper *h, unsigned slot) {

@@ -16,10 +16,24 @@
 /* How long the end of the broker waits for descriptors that are to be closed. */
 #define HELPER_FREE_USEC (100 * USEC_PER_MSEC)
 
-static int helper_watch(Helper *h, int fd, uint32_t events) {
-        struct epoll_event event = { .events = events, .data.fd = fd };
+static int helper_add(const Helper *h, int fd, uint32_t events) {
+        struct epoll_event event = { .events = events, .data.u64 = h->token };
 
-        return epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+        if (h->epoll_fd < 0 || fd < 0 || epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, fd, &event) >= 0)
+                return 0;
+
+        return -errno;
+}
+
+int helper_watch(Helper *h, int epoll_fd, uint64_t token) {
+        int r;
+
+        h->epoll_fd = epoll_fd;
+        h->token = token;
+
+        /* EPOLLET tells of each write(2), so it need not be read (epoll(7)). */
+        r = helper_add(h, h->event_fd, EPOLLIN | EPOLLET);
+        return r < 0 ? r : helper_add(h, h->pid_fd, EPOLLIN);
 }
 
 int helper_start(Helper *h) {
@@ -29,7 +43,7 @@ int helper_start(Helper *h) {
         if (h->pid_fd < 0)
                 return h->pid_fd;
 
-        r = helper_watch(h, h->pid_fd, EPOLLIN);
+        r = helper_add(h, h->pid_fd, EPOLLIN);
         if (r < 0)
                 h->pid_fd = process_kill(h->pid_fd);
 
@@ -45,8 +59,7 @@ int helper_new_here(size_t n_fds, size_t memory_size, HelperWork work, Helper **
         *h = (Helper){ .n_fds = n_fds, .memory_size = memory_size, .work = work, .event_fd = -EBADF, .epoll_fd = -EBADF, .pid_fd = -EBADF };
 
         h->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-        if (h->event_fd < 0 || h->epoll_fd < 0 || helper_watch(h, h->event_fd, EPOLLIN | EPOLLET) < 0)
+        if (h->event_fd < 0)
                 return -errno;
 
         h->shared = shared_new(n_fds, memory_size, work, h->event_fd);
@@ -103,13 +116,8 @@ Helper *helper_free(Helper *h) {
 
         shared_free(h->shared);
         fd_close(h->event_fd);
-        fd_close(h->epoll_fd);
         free(h);
         return NULL;
-}
-
-int helper_event_fd(const Helper *h) {
-        return h->epoll_fd;
 }
 
 void helper_close(Helper *h, HelperLine line, int fd, uint32_t owner) {

@@ -63,8 +63,11 @@ int helper_new(size_t n_fds, size_t memory_size, HelperWork work, Helper **ret);
 Helper *helper_free(Helper *h);
 DEFINE_CLEANUP(Helper *, helper_free);
 
-/* Watch it by EPOLLIN | EPOLLET: helper_dispatch() is due. It is never read. Borrowed. */
-int helper_event_fd(const Helper *h);
+/*
+ * Has @epoll_fd, which is borrowed, tell by events with @token that helper_dispatch() is due. Another call takes the place of
+ * this one. Returns 0 or a negative errno.
+ */
+int helper_watch(Helper *h, int epoll_fd, uint64_t token);
 
 /*
  * Closes @fd, which is consumed. @owner names the worker that may be the reason if this hangs; 0: none. Call helper_turn()

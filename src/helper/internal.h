@@ -33,7 +33,8 @@ struct Helper {
         HelperWork work;
         bool has_process;     /* false: helper_work_here() does the work, in tests */
         int event_fd;
-        int epoll_fd;         /* has event_fd and all pidfds, so that the loop watches one descriptor */
+        int epoll_fd;         /* the loop's, for event_fd and all pidfds; -EBADF: none yet. Borrowed */
+        uint64_t token;
         int pid_fd;           /* -EBADF: the helper died, and no other was started yet */
         usec_t retry_at;      /* not before this */
         bool is_to_wake;      /* something was put into a line since the last turn */
