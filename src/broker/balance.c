@@ -20,7 +20,7 @@ static bool route_is_ready(const Route *route, usec_t now) {
 /* Are the routes that are no backup all out of reach, or out of use? */
 static bool needs_backup(const Pool *p) {
         for (size_t i = 0; i < p->n_routes; i++)
-                if (!p->routes[i].config->backup && !p->routes[i].worker->gone && !p->routes[i].worker->drained)
+                if (!p->routes[i].config->backup && !worker_is_lost(p->routes[i].worker) && !p->routes[i].worker->drained)
                         return false;
 
         return true;

@@ -28,6 +28,9 @@
 /* While accepting fails for want of something, it is tried again this often. */
 #define PAUSE_USEC (250 * USEC_PER_MSEC)
 
+/* While only descriptors that are to be closed take the room. */
+#define PAUSE_CLOSING_USEC (10 * USEC_PER_MSEC)
+
 /*
  * How long a stopping broker waits for receipts. What has none then is in a backlog, which systemd holds. New clients
  * wait for the next broker all the while, in a backlog that is full some time.
@@ -252,8 +255,10 @@ static size_t broker_n_closing(const Broker *b) {
 }
 
 void broker_pause(Broker *b, int error) {
-        if (error < 0 || broker_n_closing(b) > 0)
+        if (error < 0)
                 timer_set(&b->pause_timer, usec_now() + PAUSE_USEC);
+        else if (broker_n_closing(b) > 0)
+                timer_set(&b->pause_timer, usec_now() + PAUSE_CLOSING_USEC);
 
         b->pause_error = error;
         b->paused = true;
@@ -282,11 +287,16 @@ size_t broker_room(const Broker *b) {
         return MIN(b->max_clients - n_active, (b->n_fds - n_fds) / FDS_PER_CLIENT);
 }
 
-/* After a failure it is the timer that tries again. */
+/* After a failure it is the timer that tries again. No event tells that the helper has closed something: the timer looks. */
 static void resume_if_room(Broker *b) {
+        if (!b->paused || b->pause_error != 0)
+                return;
+
         /* A little more than where they went off, so that it does not flap. */
-        if (b->paused && b->pause_error == 0 && broker_room(b) > b->max_clients / 16)
+        if (broker_room(b) > b->max_clients / 16)
                 resume(b);
+        else if (broker_n_closing(b) > 0)
+                timer_set(&b->pause_timer, usec_now() + PAUSE_CLOSING_USEC);
 }
 
 static void on_pause_timer(void *userdata) {
@@ -294,8 +304,6 @@ static void on_pause_timer(void *userdata) {
 
         b->pause_error = 0;
         resume_if_room(b);
-        if (b->paused && broker_n_closing(b) > 0) /* no event tells that the helper has closed something */
-                timer_set(&b->pause_timer, usec_now() + PAUSE_USEC);
 }
 
 Listener *broker_find_listener(const Broker *b, Slice name) {

@@ -114,7 +114,7 @@ typedef struct Client {
         bool is_shared;      /* a worker has @fd too, or has had it: only the helper makes calls that take its lock */
         bool was_returned;   /* a worker or a broker has handed it back */
         bool may_park;       /* with it: it is parked if it has nothing to say */
-        uint32_t last_worker; /* Worker.number of the last one that it was sent to; 0: none */
+        uint32_t last_worker; /* Worker.number of the last one that it was sent to, or a number of its sender; 0: none */
         HeadCopy *copy;      /* its first bytes, while @is_shared; NULL: the helper has not looked yet */
         uint64_t n_received; /* bytes of its socket that were seen, read or not: TCP must have counted as many */
         const JudgeKind *judge_kind; /* while judged: why */

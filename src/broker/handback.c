@@ -64,9 +64,17 @@ struct Handback {
         uint8_t buffer[FDPASS_MESSAGE_MAX];
 };
 
+/*
+ * For the helper: who is the reason if something hangs. Numbers of workers are below. With PrivateUsers= most users have the
+ * same number here (user_namespaces(7)).
+ */
+static uint32_t peer_owner(const Peer *p) {
+        return UINT32_C(1) << 31 | p->sender.uid;
+}
+
 static void peer_free(Peer *p) {
         sd_event_source_disable_unref(p->io);
-        helper_close(p->listener->broker->helper, HELPER_CONNECTIONS, p->fd, 0); /* descriptors may be in its queue */
+        helper_close(p->listener->broker->helper, HELPER_CONNECTIONS, p->fd, peer_owner(p)); /* descriptors may be in its queue */
         list_remove(&p->link);
         free(p);
 }
@@ -207,8 +215,8 @@ static bool furnish(const Listener *l, Client *c, const Message *m) {
 }
 
 /* Takes the client up. Returns the answer to its sender; unless that is TAKEN, @fd is still the caller's. */
-static uint8_t take(Listener *l, int fd, const Message *m) {
-        Listener *told = broker_find_listener(l->broker, m->listener);
+static uint8_t take(const Peer *p, int fd, const Message *m) {
+        Listener *l = p->listener, *told = broker_find_listener(l->broker, m->listener);
         Broker *b = l->broker;
         Client *c;
 
@@ -216,7 +224,7 @@ static uint8_t take(Listener *l, int fd, const Message *m) {
         if (m->status != 0 && m->name.n == 0 && m->consumed.n == 0)
                 return FDPASS_ANSWER_ERROR;
 
-        if (broker_room(b) == 0)
+        if (broker_room(b) == 0 || helper_hangs_at(b->helper, peer_owner(p)))
                 return FDPASS_ANSWER_REFUSED;
 
         if (m->hops > FDPASS_HOPS_MAX) {
@@ -235,6 +243,7 @@ static uint8_t take(Listener *l, int fd, const Message *m) {
                 return FDPASS_ANSWER_REFUSED;
         }
 
+        c->last_worker = peer_owner(p);
         b->n.n_returned++;
         judge_begin(b, c, &handback_kind);
         return FDPASS_ANSWER_TAKEN;
@@ -289,11 +298,11 @@ static int handback_look_and_take(Peer *p, uint8_t *ret_answer) {
         else if (r == HANDOFF_NO_FD)
                 *ret_answer = FDPASS_ANSWER_REFUSED; /* it is still the sender's */
         else if (r == 0 && handback_is_client(fds[0]) && decode(p->listener, h->buffer, n, &m))
-                *ret_answer = take(p->listener, fds[0], &m);
+                *ret_answer = take(p, fds[0], &m);
 
         for (size_t i = 0; i < n_fds; i++)
                 if (i > 0 || *ret_answer != FDPASS_ANSWER_TAKEN)
-                        helper_close(b->helper, HELPER_CONNECTIONS, fds[i], 0);
+                        helper_close(b->helper, HELPER_CONNECTIONS, fds[i], peer_owner(p));
 
         if (r >= 0 && r != HANDOFF_NO_FD && r != HANDOFF_CLOSED && *ret_answer == FDPASS_ANSWER_ERROR)
                 diag_return_refused(b, &p->sender);

@@ -284,10 +284,10 @@ static void head_enter(Broker *b, Client *c) {
         }
 
         timer_arm(l);
-        if (c->has_ended)
-                head_end_half(b, c);
-        else if (c->has_news)
+        if (c->has_news) /* the copy may lack the last bytes before the end */
                 head_look_by_helper(b, c);
+        else if (c->has_ended)
+                head_end_half(b, c);
 }
 
 static void head_ask(Broker *b, Client *c, SocketTask *t) {
@@ -328,8 +328,6 @@ void head_begin(Broker *b, Client *c) {
 
         c->deadline = usec_add(now, l->config->head_timeout_usec);
         c->silent_at = usec_add(now, l->config->silent_timeout_usec);
-        c->has_ended = false;
-
         if (c->is_shared && !c->copy)
                 head_look_by_helper(b, c);
         else

@@ -85,8 +85,17 @@ void judge_run(Broker *b) {
 
         for (List *l; (l = list_first(&j->waiting));) {
                 Client *c = CONTAINER_OF(l, Client, link);
-                SocketTask *t = helper_task_new(b->helper, &slot);
+                SocketTask *t;
 
+                if (helper_hangs_at(b->helper, c->last_worker)) {
+                        list_remove(l);
+                        unwatch_client(&b->watch, c);
+                        client_close_socket(&b->clients, c);
+                        judge_go_on(b, c, NULL);
+                        continue;
+                }
+
+                t = helper_task_new(b->helper, &slot);
                 if (!t) {
                         j->is_full = true; /* the end of another task is an event */
                         return;
@@ -116,6 +125,9 @@ static void judge_on_done(Broker *b, unsigned slot, const SocketTask *t) {
         helper_task_free(b->helper, slot);
 }
 
+/* After this time a worker that hangs counts as gone: GONE_GRACE_USEC in pool.c. */
+#define HANG_USEC (1 * USEC_PER_SEC)
+
 /* The worker hangs at the socket of its client, and so would the loop. It can't hang at more than what it has already. */
 static void judge_quarantine(Broker *b, uint32_t number) {
         Worker *w = worker_find_number(&b->workers, number);
@@ -127,7 +139,9 @@ static void judge_quarantine(Broker *b, uint32_t number) {
 
         if (w->n_hanging++ == 0) {
                 w->hanging_since = broker_now(b);
+                w->retry_at = MAX(w->retry_at, w->hanging_since + HANG_USEC); /* those that wait are looked at then */
                 diag_worker_hangs(b, w);
+                worker_serve_later(&b->workers, w);
         }
 }
 
@@ -139,6 +153,7 @@ static void judge_on_late(Broker *b, unsigned slot, uint32_t owner) {
         if (!c)
                 return;
 
+        unwatch_client(&b->watch, c);
         c->fd = -EBADF;
         judge_go_on(b, c, NULL);
 }

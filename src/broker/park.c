@@ -77,8 +77,10 @@ void park_on_event(Broker *b, Client *c, uint32_t events) {
         if (events & EPOLLHUP) {
                 b->n.n_gone++;
                 broker_drop(b, c);
-        } else
+        } else {
+                c->has_ended = events & EPOLLRDHUP;
                 head_begin(b, c);
+        }
 }
 
 static void park_on_timer(void *userdata) {

@@ -5,9 +5,36 @@
 #include <poll.h>
 
 #include "helper/internal.h"
+#include "helper/line.h"
 #include "helper/process.h"
 
+void helper_note_hang(Helper *h, uint32_t owner) {
+        if (owner != 0 && h->n_hanging < ELEMENTSOF(h->hanging))
+                h->hanging[h->n_hanging++] = owner;
+}
+
+/* What was held back of this owner is closed now, unless something else hangs. */
+static void helper_note_release(Helper *h, uint32_t owner) {
+        Line *held = &h->shared->lines[HELPER_HELD];
+        uint32_t n = line_length(held);
+        Item item;
+
+        for (size_t i = 0; i < h->n_hanging; i++)
+                if (h->hanging[i] == owner) {
+                        h->hanging[i] = h->hanging[--h->n_hanging];
+                        break;
+                }
+
+        for (; n > 0 && line_take(h->shared, held, &item); n--)
+                helper_close(h, HELPER_CONNECTIONS, item.fd, item.owner);
+}
+
 void helper_tell(Helper *h, HelperEvent event) {
+        if (event.kind == HELPER_HANGS)
+                helper_note_hang(h, event.owner);
+        else if (event.kind == HELPER_GOES_ON)
+                helper_note_release(h, event.owner);
+
         if (h->n_events < ELEMENTSOF(h->events))
                 h->events[h->n_events++] = event;
 }
@@ -16,8 +43,10 @@ void helper_tell(Helper *h, HelperEvent event) {
 static void helper_died(Helper *h) {
         Shared *s = h->shared;
 
-        h->pid_fd = process_reap(h->pid_fd);
+        h->pid_fd = helper_reap(h, h->pid_fd);
         for (size_t i = 0; i < LANES_MAX; i++) {
+                if (h->is_hang_told[i])
+                        helper_tell(h, (HelperEvent){ .kind = HELPER_GOES_ON, .owner = h->hang_owners[i] });
                 atomic_store(&s->lanes[i].busy, LANE_IDLE);
                 atomic_store(&s->lanes[i].is_stuck, 0);
                 h->is_hang_told[i] = false;
@@ -25,6 +54,12 @@ static void helper_died(Helper *h) {
         for (uint32_t i = 0; i < _HELPER_LINE_MAX; i++) {
                 atomic_store(&s->lines[i].leader, i * LANES_PER_LINE);
                 atomic_store(&s->lines[i].is_asleep, 0);
+        }
+        for (size_t i = 0; i < HELPER_TASKS_MAX; i++) {
+                uint32_t closing = TASK_CLOSING;
+
+                atomic_store(&s->tasks[i].began_at, 0);
+                (void) atomic_compare_exchange_strong(&s->tasks[i].state, &closing, TASK_FREE);
         }
         atomic_store(&s->warden_is_asleep, 0);
         atomic_store(&s->is_hung, 0);
@@ -86,7 +121,9 @@ static void helper_look_at_lane(Helper *h, size_t i) {
                 return;
 
         h->is_hang_told[i] = is_stuck;
-        helper_tell(h, (HelperEvent){ .kind = is_stuck ? HELPER_HANGS : HELPER_GOES_ON, .owner = atomic_load(&lane->owner) });
+        if (is_stuck)
+                h->hang_owners[i] = atomic_load(&lane->owner);
+        helper_tell(h, (HelperEvent){ .kind = is_stuck ? HELPER_HANGS : HELPER_GOES_ON, .owner = h->hang_owners[i] });
 }
 
 /* The flag is cleared first: what happens from then on is told by another event. */

@@ -25,6 +25,14 @@ static int helper_add(const Helper *h, int fd, uint32_t events) {
         return -errno;
 }
 
+int helper_reap(const Helper *h, int pid_fd) {
+        /* A helper that was just dismissed may still have a copy of it: then closing it does not end the watch (epoll(7)). */
+        if (h->epoll_fd >= 0 && pid_fd >= 0)
+                (void) epoll_ctl(h->epoll_fd, EPOLL_CTL_DEL, pid_fd, NULL);
+
+        return process_reap(pid_fd);
+}
+
 int helper_watch(Helper *h, int epoll_fd, uint64_t token) {
         int r;
 
@@ -129,6 +137,10 @@ void helper_close(Helper *h, HelperLine line, int fd, uint32_t owner) {
                 return;
         }
 
+        /* It would hang as well, and take a lane with it each time. */
+        if (helper_hangs_at(h, owner))
+                line = HELPER_HELD;
+
         line_put(h->shared, &h->shared->lines[line], (Item){ fd, owner });
         h->is_to_wake = true;
 }
@@ -145,8 +157,21 @@ void helper_turn(Helper *h) {
                 helper_try_again(h);
 }
 
+bool helper_hangs_at(const Helper *h, uint32_t owner) {
+        for (size_t i = 0; h && owner != 0 && i < h->n_hanging; i++)
+                if (h->hanging[i] == owner)
+                        return true;
+
+        return false;
+}
+
 size_t helper_n_pending(const Helper *h) {
-        return h ? line_length(&h->shared->lines[HELPER_CLIENTS]) + line_length(&h->shared->lines[HELPER_CONNECTIONS]) : 0;
+        size_t n = 0;
+
+        for (size_t i = 0; h && i < LINES_MAX; i++)
+                n += line_length(&h->shared->lines[i]);
+
+        return n;
 }
 
 void *helper_task_new(Helper *h, unsigned *ret_slot) {
@@ -186,8 +211,10 @@ void helper_task_abandon(Helper *h, unsigned slot) {
         uint32_t started = TASK_STARTED;
 
         h->tasks[slot].is_abandoned = true;
-        if (atomic_compare_exchange_strong(&t->state, &started, TASK_ABANDONED))
+        if (atomic_compare_exchange_strong(&t->state, &started, TASK_ABANDONED)) {
+                helper_note_hang(h, t->owner);
                 return;
+        }
 
         /* It has ended meanwhile. */
         helper_close(h, HELPER_CLIENTS, t->fd, t->owner);
@@ -195,7 +222,7 @@ void helper_task_abandon(Helper *h, unsigned slot) {
 }
 
 void helper_work_here(Helper *h) {
-        for (size_t i = 0; i < _HELPER_LINE_MAX; i++)
+        for (size_t i = 0; i < LINES_MAX; i++)
                 for (Item item; line_take(h->shared, &h->shared->lines[i], &item);)
                         (void) close(item.fd);
 

@@ -46,7 +46,7 @@ typedef struct Helper Helper;
 /* Works on @fd with the memory that helper_task_new() returned. Runs in the helper, in one of several threads. */
 typedef void (*HelperWork)(void *memory, int fd);
 
-/* Descriptors of one line wait for each other only. */
+/* Descriptors of one line wait for each other only, and those of an owner at whose descriptor something hangs, for that. */
 typedef enum HelperLine {
         HELPER_CLIENTS,     /* sockets of clients that another process holds or has held */
         HELPER_CONNECTIONS, /* AF_UNIX sockets, whose queues may hold descriptors of others */
@@ -80,6 +80,9 @@ void helper_turn(Helper *h);
 
 /* Descriptors that wait to be closed. They are open, and count against RLIMIT_NOFILE. */
 size_t helper_n_pending(const Helper *h);
+
+/* Does something hang at a descriptor of this owner? Then a task on another one would hang as well. */
+bool helper_hangs_at(const Helper *h, uint32_t owner);
 
 /* Returns the memory for a task, and its number in @ret_slot; NULL if HELPER_TASKS_MAX are under way. */
 void *helper_task_new(Helper *h, unsigned *ret_slot);

@@ -11,6 +11,9 @@
 /* A dead helper is started again at most this often. */
 #define HELPER_RESTART_USEC (1 * USEC_PER_SEC)
 
+/* Things that can hang at a time: whatever else is put into a line waits for them, if it has the same owner. */
+#define HELPER_HANGING_MAX ((LANES_MAX + HELPER_TASKS_MAX) * (HELPER_RETIRED_MAX + 1))
+
 /* More than one look can find. */
 #define HELPER_EVENTS_MAX 512
 
@@ -31,6 +34,8 @@ struct Helper {
         size_t n_fds;
         size_t memory_size;
         HelperWork work;
+        uint32_t hanging[HELPER_HANGING_MAX];  /* owners of what hangs; each as often as something does */
+        size_t n_hanging;
         bool has_process;     /* false: helper_work_here() does the work, in tests */
         int event_fd;
         int epoll_fd;         /* the loop's, for event_fd and all pidfds; -EBADF: none yet. Borrowed */
@@ -39,6 +44,7 @@ struct Helper {
         usec_t retry_at;      /* not before this */
         bool is_to_wake;      /* something was put into a line since the last turn */
         bool is_hang_told[LANES_MAX];
+        uint32_t hang_owners[LANES_MAX];
         TaskNotes tasks[HELPER_TASKS_MAX];
         Retired retired[HELPER_RETIRED_MAX];
 
@@ -55,6 +61,12 @@ int helper_start(Helper *h);
 
 /* Starts it again after a death, if the time has come. */
 void helper_try_again(Helper *h);
+
+/* Releases a helper that has ended. @pid_fd is consumed. Returns -EBADF. */
+int helper_reap(const Helper *h, int pid_fd);
+
+/* Something of this owner hangs. helper_tell() does this for HELPER_HANGS, and the opposite for HELPER_GOES_ON. */
+void helper_note_hang(Helper *h, uint32_t owner);
 
 /* Adds to what helper_dispatch() returns. */
 void helper_tell(Helper *h, HelperEvent event);

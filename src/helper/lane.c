@@ -120,6 +120,9 @@ static void *lane_run(void *arg) {
 }
 
 static void lane_end_abandoned(Task *t) {
+        atomic_store(&t->began_at, usec_now());
+        atomic_store(&t->is_stuck, 0);
+        atomic_store(&t->state, TASK_CLOSING);
         if (lane_lingers(t->fd))
                 lane_close_lingering(t->fd);
         else
@@ -138,9 +141,9 @@ static void lane_do_task(Shared *s, Task *t) {
         lane_wake_warden(s);
         s->work(shared_memory(s, (size_t) (t - s->tasks)), t->fd);
 
-        if (atomic_compare_exchange_strong(&t->state, &started, TASK_DONE))
-                atomic_store(&t->began_at, 0);
-        else
+        /* Before the end is told: the loop may start the next task with this memory at once. */
+        atomic_store(&t->began_at, 0);
+        if (!atomic_compare_exchange_strong(&t->state, &started, TASK_DONE))
                 lane_end_abandoned(t);
 
         shared_notify(s);
@@ -151,6 +154,7 @@ static void *lane_run_tasks(void *arg) {
         Task *t = arg;
 
         (void) prctl(PR_SET_NAME, "fdpass-task");
+        atomic_store(&t->tid, lane_gettid());
         for (;;) {
                 uint32_t state = atomic_load(&t->state);
 

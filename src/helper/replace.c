@@ -28,6 +28,8 @@ static Retired *replace_find_place(Helper *h) {
 static void replace_set_phase(Shared *s, Phase phase) {
         atomic_store(&s->phase, phase);
         shared_wake(&s->phase);
+        atomic_store(&s->warden_is_asleep, 0);
+        shared_wake(&s->warden_is_asleep);
 }
 
 /* Nothing is under way but what hangs. The results of tasks were taken, because their memory goes with the old helper. */
@@ -39,7 +41,7 @@ static bool replace_is_due(Shared *s) {
         for (size_t i = 0; i < HELPER_TASKS_MAX; i++) {
                 uint32_t state = atomic_load(&s->tasks[i].state);
 
-                if (state != TASK_FREE && !(state == TASK_ABANDONED && atomic_load(&s->tasks[i].is_stuck)))
+                if (state != TASK_FREE && !((state == TASK_ABANDONED || state == TASK_CLOSING) && atomic_load(&s->tasks[i].is_stuck)))
                         return false;
         }
 
@@ -50,7 +52,7 @@ static bool replace_is_due(Shared *s) {
 static void replace_note_owners(Helper *h, Retired *r) {
         for (size_t i = 0; i < LANES_MAX; i++) {
                 if (h->is_hang_told[i])
-                        r->owners[r->n_owners++] = atomic_load(&r->shared->lanes[i].owner);
+                        r->owners[r->n_owners++] = h->hang_owners[i];
                 h->is_hang_told[i] = false;
         }
 
@@ -63,7 +65,7 @@ static void replace_note_owners(Helper *h, Retired *r) {
 
 /* The new table has a copy of each descriptor that was to be closed. */
 static void replace_move_items(Shared *from, Shared *to) {
-        for (size_t i = 0; i < _HELPER_LINE_MAX; i++) {
+        for (size_t i = 0; i < LINES_MAX; i++) {
                 Line *l = &from->lines[i];
 
                 for (uint32_t k = atomic_load(&l->head); k != atomic_load(&l->tail); k++)
@@ -128,7 +130,7 @@ void helper_replace(Helper *h) {
 }
 
 void helper_retired_ended(Helper *h, Retired *retired) {
-        retired->pid_fd = process_reap(retired->pid_fd);
+        retired->pid_fd = helper_reap(h, retired->pid_fd);
         shared_free(TAKE_PTR(retired->shared));
 
         for (size_t i = 0; i < retired->n_owners; i++)

@@ -23,7 +23,7 @@ Shared *shared_new(size_t n_fds, size_t memory_size, HelperWork work, int event_
                 n *= 2; /* a descriptor is in one line, once: no line can be full */
 
         memory_size = shared_align(memory_size);
-        memory_offset = offset + _HELPER_LINE_MAX * n * sizeof(Item);
+        memory_offset = offset + LINES_MAX * n * sizeof(Item);
         size = memory_offset + HELPER_TASKS_MAX * memory_size;
 
         s = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -35,7 +35,7 @@ Shared *shared_new(size_t n_fds, size_t memory_size, HelperWork work, int event_
         s->memory_offset = memory_offset;
         s->work = work;
         s->event_fd = event_fd;
-        for (uint32_t i = 0; i < _HELPER_LINE_MAX; i++) {
+        for (uint32_t i = 0; i < LINES_MAX; i++) {
                 s->lines[i].mask = n - 1;
                 s->lines[i].offset = offset + i * n * sizeof(Item);
                 atomic_init(&s->lines[i].leader, i * LANES_PER_LINE);

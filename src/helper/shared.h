@@ -16,6 +16,10 @@
 #define LANES_PER_LINE 8
 #define LANES_MAX (LANES_PER_LINE * _HELPER_LINE_MAX)
 
+/* A line without lanes, behind the others: descriptors of owners at whose other descriptors something hangs. Only the loop's. */
+#define HELPER_HELD _HELPER_LINE_MAX
+#define LINES_MAX (_HELPER_LINE_MAX + 1)
+
 /* A descriptor that waits to be closed. */
 typedef struct Item {
         int fd;
@@ -51,12 +55,14 @@ typedef enum TaskState {
         TASK_TAKEN,                           /* the loop fills in its memory */
         TASK_STARTED,
         TASK_DONE,
-        TASK_ABANDONED,                       /* the helper closes the descriptor and frees the task */
+        TASK_ABANDONED,                       /* the thread still works; it closes the descriptor afterwards */
+        TASK_CLOSING,                         /* the thread closes it: from here on its number may be another descriptor's */
 } TaskState;
 
 typedef struct Task {
         _Alignas(64) _Atomic uint32_t state;
         _Atomic uint64_t began_at;            /* 0: no thread has begun; thread */
+        _Atomic int tid;                      /* thread, once */
         _Atomic uint32_t is_late;             /* warden */
         _Atomic uint32_t is_stuck;            /* warden */
         int fd;
@@ -80,7 +86,7 @@ typedef struct Shared {
         _Atomic uint32_t is_notified;         /* @event_fd was written to, and the loop has not looked since */
         _Atomic uint32_t warden_is_asleep;
         _Atomic uint32_t is_hung;             /* the helper should be replaced; warden */
-        Line lines[_HELPER_LINE_MAX];
+        Line lines[LINES_MAX];
         Lane lanes[LANES_MAX];                /* line i has those from i * LANES_PER_LINE on */
         Task tasks[HELPER_TASKS_MAX];
 } Shared;

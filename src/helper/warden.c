@@ -52,7 +52,8 @@ static bool warden_look_at_lane(Shared *s, uint32_t i, Watched *w, usec_t now) {
 
         if (busy != w->busy) {
                 *w = (Watched){ busy, now };
-                atomic_store(&lane->is_stuck, 0);
+                if (atomic_exchange(&lane->is_stuck, 0))
+                        shared_notify(s);
                 return busy >= LANE_BUSY;
         }
         if (busy < LANE_BUSY)
@@ -75,12 +76,15 @@ static bool warden_look_at_task(Shared *s, Task *t, usec_t now) {
         uint32_t state = atomic_load(&t->state);
         usec_t began_at = atomic_load(&t->began_at);
 
-        if ((state != TASK_STARTED && state != TASK_ABANDONED) || began_at == 0)
+        if ((state != TASK_STARTED && state != TASK_ABANDONED && state != TASK_CLOSING) || began_at == 0)
                 return false;
 
-        if (now - began_at >= HELPER_LATE_USEC && !atomic_exchange(&t->is_late, 1))
+        if (now - began_at < HELPER_LATE_USEC || !warden_thread_waits(atomic_load(&t->tid)))
+                return true;
+
+        if (!atomic_exchange(&t->is_late, 1))
                 shared_notify(s);
-        if (now - began_at >= HELPER_STUCK_USEC && state == TASK_ABANDONED && !atomic_exchange(&t->is_stuck, 1)) {
+        if (now - began_at >= HELPER_STUCK_USEC && state != TASK_STARTED && !atomic_exchange(&t->is_stuck, 1)) {
                 atomic_store(&s->is_hung, 1);
                 shared_notify(s);
         }
@@ -105,7 +109,7 @@ static int warden_compare(const void *a, const void *b) {
 static size_t warden_collect(Shared *s, int *ret, size_t max) {
         size_t n = 0;
 
-        for (size_t i = 0; i < _HELPER_LINE_MAX; i++) {
+        for (size_t i = 0; i < LINES_MAX; i++) {
                 Line *l = &s->lines[i];
 
                 for (uint32_t k = atomic_load(&l->head); k != atomic_load(&l->tail) && n < max; k++)
@@ -125,7 +129,7 @@ static void warden_close_others(Shared *s) {
         unsigned next = 0;
         int *fds;
 
-        for (size_t i = 0; i < _HELPER_LINE_MAX; i++)
+        for (size_t i = 0; i < LINES_MAX; i++)
                 max += line_length(&s->lines[i]);
         fds = calloc(max, sizeof(*fds));
         if (!fds)
@@ -150,6 +154,8 @@ static void warden_end(Shared *s, Watched *watched) {
         warden_close_others(s);
         atomic_store(&s->phase, PHASE_DRAINING);
         shared_wake(&s->phase);
+        for (size_t i = 0; i < _HELPER_LINE_MAX; i++)
+                line_wake(&s->lines[i]); /* the loop wakes up the lanes of another helper now */
 
         while (is_working || line_length(&s->lines[HELPER_CLIENTS]) > 0 || line_length(&s->lines[HELPER_CONNECTIONS]) > 0) {
                 is_working = warden_tick(s, watched, usec_now());

@@ -90,7 +90,7 @@ static void expect_event(HelperEventKind kind) {
 }
 
 static void put(HelperLine line, int fd) {
-        helper_close(t.helper, line, fd, OWNER);
+        helper_close(t.helper, line, fd, 0);
         helper_turn(t.helper);
 }
 
@@ -255,7 +255,7 @@ static void kill_helper(void) {
  * descriptor reaches its peer.
  */
 static void test_replaced(void **state) {
-        int hanging[2], pair[2], other[2];
+        int hanging[2], pair[2], other[2], held[2];
         unsigned slot;
 
         assert_int_equal(pipe2(hanging, O_CLOEXEC), 0);
@@ -275,10 +275,22 @@ static void test_replaced(void **state) {
 
         /* The new one has the descriptor as well, and has closed it. */
         WAIT_FOR(!is_open(hanging[0]));
+
+        /* Another one of the same owner waits until nothing of it hangs. */
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, held), 0);
+        assert_true(helper_hangs_at(t.helper, OWNER));
+        helper_close(t.helper, HELPER_CLIENTS, held[1], OWNER);
+        helper_turn(t.helper);
+        assert_int_equal(helper_n_pending(t.helper), 1);
+
         assert_int_equal(write(hanging[1], "x", 1), 1);
         expect_event(HELPER_GOES_ON);
         assert_int_equal(t.event.owner, OWNER);
         assert_null(t.helper->retired[0].shared);
+        assert_false(helper_hangs_at(t.helper, OWNER));
+        helper_turn(t.helper);
+        WAIT_FOR(is_at_end(held[0]));
+        fd_close(held[0]);
 
         /* And it does what the old one did. */
         assert_int_equal(pipe2(other, O_CLOEXEC), 0);
