@@ -89,7 +89,7 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         if (b->datagram_fd < 0)
                 return -errno;
 
-        r = watch_init(&b->watch, b);
+        r = watch_init(&b->watch, b, event);
         if (r < 0)
                 return r;
 

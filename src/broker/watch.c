@@ -8,8 +8,9 @@
 #include "broker/broker.h"
 #include "broker/listener.h"
 
-int watch_init(Watch *w, Broker *b) {
+int watch_init(Watch *w, Broker *b, sd_event *event) {
         w->broker = b;
+        w->sd_event_fd = sd_event_get_fd(event);
         w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 
         return w->epoll_fd < 0 ? -errno : 0;

@@ -8,6 +8,8 @@
  * An event of a client carries a token, not a pointer, so one that comes too late finds nobody.
  */
 
+#include <systemd/sd-event.h>
+
 #include "broker/client.h"
 
 typedef struct Broker Broker;
@@ -24,10 +26,12 @@ typedef struct Listener Listener;
 typedef struct Watch {
         Broker *broker;
         int epoll_fd;
-        bool is_prepared; /* sd-event has looked at its sources (sd_event_prepare(3)), and none was changed since */
+        int sd_event_fd;   /* sd-event's own, not ours to close */
+        bool is_prepared;  /* sd-event has looked at its sources (sd_event_prepare(3)), and none was changed since */
+        usec_t polled_at;  /* sd-event's descriptor was looked at last */
 } Watch;
 
-int watch_init(Watch *w, Broker *b);
+int watch_init(Watch *w, Broker *b, sd_event *event);
 void watch_done(Watch *w);
 
 /*

@@ -5,6 +5,7 @@
 #include "broker-fixture.h"
 #include "hostile-messages.h"
 
+#include <errno.h>
 #include <sys/resource.h>
 
 #include "basic/parse.h"
@@ -187,8 +188,8 @@ static void test_peer_that_never_reads(void **state) {
                 turn();
         }
         assert_in_range(n, 100, 4000);
-        while (recv(conn, &answer, 1, MSG_DONTWAIT) == 1)
-                n_answers += answer == FDPASS_ANSWER_TAKEN;
+        for (ssize_t k; (k = recv(conn, &answer, 1, MSG_DONTWAIT)) == 1 || (k < 0 && errno == ECONNRESET);)
+                n_answers += k == 1 && answer == FDPASS_ANSWER_TAKEN; /* the reset is told once, before what is there */
         assert_true(n_answers > 0 && n_answers <= n);
         TURN_UNTIL(t.broker->clients.n_used <= 1); /* one source: each makes room for the next */
 
