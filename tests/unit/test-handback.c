@@ -179,6 +179,7 @@ static void test_max_parked(void **state) {
         t.broker->max_parked = 1;
         tcp_pair(&first, &fd);
         expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+        WAIT_FOR(t.broker->n_parked == 1); /* the helper looks at each, in any order */
         tcp_pair(&second, &fd);
         expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
         WAIT_FOR(is_closed(first));
