@@ -249,15 +249,10 @@ int broker_enable_listeners(Broker *b) {
         return r;
 }
 
-/* Descriptors that wait for the helper count as well: they are open. */
-static size_t broker_n_closing(const Broker *b) {
-        return helper_n_pending(b->helper);
-}
-
 void broker_pause(Broker *b, int error) {
         if (error < 0)
                 timer_set(&b->pause_timer, usec_now() + PAUSE_USEC);
-        else if (broker_n_closing(b) > 0)
+        else if (helper_n_pending(b->helper) > 0)
                 timer_set(&b->pause_timer, usec_now() + PAUSE_CLOSING_USEC);
 
         b->pause_error = error;
@@ -277,9 +272,10 @@ static void resume(Broker *b) {
                 diag_resumed(b);
 }
 
+/* Descriptors that wait for the helper count as well: they are open. */
 size_t broker_room(const Broker *b) {
         size_t n_active = b->clients.n_used - b->n_parked;
-        size_t n_fds = b->clients.n_used + n_active + broker_n_closing(b);
+        size_t n_fds = b->clients.n_used + n_active + helper_n_pending(b->helper);
 
         if (n_active >= b->max_clients || n_fds >= b->n_fds)
                 return 0;
@@ -295,7 +291,7 @@ static void resume_if_room(Broker *b) {
         /* A little more than where they went off, so that it does not flap. */
         if (broker_room(b) > b->max_clients / 16)
                 resume(b);
-        else if (broker_n_closing(b) > 0)
+        else if (helper_n_pending(b->helper) > 0)
                 timer_set(&b->pause_timer, usec_now() + PAUSE_CLOSING_USEC);
 }
 
@@ -511,14 +507,13 @@ void broker_drop(Broker *b, Client *c) {
         /* First: what it is linked to may end with its generation of routes. */
         list_remove(&c->link);
         list_remove(&c->second_link);
-
         pool_release(c);
         judge_forget(b, c);
         unwatch_client(&b->watch, c);
         source_put(&b->sources, c);
         client_free(&b->clients, c);
-
-        resume_if_room(b);
+        if (b->paused)
+                resume_if_room(b);
 }
 
 /* The last thing: what waits here is left to the next process. */

@@ -271,9 +271,6 @@ static bool header_values_match(const HeaderIndex *index, const HeaderMatch *h, 
 }
 
 bool header_index_takes(HeaderIndex *index, const RouteMatch *m) {
-        if (m->n_headers == 0)
-                return true;
-
         if (!index->is_read)
                 header_read(index);
 

@@ -31,5 +31,5 @@ int header_index_finish(HeaderIndex *index);
 /* A new head, with these fields. They are read when a route with Header= asks for the first time. */
 void header_index_begin(HeaderIndex *index, Slice fields);
 
-/* As match_takes_fields() with the fields of the head. @match was added. */
+/* As match_takes_fields() with the fields of the head. @match was added, and has Header=. */
 bool header_index_takes(HeaderIndex *index, const RouteMatch *match);

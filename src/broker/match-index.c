@@ -302,7 +302,7 @@ typedef struct Search {
 } Search;
 
 static bool takes_the_rest(const Search *s, const RouteMatch *m) {
-        return match_takes_all_but_indexed(m, s->facts) && header_index_takes(s->index->headers, m);
+        return match_takes_all_but_indexed(m, s->facts) && (m->n_headers == 0 || header_index_takes(s->index->headers, m));
 }
 
 /* Looks for the best of them, which go by rank. */

@@ -65,7 +65,8 @@ static int socket_task_same(SocketTask *t, int fd) {
         if (r < 0)
                 return r;
 
-        if (socket_task_is_shut(fd) || !client_address_equal(&t->peer, &peer) || !socket_task_is_local(t, &local) || now.n_received < t->before.n_received)
+        if (socket_task_is_shut(fd) || !client_address_equal(&t->peer, &peer) || !socket_task_is_local(t, &local) ||
+            now.n_received < t->before.n_received)
                 return -ESTALE;
 
         t->local = local;
