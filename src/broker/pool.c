@@ -146,6 +146,15 @@ static void enqueue(Pool *p, Client *c, bool again) {
         timer_arm(p);
 }
 
+/* The first one that waits has all workers looked at once more, because one may become free in this turn. */
+static void begin_to_wait(Pool *p, Client *c, bool again) {
+        bool is_first = p->n_queued == 0;
+
+        enqueue(p, c, again);
+        for (size_t i = 0; is_first && i < p->n_routes; i++)
+                worker_serve_later(&p->broker->workers, p->routes[i].worker);
+}
+
 void pool_leave_queue(Client *c) {
         Pool *p = c->pool;
 
@@ -294,7 +303,7 @@ void pool_admit(Pool *p, Client *c) {
                 refuse_full(p, c);
         else if (r == POOL_BUSY) {
                 c->deadline = usec_add(broker_now(p->broker), p->queue_timeout);
-                enqueue(p, c, /* again= */ false);
+                begin_to_wait(p, c, /* again= */ false);
         }
 }
 
@@ -327,7 +336,7 @@ void pool_readmit(Client *c) {
                 refuse(c, REFUSAL_WORKER_GONE);
         else if (r == POOL_BUSY)
                 /* It was counted in before: QueueMax= is for those who come. */
-                enqueue(p, c, /* again= */ true);
+                begin_to_wait(p, c, /* again= */ true);
 }
 
 /* Hands out the first of the queue. False where it has to go on waiting, or there is none. */

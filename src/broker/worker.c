@@ -116,6 +116,8 @@ void worker_put(WorkerTable *table, Worker *w) {
 }
 
 void worker_serve_later(WorkerTable *table, Worker *w) {
+        if (list_is_empty(&w->waiting) && !w->room)
+                return; /* nobody waits; with the first client that does, this is called again */
         if (!list_is_linked(&w->serve_link))
                 list_append(&table->to_serve, &w->serve_link);
 }

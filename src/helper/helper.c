@@ -149,9 +149,11 @@ void helper_turn(Helper *h) {
         if (!h)
                 return;
 
-        for (size_t i = 0; h->is_to_wake && i < _HELPER_LINE_MAX; i++)
-                line_wake(&h->shared->lines[i]);
-        h->is_to_wake = false;
+        if (h->is_to_wake) {
+                h->is_to_wake = false;
+                for (size_t i = 0; i < _HELPER_LINE_MAX; i++)
+                        line_wake(&h->shared->lines[i]);
+        }
 
         if (h->has_process && h->pid_fd < 0)
                 helper_try_again(h);
