@@ -48,7 +48,7 @@ static void helper_died(Helper *h) {
                 if (h->is_hang_told[i])
                         helper_tell(h, (HelperEvent){ .kind = HELPER_GOES_ON, .owner = h->hang_owners[i] });
                 atomic_store(&s->lanes[i].busy, LANE_IDLE);
-                atomic_store(&s->lanes[i].is_stuck, 0);
+                atomic_store(&s->lanes[i].stuck, 0);
                 h->is_hang_told[i] = false;
         }
         for (uint32_t i = 0; i < _HELPER_LINE_MAX; i++) {
@@ -115,7 +115,7 @@ static void helper_look_at_task(Helper *h, unsigned slot) {
 
 static void helper_look_at_lane(Helper *h, size_t i) {
         Lane *lane = &h->shared->lanes[i];
-        bool is_stuck = atomic_load(&lane->is_stuck);
+        bool is_stuck = atomic_load(&lane->stuck) != 0;
 
         if (is_stuck == h->is_hang_told[i])
                 return;

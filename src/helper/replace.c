@@ -34,9 +34,13 @@ static void replace_set_phase(Shared *s, Phase phase) {
 
 /* Nothing is under way but what hangs. The results of tasks were taken, because their memory goes with the old helper. */
 static bool replace_is_due(Shared *s) {
-        for (size_t i = 0; i < LANES_MAX; i++)
-                if (atomic_load(&s->lanes[i].busy) != LANE_IDLE && !atomic_load(&s->lanes[i].is_stuck))
+        /* A lane may have gone on and begun with another item since the warden has looked: then the numbers differ. */
+        for (size_t i = 0; i < LANES_MAX; i++) {
+                uint32_t busy = atomic_load(&s->lanes[i].busy);
+
+                if (busy != LANE_IDLE && busy != atomic_load(&s->lanes[i].stuck))
                         return false;
+        }
 
         for (size_t i = 0; i < HELPER_TASKS_MAX; i++) {
                 uint32_t state = atomic_load(&s->tasks[i].state);

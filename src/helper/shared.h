@@ -47,7 +47,7 @@ typedef struct Lane {
         _Alignas(64) _Atomic uint32_t busy;   /* lane */
         _Atomic int tid;                      /* lane, once */
         _Atomic uint32_t owner;               /* of the item at hand; lane */
-        _Atomic uint32_t is_stuck;            /* at one item for HELPER_STUCK_USEC; warden */
+        _Atomic uint32_t stuck;               /* the value of @busy that lasts for HELPER_STUCK_USEC, or 0; warden */
 } Lane;
 
 typedef enum TaskState {

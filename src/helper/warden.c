@@ -52,7 +52,7 @@ static bool warden_look_at_lane(Shared *s, uint32_t i, Watched *w, usec_t now) {
 
         if (busy != w->busy) {
                 *w = (Watched){ busy, now };
-                if (atomic_exchange(&lane->is_stuck, 0))
+                if (atomic_exchange(&lane->stuck, 0))
                         shared_notify(s);
                 return busy >= LANE_BUSY;
         }
@@ -65,7 +65,7 @@ static bool warden_look_at_lane(Shared *s, uint32_t i, Watched *w, usec_t now) {
                         (void) line_pass_on(s, &s->lines[i / LANES_PER_LINE], i);
         }
         if (now - w->since >= HELPER_STUCK_USEC && warden_thread_waits(atomic_load(&lane->tid)) &&
-            !atomic_exchange(&lane->is_stuck, 1)) {
+            !atomic_exchange(&lane->stuck, busy)) {
                 atomic_store(&s->is_hung, 1);
                 shared_notify(s);
         }
