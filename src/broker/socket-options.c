@@ -177,7 +177,7 @@ static int socket_options_restore_flags(int fd) {
         return fcntl(fd, F_GETSIG) != 0 && fcntl(fd, F_SETSIG, 0) < 0 ? -errno : 0;
 }
 
-/* What MSG_ZEROCOPY, timestamps or IP_RECVERR have left there would raise EPOLLERR for the next worker. */
+/* Entries of MSG_ZEROCOPY, timestamps or IP_RECVERR in the error queue would raise EPOLLERR for the next worker. */
 static int socket_options_drop_errors(int fd) {
         int n = 0;
 

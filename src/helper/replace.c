@@ -99,8 +99,6 @@ static void replace_start(Helper *h, Retired *place, Shared *fresh) {
         helper_tell(h, (HelperEvent){ .kind = r < 0 ? HELPER_FAILED : HELPER_REPLACED, .error = r });
 
         replace_set_phase(place->shared, PHASE_DISMISSED);
-        atomic_store(&place->shared->warden_is_asleep, 0);
-        shared_wake(&place->shared->warden_is_asleep);
 }
 
 static void replace_now(Helper *h, Retired *place) {
