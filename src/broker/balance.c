@@ -14,7 +14,7 @@ static bool route_is_ready(const Route *route, usec_t now) {
 
         /* On the way out the window does not count: systemd holds the backlogs, and the next broker has
          * no way to our queue. */
-        return w->n_unclaimed < route->config->max_unclaimed || route->pool->broker->stopping;
+        return w->n_pending < route->config->max_pending || route->pool->broker->stopping;
 }
 
 /* Are the routes that are no backup all out of reach, or out of use? */
@@ -26,9 +26,9 @@ static bool needs_backup(const Pool *p) {
         return true;
 }
 
-static bool fewer_unclaimed(const Route *a, const Route *b) {
-        return (uint64_t) a->worker->n_unclaimed * b->config->weight <
-               (uint64_t) b->worker->n_unclaimed * a->config->weight;
+static bool fewer_pending(const Route *a, const Route *b) {
+        return (uint64_t) a->worker->n_pending * b->config->weight <
+               (uint64_t) b->worker->n_pending * a->config->weight;
 }
 
 /*
@@ -53,9 +53,9 @@ static bool goes_before(const Pool *p, const Route *a, const Route *b, uint64_t 
         case BALANCE_SOURCE_HASH:
                 return score(a, source) > score(b, source);
 
-        case BALANCE_LEAST_UNCLAIMED:
+        case BALANCE_LEAST_PENDING:
         default:
-                return fewer_unclaimed(a, b);
+                return fewer_pending(a, b);
         }
 }
 

@@ -10,7 +10,7 @@
  * A route of the pool whose worker may have a client now, or NULL. With Balance=source-hash it depends on where
  * @c comes from; @c may be NULL to ask whether there is any.
  *
- * least-unclaimed   the fewest clients without a receipt, for its weight; equal ones take turns
+ * least-pending   the fewest clients without a receipt, for its weight; equal ones take turns
  * round-robin       in turn, by weight
  * source-hash       one source, one worker, for as long as that is ready; a worker that is added takes over
  *                   its share of the sources, and no other moves

@@ -308,11 +308,11 @@ int channel_offer(Channel *ch, Route *route, Client *c) {
         ch->used_at = broker_now(b);
         list_append(&ch->clients, &c->second_link);
 
-        c->state = CLIENT_UNCLAIMED;
+        c->state = CLIENT_PENDING;
         c->route = route;
         c->channel = ch;
         c->number = ch->n_sent++;
-        route->worker->n_unclaimed++;
+        route->worker->n_pending++;
         receipts_expect(&b->receipts, c);
 
         if (ch->n_batch == ELEMENTSOF(ch->fds))

@@ -40,7 +40,7 @@ typedef enum Refusal {
         REFUSAL_EVICTED,      /* it was the oldest that had said too little when the room was needed */
         REFUSAL_SOURCE_FULL,  /* MaxClientsPerSource= others are there from the same place */
         REFUSAL_BROKER,       /* the broker is out of something */
-        REFUSAL_QUEUE_FULL,   /* QueueMax= others wait already */
+        REFUSAL_QUEUE_FULL,   /* MaxQueued= others wait already */
         REFUSAL_TIMEOUT,      /* waited QueueTimeoutSec= */
         REFUSAL_WORKER_GONE,  /* every worker of the pool has been unreachable for a while */
         REFUSAL_WORKER,       /* the worker says that it can't be served */
@@ -57,7 +57,7 @@ typedef enum ClientState {
         CLIENT_PARKED,    /* was handed back, and waits for its next bytes */
         CLIENT_QUEUED,    /* waits in its pool's queue */
         CLIENT_FLUSHING,  /* has no room at the moment for the rest of what its flusher wrote */
-        CLIENT_UNCLAIMED, /* was sent to a worker that has given no receipt yet */
+        CLIENT_PENDING, /* was sent to a worker that has given no receipt yet */
         CLIENT_JUDGED,    /* the helper looks at its socket, or waits to do so (judge.h) */
         CLIENT_REFUSED,   /* was answered, and may read the answer before it is closed */
 } ClientState;
@@ -96,14 +96,14 @@ typedef struct Unsent {
 
 typedef struct Client {
         List link;           /* ClientTable.free, Listener.heads, Parking.clients, Pool.queue or .again,
-                              * Broker.flushing, Receipts.unclaimed, Broker.refused or Judge.waiting, as the state says */
-        List second_link;    /* Listener.silent, while it has said nothing; while unclaimed Channel.clients on one, and then
+                              * Broker.flushing, Receipts.pending, Broker.refused or Judge.waiting, as the state says */
+        List second_link;    /* Listener.silent, while it has said nothing; while pending Channel.clients on one, and then
                               * ChannelTable.settled, or Receipts.unwatched; while parked Source.parked */
         ClientState state;
         uint32_t generation; /* how many clients this slot has had: tells a late event from a new one's */
 
         int fd;              /* the client's socket */
-        int conn_fd;         /* the connection to the worker, while unclaimed; or else */
+        int conn_fd;         /* the connection to the worker, while pending; or else */
         Channel *channel;    /* the one that it shares with others */
         uint16_t number;     /* among those */
         Receipt receipt;     /* outcome of the handoff, while in ChannelTable.settled or judged */
@@ -132,19 +132,19 @@ typedef struct Client {
         ClientAddress local; /* where it went to, by a PROXY header; AF_UNSPEC: as getsockname(2) says */
         Source *source;      /* counts the clients from there; NULL: not counted */
         Pool *pool;          /* whose routes it takes; pins that generation of the routes */
-        Route *route;        /* the one it was sent by, while unclaimed */
+        Route *route;        /* the one it was sent by, while pending */
 
         uint64_t id;         /* counts from 1 through the life of the broker */
         uint64_t origin_id;  /* the id that the first broker gave it, and that one's Broker.instance: what it is called */
         uint32_t origin;
         uint8_t n_hops;      /* how many brokers have passed it on to us, one after the other */
         usec_t begun_at;     /* when it came, or its next request did */
-        usec_t deadline;     /* of what the state waits for: the head, a worker, the end; while unclaimed still the worker */
+        usec_t deadline;     /* of what the state waits for: the head, a worker, the end; while pending still the worker */
         usec_t silent_at;    /* while it has said nothing: when it counts as silent */
-        usec_t look_at;      /* while unclaimed: when to look for the receipt unasked */
-        usec_t sent_at;      /* while unclaimed */
+        usec_t look_at;      /* while pending: when to look for the receipt unasked */
+        usec_t sent_at;      /* while pending */
         usec_t expires_at;   /* end of QueueTimeoutSec=, in the queue or in a worker's backlog */
-        bool is_expired;     /* while unclaimed: that has come. @fd is -EBADF, and the slot waits for the receipt */
+        bool is_expired;     /* while pending: that has come. @fd is -EBADF, and the slot waits for the receipt */
         bool was_received;   /* the worker had the message when that was looked at last */
         bool was_kept;       /* while judged: it was sent on a persistent connection */
         uint8_t n_deaths;    /* handoffs that a worker received, and died with the client untouched */

@@ -93,7 +93,7 @@ void diag_worker_back(Broker *b, const Route *route) {
 }
 
 void diag_worker_stuck(Broker *b, const Route *route, usec_t span) {
-        unsigned n = route->worker->n_unclaimed;
+        unsigned n = route->worker->n_pending;
         LogRecord record;
 
         begin_route(&record, b, LOG_WARNING, MESSAGE_WORKER_STUCK, route);
@@ -209,7 +209,7 @@ void diag_unknown_failure_route(Broker *b, const RouteConfig *route) {
         log_id(&record, MESSAGE_UNKNOWN_FAILURE_ROUTE);
         log_field(&record, "FDPASS_ROUTE", "%s", route->unit);
         log_field(&record, "CONFIG_FILE", "%s", route->path);
-        log_commit(&record, "%s: OnFailure=%s is no other route; clients are refused instead.", route->unit,
+        log_commit(&record, "%s: Fallback=%s is no other route; clients are refused instead.", route->unit,
                    route->failure_route);
 }
 
@@ -239,14 +239,14 @@ void diag_flusher_failed(Pool *p) {
                 say_flusher_failed(p, n);
 }
 
-static void say_queue_full(Pool *p, uint64_t n, size_t n_unclaimed) {
+static void say_queue_full(Pool *p, uint64_t n, size_t n_pending) {
         LogRecord record;
 
         begin_route(&record, p->broker, LOG_WARNING, MESSAGE_QUEUE_FULL, &p->routes[0]);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
         log_commit(&record, "%s: %" PRIu64 " client%s refused: %zu in the queue already, and %zu in the workers' hands.",
                    p->routes[0].config->unit, n, n == 1 ? " was" : "s were", p->n_queued,
-                   n_unclaimed);
+                   n_pending);
 }
 
 void diag_queue_full(Pool *p) {

@@ -53,7 +53,7 @@ void diag_worker_reset(Broker *b, const Route *route);
 /* @n Listener= values of a new configuration name no listener, the first is @name in @route. */
 void diag_unknown_listener(Broker *b, const RouteConfig *route, const char *name, size_t n);
 
-/* OnFailure= names no other route; the client is refused as if it were not there. */
+/* Fallback= names no other route; the client is refused as if it were not there. */
 /* Clients that come by this listener have been through too many brokers. */
 void diag_loop(Broker *b, const Listener *l, RateLimit *limit);
 
@@ -65,7 +65,7 @@ void diag_flushers_differ(Broker *b, const RouteConfig *first, const RouteConfig
 /* A flusher did not keep to its interface, or failed. At most one line in a while. */
 void diag_flusher_failed(Pool *p);
 
-/* A client was refused because QueueMax= others wait. At most one line in a while, as of the next three. */
+/* A client was refused because MaxQueued= others wait. At most one line in a while, as of the next three. */
 void diag_queue_full(Pool *p);
 
 /* A client waited QueueTimeoutSec=. */

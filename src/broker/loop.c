@@ -48,7 +48,7 @@ static void dispatch_client(Broker *b, Client *c, uint32_t events) {
                 flush_on_event(b, c, events);
                 break;
 
-        case CLIENT_UNCLAIMED:
+        case CLIENT_PENDING:
                 receipts_on_event(&b->receipts, c);
                 break;
 

@@ -21,7 +21,7 @@ const char *match_key_to_string(MatchKey key) {
                 [MATCH_ALPN] = "ALPN=",
                 [MATCH_SOURCE] = "Source=",
                 [MATCH_PREFIX] = "Prefix=",
-                [MATCH_NAME] = "Name=",
+                [MATCH_NAME] = "InternalName=",
         };
 
         return names[key];

@@ -61,7 +61,7 @@ int match_compare(const RouteMatch *a, const RouteMatch *b);
 
 /*
  * All routes, indexed by host and path, so that a client looks at the few that can concern it. Entries go by rank:
- * Priority=; an exact host before a wildcard, and a longer wildcard before a shorter, before none; the longer
+ * RoutePriority=; an exact host before a wildcard, and a longer wildcard before a shorter, before none; the longer
  * path; the larger number of Header=, Method=, ALPN=, Protocol=, Source= and Prefix= keys; a listener before
  * none; the longer prefix of a source address.
  */

@@ -242,8 +242,8 @@ int offer(Broker *b, Route *route, Client *c) {
                 return 0;
         }
 
-        c->state = CLIENT_UNCLAIMED;
-        w->n_unclaimed++;
+        c->state = CLIENT_PENDING;
+        w->n_pending++;
         receipts_expect(&b->receipts, c);
         return 0;
 }

@@ -12,7 +12,7 @@ enum {
 };
 
 /*
- * Sends the client to the route's worker. It is unclaimed from then on, or gone where the form has no receipt: the
+ * Sends the client to the route's worker. It is pending from then on, or gone where the form has no receipt: the
  * caller must not touch it any more, nor its pool, unless it has pinned that. Returns 0 or
  * OFFER_NOT_TAKEN; what kept the worker from taking it is logged where it changes something.
  */

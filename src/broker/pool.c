@@ -49,7 +49,7 @@ int pool_init(Pool *p, Routing *routing, Route *routes, size_t n_routes) {
                 routes[i].pool = p;
                 routes[i].hash = hash_string(routes[i].worker->path);
                 p->has_backup = p->has_backup || routes[i].config->backup;
-                p->queue_max += routes[i].config->queue_max;
+                p->max_queued += routes[i].config->max_queued;
                 p->queue_timeout = MAX(p->queue_timeout, routes[i].config->queue_timeout_usec);
         }
 
@@ -126,7 +126,7 @@ static void set_waiting(Pool *p, bool waiting) {
 
                 if (waiting) {
                         list_append(&w->waiting, &route->waiting_link);
-                        w->window = MAX(w->n_waiting++ > 0 ? w->window : 0, route->config->max_unclaimed);
+                        w->window = MAX(w->n_waiting++ > 0 ? w->window : 0, route->config->max_pending);
                 } else {
                         list_remove(&route->waiting_link);
                         w->n_waiting--;
@@ -203,10 +203,10 @@ static void sweep(Pool *p) {
         }
 }
 
-/* OnFailure= may name a route that names one itself; so many are tried. */
+/* Fallback= may name a route that names one itself; so many are tried. */
 #define FAILURES_MAX 4
 
-/* This pool has no worker for the client: OnFailure= says what becomes of it. */
+/* This pool has no worker for the client: Fallback= says what becomes of it. */
 static void refuse(Client *c, Refusal why) {
         Pool *p = c->pool;
 
@@ -215,7 +215,7 @@ static void refuse(Client *c, Refusal why) {
                 c->deadline = 0;
                 pool_release(c);
                 pool_admit(p->failure_pool, c);
-        } else if (p->routes[0].config->on_failure == ON_FAILURE_CLOSE)
+        } else if (p->routes[0].config->fallback == FALLBACK_CLOSE)
                 refusal_close(p->broker, c, why);
         else
                 refusal_send(p->broker, c, why, PROBE_REASON_NONE);
@@ -294,12 +294,12 @@ void pool_admit(Pool *p, Client *c) {
         if (p->n_queued == 0)
                 r = place(p, c);
 
-        if (r == POOL_BUSY && p->n_queued >= p->queue_max)
+        if (r == POOL_BUSY && p->n_queued >= p->max_queued)
                 sweep(p);
 
         if (r == POOL_GONE)
                 refuse(c, REFUSAL_WORKER_GONE);
-        else if (r == POOL_BUSY && p->n_queued >= p->queue_max && !pool_make_place(p, c))
+        else if (r == POOL_BUSY && p->n_queued >= p->max_queued && !pool_make_place(p, c))
                 refuse_full(p, c);
         else if (r == POOL_BUSY) {
                 c->deadline = usec_add(broker_now(p->broker), p->queue_timeout);
@@ -335,7 +335,7 @@ void pool_readmit(Client *c) {
         if (r == POOL_GONE)
                 refuse(c, REFUSAL_WORKER_GONE);
         else if (r == POOL_BUSY)
-                /* It was counted in before: QueueMax= is for those who come. */
+                /* It was counted in before: MaxQueued= is for those who come. */
                 begin_to_wait(p, c, /* again= */ true);
 }
 
@@ -391,11 +391,11 @@ void pool_dispatch(Pool *p) {
  * not to be used, they may have others.
  */
 static bool is_full(const Worker *w) {
-        return !w->drained && !worker_is_lost(w) && w->n_unclaimed >= w->window;
+        return !w->drained && !worker_is_lost(w) && w->n_pending >= w->window;
 }
 
 static void serve(Broker *b, Worker *w) {
-        /* Until nobody of a whole round could be served: each pool has its own MaxUnclaimed=. */
+        /* Until nobody of a whole round could be served: each pool has its own MaxPending=. */
         for (size_t n = w->n_waiting; n > 0 && (b->stopping || !is_full(w)) && !list_is_empty(&w->waiting);) {
                 List *l = list_first(&w->waiting);
                 Route *route = CONTAINER_OF(l, Route, waiting_link);

@@ -4,7 +4,7 @@
 /*
  * A pool gives its clients to its workers: at once where one is free, from its queue later.
  *
- * At most MaxUnclaimed= handoffs wait in one worker's backlog, because those can't be taken back; the rest
+ * At most MaxPending= handoffs wait in one worker's backlog, because those can't be taken back; the rest
  * wait here, where they may still go to another worker, or expire.
  */
 

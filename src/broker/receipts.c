@@ -14,8 +14,8 @@
 
 /*
  * A worker need not close the connection before it serves the client, and those written for
- * mod_proxy_fdpass often don't. This often the queue of an unclaimed handoff is looked into instead. Until
- * then such a client counts as unclaimed, and a FIN that its worker sends by close() is withheld. Whoever has waited for
+ * mod_proxy_fdpass often don't. This often the queue of an pending handoff is looked into instead. Until
+ * then such a client counts as pending, and a FIN that its worker sends by close() is withheld. Whoever has waited for
  * long already is looked at less often, but is never kept for more than half as long again: thousands in the backlogs of
  * workers that hang would take a good part of a CPU otherwise.
  */
@@ -32,7 +32,7 @@ static void on_timer(void *userdata);
 int receipts_init(Receipts *receipts, Broker *b) {
         receipts->broker = b;
         for (size_t i = 0; i < RECEIPTS_LEVELS; i++)
-                list_init(&receipts->unclaimed[i]);
+                list_init(&receipts->pending[i]);
         list_init(&receipts->last_looks);
         list_init(&receipts->unwatched);
         return timer_init(&receipts->timer, b, on_timer, receipts);
@@ -44,7 +44,7 @@ void receipts_done(Receipts *receipts) {
 
 bool receipts_any(const Receipts *receipts) {
         for (size_t i = 0; i < RECEIPTS_LEVELS; i++)
-                if (!list_is_empty(&receipts->unclaimed[i]))
+                if (!list_is_empty(&receipts->pending[i]))
                         return true;
 
         return !list_is_empty(&receipts->last_looks);
@@ -52,13 +52,13 @@ bool receipts_any(const Receipts *receipts) {
 
 void receipts_drop_expired(Receipts *receipts) {
         for (size_t i = 0; i < RECEIPTS_LEVELS; i++)
-                LIST_FOREACH(l, &receipts->unclaimed[i]) {
+                LIST_FOREACH(l, &receipts->pending[i]) {
                         Client *c = CONTAINER_OF(l, Client, link);
 
                         if (!c->is_expired)
                                 continue;
 
-                        c->route->worker->n_unclaimed--;
+                        c->route->worker->n_pending--;
                         broker_drop(receipts->broker, c);
                 }
 }
@@ -72,7 +72,7 @@ static void receipts_arm(Receipts *receipts, const List *list) {
 
 static void timer_arm(Receipts *receipts) {
         for (size_t i = 0; i < RECEIPTS_LEVELS; i++)
-                receipts_arm(receipts, &receipts->unclaimed[i]);
+                receipts_arm(receipts, &receipts->pending[i]);
         receipts_arm(receipts, &receipts->last_looks);
 }
 
@@ -104,7 +104,7 @@ static void look_later(Receipts *receipts, Client *c, usec_t now) {
         }
         if (level > 0)
                 c->look_at -= c->look_at % LOOK_INTERVAL_USEC; /* all of them with one wake-up */
-        list_append(&receipts->unclaimed[level], &c->link);
+        list_append(&receipts->pending[level], &c->link);
 }
 
 int receipts_prepare(Receipts *receipts, Client *c, int conn_fd) {
@@ -245,7 +245,7 @@ static Outcome interpret(const Client *c, Receipt receipt) {
 }
 
 static void receipts_conclude(Broker *b, Client *c, Outcome outcome, Receipt receipt) {
-        c->route->worker->n_unclaimed--;
+        c->route->worker->n_pending--;
 
         if (outcome == OUTCOME_TAKEN)
                 receipts_taken(b, c);
@@ -276,11 +276,11 @@ static void receipts_go_on(Broker *b, Client *c, const SocketTask *t) {
                 outcome = OUTCOME_TAKEN;
 
         if (receipts_has_left(c, t)) {
-                w->n_unclaimed--;
+                w->n_pending--;
                 b->n.n_gone++;
                 broker_drop(b, c);
         } else if (outcome != OUTCOME_TAKEN && judge_keep(c, t) < 0) {
-                w->n_unclaimed--;
+                w->n_pending--;
                 receipts_refuse(b, c, REFUSAL_BROKER);
         } else
                 receipts_conclude(b, c, outcome, c->receipt);
@@ -293,7 +293,7 @@ static const JudgeKind receipts_kind = { receipts_ask, receipts_go_on };
 static void receipts_end_expired(Broker *b, Client *c, Receipt receipt) {
         Worker *w = c->route->worker;
 
-        w->n_unclaimed--;
+        w->n_pending--;
         if (receipt != RECEIPT_RESET)
                 receipts_note_progress(b, c);
         broker_drop(b, c);
@@ -371,7 +371,7 @@ static void receipts_go_on_ended(Broker *b, Client *c, const SocketTask *t) {
                 return;
         }
 
-        c->state = CLIENT_UNCLAIMED;
+        c->state = CLIENT_PENDING;
         look_later(&b->receipts, c, broker_now(b));
         timer_arm(&b->receipts);
 }
@@ -513,7 +513,7 @@ static void on_timer(void *userdata) {
         Receipts *receipts = userdata;
 
         for (size_t i = 0; i < RECEIPTS_LEVELS; i++)
-                look_at_all(receipts, &receipts->unclaimed[i], broker_now(receipts->broker));
+                look_at_all(receipts, &receipts->pending[i], broker_now(receipts->broker));
         look_at_all(receipts, &receipts->last_looks, broker_now(receipts->broker));
 
         timer_arm(receipts);

@@ -14,8 +14,8 @@ typedef struct Broker Broker;
 
 typedef struct Receipts {
         Broker *broker;
-        Timer timer;            /* on while anybody is unclaimed */
-        List unclaimed[RECEIPTS_LEVELS]; /* Client.link, each with the earliest look_at first */
+        Timer timer;            /* on while anybody is pending */
+        List pending[RECEIPTS_LEVELS]; /* Client.link, each with the earliest look_at first */
         List last_looks;        /* Client.link: clients whose next look is at the end of QueueTimeoutSec=; likewise */
         bool by_turns;          /* receipts are looked for in each turn (pace.h), or else each is an event */
         List unwatched;         /* Client.second_link: those with a connection of their own that is no event */

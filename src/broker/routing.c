@@ -93,7 +93,7 @@ static void init_failure_pools(Routing *routing) {
                 Pool *p = &routing->pools[i];
                 const RouteConfig *first = p->routes[0].config;
 
-                if (first->on_failure != ON_FAILURE_ROUTE)
+                if (first->fallback != FALLBACK_ROUTE)
                         continue;
 
                 p->failure_pool = find_pool_of(routing, first->failure_route);

@@ -40,17 +40,17 @@ struct Pool {
         Route *routes;         /* a slice of Routing.routes */
         size_t n_routes;
         Balance balance;       /* Balance= of the first route */
-        Pool *failure_pool;    /* OnFailure= of the first route, where it names one; of the same Routing */
+        Pool *failure_pool;    /* Fallback= of the first route, where it names one; of the same Routing */
         bool has_backup;       /* some route has Backup= */
         size_t next;           /* the route to begin with, where several are equally free */
 
-        size_t n_clients;      /* in the queue and unclaimed, while they refer to this pool */
+        size_t n_clients;      /* in the queue and pending, while they refer to this pool */
         List again;            /* Client.link: those whose handoff was reset, the earliest deadline first */
         List queue;            /* Client.link: the others, likewise */
         size_t n_queued;       /* in both */
         List *place_at;        /* Client.link in @queue where pool_make_place() goes on to look, or @queue itself */
         usec_t swept_at;       /* when the queue was last looked through for clients that have left */
-        size_t queue_max;      /* QueueMax= of all routes together */
+        size_t max_queued;      /* MaxQueued= of all routes together */
         usec_t queue_timeout;  /* the longest QueueTimeoutSec= of them */
         List waiting_link;     /* Broker.waiting, while the queue is not empty */
         Timer timer;           /* while the queue is not empty */

@@ -25,7 +25,7 @@ typedef struct Worker {
         unsigned n_ref;       /* by routes */
         bool is_private;      /* only root and the broker can change what its path leads to, as seen since it was gone */
 
-        unsigned n_unclaimed; /* clients in its backlog, or in its hands without a receipt */
+        unsigned n_pending; /* clients in its backlog, or in its hands without a receipt */
 
         bool gone;            /* connecting failed with more than a full backlog, since gone_since */
         usec_t gone_since;
@@ -46,7 +46,7 @@ typedef struct Worker {
 
         List waiting;         /* Route.waiting_link: routes whose pools have clients in their queues; */
         size_t n_waiting;     /* so many, and */
-        unsigned window;      /* none of them has a larger MaxUnclaimed= */
+        unsigned window;      /* none of them has a larger MaxPending= */
 
         unsigned n_hanging;   /* calls of the helper that hang at sockets of its clients: then it gets no client */
         usec_t hanging_since;

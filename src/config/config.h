@@ -73,7 +73,7 @@ typedef struct BytesMatch {
  * where the key is not given. They are sorted and without duplicates, so that equal sets are equal lists.
  */
 typedef struct RouteMatch {
-        int priority;         /* Priority= */
+        int priority;         /* RoutePriority= */
         char **listeners;     /* Listener= */
         unsigned protocols;   /* Protocol=, 0: any */
         char **hosts;         /* Host=, as the probes write names; "*.example.org" for what is below it */
@@ -86,7 +86,7 @@ typedef struct RouteMatch {
         size_t n_sources;
         BytesMatch *prefixes; /* Prefix= */
         size_t n_prefixes;
-        char *name;           /* Name=: takes nobody but those that a worker hands to this name */
+        char *name;           /* InternalName=: takes nobody but those that a worker hands to this name */
 } RouteMatch;
 
 /* Receipt= */
@@ -97,17 +97,17 @@ typedef enum ReceiptKind {
 
 /* Balance= */
 typedef enum Balance {
-        BALANCE_LEAST_UNCLAIMED,
+        BALANCE_LEAST_PENDING,
         BALANCE_ROUND_ROBIN,
         BALANCE_SOURCE_HASH,
 } Balance;
 
-/* OnFailure= */
-typedef enum OnFailure {
-        ON_FAILURE_REFUSE, /* an answer in the client's protocol */
-        ON_FAILURE_CLOSE,  /* none */
-        ON_FAILURE_ROUTE,  /* another route takes the client */
-} OnFailure;
+/* Fallback= */
+typedef enum Fallback {
+        FALLBACK_REFUSE, /* an answer in the client's protocol */
+        FALLBACK_CLOSE,  /* none */
+        FALLBACK_ROUTE,  /* another route takes the client */
+} Fallback;
 
 /* One worker's route. */
 typedef struct RouteConfig {
@@ -124,8 +124,8 @@ typedef struct RouteConfig {
         Balance balance;            /* Balance=, of the pool's first route */
         unsigned weight;            /* Weight=, at least 1 */
         bool backup;                /* Backup= */
-        OnFailure on_failure;       /* OnFailure= */
-        char *failure_route;        /* the unit's name, with ON_FAILURE_ROUTE */
+        Fallback fallback;       /* Fallback= */
+        char *failure_route;        /* the unit's name, with FALLBACK_ROUTE */
 
         /* Flusher=, without which (NULL) the worker begins the response itself. */
         char *flusher;              /* its name */
@@ -138,8 +138,8 @@ typedef struct RouteConfig {
         char *response_reason;
         char *response_fields;      /* Server and ResponseHeader=, as lines with CR LF */
 
-        unsigned max_unclaimed;     /* MaxUnclaimed=, at least 1 */
-        unsigned queue_max;         /* QueueMax=, 0: no client waits */
+        unsigned max_pending;     /* MaxPending=, at least 1 */
+        unsigned max_queued;         /* MaxQueued=, 0: no client waits */
         usec_t queue_timeout_usec;  /* QueueTimeoutSec= */
         bool lint_sandbox;          /* LintSandbox= */
 } RouteConfig;

@@ -113,7 +113,7 @@ static int parse_listen(_unused_ ConfigContext *c, _unused_ const ConfigKey *key
 static int parse_balance(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
                          const void *fallback) {
         static const char *const names[] = {
-                [BALANCE_LEAST_UNCLAIMED] = "least-unclaimed",
+                [BALANCE_LEAST_PENDING] = "least-pending",
                 [BALANCE_ROUND_ROBIN] = "round-robin",
                 [BALANCE_SOURCE_HASH] = "source-hash",
         };
@@ -129,7 +129,7 @@ static int parse_balance(ConfigContext *c, _unused_ const ConfigKey *key, const 
                         return 0;
                 }
 
-        config_bad_value(c, a, "\"least-unclaimed\", \"round-robin\" or \"source-hash\"");
+        config_bad_value(c, a, "\"least-pending\", \"round-robin\" or \"source-hash\"");
         return 0;
 }
 
@@ -165,9 +165,9 @@ static int parse_receipt(ConfigContext *c, _unused_ const ConfigKey *key, const 
         return 0;
 }
 
-static int parse_on_failure(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                            const void *fallback) {
-        RouteConfig *route = CONTAINER_OF(field, RouteConfig, on_failure);
+static int parse_fallback(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
+                          const void *fallback) {
+        RouteConfig *route = CONTAINER_OF(field, RouteConfig, fallback);
         char value[VALUE_SIZE];
         UnitName name;
 
@@ -177,13 +177,13 @@ static int parse_on_failure(ConfigContext *c, _unused_ const ConfigKey *key, con
         free(TAKE_PTR(route->failure_route));
 
         if (!*value)
-                route->on_failure = *(const OnFailure *) fallback;
+                route->fallback = *(const Fallback *) fallback;
         else if (streq(value, "refuse"))
-                route->on_failure = ON_FAILURE_REFUSE;
+                route->fallback = FALLBACK_REFUSE;
         else if (streq(value, "close"))
-                route->on_failure = ON_FAILURE_CLOSE;
+                route->fallback = FALLBACK_CLOSE;
         else if (unit_name_parse(value, &name)) {
-                route->on_failure = ON_FAILURE_ROUTE;
+                route->fallback = FALLBACK_ROUTE;
                 route->failure_route = strdup(value);
                 if (!route->failure_route)
                         return -ENOMEM;
@@ -194,26 +194,26 @@ static int parse_on_failure(ConfigContext *c, _unused_ const ConfigKey *key, con
 }
 
 static const ConfigKey route_keys[] = {
-        { SECTION_FDPASS, "ALPN",            config_parse_alpns,     offsetof(Draft, match.alpns), 0, 0, true, NULL },
-        { SECTION_FDPASS, "Header",          config_parse_headers,   offsetof(Draft, match.headers), 0, 0, true, NULL },
-        { SECTION_FDPASS, "Host",            config_parse_hosts,     offsetof(Draft, match.hosts), 0, 0, true, NULL },
+        { SECTION_FDPASS, "ALPN",            config_parse_alpns,    offsetof(Draft, match.alpns), 0, 0, true, NULL },
+        { SECTION_FDPASS, "Header",          config_parse_headers,  offsetof(Draft, match.headers), 0, 0, true, NULL },
+        { SECTION_FDPASS, "Host",            config_parse_hosts,    offsetof(Draft, match.hosts), 0, 0, true, NULL },
+        { SECTION_FDPASS, "InternalName",    config_parse_name,     offsetof(Draft, match.name), 0, 0, false, NULL },
         { SECTION_FDPASS, "Listener",        config_parse_listeners, offsetof(Draft, match.listeners), 0, 0, true, NULL },
-        { SECTION_FDPASS, "Method",          config_parse_methods,   offsetof(Draft, match.methods), 0, 0, true, NULL },
-        { SECTION_FDPASS, "Name",            config_parse_name,      offsetof(Draft, match.name), 0, 0, false, NULL },
-        { SECTION_FDPASS, "Path",            config_parse_paths,     offsetof(Draft, match.paths), 0, 0, true, NULL },
-        { SECTION_FDPASS, "Prefix",          config_parse_prefixes,  offsetof(Draft, match.prefixes), 0, 0, true, NULL },
-        { SECTION_FDPASS, "Priority",        config_parse_int,       offsetof(Draft, match.priority), 0, 0, false, NULL },
+        { SECTION_FDPASS, "Method",          config_parse_methods,  offsetof(Draft, match.methods), 0, 0, true, NULL },
+        { SECTION_FDPASS, "Path",            config_parse_paths,    offsetof(Draft, match.paths), 0, 0, true, NULL },
+        { SECTION_FDPASS, "Prefix",          config_parse_prefixes, offsetof(Draft, match.prefixes), 0, 0, true, NULL },
         { SECTION_FDPASS, "Protocol",        config_parse_protocols, offsetof(Draft, match.protocols), 0, 0, true, NULL },
+        { SECTION_FDPASS, "RoutePriority",   config_parse_int,      offsetof(Draft, match.priority), 0, 0, false, NULL },
         { SECTION_FDPASS, "Source",          config_parse_addresses, offsetof(Draft, match.sources), 0, 0, true, NULL },
 
         { SECTION_FDPASS, "Backup",          config_parse_bool,     offsetof(Draft, route.backup), 0, 0, false, "no" },
-        { SECTION_FDPASS, "Balance",         parse_balance,         offsetof(Draft, route.balance), 0, 0, false, "least-unclaimed" },
+        { SECTION_FDPASS, "Balance",         parse_balance,         offsetof(Draft, route.balance), 0, 0, false, "least-pending" },
+        { SECTION_FDPASS, "Fallback",        parse_fallback,        offsetof(Draft, route.fallback), 0, 0, false, "refuse" },
         { SECTION_FDPASS, "Flusher",         config_parse_flusher,  offsetof(Draft, flusher), 0, 0, false, "none" },
         { SECTION_FDPASS, "LintSandbox",     config_parse_bool,     offsetof(Draft, route.lint_sandbox), 0, 0, false, "yes" },
-        { SECTION_FDPASS, "MaxUnclaimed",    config_parse_unsigned, offsetof(Draft, route.max_unclaimed), 1, 65536, false, NULL },
+        { SECTION_FDPASS, "MaxPending",      config_parse_unsigned, offsetof(Draft, route.max_pending), 1, 65536, false, NULL },
+        { SECTION_FDPASS, "MaxQueued",       config_parse_unsigned, offsetof(Draft, route.max_queued), 0, 1048576, false, NULL },
         { SECTION_FDPASS, "Metadata",        parse_metadata,        offsetof(Draft, route.metadata), 0, 0, false, "full" },
-        { SECTION_FDPASS, "OnFailure",       parse_on_failure,      offsetof(Draft, route.on_failure), 0, 0, false, "refuse" },
-        { SECTION_FDPASS, "QueueMax",        config_parse_unsigned, offsetof(Draft, route.queue_max), 0, 1048576, false, NULL },
         { SECTION_FDPASS, "QueueTimeoutSec", config_parse_timespan, offsetof(Draft, route.queue_timeout_usec), 0, 0, false, NULL },
         { SECTION_FDPASS, "Receipt",         parse_receipt,         offsetof(Draft, route.receipt), 0, 0, false, "kernel" },
         { SECTION_FDPASS, "ResponseHeader",  config_parse_response_header, offsetof(Draft, flusher), 0, 0, true, NULL },
@@ -240,8 +240,8 @@ static const Draft defaults = {
                 .form = WORKER_STREAM,
                 .metadata = true,
                 .weight = 1,
-                .max_unclaimed = 64,
-                .queue_max = 1024,
+                .max_pending = 64,
+                .max_queued = 1024,
                 .queue_timeout_usec = 30 * USEC_PER_SEC,
                 .lint_sandbox = true,
         },

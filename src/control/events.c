@@ -16,7 +16,7 @@
 #define EVENTS_PER_SEC 1000
 
 /* Signals that may wait for one peer. */
-#define QUEUE_MAX 64
+#define MAX_QUEUED 64
 
 /* Told as each of them comes. */
 static int send_lost(Peer *p) {
@@ -34,7 +34,7 @@ static int send_lost(Peer *p) {
 static bool has_room(const Peer *p) {
         uint64_t n = 0;
 
-        return sd_bus_get_n_queued_write(p->bus, &n) >= 0 && n < QUEUE_MAX;
+        return sd_bus_get_n_queued_write(p->bus, &n) >= 0 && n < MAX_QUEUED;
 }
 
 static bool is_within_rate(Control *c) {

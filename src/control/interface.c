@@ -86,15 +86,15 @@ static int get_refusals(sd_bus *bus, const char *path, const char *interface, co
 static int get_clients(sd_bus *bus, const char *path, const char *interface, const char *property,
                        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const Broker *b = control_of(userdata)->broker;
-        uint64_t queued = 0, unclaimed = 0, head;
+        uint64_t queued = 0, pending = 0, head;
 
         LIST_FOREACH(i, &b->waiting)
                 queued += CONTAINER_OF(i, Pool, waiting_link)->n_queued;
         for (size_t i = 0; i < b->workers.n_workers; i++)
-                unclaimed += b->workers.workers[i]->n_unclaimed;
-        head = b->clients.n_used - b->n_parked - b->n_refused_held - queued - unclaimed;
+                pending += b->workers.workers[i]->n_pending;
+        head = b->clients.n_used - b->n_parked - b->n_refused_held - queued - pending;
 
-        return sd_bus_message_append(reply, "a{st}", 5, "head", head, "queued", queued, "unclaimed", unclaimed,
+        return sd_bus_message_append(reply, "a{st}", 5, "head", head, "queued", queued, "pending", pending,
                                      "parked", (uint64_t) b->n_parked, "refused", (uint64_t) b->n_refused_held);
 }
 

@@ -177,7 +177,7 @@ static void describe_match(const RouteMatch *match, char *text, size_t size) {
         if (match->n_prefixes > 0)
                 add_key(text, size, "Prefix", (char *[]){ (char[]){ "…" }, NULL });
         add_key(text, size, "Listener", match->listeners);
-        add_key(text, size, "Name", (char *[]){ match->name, NULL });
+        add_key(text, size, "InternalName", (char *[]){ match->name, NULL });
 }
 
 const char *worker_state(const Broker *b, const Worker *w) {
@@ -223,7 +223,7 @@ static int write_queue(const Broker *b, sd_bus_message *m, const Pool *p) {
         if (r >= 0)
                 r = entry_number(m, "Queued", p->n_queued);
         if (r >= 0)
-                r = entry_number(m, "QueueMax", p->queue_max);
+                r = entry_number(m, "MaxQueued", p->max_queued);
         if (r >= 0)
                 r = entry_number(m, "OldestWaitUSec", oldest_wait(b, p));
 
@@ -247,9 +247,9 @@ static int write_worker_of_route(const Broker *b, sd_bus_message *m, const Route
         if (r >= 0)
                 r = entry_bool(m, "Backup", config->backup);
         if (r >= 0)
-                r = entry_number(m, "Unclaimed", route->worker->n_unclaimed);
+                r = entry_number(m, "Pending", route->worker->n_pending);
         if (r >= 0)
-                r = entry_number(m, "MaxUnclaimed", config->max_unclaimed);
+                r = entry_number(m, "MaxPending", config->max_pending);
 
         return r;
 }
@@ -265,7 +265,7 @@ static int write_route(const Broker *b, sd_bus_message *m, const void *item) {
         if (r >= 0)
                 r = entry_string(m, "Match", match);
         if (r >= 0)
-                r = entry_integer(m, "Priority", route->config->match.priority);
+                r = entry_integer(m, "RoutePriority", route->config->match.priority);
         if (r >= 0)
                 r = entry_strings(m, "Listeners", route->config->match.listeners);
         if (r >= 0)
@@ -324,7 +324,7 @@ static int write_worker(const Broker *b, sd_bus_message *m, const void *item) {
         if (r >= 0 && w->gone)
                 r = entry_string(m, "GoneHint", diag_gone_hint(w->gone_error));
         if (r >= 0)
-                r = entry_number(m, "Unclaimed", w->n_unclaimed);
+                r = entry_number(m, "Pending", w->n_pending);
         if (r >= 0)
                 r = entry_number(m, "Taken", w->n_taken);
         if (r >= 0)
@@ -353,7 +353,7 @@ int method_list_workers(sd_bus_message *m, void *userdata, sd_bus_error *error) 
 static int write_client(const Broker *b, sd_bus_message *m, const void *item) {
         static const char *const states[] = {
                 [CLIENT_FREE] = "free",     [CLIENT_NEW] = "new",             [CLIENT_HEAD] = "head",
-                [CLIENT_PARKED] = "parked", [CLIENT_QUEUED] = "queued",       [CLIENT_UNCLAIMED] = "unclaimed",
+                [CLIENT_PARKED] = "parked", [CLIENT_QUEUED] = "queued",       [CLIENT_PENDING] = "pending",
                 [CLIENT_REFUSED] = "refused", [CLIENT_FLUSHING] = "flushing",   [CLIENT_JUDGED] = "judged",
         };
         const Client *c = item;

@@ -76,7 +76,7 @@ static void print_worker(const Value *w) {
         print_quoted(name);
         printf("\\n");
         print_quoted(state);
-        printf(", %llu unclaimed\" color=%s]\n", (unsigned long long) value_number(w, "Unclaimed"),
+        printf(", %llu pending\" color=%s]\n", (unsigned long long) value_number(w, "Pending"),
                streq(state, "ready") ? "darkgreen" : streq(state, "gone") || streq(state, "hanging") || streq(state, "stuck") ? "red" : "orange");
 }
 

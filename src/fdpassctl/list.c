@@ -129,7 +129,7 @@ static void add_route(Table *t, const Value *row) {
         table_text(t, *match ? match : "any client", *match ? COLOR_NONE : COLOR_GREY);
         state_cell(t, row);
         table_number(t, queued, queued > 0 ? COLOR_YELLOW : COLOR_NONE);
-        number_cell(t, row, "Unclaimed");
+        number_cell(t, row, "Pending");
         number_cell(t, row, "Taken");
         sum_cell(t, row, "Refusals");
 }
@@ -137,7 +137,7 @@ static void add_route(Table *t, const Value *row) {
 int verb_list_routes(int argc, char *argv[]) {
         static const Column columns[] = {
                 { "UNIT", COLUMN_SHRINK },  { "MATCH", COLUMN_SHRINK },     { "STATE", COLUMN_LEFT },
-                { "QUEUED", COLUMN_RIGHT }, { "UNCLAIMED", COLUMN_RIGHT }, { "TAKEN", COLUMN_RIGHT },
+                { "QUEUED", COLUMN_RIGHT }, { "PENDING", COLUMN_RIGHT }, { "TAKEN", COLUMN_RIGHT },
                 { "REFUSED", COLUMN_RIGHT },
         };
 
@@ -151,7 +151,7 @@ static void add_worker(Table *t, const Value *row) {
         table_text(t, value_string(row, "Worker"), COLOR_NONE);
         (void) snprintf(text, sizeof(text), "%s%s%s", state, *error ? ": " : "", error);
         table_text(t, text, state_color(state));
-        number_cell(t, row, "Unclaimed");
+        number_cell(t, row, "Pending");
         number_cell(t, row, "Taken");
         number_cell(t, row, "Unread");
         strings_cell(t, row, "Units");
@@ -159,7 +159,7 @@ static void add_worker(Table *t, const Value *row) {
 
 int verb_list_workers(int argc, char *argv[]) {
         static const Column columns[] = {
-                { "WORKER", COLUMN_SHRINK | COLUMN_CUT_LEFT }, { "STATE", COLUMN_LEFT }, { "UNCLAIMED", COLUMN_RIGHT },
+                { "WORKER", COLUMN_SHRINK | COLUMN_CUT_LEFT }, { "STATE", COLUMN_LEFT }, { "PENDING", COLUMN_RIGHT },
                 { "TAKEN", COLUMN_RIGHT }, { "UNREAD", COLUMN_RIGHT }, { "UNITS", COLUMN_SHRINK },
         };
 

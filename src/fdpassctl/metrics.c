@@ -193,7 +193,7 @@ static void write_routes(const Writer *w, const Value *routes) {
                 write_histogram(w, &routes->items[i]);
 
         write_queues(w, routes, "fdpass_queue_clients", "Queued", "Clients in the queue of a route's pool.");
-        write_queues(w, routes, "fdpass_queue_clients_max", "QueueMax", "So many may be in that queue.");
+        write_queues(w, routes, "fdpass_queue_clients_max", "MaxQueued", "So many may be in that queue.");
 }
 
 static void write_workers(const Writer *w, const Value *workers) {
@@ -207,10 +207,10 @@ static void write_workers(const Writer *w, const Value *workers) {
                 sample(w, "fdpass_worker_drained", LABELS("worker", value_string(&workers->items[i], "Worker")),
                        value_number(&workers->items[i], "Drained"));
 
-        begin(w, "fdpass_worker_unclaimed", "gauge", NULL, "Clients in a worker's backlog.");
+        begin(w, "fdpass_worker_pending", "gauge", NULL, "Clients in a worker's backlog.");
         for (size_t i = 0; i < workers->n_items; i++)
-                sample(w, "fdpass_worker_unclaimed", LABELS("worker", value_string(&workers->items[i], "Worker")),
-                       value_number(&workers->items[i], "Unclaimed"));
+                sample(w, "fdpass_worker_pending", LABELS("worker", value_string(&workers->items[i], "Worker")),
+                       value_number(&workers->items[i], "Pending"));
 }
 
 void metrics_write(FILE *f, const Snapshot *s, MetricsFormat format) {

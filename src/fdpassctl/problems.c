@@ -77,7 +77,7 @@ static size_t print_worker(FILE *f, const Value *w) {
                 text_print(f, hint);
                 fprintf(f, "%s.\n", *hint ? ")" : "");
         } else if (streq(state, "stuck"))
-                fprintf(f, " does not take its clients; %" PRIu64 " wait in its backlog.\n", value_number(w, "Unclaimed"));
+                fprintf(f, " does not take its clients; %" PRIu64 " wait in its backlog.\n", value_number(w, "Pending"));
         else if (streq(state, "hanging"))
                 fprintf(f, " holds up calls on the sockets of its clients, and gets no more of them.\n");
         else
@@ -87,7 +87,7 @@ static size_t print_worker(FILE *f, const Value *w) {
 }
 
 static size_t print_queue(FILE *f, const Value *route) {
-        uint64_t queued = value_number(route, "Queued"), max = value_number(route, "QueueMax");
+        uint64_t queued = value_number(route, "Queued"), max = value_number(route, "MaxQueued");
         char span[32];
 
         /* Each pool once: by its first route. */

@@ -348,7 +348,7 @@ static const char *criterion_to_string(MatchCriterion criterion) {
         switch (criterion) {
 
         case MATCH_BY_PRIORITY:
-                return "its Priority= is lower";
+                return "its RoutePriority= is lower";
 
         case MATCH_BY_HOST:
                 return "its Host= is less specific";

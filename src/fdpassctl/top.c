@@ -208,7 +208,7 @@ static void add_line(Table *table, const Top *t, const Line *line) {
         table_number(table, queued, queued > 0 ? COLOR_YELLOW : COLOR_GREY);
         table_text(table, queued > 0 ? format_span(a, value_number(line->now, "OldestWaitUSec")) : "-",
                    queued > 0 ? COLOR_YELLOW : COLOR_GREY);
-        table_number(table, value_number(line->now, "Unclaimed"), COLOR_NONE);
+        table_number(table, value_number(line->now, "Pending"), COLOR_NONE);
         table_text(table, quantile(b, line->now, line->before, 0.5), COLOR_NONE);
         table_text(table, quantile(c, line->now, line->before, 0.99), COLOR_NONE);
 }
@@ -267,8 +267,8 @@ static void print_screen(const Top *t, size_t columns, size_t rows) {
         printf("fdpass %s  %s%s%s  up %s  %zu routes\n", value_string(&t->now.properties, "Version"),
                terminal_color(state_color(state)), state, terminal_color(COLOR_NONE),
                format_span(span, now > since ? now - since : 0), t->now.routes.n_items);
-        printf("Clients: %" PRIu64 " in head, %" PRIu64 " queued, %" PRIu64 " unclaimed, %" PRIu64 " parked\n",
-               value_number(clients, "head"), value_number(clients, "queued"), value_number(clients, "unclaimed"),
+        printf("Clients: %" PRIu64 " in head, %" PRIu64 " queued, %" PRIu64 " pending, %" PRIu64 " parked\n",
+               value_number(clients, "head"), value_number(clients, "queued"), value_number(clients, "pending"),
                value_number(clients, "parked"));
         printf("Accepted %.0f/s  handed over %.0f/s  refused %.0f/s  ", total_rate(t, "Accepted"), total_rate(t, "Taken"),
                total_rate(t, "Refused"));

@@ -43,8 +43,8 @@ static void check_names(const Config *config) {
         for (size_t i = 0; i < config->n_routes; i++) {
                 const RouteConfig *route = &config->routes[i];
 
-                if (route->on_failure == ON_FAILURE_ROUTE && !has_route(config, route->failure_route))
-                        warn(route, "OnFailure", route->failure_route, "There is no such route.");
+                if (route->fallback == FALLBACK_ROUTE && !has_route(config, route->failure_route))
+                        warn(route, "Fallback", route->failure_route, "There is no such route.");
 
                 for (char **l = route->match.listeners; l && *l; l++)
                         if (!has_listener(config, *l))

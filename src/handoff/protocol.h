@@ -36,7 +36,7 @@
 #define FDPASS_TLV_DATA 0xE3      /* what the worker that handed it back has to say to the next one */
 #define FDPASS_TLV_DEADLINE 0xE4  /* 8 bytes, big endian: µs of CLOCK_MONOTONIC, when the sender gives it up */
 #define FDPASS_TLV_PROTOCOL 0xE5  /* text, as the route's Protocol= has it: "http", "tls", … */
-#define FDPASS_TLV_NAME 0xE6      /* text, to the broker only: Name= of the route that is to get the client */
+#define FDPASS_TLV_NAME 0xE6      /* text, to the broker only: InternalName= of the route that is to get the client */
 #define FDPASS_TLV_KEEP 0xE7      /* 1 byte: the worker may keep this connection; the most clients in one message */
 #define FDPASS_TLV_HOPS 0xE8      /* 1 byte, from brokers only: how many have passed it on since a worker had it */
 #define FDPASS_TLV_RESPONSE 0xE9  /* 6 bytes, big endian: 2 of the status that the client was sent, with the whole head of

@@ -216,10 +216,10 @@ int accept_set_flags(int client_fd, int flags) {
 }
 
 int accept_check_flags(int flags, struct fdpass **ret) {
-        if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK | FDPASS_KEEP | FDPASS_ANY_SENDER))
+        if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK | FDPASS_DEFER | FDPASS_ANY_SENDER))
                 return -EINVAL;
 
-        return flags & FDPASS_KEEP && !ret ? -EINVAL : 0;
+        return flags & FDPASS_DEFER && !ret ? -EINVAL : 0;
 }
 
 /* Leaves the connection to the object, for an answer later. */
@@ -273,7 +273,7 @@ int accept_client(int fd, int flags, bool caller_reads, struct fdpass **ret, int
                 f->sender = sender;
                 if (s.type == SOCK_DGRAM)
                         f->answer = ANSWER_IMPOSSIBLE;
-                else if (flags & FDPASS_KEEP && s.fd >= 0)
+                else if (flags & FDPASS_DEFER && s.fd >= 0)
                         object_keep(f, &s);
                 *ret = TAKE_PTR(f);
         }

@@ -23,7 +23,7 @@
 extern "C" {
 #endif
 
-/* What was told of one client, and with FDPASS_KEEP the connection that waits for the answer. */
+/* What was told of one client, and with FDPASS_DEFER the connection that waits for the answer. */
 struct fdpass;
 
 /* The broker's connections that are kept, and what has come by them. */
@@ -31,7 +31,7 @@ struct fdpass_receiver;
 
 /* Flags of fdpass_accept(), beside SOCK_CLOEXEC and SOCK_NONBLOCK of accept4(2). */
 enum {
-        FDPASS_KEEP = 1,       /* no receipt yet: fdpass_taken(), fdpass_refuse() or fdpass_error() gives it */
+        FDPASS_DEFER = 1,       /* no receipt yet: fdpass_taken(), fdpass_decline() or fdpass_reject() gives it */
         FDPASS_WAIT = 4,       /* fdpass_receive() only: wait for a client */
         FDPASS_ANY_SENDER = 2  /* take clients from whoever can connect, see "SECURITY" in libfdpass(3) */
 };
@@ -43,8 +43,8 @@ enum {
  * up to 1 s where @fd blocks, and 10 ms where not.
  *
  * Returns the client's socket, which the caller owns, and where @ret is not NULL puts an object for
- * fdpass_free() there, which holds no descriptor but with FDPASS_KEEP. O_NONBLOCK and FD_CLOEXEC are as
- * @flags say. Without FDPASS_KEEP the sender has its receipt when this returns.
+ * fdpass_free() there, which holds no descriptor but with FDPASS_DEFER. O_NONBLOCK and FD_CLOEXEC are as
+ * @flags say. Without FDPASS_DEFER the sender has its receipt when this returns.
  *
  *   -EAGAIN           there is no client (@fd has O_NONBLOCK)
  *   -EINTR            a signal came, whose handler was not set with SA_RESTART (signal(7))
@@ -57,7 +57,7 @@ enum {
  *   -EPROTONOSUPPORT  the message is of a version that this library doesn't know; the sender is told
  *   -EMSGSIZE         @ret is NULL, and some of the client's bytes came with the message: the sender is told
  *   -ENOTCONN         @fd is a connection (Accept=yes), and will bring no more clients
- *   -EINVAL           unknown flags, or FDPASS_KEEP where @ret is NULL
+ *   -EINVAL           unknown flags, or FDPASS_DEFER where @ret is NULL
  *   -ENOTSOCK, -EOPNOTSUPP  @fd is not a socket as above
  *
  * -ECONNABORTED to -EMSGSIZE concern one handoff only: the next call is for the next client.
@@ -86,7 +86,7 @@ int fdpass_accept(int fd, int flags, struct fdpass **ret);
  * fdpass_receive() is as fdpass_accept() with the receiver's @fd. It waits for a client with FDPASS_WAIT only.
  *
  * fdpass_receiver_free() closes its connections; clients that were sent meanwhile go to another worker, or come again.
- * But the receipt of those that came together is given with the first of them (without FDPASS_KEEP), so call
+ * But the receipt of those that came together is given with the first of them (without FDPASS_DEFER), so call
  * fdpass_receive() until it returns -EAGAIN before: who is left then is lost. NULL is allowed.
  *
  *   -EINVAL           @credits is too high
@@ -99,18 +99,18 @@ int fdpass_receiver_fd(const struct fdpass_receiver *r);
 int fdpass_receive(struct fdpass_receiver *r, int flags, struct fdpass **ret);
 
 /*
- * The answers, once per object that FDPASS_KEEP was given for; they close the connection.
+ * The answers, once per object that FDPASS_DEFER was given for; they close the connection.
  *
  *   fdpass_taken()    the client is ours, we begin with it
- *   fdpass_refuse()   another worker should have it. We neither read from nor wrote to it
- *   fdpass_error()    no worker should have it: the broker tells the client, in its protocol
+ *   fdpass_decline()   another worker should have it. We neither read from nor wrote to it
+ *   fdpass_reject()    no worker should have it: the broker tells the client, in its protocol
  *
  * After the latter two the caller closes its descriptor of the client, and uses it no more. -EALREADY: it
  * was answered. -EOPNOTSUPP: there is nobody to tell (a datagram); the client remains the caller's.
  */
 int fdpass_taken(struct fdpass *f);
-int fdpass_refuse(struct fdpass *f);
-int fdpass_error(struct fdpass *f);
+int fdpass_decline(struct fdpass *f);
+int fdpass_reject(struct fdpass *f);
 
 /* Frees the object; what was not answered is taken. NULL is allowed. */
 void fdpass_free(struct fdpass *f);
@@ -149,7 +149,7 @@ uid_t fdpass_sender(const struct fdpass *f);
 struct fdpass_return_args {
         size_t size;                /* sizeof(struct fdpass_return_args) */
         const char *path;           /* the broker's return socket; NULL: /run/fdpass/return.sock */
-        const char *name;           /* the route that is to have it, by its Name=; NULL: park it */
+        const char *name;           /* the route that is to have it, by its InternalName=; NULL: park it */
         const void *data;           /* for that route's worker: at most 8192 bytes */
         size_t data_len;
         const void *consumed;       /* what we read from it and the next one is to read: at most 65536 bytes */

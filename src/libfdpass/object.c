@@ -101,11 +101,11 @@ _public_ int fdpass_taken(struct fdpass *f) {
         return give_answer(f, FDPASS_ANSWER_TAKEN);
 }
 
-_public_ int fdpass_refuse(struct fdpass *f) {
+_public_ int fdpass_decline(struct fdpass *f) {
         return give_answer(f, FDPASS_ANSWER_REFUSED);
 }
 
-_public_ int fdpass_error(struct fdpass *f) {
+_public_ int fdpass_reject(struct fdpass *f) {
         return give_answer(f, FDPASS_ANSWER_ERROR);
 }
 

@@ -148,11 +148,11 @@ static int accept_one(struct fdpass_receiver *r, int flags, struct fdpass **ret)
 
         k = conn_fd >= 0 ? add_kept(r, conn_fd, f->sender) : NULL;
 
-        if (flags & FDPASS_KEEP && k) {
+        if (flags & FDPASS_DEFER && k) {
                 f->kept = kept_ref(k);
                 f->number = 0;
                 f->answer = ANSWER_OPEN;
-        } else if (flags & FDPASS_KEEP && conn_fd >= 0) {
+        } else if (flags & FDPASS_DEFER && conn_fd >= 0) {
                 f->conn_fd = conn_fd;
                 f->answer = ANSWER_OPEN;
         } else if (k)
@@ -269,13 +269,13 @@ static int receive_message(struct fdpass_receiver *r, Kept *k) {
         return 0;
 }
 
-/* The next client of the message at hand. The first one that is given out without FDPASS_KEEP answers for the rest. */
+/* The next client of the message at hand. The first one that is given out without FDPASS_DEFER answers for the rest. */
 static int give_next(struct fdpass_receiver *r, int flags, struct fdpass **ret) {
         size_t i = r->n_given++;
         int client_fd = r->client_fds[i], e;
         struct fdpass *f = r->objects[i];
 
-        if (flags & FDPASS_KEEP && !r->is_answered) {
+        if (flags & FDPASS_DEFER && !r->is_answered) {
                 f->answer = ANSWER_OPEN;
                 f->kept = kept_ref(r->kept_now);
                 f->number = (uint16_t) (r->first + i);

@@ -38,7 +38,7 @@ static int take_client(Exec *e, int fd, struct fdpass **ret_told) {
         if (socket_option(fd, SO_DOMAIN) != AF_UNIX)
                 return fd;
 
-        client_fd = fdpass_accept(fd, SOCK_CLOEXEC | FDPASS_KEEP, ret_told);
+        client_fd = fdpass_accept(fd, SOCK_CLOEXEC | FDPASS_DEFER, ret_told);
         if (client_fd >= 0)
                 return client_fd;
 

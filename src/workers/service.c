@@ -148,7 +148,7 @@ void service_turn_away(int client_fd, struct fdpass *told, bool another_may) {
         /* Our copy goes first: the answer says that there is none. */
         fd_close(client_fd);
         if (told)
-                (void) (another_may ? fdpass_refuse(told) : fdpass_error(told));
+                (void) (another_may ? fdpass_decline(told) : fdpass_reject(told));
         fdpass_free(told);
 }
 
@@ -195,7 +195,7 @@ static void inlet_failed(Inlet *i, int r) {
 }
 
 static int inlet_accept(Inlet *i, struct fdpass **ret_told) {
-        const int flags = SOCK_CLOEXEC | FDPASS_KEEP;
+        const int flags = SOCK_CLOEXEC | FDPASS_DEFER;
         int fd;
 
         if (i->receiver)

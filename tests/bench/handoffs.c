@@ -80,8 +80,8 @@ static Config *make_config(void) {
                 .form = t.form->form,
                 .metadata = true,
                 .weight = 1,
-                .max_unclaimed = 64,
-                .queue_max = 64,
+                .max_pending = 64,
+                .max_queued = 64,
                 .queue_timeout_usec = TURN_USEC,
         };
         config->routes[0].match.hosts = calloc(2, sizeof(char *));

@@ -116,8 +116,8 @@ static Config *make_config(uint8_t variant) {
                         .metadata = !(variant & 4),
                         .receipt = forms[i] == WORKER_SEQPACKET ? RECEIPT_BY_ACK : RECEIPT_BY_KERNEL,
                         .weight = 1,
-                        .max_unclaimed = 4,
-                        .queue_max = 4,
+                        .max_pending = 4,
+                        .max_queued = 4,
                         .queue_timeout_usec = 30 * USEC_PER_SEC,
                 };
                 if (i == 0)

@@ -120,7 +120,7 @@ static void check_route(Reporter *reporter, const Unit *unit) {
 
         if (r == 0) {
                 require(route.worker[0] == '/' && strlen(route.worker) <= 107);
-                require(route.max_unclaimed >= 1 && route.max_unclaimed <= 65536 && route.queue_max <= 1048576);
+                require(route.max_pending >= 1 && route.max_pending <= 65536 && route.max_queued <= 1048576);
                 for (char **l = route.match.listeners; l && *l; l++)
                         require(**l && strlen(*l) <= 255 && !strchr(*l, ':'));
                 check_response(&route);

@@ -21,7 +21,7 @@ def auth(m, route="stream"):
 
 def stream(m, name, moment="", route=""):
     """A worker that only gets clients by the name."""
-    m.worker(name, f"/usr/bin/python3 {GUEST}/stream.py {name} {moment}", route=f"Name=stream\n{route}",
+    m.worker(name, f"/usr/bin/python3 {GUEST}/stream.py {name} {moment}", route=f"InternalName=stream\n{route}",
              socket=f"ListenStream=\nListenSequentialPacket=/run/fdpass/{name}.sock\n")
 
 
@@ -131,7 +131,7 @@ def auth_second_chance(m):
 def auth_over_restart(m):
     """Clients on their way to a second worker that hangs outlive the broker, with all that they have."""
     auth(m)
-    stream(m, "stream", route="MaxUnclaimed=1\n")
+    stream(m, "stream", route="MaxPending=1\n")
     check_whole(ask(m, visitor())[0])
     m.run("systemctl kill -s STOP test-stream.service")
     pid = m.broker()

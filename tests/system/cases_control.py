@@ -99,7 +99,7 @@ def control_reload(m):
     """`fdpassctl reload` waits, and says with file and line what is wrong; status does as well."""
     m.start_broker()
     check(ctl(m, "reload").stdout == "Reloaded: 1 route.\n", "no word about the reload")
-    m.drop_in("fdpass-hello.socket", "[X-FDPass]\n\nMaxUnclaimed=-1\n")
+    m.drop_in("fdpass-hello.socket", "[X-FDPass]\n\nMaxPending=-1\n")
     done = ctl(m, "reload")
     where = f"{UNITS}/fdpass-hello.socket.d/test.conf:3:"
     check(done.returncode == 1 and where in done.stderr, f"{done.returncode} {done.stderr}")
@@ -115,7 +115,7 @@ def control_reload(m):
 @case
 def control_gone(m):
     """status and list-workers say why a worker can't be reached."""
-    m.worker("one", "serve one", route="Path=/one\nQueueMax=0\n")
+    m.worker("one", "serve one", route="Path=/one\nMaxQueued=0\n")
     m.start_broker()
     m.run("chmod 0 /run/fdpass/one.sock; curl -sS http://127.0.0.1/one")
     done = ctl(m, "status")
@@ -176,7 +176,7 @@ def control_journal_text(m):
     m.start_broker()
     m.mark()
     # ESC, a C1 control as UTF-8 and as a byte, and the end of a line, in the name of a drop-in and in a value.
-    m.run(f"""cd {UNITS}; mkdir fdpass-hello.socket.d; printf '[X-FDPass]\\nPriority=\\033[31m\\302\\233\\n' \
+    m.run(f"""cd {UNITS}; mkdir fdpass-hello.socket.d; printf '[X-FDPass]\\nRoutePriority=\\033[31m\\302\\233\\n' \
               >fdpass-hello.socket.d/"$(printf 'a\\033[31m\\302\\233\\233\\nfdpassd: Ready')".conf""")
     for command in "reload", "status", "verify":
         done = m.run(f"fdpassctl {command} 2>&1 | od -An -v -tx1 | tr -d ' \\n'", check=False)

@@ -112,7 +112,7 @@ def broker_killed(m):
     m.run("systemctl enable fdpass@8443.socket fdpass@8444.socket; systemctl start fdpass@8443.socket fdpass@8444.socket")
     m.worker("hold", "hold", route="Listener=8443\n")
     # A worker that takes one and never gives the receipt: the others wait inside of the broker.
-    m.worker("stuck", "idle", route="Listener=8444\nMaxUnclaimed=1\nQueueTimeoutSec=60s\n")
+    m.worker("stuck", "idle", route="Listener=8444\nMaxPending=1\nQueueTimeoutSec=60s\n")
     m.start_broker()
     held = m.client("echo", port=8443, count=50)
     times = []
@@ -164,7 +164,7 @@ def broker_restarted(m):
 def stop_finishes(m):
     """SIGTERM while clients wait in the broker: they are handed out before it ends."""
     m.run("systemctl enable --now fdpass@8443.socket")
-    m.worker("slow", "serve slow", route="Listener=8443\nMaxUnclaimed=1\nQueueTimeoutSec=60s\n")
+    m.worker("slow", "serve slow", route="Listener=8443\nMaxPending=1\nQueueTimeoutSec=60s\n")
     check(m.who(8443) == "slow", "it does not serve")
     m.run("systemctl kill -s STOP test-slow.service")
     pid = m.start_broker()
@@ -198,10 +198,10 @@ def clients_that_reset(m):
 @case
 def stopped_worker(m):
     """10,000 clients on a worker that is stopped: bounded queue, surplus closed in time, others served as before."""
-    unclaimed, queue, deadline = 500, 1000, 3
+    pending, queue, deadline = 500, 1000, 3
     m.run("systemctl enable fdpass@8443.socket; systemctl start fdpass@8443.socket")
     m.worker("stop", "serve stop",
-             route=f"Listener=8443\nMaxUnclaimed={unclaimed}\nQueueMax={queue}\nQueueTimeoutSec={deadline}s\n")
+             route=f"Listener=8443\nMaxPending={pending}\nMaxQueued={queue}\nQueueTimeoutSec={deadline}s\n")
     check(m.who(8443) == "stop", "it does not serve")
     pid = m.start_broker()
     before = m.load(count=4000, processes=1, threads=4)
@@ -212,7 +212,7 @@ def stopped_worker(m):
     opened = 0
     for child in crowds:
         child.stdout.readline()
-    waiting = unclaimed + queue
+    waiting = pending + queue
     begin = time.monotonic()
     most = 0
     while True:
@@ -249,7 +249,7 @@ def in_flight_limit(m):
     """A stopped worker whose backlog could take all that the kernel lets one user have in flight."""
     m.drop_in("fdpass.service", "[Service]\nLimitNOFILE=1024\n")
     m.run("systemctl daemon-reload; systemctl enable fdpass@8443.socket; systemctl start fdpass@8443.socket")
-    m.worker("stop", "serve stop", route="Listener=8443\nMaxUnclaimed=4096\nQueueMax=100\nQueueTimeoutSec=1s\n")
+    m.worker("stop", "serve stop", route="Listener=8443\nMaxPending=4096\nMaxQueued=100\nQueueTimeoutSec=1s\n")
     check(m.who(8443) == "stop", "it does not serve")
     pid = m.start_broker()
     m.run("systemctl kill -s STOP test-stop.service")
@@ -274,7 +274,7 @@ def high_water(m):
     ports = 80, 8443  # one pool alone may not take all of the room
     for port, listener in zip(ports, ("public", "8443")):
         m.worker(f"stop{port}", f"serve stop{port}",
-                 route=f"Listener={listener}\nMaxUnclaimed=1\nQueueMax=1000\nQueueTimeoutSec=60s\n")
+                 route=f"Listener={listener}\nMaxPending=1\nMaxQueued=1000\nQueueTimeoutSec=60s\n")
         check(m.who(port) == f"stop{port}", "it does not serve")
     pid = m.start_broker()
     m.run("systemctl kill -s STOP 'test-stop*.service'")

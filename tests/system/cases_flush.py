@@ -10,7 +10,7 @@ BODIES = f"/usr/bin/python3 {GUEST}/bodies.py"
 
 
 def flusher(m, name, kind, route, **more):
-    m.worker(name, f"{BODIES} {kind} {name}", f"Priority=1\n{route}", **more)
+    m.worker(name, f"{BODIES} {kind} {name}", f"RoutePriority=1\n{route}", **more)
 
 
 def directory(m):
@@ -122,7 +122,7 @@ def flush_wrong(m):
 @case
 def flush_again(m):
     """A worker that dies with every third client: each gets one head and one body, whoever serves it in the end."""
-    flusher(m, "moody", "moody", "Flusher=flush\nMaxUnclaimed=1")
+    flusher(m, "moody", "moody", "Flusher=flush\nMaxPending=1")
     ask_many(m, 12, 3, "moody")
     m.figure("lines about that", len(m.journal(match="unread")))
 
@@ -138,7 +138,7 @@ def flush_many(m):
 @case
 def flush_restart(m):
     """The broker is restarted while clients wait for a worker that does not come up: each is served later, once."""
-    flusher(m, "body", "serve", "Flusher=flush\nMaxUnclaimed=10", service="ExecStartPre=test -e /run/test/go")
+    flusher(m, "body", "serve", "Flusher=flush\nMaxPending=10", service="ExecStartPre=test -e /run/test/go")
     m.start_broker()
     child = m.popen(f"python3 {GUEST}/askers.py 40 40 'body: '")
     m.children.append(child)

@@ -24,7 +24,7 @@ class Pool:
         self.phases = {}
         for name, weight, seconds in zip(("one", "two", "three"), weights, (0, 0, slow)):
             m.worker(name, f"steady {name} {seconds}", service="RestartSec=1s\n", route="Host=pool.example\n"
-                     f"Balance={balance}\nWeight={weight}\nMaxUnclaimed={WINDOW}\n")
+                     f"Balance={balance}\nWeight={weight}\nMaxPending={WINDOW}\n")
         m.start_broker()
         m.load(count=3)  # whoever starts now is not slow later
         self.clients = m.popen(f"python3 {GUEST}/steady.py --rate={RATE} --sources={SOURCES}")
@@ -116,10 +116,10 @@ def pool_round_robin(m):
 
 
 @case
-def pool_least_unclaimed(m):
-    """Balance=least-unclaimed: the slow one gets what it can do, the one that hangs next to nothing; no error."""
+def pool_least_pending(m):
+    """Balance=least-pending: the slow one gets what it can do, the one that hangs next to nothing; no error."""
     slow = 0.04
-    pool = Pool(m, "least-unclaimed", slow)
+    pool = Pool(m, "least-pending", slow)
     pool.play()
     for phase in "all", "all again":
         one, two, three = pool.shares(phase)

@@ -103,7 +103,7 @@ def reload_under_load(m):
     """12 reloads under load: nobody is lost, new clients use the new routes, those under way keep theirs."""
     add(m, {name: ("http", "Host=flip.example\n") for name in ("one", "two")})
     m.worker("serve", "serve serve", route="Host=localhost\n", enable=False)
-    m.worker("stop", "serve stop", route="Host=stop.example\nMaxUnclaimed=1\nQueueTimeoutSec=60s\n", enable=False)
+    m.worker("stop", "serve stop", route="Host=stop.example\nMaxPending=1\nQueueTimeoutSec=60s\n", enable=False)
     m.run("systemctl enable --now test-serve.socket test-stop.socket")
     m.reload()
     pid = m.broker()
@@ -120,8 +120,8 @@ def reload_under_load(m):
     load = m.client("load", threads=2)
     for i in range(12):
         first, second = ("one", "two") if i % 2 else ("two", "one")
-        m.drop_in(f"test-{first}.socket", "[X-FDPass]\nPriority=1\n")
-        m.drop_in(f"test-{second}.socket", "[X-FDPass]\nPriority=0\n")
+        m.drop_in(f"test-{first}.socket", "[X-FDPass]\nRoutePriority=1\n")
+        m.drop_in(f"test-{second}.socket", "[X-FDPass]\nRoutePriority=0\n")
         if i == 6:
             m.path(f"{UNITS}/fdpass.target.wants/test-stop.socket").unlink()
         m.reload()
@@ -232,12 +232,12 @@ def in_force(text):
 @case
 def ctl_cat(m):
     """fdpassctl cat: each value with the file that it came from, through drop-ins, templates and resets."""
-    m.worker("cat", SPEAKER + "http", route="Host=a.example\nHost=b.example\nPath=/x\nQueueMax=5\n", instance="@",
+    m.worker("cat", SPEAKER + "http", route="Host=a.example\nHost=b.example\nPath=/x\nMaxQueued=5\n", instance="@",
              enable=False)
     m.drop_in("test-cat@.socket", "[X-FDPass]\nPath=/%i\n", name="10-template.conf")
-    m.drop_in("test-cat@z.socket", "[X-FDPass]\nHost=\n\nHost=%i.example\nQueueMax=7\n", name="20-instance.conf")
+    m.drop_in("test-cat@z.socket", "[X-FDPass]\nHost=\n\nHost=%i.example\nMaxQueued=7\n", name="20-instance.conf")
     m.run("mkdir -p /run/systemd/system/test-cat@z.socket.d; cd /run/systemd/system/test-cat@z.socket.d; "
-          "printf '[X-FDPass]\\nMaxUnclaimed=9\\n' >30-run.conf; printf '[X-FDPass]\\nQueueMax=1\\n' >05-run.conf")
+          "printf '[X-FDPass]\\nMaxPending=9\\n' >30-run.conf; printf '[X-FDPass]\\nMaxQueued=1\\n' >05-run.conf")
     try:
         m.run("systemctl enable test-cat@z.socket")
         text = m.run("fdpassctl cat test-cat@z.socket").stdout
@@ -247,14 +247,14 @@ def ctl_cat(m):
                 ("Host", "z.example", "/test-cat@z.socket.d/20-instance.conf", 4),
                 ("Path", "/x", "/test-cat@.socket", lines.index("Path=/x") + 1),
                 ("Path", "/z", "/test-cat@.socket.d/10-template.conf", 2),
-                ("QueueMax", "7", "/test-cat@z.socket.d/20-instance.conf", 5),
-                ("MaxUnclaimed", "9", "/run/systemd/system/test-cat@z.socket.d/30-run.conf", 2),
+                ("MaxQueued", "7", "/test-cat@z.socket.d/20-instance.conf", 5),
+                ("MaxPending", "9", "/run/systemd/system/test-cat@z.socket.d/30-run.conf", 2),
                 ("ListenStream", "/run/fdpass/z.sock", "/test-cat@.socket",
                  lines.index("ListenStream=/run/fdpass/%i.sock") + 1),
                 ("QueueTimeoutSec", "30s", "default", 0)):
             check(seen.get((key, value)) == (file, line),
                   f"{key}={value} is from {seen.get((key, value))}, not {file}:{line}\n{text}")
-        check(("Host", "a.example") not in seen and ("QueueMax", "5") not in seen, f"what was reset is shown:\n{text}")
+        check(("Host", "a.example") not in seen and ("MaxQueued", "5") not in seen, f"what was reset is shown:\n{text}")
         every = m.run("fdpassctl cat").stdout
         check(text in every and "# fdpass.service\n" in every and "# fdpass-hello.socket\n" in every, every)
         check(m.run("fdpassctl cat nobody.socket", check=False).returncode == 1, "cat of what is not there")
@@ -274,7 +274,7 @@ def ctl_cat_listener(m):
 def ctl_test(m):
     """fdpassctl test says of each other route why it lost."""
     routes = {"host": "Host=a.example", "path": "Host=a.example\nPath=/chat", "wild": "Host=*.example",
-              "low": "Host=a.example\nPath=/chat\nPriority=-1", "port": "Listener=8443",
+              "low": "Host=a.example\nPath=/chat\nRoutePriority=-1", "port": "Listener=8443",
               "same": "Host=a.example\nPath=/chat"}
     for name, route in routes.items():
         m.worker(name, SPEAKER + "http", route=route, enable=False)
@@ -282,8 +282,8 @@ def ctl_test(m):
     text = m.run("fdpassctl test --host=a.example --path=/chat/1").stdout
     said = dict(re.findall(r"^(?:→|  |) *(?:test-)?(\S+)\.socket +(.*)$", text, re.M))
     for name, why in (("path", "takes it"), ("same", "takes it, in one pool"), ("host", "Path= is shorter"),
-                      ("wild", "Host= is less specific"), ("low", "Priority= is lower"), ("port", "Listener= does not match"),
-                      ("fdpass-hello", "Priority= is lower")):
+                      ("wild", "Host= is less specific"), ("low", "RoutePriority= is lower"), ("port", "Listener= does not match"),
+                      ("fdpass-hello", "RoutePriority= is lower")):
         check(why in said.get(name, ""), f"{name} is not told to lose by \"{why}\":\n{text}")
     none = m.run("fdpassctl test --listener=9 --sni=a.test --source=2001:db8::1", check=False)
     check("→ fdpass-hello.socket" in none.stdout, none.stdout)
@@ -317,7 +317,7 @@ def ctl_verify(m):
         check(done.returncode == status and out in done.stdout and err in done.stderr, f"{options}: {done}")
         check((out or not done.stdout) and (err or not done.stderr), f"{options}: {done}")
 
-    wrong = ("Host=ex ample..org", "Path=x", "Source=10.0.0.0/33", "Header=nonsense", "Priority=high", "Protocol=gopher",
+    wrong = ("Host=ex ample..org", "Path=x", "Source=10.0.0.0/33", "Header=nonsense", "RoutePriority=high", "Protocol=gopher",
              "Prefix=\\xzz", "QueueTimeoutSec=soon", "Pfad=/chat", "TrustedProxies=10.0.0.1")
     m.run(f"rm {root}{UNITS}/fdpass.socket")
     for value in wrong:

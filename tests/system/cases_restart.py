@@ -40,7 +40,7 @@ class Crowd:
             program, socket = "/usr/local/bin/dying /run/test", "ListenStream=\nListenSequentialPacket=/run/fdpass/sink.sock\n"
         # The load comes from one address, and all that came during a restart comes at once behind it.
         m.drop_in("fdpass.socket", "[X-FDPass]\nHeadTimeoutSec=60s\nMaxClientsPerSource=8000\n")
-        m.worker("sink", program, enable=False, route="Path=/bench\nQueueMax=8000\n", socket=socket)
+        m.worker("sink", program, enable=False, route="Path=/bench\nMaxQueued=8000\n", socket=socket)
         m.worker("half", "serve half", enable=False, route="Path=/half\n")
         m.worker("kept", f"/usr/bin/python3 {GUEST}/returning.py kept", enable=False, route="Path=/kept\n",
                  socket="ListenStream=\nListenSequentialPacket=/run/fdpass/kept.sock\n",

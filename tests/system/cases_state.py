@@ -97,7 +97,7 @@ def socket_state_detour(m):
     """The same after it waited in the broker's queue, and after a first worker died without it."""
     m.worker("state", "/bin/sh -c 'exec /usr/bin/python3 %s/worker.py "
              "$(if [ -s /run/test/died ]; then echo state no; else echo die after-accept 0 /run/test/died 1; fi)'" % GUEST,
-             route="MaxUnclaimed=1\n", service="RestartSec=1s")
+             route="MaxPending=1\n", service="RestartSec=1s")
     plain_listener(m, PLAIN_PORT)
     crowd = m.client("crowd", count=5)
     wait_for(lambda: m.output("cat /run/test/died", check=False), 5, "the end of the first worker")

@@ -191,7 +191,7 @@ def wrong_mode(m):
 def syntax_error(m):
     """Wrong lines in a unit: each is named with file and line; other units' routes stand."""
     m.worker("wrong", "serve wrong", enable=False)
-    m.unit("test-wrong.socket", "[Socket]\nListenStream=/run/fdpass/wrong.sock\n\n[X-FDPass]\nPriority=high\n\n"
+    m.unit("test-wrong.socket", "[Socket]\nListenStream=/run/fdpass/wrong.sock\n\n[X-FDPass]\nRoutePriority=high\n\n"
            "[Install]\nWantedBy=fdpass.target\n")
     m.run("systemctl daemon-reload; systemctl enable test-wrong.socket")
     m.start_broker()
@@ -212,7 +212,7 @@ def syntax_error(m):
     m.run("systemctl daemon-reload")
     m.start_broker()
     line = m.one_line("Priorty")
-    check(f"{UNITS}/test-wrong.socket:4" in line["MESSAGE"] and "Priority=?" in line["MESSAGE"], f"{line}")
+    check(f"{UNITS}/test-wrong.socket:4" in line["MESSAGE"] and "RoutePriority=?" in line["MESSAGE"], f"{line}")
     check(line["PRIORITY"] == "3", f"a route without the key would be another one: {line}")
 
 
@@ -240,7 +240,7 @@ def wrong_reload(m):
     before = m.who()
     m.worker("late", "serve late", enable=False)
     m.run("systemctl enable --now test-late.socket")
-    m.drop_in("fdpass-hello.socket", "[X-FDPass]\n\nMaxUnclaimed=-1\n")
+    m.drop_in("fdpass-hello.socket", "[X-FDPass]\n\nMaxPending=-1\n")
     m.mark()
     done = m.reload()
     lines = wait_for(lambda: m.journal(match=f"{UNITS}/fdpass-hello.socket.d/test.conf:3"), 5, "a line with file and line")

@@ -224,7 +224,7 @@ def tenant(m):
     """A tenant's directory: its worker is served, but no link in it leads the broker elsewhere."""
     m.run("rm -rf /srv/tenant; install -d -o nobody -g nogroup /srv/tenant")
     m.worker("tenant", "serve tenant", route="Host=127.0.0.1\nLintSandbox=no\n", socket="ListenStream=\nListenStream=/srv/tenant/s.sock\n")
-    m.worker("admin", "serve admin", route="Name=admin\nLintSandbox=no\n")
+    m.worker("admin", "serve admin", route="InternalName=admin\nLintSandbox=no\n")
     said = m.run("fdpassctl verify", check=False).stderr
     check("Others than root can write to /srv/tenant/, and decide which socket is there." in said and "admin" not in said, said)
 

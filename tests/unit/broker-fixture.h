@@ -145,7 +145,7 @@ _unused_ static char take_byte(int worker) {
 typedef struct RouteSpec {
         const char *unit, *worker, *listener;
         int priority;
-        unsigned max_unclaimed, queue_max;
+        unsigned max_pending, max_queued;
         usec_t queue_timeout;
         unsigned protocols;
         ReceiptKind receipt;
@@ -192,8 +192,8 @@ _unused_ static Config *config_of(const RouteSpec *specs, size_t n) {
                         .form = specs[i].form,
                         .metadata = !specs[i].no_metadata,
                         .weight = 1,
-                        .max_unclaimed = specs[i].max_unclaimed ?: 64,
-                        .queue_max = specs[i].queue_max ?: 64,
+                        .max_pending = specs[i].max_pending ?: 64,
+                        .max_queued = specs[i].max_queued ?: 64,
                         .queue_timeout_usec = specs[i].queue_timeout ?: 30 * USEC_PER_SEC,
                 };
 

@@ -10,7 +10,7 @@
 
 int main(void) {
         struct fdpass_return_args args = { sizeof(args), NULL, NULL, NULL, 0, NULL, 0, NULL };
-        int flags = SOCK_CLOEXEC | FDPASS_KEEP | FDPASS_ANY_SENDER;
+        int flags = SOCK_CLOEXEC | FDPASS_DEFER | FDPASS_ANY_SENDER;
         struct fdpass *f = NULL;
 
         if (fdpass_accept(-1, flags, &f) != -EBADF || fdpass_return_with(-1, &args) != -EBADF)

@@ -29,7 +29,7 @@ static void make_pool(Balance balance, size_t n) {
                 char path[32];
 
                 (void) snprintf(path, sizeof(path), "/run/%zu.sock", i);
-                t.configs[i] = (RouteConfig){ .weight = 1, .max_unclaimed = 100 };
+                t.configs[i] = (RouteConfig){ .weight = 1, .max_pending = 100 };
                 t.routes[i] = (Route){ .config = &t.configs[i], .pool = &t.pool, .worker = &t.workers[i],
                                        .hash = hash_string(path) };
         }
@@ -50,21 +50,21 @@ static Client client_from(uint32_t address) {
 }
 
 /* Nobody has more than one client more than another, for his weight. */
-static void test_least_unclaimed(void **state) {
-        make_pool(BALANCE_LEAST_UNCLAIMED, 3);
+static void test_least_pending(void **state) {
+        make_pool(BALANCE_LEAST_PENDING, 3);
         t.configs[2].weight = 2;
 
         for (size_t i = 0; i < 40; i++)
-                t.workers[next(NULL)].n_unclaimed++;
+                t.workers[next(NULL)].n_pending++;
 
-        assert_int_equal(t.workers[0].n_unclaimed, 10);
-        assert_int_equal(t.workers[1].n_unclaimed, 10);
-        assert_int_equal(t.workers[2].n_unclaimed, 20);
+        assert_int_equal(t.workers[0].n_pending, 10);
+        assert_int_equal(t.workers[1].n_pending, 10);
+        assert_int_equal(t.workers[2].n_pending, 20);
 }
 
 /* Workers that are equally free take turns, also where every client is gone before the next one comes. */
 static void test_ties_take_turns(void **state) {
-        make_pool(BALANCE_LEAST_UNCLAIMED, 3);
+        make_pool(BALANCE_LEAST_PENDING, 3);
 
         for (size_t i = 0; i < 9; i++)
                 assert_int_equal(next(NULL), i % 3);
@@ -77,7 +77,7 @@ static void test_round_robin(void **state) {
         make_pool(BALANCE_ROUND_ROBIN, 3);
         t.configs[0].weight = 3;
         t.configs[1].weight = 2;
-        t.workers[0].n_unclaimed = 50;
+        t.workers[0].n_pending = 50;
 
         for (size_t i = 0; i < 60; i++) {
                 size_t k = next(NULL);
@@ -132,8 +132,8 @@ static void test_source_hash(void **state) {
 
 /* A full or resting worker gets nothing; with none left there is no answer. */
 static void test_only_ready(void **state) {
-        make_pool(BALANCE_LEAST_UNCLAIMED, 2);
-        t.workers[0].n_unclaimed = 100;
+        make_pool(BALANCE_LEAST_PENDING, 2);
+        t.workers[0].n_pending = 100;
         assert_int_equal(next(NULL), 1);
         t.workers[1].retry_at = NOW + 1;
         assert_int_equal(next(NULL), SIZE_MAX);
@@ -143,10 +143,10 @@ static void test_only_ready(void **state) {
 
 /* A backup gets clients when all others can't be reached, and not when they are merely full. */
 static void test_backup(void **state) {
-        make_pool(BALANCE_LEAST_UNCLAIMED, 3);
+        make_pool(BALANCE_LEAST_PENDING, 3);
         t.configs[2].backup = t.pool.has_backup = true;
 
-        t.workers[0].n_unclaimed = t.workers[1].n_unclaimed = 100;
+        t.workers[0].n_pending = t.workers[1].n_pending = 100;
         assert_int_equal(next(NULL), SIZE_MAX);
 
         t.workers[0].gone = true;
@@ -160,7 +160,7 @@ static void test_backup(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_least_unclaimed), TEST(test_ties_take_turns), TEST(test_round_robin),
+                TEST(test_least_pending), TEST(test_ties_take_turns), TEST(test_round_robin),
                 TEST(test_source_hash),     TEST(test_only_ready),      TEST(test_backup),
         };
 

@@ -72,9 +72,9 @@ static void test_shared_worker(void **state) {
         int a = listen_at("a", 64), b = listen_at("b", 64), first, second;
 
         assert_int_equal(broker_add_listener(t.broker, "other", listen_at("other", 8)), 0);
-        USE({ .unit = "a1.socket", .worker = "a", .listener = "public", .max_unclaimed = 1 },
-            { .unit = "a2.socket", .worker = "b", .listener = "public", .max_unclaimed = 1 },
-            { .unit = "b.socket", .worker = "a", .listener = "other", .max_unclaimed = 1 });
+        USE({ .unit = "a1.socket", .worker = "a", .listener = "public", .max_pending = 1 },
+            { .unit = "a2.socket", .worker = "b", .listener = "public", .max_pending = 1 },
+            { .unit = "b.socket", .worker = "a", .listener = "other", .max_pending = 1 });
 
         first = dial("public");
         WAIT_FOR(has_event(a, POLLIN));
@@ -94,11 +94,11 @@ static void test_shared_worker(void **state) {
 static void test_end_with_old_queue(void **state) {
         int worker = listen_at("a", 64), first, second;
 
-        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1 });
+        USE({ .unit = "a.socket", .worker = "a", .max_pending = 1 });
         first = dial("public");
         second = dial("public");
         WAIT_FOR(t.broker->n.n_accepted == 2);
-        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1 });
+        USE({ .unit = "a.socket", .worker = "a", .max_pending = 1 });
 
         fd_close(first);
         fd_close(second);
@@ -227,7 +227,7 @@ static void test_deadlines_behind_reset(void **state) {
         int worker = listen_at("a", 64), other, first, second;
         usec_t start;
 
-        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1, .queue_timeout = 500 * USEC_PER_MSEC });
+        USE({ .unit = "a.socket", .worker = "a", .max_pending = 1, .queue_timeout = 500 * USEC_PER_MSEC });
         first = dial("public");
         WAIT_FOR(t.broker->n.n_accepted == 1);
         second = dial("public");
@@ -254,16 +254,16 @@ static void test_time_with_hanging_worker(void **state) {
         int worker = listen_at("a", 64), first, second, conn, client;
         char byte;
 
-        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1, .queue_timeout = 300 * USEC_PER_MSEC });
+        USE({ .unit = "a.socket", .worker = "a", .max_pending = 1, .queue_timeout = 300 * USEC_PER_MSEC });
         first = dial_and_say("public", '1');
         WAIT_FOR(t.broker->n.n_accepted == 1);
         second = dial_and_say("public", '2');
         WAIT_FOR(t.broker->n.n_accepted == 2);
         assert_int_equal(take_byte(worker), '1');
-        WAIT_FOR(t.broker->routing->routes[0].worker->n_unclaimed == 1); /* the second, which has waited */
+        WAIT_FOR(t.broker->routing->routes[0].worker->n_pending == 1); /* the second, which has waited */
         WAIT_FOR(is_closed(second));
         WAIT_FOR(t.broker->n.n_refused[REFUSAL_TIMEOUT] == 1);
-        assert_int_equal(t.broker->routing->routes[0].worker->n_unclaimed, 1); /* it keeps its place there */
+        assert_int_equal(t.broker->routing->routes[0].worker->n_pending, 1); /* it keeps its place there */
 
         conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
         assert_int_equal(handoff_receive(conn, &client), 0);
@@ -271,7 +271,7 @@ static void test_time_with_hanging_worker(void **state) {
         assert_int_equal(recv(client, &byte, 1, 0), 0);
         assert_true(send(client, &byte, 1, MSG_NOSIGNAL) < 0);
         WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(t.broker->routing->routes[0].worker->n_unclaimed, 0);
+        assert_int_equal(t.broker->routing->routes[0].worker->n_pending, 0);
 
         fd_close(client);
         fd_close(first);
@@ -303,7 +303,7 @@ static void test_dead_clients_in_queue(void **state) {
         int worker = listen_at("a", 64), clients[5], last;
 
         add_tcp("tcp");
-        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1, .queue_max = 4 });
+        USE({ .unit = "a.socket", .worker = "a", .max_pending = 1, .max_queued = 4 });
         for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
                 clients[i] = dial_tcp();
                 assert_int_equal(setsockopt(clients[i], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
@@ -349,7 +349,7 @@ static void test_stop_with_stuck_worker(void **state) {
 
         USE({ .unit = "a.socket", .worker = "a" });
         client = dial_and_say("public", 'x');
-        WAIT_FOR(t.broker->routing->routes[0].worker->n_unclaimed == 1);
+        WAIT_FOR(t.broker->routing->routes[0].worker->n_pending == 1);
 
         start = usec_now();
         broker_stop(t.broker);
@@ -477,7 +477,7 @@ static void test_held_back_count(void **state) {
         int worker = listen_at("a", 64), clients[8], stderr_fd, log = log_to_pipe(&stderr_fd);
         Pool *p;
 
-        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1, .queue_max = 1 });
+        USE({ .unit = "a.socket", .worker = "a", .max_pending = 1, .max_queued = 1 });
         p = &t.broker->routing->pools[0];
         for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
                 clients[i] = dial("public");

@@ -24,21 +24,21 @@ static void test_handoff(void **state) {
         fd_close(worker);
 }
 
-/* No more than MaxUnclaimed= in the backlog, the rest in the order in which they came. */
+/* No more than MaxPending= in the backlog, the rest in the order in which they came. */
 static void test_window(void **state) {
         int worker = listen_at("a", 64), clients[8];
 
-        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 2 });
+        USE({ .unit = "a.socket", .worker = "a", .max_pending = 2 });
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 clients[i] = dial_and_say("public", (char) ('0' + i));
 
         WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(clients));
-        assert_int_equal(t.broker->routing->routes[0].worker->n_unclaimed, 2);
+        assert_int_equal(t.broker->routing->routes[0].worker->n_pending, 2);
         assert_int_equal(t.broker->routing->pools[0].n_queued, ELEMENTSOF(clients) - 2);
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
                 assert_int_equal(take_byte(worker), '0' + i);
-                assert_true(t.broker->routing->routes[0].worker->n_unclaimed <= 2);
+                assert_true(t.broker->routing->routes[0].worker->n_pending <= 2);
         }
         WAIT_FOR(t.broker->clients.n_used == 0);
 
@@ -51,7 +51,7 @@ static void test_window(void **state) {
 static void test_queue_full(void **state) {
         int worker = listen_at("a", 64), a, b, c;
 
-        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1, .queue_max = 1 });
+        USE({ .unit = "a.socket", .worker = "a", .max_pending = 1, .max_queued = 1 });
         a = dial("public");
         b = dial("public");
         c = dial("public");
@@ -71,7 +71,7 @@ static void test_queue_timeout(void **state) {
         int worker = listen_at("a", 64), a, b;
         usec_t start = usec_now();
 
-        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1, .queue_timeout = 100 * USEC_PER_MSEC });
+        USE({ .unit = "a.socket", .worker = "a", .max_pending = 1, .queue_timeout = 100 * USEC_PER_MSEC });
         a = dial("public");
         b = dial("public");
 
@@ -110,13 +110,13 @@ static void test_full_after_back_off(void **state) {
         int worker = listen_at("a", 64), first, second;
         unsigned n_turns = 0;
 
-        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1 });
+        USE({ .unit = "a.socket", .worker = "a", .max_pending = 1 });
         first = dial("public");
         second = dial("public");
         WAIT_FOR(t.broker->n.n_accepted == 2);
         fd_close(accept4(worker, NULL, NULL, SOCK_CLOEXEC));
         WAIT_FOR(t.broker->n.n_reset == 1);
-        WAIT_FOR(t.broker->routing->routes[0].worker->n_unclaimed == 1);
+        WAIT_FOR(t.broker->routing->routes[0].worker->n_pending == 1);
 
         for (usec_t end = usec_now() + 300 * USEC_PER_MSEC; usec_now() < end; n_turns++)
                 assert_true(broker_turn(t.broker, end - MIN(usec_now(), end)) >= 0);
@@ -275,7 +275,7 @@ static void test_pool_balances(void **state) {
         WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(clients));
 
         for (size_t i = 0; i < t.broker->routing->n_routes; i++)
-                assert_int_equal(t.broker->routing->routes[i].worker->n_unclaimed, ELEMENTSOF(clients) / 2);
+                assert_int_equal(t.broker->routing->routes[i].worker->n_pending, ELEMENTSOF(clients) / 2);
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 fd_close(clients[i]);
@@ -354,7 +354,7 @@ static void test_backlog_full(void **state) {
         fd_close(worker);
 }
 
-/* The route that names the listener goes before the one that takes all; Priority= goes before both. */
+/* The route that names the listener goes before the one that takes all; RoutePriority= goes before both. */
 static void test_rank(void **state) {
         int a = listen_at("a", 8), b = listen_at("b", 8), clients[4];
 
@@ -385,7 +385,7 @@ static void test_rank(void **state) {
 static void test_reload(void **state) {
         int a = listen_at("a", 8), b = listen_at("b", 8), clients[3];
 
-        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1 });
+        USE({ .unit = "a.socket", .worker = "a", .max_pending = 1 });
         clients[0] = dial_and_say("public", '0');
         clients[1] = dial_and_say("public", '1');
         WAIT_FOR(t.broker->n.n_accepted == 2);
@@ -408,7 +408,7 @@ static void test_reload(void **state) {
 static void test_client_leaves_queue(void **state) {
         int worker = listen_at("a", 8), first, second, third;
 
-        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1 });
+        USE({ .unit = "a.socket", .worker = "a", .max_pending = 1 });
         first = dial_and_say("public", '1');
         second = dial_and_say("public", '2');
         WAIT_FOR(t.broker->n.n_accepted == 2);
@@ -428,13 +428,13 @@ static void test_client_leaves_queue(void **state) {
 static void test_stop(void **state) {
         int worker = listen_at("a", 64), clients[8];
 
-        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1 });
+        USE({ .unit = "a.socket", .worker = "a", .max_pending = 1 });
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 clients[i] = dial_and_say("public", (char) ('0' + i));
         WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(clients));
 
         broker_stop(t.broker);
-        assert_int_equal(t.broker->routing->routes[0].worker->n_unclaimed, ELEMENTSOF(clients));
+        assert_int_equal(t.broker->routing->routes[0].worker->n_pending, ELEMENTSOF(clients));
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 assert_int_equal(take_byte(worker), '0' + i);
@@ -472,8 +472,8 @@ static void test_high_water(void **state) {
         int a = listen_at("a", 128), b = listen_at("b", 128), clients[80];
 
         assert_int_equal(broker_add_listener(t.broker, "other", listen_at("other", 128)), 0);
-        USE({ .unit = "a.socket", .worker = "a", .listener = "public", .max_unclaimed = 100 },
-            { .unit = "b.socket", .worker = "b", .listener = "other", .max_unclaimed = 100 });
+        USE({ .unit = "a.socket", .worker = "a", .listener = "public", .max_pending = 100 },
+            { .unit = "b.socket", .worker = "b", .listener = "other", .max_pending = 100 });
         for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
                 clients[i] = dial_and_say(i % 2 ? "other" : "public", 'x');
                 (void) broker_turn(t.broker, 0);
@@ -500,7 +500,7 @@ static void test_share(void **state) {
         int a = listen_at("a", 128), b = listen_at("b", 128), clients[60], other;
 
         assert_int_equal(broker_add_listener(t.broker, "other", listen_at("other", 128)), 0);
-        USE({ .unit = "a.socket", .worker = "a", .listener = "public", .max_unclaimed = 1000, .queue_max = 1000 },
+        USE({ .unit = "a.socket", .worker = "a", .listener = "public", .max_pending = 1000, .max_queued = 1000 },
             { .unit = "b.socket", .worker = "b", .listener = "other" });
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 clients[i] = dial("public");

@@ -8,7 +8,7 @@
 static void tree_dropin(Tree *t, const char *path, int priority) {
         char content[64];
 
-        (void) snprintf(content, sizeof(content), "[X-FDPass]\nPriority=%i\n", priority);
+        (void) snprintf(content, sizeof(content), "[X-FDPass]\nRoutePriority=%i\n", priority);
         tree_file(t, path, content);
 }
 
@@ -23,10 +23,10 @@ static void test_overrides_main_file(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
         tree_init(&t);
-        tree_worker(&t, "a.socket", WORKER "Priority=1\nQueueMax=5\n");
+        tree_worker(&t, "a.socket", WORKER "RoutePriority=1\nMaxQueued=5\n");
         tree_dropin(&t, ETC "/a.socket.d/x.conf", 2);
         assert_priority(&t, "a.socket", 2);
-        assert_int_equal(tree_route(&t, "a.socket")->queue_max, 5);
+        assert_int_equal(tree_route(&t, "a.socket")->max_queued, 5);
 }
 
 /* A drop-in may bring the section along. */
@@ -181,7 +181,7 @@ static void test_masked(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
         tree_init(&t);
-        tree_worker(&t, "a.socket", WORKER "Priority=1\n");
+        tree_worker(&t, "a.socket", WORKER "RoutePriority=1\n");
         tree_dropin(&t, USR "/a.socket.d/x.conf", 2);
         tree_link(&t, ETC "/socket.d/x.conf", "/dev/null");
         assert_priority(&t, "a.socket", 2); /* a weaker mask hides nothing */
@@ -199,7 +199,7 @@ static void test_dangling(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
         tree_init(&t);
-        tree_worker(&t, "a.socket", WORKER "Priority=1\n");
+        tree_worker(&t, "a.socket", WORKER "RoutePriority=1\n");
         tree_dropin(&t, USR "/a.socket.d/x.conf", 2);
         tree_link(&t, ETC "/a.socket.d/x.conf", "/srv/gone");
         assert_priority(&t, "a.socket", 1);
@@ -209,7 +209,7 @@ static void test_other_files(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
         tree_init(&t);
-        tree_worker(&t, "a.socket", WORKER "Priority=1\n");
+        tree_worker(&t, "a.socket", WORKER "RoutePriority=1\n");
         tree_dropin(&t, ETC "/a.socket.d/.x.conf", 2);
         tree_dropin(&t, ETC "/a.socket.d/x.conf~", 2);
         tree_dropin(&t, ETC "/a.socket.d/x", 2);

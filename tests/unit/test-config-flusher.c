@@ -180,7 +180,7 @@ static void test_protocol(void **state) {
 /* Whom another worker names is not matched by its protocol. */
 static void test_named(void **state) {
         _cleanup_tree_ Tree t;
-        const RouteConfig *route = load_clean(&t, "Flusher=flush\nName=next");
+        const RouteConfig *route = load_clean(&t, "Flusher=flush\nInternalName=next");
 
         assert_int_equal(route->match.protocols, 0);
 }

@@ -101,7 +101,7 @@ static void expect_list(char **list, const char *expected) {
 static void test_strings(void **state) {
         _cleanup_(config_freep) Config *config =
                 load_route("Host=WWW.Example.org. *.example.org\nHost=www.example.org [2001:DB8::0001]\n"
-                           "Path=/b/ /a /\nMethod=POST GET\nALPN=h2 http/1.1\nListener=public 443\nName=stream");
+                           "Path=/b/ /a /\nMethod=POST GET\nALPN=h2 http/1.1\nListener=public 443\nInternalName=stream");
         RouteMatch *m;
 
         assert_string_equal(t.findings, "");
@@ -119,7 +119,7 @@ static void test_strings(void **state) {
 static void test_reset(void **state) {
         _cleanup_(config_freep) Config *config =
                 load_route("Host=a\nHost=\nHost=b\nProtocol=tls\nProtocol=\nProtocol=ssh silent\nSource=10.0.0.1\nSource=\n"
-                           "Header=A: b\nHeader=\nPrefix=x\nPrefix=\nName=n\nName=");
+                           "Header=A: b\nHeader=\nPrefix=x\nPrefix=\nInternalName=n\nInternalName=");
         RouteMatch *m = &config->routes[0].match;
 
         expect_list(m->hosts, "b");
@@ -158,7 +158,7 @@ static void test_errors(void **state) {
                 "Host=exa mple..org",   "Host=a:80",         "Host=*.*.org",       "Host=user@a",   "Path=chat",
                 "Path=/a/../b",         "Path=/a?b",         "Path=/%2e",          "Method=G(T",    "Protocol=gopher",
                 "Source=192.0.2.1/24",  "Source=1.2.3",      "Source=1.2.3.4/33",  "Source=::1/x",  "Header=NoColon",
-                "Header=: x",           "Prefix=\\q",        "Prefix=\\x1",        "Name=two words", "Host=%q",
+                "Header=: x",           "Prefix=\\q",        "Prefix=\\x1",        "InternalName=two words", "Host=%q",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {

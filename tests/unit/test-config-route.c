@@ -46,8 +46,8 @@ static void test_defaults(_unused_ void **state) {
         assert_int_equal(route->match.priority, 0);
         assert_string_equal(route->worker, "/run/w.sock");
         assert_int_equal(route->form, WORKER_STREAM);
-        assert_int_equal(route->max_unclaimed, 64);
-        assert_int_equal(route->queue_max, 1024);
+        assert_int_equal(route->max_pending, 64);
+        assert_int_equal(route->max_queued, 1024);
         assert_int_equal(route->queue_timeout_usec, 30 * USEC_PER_SEC);
 }
 
@@ -56,28 +56,28 @@ static void test_all_keys(_unused_ void **state) {
         const RouteConfig *route = load_unit(&t, "a.socket",
                                              SOCKET "[X-FDPass]\n"
                                                     "Listener=web\n"
-                                                    "Priority=-5\n"
+                                                    "RoutePriority=-5\n"
                                                     "Worker=/run/other.sock\n"
-                                                    "MaxUnclaimed=65536\n"
-                                                    "QueueMax=1048576\n"
+                                                    "MaxPending=65536\n"
+                                                    "MaxQueued=1048576\n"
                                                     "QueueTimeoutSec=1min 500ms\n");
 
         assert_string_equal(route->match.listeners[0], "web");
         assert_null(route->match.listeners[1]);
         assert_int_equal(route->match.priority, -5);
         assert_string_equal(route->worker, "/run/other.sock");
-        assert_int_equal(route->max_unclaimed, 65536);
-        assert_int_equal(route->queue_max, 1048576);
+        assert_int_equal(route->max_pending, 65536);
+        assert_int_equal(route->max_queued, 1048576);
         assert_int_equal(route->queue_timeout_usec, 60500 * USEC_PER_MSEC);
 }
 
 static void test_smallest(_unused_ void **state) {
         _cleanup_tree_ Tree t;
         const RouteConfig *route = load_unit(&t, "a.socket",
-                                             SOCKET "[X-FDPass]\nMaxUnclaimed=1\nQueueMax=0\nQueueTimeoutSec=infinity\n");
+                                             SOCKET "[X-FDPass]\nMaxPending=1\nMaxQueued=0\nQueueTimeoutSec=infinity\n");
 
-        assert_int_equal(route->max_unclaimed, 1);
-        assert_int_equal(route->queue_max, 0);
+        assert_int_equal(route->max_pending, 1);
+        assert_int_equal(route->max_queued, 0);
         assert_true(route->queue_timeout_usec == USEC_INFINITY);
 }
 
@@ -85,13 +85,13 @@ static void test_smallest(_unused_ void **state) {
 static void test_last_wins(_unused_ void **state) {
         _cleanup_tree_ Tree t;
         const RouteConfig *route = load_unit(&t, "a.socket",
-                                             SOCKET "[X-FDPass]\nPriority=1\nPriority=2\nQueueMax=5\nQueueMax=\n"
-                                                    "MaxUnclaimed=9\nQueueTimeoutSec=1\nWorker=/run/x\n"
-                                                    "[X-FDPass]\nMaxUnclaimed=\nQueueTimeoutSec=\nWorker=\n");
+                                             SOCKET "[X-FDPass]\nRoutePriority=1\nRoutePriority=2\nMaxQueued=5\nMaxQueued=\n"
+                                                    "MaxPending=9\nQueueTimeoutSec=1\nWorker=/run/x\n"
+                                                    "[X-FDPass]\nMaxPending=\nQueueTimeoutSec=\nWorker=\n");
 
         assert_int_equal(route->match.priority, 2);
-        assert_int_equal(route->queue_max, 1024);
-        assert_int_equal(route->max_unclaimed, 64);
+        assert_int_equal(route->max_queued, 1024);
+        assert_int_equal(route->max_pending, 64);
         assert_int_equal(route->queue_timeout_usec, 30 * USEC_PER_SEC);
         assert_string_equal(route->worker, "/run/w.sock");
 }
@@ -119,15 +119,15 @@ static void test_listeners(_unused_ void **state) {
 }
 
 static void test_bad_numbers(_unused_ void **state) {
-        assert_bad_line("MaxUnclaimed=0", "MaxUnclaimed= wants a number from 1 to 65536, not \"0\".");
-        assert_bad_line("MaxUnclaimed=65537", "MaxUnclaimed= wants a number from 1 to 65536, not \"65537\".");
-        assert_bad_line("MaxUnclaimed=+5", "MaxUnclaimed= wants a number from 1 to 65536, not \"+5\".");
-        assert_bad_line("QueueMax=many", "QueueMax= wants a number from 0 to 1048576, not \"many\".");
-        assert_bad_line("QueueMax=1048577", "QueueMax= wants a number from 0 to 1048576, not \"1048577\".");
-        assert_bad_line("QueueMax=99999999999999999999",
-                        "QueueMax= wants a number from 0 to 1048576, not \"99999999999999999999\".");
-        assert_bad_line("Priority=high", "Priority= wants a whole number, not \"high\".");
-        assert_bad_line("Priority=2147483648", "Priority= wants a whole number, not \"2147483648\".");
+        assert_bad_line("MaxPending=0", "MaxPending= wants a number from 1 to 65536, not \"0\".");
+        assert_bad_line("MaxPending=65537", "MaxPending= wants a number from 1 to 65536, not \"65537\".");
+        assert_bad_line("MaxPending=+5", "MaxPending= wants a number from 1 to 65536, not \"+5\".");
+        assert_bad_line("MaxQueued=many", "MaxQueued= wants a number from 0 to 1048576, not \"many\".");
+        assert_bad_line("MaxQueued=1048577", "MaxQueued= wants a number from 0 to 1048576, not \"1048577\".");
+        assert_bad_line("MaxQueued=99999999999999999999",
+                        "MaxQueued= wants a number from 0 to 1048576, not \"99999999999999999999\".");
+        assert_bad_line("RoutePriority=high", "RoutePriority= wants a whole number, not \"high\".");
+        assert_bad_line("RoutePriority=2147483648", "RoutePriority= wants a whole number, not \"2147483648\".");
         assert_bad_line("QueueTimeoutSec=soon",
                         "QueueTimeoutSec= wants a time span such as \"30s\" or \"infinity\", not \"soon\".");
         assert_bad_line("QueueTimeoutSec=-1",
@@ -312,10 +312,11 @@ static void test_unknown_key(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
         tree_init(&t);
-        tree_worker(&t, "a.socket", SOCKET "[X-FDPass]\nPriority=1\n\npriority=2\nX-Mine=3\n[Socket]\nPriority=x\n");
+        tree_worker(&t, "a.socket",
+                    SOCKET "[X-FDPass]\nRoutePriority=1\n\nroutepriority=2\nX-Mine=3\n[Socket]\nPriority=x\n");
         tree_load(&t);
         assert_only(&t, CONFIG_ERROR, "a.socket", USR "/a.socket", 6,
-                    "The key \"priority\" in [X-FDPass] is unknown; did you mean Priority=?");
+                    "The key \"routepriority\" in [X-FDPass] is unknown; did you mean RoutePriority=?");
         assert_int_equal(t.config->n_routes, 0);
         assert_int_equal(t.config->n_errors, 1);
 }
@@ -328,9 +329,9 @@ static void test_key_hints(_unused_ void **state) {
                 { "Pfad", "." },
                 { "Paht", "; did you mean Path=?" },
                 { "Hots", "; did you mean Host=?" },
-                { "Qeue_max", "; did you mean QueueMax=?" },
+                { "Max_quued", "; did you mean MaxQueued=?" },
                 { "al", "." },
-                { "MaxUnclaimedMaxUnclaimedMaxUnclaimed", "." },
+                { "MaxPendingMaxPendingMaxPending", "." },
                 { "ListenStream", "; it belongs into [Socket]." },
                 { "TrustedProxies", "; it belongs into the unit of a public socket, such as fdpass.socket." },
                 { "LogHandoffs", "; it belongs into fdpass.service." },
@@ -442,17 +443,17 @@ static void test_all_errors(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
         tree_init(&t);
-        tree_worker(&t, "a.socket", SOCKET "[X-FDPass]\nPriority=x\nQueueMax=x\n");
-        tree_file(&t, ETC "/a.socket.d/x.conf", "# Comment\n[X-FDPass]\nMaxUnclaimed=x\n");
+        tree_worker(&t, "a.socket", SOCKET "[X-FDPass]\nRoutePriority=x\nMaxQueued=x\n");
+        tree_file(&t, ETC "/a.socket.d/x.conf", "# Comment\n[X-FDPass]\nMaxPending=x\n");
         tree_worker(&t, "b.socket", SOCKET "[X-FDPass]\n");
         tree_load(&t);
         assert_int_equal(t.n_found, 3);
         assert_int_equal(t.config->n_errors, 3);
-        assert_found(&t, 0, CONFIG_ERROR, "a.socket", USR "/a.socket", 4, "Priority= wants a whole number, not \"x\".");
+        assert_found(&t, 0, CONFIG_ERROR, "a.socket", USR "/a.socket", 4, "RoutePriority= wants a whole number, not \"x\".");
         assert_found(&t, 1, CONFIG_ERROR, "a.socket", USR "/a.socket", 5,
-                     "QueueMax= wants a number from 0 to 1048576, not \"x\".");
+                     "MaxQueued= wants a number from 0 to 1048576, not \"x\".");
         assert_found(&t, 2, CONFIG_ERROR, "a.socket", ETC "/a.socket.d/x.conf", 3,
-                     "MaxUnclaimed= wants a number from 1 to 65536, not \"x\".");
+                     "MaxPending= wants a number from 1 to 65536, not \"x\".");
         assert_int_equal(t.config->n_routes, 1);
         assert_string_equal(t.config->routes[0].unit, "b.socket");
 }
@@ -602,7 +603,7 @@ static void test_no_report(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
         tree_init(&t);
-        tree_worker(&t, "a.socket", SOCKET "[X-FDPass]\nPriority=x\n");
+        tree_worker(&t, "a.socket", SOCKET "[X-FDPass]\nRoutePriority=x\n");
         assert_int_equal(config_load(t.root_fd, NULL, NULL, &t.config), 0);
         assert_int_equal(t.config->n_errors, 1);
 }

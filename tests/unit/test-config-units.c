@@ -348,7 +348,7 @@ static void test_linked(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
         tree_init(&t);
-        tree_file(&t, "/srv/app/any-name", WORKER "Priority=7\n");
+        tree_file(&t, "/srv/app/any-name", WORKER "RoutePriority=7\n");
         tree_link(&t, ETC "/a.socket", "/srv/app/any-name");
         tree_enable(&t, "a.socket");
         tree_load_clean(&t);
@@ -472,7 +472,7 @@ static void test_many_instances(_unused_ void **state) {
 
         tree_init(&t);
         tree_file(&t, USR "/a@.socket", "[Socket]\nListenStream=/run/fdpass/%i.sock\nno key\n[X-FDPass]\n");
-        tree_file(&t, USR "/a@.socket.d/x.conf", "[X-FDPass]\nPriority=9\n");
+        tree_file(&t, USR "/a@.socket.d/x.conf", "[X-FDPass]\nRoutePriority=9\n");
         for (unsigned i = 0; i < N; i++) {
                 (void) snprintf(unit, sizeof(unit), "a@%05u.socket", i);
                 tree_enable(&t, unit);

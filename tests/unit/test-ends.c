@@ -58,11 +58,11 @@ static void test_refused_over_reload(void **state) {
 static void test_stop(void **state) {
         int worker = listen_type_at("a", SOCK_SEQPACKET, 16), clients[4], conn;
 
-        USE({ .unit = "a.socket", .worker = "a", .listener = "tcp", .form = WORKER_SEQPACKET, .max_unclaimed = 1 },
-            { .unit = "c.socket", .worker = "a", .listener = "public", .form = WORKER_SEQPACKET, .max_unclaimed = 1 });
+        USE({ .unit = "a.socket", .worker = "a", .listener = "tcp", .form = WORKER_SEQPACKET, .max_pending = 1 },
+            { .unit = "c.socket", .worker = "a", .listener = "public", .form = WORKER_SEQPACKET, .max_pending = 1 });
         conn = keep(worker);
         clients[0] = dial_tcp('h');
-        WAIT_FOR(first_worker()->n_unclaimed == 1);
+        WAIT_FOR(first_worker()->n_pending == 1);
         clients[1] = dial_tcp('q');
         clients[2] = dial_tcp('r');
         clients[3] = dial_and_say("public", 'p');
@@ -85,7 +85,7 @@ static void test_exit(void **state) {
         USE({ .unit = "a.socket", .worker = "a", .form = WORKER_SEQPACKET });
         conn = keep(worker);
         client = dial_tcp('h');
-        WAIT_FOR(first_worker()->n_unclaimed == 1);
+        WAIT_FOR(first_worker()->n_pending == 1);
 
         USE({ .unit = "b.socket", .worker = "b", .form = WORKER_SEQPACKET });
         t.broker = broker_free(t.broker);
@@ -97,7 +97,7 @@ static void test_exit(void **state) {
 
 /* Those who wait for a worker that is drained go to its backup at once. */
 static void test_drained(void **state) {
-        const RouteSpec specs[] = { { .unit = "a.socket", .worker = "a", .max_unclaimed = 1 },
+        const RouteSpec specs[] = { { .unit = "a.socket", .worker = "a", .max_pending = 1 },
                                     { .unit = "b.socket", .worker = "b" } };
         int a = listen_at("a", 16), b = listen_at("b", 16), clients[2];
         Config *config = config_of(specs, ELEMENTSOF(specs));

@@ -662,7 +662,7 @@ static void test_restart(void **state) {
         r = listen_type_at("return", SOCK_SEQPACKET, 8);
         assert_int_equal(handback_listen(t.broker, "return", fcntl(r, F_DUPFD_CLOEXEC, 0)), 0);
         listen_tcp();
-        USE({ .unit = "a.socket", .worker = "a", .max_unclaimed = 1, .flusher = &flusher_flush });
+        USE({ .unit = "a.socket", .worker = "a", .max_pending = 1, .flusher = &flusher_flush });
 
         fd = dial_tcp(HEAD "HELLO");
         conn = accept_one(a);

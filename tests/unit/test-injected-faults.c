@@ -366,7 +366,7 @@ static void prepare(void) {
         worker_fds[2] = listen_type_at("d", SOCK_DGRAM, -1);
         worker_fds[3] = listen_type_at("other", SOCK_SEQPACKET, 64);
         CHECK(handback_listen(t.broker, "return", listen_type_at("return", SOCK_SEQPACKET, 64)) == 0);
-        USE({ .unit = "a.socket", .worker = "a", .host = "a", .max_unclaimed = 1 },
+        USE({ .unit = "a.socket", .worker = "a", .host = "a", .max_pending = 1 },
             { .unit = "b.socket", .worker = "b", .host = "b", .form = WORKER_SEQPACKET, .receipt = RECEIPT_BY_ACK },
             { .unit = "k.socket", .worker = "other", .host = "k", .form = WORKER_SEQPACKET },
             { .unit = "d.socket", .worker = "d", .host = "d", .form = WORKER_DATAGRAM },

@@ -113,7 +113,7 @@ static void test_batches(void **state) {
         assert_int_equal(the_worker()->n_channels, 1);
 
         dial_many(clients, ELEMENTSOF(clients));
-        WAIT_FOR(the_worker()->n_unclaimed == ELEMENTSOF(clients));
+        WAIT_FOR(the_worker()->n_pending == ELEMENTSOF(clients));
         assert_false(has_event(worker, POLLIN));
 
         for (; n < ELEMENTSOF(clients); n += c.n, n_messages++) {
@@ -126,7 +126,7 @@ static void test_batches(void **state) {
 
         answer(&k, FDPASS_ANSWER_TAKEN, 1, ELEMENTSOF(clients), 200);
         WAIT_FOR(t.broker->n.n_handed == 1 + ELEMENTSOF(clients));
-        assert_int_equal(the_worker()->n_unclaimed, 0);
+        assert_int_equal(the_worker()->n_pending, 0);
         assert_int_equal(t.broker->clients.n_used, 0);
 
         /* The broker's copies are closed: that of the worker was the last. */
@@ -139,19 +139,19 @@ static void test_batches(void **state) {
         fd_close(worker);
 }
 
-/* Beyond the limit there are connections of their own, and what MaxUnclaimed= says holds for all together. */
+/* Beyond the limit there are connections of their own, and what MaxPending= says holds for all together. */
 static void test_limit(void **state) {
         int worker = listen_type_at("a", SOCK_SEQPACKET, 16), clients[10];
         Kept k, other;
         Clients c;
         size_t n = 0;
 
-        USE(ROUTE(.max_unclaimed = 6));
+        USE(ROUTE(.max_pending = 6));
         k = keep(worker, 4);
 
         dial_many(clients, ELEMENTSOF(clients));
         WAIT_FOR(t.broker->n.n_accepted == 1 + ELEMENTSOF(clients));
-        assert_int_equal(the_worker()->n_unclaimed, 6);
+        assert_int_equal(the_worker()->n_pending, 6);
         assert_int_equal(t.broker->routing->pools[0].n_queued, 4);
 
         while (receive(&k, &c) == 0) {
@@ -191,9 +191,9 @@ static void test_end(void **state) {
         k = keep(worker, 100);
 
         dial_many(clients, 1); /* a message of its own */
-        WAIT_FOR(the_worker()->n_unclaimed == 1);
+        WAIT_FOR(the_worker()->n_pending == 1);
         dial_rest(clients, 1, ELEMENTSOF(clients));
-        WAIT_FOR(the_worker()->n_unclaimed == ELEMENTSOF(clients));
+        WAIT_FOR(the_worker()->n_pending == ELEMENTSOF(clients));
 
         /* Some are received, of which one is read, one is answered, and others not even received. */
         assert_int_equal(receive(&k, &c), 0);
@@ -230,9 +230,9 @@ static void test_answer_and_end(void **state) {
         k = keep(worker, 100);
 
         dial_many(clients, 1); /* a message of its own */
-        WAIT_FOR(the_worker()->n_unclaimed == 1);
+        WAIT_FOR(the_worker()->n_pending == 1);
         dial_rest(clients, 1, ELEMENTSOF(clients));
-        WAIT_FOR(the_worker()->n_unclaimed == ELEMENTSOF(clients));
+        WAIT_FOR(the_worker()->n_pending == ELEMENTSOF(clients));
         assert_int_equal(receive(&k, &c), 0);
         n = (uint16_t) c.n;
         assert_int_equal(n, 1);
@@ -284,7 +284,7 @@ static void test_refused(void **state) {
         USE(ROUTE());
         k = keep(worker, 100);
         dial_many(clients, ELEMENTSOF(clients));
-        WAIT_FOR(the_worker()->n_unclaimed == ELEMENTSOF(clients));
+        WAIT_FOR(the_worker()->n_pending == ELEMENTSOF(clients));
         while (receive(&k, &c) == 0)
                 close_many(c.fds, c.n);
 
@@ -333,7 +333,7 @@ static void test_hostile(void **state) {
         /* What was said before may still be unread, and be about this one. */
         n_handed = t.broker->n.n_handed;
         client = dial_tcp('x');
-        WAIT_FOR(the_worker()->n_unclaimed == 1 || t.broker->n.n_handed > n_handed);
+        WAIT_FOR(the_worker()->n_pending == 1 || t.broker->n.n_handed > n_handed);
         answer(&k, FDPASS_ANSWER_TAKEN, (uint16_t) (k.n_received + 1), 65535 - 16, 3);
         assert_true(broker_turn(t.broker, 0) >= 0);
         assert_int_equal(send(k.fd, "garbage!", 8, MSG_NOSIGNAL), 8);
@@ -460,17 +460,17 @@ static void test_receiver_keep(void **state) {
 
         dial_many(clients, ELEMENTSOF(clients));
         for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
-                WAIT_FOR((fds[i] = fdpass_receive(r, SOCK_CLOEXEC | FDPASS_KEEP, &f[i])) >= 0);
+                WAIT_FOR((fds[i] = fdpass_receive(r, SOCK_CLOEXEC | FDPASS_DEFER, &f[i])) >= 0);
                 if (i == 0) {
                         assert_int_equal(fdpass_taken(f[0]), 0); /* the others have come on connections of their own */
                         assert_int_equal(fdpass_taken(f[0]), -EALREADY);
                 }
         }
         WAIT_FOR(t.broker->n.n_handed == 1);
-        assert_int_equal(the_worker()->n_unclaimed, 4);
+        assert_int_equal(the_worker()->n_pending, 4);
 
         fd_close(fds[3]);
-        assert_int_equal(fdpass_error(f[3]), 0);
+        assert_int_equal(fdpass_reject(f[3]), 0);
         WAIT_FOR(t.broker->n.n_refused[REFUSAL_WORKER] == 1);
         assert_int_equal(fdpass_taken(f[2]), 0);
         fdpass_receiver_free(r);
@@ -505,9 +505,9 @@ static void test_receiver_end(void **state) {
         WAIT_FOR(t.broker->n.n_handed == 1);
 
         dial_many(clients + 1, 8);
-        WAIT_FOR(the_worker()->n_unclaimed == 8);
+        WAIT_FOR(the_worker()->n_pending == 8);
         struct fdpass *f;
-        assert_true((fd = fdpass_receive(r, FDPASS_KEEP, &f)) >= 0);
+        assert_true((fd = fdpass_receive(r, FDPASS_DEFER, &f)) >= 0);
         assert_int_equal(byte_of(fd), 'a');
         assert_int_equal(fdpass_taken(f), 0);
         fdpass_free(f);

@@ -55,7 +55,7 @@ static void hostile(int type, size_t n_messages) {
                 if (is_nothing(&f, i % N_CASES))
                         conn = fd_close(conn);
 
-                fd = fdpass_accept(f.fd, SOCK_CLOEXEC | (i % 2 ? FDPASS_KEEP : 0), &m);
+                fd = fdpass_accept(f.fd, SOCK_CLOEXEC | (i % 2 ? FDPASS_DEFER : 0), &m);
                 assert_int_equal(fd, is_nothing(&f, i % N_CASES) ? -ECONNABORTED : -EPROTO);
                 assert_null(m);
                 if (conn >= 0)

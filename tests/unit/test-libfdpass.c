@@ -182,7 +182,7 @@ static void test_flags(void **state) {
         }
 
         assert_int_equal(fdpass_accept(f.fd, 4, &m), -EINVAL);
-        assert_int_equal(fdpass_accept(f.fd, FDPASS_KEEP, NULL), -EINVAL);
+        assert_int_equal(fdpass_accept(f.fd, FDPASS_DEFER, NULL), -EINVAL);
         assert_null(m);
 
         pair_close(client);
@@ -246,13 +246,13 @@ static void test_accept_yes_failure(void **state) {
 
 typedef int (*Answer)(struct fdpass *f);
 
-/* With FDPASS_KEEP the sender hears nothing before the answer. */
+/* With FDPASS_DEFER the sender hears nothing before the answer. */
 static void test_answers(void **state) {
         static const struct {
                 Answer answer;
                 Receipt receipt;
-        } answers[] = { { fdpass_taken, RECEIPT_TAKEN }, { fdpass_refuse, RECEIPT_REFUSED },
-                        { fdpass_error, RECEIPT_ERROR }, { NULL, RECEIPT_CLOSED } };
+        } answers[] = { { fdpass_taken, RECEIPT_TAKEN }, { fdpass_decline, RECEIPT_REFUSED },
+                        { fdpass_reject, RECEIPT_ERROR }, { NULL, RECEIPT_CLOSED } };
 
         for (size_t i = 0; i < 2 * ELEMENTSOF(answers); i++) {
                 int client[2], conn, fd;
@@ -263,7 +263,7 @@ static void test_answers(void **state) {
                 client_pair(client);
                 conn = fixture_connect(&f);
                 assert_int_equal(send_in_form(&f, conn, client[1]), 0);
-                fd = fdpass_accept(f.fd, SOCK_CLOEXEC | FDPASS_KEEP, &m);
+                fd = fdpass_accept(f.fd, SOCK_CLOEXEC | FDPASS_DEFER, &m);
                 assert_true(fd >= 0);
                 assert_int_equal(handoff_receipt(conn, false), RECEIPT_NONE);
                 fd_close(fd);
@@ -294,24 +294,24 @@ static void test_answers_impossible(void **state) {
         fixture_open(&f, SOCK_DGRAM, 0, 8);
         conn = fixture_connect(&f);
         assert_int_equal(send_in_form(&f, conn, client[1]), 0);
-        fd = fdpass_accept(f.fd, FDPASS_KEEP, &m);
+        fd = fdpass_accept(f.fd, FDPASS_DEFER, &m);
         assert_true(fd >= 0);
         assert_int_equal(fdpass_taken(m), 0);
-        assert_int_equal(fdpass_refuse(m), -EOPNOTSUPP);
-        assert_int_equal(fdpass_error(m), -EOPNOTSUPP);
+        assert_int_equal(fdpass_decline(m), -EOPNOTSUPP);
+        assert_int_equal(fdpass_reject(m), -EOPNOTSUPP);
         fdpass_free(m);
         fdpass_free(NULL);
         fd_close(fd);
         fd_close(conn);
         fixture_close(&f);
 
-        /* Without FDPASS_KEEP it was answered. */
+        /* Without FDPASS_DEFER it was answered. */
         fixture_open(&f, SOCK_SEQPACKET, 0, 8);
         conn = fixture_connect(&f);
         assert_int_equal(send_in_form(&f, conn, client[1]), 0);
         fd = fdpass_accept(f.fd, 0, &m);
         assert_true(fd >= 0);
-        assert_int_equal(fdpass_refuse(m), -EALREADY);
+        assert_int_equal(fdpass_decline(m), -EALREADY);
         fdpass_free(m);
         fd_close(fd);
         fd_close(conn);

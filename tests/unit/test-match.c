@@ -126,7 +126,7 @@ static void test_ambiguous_path(void **state) {
         assert_int_equal(result.pool, 2);
 }
 
-/* Priority= goes before everything, in both directions. */
+/* RoutePriority= goes before everything, in both directions. */
 static void test_priority(void **state) {
         const RouteMatch routes[] = {
                 { .hosts = LIST("h"), .paths = LIST("/") },

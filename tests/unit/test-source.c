@@ -108,8 +108,8 @@ static uint64_t count_full(void) {
         return t.broker->n.n_refused[REFUSAL_QUEUE_FULL];
 }
 
-static void use_queue(unsigned queue_max) {
-        const RouteSpec spec = { .unit = "a.socket", .worker = "a", .max_unclaimed = 1, .queue_max = queue_max };
+static void use_queue(unsigned max_queued) {
+        const RouteSpec spec = { .unit = "a.socket", .worker = "a", .max_pending = 1, .max_queued = max_queued };
 
         assert_int_equal(broker_set_config(t.broker, config_of(&spec, 1)), 0);
 }

@@ -20,7 +20,7 @@ int main(void) {
         for (;;) {
                 struct fdpass *message;
                 char request[4096];
-                int fd = fdpass_accept(3, SOCK_CLOEXEC | FDPASS_KEEP, &message);
+                int fd = fdpass_accept(3, SOCK_CLOEXEC | FDPASS_DEFER, &message);
 
                 if (fd == -EMFILE || fd == -EBADF || fd == -ENOTSOCK)
                         errx(EXIT_FAILURE, "fdpass_accept: %s", strerror(-fd));

@@ -226,7 +226,7 @@ static int receive_one(Handoff *h) {
                 reach(BEFORE_ACCEPT, "-");
         }
 
-        fd = fdpass_receive(w.receiver, SOCK_CLOEXEC | FDPASS_KEEP, &h->object);
+        fd = fdpass_receive(w.receiver, SOCK_CLOEXEC | FDPASS_DEFER, &h->object);
         has_more = fd != -EAGAIN;
         if (fd >= 0 && w.moment != BEFORE_ACCEPT)
                 decide();

@@ -304,7 +304,7 @@ def drain_connection(conn):
                 try_to_send(sock)
 
 
-ALL_SENT = "MaxUnclaimed=1000\n"
+ALL_SENT = "MaxPending=1000\n"
 
 CASES = {
     "a worker that never comes up: HTTP": never_comes(["late"]),
