@@ -59,7 +59,7 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         b->log = log;
         b->exit_idle_usec = USEC_INFINITY;
         b->event = sd_event_ref(event);
-        b->watch.epoll_fd = b->datagram_fd = -EBADF;
+        b->watch.epoll_fd = -EBADF;
         pace_init(&b->pace);
         list_init(&b->listeners);
         list_init(&b->waiting);
@@ -84,10 +84,6 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         if (getrandom(&b->instance, sizeof(b->instance), 0) != sizeof(b->instance))
                 return -errno;
         b->clients.instance = b->instance;
-
-        b->datagram_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (b->datagram_fd < 0)
-                return -errno;
 
         r = watch_init(&b->watch, b, event);
         if (r < 0)
@@ -185,7 +181,6 @@ Broker *broker_free(Broker *b) {
         receipts_done(&b->receipts);
         watch_done(&b->watch);
         source_table_done(&b->sources);
-        fd_close(b->datagram_fd);
         routing_unref(b->routing);
         reap(b);
         free(b->scratch);

@@ -90,7 +90,6 @@ typedef struct Broker {
         WorkerTable workers;
         uint32_t instance;   /* a random number: with Client.id it names a client among all processes */
         ChannelTable channels;
-        int datagram_fd;     /* sends to all workers of the datagram form */
         Watch watch;
         Helper *helper;      /* makes the calls that may wait; NULL: none does. Borrowed */
         Judge judge;

@@ -58,7 +58,7 @@ static int handover_send(int conn_fd, const Client *c) {
         if (r < 0)
                 return r;
 
-        return handoff_send_message(conn_fd, NULL, 0, (Slice){ header, n }, m.consumed, c->fd);
+        return handoff_send_message(conn_fd, (Slice){ header, n }, m.consumed, c->fd);
 }
 
 bool handover_takes(const Broker *b, const Client *c) {

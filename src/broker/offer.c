@@ -2,8 +2,6 @@
 
 #include "broker/offer.h"
 
-#include <poll.h>
-
 #include "basic/error.h"
 #include "basic/fd.h"
 #include "broker/channel.h"
@@ -12,14 +10,11 @@
 #include "broker/metadata.h"
 #include "broker/observe.h"
 #include "broker/reach.h"
-#include "broker/room.h"
 #include "broker/watch.h"
 #include "handoff/handoff.h"
 
-#define N_FORMS 3
-
 /* The message itself. Streams have no room for metadata, and others may do without (Metadata=none). */
-static int send_message(Broker *b, const Route *route, Client *c, int fd, const struct sockaddr_un *to, socklen_t to_len) {
+static int send_message(Broker *b, const Route *route, Client *c, int fd) {
         static const uint8_t byte = 0x00;
         uint8_t header[FDPASS_HEADER_MAX];
         Slice message = { &byte, 1 }, consumed = {};
@@ -32,7 +27,7 @@ static int send_message(Broker *b, const Route *route, Client *c, int fd, const 
                         return r;
         }
 
-        r = handoff_send_message(fd, to, to_len, message, consumed, c->fd);
+        r = handoff_send_message(fd, message, consumed, c->fd);
         if (r < 0)
                 return r;
 
@@ -63,7 +58,7 @@ static int send_by_connection(Broker *b, Route *route, Client *c) {
                 return r;
 
         /* Closing @fd ends the watch, because no other process has it. */
-        r = send_message(b, route, c, fd, NULL, 0);
+        r = send_message(b, route, c, fd);
         if (r < 0) {
                 c->conn_fd = TAKE_FD(fd);
                 client_close_connection(&b->clients, c);
@@ -114,104 +109,20 @@ static void not_taken(Broker *b, Route *route, int error) {
         worker_back_off(route->worker, broker_now(b));
 }
 
-/*
- * No connection says that there is a place for the client, but a socket that is connected to the worker's tells whether
- * its queue is full (unix_dgram_poll() in the kernel), and nobody else fills that.
- */
-static int flush_and_send_datagram(Broker *b, Route *route, Client *c) {
-        _cleanup_close_ int fd = -EBADF;
-        struct pollfd p;
-
-        fd = reach_connect(b, route->worker, SOCK_DGRAM);
-        if (fd < 0)
-                return fd;
-
-        p = (struct pollfd){ .fd = fd, .events = POLLOUT };
-        if (poll(&p, 1, 0) <= 0 || !(p.revents & POLLOUT))
-                return -EAGAIN;
-
-        if (flush(b, route, c) != 0)
-                return OFFER_ENDED;
-
-        return send_message(b, route, c, fd, NULL, 0);
-}
-
-/* By the socket that is the worker's own while it has no room. That may be connected to one that was replaced since. */
-static int send_by_own_socket(Broker *b, Route *route, Client *c) {
-        Worker *w = route->worker;
-        int fd, r;
-
-        fd = room_open(b, w);
-        if (fd < 0)
-                return fd;
-
-        r = send_message(b, route, c, fd, NULL, 0);
-        if (r < 0 && !errno_is_transient(r) && !errno_is_resource(r))
-                room_forget(w);
-
-        return r;
-}
-
-/* By the socket that all datagram workers share. */
-static int send_by_shared_socket(Broker *b, const Route *route, Client *c) {
-        _cleanup_reach_ Reach way;
-        int r;
-
-        r = reach(b, route->worker, &way);
-        return r < 0 ? r : send_message(b, route, c, b->datagram_fd, way.address, way.len);
-}
-
-/* One system call, no receipt: what the kernel's queue has taken is the worker's. */
-static int send_datagram(Broker *b, Route *route, Client *c) {
-        Worker *w = route->worker;
-        int r = -EAGAIN;
-
-        if (flush_is_due(route, c))
-                return flush_and_send_datagram(b, route, c);
-
-        /* It was left alone for a while, and there was no room all the time: perhaps its path leads elsewhere by now. */
-        if (w->retry_at > 0)
-                room_forget(w);
-
-        if (room_fd(w) < 0)
-                r = send_by_shared_socket(b, route, c);
-        if (errno_is_transient(r))
-                r = send_by_own_socket(b, route, c);
-
-        return r;
-}
-
-static WorkerForm next_form(WorkerForm form) {
-        switch (form) {
-
-        case WORKER_SEQPACKET:
-                return WORKER_STREAM;
-
-        case WORKER_STREAM:
-                return WORKER_DATAGRAM;
-
-        case WORKER_DATAGRAM:
-                return WORKER_SEQPACKET;
-        }
-
-        return form;
-}
-
 /* Where no unit of ours says what kind the worker's socket is of, connecting to it does. What fits is kept. */
 static int send_in_its_form(Broker *b, Route *route, Client *c) {
-        for (unsigned n_tried = 1;; n_tried++) {
-                int r = route->form == WORKER_DATAGRAM ? send_datagram(b, route, c) : send_by_connection(b, route, c);
+        int r;
 
-                if (r != -EPROTOTYPE || !route->config->form_is_open || n_tried == N_FORMS)
-                        return r;
+        r = send_by_connection(b, route, c);
+        if (r != -EPROTOTYPE || !route->config->form_is_open)
+                return r;
 
-                route->form = next_form(route->form);
-        }
+        route->form = route->form == WORKER_STREAM ? WORKER_SEQPACKET : WORKER_STREAM;
+        return send_by_connection(b, route, c);
 }
 
 int offer(Broker *b, Route *route, Client *c) {
         bool was_due = flush_is_due(route, c);
-        Worker *w = route->worker;
         Channel *channel;
         int r;
 
@@ -228,22 +139,14 @@ int offer(Broker *b, Route *route, Client *c) {
         if (r < 0) {
                 b->n.n_flush_again += was_due && c->status != 0;
                 not_taken(b, route, r);
-                if (route->form == WORKER_DATAGRAM && errno_is_transient(r))
-                        room_await(b, w);
                 return OFFER_NOT_TAKEN;
         }
 
         mark_back(b, route);
         c->route = route;
 
-        if (route->form == WORKER_DATAGRAM) {
-                worker_recovered(w);
-                receipts_taken(b, c);
-                return 0;
-        }
-
         c->state = CLIENT_PENDING;
-        w->n_pending++;
+        route->worker->n_pending++;
         receipts_expect(&b->receipts, c);
         return 0;
 }

@@ -9,7 +9,6 @@
 #include "broker/flush.h"
 #include "broker/offer.h"
 #include "broker/refusal.h"
-#include "broker/room.h"
 #include "broker/source.h"
 
 /*
@@ -411,9 +410,6 @@ static void serve(Broker *b, Worker *w) {
         if (w->retry_at > 0)
                 LIST_FOREACH(i, &w->waiting)
                         timer_arm(CONTAINER_OF(i, Route, waiting_link)->pool);
-
-        if (w->room && list_is_empty(&w->waiting))
-                room_forget(w);
 }
 
 void pool_serve(Broker *b) {

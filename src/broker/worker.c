@@ -5,7 +5,6 @@
 #include "basic/address.h"
 #include "basic/array.h"
 #include "broker/channel.h"
-#include "broker/room.h"
 
 /* The longest is what clients may wait, or be refused for nothing, when a worker is back that was gone for long. */
 #define BACK_OFF_MIN (10 * USEC_PER_MSEC)
@@ -22,7 +21,6 @@ static Worker *worker_free(Worker *w) {
 
         list_remove(&w->serve_link);
         list_remove(&w->unused_link);
-        room_forget(w);
         channels_close(w);
         free(w->stats); /* there is none in it any more */
         free(w->path);
@@ -116,7 +114,7 @@ void worker_put(WorkerTable *table, Worker *w) {
 }
 
 void worker_serve_later(WorkerTable *table, Worker *w) {
-        if (list_is_empty(&w->waiting) && !w->room)
+        if (list_is_empty(&w->waiting))
                 return; /* nobody waits; with the first client that does, this is called again */
         if (!list_is_linked(&w->serve_link))
                 list_append(&table->to_serve, &w->serve_link);

@@ -9,7 +9,6 @@
 
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <systemd/sd-event.h>
 
 #include "basic/list.h"
 #include "basic/ratelimit.h"
@@ -35,8 +34,6 @@ typedef struct Worker {
         RateLimit edges;      /* of these lines */
         usec_t retry_at;      /* not before this, 0: at any time */
         usec_t back_off;      /* how long the wait was, for the next one to be longer */
-
-        sd_event_source *room; /* of a datagram worker whose queue was full; on while that is awaited */
 
         List channels;        /* Channel.link: the connections that it keeps */
         unsigned n_channels;

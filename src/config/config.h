@@ -36,7 +36,6 @@ typedef void (*ConfigReport)(void *userdata, ConfigSeverity severity, const char
 typedef enum WorkerForm {
         WORKER_STREAM,    /* ListenStream=: one byte 0x00 and the fd */
         WORKER_SEQPACKET, /* ListenSequentialPacket=: a message with metadata */
-        WORKER_DATAGRAM,  /* ListenDatagram=: the same, without a receipt */
 } WorkerForm;
 
 typedef enum LogHandoffs {

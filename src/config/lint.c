@@ -38,7 +38,7 @@ static Assignment *in_force(const Unit *unit, const char *section, const char *k
 
 /* The line that a finding about the worker's socket belongs to: that which makes it. */
 static Assignment *listen_line(const Unit *unit) {
-        static const char *const keys[] = { "ListenStream", "ListenSequentialPacket", "ListenDatagram" };
+        static const char *const keys[] = { "ListenStream", "ListenSequentialPacket" };
         Assignment *a = NULL;
 
         for (size_t i = 0; !a && i < ELEMENTSOF(keys); i++)

@@ -249,23 +249,23 @@ static const Draft defaults = {
 };
 
 static bool is_socket_line(const Assignment *a) {
-        return streq(a->key, "ListenStream") || streq(a->key, "ListenSequentialPacket") ||
-               streq(a->key, "ListenDatagram");
+        return streq(a->key, "ListenStream") || streq(a->key, "ListenSequentialPacket");
 }
 
 static WorkerForm form_of(const Assignment *a) {
-        return streq(a->key, "ListenStream") ? WORKER_STREAM :
-               streq(a->key, "ListenDatagram") ? WORKER_DATAGRAM : WORKER_SEQPACKET;
+        return streq(a->key, "ListenStream") ? WORKER_STREAM : WORKER_SEQPACKET;
 }
 
 /* The first line that listens on a path in the file system is where the worker waits. */
 static int find_worker(ConfigContext *c, Draft *d) {
-        const Assignment *other = NULL;
+        const Assignment *other = NULL, *datagram = NULL;
         char address[VALUE_SIZE];
 
         for (size_t i = 0; i < d->n_listens; i++) {
                 const Assignment *a = d->listens[i];
 
+                if (streq(a->key, "ListenDatagram"))
+                        datagram = a;
                 if (!is_socket_line(a))
                         continue;
 
@@ -283,6 +283,9 @@ static int find_worker(ConfigContext *c, Draft *d) {
 
         if (other)
                 config_bad_value(c, other, "a path in the file system, for clients to be handed to it");
+        else if (datagram)
+                config_error(c, datagram, "ListenDatagram= has no receipt, so no client is passed to it; "
+                             "use ListenSequentialPacket= or ListenStream=.");
 
         return 0;
 }
@@ -308,7 +311,7 @@ static int complete_worker(ConfigContext *c, Draft *d) {
 
         c->failed = true;
         reporter_say(c->reporter, CONFIG_ERROR, c->unit->id, unit_main_path(c->unit), 0,
-                     is_socket ? "%s has neither ListenStream= in [Socket] nor Worker= in [X-FDPass]."
+                     is_socket ? "%s has no ListenSequentialPacket= or ListenStream= in [Socket], and no Worker= in [X-FDPass]."
                                : "%s is not a socket unit, so it must say Worker= in [X-FDPass].", c->unit->id);
         return 0;
 }

@@ -232,7 +232,7 @@ static int write_queue(const Broker *b, sd_bus_message *m, const Pool *p) {
 
 static int write_worker_of_route(const Broker *b, sd_bus_message *m, const Route *route) {
         static const char *const forms[] = {
-                [WORKER_STREAM] = "stream", [WORKER_SEQPACKET] = "seqpacket", [WORKER_DATAGRAM] = "datagram",
+                [WORKER_STREAM] = "stream", [WORKER_SEQPACKET] = "seqpacket",
         };
         const RouteConfig *config = route->config;
         int r;

@@ -71,7 +71,6 @@ static const char *key_of_worker(const RouteConfig *route) {
         static const char *const keys[] = {
                 [WORKER_STREAM] = "ListenStream",
                 [WORKER_SEQPACKET] = "ListenSequentialPacket",
-                [WORKER_DATAGRAM] = "ListenDatagram",
         };
 
         return route->form_is_open ? "Worker" : keys[route->form];

@@ -129,21 +129,18 @@ int handoff_send(int conn_fd, int client_fd) {
         return send_with_clients(conn_fd, &message, &client_fd, 1);
 }
 
-int handoff_send_message(int fd, const struct sockaddr_un *to, socklen_t to_len, Slice header, Slice consumed,
-                         int client_fd) {
+int handoff_send_message(int conn_fd, Slice header, Slice consumed, int client_fd) {
         /* sendmsg() writes to none of these; its types only don't say so. */
         struct iovec iov[] = {
                 { .iov_base = (void *) (uintptr_t) header.p,   .iov_len = header.n   },
                 { .iov_base = (void *) (uintptr_t) consumed.p, .iov_len = consumed.n },
         };
         struct msghdr message = {
-                .msg_name = (void *) (uintptr_t) to,
-                .msg_namelen = to ? to_len : 0,
                 .msg_iov = iov,
                 .msg_iovlen = consumed.n > 0 ? 2 : 1,
         };
 
-        return send_with_clients(fd, &message, &client_fd, 1);
+        return send_with_clients(conn_fd, &message, &client_fd, 1);
 }
 
 int handoff_send_batch(int conn_fd, Slice headers, const int *client_fds, size_t n) {

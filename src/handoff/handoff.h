@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * One handoff: one client's socket passed to one worker, over an AF_UNIX connection or as one datagram.
+ * One handoff: one client's socket passed to one worker, over an AF_UNIX connection.
  * handoff/protocol.h describes the forms, handoff/message.h writes and reads the metadata.
  *
  * The stream form is as mod_proxy_fdpass, OpenSSH's mm_send_fd() and `nc -F` send it: exactly one byte 0x00
@@ -70,7 +70,7 @@ typedef struct KeptAnswer {
  */
 int handoff_connect(const struct sockaddr_un *worker, socklen_t len);
 
-/* The same with SOCK_STREAM, SOCK_SEQPACKET or SOCK_DGRAM for @type. The last one never fails for a full queue. */
+/* The same with SOCK_STREAM or SOCK_SEQPACKET for @type. */
 int handoff_connect_type(const struct sockaddr_un *worker, socklen_t len, int type);
 
 /*
@@ -82,11 +82,9 @@ int handoff_send(int conn_fd, int client_fd);
 
 /*
  * The same for the forms with metadata, from two places: a @header (message_encode()) and the @consumed
- * bytes behind it, of which there may be none. On a datagram socket that is not connected @to says where to;
- * elsewhere it is NULL. -EMSGSIZE: more than the socket's send buffer lets through in one message.
+ * bytes behind it, of which there may be none. -EMSGSIZE: more than the socket's send buffer lets through in one message.
  */
-int handoff_send_message(int fd, const struct sockaddr_un *to, socklen_t to_len, Slice header, Slice consumed,
-                         int client_fd);
+int handoff_send_message(int conn_fd, Slice header, Slice consumed, int client_fd);
 
 /* Sends @n clients, at most FDPASS_KEEP_MAX, on a kept connection, with their @headers one behind the other. */
 int handoff_send_batch(int conn_fd, Slice headers, const int *client_fds, size_t n);

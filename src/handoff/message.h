@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The message of the SEQPACKET and datagram forms, as bytes (handoff/protocol.h has the format). Pure
+ * The message of the SEQPACKET form, as bytes (handoff/protocol.h has the format). Pure
  * functions: no allocation, no I/O. The version TLV is the encoder's and the decoder's own business.
  */
 

@@ -43,7 +43,7 @@ static int try_to_send(const struct sockaddr_un *address, socklen_t length, Slic
         if (fd < 0)
                 return fd;
 
-        return handoff_send_message(fd, NULL, 0, header, consumed, client_fd);
+        return handoff_send_message(fd, header, consumed, client_fd);
 }
 
 static int send_to(const char *path, Slice header, Slice consumed, int client_fd) {

@@ -4,7 +4,7 @@
  * So many handoffs, one after the other, by a broker in this process: what `instructions` counts. Client and worker
  * are in this process too, and do their part only when the broker sleeps, so that it does the same each time.
  *
- *         handoffs stream|seqpacket|kept|datagram NUMBER
+ *         handoffs stream|seqpacket|kept NUMBER
  */
 
 #include <err.h>
@@ -40,7 +40,6 @@ static const Form forms[] = {
         { "stream",    WORKER_STREAM,    SOCK_STREAM,    false },
         { "seqpacket", WORKER_SEQPACKET, SOCK_SEQPACKET, false },
         { "kept",      WORKER_SEQPACKET, SOCK_SEQPACKET, true  },
-        { "datagram",  WORKER_DATAGRAM,  SOCK_DGRAM,     false },
 };
 
 static struct {
@@ -104,8 +103,7 @@ static void listen_as_worker(void) {
         check(address_from_path(path_of("a"), &sun, &len), "address");
         t.worker_fd = socket(AF_UNIX, t.form->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         check(bind(t.worker_fd, (struct sockaddr *) &sun, len), "bind");
-        if (t.form->type != SOCK_DGRAM)
-                check(listen(t.worker_fd, 16), "listen");
+        check(listen(t.worker_fd, 16), "listen");
 }
 
 static int listen_in_public(void) {
@@ -167,11 +165,6 @@ static void take_from(int fd) {
 static void take(void) {
         int fd;
 
-        if (t.form->type == SOCK_DGRAM) {
-                take_from(t.worker_fd);
-                return;
-        }
-
         fd = t.kept_fd >= 0 ? t.kept_fd : accept4(t.worker_fd, NULL, NULL, SOCK_CLOEXEC);
         check(fd, "accept4");
         take_from(fd);
@@ -206,7 +199,7 @@ int main(int argc, char *argv[]) {
                 if (streq(argv[1], forms[i].name))
                         t.form = &forms[i];
         if (!t.form || n == 0)
-                errx(EXIT_FAILURE, "Usage: handoffs stream|seqpacket|kept|datagram NUMBER");
+                errx(EXIT_FAILURE, "Usage: handoffs stream|seqpacket|kept NUMBER");
 
         start();
         for (uint64_t i = 0; i < n; i++)

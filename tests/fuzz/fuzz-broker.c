@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define N_ACTORS 8 /* of each sort */
 #define ACTIONS_MAX 400
 
-static const char *const workers[] = { "stream", "ack", "datagram" };
+static const char *const workers[] = { "stream", "ack" };
 #define N_WORKERS ELEMENTSOF(workers)
 
 static struct {
@@ -62,7 +62,7 @@ static int listen_at(const char *name, int type) {
         path_of(name, &sun, &len);
         (void) unlink(sun.sun_path);
         fuzz_assert(bind(fd, (struct sockaddr *) &sun, len) == 0);
-        fuzz_assert(type == SOCK_DGRAM || listen(fd, 4) == 0);
+        fuzz_assert(listen(fd, 4) == 0);
         return fd;
 }
 
@@ -84,7 +84,7 @@ static char **list_of(const char *value) {
 }
 
 static Config *make_config(uint8_t variant) {
-        static const WorkerForm forms[N_WORKERS] = { WORKER_STREAM, WORKER_SEQPACKET, WORKER_DATAGRAM };
+        static const WorkerForm forms[N_WORKERS] = { WORKER_STREAM, WORKER_SEQPACKET };
         Config *config = calloc(1, sizeof(*config));
 
         config->routes = calloc(N_WORKERS, sizeof(*config->routes));
@@ -143,7 +143,6 @@ static void start(void) {
         fuzz_assert(handback_listen(t.broker, "return", listen_at("return", SOCK_SEQPACKET)) == 0);
         t.worker_fds[0] = listen_at("stream", SOCK_STREAM);
         t.worker_fds[1] = listen_at("ack", SOCK_SEQPACKET);
-        t.worker_fds[2] = listen_at("datagram", SOCK_DGRAM);
         reload(0);
 }
 
@@ -267,7 +266,7 @@ static void act(Input *in) {
                 t.conns[i] = accept4(t.worker_fds[who / N_ACTORS % 2], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
                 break;
         case 5:
-                receive(who & 128 ? t.worker_fds[2] : t.conns[i], &t.received[i]);
+                receive(t.conns[i], &t.received[i]);
                 break;
         case 6:
                 bytes = next_bytes(in);
@@ -336,7 +335,7 @@ static void set_up(void) {
 }
 
 static void clean_up(void) {
-        static const char *const names[] = { "return", "stream", "ack", "datagram" };
+        static const char *const names[] = { "return", "stream", "ack" };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
                 struct sockaddr_un sun;

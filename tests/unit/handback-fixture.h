@@ -58,7 +58,7 @@ _unused_ static void send_back(int conn, int fd, Message m) {
 
         m.listener = SLICE_LITERAL("public");
         assert_int_equal(message_encode(&m, header, sizeof(header), &n), 0);
-        assert_int_equal(handoff_send_message(conn, NULL, 0, (Slice){ header, n }, m.consumed, fd), 0);
+        assert_int_equal(handoff_send_message(conn, (Slice){ header, n }, m.consumed, fd), 0);
         fd_close(fd);
 }
 

@@ -108,7 +108,7 @@ static inline int send_message(int conn_fd, const Message *m, int client_fd) {
         size_t n;
 
         assert_int_equal(message_encode(m, header, sizeof(header), &n), 0);
-        return handoff_send_message(conn_fd, NULL, 0, (Slice){ header, n }, m->consumed, client_fd);
+        return handoff_send_message(conn_fd, (Slice){ header, n }, m->consumed, client_fd);
 }
 
 static inline int send_in_form(const Fixture *f, int conn_fd, int client_fd) {

@@ -247,10 +247,13 @@ static void test_no_path(_unused_ void **state) {
         assert_error("[X-FDPass]\n[Socket]\nListenStream=vsock::1\n", 3,
                      "ListenStream= wants a path in the file system, for clients to be handed to it, not \"vsock::1\".");
         assert_error("[X-FDPass]\n[Socket]\nListenFIFO=/run/f\n", 0,
-                     "a.socket has neither ListenStream= in [Socket] nor Worker= in [X-FDPass].");
+                     "a.socket has no ListenSequentialPacket= or ListenStream= in [Socket], and no Worker= in [X-FDPass].");
         assert_error("[X-FDPass]\n[Socket]\nListenStream=/run/w\nListenStream=\n", 0,
-                     "a.socket has neither ListenStream= in [Socket] nor Worker= in [X-FDPass].");
-        assert_error("[X-FDPass]\n", 0, "a.socket has neither ListenStream= in [Socket] nor Worker= in [X-FDPass].");
+                     "a.socket has no ListenSequentialPacket= or ListenStream= in [Socket], and no Worker= in [X-FDPass].");
+        assert_error("[X-FDPass]\n[Socket]\nListenDatagram=/run/w\n", 3,
+                     "ListenDatagram= has no receipt, so no client is passed to it; use ListenSequentialPacket= or ListenStream=.");
+        assert_error("[X-FDPass]\n", 0,
+                     "a.socket has no ListenSequentialPacket= or ListenStream= in [Socket], and no Worker= in [X-FDPass].");
         assert_error("[X-FDPass]\n[Socket]\nListenStream=/run/../w\n", 3,
                      "ListenStream= wants an absolute, normalised path of at most 107 bytes, not \"/run/../w\".");
 }
@@ -263,7 +266,6 @@ static void test_forms(_unused_ void **state) {
         } cases[] = {
                 { "[Socket]\nListenStream=/run/w\n[X-FDPass]\n", WORKER_STREAM },
                 { "[Socket]\nListenSequentialPacket=/run/w\n[X-FDPass]\n", WORKER_SEQPACKET },
-                { "[Socket]\nListenDatagram=/run/w\nListenStream=/run/v\n[X-FDPass]\n", WORKER_DATAGRAM },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {

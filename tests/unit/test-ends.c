@@ -152,7 +152,7 @@ static void test_parked_stay(void **state) {
                 parked[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
                 assert_int_equal(connect(parked[i], (struct sockaddr *) &in, len), 0);
                 fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-                assert_int_equal(handoff_send_message(conn, NULL, 0, (Slice){ header, n }, (Slice){}, fd), 0);
+                assert_int_equal(handoff_send_message(conn, (Slice){ header, n }, (Slice){}, fd), 0);
         }
         WAIT_FOR(t.broker->n_parked == N_PARKED);
 

@@ -184,41 +184,6 @@ static void test_message(void **state) {
         fd_close(a);
 }
 
-/* A datagram worker has no connection: it is flushed for where there is room in its queue. */
-static void test_datagram(void **state) {
-        int a = listen_type_at("a", SOCK_DGRAM, -1), fds[32], client = -EBADF;
-        size_t n, n_flushed;
-        Message m;
-
-        USE({ .unit = "a.socket", .worker = "a", .form = WORKER_DATAGRAM, .flusher = &flusher_flush });
-
-        for (size_t i = 0; i < ELEMENTSOF(fds); i++) {
-                fds[i] = dial("public");
-                say(fds[i], HEAD);
-        }
-        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(fds));
-
-        /* net.unix.max_dgram_qlen are in its queue, and nobody else was sent a status. */
-        n_flushed = t.broker->n.n_flushed;
-        assert_true(n_flushed > 0 && n_flushed < ELEMENTSOF(fds));
-        assert_int_equal(t.broker->n.n_handed, n_flushed);
-        assert_int_equal(t.broker->clients.n_used, ELEMENTSOF(fds) - n_flushed);
-
-        for (size_t i = 0; i < ELEMENTSOF(fds); i++) {
-                WAIT_FOR(has_event(a, POLLIN));
-                assert_int_equal(handoff_receive_message(a, 0, bytes, sizeof(bytes), &n, &client), 0);
-                assert_int_equal(message_decode(bytes, n, &m), 0);
-                assert_int_equal(m.head_length, strlen(HEAD));
-                serve(client, "", "body");
-        }
-
-        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
-                expect_served(fds[i], "body");
-        assert_int_equal(t.broker->n.n_flushed, ELEMENTSOF(fds));
-        assert_int_equal(t.broker->n.n_flush_again, 0);
-        fd_close(a);
-}
-
 /* HEAD is answered here: the worker sees a connection without a message, as when the broker ends. */
 static void test_head(void **state) {
         int a = listen_at("a", 8), fd, conn, client;
@@ -379,7 +344,7 @@ static void hand_back_named(int fd, const char *name, const char *consumed, unsi
         m.status = (uint16_t) status;
         m.head_length = status != 0 ? (uint32_t) m.consumed.n : 0;
         assert_int_equal(message_encode(&m, header, sizeof(header), &n), 0);
-        assert_int_equal(handoff_send_message(conn, NULL, 0, (Slice){ header, n }, m.consumed, fd), 0);
+        assert_int_equal(handoff_send_message(conn, (Slice){ header, n }, m.consumed, fd), 0);
         fd_close(fd);
         WAIT_FOR(has_event(conn, POLLIN));
         assert_int_equal(recv(conn, &answer, 1, MSG_DONTWAIT), 1);
@@ -704,7 +669,6 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 BROKER_TEST(test_stream),
                 BROKER_TEST(test_message),
-                BROKER_TEST(test_datagram),
                 BROKER_TEST(test_head),
                 BROKER_TEST(test_nobody_there),
                 BROKER_TEST(test_again),

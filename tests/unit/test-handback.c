@@ -162,7 +162,7 @@ static void test_refuses_wrong_ones(void **state) {
         fd_close(pair[1]);
 
         conn = connect_return();
-        assert_int_equal(handoff_send_message(conn, NULL, 0, SLICE_LITERAL("garbage"), (Slice){}, STDERR_FILENO), 0);
+        assert_int_equal(handoff_send_message(conn, SLICE_LITERAL("garbage"), (Slice){}, STDERR_FILENO), 0);
         expect_answer(conn, FDPASS_ANSWER_ERROR);
 
         conn = connect_return();
@@ -294,7 +294,7 @@ static int send_on(int conn, int fd, Slice consumed) {
         m.listener = SLICE_LITERAL("public");
         m.name = SLICE_LITERAL("stream");
         assert_int_equal(message_encode(&m, header, sizeof(header), &n), 0);
-        return handoff_send_message(conn, NULL, 0, (Slice){ header, n }, consumed, fd);
+        return handoff_send_message(conn, (Slice){ header, n }, consumed, fd);
 }
 
 /*

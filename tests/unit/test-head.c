@@ -136,36 +136,6 @@ static void test_metadata(void **state) {
         fd_close(a);
 }
 
-/* Datagrams: the same message, and no receipt; a full queue is waited for. */
-static void test_datagrams(void **state) {
-        static const char head[] = "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n";
-        int a = listen_type_at("a", SOCK_DGRAM, -1), clients[40];
-        static uint8_t bytes[FDPASS_MESSAGE_MAX];
-
-        USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .form = WORKER_DATAGRAM });
-        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
-                clients[i] = dial_and_request(head);
-                (void) broker_turn(t.broker, 0);
-        }
-        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(clients));
-
-        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
-                int received = -EBADF;
-                size_t n;
-
-                WAIT_FOR(has_event(a, POLLIN));
-                assert_int_equal(handoff_receive_message(a, 0, bytes, sizeof(bytes), &n, &received), 0);
-                check_message(bytes, n, received, head);
-                fd_close(received);
-        }
-        assert_int_equal(t.broker->n.n_handed, ELEMENTSOF(clients));
-        assert_int_equal(t.broker->clients.n_used, 0);
-
-        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
-                fd_close(clients[i]);
-        fd_close(a);
-}
-
 /* A head that comes in pieces is waited for, without a turn of the loop in between. */
 static void test_head_in_pieces(void **state) {
         int a = listen_at("a", 8), client;
@@ -349,7 +319,6 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 BROKER_TEST(test_routes_http),
                 BROKER_TEST(test_metadata),
-                BROKER_TEST(test_datagrams),
                 BROKER_TEST(test_head_in_pieces),
                 BROKER_TEST(test_refuses_http),
                 BROKER_TEST(test_refuses_large_head),

@@ -49,7 +49,6 @@ typedef enum Kind {
         HALVES,   /* … in two pieces, for one of Receipt=ack, which refuses it at first */
         FIRST,    /* for a worker that keeps its connection, and */
         NEXT,     /* … that one comes on it */
-        DATAGRAM, /* for a worker of that form */
         WRONG,    /* is answered with 400 */
         LEAVES,   /* goes before its head is whole */
         PARKED,   /* was handed back, and then says its request */
@@ -57,7 +56,7 @@ typedef enum Kind {
         N_KINDS,
 } Kind;
 
-static const char *const hosts[N_KINDS] = { "a", "a", "b", "k", "k", "d", "", "a", "a", "b" };
+static const char *const hosts[N_KINDS] = { "a", "a", "b", "k", "k", "", "a", "a", "b" };
 
 typedef struct Visitor {
         int fd;
@@ -72,7 +71,7 @@ typedef struct Visitor {
 } Visitor;
 
 static Visitor visitors[N_KINDS + 1];
-static int worker_fds[4];
+static int worker_fds[3];
 static int kept_fd = -EBADF; /* of the last one, */
 static uint16_t n_kept;      /* and how many came on it */
 static struct sockaddr_in port;
@@ -143,7 +142,7 @@ static void hand_back(Visitor *v) {
         v->conn_fd = handoff_connect_type(&sun, len, SOCK_SEQPACKET);
         CHECK(v->conn_fd >= 0);
         CHECK(message_encode(&m, header, sizeof(header), &n) == 0);
-        CHECK(handoff_send_message(v->conn_fd, NULL, 0, (Slice){ header, n }, m.consumed, v->kept_fd) == 0);
+        CHECK(handoff_send_message(v->conn_fd, (Slice){ header, n }, m.consumed, v->kept_fd) == 0);
 }
 
 static void begin(Kind kind, size_t i) {
@@ -202,7 +201,7 @@ static void look_at_visitor(Visitor *v) {
         if (!v->said && !v->refused && may_go_on(v)) {
                 v->said = true;
                 say_head(v, v->kind == PARKED ? "GET /" : "");
-        } else if (v->kind == LEAVES && t.broker->n.n_accepted >= 8) {
+        } else if (v->kind == LEAVES && t.broker->n.n_accepted >= 7) {
                 v->fd = fd_close(v->fd);
                 v->ended = true;
                 return;
@@ -249,8 +248,8 @@ static void serve(Visitor *v, int conn_fd, int client_fd) {
         fd_close(client_fd);
 }
 
-static void look_at_worker(int worker, bool is_datagram) {
-        int conn = is_datagram ? worker : accept4(worker, NULL, NULL, SOCK_CLOEXEC), client = -EBADF, r;
+static void look_at_worker(int worker) {
+        int conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC), client = -EBADF, r;
         uint8_t bytes[4096];
         char text[512] = "";
         Message m;
@@ -270,8 +269,7 @@ static void look_at_worker(int worker, bool is_datagram) {
                         CHECK(recv(client, text, sizeof(text) - 1, MSG_DONTWAIT | MSG_PEEK) > 0);
                 serve(find_visitor(text), conn, client);
         }
-        if (!is_datagram)
-                fd_close(conn);
+        fd_close(conn);
 }
 
 /* The one that keeps its connection. */
@@ -322,9 +320,9 @@ static void turn(usec_t span) {
         fault_leave();
         CHECK(r >= 0);
 
-        for (size_t i = 0; i < 3; i++)
-                look_at_worker(worker_fds[i], i == 2);
-        look_at_keeper(worker_fds[3]);
+        for (size_t i = 0; i < 2; i++)
+                look_at_worker(worker_fds[i]);
+        look_at_keeper(worker_fds[2]);
         for (size_t i = 0; i < ELEMENTSOF(visitors); i++)
                 look_at_visitor(&visitors[i]);
 }
@@ -363,13 +361,11 @@ static void prepare(void) {
 
         worker_fds[0] = listen_at("a", 64);
         worker_fds[1] = listen_type_at("b", SOCK_SEQPACKET, 64);
-        worker_fds[2] = listen_type_at("d", SOCK_DGRAM, -1);
-        worker_fds[3] = listen_type_at("other", SOCK_SEQPACKET, 64);
+        worker_fds[2] = listen_type_at("other", SOCK_SEQPACKET, 64);
         CHECK(handback_listen(t.broker, "return", listen_type_at("return", SOCK_SEQPACKET, 64)) == 0);
         USE({ .unit = "a.socket", .worker = "a", .host = "a", .max_pending = 1 },
             { .unit = "b.socket", .worker = "b", .host = "b", .form = WORKER_SEQPACKET, .receipt = RECEIPT_BY_ACK },
             { .unit = "k.socket", .worker = "other", .host = "k", .form = WORKER_SEQPACKET },
-            { .unit = "d.socket", .worker = "d", .host = "d", .form = WORKER_DATAGRAM },
             { .unit = "n.socket", .worker = "b", .name = "named", .form = WORKER_SEQPACKET });
         n_kept_back = n_wakeups = 0;
         for (size_t i = 0; i < ELEMENTSOF(visitors); i++)
@@ -377,8 +373,6 @@ static void prepare(void) {
 }
 
 static void done(void) {
-        char path[64];
-
         for (size_t i = 0; i < ELEMENTSOF(visitors); i++) {
                 fd_close(visitors[i].fd);
                 fd_close(visitors[i].conn_fd);
@@ -387,8 +381,6 @@ static void done(void) {
         for (size_t i = 0; i < ELEMENTSOF(worker_fds); i++)
                 fd_close(worker_fds[i]);
         kept_fd = fd_close(kept_fd);
-        path_of("d", path);
-        (void) unlink(path);
 }
 
 /* Nobody was lost: each was handed over, refused, or left by itself; and nobody was handed to two. */

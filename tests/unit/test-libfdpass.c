@@ -76,32 +76,6 @@ static void test_accept(void **state) {
         }
 }
 
-/* A datagram also comes from a socket that is connected to nothing. */
-static void test_datagram_addressed(void **state) {
-        uint8_t header[FDPASS_HEADER_MAX];
-        Message m = example();
-        struct fdpass *got;
-        int client[2], fd, from;
-        Fixture f;
-        size_t n;
-
-        fixture_open(&f, SOCK_DGRAM, 0, 8);
-        client_pair(client);
-        from = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-        assert_int_equal(message_encode(&m, header, sizeof(header), &n), 0);
-        assert_int_equal(handoff_send_message(from, &f.address, f.len, (Slice){ header, n }, m.consumed, client[1]), 0);
-        fd = fdpass_accept(f.fd, 0, &got);
-        assert_true(fd >= 0);
-        assert_string_equal(fdpass_route(got), "chat.socket");
-
-        fdpass_free(got);
-        fd_close(fd);
-        fd_close(from);
-        pair_close(client);
-        fixture_close(&f);
-}
-
 static void assert_bytes(const void *p, size_t n, const char *expected, size_t n_expected) {
         assert_int_equal(n, n_expected);
         assert_memory_equal(p, expected, n);
@@ -610,7 +584,7 @@ static void test_threads(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_accept),        TEST(test_datagram_addressed), TEST(test_metadata),
+                TEST(test_accept),        TEST(test_metadata),
                 TEST(test_flags),         TEST(test_accept_yes),         TEST(test_accept_yes_failure),
                 TEST(test_answers),       TEST(test_answers_impossible), TEST(test_nonblocking),
                 TEST(test_blocking),      TEST(test_wrong_sockets),      TEST(test_no_room),
