@@ -2,256 +2,123 @@
 
 #include "broker/handback.h"
 
-#include <limits.h>
 #include <poll.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "basic/error.h"
 #include "basic/fd.h"
-#include "broker/diag.h"
-#include "broker/head.h"
-#include "broker/judge.h"
-#include "broker/listener.h"
-#include "broker/park.h"
-#include "broker/pool.h"
-#include "broker/refusal.h"
-#include "broker/routing.h"
-#include "broker/watch.h"
+#include "broker/admission.h"
+#include "broker/arrival.h"
+#include "broker/returned.h"
+#include "broker/state/watch.h"
 #include "handoff/handoff.h"
 #include "handoff/message.h"
 
-/* So many connections at a time; the others wait in the backlog. */
-#define PEERS_MAX 64
+/* Connections at once; the others wait in the backlog. */
+#define CONNS_MAX 64
 
-/* With so many descriptors that the helper has yet to close, no more connections are accepted: each is another one. */
+/* Descriptors that the helper has yet to close, with which no connection is accepted: each is another descriptor. */
 #define CLOSING_MAX 1024
 
-/* One that has said nothing for so long may have to make room for those. */
-#define PEER_GRACE_USEC (1 * USEC_PER_SEC)
+/* A connection that was silent for so long may have to make room for a new one. */
+#define CONN_GRACE_USEC (1 * USEC_PER_SEC)
 
-/* When there is no room for a client, or for a connection, it is looked for again after this. */
+/* Time after which it is tried again if there was no place for a client or a connection. */
 #define PAUSE_USEC (250 * USEC_PER_MSEC)
 
-/* A broker that stops waits so long for what senders that are connected are about to send. */
-#define STOP_PEERS_USEC (20 * USEC_PER_MSEC)
+/* A broker that stops waits so long for what connected senders are about to send. */
+#define STOP_CONNS_USEC (20 * USEC_PER_MSEC)
 
-/* Messages of one connection in one turn of the event loop. */
+/* Messages of one connection in one turn. */
 #define BATCH_MAX 32
 
-/* So many at most when a connection is emptied: whoever goes on sending is not waited for. */
-#define REST_MAX HANDBACK_REST_MAX
-
-/* A connection that brings clients: with messages any number, by the one byte of the stream form one. */
-typedef struct Peer {
+/* A connection that brings clients: any number in messages, one in the stream form. */
+typedef struct ReturnConn {
+        Broker *broker;
         Listener *listener;
-        List link;              /* Handback.peers, the one that has been silent the longest first */
+        List link;              /* Handback.conns, the one that has been silent longest first */
         int fd;
         sd_event_source *io;
         usec_t active_at;
-        uint8_t answer;         /* one that could not be given yet, or 0 */
-        struct ucred sender;    /* for the log */
-} Peer;
+        uint8_t answer;         /* an answer that could not be given yet; 0: none */
+        struct ucred sender;
+} ReturnConn;
 
 struct Handback {
-        Listener *self;         /* where the next process finds what we leave; NULL: nowhere */
-        List peers;             /* Peer.link */
-        size_t n_peers;
-        Timer pause_timer;      /* turns on what had to wait for room: peers, and the listeners */
-
-        RateLimit loops;
-
+        const Listener *self;   /* the first one with messages; NULL: none */
+        List conns;             /* ReturnConn.link */
+        size_t n_conns;
+        Timer timer;            /* turns on what waits for a place: connections, and the listeners */
         uint8_t buffer[FDPASS_MESSAGE_MAX];
 };
 
 /*
- * For the helper: who is the reason if something hangs. Numbers of workers are below. With PrivateUsers= most users have the
- * same number here (user_namespaces(7)).
+ * For the helper: the sender that may be the reason if a call hangs. Numbers of workers are lower. With PrivateUsers= most users
+ * have the same number here (user_namespaces(7)).
  */
-static uint32_t peer_owner(const Peer *p) {
-        return UINT32_C(1) << 31 | p->sender.uid;
+static uint32_t handback_owner(const ReturnConn *conn) {
+        return UINT32_C(1) << 31 | conn->sender.uid;
 }
 
-static void peer_free(Peer *p) {
-        sd_event_source_disable_unref(p->io);
-        helper_close(p->listener->broker->helper, HELPER_CONNECTIONS, p->fd, peer_owner(p)); /* descriptors may be in its queue */
-        list_remove(&p->link);
-        free(p);
+/* The helper closes the connection, because descriptors may be in its queue. */
+static void handback_free(ReturnConn *conn) {
+        sd_event_source_disable_unref(conn->io);
+        helper_close(conn->broker->helper, HELPER_CONNECTIONS, conn->fd, handback_owner(conn));
+        list_remove(&conn->link);
+        free(conn);
 }
 
-static void enable_listeners(Broker *b) {
-        int r = broker_enable_listeners(b);
+static void handback_enable_listeners(Broker *b) {
+        int r = admission_enable_listeners(b);
 
         if (r < 0)
-                broker_pause(b, r);
+                admission_pause(b, r);
 }
 
-static void peer_end(Peer *p) {
-        Broker *b = p->listener->broker;
+static void handback_end(ReturnConn *conn) {
+        Broker *b = conn->broker;
 
-        peer_free(p);
-        if (b->handback->n_peers-- == PEERS_MAX)
-                enable_listeners(b);
+        handback_free(conn);
+        if (b->handback->n_conns-- == CONNS_MAX)
+                handback_enable_listeners(b);
 }
 
-static void pause_arm(Handback *h) {
-        timer_set(&h->pause_timer, usec_now() + PAUSE_USEC);
+static void handback_arm(Handback *h) {
+        timer_set(&h->timer, usec_now() + PAUSE_USEC);
 }
 
-static void peer_pause(Peer *p) {
-        (void) sd_event_source_set_enabled(p->io, SD_EVENT_OFF);
-        pause_arm(p->listener->broker->handback);
+static void handback_pause(ReturnConn *conn) {
+        (void) sd_event_source_set_enabled(conn->io, SD_EVENT_OFF);
+        handback_arm(conn->broker->handback);
 }
 
-/* Returns 0, HANDOFF_CLOSED where the other end does not read what it is told, or an error of resources. */
-static int give_answer(Peer *p) {
-        int r = p->answer != 0 ? handoff_answer(p->fd, p->answer) : 0;
+/* Returns 0, HANDOFF_CLOSED if the sender does not read its answers, or a negative errno. */
+static int handback_give_answer(ReturnConn *conn) {
+        int r = conn->answer != 0 ? handoff_answer(conn->fd, conn->answer) : 0;
 
         if (errno_is_transient(r))
                 return HANDOFF_CLOSED;
         if (r >= 0)
-                p->answer = 0;
+                conn->answer = 0;
         return r;
 }
 
-static void on_pause_timer(void *userdata) {
+static void handback_on_timer(void *userdata) {
         Broker *b = userdata;
 
-        LIST_FOREACH(i, &b->handback->peers) {
-                Peer *p = CONTAINER_OF(i, Peer, link);
+        LIST_FOREACH(i, &b->handback->conns) {
+                ReturnConn *conn = CONTAINER_OF(i, ReturnConn, link);
 
-                if (sd_event_source_set_enabled(p->io, SD_EVENT_ON) < 0 || give_answer(p) < 0)
-                        peer_pause(p);
+                if (sd_event_source_set_enabled(conn->io, SD_EVENT_ON) < 0 || handback_give_answer(conn) < 0)
+                        handback_pause(conn);
         }
 
-        enable_listeners(b);
+        handback_enable_listeners(b);
 }
 
-/* What a message tells of a client goes for its routing. What the socket itself is stays known beside that. */
-static void set_addresses(Client *c, const Message *m) {
-        if (m->source.sa.sa_family == AF_UNSPEC)
-                return;
-
-        memcpy(&c->address, &m->source, MIN(sizeof(c->address), sizeof(m->source)));
-        memcpy(&c->local, &m->destination, MIN(sizeof(c->local), sizeof(m->destination)));
-}
-
-/*
- * It has nothing to say yet, and no broker has handed it on as one that will: it is between two requests. A broker that
- * stops only holds it for the next process.
- */
-static bool is_to_be_parked(const Broker *b, const Client *c) {
-        bool has_bytes = c->copy->n > 0 || c->copy->is_end || (c->baggage && c->baggage->consumed.n > 0);
-
-        return b->stopping || (c->may_park && !has_bytes);
-}
-
-/* Its own listener is not known here: another one of its family has options like it, most likely. -EBADF: there is none. */
-static int handback_find_model(const Broker *b, int fd) {
-        int family, other;
-
-        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &(socklen_t){ sizeof(family) }) < 0)
-                return -EBADF;
-
-        LIST_FOREACH(i, &b->listeners) {
-                const Listener *l = CONTAINER_OF(i, Listener, link);
-
-                if (l->carries == 0 && getsockopt(l->fd, SOL_SOCKET, SO_DOMAIN, &other, &(socklen_t){ sizeof(other) }) >= 0 &&
-                    family == other)
-                        return l->fd;
-        }
-
-        return -EBADF;
-}
-
-/* A stage that does TLS may have left the kernel's TLS on the socket. */
-static void handback_ask(Broker *b, Client *c, SocketTask *t) {
-        t->steps = SOCKET_STEP_CONNECTED | SOCKET_STEP_RESTORE | SOCKET_STEP_PEEK;
-        judge_describe(c, t);
-        if (c->listener->carries != 0)
-                t->listener_fd = handback_find_model(b, c->fd);
-}
-
-static void handback_go_on(Broker *b, Client *c, const SocketTask *t) {
-        if (!t || (t->failed & (SOCKET_STEP_CONNECTED | SOCKET_STEP_PEEK) && !errno_is_resource(t->error))) {
-                b->n.n_gone++;
-                broker_drop(b, c);
-                return;
-        }
-        if (t->failed != 0 || judge_keep(c, t) < 0) {
-                refusal_send(b, c, REFUSAL_BROKER, PROBE_REASON_NONE);
-                return;
-        }
-
-        c->peer = t->peer;
-        c->untouched = t->progress;
-        c->n_received = t->progress.n_received;
-        if (c->address.sa.sa_family == AF_UNSPEC)
-                c->address = t->peer;
-        (void) source_get(&b->sources, c, UINT_MAX); /* the sender has vouched for it: it is counted, not refused */
-
-        if (!is_to_be_parked(b, c))
-                head_begin(b, c);
-        else {
-                bool has_news = c->has_news;
-
-                park(b, c);
-                if (has_news && !b->stopping)
-                        park_on_event(b, c, 0);
-        }
-}
-
-static const JudgeKind handback_kind = { handback_ask, handback_go_on };
-
-/* What is told of it belongs to it. False for want of memory, or of watches (epoll_ctl(2), ENOSPC). */
-static bool furnish(const Listener *l, Client *c, const Message *m) {
-        set_addresses(c, m);
-        c->n_hops = m->hops;
-        c->is_shared = c->was_returned = true;
-        c->peer.sa.sa_family = AF_INET; /* until the helper has looked */
-        c->may_park = l->carries == SOCK_SEQPACKET && m->name.n == 0 && m->hops == 0;
-
-        return client_set_baggage(c, m) >= 0 && watch_client(&l->broker->watch, c) >= 0;
-}
-
-/* Takes the client up. Returns the answer to its sender; unless that is TAKEN, @fd is still the caller's. */
-static uint8_t take(const Peer *p, int fd, const Message *m) {
-        Listener *l = p->listener, *told = broker_find_listener(l->broker, m->listener);
-        Broker *b = l->broker;
-        Client *c;
-
-        /* Its response ends with the connection: there is no next request to wait for. */
-        if (m->status != 0 && m->name.n == 0 && m->consumed.n == 0)
-                return FDPASS_ANSWER_ERROR;
-
-        if (broker_room(b) == 0 || helper_hangs_at(b->helper, peer_owner(p)))
-                return FDPASS_ANSWER_REFUSED;
-
-        if (m->hops > FDPASS_HOPS_MAX) {
-                diag_loop(b, l, &b->handback->loops);
-                return FDPASS_ANSWER_ERROR;
-        }
-
-        c = client_new(&b->clients, told ?: l, fd);
-        if (!c)
-                return FDPASS_ANSWER_REFUSED;
-
-        if (!furnish(l, c, m)) {
-                unwatch_client(&b->watch, c);
-                c->fd = -EBADF; /* not ours after all */
-                broker_drop(b, c);
-                return FDPASS_ANSWER_REFUSED;
-        }
-
-        c->last_worker = peer_owner(p);
-        b->n.n_returned++;
-        judge_begin(b, c, &handback_kind);
-        return FDPASS_ANSWER_TAKEN;
-}
-
-/* Two forms, by the kind of the socket: a message, or one byte that tells nothing. */
-static bool decode(const Listener *l, const uint8_t *p, size_t n, Message *ret) {
-        if (l->carries == SOCK_SEQPACKET)
+/* Two forms, by the type of the socket: a message, or one byte. */
+static bool handback_decode(const Listener *l, const uint8_t *p, size_t n, Message *ret) {
+        if (l->type == SOCK_SEQPACKET)
                 return message_decode(p, n, ret) == 0;
 
         *ret = MESSAGE_NULL;
@@ -259,18 +126,19 @@ static bool decode(const Listener *l, const uint8_t *p, size_t n, Message *ret) 
 }
 
 /*
- * Without room the message is left where it is: the kernel would drop the descriptor, and who sends a stream's one byte
- * reads no answer.
+ * Without a place the message stays where it is: the kernel would drop the descriptor, and the sender of the stream form reads no
+ * answer. Returns 0 or a negative errno.
  */
-static int check_room(const Peer *p) {
-        int r = handoff_check_room(p->fd);
+static int handback_check_room(const ReturnConn *conn) {
+        Broker *b = conn->broker;
+        int r = handoff_check_room(conn->fd);
 
         if (r < 0) {
-                diag_no_resources(p->listener->broker, r);
+                diag_no_resources(&b->diag, r);
                 return r;
         }
 
-        return p->listener->carries == SOCK_STREAM && broker_room(p->listener->broker) == 0 ? -ENOBUFS : 0;
+        return conn->listener->type == SOCK_STREAM && admission_free_places(b) == 0 ? -ENOBUFS : 0;
 }
 
 static bool handback_is_client(int fd) {
@@ -278,159 +146,158 @@ static bool handback_is_client(int fd) {
 }
 
 /*
- * Looks at the next message, and takes it while its descriptors are open here as well: so none that the kernel drops is the
- * last one. All of them but a client's are closed by the helper.
+ * Looks at the next message, and takes it while its descriptors are open here too, so none that the kernel drops is the last copy. The
+ * helper closes all but a client's.
  */
-static int handback_look_and_take(Peer *p, uint8_t *ret_answer) {
-        bool is_stream = p->listener->carries == SOCK_STREAM;
-        Broker *b = p->listener->broker;
+static int handback_look_and_take(ReturnConn *conn, uint8_t *ret_answer) {
+        bool is_stream = conn->listener->type == SOCK_STREAM;
+        Broker *b = conn->broker;
         Handback *h = b->handback;
         int fds[HANDOFF_RIGHTS_MAX], r, k = 0;
         size_t n, n_fds;
         Message m;
 
-        r = handoff_peek_message(p->fd, h->buffer, is_stream ? 2 : sizeof(h->buffer), &n, fds, &n_fds);
+        r = handoff_peek_message(conn->fd, h->buffer, is_stream ? 2 : sizeof(h->buffer), &n, fds, &n_fds);
         if (r == 0 || r == HANDOFF_INVALID)
-                k = handoff_discard(p->fd, n);
+                k = handoff_discard(conn->fd, n);
 
         if (k < 0)
-                r = k; /* it is found again */
+                r = k; /* the next look finds it again */
         else if (r == HANDOFF_NO_FD)
                 *ret_answer = FDPASS_ANSWER_REFUSED; /* it is still the sender's */
-        else if (r == 0 && handback_is_client(fds[0]) && decode(p->listener, h->buffer, n, &m))
-                *ret_answer = take(p, fds[0], &m);
+        else if (r == 0 && handback_is_client(fds[0]) && handback_decode(conn->listener, h->buffer, n, &m))
+                *ret_answer = returned_take(b, conn->listener, fds[0], &m, handback_owner(conn));
 
         for (size_t i = 0; i < n_fds; i++)
                 if (i > 0 || *ret_answer != FDPASS_ANSWER_TAKEN)
-                        helper_close(b->helper, HELPER_CONNECTIONS, fds[i], peer_owner(p));
+                        helper_close(b->helper, HELPER_CONNECTIONS, fds[i], handback_owner(conn));
 
         if (r >= 0 && r != HANDOFF_NO_FD && r != HANDOFF_CLOSED && *ret_answer == FDPASS_ANSWER_ERROR)
-                diag_return_refused(b, &p->sender);
+                diag_return_refused(&b->diag, &conn->sender);
         return r;
 }
 
-/* Returns 0, a condition that ends the connection, or an error: -EAGAIN, or one for want of something (error.h). */
-static int receive_one(Peer *p) {
+/* Returns 0, a condition that ends the connection, or a negative errno: -EAGAIN, or one for lack of something (error.h). */
+static int handback_receive_one(ReturnConn *conn) {
         uint8_t answer = FDPASS_ANSWER_ERROR;
         int r, k;
 
-        r = give_answer(p);
+        r = handback_give_answer(conn);
         if (r != 0)
                 return r;
 
-        r = check_room(p);
+        r = handback_check_room(conn);
         if (r < 0)
                 return r;
 
-        r = handback_look_and_take(p, &answer);
+        r = handback_look_and_take(conn, &answer);
         if (r < 0 || r == HANDOFF_CLOSED)
                 return r;
 
-        p->answer = answer;
-        k = give_answer(p);
-        if (p->listener->carries == SOCK_STREAM)
+        conn->answer = answer;
+        k = handback_give_answer(conn);
+        if (conn->listener->type == SOCK_STREAM)
                 return HANDOFF_CLOSED;
         return k != 0 ? k : r;
 }
 
 /*
- * Takes what was sent on a connection that has to go. From the shutdown on its sender gets EPIPE, and so knows that
- * it still has the client; what was sent before is all here (unix(7)).
+ * Takes what was sent on a connection that has to go. After the shutdown its sender gets EPIPE, and so knows that it still has the
+ * client. What was sent before is all here (unix(7)).
  */
-static void receive_rest(Peer *p) {
-        (void) shutdown(p->fd, SHUT_RD);
+static void handback_receive_rest(ReturnConn *conn) {
+        (void) shutdown(conn->fd, SHUT_RD);
 
-        for (size_t i = 0; i < REST_MAX && receive_one(p) == 0; i++)
+        for (size_t i = 0; i < HANDBACK_REST_MAX && handback_receive_one(conn) == 0; i++)
                 ;
 }
 
-static void peer_finish(Peer *p) {
-        receive_rest(p);
-        peer_end(p);
+static void handback_finish(ReturnConn *conn) {
+        handback_receive_rest(conn);
+        handback_end(conn);
 }
 
-static int on_peer(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        Peer *p = userdata;
-        Broker *b = p->listener->broker;
+static int handback_on_conn(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        ReturnConn *conn = userdata;
+        Broker *b = conn->broker;
         int r = 0;
 
         for (size_t i = 0; i < BATCH_MAX && r == 0; i++)
-                r = receive_one(p);
+                r = handback_receive_one(conn);
 
         if (errno_is_resource(r))
-                peer_pause(p);
+                handback_pause(conn);
         else if (r != 0 && !errno_is_transient(r)) {
-                peer_end(p);
+                handback_end(conn);
                 return 0;
         }
 
-        p->active_at = broker_now(b);
-        list_remove(&p->link);
-        list_append(&b->handback->peers, &p->link);
+        conn->active_at = loop_now(&b->loop);
+        list_remove(&conn->link);
+        list_append(&b->handback->conns, &conn->link);
         return 0;
 }
 
-static int peer_new(Listener *l, int fd) {
-        Handback *h = l->broker->handback;
-        Peer *p = calloc(1, sizeof(*p));
+static int handback_new_conn(Broker *b, Listener *l, int fd) {
+        ReturnConn *conn = calloc(1, sizeof(*conn));
         int r;
 
-        if (!p)
+        if (!conn)
                 return -ENOMEM;
 
-        *p = (Peer){ .listener = l, .fd = fd, .active_at = broker_now(l->broker) };
-        (void) getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &p->sender, &(socklen_t){ sizeof(p->sender) });
+        *conn = (ReturnConn){ .broker = b, .listener = l, .fd = fd, .active_at = loop_now(&b->loop) };
+        (void) getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &conn->sender, &(socklen_t){ sizeof(conn->sender) });
 
-        r = sd_event_add_io(l->broker->event, &p->io, fd, EPOLLIN, on_peer, p);
+        r = sd_event_add_io(b->loop.event, &conn->io, fd, EPOLLIN, handback_on_conn, conn);
         if (r < 0) {
-                free(p);
+                free(conn);
                 return r;
         }
 
-        list_append(&h->peers, &p->link);
-        h->n_peers++;
+        list_append(&b->handback->conns, &conn->link);
+        b->handback->n_conns++;
         return 0;
 }
 
 /*
- * Whoever is connected and says nothing keeps nobody else out; what it says later is still its own. One that has only
- * just come is given time: a sender that can't be told loses its client with the connection.
+ * If all connections are taken, the one that has been silent longest ends. What it says later stays its sender's. A new connection is
+ * given time, because a sender of the stream form loses its client with the connection.
  */
-static bool make_room_for_peer(Handback *h, usec_t now) {
-        Peer *p;
+static bool handback_make_place(Handback *h, usec_t now) {
+        ReturnConn *conn;
 
-        if (h->n_peers < PEERS_MAX)
+        if (h->n_conns < CONNS_MAX)
                 return true;
 
-        p = CONTAINER_OF(list_first(&h->peers), Peer, link);
-        if (p->active_at + PEER_GRACE_USEC > now)
+        conn = CONTAINER_OF(list_first(&h->conns), ReturnConn, link);
+        if (conn->active_at + CONN_GRACE_USEC > now)
                 return false;
 
-        peer_finish(p);
+        handback_finish(conn);
         return true;
 }
 
-static void on_listener(Listener *l) {
-        Broker *b = l->broker;
+static void handback_on_ready(Listener *l, void *userdata) {
+        Broker *b = userdata;
         _cleanup_close_ int conn_fd = -EBADF;
 
-        if (helper_n_pending(b->helper) >= CLOSING_MAX || !make_room_for_peer(b->handback, broker_now(b))) {
-                listener_enable(l, false);
-                pause_arm(b->handback);
+        if (helper_n_pending(b->helper) >= CLOSING_MAX || !handback_make_place(b->handback, loop_now(&b->loop))) {
+                (void) watch_enable_listener(&b->loop, l, false);
+                handback_arm(b->handback);
                 return;
         }
 
         conn_fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (conn_fd < 0) {
                 if (!errno_is_accept_again(-errno))
-                        broker_pause(b, -errno);
+                        admission_pause(b, -errno);
                 return;
         }
 
-        if (peer_new(l, conn_fd) >= 0)
+        if (handback_new_conn(b, l, conn_fd) >= 0)
                 (void) TAKE_FD(conn_fd);
-        else { /* its sender may be gone: what was sent is ours */
-                receive_rest(&(Peer){ .listener = l, .fd = conn_fd });
+        else { /* its sender may have gone: what it sent is ours */
+                handback_receive_rest(&(ReturnConn){ .broker = b, .listener = l, .fd = conn_fd });
                 helper_close(b->helper, HELPER_CONNECTIONS, TAKE_FD(conn_fd), 0);
         }
 }
@@ -442,9 +309,9 @@ static int handback_new(Broker *b) {
         if (!b->handback)
                 return -ENOMEM;
 
-        list_init(&b->handback->peers);
+        list_init(&b->handback->conns);
 
-        r = timer_init(&b->handback->pause_timer, b, on_pause_timer, b);
+        r = timer_init(&b->handback->timer, &b->loop, handback_on_timer, b);
         if (r < 0)
                 handback_done(b);
 
@@ -452,6 +319,7 @@ static int handback_new(Broker *b) {
 }
 
 int handback_listen(Broker *b, const char *name, int fd) {
+        const ListenerHandlers handlers = { .on_ready = handback_on_ready, .on_timer = arrival_on_timer };
         socklen_t len = sizeof(int);
         Listener *l;
         int type, r;
@@ -463,12 +331,12 @@ int handback_listen(Broker *b, const char *name, int fd) {
         if (r < 0)
                 return r;
 
-        r = listener_new_with(b, name, fd, on_listener, &l);
+        r = listener_new(&b->loop, name, fd, type, &handlers, b, &l);
         if (r < 0)
                 return r;
 
-        l->carries = type;
-        r = broker_link_listener(b, l);
+        l->is_return = true;
+        r = admission_add_listener(b, l);
         if (r < 0)
                 return r;
 
@@ -483,22 +351,22 @@ void handback_done(Broker *b) {
         if (!h)
                 return;
 
-        LIST_FOREACH(i, &h->peers)
-                peer_free(CONTAINER_OF(i, Peer, link));
+        LIST_FOREACH(i, &h->conns)
+                handback_free(CONTAINER_OF(i, ReturnConn, link));
 
-        timer_done(&h->pause_timer);
+        timer_done(&h->timer);
         free(TAKE_PTR(b->handback));
 }
 
 /* httpd sends the client a little later than it connects, and would lose it with the connection. */
-static void await_streams(Handback *h) {
-        usec_t end = usec_now() + STOP_PEERS_USEC, now;
+static void handback_await_streams(Handback *h) {
+        usec_t end = usec_now() + STOP_CONNS_USEC, now;
 
-        LIST_FOREACH(i, &h->peers) {
-                Peer *p = CONTAINER_OF(i, Peer, link);
-                struct pollfd poll_fd = { .fd = p->fd, .events = POLLIN };
+        LIST_FOREACH(i, &h->conns) {
+                ReturnConn *conn = CONTAINER_OF(i, ReturnConn, link);
+                struct pollfd poll_fd = { .fd = conn->fd, .events = POLLIN };
 
-                if (p->listener->carries == SOCK_STREAM && (now = usec_now()) < end)
+                if (conn->listener->type == SOCK_STREAM && (now = usec_now()) < end)
                         (void) poll(&poll_fd, 1, (int) ((end - now) / USEC_PER_MSEC));
         }
 }
@@ -509,14 +377,11 @@ void handback_stop(Broker *b) {
         if (!h)
                 return;
 
-        b->left_to_next = true;
-        (void) broker_enable_listeners(b); /* turns off, which needs nothing */
-
-        await_streams(h);
-        LIST_FOREACH(i, &h->peers)
-                peer_finish(CONTAINER_OF(i, Peer, link));
+        handback_await_streams(h);
+        LIST_FOREACH(i, &h->conns)
+                handback_finish(CONTAINER_OF(i, ReturnConn, link));
 }
 
-Listener *handback_self(const Broker *b) {
+const Listener *handback_self(const Broker *b) {
         return b->handback ? b->handback->self : NULL;
 }

@@ -6,18 +6,17 @@
 #include <sys/socket.h>
 
 #include "basic/fd.h"
-#include "broker/diag.h"
+#include "broker/departure.h"
 #include "broker/handback.h"
-#include "broker/listener.h"
-#include "broker/park.h"
-#include "broker/pool.h"
+#include "broker/stage/queue.h"
+#include "broker/state/client-context.h"
 #include "handoff/handoff.h"
 #include "handoff/message.h"
 
-/* Clients on one connection, at most: the next process, when it ends in turn, empties each connection completely. */
+/* Clients on one connection: so few that the next process can empty each connection when it ends in turn. */
 #define CLIENTS_MAX (HANDBACK_REST_MAX / 2)
 
-/* A connection to our own return socket, where the next process will find what is sent on it. */
+/* Connects to our own return socket, where the next process finds what is sent. */
 static int handover_connect(const Listener *self) {
         struct sockaddr_un sun = {};
         socklen_t len = sizeof(sun);
@@ -28,14 +27,14 @@ static int handover_connect(const Listener *self) {
 
         fd = handoff_connect_type(&sun, len, SOCK_SEQPACKET);
 
-        /* There are no more connections than Backlog=. By default one takes 278 clients, and twice that where nothing but
-         * net.core.wmem_max bounds it (socket(7)). */
+        /* Backlog= bounds the number of connections. A connection takes 278 clients by default, and more with a larger buffer
+         * (net.core.wmem_max, socket(7)). */
         if (fd >= 0)
                 (void) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
         return fd;
 }
 
-/* What the next process has to know of a client. */
+/* Sends a client with the facts that the next process needs. */
 static int handover_send(int conn_fd, const Client *c) {
         uint8_t header[FDPASS_HEADER_MAX];
         Message m = MESSAGE_NULL;
@@ -45,14 +44,14 @@ static int handover_send(int conn_fd, const Client *c) {
 
         m.unique_id = (Slice){ (const uint8_t *) id, client_id(c, id) };
         m.hops = c->n_hops;
-        if (m.hops == 0 && c->state != CLIENT_PARKED) /* it is new, or has begun a request */
+        if (m.hops == 0 && c->state != CLIENT_PARKED) /* it has begun a request */
                 m.hops = 1;
         m.listener = slice_from_string(c->listener->name);
         message_address_set(&m.source, &c->address.sa, sizeof(c->address));
         message_address_set(&m.destination, &c->local.sa, sizeof(c->local));
-        if (m.source.sa.sa_family != m.destination.sa.sa_family) /* the connection's own stand */
+        if (m.source.sa.sa_family != m.destination.sa.sa_family) /* the next process asks the socket */
                 m.source.sa.sa_family = m.destination.sa.sa_family = AF_UNSPEC;
-        client_tell_baggage(c, &m);
+        client_fill_message(c, &m);
 
         r = message_encode(&m, header, sizeof(header), &n);
         if (r < 0)
@@ -66,7 +65,7 @@ bool handover_takes(const Broker *b, const Client *c) {
                !c->needs_proxy && client_is_ip(c);
 }
 
-/* One more connection where the one that is there is full: what was consumed of each client goes along. */
+/* Makes another connection if the one at hand is full. */
 static int handover_send_one(const Listener *self, int *conn_fd, size_t *n, const Client *c) {
         int r = -EAGAIN;
 
@@ -107,15 +106,15 @@ void handover_all(Broker *b) {
 
                 r = handover_send_one(self, &conn_fd, &n, c);
                 if (r < 0) {
-                        diag_handover_failed(b, handover_count(b, i), r);
-                        return; /* the rest is refused in time */
+                        diag_handover_failed(&b->diag, handover_count(b, i), r);
+                        return; /* the rest is refused when the timer says so */
                 }
 
-                b->n.n_passed_on++;
+                b->n.n_handed_over++;
                 if (c->state == CLIENT_QUEUED)
-                        pool_leave_queue(c);
+                        queue_leave(c);
                 else if (c->state == CLIENT_PARKED)
-                        park_leave(b, c);
-                broker_drop(b, c);
+                        park_leave(&b->parking, c);
+                departure_drop(b, c);
         }
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Clients that a stopping broker leaves to the next process: by our own return socket, which systemd holds. */
+/* Handover: clients that a stopping broker leaves to the next process, by its own return socket, which systemd holds. */
 
-#include "broker/broker.h"
+#include "broker/core.h"
 
-/* Can this client be handed over? Its head is awaited, it is parked, or it waits for a worker. */
+/* True if the client can be handed over: its head is awaited, it is parked, or it is queued. */
 bool handover_takes(const Broker *b, const Client *c);
 
-/* Hands all of these over. */
+/* Hands over all of these. */
 void handover_all(Broker *b);

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/admission.h"
+
+#include "broker/state/watch.h"
+
+/* Descriptors for everything but clients: listeners, the loop, the log, units, persistent connections, senders. */
+#define FDS_RESERVED 128
+#define FDS_RESERVED_MAX 512
+
+/* A client on its way holds two: its socket, and the connection to its worker. A parked client holds one. */
+#define FDS_PER_CLIENT 2
+
+/* Interval between two attempts after accept4(2) failed for lack of something. */
+#define PAUSE_USEC (250 * USEC_PER_MSEC)
+
+/* The same while the places are taken by descriptors that the helper has yet to close. */
+#define PAUSE_CLOSING_USEC (10 * USEC_PER_MSEC)
+
+static void admission_on_timer(void *userdata) {
+        Broker *b = userdata;
+
+        b->admission.pause_error = 0;
+        admission_resume_if_possible(b);
+}
+
+int admission_init(Broker *b, size_t n_fds) {
+        size_t reserved = MAX(MIN(n_fds / 16, (size_t) FDS_RESERVED_MAX), (size_t) FDS_RESERVED);
+
+        b->admission.n_fds = MAX(n_fds, (size_t) FDS_RESERVED + FDS_PER_CLIENT) - reserved;
+        b->admission.max_clients = b->admission.n_fds / FDS_PER_CLIENT;
+        return timer_init(&b->admission.timer, &b->loop, admission_on_timer, b);
+}
+
+void admission_done(Admission *a) {
+        timer_done(&a->timer);
+}
+
+void admission_set_max_clients(Broker *b, unsigned max_clients) {
+        b->admission.max_clients = b->admission.n_fds / FDS_PER_CLIENT;
+        if (max_clients > 0)
+                b->admission.max_clients = MIN(b->admission.max_clients, (size_t) max_clients);
+
+        admission_resume_if_possible(b);
+}
+
+/* While receipts are awaited workers may hand back, because a worker may wait for the answer to that before it gives a receipt. */
+static bool admission_wants(const Broker *b, const Listener *l) {
+        return !b->admission.is_paused && (l->is_return ? b->stop.phase != STOP_HANDOVER : !broker_is_stopping(b));
+}
+
+int admission_enable_listeners(Broker *b) {
+        int r = 0;
+
+        LIST_FOREACH(i, &b->listeners) {
+                Listener *l = CONTAINER_OF(i, Listener, link);
+                int k = watch_enable_listener(&b->loop, l, admission_wants(b, l));
+
+                if (k < 0)
+                        r = k;
+        }
+
+        return r;
+}
+
+void admission_pause(Broker *b, int error) {
+        if (error < 0)
+                timer_set(&b->admission.timer, usec_now() + PAUSE_USEC);
+        else if (helper_n_pending(b->helper) > 0)
+                timer_set(&b->admission.timer, usec_now() + PAUSE_CLOSING_USEC);
+
+        b->admission.pause_error = error;
+        b->admission.is_paused = true;
+        (void) admission_enable_listeners(b); /* turning off can't fail */
+        diag_paused(&b->diag, error, b->clients.n_used);
+}
+
+static void admission_resume(Broker *b) {
+        int r;
+
+        b->admission.is_paused = false;
+        r = admission_enable_listeners(b);
+        if (r < 0)
+                admission_pause(b, r);
+        else
+                diag_resumed(&b->diag);
+}
+
+size_t admission_free_places(const Broker *b) {
+        const Admission *a = &b->admission;
+        size_t n_active = b->clients.n_used - b->parking.n;
+        size_t n_fds = b->clients.n_used + n_active + helper_n_pending(b->helper); /* those are still open */
+
+        if (n_active >= a->max_clients || n_fds >= a->n_fds)
+                return 0;
+
+        return MIN(a->max_clients - n_active, (a->n_fds - n_fds) / FDS_PER_CLIENT);
+}
+
+void admission_resume_if_possible(Broker *b) {
+        if (!b->admission.is_paused || b->admission.pause_error != 0)
+                return; /* after an error the timer tries again */
+
+        /* Some more places than none, so that listeners don't go on and off all the time. */
+        if (admission_free_places(b) > b->admission.max_clients / 16)
+                admission_resume(b);
+        else if (helper_n_pending(b->helper) > 0) /* no event reports that the helper has closed something */
+                timer_set(&b->admission.timer, usec_now() + PAUSE_CLOSING_USEC);
+}
+
+int admission_add_listener(Broker *b, Listener *l) {
+        int r;
+
+        r = own_sockets_add(&b->own_sockets, l->fd);
+        if (r >= 0)
+                r = watch_enable_listener(&b->loop, l, admission_wants(b, l));
+        if (r < 0) {
+                l->fd = -EBADF; /* still the caller's */
+                listener_free(l);
+                return r;
+        }
+
+        list_append(&b->listeners, &l->link);
+        return 0;
+}
+
+/* The default of MaxClientsPerSource= is a share of the table, and small enough for the default MaxQueued=. */
+static unsigned admission_source_max(const Broker *b, const ListenerConfig *config) {
+        return config->max_clients_per_source ?: MAX(MIN((unsigned) (b->admission.max_clients / 8), 512U), 16U);
+}
+
+bool admission_take_source(Broker *b, Client *c) {
+        return source_get(&b->sources, c, admission_source_max(b, c->listener->config));
+}
+
+Client *admission_source_surplus(const Broker *b, const Client *c) {
+        unsigned max = admission_source_max(b, c->listener->config);
+
+        if (!c->source)
+                return NULL;
+
+        /* If the sender did not name the public listener, the smallest limit of all holds. */
+        LIST_FOREACH(i, &b->listeners)
+                if (c->listener->is_return && !CONTAINER_OF(i, Listener, link)->is_return)
+                        max = MIN(max, admission_source_max(b, CONTAINER_OF(i, Listener, link)->config));
+
+        return c->source->n_clients > max ? source_oldest_parked(c->source) : NULL;
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/arrival.h"
+
+#include <sys/socket.h>
+
+#include "basic/error.h"
+#include "basic/fd.h"
+#include "broker/admission.h"
+#include "broker/delivery.h"
+#include "broker/departure.h"
+#include "broker/stage/head.h"
+#include "broker/state/client-context.h"
+#include "broker/state/watch.h"
+
+#define BATCH_MAX 32U
+
+/* Wake-ups with one call of accept4(2), before a second call is tried again. */
+#define SINGLE_ACCEPTS_MAX 15U
+
+static void arrival_ask_head(void *userdata, Client *c, SocketTask *t) {
+        t->steps = SOCKET_STEP_PEEK;
+        t->head_max = c->listener->config->max_head_size;
+}
+
+static void arrival_go_on_head(void *userdata, Client *c, const SocketTask *t);
+
+static const InspectKind arrival_head_kind = { arrival_ask_head, arrival_go_on_head };
+
+/* The socket is shared: the helper copies the first bytes, and the client comes back to arrival_go_on_head(). */
+static void arrival_inspect_head(Broker *b, Client *c) {
+        waiting_remove(&c->wait);
+        waiting_remove(&c->second);
+        inspect_begin(&b->inspect, c, &arrival_head_kind);
+}
+
+/* A parked client of the same source gives its place to a client that would be one too many. */
+static bool arrival_count_source(Broker *b, Client *c) {
+        const Source *s;
+        Client *oldest;
+
+        if (admission_take_source(b, c))
+                return true;
+
+        s = source_find(&b->sources, &c->address);
+        oldest = s ? source_oldest_parked(s) : NULL;
+        if (!oldest)
+                return false;
+
+        departure_evict_parked(b, oldest);
+        return admission_take_source(b, c);
+}
+
+/* The real source of a client behind a proxy is known now. */
+static HeadResult arrival_begin_behind_proxy(Broker *b, Client *c) {
+        Listener *l = c->listener;
+
+        c->needs_proxy = false;
+
+        if (!arrival_count_source(b, c))
+                return (HeadResult){ .verdict = HEAD_REFUSE, .why = REFUSAL_SOURCE_FULL };
+        if (!l->needs_bytes)
+                return head_route_at_once(b->routing, c);
+
+        waiting_add(&l->silent, &c->second, usec_add(loop_now(&b->loop), l->config->silent_timeout_usec));
+        return (HeadResult){ .verdict = HEAD_PROXY };
+}
+
+/* Does what @r says. Returns true if the client is in this stage no more. */
+static bool arrival_conclude(Broker *b, Client *c, const HeadResult *r) {
+        if (r->verdict == HEAD_WAIT)
+                return false;
+
+        head_leave(&b->loop, c);
+        if (r->verdict == HEAD_POOL)
+                delivery_admit(b, r->pool, c);
+        else if (r->verdict == HEAD_GONE)
+                departure_gone(b, c);
+        else {
+                if (r->why == REFUSAL_NO_ROUTE)
+                        diag_no_route(&b->diag, c->listener);
+                departure_refuse(b, c, r->why, r->reason);
+        }
+
+        return true;
+}
+
+/* Looks at the bytes that are there. Returns true if the client is in this stage no more. */
+static bool arrival_look(Broker *b, Client *c) {
+        for (;;) {
+                HeadResult r = head_look(&b->head_buffer, b->routing, c);
+
+                if (r.verdict == HEAD_PROXY)
+                        r = arrival_begin_behind_proxy(b, c);
+                if (r.verdict != HEAD_PROXY)
+                        return arrival_conclude(b, c, &r);
+        }
+}
+
+/* No more bytes come, and those that are there are no head. */
+static void arrival_end_incomplete(Broker *b, Client *c) {
+        HeadResult r = head_look_last(&b->head_buffer, b->routing, c);
+
+        if (arrival_conclude(b, c, &r))
+                return;
+
+        head_leave(&b->loop, c);
+        departure_gone_unread(b, c);
+}
+
+static void arrival_refuse(Broker *b, Client *c, Refusal why) {
+        head_leave(&b->loop, c);
+        departure_refuse(b, c, why, PROBE_REASON_NONE);
+}
+
+/* Looks, and waits for more bytes. */
+static void arrival_enter(Broker *b, Client *c) {
+        head_enter(c);
+        if (arrival_look(b, c))
+                return;
+
+        if (watch_client(&b->loop, c) < 0)
+                arrival_refuse(b, c, REFUSAL_BROKER);
+        else if (c->inspect.has_news) /* the copy may lack the last bytes before the end */
+                arrival_inspect_head(b, c);
+        else if (c->has_ended)
+                arrival_end_incomplete(b, c);
+}
+
+static void arrival_go_on_head(void *userdata, Client *c, const SocketTask *t) {
+        Broker *b = userdata;
+
+        if (!t || (t->failed != 0 && !errno_is_resource(t->error)))
+                departure_gone(b, c);
+        else if (t->failed != 0 || client_set_copy(c, t->head, t->n_head, t->is_end) < 0)
+                departure_refuse(b, c, REFUSAL_BROKER, PROBE_REASON_NONE);
+        else
+                arrival_enter(b, c);
+}
+
+void arrival_begin(Broker *b, Client *c) {
+        Listener *l = c->listener;
+        usec_t now = loop_now(&b->loop);
+
+        c->begun_at = now;
+
+        /* If a worker has named the route, or no route asks for bytes, nothing has to be found out. */
+        if (!l->needs_head || client_route_name(c)) {
+                HeadResult r = head_route_at_once(b->routing, c);
+
+                (void) arrival_conclude(b, c, &r);
+                return;
+        }
+
+        c->wait.due = usec_add(now, l->config->head_timeout_usec);
+        c->second.due = usec_add(now, l->config->silent_timeout_usec);
+        if (c->is_shared && !c->copy)
+                arrival_inspect_head(b, c);
+        else
+                arrival_enter(b, c);
+}
+
+void arrival_on_head_event(Broker *b, Client *c, uint32_t events) {
+        if (events & EPOLLHUP) {
+                departure_gone(b, c);
+                return;
+        }
+
+        c->has_ended = events & EPOLLRDHUP;
+        if (c->is_shared)
+                arrival_inspect_head(b, c);
+        else if (!arrival_look(b, c) && c->has_ended)
+                arrival_end_incomplete(b, c);
+}
+
+void arrival_on_park_event(Broker *b, Client *c, uint32_t events) {
+        park_leave(&b->parking, c);
+
+        if (events & EPOLLHUP)
+                departure_gone(b, c);
+        else {
+                c->has_ended = events & EPOLLRDHUP;
+                arrival_begin(b, c);
+        }
+}
+
+/* A source with too many clients gives up its oldest parked ones. If MaxParked= are parked, another one has to go. */
+static void arrival_make_parking_place(Broker *b, const Client *newcomer) {
+        Client *surplus;
+
+        while ((surplus = admission_source_surplus(b, newcomer)))
+                departure_evict_parked(b, surplus);
+
+        surplus = park_surplus(&b->parking);
+        if (surplus)
+                departure_evict_parked(b, surplus);
+}
+
+void arrival_park(Broker *b, Client *c) {
+        bool has_news = c->inspect.has_news;
+
+        if (!broker_is_stopping(b)) /* a broker that stops hands over all parked clients */
+                arrival_make_parking_place(b, c);
+
+        park_enter(&b->parking, c);
+        if (has_news && !broker_is_stopping(b))
+                arrival_on_park_event(b, c, 0);
+}
+
+/* A client has said nothing for SilentTimeoutSec=: it may wait for the server to begin. */
+static void arrival_route_silent(Broker *b, Client *c) {
+        HeadResult r;
+
+        waiting_remove(&c->second);
+
+        /* Bytes may have come whose event is later in this turn. */
+        if (arrival_look(b, c))
+                return;
+
+        /* A client that owes a PROXY header is late and not silent. */
+        if (c->needs_proxy)
+                return;
+
+        r = head_route_silent(b->routing, c);
+        (void) arrival_conclude(b, c, &r);
+}
+
+static void arrival_time_out(Broker *b, Client *c) {
+        HeadResult r;
+
+        if (arrival_look(b, c))
+                return;
+
+        r = head_look_last(&b->head_buffer, b->routing, c);
+        if (!arrival_conclude(b, c, &r))
+                arrival_refuse(b, c, REFUSAL_HEAD_TIMEOUT);
+}
+
+void arrival_on_timer(void *userdata) {
+        Listener *l = userdata;
+        Broker *b = l->userdata;
+        usec_t now = loop_now(&b->loop);
+
+        for (Wait *w; (w = waiting_next_due(&l->silent, now));)
+                arrival_route_silent(b, CONTAINER_OF(w, Client, second));
+        for (Wait *w; (w = waiting_next_due(&l->heads, now));)
+                arrival_time_out(b, CONTAINER_OF(w, Client, wait));
+}
+
+void arrival_refuse_all(Broker *b, Refusal why) {
+        LIST_FOREACH(i, &b->listeners)
+                for (Wait *w; (w = waiting_first(&CONTAINER_OF(i, Listener, link)->heads));)
+                        arrival_refuse(b, CONTAINER_OF(w, Client, wait), why);
+}
+
+/* Refuses the client that has waited longest for its head. Returns false if there is none. */
+static bool arrival_evict_oldest(Broker *b) {
+        Client *oldest = NULL;
+
+        /* Ids count up, and each list has its oldest client first, or nearly so. */
+        LIST_FOREACH(i, &b->listeners) {
+                Wait *first = waiting_first(&CONTAINER_OF(i, Listener, link)->heads);
+
+                if (first && (!oldest || CONTAINER_OF(first, Client, wait)->id < oldest->id))
+                        oldest = CONTAINER_OF(first, Client, wait);
+        }
+
+        if (oldest)
+                arrival_refuse(b, oldest, REFUSAL_EVICTED);
+        return oldest;
+}
+
+/*
+ * Makes a place for the next client, if there is none: a client that was answered already goes first, then the one that has taken
+ * longest to say what it wants. Otherwise new clients wait in the backlog.
+ */
+static void arrival_make_place(Broker *b) {
+        Client *parked;
+
+        if (admission_free_places(b) > 0 || departure_evict_refused(b) || arrival_evict_oldest(b))
+                return;
+
+        /* Parked clients hold descriptors, but no place among clients on their way. */
+        while (admission_free_places(b) == 0 && b->clients.n_used - b->parking.n < b->admission.max_clients &&
+               (parked = park_oldest(&b->parking)))
+                departure_evict_parked(b, parked);
+
+        if (admission_free_places(b) == 0)
+                admission_pause(b, 0);
+}
+
+/* A PROXY header may come from these, or has to. */
+static bool arrival_is_trusted_proxy(const ListenerConfig *config, const Client *c) {
+        for (size_t i = 0; i < config->n_trusted_proxies; i++)
+                if (address_range_contains(&config->trusted_proxies[i], &c->address.sa))
+                        return true;
+
+        return false;
+}
+
+static void arrival_admit(Broker *b, Client *c) {
+        const ListenerConfig *config = c->listener->config;
+
+        if (config->proxy_protocol != PROXY_PROTOCOL_NO)
+                c->needs_proxy = arrival_is_trusted_proxy(config, c);
+
+        if (config->proxy_protocol == PROXY_PROTOCOL_REQUIRE && !c->needs_proxy)
+                departure_refuse(b, c, REFUSAL_NO_ROUTE, PROBE_REASON_NONE);
+        else if (!c->needs_proxy && !arrival_count_source(b, c))
+                departure_refuse(b, c, REFUSAL_SOURCE_FULL, PROBE_REASON_NONE);
+        else
+                arrival_begin(b, c);
+
+        /* After that, because a client that its source has no place for must not take the place of another one. */
+        arrival_make_place(b);
+}
+
+/* Returns 0, -EAGAIN if the backlog is empty, or another error that is not about this client. */
+static int arrival_accept_one(Broker *b, Listener *l) {
+        _cleanup_close_ int fd = -EBADF;
+        ClientAddress address = {};
+        socklen_t len = sizeof(address);
+        Client *c;
+
+        /* Without SOCK_NONBLOCK: that flag is in the open file description, and the worker would get it. */
+        fd = accept4(l->fd, &address.sa, &len, SOCK_CLOEXEC);
+        if (fd < 0)
+                return errno != EAGAIN && errno_is_accept_again(-errno) ? 0 : -errno;
+
+        b->n.n_accepted++;
+        l->n_accepted++;
+
+        c = client_new(&b->clients, l, fd);
+        if (!c) /* can't happen: there is a place, or the listeners are off */
+                return -ENOBUFS;
+
+        (void) TAKE_FD(fd);
+        c->peer = c->address = address;
+        arrival_admit(b, c);
+        return 0;
+}
+
+/*
+ * A call of accept4(2) that fails with EAGAIN costs as much as one that succeeds. So a batch begins with one call and doubles while
+ * clients are waiting. After a second call failed, the next wake-ups make one call only. In poll mode a batch is always full, because
+ * clients that are accepted in one turn share a message to the worker, and that is worth more.
+ */
+static unsigned arrival_batch_size(const Broker *b, Listener *l) {
+        if (b->loop.poll_mode.is_busy)
+                return BATCH_MAX;
+        if (l->single_accepts_left > 0) {
+                l->single_accepts_left--;
+                return 1;
+        }
+
+        l->batch = MIN(l->batch * 2, BATCH_MAX);
+        return l->batch;
+}
+
+/* The backlog had @n clients. */
+static void arrival_adapt_batch(Listener *l, unsigned n) {
+        l->batch = 1;
+        l->single_accepts = n > 1 ? 0 : MIN(l->single_accepts * 2 + 1, SINGLE_ACCEPTS_MAX);
+        l->single_accepts_left = l->single_accepts;
+}
+
+static void arrival_accept(Listener *l, void *userdata) {
+        Broker *b = userdata;
+        unsigned n = arrival_batch_size(b, l);
+
+        for (unsigned i = 0; i < n; i++) {
+                int r = arrival_accept_one(b, l);
+
+                if (r == -EAGAIN) {
+                        arrival_adapt_batch(l, i);
+                        return;
+                }
+                if (r < 0) {
+                        admission_pause(b, r);
+                        return;
+                }
+                if (b->admission.is_paused)
+                        return;
+        }
+}
+
+const ListenerHandlers arrival_handlers = { arrival_accept, arrival_on_timer };

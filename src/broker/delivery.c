@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/delivery.h"
+
+#include "broker/departure.h"
+#include "broker/stage/balance.h"
+#include "broker/stage/queue.h"
+
+/* Pools that Fallback= may lead a client through, one after the other. */
+#define FALLBACKS_MAX 4
+
+typedef enum Placement {
+        PLACEMENT_DONE, /* the client is on its way, or has ended */
+        PLACEMENT_BUSY, /* each worker has MaxPending= clients, or is left alone for a while */
+        PLACEMENT_LOST, /* no worker could be reached for 1 s */
+} Placement;
+
+static void delivery_ask_flush(void *userdata, Client *c, SocketTask *t) {
+        flush_describe(c, t);
+}
+
+static void delivery_go_on_flush(void *userdata, Client *c, const SocketTask *t);
+
+static const InspectKind delivery_flush_kind = { delivery_ask_flush, delivery_go_on_flush };
+
+static void delivery_note_sent(Broker *b, Route *route, Client *c) {
+        c->state = CLIENT_PENDING;
+        c->sent.route = route;
+        route->worker->n_pending++;
+        receipts_enter(&b->receipts, c);
+        if (c->sent.persistent)
+                persistent_send_if_full(c->sent.persistent);
+}
+
+/* Offers the client to the worker of a route. Returns false if that did not take it. */
+static bool delivery_offer(Broker *b, Route *route, Client *c) {
+        bool was_flushed = c->flush.status != 0, is_due = flush_is_due(route, c);
+        OfferResult result = offer(&b->offers, route, c);
+
+        b->n.n_flushed += !was_flushed && c->flush.status != 0;
+
+        switch (result) {
+
+        case OFFER_BUSY:
+                b->n.n_flush_again += is_due && c->flush.status != 0;
+                return false;
+
+        case OFFER_SENT:
+                delivery_note_sent(b, route, c);
+                break;
+
+        case OFFER_FLUSHING:
+                b->n.n_flush_waits++;
+                break;
+
+        case OFFER_INSPECT:
+                inspect_begin(&b->inspect, c, &delivery_flush_kind);
+                break;
+
+        case OFFER_ANSWERED:
+                departure_answered(b, c);
+                break;
+
+        case OFFER_REFUSED:
+                departure_refuse(b, c, c->refused.why, PROBE_REASON_NONE);
+                break;
+
+        case OFFER_GONE:
+                departure_gone(b, c);
+                break;
+        }
+
+        return true;
+}
+
+/* Offers the client to one worker after the other. This ends, because a worker that did not take it is not ready any more. */
+static Placement delivery_place(Broker *b, Pool *p, Client *c) {
+        usec_t now = loop_now(&b->loop);
+        Route *route;
+
+        while ((route = balance_pick(p, c, now)))
+                if (delivery_offer(b, route, c)) {
+                        balance_sent(p, route, now);
+                        return PLACEMENT_DONE;
+                }
+
+        return balance_is_lost(p, now) ? PLACEMENT_LOST : PLACEMENT_BUSY;
+}
+
+/* Queues the client. The first one has all workers looked at once more, because one may become free in this turn. */
+static void delivery_queue(Broker *b, Pool *p, Client *c, bool again) {
+        bool is_first = p->n_queued == 0;
+
+        queue_enter(p, c, again);
+        for (size_t i = 0; is_first && i < p->n_routes; i++)
+                worker_serve_later(&b->workers, p->routes[i].worker);
+}
+
+/* Removes clients that have left, because they must not keep the places of new ones. */
+static void delivery_sweep(Broker *b, Pool *p) {
+        if (!queue_is_sweep_due(p))
+                return;
+
+        LIST_FOREACH(i, &p->queue.waits) {
+                Client *c = CONTAINER_OF(i, Client, wait.link);
+
+                if (!client_is_gone(c))
+                        continue;
+
+                queue_leave(c);
+                departure_gone(b, c);
+        }
+}
+
+/* No worker of its pool gets the client: Fallback= says what becomes of it. */
+static void delivery_refuse(Broker *b, Client *c, Refusal why) {
+        Pool *p = c->pool;
+
+        if (p->fallback_pool && c->queue.n_fallbacks < FALLBACKS_MAX && why != REFUSAL_STOPPING) {
+                c->queue.n_fallbacks++;
+                c->queue.has_waited = false;
+                pool_release_client(c);
+                delivery_admit(b, p->fallback_pool, c);
+        } else if (p->config->fallback == FALLBACK_CLOSE)
+                departure_close(b, c, why);
+        else
+                departure_refuse(b, c, why, PROBE_REASON_NONE);
+}
+
+static void delivery_refuse_full(Broker *b, Client *c) {
+        diag_queue_full(&b->diag, c->pool);
+        delivery_refuse(b, c, REFUSAL_QUEUE_FULL);
+}
+
+/* Refuses a queued client whose source has more of them, in favour of @c. Otherwise two sources could keep a queue full. */
+static bool delivery_make_place(Broker *b, Pool *p, const Client *c) {
+        Client *greedy = c->source ? queue_find_greedy(p, c) : NULL;
+
+        if (!greedy)
+                return false;
+
+        queue_leave(greedy);
+        delivery_refuse_full(b, greedy);
+        return true;
+}
+
+/* One pool leaves half of the places to others, whatever its units say. */
+static bool delivery_has_its_share(const Broker *b, const Pool *p) {
+        return p->n_clients > MAX(b->admission.max_clients / 2, (size_t) 1);
+}
+
+void delivery_admit(Broker *b, Pool *p, Client *c) {
+        Placement r = PLACEMENT_BUSY;
+
+        pool_take_client(p, c);
+
+        if ((c->context || c->flush.status != 0) && !flush_can_take(&b->head_buffer, p, c)) {
+                delivery_refuse(b, c, REFUSAL_WORKER);
+                return;
+        }
+
+        if (delivery_has_its_share(b, p) && !delivery_make_place(b, p, c)) {
+                delivery_refuse_full(b, c);
+                return;
+        }
+
+        c->queue.expires_at = p->queue_timeout > 0 ? usec_add(loop_now(&b->loop), p->queue_timeout) : USEC_INFINITY;
+
+        /* No client overtakes queued ones. */
+        if (p->n_queued == 0)
+                r = delivery_place(b, p, c);
+
+        if (r == PLACEMENT_BUSY && p->n_queued >= p->max_queued)
+                delivery_sweep(b, p);
+
+        if (r == PLACEMENT_LOST)
+                delivery_refuse(b, c, REFUSAL_WORKER_GONE);
+        else if (r == PLACEMENT_BUSY && p->n_queued >= p->max_queued && !delivery_make_place(b, p, c))
+                delivery_refuse_full(b, c);
+        else if (r == PLACEMENT_BUSY)
+                delivery_queue(b, p, c, /* again= */ false);
+}
+
+void delivery_readmit(Broker *b, Client *c) {
+        Pool *p = c->pool;
+        Placement r;
+
+        if (c->queue.expires_at <= loop_now(&b->loop)) {
+                diag_client_expired(&b->diag, p);
+                delivery_refuse(b, c, REFUSAL_TIMEOUT);
+                return;
+        }
+
+        c->queue.has_waited = true;
+
+        r = delivery_place(b, p, c);
+        if (r == PLACEMENT_LOST)
+                delivery_refuse(b, c, REFUSAL_WORKER_GONE);
+        else if (r == PLACEMENT_BUSY) /* also if the queue is full: MaxQueued= is for new clients */
+                delivery_queue(b, p, c, /* again= */ true);
+}
+
+/* Sends the first queued client. Returns false if it has to go on waiting, or if there is none. */
+static bool delivery_serve_one(Broker *b, Pool *p) {
+        Client *c;
+
+        if (p->n_queued == 0 || !balance_pick(p, NULL, loop_now(&b->loop)))
+                return false;
+
+        c = queue_pop(p);
+
+        /* No worker is to be started for a client that has left. */
+        if (client_is_gone(c)) {
+                departure_gone(b, c);
+                return true;
+        }
+
+        if (delivery_place(b, p, c) == PLACEMENT_DONE)
+                return true;
+
+        queue_enter(p, c, /* again= */ true);
+        return false;
+}
+
+static void delivery_refuse_queue(Broker *b, Pool *p, Refusal why) {
+        for (Client *c; (c = queue_pop(p));)
+                delivery_refuse(b, c, why);
+}
+
+static void delivery_serve_pool(Broker *b, Pool *p) {
+        while (delivery_serve_one(b, p))
+                ;
+
+        if (balance_is_lost(p, loop_now(&b->loop)))
+                delivery_refuse_queue(b, p, REFUSAL_WORKER_GONE);
+
+        queue_arm(p);
+}
+
+/*
+ * True if no waiting pool may send to this worker, so that thousands of pools need not be asked at each receipt. False if it is
+ * drained or lost, because the pools may have other workers.
+ */
+static bool delivery_is_full(const Worker *w) {
+        return !w->is_drained && !worker_is_lost(w) && w->n_pending >= w->max_pending;
+}
+
+static void delivery_serve_worker(Broker *b, Worker *w) {
+        bool ignores_max = b->generations.ignores_max_pending;
+
+        /* Until no pool of a whole round could send a client: each pool has its own MaxPending=. */
+        for (size_t n = w->n_waiting; n > 0 && (ignores_max || !delivery_is_full(w)) && !list_is_empty(&w->waiting);) {
+                List *l = list_first(&w->waiting);
+                Route *route = CONTAINER_OF(l, Route, waiting_link);
+
+                /* To the end: the next pool has its turn first. */
+                list_remove(l);
+                list_append(&w->waiting, l);
+
+                n = delivery_serve_one(b, route->pool) ? w->n_waiting : n - 1;
+        }
+
+        /* The worker is left alone for a while: then the timers of its pools are what tries again. */
+        if (w->retry_at > 0)
+                LIST_FOREACH(i, &w->waiting)
+                        queue_arm(CONTAINER_OF(i, Route, waiting_link)->pool);
+}
+
+void delivery_serve(Broker *b) {
+        for (List *l; (l = list_first(&b->workers.to_serve));) {
+                list_remove(l);
+                delivery_serve_worker(b, CONTAINER_OF(l, Worker, serve_link));
+        }
+}
+
+void delivery_serve_all(Broker *b) {
+        List *waiting = &b->generations.waiting;
+        size_t n = 0;
+
+        /* Each pool once, because serving one may empty another. */
+        LIST_FOREACH(i, waiting)
+                n++;
+
+        for (List *l; n > 0 && (l = list_first(waiting)); n--) {
+                list_remove(l);
+                list_append(waiting, l);
+                delivery_serve_pool(b, CONTAINER_OF(l, Pool, waiting_link));
+        }
+}
+
+void delivery_refuse_all(Broker *b, Refusal why) {
+        for (List *l; (l = list_first(&b->generations.waiting));)
+                delivery_refuse_queue(b, CONTAINER_OF(l, Pool, waiting_link), why);
+}
+
+void delivery_drop_all(Broker *b) {
+        for (List *l; (l = list_first(&b->generations.waiting));)
+                departure_drop(b, queue_pop(CONTAINER_OF(l, Pool, waiting_link)));
+}
+
+/* The flusher's response was sent, or something came of it. The first offer is over, so the client goes to any worker. */
+static void delivery_after_flush(Broker *b, Client *c, FlushResult r) {
+        switch (r) {
+
+        case FLUSH_WAIT:
+                break;
+
+        case FLUSH_DONE:
+                delivery_readmit(b, c);
+                break;
+
+        case FLUSH_INSPECT:
+                inspect_begin(&b->inspect, c, &delivery_flush_kind);
+                break;
+
+        case FLUSH_ANSWERED:
+                departure_answered(b, c);
+                break;
+
+        case FLUSH_REFUSED:
+                departure_refuse(b, c, c->refused.why, PROBE_REASON_NONE);
+                break;
+
+        case FLUSH_GONE:
+                departure_gone(b, c);
+                break;
+        }
+}
+
+static void delivery_go_on_flush(void *userdata, Client *c, const SocketTask *t) {
+        Broker *b = userdata;
+        FlushResult r = flush_continue(&b->flushes, c, t);
+
+        b->n.n_flush_waits += r == FLUSH_WAIT;
+        delivery_after_flush(b, c, r);
+}
+
+void delivery_on_flush_event(Broker *b, Client *c, uint32_t events) {
+        delivery_after_flush(b, c, flush_on_event(&b->flushes, c, events));
+}
+
+void delivery_on_pool_timer(void *userdata) {
+        Pool *p = userdata;
+        Broker *b = p->routing->shared->userdata;
+
+        for (Client *c; (c = queue_next_due(p));) {
+                queue_leave(c);
+                diag_client_expired(&b->diag, p);
+                delivery_refuse(b, c, REFUSAL_TIMEOUT);
+        }
+
+        delivery_serve_pool(b, p);
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/departure.h"
+
+#include <sys/socket.h>
+
+#include "broker/admission.h"
+#include "broker/state/watch.h"
+
+void departure_drop(Broker *b, Client *c) {
+        /* First, because the lists may end with the generation of routes. */
+        list_remove(&c->wait.link);
+        list_remove(&c->second.link);
+        pool_release_client(c);
+        inspect_forget(&b->inspect, c);
+        unwatch_client(&b->loop, c);
+        source_put(&b->sources, c);
+        client_free(&b->clients, c);
+        if (b->admission.is_paused)
+                admission_resume_if_possible(b);
+}
+
+void departure_taken(Broker *b, Client *c) {
+        RouteStats *stats = c->sent.route->stats;
+
+        b->n.n_taken++;
+        c->sent.route->worker->n_taken++;
+        stats->n_taken++;
+        histogram_add(&stats->time, loop_now(&b->loop) - c->begun_at);
+        diag_observe(&b->diag, EVENT_HANDED, c, c->sent.route);
+        diag_taken(&b->diag, c);
+        departure_drop(b, c);
+}
+
+void departure_gone(Broker *b, Client *c) {
+        b->n.n_gone++;
+        departure_drop(b, c);
+}
+
+/* Unread bytes would make close(2) reset the connection. */
+static void departure_discard(Broker *b, Client *c) {
+        if (!c->is_shared)
+                (void) linger_discard(&b->head_buffer, c);
+        departure_drop(b, c);
+}
+
+void departure_gone_unread(Broker *b, Client *c) {
+        b->n.n_gone++;
+        departure_discard(b, c);
+}
+
+/* Keeps the client until it has read the answer. Such clients take at most a quarter of the places. */
+static void departure_linger(Broker *b, Client *c) {
+        if (linger_enter(&b->linger, c, b->admission.max_clients / 4))
+                pool_release_client(c);
+        else
+                departure_discard(b, c);
+}
+
+/* The place of an evicted client is needed now, and a broker that stops has no time. */
+static bool departure_may_linger(Refusal why) {
+        return why != REFUSAL_EVICTED && why != REFUSAL_STOPPING;
+}
+
+/* The helper does for a shared socket what the functions below do for others. */
+static void departure_ask(void *userdata, Client *c, SocketTask *t) {
+        if (c->flush.status == 0)
+                t->steps = SOCKET_STEP_PEEK | SOCKET_STEP_ANSWER | SOCKET_STEP_DRAIN | SOCKET_STEP_SEND | SOCKET_STEP_SHUTDOWN;
+        else if (c->refused.answer_sent)
+                t->steps = SOCKET_STEP_DRAIN | SOCKET_STEP_SHUTDOWN;
+        else
+                t->steps = SOCKET_STEP_RESET;
+        t->how = SHUT_WR;
+        t->head_max = c->listener->config->max_head_size;
+        inspect_describe_answer(c, t);
+}
+
+static void departure_go_on(void *userdata, Client *c, const SocketTask *t) {
+        Broker *b = userdata;
+
+        if (!t || t->failed != 0 || (t->n_text == 0 && !c->refused.answer_sent) || !departure_may_linger(c->refused.why)) {
+                departure_drop(b, c);
+                return;
+        }
+
+        c->refused.answer_sent = true;
+        departure_linger(b, c);
+}
+
+static const InspectKind departure_kind = { departure_ask, departure_go_on };
+
+void departure_answered(Broker *b, Client *c) {
+        b->n.n_flush_whole++;
+        diag_answered(&b->diag, c);
+        c->refused.answer_sent = true;
+        if (c->is_shared) {
+                inspect_begin(&b->inspect, c, &departure_kind);
+                return;
+        }
+
+        (void) linger_discard(&b->head_buffer, c);
+        (void) shutdown(c->fd, SHUT_WR);
+        departure_linger(b, c);
+}
+
+void departure_count_refusal(Broker *b, const Client *c, Refusal why, ProbeReason reason) {
+        b->n.n_refused[why]++;
+        c->listener->n_refused[why]++;
+        if (c->pool)
+                c->pool->routes[0].stats->n_refused[why]++;
+        diag_observe(&b->diag, EVENT_REFUSED, c, c->pool ? &c->pool->routes[0] : NULL);
+        diag_refused(&b->diag, c, why, reason);
+}
+
+/*
+ * The end of the connection may be the end of the response. A reset says that something went wrong, so the client does not take
+ * what it has for the whole (RFC 9112 8).
+ */
+static void departure_reset(Broker *b, Client *c) {
+        const struct linger at_once = { .l_onoff = 1 };
+
+        (void) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        departure_drop(b, c);
+}
+
+void departure_close(Broker *b, Client *c, Refusal why) {
+        c->refused.why = why;
+        departure_count_refusal(b, c, why, PROBE_REASON_NONE);
+        if (c->flush.status == 0) {
+                departure_discard(b, c);
+                return;
+        }
+
+        b->n.n_flush_lost++;
+        if (c->is_shared)
+                inspect_begin(&b->inspect, c, &departure_kind);
+        else
+                departure_reset(b, c);
+}
+
+/* True if the client was refused so early that its protocol may yet become clear. */
+static bool departure_may_still_identify(Refusal why) {
+        return departure_may_linger(why) && why != REFUSAL_HEAD_TIMEOUT && why != REFUSAL_TIMEOUT;
+}
+
+void departure_refuse(Broker *b, Client *c, Refusal why, ProbeReason reason) {
+        LingerAnswer answer;
+
+        if (c->flush.status != 0) {
+                departure_close(b, c, why);
+                return;
+        }
+
+        c->refused.why = why;
+        c->refused.reason = reason;
+        departure_count_refusal(b, c, why, reason);
+        if (c->is_shared) {
+                inspect_begin(&b->inspect, c, &departure_kind);
+                return;
+        }
+
+        answer = linger_answer(&b->head_buffer, c);
+        if ((answer == LINGER_ANSWERED && departure_may_linger(why)) ||
+            (answer == LINGER_UNCLEAR && departure_may_still_identify(why)))
+                departure_linger(b, c);
+        else
+                departure_discard(b, c);
+}
+
+static void departure_finish(Broker *b, Client *c) {
+        linger_leave(&b->linger, c);
+        departure_discard(b, c);
+}
+
+bool departure_evict_refused(Broker *b) {
+        Client *c = linger_oldest(&b->linger);
+
+        if (!c)
+                return false;
+
+        departure_finish(b, c);
+        return true;
+}
+
+void departure_on_event(Broker *b, Client *c, uint32_t events) {
+        if (events & EPOLLHUP || (c->is_shared && events & EPOLLRDHUP)) {
+                departure_finish(b, c);
+                return;
+        }
+        if (c->is_shared)
+                return; /* the helper looked once: later bytes go with the socket */
+
+        if (!c->refused.answer_sent && linger_answer(&b->head_buffer, c) == LINGER_UNCLEAR && !(events & EPOLLRDHUP))
+                return;
+
+        if (!linger_discard(&b->head_buffer, c) || !c->refused.answer_sent)
+                departure_finish(b, c);
+}
+
+void departure_evict_parked(Broker *b, Client *c) {
+        park_leave(&b->parking, c);
+        departure_gone(b, c);
+}
+
+static void departure_end_flush(Broker *b, Client *c, Refusal why) {
+        flush_leave(&b->flushes, c);
+        departure_close(b, c, why);
+}
+
+void departure_end_flushes(Broker *b) {
+        for (Client *c; (c = flush_first(&b->flushes));)
+                departure_end_flush(b, c, REFUSAL_STOPPING);
+}
+
+void departure_on_linger_timer(void *userdata) {
+        Broker *b = userdata;
+
+        for (Client *c; (c = linger_next_due(&b->linger));)
+                departure_finish(b, c);
+}
+
+void departure_on_park_timer(void *userdata) {
+        Broker *b = userdata;
+
+        for (Client *c; (c = park_next_due(&b->parking));)
+                departure_evict_parked(b, c);
+}
+
+void departure_on_flush_timer(void *userdata) {
+        Broker *b = userdata;
+
+        for (Client *c; (c = flush_next_due(&b->flushes));)
+                departure_end_flush(b, c, REFUSAL_SLOW);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/dispatch.h"
+
+#include "broker/arrival.h"
+#include "broker/delivery.h"
+#include "broker/departure.h"
+#include "broker/handover.h"
+#include "broker/settlement.h"
+#include "broker/state/watch.h"
+#include "broker/stop.h"
+
+static void dispatch_client(Broker *b, Client *c, uint32_t events) {
+        /* Its bytes are for the next process, which finds them in the socket. */
+        if (broker_is_stopping(b) && handover_takes(b, c))
+                return;
+
+        switch (c->state) {
+
+        case CLIENT_HEAD:
+                arrival_on_head_event(b, c, events);
+                break;
+
+        case CLIENT_PARKED:
+                arrival_on_park_event(b, c, events);
+                break;
+
+        case CLIENT_FLUSHING:
+                delivery_on_flush_event(b, c, events);
+                break;
+
+        case CLIENT_PENDING:
+                settlement_on_event(b, c);
+                break;
+
+        case CLIENT_REFUSED:
+                departure_on_event(b, c, events);
+                break;
+
+        case CLIENT_INSPECTED:
+                c->inspect.has_news = true;
+                c->has_ended = c->has_ended || events & (EPOLLRDHUP | EPOLLHUP);
+                break;
+
+        case CLIENT_FREE:
+        case CLIENT_NEW:
+        case CLIENT_QUEUED:
+                break; /* an event before this one moved the client */
+        }
+}
+
+static void dispatch_listener(Listener *l) {
+        if (l->is_on) /* or an event before this one turned it off */
+                l->on_ready(l, l->userdata);
+}
+
+static void dispatch_event(Broker *b, const struct epoll_event *event) {
+        uint64_t token = event->data.u64;
+        Client *c;
+
+        if (token == TOKEN_HELPER)
+                inspect_on_event(&b->inspect);
+        else if (token & TOKEN_PERSISTENT)
+                persistent_on_event(&b->persistent, (uint32_t) token);
+        else if (token & TOKEN_LISTENER)
+                dispatch_listener((Listener *) (uintptr_t) (token & ~TOKEN_LISTENER));
+        else if ((c = client_by_token(&b->clients, token)))
+                dispatch_client(b, c, event->events);
+}
+
+static void dispatch_reap_routing(Broker *b, Routing *routing) {
+        for (size_t i = 0; i < routing->n_pools; i++)
+                diag_write_held_of_pool(&b->diag, &routing->pools[i]);
+        routing_free(routing);
+}
+
+void dispatch_reap(Broker *b) {
+        List *retired = &b->generations.retired, *unused = &b->workers.unused;
+
+        if (!list_is_empty(&b->persistent.ended))
+                persistent_reap(&b->persistent);
+        for (List *l; (l = list_first(retired));)
+                dispatch_reap_routing(b, CONTAINER_OF(l, Routing, link));
+        for (List *l; (l = list_first(unused));) {
+                Worker *w = CONTAINER_OF(l, Worker, unused_link);
+
+                persistent_close_all(w);
+                worker_table_remove(&b->workers, w);
+        }
+}
+
+/*
+ * Settles what the events have left. Each step may make work for the others. The loop ends, because a persistent connection that
+ * failed gets no more clients, and a worker that did not take a client is left alone until a later turn.
+ */
+static void dispatch_finish_turn(Broker *b) {
+        while (!list_is_empty(&b->persistent.to_send) || !list_is_empty(&b->persistent.settled) ||
+               !list_is_empty(&b->workers.to_serve) || inspect_is_due(&b->inspect)) {
+                persistent_send_all(&b->persistent);
+                settlement_settle_persistent(b);
+                if (inspect_is_due(&b->inspect))
+                        inspect_run(&b->inspect);
+                delivery_serve(b);
+        }
+
+        dispatch_reap(b);
+}
+
+/* Handles the events of our own. Returns the number of them, 1 for one of sd-event's, or a negative errno. */
+static int dispatch_own(Broker *b, usec_t timeout) {
+        struct epoll_event events[LOOP_BATCH_MAX];
+        PollMode *poll_mode = &b->loop.poll_mode;
+        int r, n;
+
+        if (timeout > 0)
+                poll_mode_coalesce(poll_mode);
+
+        /* A receipt that is no event is found in the next turn, which must come soon. */
+        if (b->receipts.is_polled && receipts_any(&b->receipts))
+                timeout = MIN(timeout, POLL_MODE_TURN_USEC);
+
+        r = loop_wait(&b->loop, timeout, events, &n);
+        if (r < 0)
+                return r;
+
+        for (int i = 0; i < n; i++)
+                dispatch_event(b, &events[i]);
+        if (b->receipts.is_polled) {
+                persistent_send_all(&b->persistent);
+                settlement_poll(b);
+        }
+        dispatch_finish_turn(b);
+
+        if (r == 0 && timeout > 0)
+                poll_mode_slow_down(poll_mode, b->loop.now);
+        settlement_set_polled(b, poll_mode_update(poll_mode, b->n.n_accepted, b->loop.now));
+        return r;
+}
+
+int dispatch_turn(Broker *b, usec_t timeout) {
+        int is_pending, n, r;
+
+        is_pending = loop_prepare(&b->loop);
+        if (is_pending < 0)
+                return is_pending;
+
+        n = dispatch_own(b, is_pending ? 0 : timeout);
+        if (n < 0)
+                return n;
+
+        if (is_pending) {
+                r = loop_dispatch_sd_event(&b->loop);
+                if (r < 0)
+                        return r;
+                dispatch_finish_turn(b);
+        }
+
+        helper_turn(b->helper);
+        if (b->on_turn)
+                b->on_turn(b->on_turn_userdata);
+        stop_go_on(b);
+        return n + is_pending;
+}
+
+int dispatch_run(Broker *b) {
+        int r;
+
+        while (sd_event_get_state(b->loop.event) != SD_EVENT_FINISHED) {
+                r = dispatch_turn(b, USEC_INFINITY);
+                if (r < 0)
+                        return r;
+        }
+
+        return sd_event_get_exit_code(b->loop.event, &r) < 0 ? 0 : r;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/returned.h"
+
+#include <limits.h>
+#include <sys/socket.h>
+
+#include "basic/error.h"
+#include "basic/fd.h"
+#include "broker/admission.h"
+#include "broker/arrival.h"
+#include "broker/departure.h"
+#include "broker/state/client-context.h"
+#include "broker/state/watch.h"
+
+/* A message may give addresses to route by. What the socket itself says stays known beside them. */
+static void returned_set_addresses(Client *c, const Message *m) {
+        if (m->source.sa.sa_family == AF_UNSPEC)
+                return;
+
+        memcpy(&c->address, &m->source, MIN(sizeof(c->address), sizeof(m->source)));
+        memcpy(&c->local, &m->destination, MIN(sizeof(c->local), sizeof(m->destination)));
+}
+
+/*
+ * The options of a socket are compared with those of its listener. If that is not known here, another listener of the same family
+ * most likely has the same options. Returns its descriptor, or -EBADF.
+ */
+static int returned_find_model(const Broker *b, int fd) {
+        int family, other;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &(socklen_t){ sizeof(family) }) < 0)
+                return -EBADF;
+
+        LIST_FOREACH(i, &b->listeners) {
+                const Listener *l = CONTAINER_OF(i, Listener, link);
+
+                if (!l->is_return && getsockopt(l->fd, SOL_SOCKET, SO_DOMAIN, &other, &(socklen_t){ sizeof(other) }) >= 0 &&
+                    family == other)
+                        return l->fd;
+        }
+
+        return -EBADF;
+}
+
+/* A TLS stage may have left the kernel's TLS on the socket. */
+static void returned_ask(void *userdata, Client *c, SocketTask *t) {
+        t->steps = SOCKET_STEP_CONNECTED | SOCKET_STEP_RESTORE | SOCKET_STEP_PEEK;
+        inspect_describe(c, t);
+        if (c->listener->is_return)
+                t->listener_fd = returned_find_model(userdata, c->fd);
+}
+
+/*
+ * Is it between two requests? Then it has no bytes, and no broker has handed it over as one that has begun a request. A broker that
+ * stops parks all, for the next process.
+ */
+static bool returned_is_to_be_parked(const Broker *b, const Client *c) {
+        bool has_bytes = c->copy->n > 0 || c->copy->is_end || client_consumed(c).n > 0;
+
+        return broker_is_stopping(b) || (c->may_park && !has_bytes);
+}
+
+static void returned_go_on(void *userdata, Client *c, const SocketTask *t) {
+        Broker *b = userdata;
+
+        if (!t || (t->failed & (SOCKET_STEP_CONNECTED | SOCKET_STEP_PEEK) && !errno_is_resource(t->error))) {
+                departure_gone(b, c);
+                return;
+        }
+        if (t->failed != 0 || inspect_keep(c, t) < 0) {
+                departure_refuse(b, c, REFUSAL_BROKER, PROBE_REASON_NONE);
+                return;
+        }
+
+        c->peer = t->peer;
+        c->baseline = t->counts;
+        c->n_received = t->counts.n_received;
+        if (c->address.sa.sa_family == AF_UNSPEC)
+                c->address = t->peer;
+        (void) source_get(&b->sources, c, UINT_MAX); /* counted and never refused, because the sender vouches for it */
+
+        if (returned_is_to_be_parked(b, c))
+                arrival_park(b, c);
+        else
+                arrival_begin(b, c);
+}
+
+static const InspectKind returned_kind = { returned_ask, returned_go_on };
+
+/* Returns false for lack of memory, or of watches (epoll_ctl(2), ENOSPC). */
+static bool returned_init(Broker *b, const Listener *l, Client *c, const Message *m) {
+        returned_set_addresses(c, m);
+        c->n_hops = m->hops;
+        c->is_shared = c->was_returned = true;
+        c->peer.sa.sa_family = AF_INET; /* until the helper has looked */
+        c->may_park = l->type == SOCK_SEQPACKET && m->name.n == 0 && m->hops == 0;
+
+        return client_set_context(c, m) >= 0 && watch_client(&b->loop, c) >= 0;
+}
+
+uint8_t returned_take(Broker *b, Listener *l, int fd, const Message *m, uint32_t owner) {
+        Client *c;
+
+        /* Its response ends with the connection, so there is no next request to wait for. */
+        if (m->status != 0 && m->name.n == 0 && m->consumed.n == 0)
+                return FDPASS_ANSWER_ERROR;
+
+        if (admission_free_places(b) == 0 || helper_hangs_at(b->helper, owner))
+                return FDPASS_ANSWER_REFUSED;
+
+        if (m->hops > FDPASS_HOPS_MAX) {
+                diag_loop(&b->diag, l);
+                return FDPASS_ANSWER_ERROR;
+        }
+
+        c = client_new(&b->clients, listener_find(&b->listeners, m->listener) ?: l, fd);
+        if (!c)
+                return FDPASS_ANSWER_REFUSED;
+
+        if (!returned_init(b, l, c, m)) {
+                unwatch_client(&b->loop, c);
+                c->fd = -EBADF; /* still the caller's */
+                departure_drop(b, c);
+                return FDPASS_ANSWER_REFUSED;
+        }
+
+        c->last_worker = owner;
+        b->n.n_returned++;
+        inspect_begin(&b->inspect, c, &returned_kind);
+        return FDPASS_ANSWER_TAKEN;
+}

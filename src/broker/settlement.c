@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/settlement.h"
+
+#include <sys/socket.h>
+
+#include "broker/delivery.h"
+#include "broker/departure.h"
+
+/* In a turn of poll mode, looks that may find no receipt. The client that has waited longest is looked at first. */
+#define MISSES_MAX 4
+
+/* Time after which the log says that a worker takes no clients. Most likely its service does not start. */
+#define UNRESPONSIVE_USEC (10 * USEC_PER_SEC)
+
+/* Workers that may die with the same client untouched. Then no other worker gets it, because it may be what kills them. */
+#define DEATHS_MAX 3
+
+typedef enum Outcome {
+        OUTCOME_NONE,   /* nothing yet */
+        OUTCOME_TAKEN,
+        OUTCOME_AGAIN,  /* another worker may have it */
+        OUTCOME_FAILED, /* no worker gets it */
+} Outcome;
+
+/*
+ * A client from which a worker read a byte, or to which it wrote one, is never given to a second worker, whatever the first one
+ * says. If that can't be known (AF_UNIX), the worker's answer counts, but not its silence.
+ */
+static Outcome settlement_interpret(const Client *c, Receipt receipt) {
+        bool by_ack = c->sent.route->config->receipt == RECEIPT_BY_ACK;
+
+        switch (receipt) {
+
+        case RECEIPT_NONE:
+                return OUTCOME_NONE;
+
+        case RECEIPT_RECEIVED:
+                return by_ack || !c->sent.was_received ? OUTCOME_NONE : OUTCOME_TAKEN;
+
+        case RECEIPT_CLOSED:
+                return (by_ack || c->sent.persistent) && client_is_ip(c) ? OUTCOME_AGAIN : OUTCOME_TAKEN;
+
+        case RECEIPT_TAKEN:
+        case RECEIPT_KEPT:
+                return OUTCOME_TAKEN;
+
+        case RECEIPT_REFUSED:
+        case RECEIPT_RESET:
+                return OUTCOME_AGAIN;
+
+        case RECEIPT_ERROR:
+                return OUTCOME_FAILED;
+        }
+
+        return OUTCOME_TAKEN;
+}
+
+/* The worker takes what it is sent. */
+static void settlement_note_progress(Broker *b, Client *c) {
+        Worker *w = c->sent.route->worker;
+
+        worker_recovered(w);
+        if (w->unresponsive)
+                diag_worker_goes_on(&b->diag, c->sent.route);
+        w->unresponsive = false;
+}
+
+static void settlement_refuse(Broker *b, Client *c, Refusal why) {
+        c->sent.route = NULL;
+        c->state = CLIENT_NEW;
+        departure_refuse(b, c, why, PROBE_REASON_NONE);
+}
+
+static void settlement_count_again(Broker *b, const Client *c, Receipt receipt) {
+        RouteStats *stats = c->sent.route->stats;
+
+        b->n.n_unread++;
+        b->n.n_flush_again += c->flush.status != 0;
+        if (receipt == RECEIPT_REFUSED)
+                stats->n_declined++;
+        else {
+                c->sent.route->worker->n_unread++;
+                stats->n_unread++;
+        }
+        diag_observe(&b->diag, receipt == RECEIPT_REFUSED ? EVENT_DECLINED : EVENT_UNREAD, c, c->sent.route);
+}
+
+/* The client is still ours, whole: another worker gets it, or this one when it has been left alone for a while. */
+static void settlement_again(Broker *b, Client *c, Receipt receipt) {
+        settlement_count_again(b, c, receipt);
+
+        /* A worker may end a persistent connection at any time, and still take clients on another one. */
+        if (!c->sent.was_persistent || receipt == RECEIPT_REFUSED) {
+                worker_back_off(c->sent.route->worker, loop_now(&b->loop));
+                diag_worker_reset(&b->diag, c->sent.route);
+        }
+
+        /* Only a worker that received the client (CLOSED) can have died by it. */
+        if (receipt == RECEIPT_CLOSED && ++c->sent.n_deaths == DEATHS_MAX) {
+                c->sent.route->stats->n_failed++;
+                settlement_refuse(b, c, REFUSAL_WORKER);
+                return;
+        }
+
+        c->sent.was_persistent = false;
+        c->sent.route = NULL;
+        c->state = CLIENT_NEW;
+        delivery_readmit(b, c);
+}
+
+static void settlement_failed(Broker *b, Client *c) {
+        c->sent.route->stats->n_failed++;
+        worker_recovered(c->sent.route->worker);
+        settlement_refuse(b, c, REFUSAL_WORKER);
+}
+
+static void settlement_conclude(Broker *b, Client *c, Outcome outcome, Receipt receipt) {
+        Worker *w = c->sent.route->worker;
+
+        w->n_pending--;
+        if (outcome == OUTCOME_TAKEN) {
+                settlement_note_progress(b, c);
+                departure_taken(b, c);
+        } else if (outcome == OUTCOME_AGAIN)
+                settlement_again(b, c, receipt);
+        else
+                settlement_failed(b, c);
+        worker_serve_later(&b->workers, w);
+}
+
+/* The same connection, untouched, and as accept4(2) returned it: else no other worker gets it. AF_UNIX tells nothing of that. */
+static void settlement_ask(void *userdata, Client *c, SocketTask *t) {
+        inspect_describe(c, t);
+        t->steps = SOCKET_STEP_PEEK;
+        if (client_is_ip(c))
+                t->steps |= SOCKET_STEP_SAME | SOCKET_STEP_UNTOUCHED | SOCKET_STEP_RESTORE;
+}
+
+/* A client that its worker left unread, and whose connection has ended, has left by itself. */
+static bool settlement_has_left(const Client *c, const SocketTask *t) {
+        return t && t->error == -ENOTCONN && c->sent.receipt == RECEIPT_RESET;
+}
+
+static void settlement_go_on(void *userdata, Client *c, const SocketTask *t) {
+        Outcome outcome = (Outcome) c->sent.outcome;
+        Worker *w = c->sent.route->worker;
+        Broker *b = userdata;
+
+        if (!t || t->failed != 0)
+                outcome = OUTCOME_TAKEN;
+
+        if (!settlement_has_left(c, t) && (outcome == OUTCOME_TAKEN || inspect_keep(c, t) >= 0)) {
+                settlement_conclude(b, c, outcome, c->sent.receipt);
+                return;
+        }
+
+        w->n_pending--;
+        if (settlement_has_left(c, t))
+                departure_gone(b, c);
+        else
+                settlement_refuse(b, c, REFUSAL_BROKER);
+        worker_serve_later(&b->workers, w);
+}
+
+static const InspectKind settlement_kind = { settlement_ask, settlement_go_on };
+
+/* Ends what connects the client with its worker. */
+static void settlement_disconnect(Broker *b, Client *c) {
+        receipts_leave(c);
+        c->sent.was_persistent = c->sent.was_persistent || c->sent.persistent;
+        c->sent.persistent = NULL;
+        client_close_connection(&b->clients, c);
+}
+
+/* A receipt after the client's time was over: its slot is not needed any more. */
+static void settlement_end_expired(Broker *b, Client *c, Receipt receipt) {
+        Worker *w = c->sent.route->worker;
+
+        w->n_pending--;
+        if (receipt != RECEIPT_RESET)
+                settlement_note_progress(b, c);
+        departure_drop(b, c);
+        worker_serve_later(&b->workers, w);
+}
+
+bool settlement_settle(Broker *b, Client *c, Receipt receipt) {
+        Outcome outcome = settlement_interpret(c, receipt);
+
+        if (outcome == OUTCOME_NONE)
+                return false;
+
+        /* The helper is just ending it: settlement_go_on_expired() concludes. */
+        if (c->state == CLIENT_INSPECTED) {
+                waiting_remove(&c->second);
+                c->sent.persistent = NULL;
+                c->sent.receipt = receipt;
+                c->sent.is_settled = true;
+                return true;
+        }
+
+        settlement_disconnect(b, c);
+        if (c->sent.is_expired)
+                settlement_end_expired(b, c, receipt);
+        else if (outcome == OUTCOME_TAKEN || !c->is_shared)
+                settlement_conclude(b, c, outcome, receipt);
+        else if (c->sent.route->worker->n_hanging > 0)
+                settlement_conclude(b, c, OUTCOME_TAKEN, receipt);
+        else {
+                c->sent.receipt = receipt;
+                c->sent.outcome = (uint8_t) outcome;
+                inspect_begin(&b->inspect, c, &settlement_kind);
+        }
+
+        return true;
+}
+
+void settlement_settle_persistent(Broker *b) {
+        for (List *l; (l = list_first(&b->persistent.settled));) {
+                Client *c = CONTAINER_OF(l, Client, second.link);
+
+                (void) settlement_settle(b, c, c->sent.receipt);
+        }
+}
+
+/*
+ * The end of QueueTimeoutSec= for a client in the backlog of its worker. It can't be recalled, but it can be answered and shut down, so
+ * the worker that comes at last gets a socket at its end. Its slot waits for the receipt, because the worker must not get another
+ * client instead.
+ */
+static void settlement_ask_expired(void *userdata, Client *c, SocketTask *t) {
+        if (c->flush.status != 0) /* its response has begun: see departure_close() */
+                t->steps = SOCKET_STEP_RESET;
+        else
+                t->steps = SOCKET_STEP_PEEK | SOCKET_STEP_ANSWER | SOCKET_STEP_DRAIN | SOCKET_STEP_SEND | SOCKET_STEP_SHUTDOWN;
+        if (client_is_ip(c))
+                t->steps |= SOCKET_STEP_SAME | SOCKET_STEP_UNTOUCHED;
+        t->how = SHUT_RDWR;
+        inspect_describe_answer(c, t);
+        inspect_describe(c, t);
+}
+
+static void settlement_go_on_expired(void *userdata, Client *c, const SocketTask *t) {
+        Broker *b = userdata;
+
+        /* The worker has received it meanwhile, and works on it. */
+        if (!t || t->failed & (SOCKET_STEP_SAME | SOCKET_STEP_UNTOUCHED)) {
+                settlement_disconnect(b, c);
+                settlement_conclude(b, c, OUTCOME_TAKEN, RECEIPT_TAKEN);
+                return;
+        }
+
+        diag_client_expired(&b->diag, c->pool);
+        departure_count_refusal(b, c, REFUSAL_TIMEOUT, PROBE_REASON_NONE);
+        b->n.n_flush_lost += c->flush.status != 0;
+        client_close_socket(&b->clients, c);
+        source_put(&b->sources, c);
+        c->sent.is_expired = true;
+
+        if (c->sent.is_settled) {
+                settlement_disconnect(b, c);
+                settlement_end_expired(b, c, c->sent.receipt);
+                return;
+        }
+
+        c->state = CLIENT_PENDING;
+        receipts_look_later(&b->receipts, c);
+}
+
+static const InspectKind settlement_expired_kind = { settlement_ask_expired, settlement_go_on_expired };
+
+static void settlement_expire(Broker *b, Client *c) {
+        waiting_remove(&c->wait);
+        c->sent.is_settled = false;
+        c->refused.why = REFUSAL_TIMEOUT;
+        inspect_begin(&b->inspect, c, &settlement_expired_kind);
+}
+
+/* Looks for the receipt of a client that has a connection of its own. Returns false if there is none yet. */
+static bool settlement_look(Broker *b, Client *c, bool look_into_queue) {
+        KeptAnswer kept;
+        Receipt receipt;
+
+        receipt = handoff_receipt_or_kept(c->sent.conn_fd, look_into_queue, c->sent.may_reuse ? &kept : NULL);
+        if (receipt == RECEIPT_KEPT) {
+                persistent_begin(&b->persistent, c, kept.limit);
+                receipt = kept.first == 0 && kept.n == 1 ? kept.receipt : RECEIPT_TAKEN;
+        }
+
+        if (settlement_settle(b, c, receipt))
+                return true;
+
+        /* It was received just now. The worker may still say that it has no room, so the next look counts. */
+        c->sent.was_received = receipt == RECEIPT_RECEIVED;
+        return false;
+}
+
+void settlement_on_event(Broker *b, Client *c) {
+        (void) settlement_look(b, c, /* look_into_queue= */ false);
+}
+
+/*
+ * A client whose look found no receipt. It is polled again, or watched if it has waited longer than a turn: otherwise a slow worker
+ * would use up the looks of others. Returns true if it is polled again: then it is in @again.
+ */
+static bool settlement_poll_later(Broker *b, Client *c, List *again) {
+        if (loop_now(&b->loop) - c->sent.at > POLL_MODE_TURN_USEC) {
+                receipts_watch(&b->receipts, c);
+                return false;
+        }
+
+        list_remove(&c->second.link);
+        list_append(again, &c->second.link);
+        return true;
+}
+
+void settlement_poll(Broker *b) {
+        List again, *l;
+
+        persistent_look_all(&b->persistent);
+
+        list_init(&again);
+        for (unsigned n_missed = 0; n_missed < MISSES_MAX && (l = list_first(&b->receipts.unwatched));) {
+                Client *c = CONTAINER_OF(l, Client, second.link);
+
+                if (!settlement_look(b, c, /* look_into_queue= */ false))
+                        n_missed += settlement_poll_later(b, c, &again);
+        }
+
+        while (!list_is_empty(&again)) {
+                l = again.prev;
+                list_remove(l);
+                list_prepend(&b->receipts.unwatched, l);
+        }
+}
+
+void settlement_set_polled(Broker *b, bool is_polled) {
+        if (b->receipts.is_polled == is_polled)
+                return;
+
+        persistent_set_polled(&b->persistent, is_polled);
+        receipts_set_polled(&b->receipts, is_polled);
+}
+
+/* A worker that has received the client has it, unless it has to say so itself (Receipt=ack, persistent connections). */
+static void settlement_end_of_time(Broker *b, Client *c) {
+        if (!c->sent.was_received || c->sent.persistent || !settlement_settle(b, c, RECEIPT_RECEIVED))
+                settlement_expire(b, c);
+}
+
+static void settlement_note_unresponsive(Broker *b, const Client *c) {
+        Worker *w = c->sent.route->worker;
+        usec_t span = loop_now(&b->loop) - c->sent.at;
+
+        if (span < UNRESPONSIVE_USEC || w->unresponsive)
+                return;
+
+        w->unresponsive = true;
+        diag_worker_stuck(&b->diag, c->sent.route, span);
+}
+
+static void settlement_look_at_due(Broker *b, Client *c) {
+        if (!c->sent.persistent && settlement_look(b, c, /* look_into_queue= */ true))
+                return;
+        if (c->sent.persistent && c->sent.persistent->is_deaf)
+                persistent_on_event(&b->persistent, c->sent.persistent->slot);
+
+        if (c->queue.expires_at <= loop_now(&b->loop) && !c->sent.is_expired) {
+                settlement_end_of_time(b, c);
+                return;
+        }
+
+        settlement_note_unresponsive(b, c);
+        receipts_look_later(&b->receipts, c);
+}
+
+void settlement_on_timer(void *userdata) {
+        Broker *b = userdata;
+
+        for (Client *c; (c = receipts_next_due(&b->receipts));)
+                settlement_look_at_due(b, c);
+}
+
+void settlement_drop_expired(Broker *b) {
+        for (size_t i = 0; i < RECEIPTS_LEVELS; i++)
+                LIST_FOREACH(l, &b->receipts.pending[i].waits) {
+                        Client *c = CONTAINER_OF(l, Client, wait.link);
+
+                        if (!c->sent.is_expired)
+                                continue;
+
+                        c->sent.route->worker->n_pending--;
+                        departure_drop(b, c);
+                }
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/stage/metadata.h"
+
+#include "broker/state/client-context.h"
+#include "handoff/message.h"
+#include "probe/probe.h"
+
+/* The addresses that the client is routed by: those of a PROXY header, or those of the connection. */
+static void metadata_add_addresses(Message *m, Client *c) {
+        message_address_set(&m->source, &c->address.sa, sizeof(c->address));
+        if (m->source.sa.sa_family == AF_UNSPEC)
+                return;
+
+        if (c->local.sa.sa_family != AF_UNSPEC)
+                message_address_set(&m->destination, &c->local.sa, sizeof(c->local));
+        else
+                message_address_set(&m->destination, &client_own_address(c)->sa, sizeof(c->own));
+
+        /* Both or none, because the header has one family for both. */
+        if (m->destination.sa.sa_family != m->source.sa.sa_family)
+                m->source.sa.sa_family = m->destination.sa.sa_family = AF_UNSPEC;
+}
+
+static Slice metadata_slice_of_name(const ProbeName *name) {
+        return (Slice){ (const uint8_t *) name->text, name->n };
+}
+
+static void metadata_add_probe(Message *m, const Probe *probe, TlsProtocol *alpn) {
+        m->protocol = slice_from_string(probe_protocol_to_string(probe->protocol));
+
+        if (probe->protocol == PROBE_HTTP)
+                m->authority = metadata_slice_of_name(&probe->http.host);
+
+        if (probe->protocol == PROBE_TLS) {
+                TlsReader list = probe->tls.alpn;
+
+                m->authority = metadata_slice_of_name(&probe->tls.name);
+                if (tls_next_alpn(&list, alpn))
+                        m->alpn = (Slice){ alpn->bytes, alpn->n };
+        }
+}
+
+int metadata_encode(HeadBuffer *hb, const Route *route, Client *c, uint8_t *buffer, size_t size, size_t *ret_n,
+                    Slice *ret_consumed) {
+        const Probe *probe = head_buffer_probe(hb, c);
+        Message m = MESSAGE_NULL;
+        TlsProtocol alpn;
+        char id[CLIENT_ID_MAX];
+
+        metadata_add_addresses(&m, c);
+        if (probe)
+                metadata_add_probe(&m, probe, &alpn);
+
+        m.unique_id = (Slice){ (const uint8_t *) id, client_id(c, id) };
+        m.route = slice_from_string(route->config->unit);
+        m.listener = slice_from_string(c->listener->name);
+        if (c->queue.has_waited && c->queue.expires_at != USEC_INFINITY)
+                m.deadline = c->queue.expires_at;
+
+        if (c->sent.may_reuse)
+                m.keep = FDPASS_KEEP_MAX;
+
+        client_fill_message(c, &m);
+        m.name = (Slice){}; /* is for the broker only */
+        m.hops = (uint8_t) (c->n_hops + 1);
+        *ret_consumed = m.consumed;
+
+        return message_encode(&m, buffer, size, ret_n);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/stage/offer.h"
+
+#include "basic/error.h"
+#include "basic/fd.h"
+#include "broker/stage/metadata.h"
+#include "handoff/handoff.h"
+
+/* The stream form has no room for facts. */
+static int offer_send_message(Offers *o, const Route *route, Client *c, int conn_fd) {
+        static const uint8_t byte = 0x00;
+        uint8_t header[FDPASS_HEADER_MAX];
+        Slice message = { &byte, 1 }, consumed = {};
+        int r;
+
+        if (route->form != WORKER_STREAM && route->config->metadata) {
+                message.p = header;
+                r = metadata_encode(o->head_buffer, route, c, header, sizeof(header), &message.n, &consumed);
+                if (r < 0)
+                        return r;
+        }
+
+        r = handoff_send_message(conn_fd, message, consumed, c->fd);
+        if (r < 0)
+                return r;
+
+        c->is_shared = true;
+        c->last_worker = route->worker->number;
+        return 0;
+}
+
+static OfferResult offer_after_flush(FlushResult r) {
+        switch (r) {
+
+        case FLUSH_WAIT:
+                return OFFER_FLUSHING;
+
+        case FLUSH_INSPECT:
+                return OFFER_INSPECT;
+
+        case FLUSH_ANSWERED:
+                return OFFER_ANSWERED;
+
+        case FLUSH_REFUSED:
+                return OFFER_REFUSED;
+
+        case FLUSH_GONE:
+                return OFFER_GONE;
+
+        case FLUSH_DONE:
+                break;
+        }
+
+        return OFFER_SENT;
+}
+
+/*
+ * Connects, flushes, watches for the receipt, sends. In this order, so that no response begins without a worker, and nothing is sent
+ * that can't be watched. Returns 0, or 1 with *ret_result if the flusher ended the offer, or a negative errno.
+ */
+static int offer_by_connection(Offers *o, const Route *route, Client *c, OfferResult *ret_result) {
+        bool is_due = flush_is_due(route, c);
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        c->sent.may_reuse = !is_due && persistent_may_begin(o->persistent, route, c);
+
+        fd = reach_connect(o->own_sockets, route->worker, route->form == WORKER_STREAM ? SOCK_STREAM : SOCK_SEQPACKET);
+        if (fd < 0)
+                return fd;
+
+        *ret_result = is_due ? offer_after_flush(flush_begin(o->flushes, route, c)) : OFFER_SENT;
+        if (*ret_result != OFFER_SENT)
+                return 1;
+
+        r = receipts_prepare(o->receipts, c, fd);
+        if (r < 0)
+                return r;
+
+        r = offer_send_message(o, route, c, fd);
+        c->sent.conn_fd = TAKE_FD(fd);
+        if (r < 0) /* closing it ends the watch, because no other process holds it */
+                client_close_connection(o->clients, c);
+
+        return r;
+}
+
+/* If no unit of ours says of which type the worker's socket is, connecting to it tells. The type that works is kept. */
+static int offer_in_its_form(Offers *o, Route *route, Client *c, OfferResult *ret_result) {
+        int r;
+
+        r = offer_by_connection(o, route, c, ret_result);
+        if (r != -EPROTOTYPE || !route->config->form_is_open)
+                return r;
+
+        route->form = route->form == WORKER_STREAM ? WORKER_SEQPACKET : WORKER_STREAM;
+        return offer_by_connection(o, route, c, ret_result);
+}
+
+static void offer_mark_unreachable(Offers *o, const Route *route, int error) {
+        Worker *w = route->worker;
+
+        if (!w->unreachable) {
+                w->unreachable = true;
+                w->unreachable_since = loop_now(o->diag->loop);
+                w->n_gone++;
+                diag_observe(o->diag, EVENT_WORKER_GONE, NULL, route);
+        }
+
+        w->unreachable_error = error;
+        w->is_private = false; /* another directory may be there when it is back */
+        diag_worker_gone(o->diag, route, error);
+}
+
+static void offer_mark_reachable(Offers *o, const Route *route) {
+        Worker *w = route->worker;
+
+        if (!w->unreachable)
+                return;
+
+        w->unreachable = false;
+        worker_recovered(w);
+        diag_worker_back(o->diag, route);
+        diag_observe(o->diag, EVENT_WORKER_BACK, NULL, route);
+}
+
+static void offer_note_failure(Offers *o, const Route *route, int error) {
+        if (errno_is_resource(error))
+                diag_no_resources(o->diag, error);
+        else if (errno_is_transient(error)) /* its backlog is full, so it is there */
+                offer_mark_reachable(o, route);
+        else if (error == -EPIPE || error == -ECONNRESET) /* it closed the connection before the client was sent */
+                diag_worker_reset(o->diag, route);
+        else
+                offer_mark_unreachable(o, route, error);
+
+        worker_back_off(route->worker, loop_now(o->diag->loop));
+}
+
+OfferResult offer(Offers *o, Route *route, Client *c) {
+        OfferResult result = OFFER_SENT;
+        PersistentConn *pc;
+        int r;
+
+        /* A client that is flushed needs a connection of its own, because only that promises that the worker is there. */
+        pc = flush_is_due(route, c) ? NULL : persistent_find(route, c);
+        if (pc && persistent_add(pc, route, c))
+                return OFFER_SENT;
+
+        r = offer_in_its_form(o, route, c, &result);
+        if (r < 0) {
+                offer_note_failure(o, route, r);
+                return OFFER_BUSY;
+        }
+
+        offer_mark_reachable(o, route);
+        return result;
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/stage/socket-options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/in6.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "basic/macro.h"
+
+/* Entries of the error queue that are thrown away at most. A worker that has queued more keeps the client. */
+#define ERRORS_MAX 4096
+
+#define WINDOW_CLAMP_MIN 65536
+
+/* The longest value in the table: struct timeval, and the name of a congestion control. */
+#define VALUE_MAX 16
+
+/* Linux 5.14 and later; glibc 2.36 lacks some of these. */
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
+#ifndef SO_TXREHASH
+#define SO_TXREHASH 74
+#endif
+#ifndef TCP_TX_DELAY
+#define TCP_TX_DELAY 37
+#endif
+
+typedef struct Option {
+        int level;
+        int name;
+} Option;
+
+/*
+ * Every option that a process without privileges can set on a connected TCP socket, and that a new socket has from its
+ * listener. Left out, because the kernel changes them by itself: TCP_QUICKACK, TCP_MAXSEG, TCP_TIMESTAMP, SO_INCOMING_CPU, and
+ * what socket_options_restore_buffers() is for. TCP_DEFER_ACCEPT is for listeners. See socket_options_restore_reading(), too.
+ */
+static const Option options[] = {
+        { SOL_SOCKET, SO_OOBINLINE },
+        { SOL_SOCKET, SO_KEEPALIVE },      { SOL_SOCKET, SO_PRIORITY },          { SOL_SOCKET, SO_TIMESTAMP },
+        { SOL_SOCKET, SO_TIMESTAMPNS },    { SOL_SOCKET, SO_TIMESTAMPING },      { SOL_SOCKET, SO_ZEROCOPY },
+        { SOL_SOCKET, SO_DONTROUTE },      { SOL_SOCKET, SO_BROADCAST },         { SOL_SOCKET, SO_REUSEADDR },
+        { SOL_SOCKET, SO_REUSEPORT },      { SOL_SOCKET, SO_NO_CHECK },          { SOL_SOCKET, SO_RXQ_OVFL },
+        { SOL_SOCKET, SO_WIFI_STATUS },    { SOL_SOCKET, SO_NOFCS },             { SOL_SOCKET, SO_SELECT_ERR_QUEUE },
+        { SOL_SOCKET, SO_BUSY_POLL },      { SOL_SOCKET, SO_PREFER_BUSY_POLL },  { SOL_SOCKET, SO_BUSY_POLL_BUDGET },
+        { SOL_SOCKET, SO_MAX_PACING_RATE },{ SOL_SOCKET, SO_BINDTOIFINDEX },     { SOL_SOCKET, SO_TXREHASH },
+        { SOL_SOCKET, SO_MARK },           { SOL_SOCKET, SO_LOCK_FILTER },       { SOL_SOCKET, SO_RESERVE_MEM },
+
+        { IPPROTO_TCP, TCP_NODELAY },      { IPPROTO_TCP, TCP_CORK },            { IPPROTO_TCP, TCP_KEEPIDLE },
+        { IPPROTO_TCP, TCP_KEEPINTVL },    { IPPROTO_TCP, TCP_KEEPCNT },         { IPPROTO_TCP, TCP_SYNCNT },
+        { IPPROTO_TCP, TCP_LINGER2 },      { IPPROTO_TCP, TCP_CONGESTION },      { IPPROTO_TCP, TCP_USER_TIMEOUT },
+        { IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS }, { IPPROTO_TCP, TCP_THIN_DUPACK }, { IPPROTO_TCP, TCP_NOTSENT_LOWAT },
+        { IPPROTO_TCP, TCP_INQ },          { IPPROTO_TCP, TCP_TX_DELAY },        { IPPROTO_TCP, TCP_ULP },
+
+        { IPPROTO_IP, IP_TOS },            { IPPROTO_IP, IP_TTL },               { IPPROTO_IP, IP_OPTIONS },
+        { IPPROTO_IP, IP_PKTINFO },        { IPPROTO_IP, IP_RECVTTL },           { IPPROTO_IP, IP_RECVTOS },
+        { IPPROTO_IP, IP_RECVOPTS },       { IPPROTO_IP, IP_RETOPTS },           { IPPROTO_IP, IP_RECVERR },
+        { IPPROTO_IP, IP_MTU_DISCOVER },   { IPPROTO_IP, IP_MINTTL },            { IPPROTO_IP, IP_FREEBIND },
+        { IPPROTO_IP, IP_TRANSPARENT },    { IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT }, { IPPROTO_IP, IP_RECVORIGDSTADDR },
+        { IPPROTO_IP, IP_PASSSEC },        { IPPROTO_IP, IP_CHECKSUM },          { IPPROTO_IP, IP_RECVFRAGSIZE },
+        { IPPROTO_IP, IP_UNICAST_IF },
+
+        { IPPROTO_IPV6, IPV6_TCLASS },     { IPPROTO_IPV6, IPV6_UNICAST_HOPS },  { IPPROTO_IPV6, IPV6_RECVPKTINFO },
+        { IPPROTO_IPV6, IPV6_RECVHOPLIMIT }, { IPPROTO_IPV6, IPV6_RECVTCLASS },  { IPPROTO_IPV6, IPV6_RECVRTHDR },
+        { IPPROTO_IPV6, IPV6_RECVHOPOPTS }, { IPPROTO_IPV6, IPV6_RECVDSTOPTS },  { IPPROTO_IPV6, IPV6_RECVERR },
+        { IPPROTO_IPV6, IPV6_RECVPATHMTU }, { IPPROTO_IPV6, IPV6_DONTFRAG },     { IPPROTO_IPV6, IPV6_MTU_DISCOVER },
+        { IPPROTO_IPV6, IPV6_MINHOPCOUNT }, { IPPROTO_IPV6, IPV6_AUTOFLOWLABEL },{ IPPROTO_IPV6, IPV6_FLOWINFO_SEND },
+        { IPPROTO_IPV6, IPV6_ADDR_PREFERENCES }, { IPPROTO_IPV6, IPV6_FREEBIND },{ IPPROTO_IPV6, IPV6_TRANSPARENT },
+        { IPPROTO_IPV6, IPV6_RTHDR },      { IPPROTO_IPV6, IPV6_UNICAST_IF },    { IPPROTO_IPV6, IPV6_RECVORIGDSTADDR },
+};
+
+typedef struct Value {
+        uint8_t bytes[VALUE_MAX];
+        socklen_t n;
+} Value;
+
+/* A kernel or a family that does not know the option has no value of it. */
+static Value socket_options_get(int fd, const Option *o) {
+        Value v = { .n = sizeof(v.bytes) };
+
+        if (getsockopt(fd, o->level, o->name, v.bytes, &v.n) < 0)
+                v.n = 0;
+
+        return v;
+}
+
+static bool socket_options_equal(const Value *a, const Value *b) {
+        return a->n == b->n && memcmp(a->bytes, b->bytes, a->n) == 0;
+}
+
+static bool socket_options_is_ulp(const Option *o) {
+        return o->level == IPPROTO_TCP && o->name == TCP_ULP;
+}
+
+/* The values of the listener that was asked for last. Each thread has its own. They do not change while the broker runs. */
+static const Value *socket_options_of_listener(int listener_fd) {
+        static _Thread_local Value values[ELEMENTSOF(options)];
+        static _Thread_local uint64_t known;
+        uint64_t cookie = 0;
+
+        if (getsockopt(listener_fd, SOL_SOCKET, SO_COOKIE, &cookie, &(socklen_t){ sizeof(cookie) }) >= 0 && cookie == known)
+                return values;
+
+        for (size_t i = 0; i < ELEMENTSOF(options); i++)
+                values[i] = socket_options_get(listener_fd, &options[i]);
+
+        known = cookie;
+        return values;
+}
+
+static int socket_options_restore_one(int fd, const Option *o, const Value *wanted) {
+        Value is = socket_options_get(fd, o);
+
+        /* The family of the socket does not know an option that has no value. */
+        if (is.n == 0 || socket_options_equal(&is, wanted))
+                return 0;
+
+        if (setsockopt(fd, o->level, o->name, wanted->bytes, wanted->n) < 0)
+                return -errno;
+
+        is = socket_options_get(fd, o);
+        return socket_options_equal(&is, wanted) ? 0 : -EPERM;
+}
+
+/*
+ * The kernel adapts the sizes of both buffers, until a process has set one. SO_BUF_LOCK tells that (Linux 5.14). The sizes
+ * that are read are twice those that are set (socket(7)).
+ */
+static int socket_options_restore_buffers(int fd, int listener_fd) {
+        static const int names[] = { SO_SNDBUF, SO_RCVBUF };
+        int lock = 0, wanted = 0, size, clamp;
+
+        /* A new socket has this or more, as far as its buffer goes. A smaller clamp would keep its window small for good. */
+        if (getsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &clamp, &(socklen_t){ sizeof(clamp) }) >= 0 && clamp < WINDOW_CLAMP_MIN &&
+            setsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &(int){ WINDOW_CLAMP_MIN }, sizeof(int)) < 0)
+                return -errno;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, &(socklen_t){ sizeof(lock) }) < 0)
+                return 0;
+        (void) getsockopt(listener_fd, SOL_SOCKET, SO_BUF_LOCK, &wanted, &(socklen_t){ sizeof(wanted) });
+        if (lock == 0 && wanted == 0)
+                return 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                if (getsockopt(listener_fd, SOL_SOCKET, names[i], &size, &(socklen_t){ sizeof(size) }) < 0)
+                        continue;
+                size /= 2;
+                if (setsockopt(fd, SOL_SOCKET, names[i], &size, sizeof(size)) < 0)
+                        return -errno;
+        }
+
+        return setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &wanted, sizeof(wanted)) < 0 ? -errno : 0;
+}
+
+/* A filter that is locked can't be taken off (SO_LOCK_FILTER, socket(7)). */
+static int socket_options_drop_filter(int fd) {
+        return setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){ 0 }, sizeof(int)) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int socket_options_restore_flags(int fd) {
+        int flags = fcntl(fd, F_GETFL);
+
+        if (flags < 0)
+                return -errno;
+
+        /* Only the flags of F_SETFL change: O_NONBLOCK, O_ASYNC and others, all of which accept(2) leaves off. */
+        if (flags & ~(O_ACCMODE | O_LARGEFILE) && fcntl(fd, F_SETFL, 0) < 0)
+                return -errno;
+        if (fcntl(fd, F_GETOWN) != 0 && fcntl(fd, F_SETOWN, 0) < 0)
+                return -errno;
+        return fcntl(fd, F_GETSIG) != 0 && fcntl(fd, F_SETSIG, 0) < 0 ? -errno : 0;
+}
+
+/* Entries of MSG_ZEROCOPY, timestamps or IP_RECVERR in the error queue would raise EPOLLERR for the next worker. */
+static int socket_options_drop_errors(int fd) {
+        int n = 0;
+
+        (void) getsockopt(fd, SOL_SOCKET, SO_ERROR, &(int){ 0 }, &(socklen_t){ sizeof(int) });
+        while (recvmsg(fd, &(struct msghdr){}, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0)
+                if (++n == ERRORS_MAX)
+                        return -ENOBUFS;
+
+        return 0;
+}
+
+/* Options with one right value for every client, whatever its listener has. */
+static int socket_options_restore_reading(int fd) {
+        static const struct { int name, value; } plain[] = { { SO_PEEK_OFF, -1 }, { SO_RCVLOWAT, 1 } };
+        static const int timeouts[] = { SO_RCVTIMEO, SO_SNDTIMEO };
+        const struct linger zero = { .l_onoff = 1 }, no_linger = {};
+        const struct timeval forever = {};
+
+        /* A socket without SO_PEEK_OFF has no peek offset (EOPNOTSUPP). */
+        for (size_t i = 0; i < ELEMENTSOF(plain); i++)
+                if (setsockopt(fd, SOL_SOCKET, plain[i].name, &plain[i].value, sizeof(int)) < 0 && errno != EOPNOTSUPP)
+                        return -errno;
+        for (size_t i = 0; i < ELEMENTSOF(timeouts); i++)
+                if (setsockopt(fd, SOL_SOCKET, timeouts[i], &forever, sizeof(forever)) < 0)
+                        return -errno;
+
+        /* The kernel keeps the time of an option that is turned off, so it is set to zero first. */
+        return setsockopt(fd, SOL_SOCKET, SO_LINGER, &zero, sizeof(zero)) < 0 ||
+               setsockopt(fd, SOL_SOCKET, SO_LINGER, &no_linger, sizeof(no_linger)) < 0 ? -errno : 0;
+}
+
+/* A client that was handed back may name a listener of another family. */
+static bool socket_options_have_same_family(int a, int b) {
+        int family_a = 0, family_b = 0;
+
+        (void) getsockopt(a, SOL_SOCKET, SO_DOMAIN, &family_a, &(socklen_t){ sizeof(family_a) });
+        (void) getsockopt(b, SOL_SOCKET, SO_DOMAIN, &family_b, &(socklen_t){ sizeof(family_b) });
+        return family_a == family_b;
+}
+
+int socket_options_restore(int fd, int listener_fd, bool may_have_ulp) {
+        int r;
+
+        if (listener_fd >= 0 && !socket_options_have_same_family(fd, listener_fd))
+                listener_fd = -EBADF;
+
+        r = socket_options_restore_flags(fd);
+        if (r >= 0)
+                r = socket_options_drop_filter(fd);
+        if (r >= 0)
+                r = socket_options_drop_errors(fd);
+        if (r >= 0)
+                r = socket_options_restore_reading(fd);
+        if (r < 0 || listener_fd < 0)
+                return r;
+
+        const Value *wanted = socket_options_of_listener(listener_fd);
+
+        r = socket_options_restore_buffers(fd, listener_fd);
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(options); i++)
+                if (!(may_have_ulp && socket_options_is_ulp(&options[i])))
+                        r = socket_options_restore_one(fd, &options[i], &wanted[i]);
+
+        return r;
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/stage/socket-task.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "basic/error.h"
+#include "broker/stage/answer.h"
+#include "broker/stage/socket-options.h"
+#include "handoff/handoff.h"
+
+/* A client that has sent more than this is not worth the time. */
+#define DRAIN_MAX (256 * 1024)
+
+static int socket_task_get_address(int fd, int (*get)(int, struct sockaddr *, socklen_t *), ClientAddress *ret) {
+        struct sockaddr_storage ss = {};
+        socklen_t len = sizeof(ss);
+
+        if (get(fd, (struct sockaddr *) &ss, &len) < 0)
+                return -errno;
+
+        memset(ret, 0, sizeof(*ret));
+        memcpy(ret, &ss, MIN(sizeof(*ret), (size_t) len));
+        return 0;
+}
+
+static in_port_t socket_task_port(const ClientAddress *a) {
+        return a->sa.sa_family == AF_INET ? a->in.sin_port : a->sa.sa_family == AF_INET6 ? a->in6.sin6_port : 0;
+}
+
+/* The port alone tells, if the first worker was not told the address: a socket that was connected anew has another one. */
+static bool socket_task_is_local(const SocketTask *t, const ClientAddress *local) {
+        ClientAddress listener;
+
+        if (t->local.sa.sa_family != AF_UNSPEC)
+                return client_address_equal(&t->local, local);
+
+        return t->listener_fd < 0 || socket_task_get_address(t->listener_fd, getsockname, &listener) < 0 ||
+               socket_task_port(&listener) == socket_task_port(local);
+}
+
+/* A worker has shut it down for reading: POLLRDHUP without a FIN of the client, which would be CLOSE_WAIT. */
+static bool socket_task_is_shut(int fd) {
+        struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+
+        return poll(&p, 1, 0) > 0 && p.revents & POLLRDHUP && !byte_counts_has_fin(fd);
+}
+
+/*
+ * A worker may have connected the socket to another peer (connect(2), AF_UNSPEC). The counters of TCP begin anew then, and
+ * a connection to the same peer gets another port at this end.
+ */
+static int socket_task_same(SocketTask *t, int fd) {
+        ClientAddress peer, local;
+        ByteCounts now;
+        int r;
+
+        r = socket_task_get_address(fd, getpeername, &peer);
+        if (r >= 0)
+                r = socket_task_get_address(fd, getsockname, &local);
+        if (r >= 0)
+                r = byte_counts_get(fd, &now);
+        if (r < 0)
+                return r;
+
+        if (socket_task_is_shut(fd) || !client_address_equal(&t->peer, &peer) || !socket_task_is_local(t, &local) ||
+            now.n_received < t->before.n_received)
+                return -ESTALE;
+
+        t->local = local;
+        return 0;
+}
+
+static int socket_task_connected(SocketTask *t, int fd) {
+        int r;
+
+        r = socket_task_get_address(fd, getpeername, &t->peer);
+        if (r >= 0)
+                r = socket_task_get_address(fd, getsockname, &t->local);
+        if (r < 0)
+                return r;
+
+        /* Of other sockets than TCP's it is never certain that nobody has touched them. */
+        if (byte_counts_get(fd, &t->counts) < 0)
+                t->counts = BYTE_COUNTS_UNKNOWN;
+        return 0;
+}
+
+static int socket_task_untouched(const SocketTask *t, int fd) {
+        ByteCounts now;
+        int r;
+
+        r = byte_counts_get(fd, &now);
+        if (r < 0)
+                return r;
+
+        return now.n_read == t->before.n_read && now.n_written == t->before.n_written ? 0 : -ESTALE;
+}
+
+static int socket_task_consume(SocketTask *t, int fd) {
+        ssize_t n = handoff_recv(fd, t->head, MIN(t->n_consume, sizeof(t->head)), MSG_DONTWAIT);
+
+        t->n_head = n > 0 ? (size_t) n : 0;
+        return n < 0 ? -errno : t->n_head == t->n_consume ? 0 : -EPIPE;
+}
+
+static int socket_task_peek(SocketTask *t, int fd) {
+        size_t max = MIN(t->head_max, sizeof(t->head));
+        ssize_t n;
+
+        t->n_head = t->n_prefix;
+        n = recv(fd, t->head + t->n_prefix, max - MIN(t->n_prefix, max), MSG_PEEK | MSG_DONTWAIT);
+        if (n < 0)
+                return errno_is_transient(-errno) ? 0 : -errno;
+
+        t->n_head += (size_t) n;
+        t->is_end = n == 0 && max > t->n_prefix;
+        return 0;
+}
+
+static int socket_task_answer(SocketTask *t) {
+        Answer answer;
+
+        (void) answer_to_head((Slice){ t->head, t->n_head }, t->head_max, t->refusal, t->refusal_reason, t->refusal_status, &answer);
+        t->n_text = MIN(answer.n, sizeof(t->text));
+        memcpy(t->text, answer.bytes, t->n_text);
+        return 0;
+}
+
+static int socket_task_drain(int fd) {
+        uint8_t bytes[16384];
+        size_t n_drained = 0;
+        ssize_t n;
+
+        while (n_drained < DRAIN_MAX && (n = handoff_recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
+                n_drained += (size_t) n;
+
+        return 0;
+}
+
+static int socket_task_send(SocketTask *t, int fd) {
+        while (t->n_sent < t->n_text) {
+                ssize_t n = send(fd, t->text + t->n_sent, t->n_text - t->n_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+                if (n < 0)
+                        return errno_is_transient(-errno) ? 0 : -errno;
+                t->n_sent += (size_t) n;
+        }
+
+        return 0;
+}
+
+/* close(2) would not do it, because it is not the last one: another process has the socket. Disconnecting it resets (connect(2)). */
+static int socket_task_reset(int fd) {
+        const struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
+
+        return connect(fd, &nowhere, sizeof(nowhere)) < 0 ? -errno : 0;
+}
+
+static int socket_task_do(SocketTask *t, SocketStep step, int fd) {
+        switch (step) {
+
+        case SOCKET_STEP_SAME:
+                return socket_task_same(t, fd);
+
+        case SOCKET_STEP_CONNECTED:
+                return socket_task_connected(t, fd);
+
+        case SOCKET_STEP_UNTOUCHED:
+                return socket_task_untouched(t, fd);
+
+        case SOCKET_STEP_RESTORE:
+                return socket_options_restore(fd, t->listener_fd, t->may_have_ulp);
+
+        case SOCKET_STEP_CONSUME:
+                return socket_task_consume(t, fd);
+
+        case SOCKET_STEP_PEEK:
+                return socket_task_peek(t, fd);
+
+        case SOCKET_STEP_ANSWER:
+                return socket_task_answer(t);
+
+        case SOCKET_STEP_DRAIN:
+                return socket_task_drain(fd);
+
+        case SOCKET_STEP_SEND:
+                return socket_task_send(t, fd);
+
+        case SOCKET_STEP_SHUTDOWN:
+                return shutdown(fd, t->how) < 0 ? -errno : 0;
+
+        case SOCKET_STEP_RESET:
+                return socket_task_reset(fd);
+        }
+
+        return -EINVAL;
+}
+
+void socket_task_run(void *memory, int fd) {
+        SocketTask *t = memory;
+
+        for (uint32_t step = SOCKET_STEP_SAME; step <= SOCKET_STEP_RESET; step <<= 1) {
+                int r = t->steps & step ? socket_task_do(t, (SocketStep) step, fd) : 0;
+
+                if (r < 0) {
+                        t->failed = step;
+                        t->error = r;
+                        return;
+                }
+        }
+}
+
+void socket_task_init(SocketTask *ret) {
+        memset(ret, 0, offsetof(SocketTask, text));
+        ret->listener_fd = -EBADF;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/state/byte-counts.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+/* tcpi_state (include/net/tcp_states.h in the kernel). <netinet/tcp.h> names them, but has an older tcp_info. */
+enum {
+        STATE_ESTABLISHED = 1,
+        STATE_CLOSE_WAIT = 8,
+};
+
+static int byte_counts_tcp_info(int fd, struct tcp_info *ret) {
+        socklen_t len = sizeof(*ret);
+
+        if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret, &len) < 0)
+                return -errno;
+
+        return len < offsetof(struct tcp_info, tcpi_bytes_sent) + sizeof(ret->tcpi_bytes_sent) ? -EOPNOTSUPP : 0;
+}
+
+/* Bytes written to the socket. TCP_INFO is asked again, because the sum would miss what is acknowledged in between. */
+static int byte_counts_written(int fd, struct tcp_info *info, uint64_t *ret) {
+        int n_unsent;
+
+        for (unsigned i = 0; i < 3; i++) {
+                uint64_t n_acked = info->tcpi_bytes_acked;
+
+                if (ioctl(fd, SIOCOUTQ, &n_unsent) < 0)
+                        return -errno;
+
+                if (info->tcpi_bytes_sent == 0) {
+                        *ret = (uint64_t) n_unsent;
+                        return 0;
+                }
+
+                int r = byte_counts_tcp_info(fd, info);
+                if (r < 0)
+                        return r;
+
+                if (info->tcpi_bytes_acked == n_acked) {
+                        *ret = n_acked + (uint64_t) n_unsent;
+                        return 0;
+                }
+        }
+
+        return -EAGAIN;
+}
+
+int byte_counts_get(int fd, ByteCounts *ret) {
+        struct tcp_info info = {};
+        int protocol, n_unread, r;
+        uint64_t n_written = 0;
+        bool fin;
+
+        /* Of MPTCP, TCP_INFO tells about one subflow and SIOCINQ about the whole connection. */
+        if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &(socklen_t){ sizeof(protocol) }) < 0)
+                return -errno;
+        if (protocol != IPPROTO_TCP)
+                return -EOPNOTSUPP;
+
+        /* This comes first, so that bytes that arrive in between count as read and never hide a read. */
+        if (ioctl(fd, SIOCINQ, &n_unread) < 0)
+                return -errno;
+
+        r = byte_counts_tcp_info(fd, &info);
+        if (r >= 0)
+                r = byte_counts_written(fd, &info, &n_written);
+        if (r < 0)
+                return r;
+
+        if (info.tcpi_state != STATE_ESTABLISHED && info.tcpi_state != STATE_CLOSE_WAIT)
+                return -ENOTCONN;
+
+        /* The client's FIN counts as one byte received. */
+        fin = info.tcpi_state == STATE_CLOSE_WAIT;
+        *ret = (ByteCounts){ info.tcpi_bytes_received - ((uint64_t) n_unread + fin), n_written, info.tcpi_bytes_received - fin };
+        return 0;
+}
+
+bool byte_counts_has_fin(int fd) {
+        struct tcp_info info = {};
+
+        return byte_counts_tcp_info(fd, &info) >= 0 && info.tcpi_state == STATE_CLOSE_WAIT;
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/state/client-context.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+/* A name of our own: eight digits of the instance in hexadecimal, a hyphen, and the number. */
+#define OWN_ID_MAX (8 + 1 + 20 + 1)
+
+static size_t client_context_put_text(char *p, Slice s) {
+        if (s.n > 0)
+                memcpy(p, s.p, s.n);
+        p[s.n] = 0;
+        return s.n;
+}
+
+static Slice client_context_put(uint8_t **p, Slice s) {
+        Slice copy = { *p, s.n };
+
+        if (s.n > 0)
+                memcpy(*p, s.p, s.n);
+        *p += s.n;
+        return copy;
+}
+
+/* Not by printf(3), because that would be a tenth of the work for a client. */
+static size_t client_context_format_id(char ret[static OWN_ID_MAX], uint32_t instance, uint64_t number) {
+        static const char digits[] = "0123456789abcdef";
+        char decimal[20];
+        size_t n = 0, k = sizeof(decimal);
+
+        for (int shift = 28; shift >= 0; shift -= 4)
+                ret[n++] = digits[instance >> shift & 0xf];
+        ret[n++] = '-';
+
+        do
+                decimal[--k] = digits[number % 10];
+        while (number /= 10);
+
+        memcpy(ret + n, decimal + k, sizeof(decimal) - k);
+        n += sizeof(decimal) - k;
+        ret[n] = 0;
+        return n;
+}
+
+/* Names of our own form are kept as two numbers. Each has one spelling only, so client_id() writes it as it came. */
+static bool client_context_parse_id(Slice s, uint32_t *ret_instance, uint64_t *ret_number) {
+        char text[32], again[OWN_ID_MAX];
+        uint64_t number;
+        uint32_t instance;
+
+        if (s.n >= sizeof(text) || (s.n > 0 && memchr(s.p, 0, s.n)))
+                return false;
+
+        (void) client_context_put_text(text, s);
+        if (sscanf(text, "%8" SCNx32 "-%20" SCNu64, &instance, &number) != 2)
+                return false;
+
+        (void) client_context_format_id(again, instance, number);
+        if (!streq(text, again))
+                return false;
+
+        *ret_instance = instance;
+        *ret_number = number;
+        return true;
+}
+
+size_t client_id(const Client *c, char ret[static CLIENT_ID_MAX]) {
+        if (c->context && c->context->unique_id.n > 0)
+                return client_context_put_text(ret, c->context->unique_id);
+
+        return client_context_format_id(ret, c->origin, c->origin_id);
+}
+
+/* Copies the facts of @m, with room for @more consumed bytes behind those of @m. */
+static ClientContext *client_context_new(const Message *m, size_t more) {
+        size_t n = m->name.n + m->data.n + m->consumed.n + m->unique_id.n + m->ssl.n + m->alpn.n + m->authority.n + more;
+        ClientContext *context = malloc(sizeof(*context) + n + 1);
+        uint8_t *p;
+
+        if (!context)
+                return NULL;
+
+        p = context->bytes;
+        context->name = m->name.n > 0 ? (char *) p : NULL;
+        (void) client_context_put(&p, m->name);
+        *p++ = 0;
+        context->data = client_context_put(&p, m->data);
+        context->consumed = client_context_put(&p, m->consumed);
+        p += more;
+        context->unique_id = client_context_put(&p, m->unique_id);
+        context->ssl = client_context_put(&p, m->ssl);
+        context->alpn = client_context_put(&p, m->alpn);
+        context->authority = client_context_put(&p, m->authority);
+        return context;
+}
+
+int client_set_context(Client *c, const Message *m) {
+        Message kept = {
+                .name = m->name,
+                .data = m->data,
+                .consumed = m->consumed,
+                .ssl = m->ssl,
+        };
+
+        c->flush.status = m->status;
+        c->flush.head_length = m->head_length;
+
+        if (m->unique_id.n > 0 && !client_context_parse_id(m->unique_id, &c->origin, &c->origin_id))
+                kept.unique_id = m->unique_id;
+        if (m->ssl.n > 0) { /* without a TLS stage both are read anew from the client's next bytes */
+                kept.alpn = m->alpn;
+                kept.authority = m->authority;
+        }
+
+        if (kept.name.n + kept.data.n + kept.consumed.n + kept.unique_id.n + kept.ssl.n == 0)
+                return 0;
+
+        c->context = client_context_new(&kept, 0);
+        return c->context ? 0 : -ENOMEM;
+}
+
+void client_fill_message(const Client *c, Message *m) {
+        const ClientContext *context = c->context;
+
+        m->status = (uint16_t) c->flush.status;
+        m->head_length = c->flush.status != 0 ? (uint32_t) c->flush.head_length : 0;
+        if (!context)
+                return;
+
+        m->name = context->name ? slice_from_string(context->name) : (Slice){};
+        m->data = context->data;
+        m->consumed = context->consumed;
+        m->ssl = context->ssl;
+        if (m->alpn.n == 0)
+                m->alpn = context->alpn;
+        if (m->authority.n == 0)
+                m->authority = context->authority;
+}
+
+/* Copies the facts that the client has, with room for @more consumed bytes. */
+static ClientContext *client_context_copy(const Client *c, size_t more) {
+        Message kept = {};
+
+        if (c->context) {
+                client_fill_message(c, &kept);
+                kept.unique_id = c->context->unique_id;
+        }
+
+        return client_context_new(&kept, more);
+}
+
+int client_consume(Client *c, size_t n) {
+        size_t has = c->context ? c->context->consumed.n : 0;
+        ClientContext *context;
+        ssize_t k;
+
+        if (n <= has)
+                return 0;
+
+        context = client_context_copy(c, n - has);
+        if (!context)
+                return -ENOMEM;
+
+        /* All of them are there, because they were peeked at before. */
+        k = handoff_recv(c->fd, context->bytes + (context->consumed.p - context->bytes) + has, n - has, MSG_DONTWAIT);
+        if (k > 0) {
+                c->baseline.n_read += (uint64_t) k;
+                context->consumed.n += (size_t) k;
+        }
+
+        free(c->context);
+        c->context = context;
+        return context->consumed.n == n ? 0 : k < 0 ? -errno : -EPIPE;
+}
+
+int client_add_consumed(Client *c, const uint8_t *p, size_t n) {
+        ClientContext *context = client_context_copy(c, n);
+
+        if (!context)
+                return -ENOMEM;
+
+        memcpy(context->bytes + (context->consumed.p - context->bytes) + context->consumed.n, p, n);
+        context->consumed.n += n;
+        c->baseline.n_read += n;
+        free(c->context);
+        c->context = context;
+        return 0;
+}
+
+/* Returns the number of bytes, 0 at the client's end, or a negative errno. */
+static ssize_t client_context_peek_socket(const Client *c, uint8_t *buffer, size_t size) {
+        ssize_t n;
+
+        if (!c->is_shared) {
+                n = recv(c->fd, buffer, size, MSG_PEEK | MSG_DONTWAIT);
+                return n < 0 ? -errno : n;
+        }
+
+        if (!c->copy || (c->copy->n == 0 && !c->copy->is_end))
+                return -EAGAIN;
+
+        size = MIN(size, c->copy->n);
+        memcpy(buffer, c->copy->bytes, size);
+        return (ssize_t) size;
+}
+
+ssize_t client_peek(const Client *c, uint8_t *buffer, size_t size) {
+        size_t before = 0;
+        ssize_t n;
+
+        if (c->context) {
+                before = MIN(c->context->consumed.n, size);
+                memcpy(buffer, c->context->consumed.p, before);
+        }
+
+        n = before < size ? client_context_peek_socket(c, buffer + before, size - before) : 0;
+        if (n < 0 && before == 0)
+                return n;
+
+        return (ssize_t) before + MAX(n, (ssize_t) 0);
+}

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/state/diag.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "basic/address.h"
+#include "basic/error.h"
+#include "basic/message-ids.h"
+#include "broker/state/client-context.h"
+
+/* Shortest time between two lines that would otherwise come for each client. */
+#define INTERVAL_USEC (10 * USEC_PER_SEC)
+
+#define PLURAL(n) ((n) == 1 ? "" : "s")
+
+/* Counts one event of @line. Returns true if its line is to be written now, for *ret_n events; otherwise holds it back. */
+static bool diag_is_due(Diag *d, HeldLine *line, void *subject, void (*write)(Diag *, void *, uint64_t), uint64_t *ret_n) {
+        if (ratelimit_test(&line->limit, loop_now(d->loop), INTERVAL_USEC, ret_n)) {
+                list_remove(&line->link);
+                return true;
+        }
+
+        line->subject = subject;
+        line->write = write;
+        if (!list_is_linked(&line->link))
+                list_append(&d->held, &line->link);
+        timer_set(&d->timer, usec_add(line->limit.last, INTERVAL_USEC));
+        return false;
+}
+
+/* Counts one event of @line, and writes it or holds it back. */
+static void diag_write_or_hold(Diag *d, HeldLine *line, void *subject, void (*write)(Diag *, void *, uint64_t)) {
+        uint64_t n;
+
+        if (diag_is_due(d, line, subject, write, &n))
+                write(d, subject, n);
+}
+
+/* Writes @line if its interval is over at @now. Returns false if it is still held back. */
+static bool diag_write_if_due(Diag *d, HeldLine *line, usec_t now) {
+        uint64_t n;
+
+        if (!list_is_linked(&line->link))
+                return true;
+        if (!ratelimit_flush(&line->limit, now, INTERVAL_USEC, &n))
+                return false;
+
+        list_remove(&line->link);
+        line->write(d, line->subject, n);
+        return true;
+}
+
+static void diag_begin_route(LogRecord *record, const Diag *d, int priority, const char *id, const Route *route) {
+        log_begin(record, d->log, priority);
+        if (id)
+                log_id(record, id);
+        log_field(record, "FDPASS_ROUTE", "%s", route->config->unit);
+        log_field(record, "FDPASS_WORKER", "%s", route->worker->path);
+}
+
+const char *diag_gone_hint(int error) {
+        switch (-error) {
+        case ENOENT:
+        case ECONNREFUSED:
+                return "nobody listens there; is the unit started?";
+        case EACCES:
+        case EPERM:
+                return "the broker may not connect; does the unit say SocketUser=fdpass?";
+        case EPROTOTYPE:
+                return "the socket is of another kind than its unit says";
+        case ELOOP:
+                return "a part of its path is a symbolic link, and the broker follows none";
+        case ENOTSOCK:
+                return "what is there is no socket";
+        case EDEADLK:
+                return "it is a socket of this broker itself, which would hand clients to itself";
+        default:
+                return NULL;
+        }
+}
+
+void diag_worker_gone(Diag *d, const Route *route, int error) {
+        Worker *w = route->worker;
+        const char *hint = diag_gone_hint(error) ?: "it can't be reached";
+        LogRecord record;
+        uint64_t n;
+
+        if (w->gone_logged || !ratelimit_test(&w->edges, loop_now(d->loop), INTERVAL_USEC, &n))
+                return;
+
+        w->gone_logged = true;
+        diag_begin_route(&record, d, LOG_WARNING, MESSAGE_WORKER_GONE, route);
+        log_field(&record, "ERRNO", "%d", -error);
+        log_field(&record, "FDPASS_REASON", "%s", strerror(-error));
+        log_field(&record, "FDPASS_N", "%u", w->n_gone);
+        if (w->n_gone == 1)
+                log_commit(&record, "%s: worker %s is gone: %s (%s).", route->config->unit, w->path, hint,
+                           strerror(-error));
+        else
+                log_commit(&record, "%s: worker %s is gone, %u times since it was said last: %s (%s).",
+                           route->config->unit, w->path, w->n_gone, hint, strerror(-error));
+        w->n_gone = 0;
+}
+
+void diag_worker_back(Diag *d, const Route *route) {
+        LogRecord record;
+
+        if (!route->worker->gone_logged)
+                return;
+
+        route->worker->gone_logged = false;
+        diag_begin_route(&record, d, LOG_NOTICE, MESSAGE_WORKER_BACK, route);
+        log_commit(&record, "%s: worker %s is back.", route->config->unit, route->worker->path);
+}
+
+void diag_worker_stuck(Diag *d, const Route *route, usec_t span) {
+        unsigned n = route->worker->n_pending;
+        LogRecord record;
+
+        diag_begin_route(&record, d, LOG_WARNING, MESSAGE_WORKER_STUCK, route);
+        log_field(&record, "FDPASS_N", "%u", n);
+        log_commit(&record, "%s: worker %s does not take its clients: %u wait%s in its backlog, the first for %" PRIu64
+                   " s. Does its service come up?", route->config->unit, route->worker->path, n, n == 1 ? "s" : "",
+                   span / USEC_PER_SEC);
+}
+
+void diag_worker_goes_on(Diag *d, const Route *route) {
+        LogRecord record;
+
+        diag_begin_route(&record, d, LOG_NOTICE, MESSAGE_WORKER_GOES_ON, route);
+        log_commit(&record, "%s: worker %s takes its clients again.", route->config->unit, route->worker->path);
+}
+
+void diag_worker_hangs(Diag *d, const Worker *w) {
+        LogRecord record;
+
+        log_begin(&record, d->log, LOG_ERR);
+        log_id(&record, MESSAGE_WORKER_HANGS);
+        log_field(&record, "FDPASS_WORKER", "%s", w->path);
+        log_commit(&record, "Worker %s holds up calls on the sockets of its clients. It gets no more clients until it lets go.", w->path);
+}
+
+void diag_worker_hangs_no_more(Diag *d, const Worker *w) {
+        LogRecord record;
+
+        log_begin(&record, d->log, LOG_NOTICE);
+        log_id(&record, MESSAGE_WORKER_HANGS_NO_MORE);
+        log_field(&record, "FDPASS_WORKER", "%s", w->path);
+        log_commit(&record, "Worker %s has let go of the sockets of its clients. It gets clients again.", w->path);
+}
+
+void diag_helper_hangs(Diag *d) {
+        LogRecord record;
+        uint64_t n;
+
+        if (!ratelimit_test(&d->helper_hangs, loop_now(d->loop), INTERVAL_USEC, &n))
+                return;
+
+        log_begin(&record, d->log, LOG_ERR);
+        log_id(&record, MESSAGE_HELPER_HANGS);
+        log_field(&record, "FDPASS_N", "%" PRIu64, n);
+        log_commit(&record, "Closing a descriptor that was sent to the broker does not return; %" PRIu64 " in the last time. Routes go on.", n);
+}
+
+void diag_helper(Diag *d, const HelperEvent *e) {
+        LogRecord record;
+
+        if (e->kind != HELPER_FAILED) {
+                log_line(d->log, e->kind == HELPER_RESTARTED ? LOG_WARNING : LOG_INFO,
+                         e->kind == HELPER_RESTARTED ? "The helper process has died, and was started again."
+                                                     : "A helper process that hangs was replaced by a new one.");
+                return;
+        }
+
+        log_begin(&record, d->log, LOG_ERR);
+        log_id(&record, MESSAGE_HELPER_FAILED);
+        log_field(&record, "ERRNO", "%d", -e->error);
+        log_field(&record, "FDPASS_REASON", "%s", strerror(-e->error));
+        log_commit(&record, "The helper process could not be started: %s.", strerror(-e->error));
+}
+
+static void diag_write_worker_reset(Diag *d, void *subject, uint64_t n) {
+        const RouteStats *stats = subject;
+        LogRecord record;
+
+        log_begin(&record, d->log, LOG_WARNING);
+        log_id(&record, MESSAGE_WORKER_RESET);
+        log_field(&record, "FDPASS_ROUTE", "%s", stats->unit);
+        log_field(&record, "FDPASS_WORKER", "%s", stats->worker->path);
+        log_field(&record, "FDPASS_N", "%" PRIu64, n);
+        log_commit(&record, "%s: worker %s went away with %" PRIu64 " client%s unread; they are handed out again.", stats->unit,
+                   stats->worker->path, n, PLURAL(n));
+}
+
+void diag_worker_reset(Diag *d, const Route *route) {
+        diag_write_or_hold(d, &route->worker->resets, route->stats, diag_write_worker_reset);
+}
+
+void diag_unknown_listener(Diag *d, const RouteConfig *route, const char *name, size_t n) {
+        LogRecord record;
+
+        log_begin(&record, d->log, LOG_WARNING);
+        log_id(&record, MESSAGE_UNKNOWN_LISTENER);
+        log_field(&record, "FDPASS_ROUTE", "%s", route->unit);
+        log_field(&record, "FDPASS_LISTENER", "%s", name);
+        if (n == 1)
+                log_commit(&record, "%s: there is no listener %s.", route->unit, name);
+        else
+                log_commit(&record, "%s: there is no listener %s; %zu more Listener= values have none.", route->unit,
+                           name, n - 1);
+}
+
+void diag_loop(Diag *d, const Listener *l) {
+        LogRecord record;
+        uint64_t n;
+
+        if (!ratelimit_test(&d->loops, loop_now(d->loop), INTERVAL_USEC, &n))
+                return;
+
+        log_begin(&record, d->log, LOG_ERR);
+        log_field(&record, "FDPASS_LISTENER", "%s", l->name);
+        log_field(&record, "FDPASS_N", "%" PRIu64, n);
+        log_commit(&record, "%" PRIu64 " client%s on %s went round through more than %u brokers: whose worker is this one's "
+                   "socket?", n, PLURAL(n), l->name, FDPASS_HOPS_MAX);
+}
+
+void diag_unknown_fallback(Diag *d, const RouteConfig *route) {
+        LogRecord record;
+
+        log_begin(&record, d->log, LOG_WARNING);
+        log_id(&record, MESSAGE_UNKNOWN_FAILURE_ROUTE);
+        log_field(&record, "FDPASS_ROUTE", "%s", route->unit);
+        log_field(&record, "CONFIG_FILE", "%s", route->path);
+        log_commit(&record, "%s: Fallback=%s is no other route; clients are refused instead.", route->unit,
+                   route->failure_route);
+}
+
+void diag_flushers_differ(Diag *d, const RouteConfig *first, const RouteConfig *other) {
+        LogRecord record;
+
+        log_begin(&record, d->log, LOG_WARNING);
+        log_field(&record, "FDPASS_ROUTE", "%s", other->unit);
+        log_field(&record, "CONFIG_FILE", "%s", other->path);
+        log_commit(&record, "%s: it shares its clients with %s, whose Flusher=, ResponseHeader= and ResponseStatus= hold for both.",
+                   other->unit, first->unit);
+}
+
+static void diag_write_flusher_failed(Diag *d, void *subject, uint64_t n) {
+        const Pool *p = subject;
+        LogRecord record;
+
+        diag_begin_route(&record, d, LOG_ERR, NULL, &p->routes[0]);
+        log_field(&record, "FDPASS_N", "%" PRIu64, n);
+        log_commit(&record, "%s: flusher %s fails: %" PRIu64 " client%s refused.", p->config->unit, p->config->flusher, n,
+                   n == 1 ? " was" : "s were");
+}
+
+void diag_flusher_failed(Diag *d, Pool *p) {
+        diag_write_or_hold(d, &p->flusher_failures, p, diag_write_flusher_failed);
+}
+
+static void diag_write_queue_full(Diag *d, void *subject, uint64_t n) {
+        const Pool *p = subject;
+        LogRecord record;
+
+        diag_begin_route(&record, d, LOG_WARNING, MESSAGE_QUEUE_FULL, &p->routes[0]);
+        log_field(&record, "FDPASS_N", "%" PRIu64, n);
+        log_commit(&record, "%s: %" PRIu64 " client%s refused: %zu in the queue already, and %zu in the workers' hands.",
+                   p->config->unit, n, n == 1 ? " was" : "s were", p->n_queued, p->n_clients - p->n_queued);
+}
+
+void diag_queue_full(Diag *d, Pool *p) {
+        p->n_clients--; /* the one that is refused does not count */
+        diag_write_or_hold(d, &p->full, p, diag_write_queue_full);
+        p->n_clients++;
+}
+
+static void diag_write_client_expired(Diag *d, void *subject, uint64_t n) {
+        const Pool *p = subject;
+        LogRecord record;
+
+        diag_begin_route(&record, d, LOG_WARNING, MESSAGE_QUEUE_TIMEOUT, &p->routes[0]);
+        log_field(&record, "FDPASS_N", "%" PRIu64, n);
+        if (p->queue_timeout > 0)
+                log_commit(&record, "%s: %" PRIu64 " client%s waited %" PRIu64 " s for a worker in vain.", p->config->unit, n,
+                           PLURAL(n), (p->queue_timeout + USEC_PER_SEC - 1) / USEC_PER_SEC);
+        else
+                log_commit(&record, "%s: %" PRIu64 " client%s found no worker with room, and may not wait.", p->config->unit, n,
+                           PLURAL(n));
+}
+
+void diag_client_expired(Diag *d, Pool *p) {
+        diag_write_or_hold(d, &p->expired, p, diag_write_client_expired);
+}
+
+static void diag_write_no_route(Diag *d, void *subject, uint64_t n) {
+        const Listener *l = subject;
+        LogRecord record;
+
+        log_begin(&record, d->log, LOG_WARNING);
+        log_id(&record, MESSAGE_NO_ROUTE);
+        log_field(&record, "FDPASS_LISTENER", "%s", l->name);
+        log_field(&record, "FDPASS_N", "%" PRIu64, n);
+        log_commit(&record, "No route takes clients of listener %s: %" PRIu64 " refused.", l->name, n);
+}
+
+void diag_no_route(Diag *d, Listener *l) {
+        diag_write_or_hold(d, &l->no_route, l, diag_write_no_route);
+}
+
+void diag_no_resources(Diag *d, int error) {
+        LogRecord record;
+        uint64_t n;
+
+        if (!ratelimit_test(&d->no_resources, loop_now(d->loop), INTERVAL_USEC, &n))
+                return;
+
+        log_begin(&record, d->log, LOG_ERR);
+        log_id(&record, MESSAGE_NO_RESOURCES);
+        log_field(&record, "ERRNO", "%d", -error);
+        log_field(&record, "FDPASS_REASON", "%s", strerror(-error));
+        log_commit(&record, "Handing clients over fails for the moment, they wait: %s.", strerror(-error));
+}
+
+static void diag_write_accept_failed(Diag *d) {
+        LogRecord record;
+
+        log_begin(&record, d->log, LOG_ERR);
+        log_id(&record, MESSAGE_ACCEPT_FAILED);
+        log_field(&record, "ERRNO", "%d", -d->pause_error);
+        log_field(&record, "FDPASS_REASON", "%s", strerror(-d->pause_error));
+        log_commit(&record, "Accepting clients fails, they wait in the backlog: %s.", strerror(-d->pause_error));
+}
+
+static void diag_write_broker_full(Diag *d) {
+        LogRecord record;
+
+        log_begin(&record, d->log, LOG_WARNING);
+        log_id(&record, MESSAGE_BROKER_FULL);
+        log_field(&record, "FDPASS_N", "%zu", d->pause_n_clients);
+        log_commit(&record, "%zu clients are in the broker, no more are accepted for the moment.", d->pause_n_clients);
+}
+
+/* A pause that was held back and is over needs no line. */
+static void diag_write_paused(Diag *d, void *subject, uint64_t n) {
+        if (!d->is_paused || d->pause_logged)
+                return;
+
+        d->pause_logged = true;
+        if (d->pause_error < 0)
+                diag_write_accept_failed(d);
+        else
+                diag_write_broker_full(d);
+}
+
+void diag_paused(Diag *d, int error, size_t n_clients) {
+        d->is_paused = true;
+        d->pause_error = error;
+        d->pause_n_clients = n_clients;
+        if (!d->pause_logged)
+                diag_write_or_hold(d, &d->pauses, d, diag_write_paused);
+}
+
+void diag_resumed(Diag *d) {
+        d->is_paused = false;
+        if (!d->pause_logged)
+                return;
+
+        d->pause_logged = false;
+        log_line_id(d->log, LOG_NOTICE, MESSAGE_ACCEPTS_AGAIN, "Clients are accepted again.");
+}
+
+static void diag_on_timer(void *userdata) {
+        Diag *d = userdata;
+        usec_t now = loop_now(d->loop);
+
+        LIST_FOREACH(i, &d->held) {
+                HeldLine *line = CONTAINER_OF(i, HeldLine, link);
+
+                if (!diag_write_if_due(d, line, now))
+                        timer_set(&d->timer, usec_add(line->limit.last, INTERVAL_USEC));
+        }
+}
+
+int diag_init(Diag *d, Loop *loop, Log *log) {
+        *d = (Diag){ .loop = loop, .log = log };
+        list_init(&d->held);
+        held_line_init(&d->pauses);
+        return timer_init(&d->timer, loop, diag_on_timer, d);
+}
+
+void diag_done(Diag *d) {
+        timer_done(&d->timer);
+}
+
+void diag_write_held(Diag *d) {
+        LIST_FOREACH(i, &d->held)
+                (void) diag_write_if_due(d, CONTAINER_OF(i, HeldLine, link), USEC_INFINITY);
+}
+
+void diag_write_held_of_pool(Diag *d, Pool *p) {
+        (void) diag_write_if_due(d, &p->full, USEC_INFINITY);
+        (void) diag_write_if_due(d, &p->expired, USEC_INFINITY);
+        (void) diag_write_if_due(d, &p->flusher_failures, USEC_INFINITY);
+}
+
+void diag_stopped(Diag *d, size_t n) {
+        LogRecord record;
+
+        if (n == 0)
+                return;
+
+        log_begin(&record, d->log, LOG_WARNING);
+        log_id(&record, MESSAGE_STOPPED_EARLY);
+        log_field(&record, "FDPASS_N", "%zu", n);
+        log_commit(&record, "Stopping although %zu client%s without a receipt; systemd holds the workers' backlogs.",
+                   n, n == 1 ? " is" : "s are");
+}
+
+void diag_handover_failed(Diag *d, size_t n, int error) {
+        /* EAGAIN is what connect(2) says to that on AF_UNIX. */
+        const char *why = errno_is_transient(error) ? "The backlog of the return socket is full" : strerror(-error);
+        LogRecord record;
+
+        if (d->handover_logged)
+                return;
+
+        d->handover_logged = true;
+        log_begin(&record, d->log, LOG_WARNING);
+        log_id(&record, MESSAGE_HANDOVER_FAILED);
+        log_field(&record, "FDPASS_N", "%zu", n);
+        log_field(&record, "ERRNO", "%d", -error);
+        log_field(&record, "FDPASS_REASON", "%s", why);
+        log_commit(&record, "%zu client%s can't be left to the next broker: %s.", n, PLURAL(n), why);
+}
+
+void diag_return_refused(Diag *d, const struct ucred *sender) {
+        LogRecord record;
+        uint64_t n;
+
+        if (!ratelimit_test(&d->returns_refused, loop_now(d->loop), INTERVAL_USEC, &n))
+                return;
+
+        log_begin(&record, d->log, LOG_WARNING);
+        log_id(&record, MESSAGE_RETURN_REFUSED);
+        log_field(&record, "FDPASS_N", "%" PRIu64, n);
+        log_field(&record, "FDPASS_PID", "%d", (int) sender->pid);
+        log_commit(&record, "Process %d sent to the return socket what is no client: %" PRIu64 " message%s refused.",
+                   (int) sender->pid, n, PLURAL(n));
+}
+
+static void diag_begin_client(LogRecord *record, const Diag *d, const Client *c, char peer[static ADDRESS_TEXT_MAX]) {
+        char id[CLIENT_ID_MAX];
+
+        /* Of a client that is not of IP only the family was kept. */
+        address_to_text(&c->address.sa, c->address.sa.sa_family == AF_UNIX ? sizeof(sa_family_t) : sizeof(c->address),
+                        peer);
+
+        log_begin(record, d->log, LOG_INFO);
+        (void) client_id(c, id);
+        log_field(record, "FDPASS_ID", "%s", id);
+        log_field(record, "FDPASS_LISTENER", "%s", c->listener->name);
+        log_field(record, "FDPASS_CLIENT", "%s", peer);
+}
+
+void diag_taken(Diag *d, const Client *c) {
+        char peer[ADDRESS_TEXT_MAX];
+        LogRecord record;
+
+        if (d->log_handoffs < LOG_HANDOFFS_YES)
+                return;
+
+        diag_begin_client(&record, d, c, peer);
+        log_field(&record, "FDPASS_ROUTE", "%s", c->sent.route->config->unit);
+        log_field(&record, "FDPASS_WORKER", "%s", c->sent.route->worker->path);
+        log_commit(&record, "%s on %s: handed to %s.", peer, c->listener->name, c->sent.route->config->unit);
+}
+
+void diag_answered(Diag *d, const Client *c) {
+        const RouteConfig *route = c->pool->config;
+        char peer[ADDRESS_TEXT_MAX];
+        LogRecord record;
+
+        if (d->log_handoffs < LOG_HANDOFFS_YES)
+                return;
+
+        diag_begin_client(&record, d, c, peer);
+        log_field(&record, "FDPASS_ROUTE", "%s", route->unit);
+        log_commit(&record, "%s on %s: answered by flusher %s of %s.", peer, c->listener->name, route->flusher, route->unit);
+}
+
+void diag_refused(Diag *d, const Client *c, Refusal why, ProbeReason reason) {
+        const char *route = c->pool ? c->pool->config->unit : NULL;
+        const char *text = reason == PROBE_REASON_NONE ? refusal_to_string(why) : probe_reason_to_string(reason);
+        char peer[ADDRESS_TEXT_MAX];
+        LogRecord record;
+
+        if (d->log_handoffs < LOG_HANDOFFS_FAILURES)
+                return;
+
+        diag_begin_client(&record, d, c, peer);
+        if (route)
+                log_field(&record, "FDPASS_ROUTE", "%s", route);
+        log_field(&record, "FDPASS_REASON", "%s", text);
+        log_commit(&record, "%s on %s: refused%s%s: %s.", peer, c->listener->name, route ? " by " : "",
+                   route ? route : "", text);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/state/listener.h"
+
+#include "basic/fd.h"
+
+int listener_new(Loop *loop, const char *name, int fd, int type, const ListenerHandlers *handlers, void *userdata,
+                 Listener **ret) {
+        _cleanup_(listener_freep) Listener *l = calloc(1, sizeof(*l));
+        int r;
+
+        if (!l)
+                return -ENOMEM;
+
+        l->userdata = userdata;
+        l->on_ready = handlers->on_ready;
+        l->fd = -EBADF;
+        l->type = type;
+        l->batch = 1;
+        list_init(&l->link);
+        held_line_init(&l->no_route);
+        waiting_init(&l->heads, &l->timer);
+        waiting_init(&l->silent, &l->timer);
+
+        l->name = strdup(name);
+        if (!l->name)
+                return -ENOMEM;
+
+        /* systemd passes listeners in blocking mode (NonBlocking=, systemd.service(5)). Then accept4() would block if a client
+         * left between the event and the call. */
+        r = fd_nonblock(fd, true);
+        if (r < 0)
+                return r;
+
+        r = timer_init(&l->timer, loop, handlers->on_timer, l);
+        if (r < 0)
+                return r;
+
+        l->fd = fd; /* consumed */
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+Listener *listener_free(Listener *l) {
+        if (!l)
+                return NULL;
+
+        list_remove(&l->link);
+        held_line_done(&l->no_route);
+        timer_done(&l->timer);
+        fd_close(l->fd);
+        free(l->name);
+        free(l);
+        return NULL;
+}
+
+Listener *listener_find(const List *listeners, Slice name) {
+        LIST_FOREACH(i, listeners) {
+                Listener *l = CONTAINER_OF(i, Listener, link);
+
+                if (slice_equal(slice_from_string(l->name), name))
+                        return l;
+        }
+
+        return NULL;
+}

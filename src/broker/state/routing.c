@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/state/routing.h"
+
+#include "basic/hash.h"
+
+static int routing_compare_routes(const void *x, const void *y) {
+        const RouteConfig *a = ((const Route *) x)->config, *b = ((const Route *) y)->config;
+        int d = match_compare(&a->match, &b->match);
+
+        /* Within one pool the order is that of the units' names. */
+        return d != 0 ? d : strcmp(a->unit, b->unit);
+}
+
+static int routing_init_routes(Routing *routing) {
+        const Config *config = routing->config;
+        int r;
+
+        routing->routes = calloc(MAX(config->n_routes, (size_t) 1), sizeof(*routing->routes));
+        if (!routing->routes)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < config->n_routes; i++) {
+                Route *route = &routing->routes[i];
+
+                r = worker_get(routing->shared->workers, config->routes[i].worker, &route->worker);
+                if (r < 0)
+                        return r;
+
+                route->config = &config->routes[i];
+                route->form = route->config->form;
+                routing->n_routes++;
+
+                r = route_stats_get(route->worker, route->config->unit, &route->stats);
+                if (r < 0)
+                        return r;
+        }
+
+        qsort(routing->routes, routing->n_routes, sizeof(*routing->routes), routing_compare_routes);
+
+        /* After sorting, because sorting moves them. */
+        for (size_t i = 0; i < routing->n_routes; i++)
+                list_init(&routing->routes[i].waiting_link);
+
+        return 0;
+}
+
+static int pool_init(Pool *p, Routing *routing, Route *routes, size_t n_routes) {
+        *p = (Pool){ .routing = routing, .routes = routes, .n_routes = n_routes, .config = routes[0].config };
+        waiting_init(&p->again, &p->timer);
+        waiting_init(&p->queue, &p->timer);
+        list_init(&p->waiting_link);
+        held_line_init(&p->full);
+        held_line_init(&p->expired);
+        held_line_init(&p->flusher_failures);
+        p->place_at = &p->queue.waits;
+
+        for (size_t i = 0; i < n_routes; i++) {
+                routes[i].pool = p;
+                routes[i].hash = hash_string(routes[i].worker->path);
+                p->has_backup = p->has_backup || routes[i].config->backup;
+                p->max_queued += routes[i].config->max_queued;
+                p->queue_timeout = MAX(p->queue_timeout, routes[i].config->queue_timeout_usec);
+        }
+
+        return timer_init(&p->timer, routing->shared->loop, routing->shared->on_pool_timer, p);
+}
+
+static void pool_done(Pool *p) {
+        held_line_done(&p->full);
+        held_line_done(&p->expired);
+        held_line_done(&p->flusher_failures);
+        timer_done(&p->timer);
+}
+
+static int routing_init_pools(Routing *routing) {
+        int r;
+
+        routing->pools = calloc(MAX(routing->n_routes, (size_t) 1), sizeof(*routing->pools));
+        if (!routing->pools)
+                return -ENOMEM;
+
+        for (size_t i = 0, k; i < routing->n_routes; i = k) {
+                for (k = i + 1; k < routing->n_routes; k++)
+                        if (match_compare(&routing->routes[i].config->match, &routing->routes[k].config->match) != 0)
+                                break;
+
+                /* Counted first, so that routing_free() also clears a pool that is incomplete. */
+                r = pool_init(&routing->pools[routing->n_pools++], routing, &routing->routes[i], k - i);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+static int routing_compare_with_unit(const void *unit, const void *config) {
+        return strcmp(unit, ((const RouteConfig *) config)->unit);
+}
+
+/* A binary search, because each of many routes may have Fallback=. */
+static Pool *routing_find_pool_of(const Routing *routing, const char *unit) {
+        const Config *config = routing->config;
+        Route key = {}, *route;
+
+        key.config = bsearch(unit, config->routes, config->n_routes, sizeof(*config->routes), routing_compare_with_unit);
+        if (!key.config)
+                return NULL;
+
+        route = bsearch(&key, routing->routes, routing->n_routes, sizeof(*routing->routes), routing_compare_routes);
+        return route ? route->pool : NULL;
+}
+
+/* All pools have to be there. A Fallback= that names no other pool is left out; broker.c warns about it. */
+static void routing_init_fallback_pools(Routing *routing) {
+        for (size_t i = 0; i < routing->n_pools; i++) {
+                Pool *p = &routing->pools[i];
+
+                if (p->config->fallback != FALLBACK_ROUTE)
+                        continue;
+
+                p->fallback_pool = routing_find_pool_of(routing, p->config->failure_route);
+                if (p->fallback_pool == p)
+                        p->fallback_pool = NULL;
+        }
+}
+
+static int routing_init_index(Routing *routing) {
+        int r;
+
+        r = match_index_new(&routing->index);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < routing->n_pools; i++) {
+                const RouteConfig *config = routing->pools[i].config;
+
+                r = match_index_add(routing->index, &config->match, config->unit, i);
+                if (r < 0)
+                        return r;
+        }
+
+        return match_index_finish(routing->index);
+}
+
+void routing_free(Routing *routing) {
+        list_remove(&routing->link);
+        match_index_free(routing->index);
+
+        for (size_t i = 0; i < routing->n_pools; i++)
+                pool_done(&routing->pools[i]);
+        free(routing->pools);
+
+        /* In reverse order: the table of workers is sorted by path, and removing its last member moves no other. */
+        for (size_t i = routing->n_routes; i > 0; i--) {
+                route_stats_put(routing->routes[i - 1].stats);
+                worker_put(routing->shared->workers, routing->routes[i - 1].worker);
+        }
+        free(routing->routes);
+
+        config_free(routing->config);
+        free(routing);
+}
+
+int routing_new(RoutingShared *shared, Config *config, Routing **ret) {
+        Routing *routing = calloc(1, sizeof(*routing));
+        int r;
+
+        if (!routing)
+                return -ENOMEM;
+
+        list_init(&routing->link);
+        routing->shared = shared;
+        routing->n_ref = 1;
+        routing->config = config;
+
+        r = routing_init_routes(routing);
+        if (r >= 0)
+                r = routing_init_pools(routing);
+        if (r >= 0)
+                r = routing_init_index(routing);
+        if (r < 0) {
+                routing->config = NULL; /* still the caller's */
+                routing_free(routing);
+                return r;
+        }
+
+        routing_init_fallback_pools(routing);
+        *ret = routing;
+        return 0;
+}
+
+Routing *routing_ref(Routing *routing) {
+        routing->n_ref++;
+        return routing;
+}
+
+Routing *routing_unref(Routing *routing) {
+        if (routing && --routing->n_ref == 0)
+                list_append(&routing->shared->retired, &routing->link);
+
+        return NULL;
+}
+
+void pool_take_client(Pool *p, Client *c) {
+        c->pool = p;
+        p->n_clients++;
+        routing_ref(p->routing);
+}
+
+void pool_release_client(Client *c) {
+        Pool *p = TAKE_PTR(c->pool);
+
+        if (!p)
+                return;
+
+        c->sent.route = NULL; /* it ends with its generation */
+        p->n_clients--;
+        routing_unref(p->routing);
+}
+
+/* A client of the stream form may have been read from before. So a route that names its return socket alone takes it unseen. */
+bool routing_needs_head(const Routing *routing, const Listener *l) {
+        bool needs = false, has_own = false, own_needs = false;
+
+        for (size_t i = 0; i < routing->n_pools; i++) {
+                const RouteMatch *match = &routing->pools[i].config->match;
+
+                if (!match_is_for_listener(match, l->name))
+                        continue;
+
+                needs = needs || match_needs_head(match);
+                if (match->listeners) {
+                        has_own = true;
+                        own_needs = own_needs || match_needs_head(match);
+                }
+        }
+
+        return l->is_return && l->type == SOCK_STREAM && has_own ? own_needs : needs;
+}
+
+const ListenerConfig *routing_listener_config(const Routing *routing, const char *listener) {
+        const Config *config = routing->config;
+
+        for (size_t i = 0; i < config->n_listeners; i++)
+                if (streq(config->listeners[i].name, listener))
+                        return &config->listeners[i];
+
+        return &config->listener_default;
+}

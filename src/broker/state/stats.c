@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/state/stats.h"
+
+#include "basic/array.h"
+#include "broker/state/worker.h"
+
+static int stats_compare_unit(const void *unit, const void *member) {
+        return strcmp(unit, (*(RouteStats *const *) member)->unit);
+}
+
+/* The place of @unit, or where it has to be put. Many units may have routes to one worker. */
+static size_t stats_find_index(const Worker *w, const char *unit) {
+        return array_find_place(unit, w->stats, w->n_stats, sizeof(*w->stats), stats_compare_unit);
+}
+
+static int stats_add(Worker *w, size_t i, const char *unit) {
+        RouteStats *stats;
+
+        if (!ARRAY_GROW(w->stats, w->n_stats))
+                return -ENOMEM;
+
+        stats = calloc(1, sizeof(*stats));
+        if (!stats)
+                return -ENOMEM;
+
+        stats->worker = w;
+        stats->unit = strdup(unit);
+        if (!stats->unit) {
+                free(stats);
+                return -ENOMEM;
+        }
+
+        memmove(w->stats + i + 1, w->stats + i, (w->n_stats - i) * sizeof(*w->stats));
+        w->stats[i] = stats;
+        w->n_stats++;
+        return 0;
+}
+
+int route_stats_get(Worker *w, const char *unit, RouteStats **ret) {
+        size_t i = stats_find_index(w, unit);
+        int r;
+
+        if (i == w->n_stats || !streq(w->stats[i]->unit, unit)) {
+                r = stats_add(w, i, unit);
+                if (r < 0)
+                        return r;
+        }
+
+        w->stats[i]->n_ref++;
+        *ret = w->stats[i];
+        return 0;
+}
+
+void route_stats_put(RouteStats *stats) {
+        Worker *w;
+        size_t i;
+
+        if (!stats || --stats->n_ref > 0)
+                return;
+
+        w = stats->worker;
+        if (w->resets.subject == stats)
+                held_line_done(&w->resets);
+        i = stats_find_index(w, stats->unit);
+        w->n_stats--;
+        memmove(w->stats + i, w->stats + i + 1, (w->n_stats - i) * sizeof(*w->stats));
+
+        free(stats->unit);
+        free(stats);
+}

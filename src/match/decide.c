@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "match/decide.h"
+
+#include "match/facts.h"
+
+static Decision decide_malformed(ProbeReason reason) {
+        return (Decision){ .kind = DECISION_MALFORMED, .reason = reason };
+}
+
+static Decision decide_route(const MatchResult *result) {
+        return (Decision){ .kind = DECISION_ROUTE, .pool = result->pool, .match = result->match };
+}
+
+Decision decide_facts(const MatchIndex *index, const ClientFacts *facts) {
+        MatchResult result;
+
+        match_index_find(index, facts, &result);
+
+        if (result.ambiguous_path)
+                return decide_malformed(PROBE_REASON_HTTP_AMBIGUOUS_PATH);
+        if (result.found)
+                return decide_route(&result);
+        if (facts->host && facts->host->n > 0 && match_index_has_hosts(index) && !result.host_is_known)
+                return (Decision){ .kind = DECISION_NO_HOST };
+
+        return (Decision){ .kind = DECISION_NO_ROUTE };
+}
+
+Decision decide_incomplete(const MatchIndex *index, const ClientFacts *facts) {
+        MatchResult result;
+
+        match_index_find(index, facts, &result);
+        if (!result.found || result.match->n_prefixes == 0)
+                return (Decision){ .kind = DECISION_MORE };
+
+        return decide_route(&result);
+}
+
+/*
+ * Bytes of an unknown protocol, or malformed ones of a known protocol. Only a route that names these bytes, the listener or the
+ * source alone can want the former, and only a route that names these bytes the latter.
+ */
+static Decision decide_unknown(const MatchIndex *index, const ClientFacts *facts, bool is_malformed, ProbeReason reason) {
+        Decision d;
+
+        if (match_index_prefix_needs_more(index, facts))
+                return (Decision){ .kind = DECISION_MORE };
+        if (!is_malformed)
+                return decide_facts(index, facts);
+
+        d = decide_incomplete(index, facts);
+        return d.kind == DECISION_ROUTE ? d : decide_malformed(reason);
+}
+
+Decision decide_head(const MatchIndex *index, ClientFacts *facts, size_t max_head_size, Probe *ret_probe) {
+        Decision d = { .kind = DECISION_MORE };
+
+        switch (probe_client(facts->head.p, facts->head.n, max_head_size, ret_probe)) {
+
+        case PROBE_NEED_MORE:
+                break;
+
+        case PROBE_MATCH:
+                facts_add_probe(facts, ret_probe);
+                d = decide_facts(index, facts);
+                d.is_known = true;
+                return d;
+
+        case PROBE_NO_MATCH:
+                d = decide_unknown(index, facts, /* is_malformed= */ false, PROBE_REASON_NONE);
+                break;
+
+        case PROBE_MALFORMED:
+                d = decide_unknown(index, facts, /* is_malformed= */ true, ret_probe->reason);
+                break;
+        }
+
+        return d.kind == DECISION_MORE && facts->head.n >= max_head_size ? decide_malformed(PROBE_REASON_TOO_LARGE) : d;
+}
+
+Decision decide_silent(const MatchIndex *index, ClientFacts *facts) {
+        MatchResult result;
+
+        facts->protocol = PROTOCOL_SILENT;
+        match_index_find(index, facts, &result);
+        if (!result.found ||
+            !(result.match->protocols & PROTOCOL_SILENT || (result.match->listeners && !match_needs_head(result.match))))
+                return (Decision){ .kind = DECISION_NO_ROUTE };
+
+        return decide_route(&result);
+}

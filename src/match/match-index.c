@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * All routes by host and path: a hash table of buckets, one for each name that a Host= line mentions and one for the
+ * routes without, and for each of these, one for each path that goes with it. A client looks into the bucket of its own
+ * host, into those of the wildcards above it (at most one for each label) and into the last one, and beside each of them
+ * into those of the paths above its own (at most one for each segment); within a bucket the first entry that takes it is
+ * the best.
+ */
+
+#include <errno.h>
+
+#include "basic/array.h"
+#include "basic/hash.h"
+#include "match/match-header.h"
+
+/* One alternative of one route: a single host and a single path of its lists. */
+typedef struct MatchEntry {
+        const RouteMatch *match;
+        const char *unit;
+        size_t pool;
+        const char *host;      /* as in RouteMatch.hosts; "" for none */
+        const char *path;      /* NULL: any */
+        unsigned n_keys;       /* see match_index_weight() */
+        unsigned source_bits;
+} MatchEntry;
+
+/* Of a host, or of a host and a path. The name is that of its first entry. */
+typedef struct MatchBucket {
+        const MatchEntry *entries;  /* NULL: this place of the table is free */
+        uint32_t n_entries;    /* of the host: those without a path, which may be none */
+        uint32_t n_of_host;    /* all of them, those with a path behind those without; 0: it is one of a path */
+} MatchBucket;
+
+struct MatchIndex {
+        MatchEntry *entries;
+        size_t n_entries;
+        size_t n_allocated;
+
+        MatchBucket *buckets;
+        size_t n_buckets;      /* a power of two, at least twice what is used */
+        size_t path_max;       /* how long the longest path is */
+
+        HeaderIndex *headers;
+        const RouteMatch **prefixes; /* those with Prefix= */
+        size_t n_prefixes;
+        bool has_hosts;        /* a route has Host= */
+};
+
+int match_index_new(MatchIndex **ret) {
+        _cleanup_(match_index_freep) MatchIndex *index = calloc(1, sizeof(*index));
+        int r;
+
+        if (!index)
+                return -ENOMEM;
+
+        r = header_index_new(&index->headers);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(index);
+        return 0;
+}
+
+MatchIndex *match_index_free(MatchIndex *index) {
+        if (!index)
+                return NULL;
+
+        header_index_free(index->headers);
+        free(index->prefixes);
+        free(index->entries);
+        free(index->buckets);
+        free(index);
+        return NULL;
+}
+
+static unsigned match_index_count_keys(const RouteMatch *m) {
+        unsigned n = 0;
+
+        for (size_t i = 0; i < m->n_headers; i++)
+                n += i == 0 || !streq(m->headers[i - 1].name, m->headers[i].name);
+
+        return n + !!m->methods + !!m->alpns + !!m->protocols + (m->n_sources > 0) + (m->n_prefixes > 0);
+}
+
+/* The shortest of the alternatives: that much is certain. */
+static unsigned match_index_count_source_bits(const RouteMatch *m) {
+        unsigned n = m->n_sources > 0 ? UINT8_MAX : 0;
+
+        for (size_t i = 0; i < m->n_sources; i++)
+                n = MIN(n, m->sources[i].n_bits);
+
+        return n;
+}
+
+static int match_index_add_entry(MatchIndex *index, const MatchEntry *template, const char *host, const char *path) {
+        if (index->n_entries == index->n_allocated) {
+                size_t n = MAX(index->n_allocated * 2, (size_t) 16);
+                MatchEntry *entries = reallocarray(index->entries, n, sizeof(*entries));
+
+                if (!entries)
+                        return -ENOMEM;
+
+                index->entries = entries;
+                index->n_allocated = n;
+        }
+
+        index->entries[index->n_entries] = *template;
+        index->entries[index->n_entries].host = host;
+        index->entries[index->n_entries].path = path;
+        index->n_entries++;
+        return 0;
+}
+
+static int match_index_add_host(MatchIndex *index, const MatchEntry *template, const char *host) {
+        int r;
+
+        if (!template->match->paths)
+                return match_index_add_entry(index, template, host, NULL);
+
+        for (char **path = template->match->paths; *path; path++) {
+                r = match_index_add_entry(index, template, host, *path);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+int match_index_add(MatchIndex *index, const RouteMatch *match, const char *unit, size_t pool) {
+        const MatchEntry template = {
+                .match = match,
+                .unit = unit,
+                .pool = pool,
+                .n_keys = match_index_count_keys(match),
+                .source_bits = match_index_count_source_bits(match),
+        };
+        int r;
+
+        r = header_index_add(index->headers, match);
+        if (r < 0)
+                return r;
+
+        if (match->n_prefixes > 0) {
+                if (!ARRAY_GROW(index->prefixes, index->n_prefixes))
+                        return -ENOMEM;
+                index->prefixes[index->n_prefixes++] = match;
+        }
+
+        index->has_hosts = index->has_hosts || match->hosts;
+        if (!match->hosts)
+                return match_index_add_host(index, &template, "");
+
+        for (char **host = match->hosts; *host; host++) {
+                r = match_index_add_host(index, &template, *host);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+/* 0: no host, 1: a wildcard, 2: exact. */
+static unsigned match_index_host_class(const MatchEntry *e) {
+        return e->host[0] == 0 ? 0 : e->host[0] == '*' ? 1 : 2;
+}
+
+/* What goes before what, the first difference counts. More is better. */
+static int64_t match_index_weight(const MatchEntry *e, MatchCriterion criterion) {
+        switch (criterion) {
+
+        case MATCH_BY_PRIORITY:
+                return e->match->priority;
+
+        case MATCH_BY_HOST:
+                /* The longer wildcard. Exact names that take the same client are the same name. */
+                return (int64_t) match_index_host_class(e) << 32 | (int64_t) strlen(e->host);
+
+        case MATCH_BY_PATH:
+                return e->path ? (int64_t) strlen(e->path) : -1;
+
+        case MATCH_BY_KEYS:
+                return e->n_keys;
+
+        case MATCH_BY_LISTENER:
+                return e->match->listeners != NULL;
+
+        case MATCH_BY_SOURCE:
+                return e->source_bits;
+
+        case MATCH_BY_NAME:
+        default:
+                return 0;
+        }
+}
+
+/*
+ * The rank within one bucket, and, of entries that take the same client, over all. Negative: @a goes first.
+ * *ret_criterion, if asked for, is what decided.
+ */
+static int match_index_rank(const MatchEntry *a, const MatchEntry *b, MatchCriterion *ret_criterion) {
+        for (MatchCriterion c = MATCH_BY_PRIORITY; c < MATCH_BY_NAME; c++) {
+                int64_t x = match_index_weight(a, c), y = match_index_weight(b, c);
+
+                if (x == y)
+                        continue;
+
+                if (ret_criterion)
+                        *ret_criterion = c;
+                return x > y ? -1 : 1;
+        }
+
+        return 0;
+}
+
+/* Any path is behind none. */
+static int match_index_compare_paths(const char *a, const char *b) {
+        return a && b ? strcmp(a, b) : (a != NULL) - (b != NULL);
+}
+
+static int match_index_compare_entries(const void *x, const void *y) {
+        const MatchEntry *a = x, *b = y;
+        int d = strcmp(a->host, b->host);
+
+        if (d == 0)
+                d = match_index_compare_paths(a->path, b->path);
+        if (d == 0)
+                d = match_index_rank(a, b, NULL);
+        if (d == 0)
+                d = strcmp(a->unit, b->unit);
+
+        return d;
+}
+
+static bool match_index_is_bucket_of(const MatchBucket *bucket, const char *host, Slice path) {
+        if ((bucket->n_of_host > 0) != (path.n == 0) || !streq(bucket->entries->host, host))
+                return false;
+
+        return path.n == 0 || slice_equal(slice_from_string(bucket->entries->path), path);
+}
+
+/*
+ * The bucket of this name, and this path, if there is one; or the free place where it would be. @hash is that of the
+ * host with the path behind it: no host has a slash.
+ */
+static MatchBucket *match_index_find_bucket(const MatchIndex *index, uint64_t hash, const char *host, Slice path) {
+        /* The names in the table are the administrator's: nobody else can make them collide. */
+        for (size_t i = mix64(hash);; i++) {
+                MatchBucket *bucket = &index->buckets[i & (index->n_buckets - 1)];
+
+                if (!bucket->entries || match_index_is_bucket_of(bucket, host, path))
+                        return bucket;
+        }
+}
+
+static bool match_index_begins_host(const MatchIndex *index, size_t i) {
+        return i == 0 || !streq(index->entries[i - 1].host, index->entries[i].host);
+}
+
+static bool match_index_begins_path(const MatchIndex *index, size_t i) {
+        const char *path = index->entries[i].path;
+
+        return path && (match_index_begins_host(index, i) || match_index_compare_paths(index->entries[i - 1].path, path) != 0);
+}
+
+static void match_index_fill_buckets(MatchIndex *index) {
+        MatchBucket *of_host = NULL, *of_path = NULL;
+        uint64_t hash = 0;
+
+        for (size_t i = 0; i < index->n_entries; i++) {
+                const MatchEntry *e = &index->entries[i];
+
+                if (match_index_begins_host(index, i)) {
+                        hash = hash_string_more(HASH_BEGIN, e->host);
+                        of_host = match_index_find_bucket(index, hash, e->host, (Slice){});
+                        of_host->entries = e;
+                }
+                of_host->n_of_host++;
+
+                if (match_index_begins_path(index, i)) {
+                        of_path = match_index_find_bucket(index, hash_string_more(hash, e->path), e->host, slice_from_string(e->path));
+                        of_path->entries = e;
+                        index->path_max = MAX(index->path_max, strlen(e->path));
+                }
+                (e->path ? of_path : of_host)->n_entries++;
+        }
+}
+
+int match_index_finish(MatchIndex *index) {
+        size_t n = 2, n_used = 0;
+
+        if (index->n_entries > 0)
+                qsort(index->entries, index->n_entries, sizeof(*index->entries), match_index_compare_entries);
+
+        for (size_t i = 0; i < index->n_entries; i++)
+                n_used += (size_t) match_index_begins_host(index, i) + (size_t) match_index_begins_path(index, i);
+
+        while (n < n_used * 2 + 2)
+                n *= 2;
+
+        index->buckets = calloc(n, sizeof(*index->buckets));
+        if (!index->buckets)
+                return -ENOMEM;
+        index->n_buckets = n;
+
+        match_index_fill_buckets(index);
+        return header_index_finish(index->headers);
+}
+
+typedef struct MatchSearch {
+        const MatchIndex *index;
+        const ClientFacts *facts;
+        bool path_is_ambiguous;
+        const MatchEntry *best;
+        MatchResult *result;
+} MatchSearch;
+
+static bool match_index_takes_the_rest(const MatchSearch *s, const RouteMatch *m) {
+        return match_takes_all_but_indexed(m, s->facts) && (m->n_headers == 0 || header_index_takes(s->index->headers, m));
+}
+
+/* Looks for the best of them, which go by rank. */
+static void match_index_search_bucket(MatchSearch *s, const MatchBucket *bucket) {
+        for (size_t i = 0; i < bucket->n_entries; i++) {
+                const MatchEntry *e = &bucket->entries[i];
+
+                /* From here on they all rank behind what was found. */
+                if (s->best && match_index_rank(s->best, e, NULL) <= 0)
+                        return;
+
+                if (match_index_takes_the_rest(s, e->match)) {
+                        s->best = e;
+                        return;
+                }
+        }
+}
+
+/* "/a/b/c": "/", then "/a", then "/a/b", then all of it. */
+static void match_index_search_paths(MatchSearch *s, uint64_t hash, const char *host) {
+        Slice path = s->facts->path;
+        size_t n = MIN(path.n, s->index->path_max);
+
+        if (path.p[0] != '/')
+                return;
+
+        for (size_t i = 1; i <= n; i++) {
+                const MatchBucket *bucket;
+
+                hash = hash_byte(hash, path.p[i - 1]);
+                if (i > 1 && i < path.n && path.p[i] != '/')
+                        continue;
+
+                bucket = match_index_find_bucket(s->index, hash, host, slice_head(path, i));
+                if (bucket->entries)
+                        match_index_search_bucket(s, bucket);
+        }
+}
+
+/* Would one of them take the client, if servers agreed on what its path is? Nobody gets it then: one is enough. */
+static void match_index_search_ambiguous(MatchSearch *s, const MatchBucket *of_host) {
+        for (size_t i = of_host->n_entries; i < of_host->n_of_host; i++) {
+                const MatchEntry *e = &of_host->entries[i];
+
+                if ((s->best && match_index_rank(s->best, e, NULL) <= 0) || !match_index_takes_the_rest(s, e->match))
+                        continue;
+
+                s->best = e;
+                s->result->ambiguous_path = true;
+                return;
+        }
+}
+
+static void match_index_search_host(MatchSearch *s, const char *host) {
+        uint64_t hash = hash_string_more(HASH_BEGIN, host);
+        const MatchBucket *bucket = match_index_find_bucket(s->index, hash, host, (Slice){});
+
+        if (!bucket->entries)
+                return;
+
+        if (*host)
+                s->result->host_is_known = true;
+
+        match_index_search_bucket(s, bucket);
+
+        if (bucket->n_of_host == bucket->n_entries || s->facts->path.n == 0)
+                return;
+
+        if (s->path_is_ambiguous)
+                match_index_search_ambiguous(s, bucket);
+        else
+                match_index_search_paths(s, hash, host);
+}
+
+/* "a.b.example.org": "*.b.example.org", then "*.example.org", then "*.org". */
+static void match_index_search_wildcards(MatchSearch *s, const ProbeName *host) {
+        char pattern[PROBE_NAME_MAX + 3];
+
+        for (const char *dot = strchr(host->text, '.'); dot; dot = strchr(dot + 1, '.')) {
+                pattern[0] = '*';
+                memcpy(pattern + 1, dot, strlen(dot) + 1);
+                match_index_search_host(s, pattern);
+        }
+}
+
+void match_index_find(const MatchIndex *index, const ClientFacts *facts, MatchResult *ret) {
+        MatchSearch s = {
+                .index = index,
+                .facts = facts,
+                .path_is_ambiguous = facts->path.n > 0 && http_path_is_ambiguous(facts->path),
+                .result = ret,
+        };
+
+        *ret = (MatchResult){};
+        header_index_begin(index->headers, facts->fields);
+
+        if (facts->host && facts->host->n > 0) {
+                match_index_search_host(&s, facts->host->text);
+                match_index_search_wildcards(&s, facts->host);
+        }
+        match_index_search_host(&s, "");
+
+        if (s.best) {
+                ret->found = true;
+                ret->pool = s.best->pool;
+                ret->match = s.best->match;
+        }
+}
+
+bool match_index_has_hosts(const MatchIndex *index) {
+        return index->has_hosts;
+}
+
+bool match_is_for_listener(const RouteMatch *match, const char *listener) {
+        return match_first_miss(match, &(ClientFacts){ .listener = listener }) != MATCH_LISTENER;
+}
+
+static bool match_index_one_prefix_needs_more(const RouteMatch *match, Slice head) {
+        for (size_t i = 0; i < match->n_prefixes; i++)
+                if (probe_prefix(head.p, head.n, (Slice){ match->prefixes[i].p, match->prefixes[i].n }) == PROBE_NEED_MORE)
+                        return true;
+
+        return false;
+}
+
+bool match_index_prefix_needs_more(const MatchIndex *index, const ClientFacts *facts) {
+        for (size_t i = 0; i < index->n_prefixes; i++)
+                if (match_is_for_listener(index->prefixes[i], facts->listener) &&
+                    match_index_one_prefix_needs_more(index->prefixes[i], facts->head))
+                        return true;
+
+        return false;
+}
+
+/* The alternative by which the route takes the client. */
+static MatchEntry match_index_entry_for(const RouteMatch *m, const ClientFacts *facts) {
+        MatchEntry e = { .match = m, .host = "", .n_keys = match_index_count_keys(m), .source_bits = match_index_count_source_bits(m) };
+
+        for (char **h = m->hosts; h && *h; h++) {
+                MatchEntry other = { .match = m, .host = *h };
+                char *const list[] = { *h, NULL };
+                const RouteMatch one = { .hosts = (char **) (uintptr_t) list };
+
+                if (match_first_miss(&one, facts) == MATCH_NO_MISS && match_index_weight(&other, MATCH_BY_HOST) > match_index_weight(&e, MATCH_BY_HOST))
+                        e.host = *h;
+        }
+
+        for (char **p = m->paths; p && *p; p++)
+                if (http_path_has_prefix(facts->path, slice_from_string(*p)) && (!e.path || strlen(*p) > strlen(e.path)))
+                        e.path = *p;
+
+        return e;
+}
+
+MatchCriterion match_explain_loss(const RouteMatch *loser, const RouteMatch *winner, const ClientFacts *facts) {
+        MatchEntry a = match_index_entry_for(loser, facts), b = match_index_entry_for(winner, facts);
+        MatchCriterion criterion = MATCH_BY_NAME;
+
+        (void) match_index_rank(&a, &b, &criterion);
+        return criterion;
+}
