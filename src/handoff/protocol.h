@@ -13,7 +13,6 @@
  *                    client already and precede what its socket still holds. Or the one byte, for no metadata.
  *                    One client per connection to a worker that does not keep it (below), any number per
  *                    connection to the broker.
- *   SOCK_DGRAM       the same message, without a connection: no answer, the sender keeps nothing.
  *
  * The header is one of the PROXY protocol, version 2, command PROXY (first byte behind the signature 0x21).
  * Family and transport are 0x11 (TCP over IPv4) or 0x21 (IPv6) with the client's and the listener's address

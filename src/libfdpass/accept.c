@@ -24,7 +24,7 @@
 /* Where the next message comes from. */
 typedef struct Source {
         int type;
-        int fd;           /* the connection, or the datagram socket */
+        int fd;           /* the connection */
         bool is_theirs;   /* it is the caller's */
         bool is_blocking; /* the caller's socket is */
         bool is_received; /* the message was taken out of it */
@@ -33,7 +33,7 @@ typedef struct Source {
 
 /* A connection that is closed with its message unread says to the sender that the client is still its own. */
 static void source_done(Source *s) {
-        if (s->fd >= 0 && s->is_received && s->type != SOCK_DGRAM)
+        if (s->fd >= 0 && s->is_received)
                 connection_finish(s->fd, s->is_theirs, s->answer);
         else if (!s->is_theirs)
                 fd_close(s->fd);
@@ -43,12 +43,6 @@ static int socket_option(int fd, int option, int *ret) {
         socklen_t length = sizeof(*ret);
 
         return getsockopt(fd, SOL_SOCKET, option, ret, &length) < 0 ? -errno : 0;
-}
-
-static int wait_for_datagram(int fd) {
-        struct pollfd p = { .fd = fd, .events = POLLIN };
-
-        return poll(&p, 1, -1) < 0 ? -errno : 0;
 }
 
 /*
@@ -77,7 +71,7 @@ static int source_open(Source *s, int fd) {
                 r = socket_option(fd, SO_ACCEPTCONN, &listens);
         if (r < 0)
                 return r;
-        if (family != AF_UNIX)
+        if (family != AF_UNIX || (s->type != SOCK_STREAM && s->type != SOCK_SEQPACKET))
                 return -EOPNOTSUPP;
 
         flags = fcntl(fd, F_GETFL);
@@ -86,13 +80,6 @@ static int source_open(Source *s, int fd) {
 
         s->is_blocking = !(flags & O_NONBLOCK);
         s->is_theirs = !listens;
-
-        /* What is checked next may change while a call blocks, and a datagram that finds no room is lost. */
-        if (s->is_blocking && s->type == SOCK_DGRAM) {
-                r = wait_for_datagram(fd);
-                if (r < 0)
-                        return r;
-        }
 
         if (!listens) {
                 s->fd = fd;
@@ -126,9 +113,6 @@ static int wait_for_message(int fd, usec_t deadline) {
 
 static int receive(const Source *s, uint8_t *p, size_t size, size_t *ret_n, int *ret_client_fd) {
         int r;
-
-        if (s->type == SOCK_DGRAM) /* blocking as the caller set it: another process may have been faster */
-                return handoff_receive_message(s->fd, 0, p, size, ret_n, ret_client_fd);
 
         /* Mostly it is there already. */
         r = handoff_receive_message(s->fd, MSG_DONTWAIT, p, size, ret_n, ret_client_fd);
@@ -164,8 +148,6 @@ static int source_receive(Source *s, struct fdpass *f, size_t size, size_t *ret_
                 return -EPROTO;
 
         case HANDOFF_CLOSED:
-                if (s->type == SOCK_DGRAM)
-                        return -EPROTO; /* it has no end: that was a message of no bytes */
                 return s->is_theirs ? -ENOTCONN : -ECONNABORTED;
 
         case -ECONNRESET:
@@ -271,9 +253,7 @@ int accept_client(int fd, int flags, bool caller_reads, struct fdpass **ret, int
         if (ret) {
                 object_complete(f, n, client_fd);
                 f->sender = sender;
-                if (s.type == SOCK_DGRAM)
-                        f->answer = ANSWER_IMPOSSIBLE;
-                else if (flags & FDPASS_DEFER && s.fd >= 0)
+                if (flags & FDPASS_DEFER && s.fd >= 0)
                         object_keep(f, &s);
                 *ret = TAKE_PTR(f);
         }

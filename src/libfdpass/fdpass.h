@@ -38,8 +38,7 @@ enum {
 
 /*
  * Takes the next client from @fd, the socket that systemd passed: a listening AF_UNIX stream or seqpacket
- * socket, one such connection (Accept=yes), or a datagram socket. Waits for a client unless @fd has
- * O_NONBLOCK. Having accepted a connection it waits for its message, which the broker sends right behind,
+ * socket, or one such connection (Accept=yes). Waits for a client unless @fd has O_NONBLOCK. Having accepted a connection it waits for its message, which the broker sends right behind,
  * up to 1 s where @fd blocks, and 10 ms where not.
  *
  * Returns the client's socket, which the caller owns, and where @ret is not NULL puts an object for
@@ -58,7 +57,8 @@ enum {
  *   -EMSGSIZE         @ret is NULL, and some of the client's bytes came with the message: the sender is told
  *   -ENOTCONN         @fd is a connection (Accept=yes), and will bring no more clients
  *   -EINVAL           unknown flags, or FDPASS_DEFER where @ret is NULL
- *   -ENOTSOCK, -EOPNOTSUPP  @fd is not a socket as above
+ *   -ENOTSOCK         @fd is no socket
+ *   -EOPNOTSUPP       @fd is a socket of another family, or a datagram socket: that form would have no receipt
  *
  * -ECONNABORTED to -EMSGSIZE concern one handoff only: the next call is for the next client.
  */
@@ -106,7 +106,7 @@ int fdpass_receive(struct fdpass_receiver *r, int flags, struct fdpass **ret);
  *   fdpass_reject()    no worker should have it: the broker tells the client, in its protocol
  *
  * After the latter two the caller closes its descriptor of the client, and uses it no more. -EALREADY: it
- * was answered. -EOPNOTSUPP: there is nobody to tell (a datagram); the client remains the caller's.
+ * was answered.
  */
 int fdpass_taken(struct fdpass *f);
 int fdpass_decline(struct fdpass *f);
@@ -142,7 +142,7 @@ const void *fdpass_tlv(const struct fdpass *f, unsigned type, size_t *ret_len);
 /* When the sender gives the client up, in µs of CLOCK_MONOTONIC; UINT64_MAX where it doesn't. */
 uint64_t fdpass_deadline(const struct fdpass *f);
 
-/* Who sent the message: the user's ID, (uid_t) -1 where the kernel doesn't tell (a datagram). */
+/* Who sent the message: the user's ID, (uid_t) -1 where the kernel doesn't tell. */
 uid_t fdpass_sender(const struct fdpass *f);
 
 /* How to hand a client back. All zero but @size is: to the broker, to be parked. */

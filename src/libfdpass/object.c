@@ -82,19 +82,12 @@ static void finish(struct fdpass *f, uint8_t answer) {
 }
 
 static int give_answer(struct fdpass *f, uint8_t answer) {
-        switch (f->answer) {
-
-        case ANSWER_OPEN:
-                finish(f, answer);
-                f->answer = ANSWER_GIVEN;
-                return 0;
-
-        case ANSWER_IMPOSSIBLE:
-                return answer == FDPASS_ANSWER_TAKEN ? 0 : -EOPNOTSUPP;
-
-        default:
+        if (f->answer == ANSWER_GIVEN)
                 return -EALREADY;
-        }
+
+        finish(f, answer);
+        f->answer = ANSWER_GIVEN;
+        return 0;
 }
 
 _public_ int fdpass_taken(struct fdpass *f) {

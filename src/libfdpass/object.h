@@ -9,9 +9,8 @@
 #include "libfdpass/kept.h"
 
 typedef enum AnswerState {
-        ANSWER_GIVEN,      /* by closing the connection, or by one of the three functions */
-        ANSWER_OPEN,       /* the connection waits for it */
-        ANSWER_IMPOSSIBLE, /* a datagram */
+        ANSWER_GIVEN, /* by closing the connection, or by one of the three functions */
+        ANSWER_OPEN,  /* the connection waits for it */
 } AnswerState;
 
 struct fdpass {

@@ -25,7 +25,6 @@ int sender_check(int fd, uid_t *ret_uid) {
         socklen_t length = sizeof(cred);
         struct stat st;
 
-        /* A datagram socket that is not connected has no peer, and says so with -1. */
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &length) < 0)
                 return -errno;
 

@@ -61,7 +61,7 @@ static void begin(const struct sockaddr_un *worker) {
                 err(EXIT_FAILURE, "connect %s", worker->sun_path);
 
         copies[n_sent++] = next_client(&address);
-        send_fds(worker_fd, NULL, header, write_header(header, &address, /* keep= */ true), copies, 1);
+        send_fds(worker_fd, header, write_header(header, &address, /* keep= */ true), copies, 1);
         (void) take_receipts(/* flags= */ 0);
 }
 
@@ -85,7 +85,7 @@ static void hand_out(void) {
         }
 
         if (n > 0)
-                send_fds(worker_fd, NULL, headers, size, fds, n);
+                send_fds(worker_fd, headers, size, fds, n);
 }
 
 int main(int argc, char *argv[]) {

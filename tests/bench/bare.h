@@ -62,8 +62,7 @@ static inline void look_at(int client_fd) {
                 errx(EXIT_FAILURE, "A client without a request.");
 }
 
-static inline void send_fds(int fd, const struct sockaddr_un *to, const char *bytes, size_t n, const int *fds,
-                            size_t n_fds) {
+static inline void send_fds(int fd, const char *bytes, size_t n, const int *fds, size_t n_fds) {
         union {
                 struct cmsghdr header;
                 char buffer[CMSG_SPACE(sizeof(int) * FDS_MAX)];
@@ -76,8 +75,6 @@ static inline void send_fds(int fd, const struct sockaddr_un *to, const char *by
         };
         struct iovec iov = { .iov_base = (void *) (uintptr_t) bytes, .iov_len = n };
         struct msghdr message = {
-                .msg_name = (void *) (uintptr_t) to,
-                .msg_namelen = to ? sizeof(*to) : 0,
                 .msg_iov = &iov,
                 .msg_iovlen = 1,
                 .msg_control = &control,

@@ -3,7 +3,7 @@
 /*
  * The worker of the measurements: takes a client, closes the handoff's connection, reads one request, sends
  * a fixed reply and closes. One at a time and blocking, so that its own cost is the same for everybody.
- * The AF_UNIX socket is inherited as file 3, of whichever form.
+ * The AF_UNIX socket is inherited as file 3, stream or seqpacket.
  *
  * "sink server" accepts its clients itself, from a listener of any family: the backend of proxies. "sink inetd" has one
  * client, as file 0, and ends with it.
@@ -80,20 +80,14 @@ static int accept_client(bool is_server) {
 
 int main(int argc, char *argv[]) {
         const char *mode = argc > 1 ? argv[1] : "worker";
-        int type;
-        socklen_t length = sizeof(type);
 
         if (strcmp(mode, "inetd") == 0) {
                 serve(STDIN_FILENO);
                 return EXIT_SUCCESS;
         }
 
-        if (getsockopt(LISTENER_FD, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
-                err(EXIT_FAILURE, "getsockopt");
-
         for (;;) {
-                int client_fd = type == SOCK_DGRAM ? receive_client(LISTENER_FD) :
-                                                     accept_client(strcmp(mode, "server") == 0);
+                int client_fd = accept_client(strcmp(mode, "server") == 0);
 
                 if (client_fd < 0)
                         continue;

@@ -15,18 +15,12 @@ static void assert_not_lost(Fixture *f, int conn) {
         Receipt receipt = handoff_receipt(conn, true);
         int fd;
 
-        if (f->type != SOCK_DGRAM) {
-                if (receipt == RECEIPT_RESET || receipt == RECEIPT_REFUSED || receipt == RECEIPT_ERROR)
-                        return;
-                if (receipt != RECEIPT_NONE)
-                        print_error("receipt %d after %s, %s, time %u, of type %d\n", receipt, calls[fault.call].name,
-                                    strerrorname_np(fault.error), fault.first, f->type);
-                assert_int_equal(receipt, RECEIPT_NONE);
-        }
-
-        /* A datagram that was received is gone, whatever fails then: it has no receipt. */
-        if (f->type == SOCK_DGRAM && fault.n[CALL_recvmsg] > 0 && fault.call != CALL_recvmsg)
+        if (receipt == RECEIPT_RESET || receipt == RECEIPT_REFUSED || receipt == RECEIPT_ERROR)
                 return;
+        if (receipt != RECEIPT_NONE)
+                print_error("receipt %d after %s, %s, time %u, of type %d\n", receipt, calls[fault.call].name,
+                            strerrorname_np(fault.error), fault.first, f->type);
+        assert_int_equal(receipt, RECEIPT_NONE);
 
         /* It is where it was. */
         fd = fdpass_accept(f->fd, SOCK_CLOEXEC, NULL);
@@ -71,7 +65,7 @@ static bool accept_once(int type, int flags, Call call, int error, unsigned n) {
 }
 
 static void test_accept(void **state) {
-        static const int types[] = { SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM };
+        static const int types[] = { SOCK_STREAM, SOCK_SEQPACKET };
         unsigned n_failed = 0;
 
         for (Call call = 0; call < _CALL_MAX; call++)
@@ -80,7 +74,7 @@ static void test_accept(void **state) {
                                 for (unsigned n = 1; accept_once(types[i / 2], i % 2 ? FDPASS_DEFER : 0, call, *e, n); n++)
                                         n_failed++;
 
-        assert_true(n_failed > 100); /* it is the library that fails */
+        assert_true(n_failed > 60); /* it is the library that fails */
 }
 
 /* Returns whether the call was made so often. */
