@@ -92,7 +92,7 @@ static void settle(Channel *ch, Client *c, Receipt receipt) {
 }
 
 /* Applies an answer to the clients that it names. Clients that are not sent yet are left out, whatever it says. */
-static void apply(Channel *ch, KeptAnswer answer) {
+static void apply(Channel *ch, PersistentAnswer answer) {
         uint16_t end = (uint16_t) (ch->n_sent - ch->n_batch), n = 0;
 
         ch->limit = answer.limit;
@@ -115,9 +115,9 @@ static void apply(Channel *ch, KeptAnswer answer) {
  */
 static int take_answers(Channel *ch, size_t max) {
         for (size_t n = 0; n < max; n += HANDOFF_ANSWERS_MAX) {
-                KeptAnswer answers[HANDOFF_ANSWERS_MAX];
+                PersistentAnswer answers[HANDOFF_ANSWERS_MAX];
                 size_t n_answers;
-                int r = handoff_receive_kept(ch->fd, answers, &n_answers);
+                int r = handoff_receive_answers(ch->fd, answers, &n_answers);
 
                 for (size_t i = 0; i < n_answers; i++)
                         apply(ch, answers[i]);

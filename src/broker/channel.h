@@ -31,7 +31,7 @@ struct Channel {
 
         /* Clients that are sent together, the last ones of that list. */
         size_t n_batch;
-        int fds[FDPASS_KEEP_MAX];
+        int fds[FDPASS_PERSISTENT_MAX];
         size_t n_headers;
         uint8_t headers[CHANNEL_BATCH_SIZE];
 };

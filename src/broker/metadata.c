@@ -59,7 +59,7 @@ int metadata_encode(Broker *b, const Route *route, Client *c, uint8_t *buffer, s
                 m.deadline = c->deadline;
 
         if (c->may_keep)
-                m.keep = FDPASS_KEEP_MAX;
+                m.persistent_max = FDPASS_PERSISTENT_MAX;
 
         client_tell_baggage(c, &m);
         m.name = (Slice){}; /* that was for us */

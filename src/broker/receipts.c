@@ -230,7 +230,7 @@ static Outcome interpret(const Client *c, Receipt receipt) {
                 return (by_ack || c->channel) && client_is_ip(c) ? OUTCOME_AGAIN : OUTCOME_TAKEN;
 
         case RECEIPT_TAKEN:
-        case RECEIPT_KEPT:
+        case RECEIPT_PERSISTENT:
                 return OUTCOME_TAKEN;
 
         case RECEIPT_REFUSED:
@@ -389,11 +389,11 @@ static void receipts_expire(Receipts *receipts, Client *c) {
 static bool look(Receipts *receipts, Client *c, bool look_into_queue) {
         Worker *w = c->route->worker;
         Broker *b = receipts->broker;
-        KeptAnswer kept;
+        PersistentAnswer kept;
         Receipt receipt;
 
-        receipt = handoff_receipt_or_kept(c->conn_fd, look_into_queue, c->may_keep ? &kept : NULL);
-        if (receipt == RECEIPT_KEPT) {
+        receipt = handoff_receipt_or_persistent(c->conn_fd, look_into_queue, c->may_keep ? &kept : NULL);
+        if (receipt == RECEIPT_PERSISTENT) {
                 channel_begin(b, c, kept.limit);
                 receipt = kept.first == 0 && kept.n == 1 ? kept.receipt : RECEIPT_TAKEN;
         }

@@ -19,7 +19,7 @@
  * Room for more descriptors than may come: CMSG_SPACE() of one has padding in which the kernel would
  * install a second one, and a receiver that looks at the first only would leak it (CVE-2014-3635).
  */
-#define RECEIVE_FDS_MAX (FDPASS_KEEP_MAX + 8)
+#define RECEIVE_FDS_MAX (FDPASS_PERSISTENT_MAX + 8)
 
 /*
  * Room for what a socket unit may ask the kernel to add (PassCredentials=, PassPIDFD=, PassSecurity=,
@@ -105,7 +105,7 @@ int handoff_connect(const struct sockaddr_un *worker, socklen_t len) {
 static int send_with_clients(int fd, struct msghdr *message, const int *client_fds, size_t n) {
         union {
                 struct cmsghdr header; /* for its alignment */
-                char buffer[CMSG_SPACE(sizeof(int) * FDPASS_KEEP_MAX)];
+                char buffer[CMSG_SPACE(sizeof(int) * FDPASS_PERSISTENT_MAX)];
         } control;
         struct cmsghdr *c;
 
@@ -147,7 +147,7 @@ int handoff_send_batch(int conn_fd, Slice headers, const int *client_fds, size_t
         struct iovec iov = { .iov_base = (void *) (uintptr_t) headers.p, .iov_len = headers.n };
         struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-        return n > 0 && n <= FDPASS_KEEP_MAX ? send_with_clients(conn_fd, &message, client_fds, n) : -EINVAL;
+        return n > 0 && n <= FDPASS_PERSISTENT_MAX ? send_with_clients(conn_fd, &message, client_fds, n) : -EINVAL;
 }
 
 static Receipt receipt_from_answer(uint8_t answer) {
@@ -175,11 +175,11 @@ static uint16_t read_u16(const uint8_t *p) {
         return (uint16_t) (p[0] << 8 | p[1]);
 }
 
-static bool parse_kept(const uint8_t *p, size_t n, KeptAnswer *ret) {
-        if (n != FDPASS_ANSWER_KEPT_SIZE || p[0] != FDPASS_ANSWER_KEPT)
+static bool parse_kept(const uint8_t *p, size_t n, PersistentAnswer *ret) {
+        if (n != FDPASS_ANSWER_PERSISTENT_SIZE || p[0] != FDPASS_ANSWER_PERSISTENT)
                 return false;
 
-        *ret = (KeptAnswer){
+        *ret = (PersistentAnswer){
                 .receipt = receipt_from_answer(p[1]),
                 .first = read_u16(p + 2),
                 .n = read_u16(p + 4),
@@ -207,8 +207,8 @@ static int handoff_receive_answers_singly(int conn_fd, struct mmsghdr messages[s
         return n;
 }
 
-int handoff_receive_kept(int conn_fd, KeptAnswer ret[static HANDOFF_ANSWERS_MAX], size_t *ret_n) {
-        uint8_t answers[HANDOFF_ANSWERS_MAX][FDPASS_ANSWER_KEPT_SIZE + 1];
+int handoff_receive_answers(int conn_fd, PersistentAnswer ret[static HANDOFF_ANSWERS_MAX], size_t *ret_n) {
+        uint8_t answers[HANDOFF_ANSWERS_MAX][FDPASS_ANSWER_PERSISTENT_SIZE + 1];
         struct iovec iov[HANDOFF_ANSWERS_MAX];
         struct mmsghdr messages[HANDOFF_ANSWERS_MAX];
         int n;
@@ -236,9 +236,9 @@ int handoff_receive_kept(int conn_fd, KeptAnswer ret[static HANDOFF_ANSWERS_MAX]
         return n < HANDOFF_ANSWERS_MAX ? -EAGAIN : 0;
 }
 
-int handoff_answer_kept(int conn_fd, uint8_t answer, uint16_t first, uint16_t n, uint16_t limit) {
-        const uint8_t bytes[FDPASS_ANSWER_KEPT_SIZE] = {
-                FDPASS_ANSWER_KEPT, answer,
+int handoff_answer_persistent(int conn_fd, uint8_t answer, uint16_t first, uint16_t n, uint16_t limit) {
+        const uint8_t bytes[FDPASS_ANSWER_PERSISTENT_SIZE] = {
+                FDPASS_ANSWER_PERSISTENT, answer,
                 (uint8_t) (first >> 8), (uint8_t) first,
                 (uint8_t) (n >> 8),     (uint8_t) n,
                 (uint8_t) (limit >> 8), (uint8_t) limit,
@@ -247,8 +247,8 @@ int handoff_answer_kept(int conn_fd, uint8_t answer, uint16_t first, uint16_t n,
         return send(conn_fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-Receipt handoff_receipt_or_kept(int conn_fd, bool look_into_queue, KeptAnswer *ret_kept) {
-        uint8_t answer[FDPASS_ANSWER_KEPT_SIZE + 1];
+Receipt handoff_receipt_or_persistent(int conn_fd, bool look_into_queue, PersistentAnswer *ret_kept) {
+        uint8_t answer[FDPASS_ANSWER_PERSISTENT_SIZE + 1];
         int unread = 1;
         ssize_t n;
 
@@ -265,7 +265,7 @@ Receipt handoff_receipt_or_kept(int conn_fd, bool look_into_queue, KeptAnswer *r
         if (n > 0 && was_reset(conn_fd))
                 return RECEIPT_RESET;
         if (n > 0)
-                return ret_kept && parse_kept(answer, (size_t) n, ret_kept) ? RECEIPT_KEPT :
+                return ret_kept && parse_kept(answer, (size_t) n, ret_kept) ? RECEIPT_PERSISTENT :
                                                                              receipt_from_answer(answer[0]);
         if (n == 0)
                 return RECEIPT_CLOSED;
@@ -277,7 +277,7 @@ Receipt handoff_receipt_or_kept(int conn_fd, bool look_into_queue, KeptAnswer *r
 }
 
 Receipt handoff_receipt(int conn_fd, bool look_into_queue) {
-        return handoff_receipt_or_kept(conn_fd, look_into_queue, NULL);
+        return handoff_receipt_or_persistent(conn_fd, look_into_queue, NULL);
 }
 
 /* Takes the first @max descriptors out of @message, closes all others, and says how many there were. */

@@ -51,16 +51,16 @@ typedef enum Receipt {
         RECEIPT_REFUSED,  /* … that another worker should have it */
         RECEIPT_ERROR,    /* … that no worker should */
         RECEIPT_RESET,    /* the worker went away without it */
-        RECEIPT_KEPT,     /* an answer about clients of a connection that the worker wants to keep */
+        RECEIPT_PERSISTENT,     /* an answer about clients of a connection that the worker wants to keep */
 } Receipt;
 
 /* One answer on a kept connection. */
-typedef struct KeptAnswer {
+typedef struct PersistentAnswer {
         Receipt receipt;  /* RECEIPT_TAKEN, _REFUSED or _ERROR */
         uint16_t first;   /* the first client that it is about, */
         uint16_t n;       /* and how many from there on */
         uint16_t limit;   /* clients with numbers below it may be sent */
-} KeptAnswer;
+} PersistentAnswer;
 
 /*
  * Connects to a worker. Never blocks: where the worker's backlog is full this returns -EAGAIN at once
@@ -86,7 +86,7 @@ int handoff_send(int conn_fd, int client_fd);
  */
 int handoff_send_message(int conn_fd, Slice header, Slice consumed, int client_fd);
 
-/* Sends @n clients, at most FDPASS_KEEP_MAX, on a kept connection, with their @headers one behind the other. */
+/* Sends @n clients, at most FDPASS_PERSISTENT_MAX, on a kept connection, with their @headers one behind the other. */
 int handoff_send_batch(int conn_fd, Slice headers, const int *client_fds, size_t n);
 
 /*
@@ -96,8 +96,8 @@ int handoff_send_batch(int conn_fd, Slice headers, const int *client_fds, size_t
  */
 Receipt handoff_receipt(int conn_fd, bool look_into_queue);
 
-/* The same where the message had a KEEP: RECEIPT_KEPT comes with its details. */
-Receipt handoff_receipt_or_kept(int conn_fd, bool look_into_queue, KeptAnswer *ret_kept);
+/* The same where the message had a KEEP: RECEIPT_PERSISTENT comes with its details. */
+Receipt handoff_receipt_or_persistent(int conn_fd, bool look_into_queue, PersistentAnswer *ret_kept);
 
 /* Conditions of the functions below. */
 enum {
@@ -168,7 +168,7 @@ int handoff_check_room(int any_fd);
 int handoff_answer(int conn_fd, uint8_t answer);
 
 /* The same on a kept connection (protocol.h). Returns 0 or a negative errno: then the connection is of no use. */
-int handoff_answer_kept(int conn_fd, uint8_t answer, uint16_t first, uint16_t n, uint16_t limit);
+int handoff_answer_persistent(int conn_fd, uint8_t answer, uint16_t first, uint16_t n, uint16_t limit);
 
 /* So many are taken by one call. */
 #define HANDOFF_ANSWERS_MAX 4
@@ -178,4 +178,4 @@ int handoff_answer_kept(int conn_fd, uint8_t answer, uint16_t first, uint16_t n,
  * returned, and *ret_n may be 0 then: 0 where there may be more, -EAGAIN where there are none for now, HANDOFF_CLOSED,
  * HANDOFF_INVALID, or another negative errno.
  */
-int handoff_receive_kept(int conn_fd, KeptAnswer ret[static HANDOFF_ANSWERS_MAX], size_t *ret_n);
+int handoff_receive_answers(int conn_fd, PersistentAnswer ret[static HANDOFF_ANSWERS_MAX], size_t *ret_n);

@@ -221,8 +221,8 @@ static int write_tlvs(Writer *w, const Message *m) {
 
         if (m->deadline != MESSAGE_NO_DEADLINE)
                 write_deadline(w, m->deadline);
-        if (m->keep > 0)
-                write_tlv(w, FDPASS_TLV_KEEP, (Slice){ &m->keep, 1 });
+        if (m->persistent_max > 0)
+                write_tlv(w, FDPASS_TLV_PERSISTENT, (Slice){ &m->persistent_max, 1 });
         if (m->hops > 0)
                 write_tlv(w, FDPASS_TLV_HOPS, (Slice){ &m->hops, 1 });
 
@@ -380,8 +380,8 @@ static int decode_tlvs(Slice header, Message *m) {
                         r = decode_deadline(value, m);
                         break;
 
-                case FDPASS_TLV_KEEP:
-                        r = decode_number(value, &m->keep);
+                case FDPASS_TLV_PERSISTENT:
+                        r = decode_number(value, &m->persistent_max);
                         break;
 
                 case FDPASS_TLV_HOPS:

@@ -36,7 +36,7 @@ typedef struct Message {
         uint64_t deadline;          /* in µs of CLOCK_MONOTONIC, or MESSAGE_NO_DEADLINE */
         Slice protocol;
         Slice name;
-        uint8_t keep;               /* the connection may be kept: how many clients a message may have. 0: it may not */
+        uint8_t persistent_max;     /* the connection may be kept: how many clients a message may have. 0: it may not */
         uint8_t hops;               /* 0: from a worker */
         uint16_t status;            /* of the response that was begun; 0: none was */
         uint32_t head_length;       /* so many of the consumed bytes are the request's head, with that only */

@@ -36,7 +36,7 @@
 #define FDPASS_TLV_DEADLINE 0xE4  /* 8 bytes, big endian: µs of CLOCK_MONOTONIC, when the sender gives it up */
 #define FDPASS_TLV_PROTOCOL 0xE5  /* text, as the route's Protocol= has it: "http", "tls", … */
 #define FDPASS_TLV_NAME 0xE6      /* text, to the broker only: InternalName= of the route that is to get the client */
-#define FDPASS_TLV_KEEP 0xE7      /* 1 byte: the worker may keep this connection; the most clients in one message */
+#define FDPASS_TLV_PERSISTENT 0xE7      /* 1 byte: the worker may keep this connection; the most clients in one message */
 #define FDPASS_TLV_HOPS 0xE8      /* 1 byte, from brokers only: how many have passed it on since a worker had it */
 #define FDPASS_TLV_RESPONSE 0xE9  /* 6 bytes, big endian: 2 of the status that the client was sent, with the whole head of
                                    * the response (Flusher=), and 4 that say how many of the consumed bytes, from the
@@ -73,7 +73,7 @@
  * one, and not close the connection: then more clients come on it. They are numbered from 0, the one that came
  * with KEEP, and the numbers wrap at 65536.
  *
- *   byte 0     FDPASS_ANSWER_KEPT
+ *   byte 0     FDPASS_ANSWER_PERSISTENT
  *   byte 1     FDPASS_ANSWER_TAKEN, _REFUSED or _ERROR, with the meanings above
  *   bytes 2-3  the first client that this is about, big endian as all of these
  *   bytes 4-5  and how many from there on; 0: none, only the limit is new
@@ -86,9 +86,9 @@
  * Either end may close a kept connection at any time. What has no answer then was not taken: another worker may
  * have it, unless the broker sees by the client's socket that somebody has read from it or written to it.
  */
-#define FDPASS_ANSWER_KEPT 0x10
-#define FDPASS_ANSWER_KEPT_SIZE 8
-#define FDPASS_KEEP_MAX 16
+#define FDPASS_ANSWER_PERSISTENT 0x10
+#define FDPASS_ANSWER_PERSISTENT_SIZE 8
+#define FDPASS_PERSISTENT_MAX 16
 
 /*
  * Handing back is the same message to the broker's return socket (SOCK_SEQPACKET), with these

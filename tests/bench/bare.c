@@ -58,7 +58,7 @@ static void send_client(int conn_fd, int client_fd, const struct sockaddr_in *ad
 
         if (type != SOCK_STREAM) {
                 look_at(client_fd);
-                n = write_header(header, address, /* keep= */ false);
+                n = write_header(header, address, /* is_persistent= */ false);
         }
         send_fds(conn_fd, header, n, &client_fd, 1);
 }

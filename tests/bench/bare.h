@@ -36,18 +36,18 @@ static const char header_start[] =
         "\xe5\0\4http"
         "\xe8\0\1\1";
 
-/* For the first message of a connection that is to be kept. */
-static const char header_keep[] = "\xe7\0\1\x10";
+/* For the first message of a persistent connection. */
+static const char header_persistent[] = "\xe7\0\1\x10";
 
-static inline size_t write_header(char *p, const struct sockaddr_in *client, bool keep) {
+static inline size_t write_header(char *p, const struct sockaddr_in *client, bool is_persistent) {
         size_t n = sizeof(header_start) - 1;
 
         memcpy(p, header_start, n);
         memcpy(p + HEADER_SOURCE, &client->sin_addr, sizeof(client->sin_addr));
         memcpy(p + HEADER_SOURCE_PORT, &client->sin_port, sizeof(client->sin_port));
-        if (keep) {
-                memcpy(p + n, header_keep, sizeof(header_keep) - 1);
-                n += sizeof(header_keep) - 1;
+        if (is_persistent) {
+                memcpy(p + n, header_persistent, sizeof(header_persistent) - 1);
+                n += sizeof(header_persistent) - 1;
         }
         p[HEADER_LENGTH] = (char) (n - HEADER_SOURCE);
         return n;

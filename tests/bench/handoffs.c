@@ -4,7 +4,7 @@
  * So many handoffs, one after the other, by a broker in this process: what `instructions` counts. Client and worker
  * are in this process too, and do their part only when the broker sleeps, so that it does the same each time.
  *
- *         handoffs stream|seqpacket|kept NUMBER
+ *         handoffs stream|seqpacket|persistent NUMBER
  */
 
 #include <err.h>
@@ -33,13 +33,13 @@ typedef struct Form {
         const char *name;
         WorkerForm form;
         int type;
-        bool keeps;
+        bool is_persistent;
 } Form;
 
 static const Form forms[] = {
         { "stream",    WORKER_STREAM,    SOCK_STREAM,    false },
         { "seqpacket", WORKER_SEQPACKET, SOCK_SEQPACKET, false },
-        { "kept",      WORKER_SEQPACKET, SOCK_SEQPACKET, true  },
+        { "persistent",      WORKER_SEQPACKET, SOCK_SEQPACKET, true  },
 };
 
 static struct {
@@ -51,9 +51,9 @@ static struct {
         Broker *broker;
         struct sockaddr_in public;
         int worker_fd;
-        int kept_fd;
-        uint16_t n_kept;
-} t = { .kept_fd = -EBADF };
+        int persistent_fd;
+        uint16_t n_persistent;
+} t = { .persistent_fd = -EBADF };
 
 static void check(int r, const char *what) {
         if (r < 0)
@@ -140,7 +140,7 @@ static void stop(void) {
         t.helper = helper_free(t.helper);
         t.log = log_free(t.log);
         t.event = sd_event_unref(t.event);
-        fd_close(t.kept_fd);
+        fd_close(t.persistent_fd);
         fd_close(t.worker_fd);
         (void) unlink(path_of("a"));
         (void) rmdir(t.directory);
@@ -165,14 +165,14 @@ static void take_from(int fd) {
 static void take(void) {
         int fd;
 
-        fd = t.kept_fd >= 0 ? t.kept_fd : accept4(t.worker_fd, NULL, NULL, SOCK_CLOEXEC);
+        fd = t.persistent_fd >= 0 ? t.persistent_fd : accept4(t.worker_fd, NULL, NULL, SOCK_CLOEXEC);
         check(fd, "accept4");
         take_from(fd);
 
-        if (t.form->keeps) {
-                t.kept_fd = fd;
-                check(handoff_answer_kept(fd, FDPASS_ANSWER_TAKEN, t.n_kept, 1, (uint16_t) (t.n_kept + 16)), "answer");
-                t.n_kept++;
+        if (t.form->is_persistent) {
+                t.persistent_fd = fd;
+                check(handoff_answer_persistent(fd, FDPASS_ANSWER_TAKEN, t.n_persistent, 1, (uint16_t) (t.n_persistent + 16)), "answer");
+                t.n_persistent++;
         } else
                 fd_close(fd);
 }
@@ -199,7 +199,7 @@ int main(int argc, char *argv[]) {
                 if (streq(argv[1], forms[i].name))
                         t.form = &forms[i];
         if (!t.form || n == 0)
-                errx(EXIT_FAILURE, "Usage: handoffs stream|seqpacket|kept NUMBER");
+                errx(EXIT_FAILURE, "Usage: handoffs stream|seqpacket|persistent NUMBER");
 
         start();
         for (uint64_t i = 0; i < n; i++)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The yardstick of kept connections, as bare.c is of the others: one connection to a worker that keeps it, all clients
+ * The yardstick of persistent connections, as bare.c is of the others: one connection to a worker, all clients
  * that are there in one message, and each copy closed with the worker's receipt.
  *
- *         bare-kept WORKER
+ *         bare-persistent WORKER
  *
  * The worker is one with fdpass_receive() (server.c). The TCP listener is inherited as file 3.
  */
@@ -61,7 +61,7 @@ static void begin(const struct sockaddr_un *worker) {
                 err(EXIT_FAILURE, "connect %s", worker->sun_path);
 
         copies[n_sent++] = next_client(&address);
-        send_fds(worker_fd, header, write_header(header, &address, /* keep= */ true), copies, 1);
+        send_fds(worker_fd, header, write_header(header, &address, /* is_persistent= */ true), copies, 1);
         (void) take_receipts(/* flags= */ 0);
 }
 
@@ -80,7 +80,7 @@ static void hand_out(void) {
 
                 if (fd < 0)
                         break;
-                size += write_header(headers + size, &address, /* keep= */ false);
+                size += write_header(headers + size, &address, /* is_persistent= */ false);
                 fds[n++] = copies[n_sent++] = fd;
         }
 
@@ -94,7 +94,7 @@ int main(int argc, char *argv[]) {
         int epoll_fd;
 
         if (argc != 2)
-                errx(EXIT_FAILURE, "Usage: bare-kept WORKER");
+                errx(EXIT_FAILURE, "Usage: bare-persistent WORKER");
 
         set_address(&worker, argv[1]);
         begin(&worker);
