@@ -50,7 +50,7 @@ static void test_taken_by_close(void **state) {
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client), 0);
         fixture_open(&f, SOCK_STREAM, 8);
 
-        conn = handoff_connect(&f.address, f.len);
+        conn = handoff_connect_type(&f.address, f.len, SOCK_STREAM);
         assert_true(conn >= 0);
         assert_int_equal(handoff_send(conn, client[0]), 0);
         assert_int_equal(handoff_receipt(conn, true), RECEIPT_NONE);
@@ -80,7 +80,7 @@ static void test_taken_by_queue(void **state) {
         Fixture f;
 
         fixture_open(&f, SOCK_STREAM, 8);
-        conn = handoff_connect(&f.address, f.len);
+        conn = handoff_connect_type(&f.address, f.len, SOCK_STREAM);
         assert_int_equal(handoff_send(conn, STDERR_FILENO), 0);
         worker = take(&f);
         assert_int_equal(handoff_receive(worker, &received), 0);
@@ -109,7 +109,7 @@ static void test_answers(void **state) {
                 Fixture f;
 
                 fixture_open(&f, SOCK_STREAM, 8);
-                conn = handoff_connect(&f.address, f.len);
+                conn = handoff_connect_type(&f.address, f.len, SOCK_STREAM);
                 assert_int_equal(handoff_send(conn, STDERR_FILENO), 0);
                 worker = take(&f);
                 assert_int_equal(handoff_receive(worker, &received), 0);
@@ -128,7 +128,7 @@ static void test_reset(void **state) {
         Fixture f;
 
         fixture_open(&f, SOCK_STREAM, 8);
-        conn = handoff_connect(&f.address, f.len);
+        conn = handoff_connect_type(&f.address, f.len, SOCK_STREAM);
         assert_int_equal(handoff_send(conn, STDERR_FILENO), 0);
 
         fd_close(take(&f));
@@ -144,7 +144,7 @@ static void test_reset_in_backlog(void **state) {
         Fixture f;
 
         fixture_open(&f, SOCK_STREAM, 8);
-        conn = handoff_connect(&f.address, f.len);
+        conn = handoff_connect_type(&f.address, f.len, SOCK_STREAM);
         assert_int_equal(handoff_send(conn, STDERR_FILENO), 0);
         fixture_close(&f);
 
@@ -158,9 +158,9 @@ static void test_backlog_full(void **state) {
         Fixture f;
 
         fixture_open(&f, SOCK_STREAM, 0); /* takes backlog + 1 */
-        a = handoff_connect(&f.address, f.len);
+        a = handoff_connect_type(&f.address, f.len, SOCK_STREAM);
         assert_true(a >= 0);
-        b = handoff_connect(&f.address, f.len);
+        b = handoff_connect_type(&f.address, f.len, SOCK_STREAM);
         assert_int_equal(b, -EAGAIN);
 
         fd_close(a);
@@ -171,9 +171,9 @@ static void test_wrong_type(void **state) {
         Fixture f;
 
         fixture_open(&f, SOCK_SEQPACKET, 8);
-        assert_int_equal(handoff_connect(&f.address, f.len), -EPROTOTYPE);
+        assert_int_equal(handoff_connect_type(&f.address, f.len, SOCK_STREAM), -EPROTOTYPE);
         fixture_close(&f);
-        assert_int_equal(handoff_connect(&f.address, f.len), -ENOENT);
+        assert_int_equal(handoff_connect_type(&f.address, f.len, SOCK_STREAM), -ENOENT);
 }
 
 /* Sends @n_bytes and @n_fds copies of stderr's descriptor in one message, as a hostile broker would. */
