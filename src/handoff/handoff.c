@@ -35,7 +35,10 @@ ssize_t handoff_recv(int fd, void *p, size_t size, int flags) {
         struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
         ssize_t n;
 
-        /* Closing the copies that MSG_PEEK made waits for nothing, because they are not the last ones: the message has others. */
+        /*
+         * Closing the copies that MSG_PEEK made waits for nothing, because they are not the last ones: the message has
+         * others.
+         */
         n = recvmsg(fd, &message, flags | MSG_PEEK);
         if (n <= 0)
                 return n;
@@ -108,5 +111,8 @@ int handoff_send_batch(int conn_fd, Slice headers, const int *client_fds, size_t
         struct iovec iov = { .iov_base = (void *) (uintptr_t) headers.p, .iov_len = headers.n };
         struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-        return n > 0 && n <= FDPASS_PERSISTENT_MAX ? handoff_send_with_clients(conn_fd, &message, client_fds, n) : -EINVAL;
+        if (n == 0 || n > FDPASS_PERSISTENT_MAX)
+                return -EINVAL;
+
+        return handoff_send_with_clients(conn_fd, &message, client_fds, n);
 }

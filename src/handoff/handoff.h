@@ -15,8 +15,8 @@
  * The receipt is the kernel's own. After the worker has closed the connection or died, the sender reads
  *
  *   EOF           the message was received: the client is the worker's;
- *   ECONNRESET    the message was still unread: the client is the sender's. unix_release_sock() in Linux sets this error if
- *                 the receive queue is not empty, and before it frees the queue;
+ *   ECONNRESET    the message was still unread: the client is the sender's. unix_release_sock() in Linux sets this
+ *                 error if the receive queue is not empty, and before it frees the queue;
  *   one byte      the worker's own answer (protocol.h). Bytes behind it are ignored.
  *
  * All functions return 0 or a negative errno unless they say otherwise. None of them raises SIGPIPE. No function waits,
@@ -32,11 +32,11 @@
 #include "probe/slice.h"
 
 /*
- * Has the kernel refuse descriptors on the AF_UNIX socket @fd and on the connections accepted from it: the sender gets EPERM
- * (SO_PASSRIGHTS, Linux 6.16). Returns -ENOPROTOOPT on older kernels.
+ * Has the kernel refuse descriptors on the AF_UNIX socket @fd and on the connections accepted from it: the sender gets
+ * EPERM (SO_PASSRIGHTS, Linux 6.16). Returns -ENOPROTOOPT on older kernels.
  *
- * An unwanted descriptor has to be closed, and this close may wait without limit: by SO_LINGER, by FUSE, or by sockets in
- * flight inside the descriptor. If the receiver has no room for it, the kernel closes it, inside recv(2).
+ * An unwanted descriptor has to be closed, and this close may wait without limit: by SO_LINGER, by FUSE, or by sockets
+ * in flight inside the descriptor. If the receiver has no room for it, the kernel closes it, inside recv(2).
  */
 int handoff_refuse_rights(int fd);
 
@@ -44,13 +44,14 @@ int handoff_refuse_rights(int fd);
 bool handoff_may_bring_rights(void);
 
 /*
- * Does recv(2) from a sender that may send descriptors along. A message with descriptors stays unread: this returns -1 with
- * errno EBADMSG, and the caller has to close the connection where a wait does no harm (helper/helper.h).
+ * Does recv(2) from a sender that may send descriptors along. A message with descriptors stays unread: this returns -1
+ * with errno EBADMSG, and the caller has to close the connection where a wait does no harm (helper/helper.h).
  */
 ssize_t handoff_recv(int fd, void *p, size_t size, int flags);
 
 /*
- * Connects to a worker's socket of @type, SOCK_STREAM or SOCK_SEQPACKET. Returns an owned fd with O_NONBLOCK, or -errno:
+ * Connects to a worker's socket of @type, SOCK_STREAM or SOCK_SEQPACKET. Returns an owned fd with O_NONBLOCK, or
+ * -errno:
  *
  *   -EAGAIN           the worker's backlog is full. AF_UNIX has no EINPROGRESS and no poll event for this (connect(2))
  *   -ENOENT, -ECONNREFUSED  no worker listens
@@ -62,15 +63,15 @@ ssize_t handoff_recv(int fd, void *p, size_t size, int flags);
 int handoff_connect_type(const struct sockaddr_un *worker, socklen_t len, int type);
 
 /*
- * Sends @client_fd on @conn_fd in the stream form. The descriptor is *not* consumed: the worker gets a duplicate, and the
- * sender keeps its own until the receipt. After an error nothing was sent. -ETOOMANYREFS: more descriptors of this user are
- * in flight than its RLIMIT_NOFILE (unix(7)).
+ * Sends @client_fd on @conn_fd in the stream form. The descriptor is *not* consumed: the worker gets a duplicate, and
+ * the sender keeps its own until the receipt. After an error nothing was sent. -ETOOMANYREFS: more descriptors of this
+ * user are in flight than its RLIMIT_NOFILE (unix(7)).
  */
 int handoff_send(int conn_fd, int client_fd);
 
 /*
- * Does the same in the form with metadata: a @header of message_encode(), and the @consumed bytes behind it, which may be
- * empty. -EMSGSIZE: the message is larger than the socket's send buffer.
+ * Does the same in the form with metadata: a @header of message_encode(), and the @consumed bytes behind it, which may
+ * be empty. -EMSGSIZE: the message is larger than the socket's send buffer.
  */
 int handoff_send_message(int conn_fd, Slice header, Slice consumed, int client_fd);
 
@@ -80,7 +81,7 @@ int handoff_send_message(int conn_fd, Slice header, Slice consumed, int client_f
  */
 int handoff_send_batch(int conn_fd, Slice headers, const int *client_fds, size_t n);
 
-/* What the connection to a worker says about the message that was sent on it. */
+/* State of the message that was sent on a connection to a worker. */
 typedef enum Receipt {
         RECEIPT_NONE,       /* the message is in the worker's backlog, or unread in its connection */
         RECEIPT_RECEIVED,   /* the worker has read the message, and has not closed the connection */
@@ -101,8 +102,9 @@ typedef struct PersistentAnswer {
 } PersistentAnswer;
 
 /*
- * Reads the receipt. With @look_into_queue the amount of unread bytes (SIOCOUTQ) tells RECEIPT_RECEIVED from RECEIPT_NONE, for
- * one more system call; without it the receipt of a worker that leaves the connection open comes with its close(2).
+ * Reads the receipt. With @look_into_queue the amount of unread bytes (SIOCOUTQ) tells RECEIPT_RECEIVED from
+ * RECEIPT_NONE, for one more system call; without it the receipt of a worker that leaves the connection open comes with
+ * its close(2).
  */
 Receipt handoff_receipt(int conn_fd, bool look_into_queue);
 
@@ -136,28 +138,29 @@ int handoff_receive_answers(int conn_fd, PersistentAnswer ret[static HANDOFF_ANS
 enum {
         HANDOFF_CLOSED = 1, /* the sender has gone without a message */
         HANDOFF_INVALID,    /* the message has wrong bytes or a wrong number of descriptors. All that came was closed */
-        HANDOFF_NO_FD,      /* descriptors were lost on the way: this process is at its RLIMIT_NOFILE, or a security module
-                             * objected (recvmsg(2), MSG_CTRUNC) */
+        HANDOFF_NO_FD,      /* descriptors were lost on the way: this process is at its RLIMIT_NOFILE, or a security
+                             * module objected (recvmsg(2), MSG_CTRUNC) */
         HANDOFF_NO_CLIENT,  /* the descriptor is not a client's socket */
 };
 
 /*
- * Receives one message of the stream form. @conn_fd waits or not as its O_NONBLOCK says. *ret_client_fd is an owned fd with
- * FD_CLOEXEC. Returns 0, a condition, or -errno (-EAGAIN: no message yet).
+ * Receives one message of the stream form. @conn_fd waits or not as its O_NONBLOCK says. *ret_client_fd is an owned fd
+ * with FD_CLOEXEC. Returns 0, a condition, or -errno (-EAGAIN: no message yet).
  */
 int handoff_receive(int conn_fd, int *ret_client_fd);
 
 /*
  * Receives one message of either form, with @flags of recvmsg(2): at most @size bytes into @p, and the client. A longer
- * message is HANDOFF_INVALID, so @size is 2 for a stream, where bytes behind the first are no message of their own. A message
- * of no bytes and no descriptor is HANDOFF_CLOSED, because SOCK_SEQPACKET reads the end of the connection alike.
+ * message is HANDOFF_INVALID, so @size is 2 for a stream, where bytes behind the first are no message of their own. A
+ * message of no bytes and no descriptor is HANDOFF_CLOSED, because SOCK_SEQPACKET reads the end of the connection
+ * alike.
  */
 int handoff_receive_message(int fd, int flags, uint8_t *p, size_t size, size_t *ret_n, int *ret_client_fd);
 
 /*
- * Does the same on a persistent connection. *n_fds is the room in @ret_fds, and then the number of clients, which the caller
- * owns. Unless this returns 0 there are none. With HANDOFF_NO_FD the *ret_n bytes in @p are valid, so that the headers tell
- * how many clients were lost.
+ * Does the same on a persistent connection. *n_fds is the room in @ret_fds, and then the number of clients, which the
+ * caller owns. Unless this returns 0 there are none. With HANDOFF_NO_FD the *ret_n bytes in @p are valid, so that the
+ * headers tell how many clients were lost.
  */
 int handoff_receive_batch(int fd, int flags, uint8_t *p, size_t size, size_t *ret_n, int *ret_fds, size_t *n_fds);
 
@@ -165,31 +168,34 @@ int handoff_receive_batch(int fd, int flags, uint8_t *p, size_t size, size_t *re
 #define HANDOFF_RIGHTS_MAX 253
 
 /*
- * Looks at the next message without taking it. Returns 0 if it has bytes, at most @size, and one descriptor; a condition; or
- * -errno. Whatever this returns, the caller owns *ret_n_fds copies of descriptors, and has to close them where a wait does no
- * harm. With HANDOFF_NO_FD the message must not be taken, because one of the copies is missing: the kernel would close the
- * last one, inside recvmsg(2).
+ * Looks at the next message without taking it. Returns 0 if it has bytes, at most @size, and one descriptor; a
+ * condition; or
+ * -errno. Whatever this returns, the caller owns *ret_n_fds copies of descriptors, and has to close them where a wait
+ * does no harm. With HANDOFF_NO_FD the message must not be taken, because one of the copies is missing: the kernel
+ * would close the last one, inside recvmsg(2).
  */
-int handoff_peek_message(int fd, uint8_t *p, size_t size, size_t *ret_n, int ret_fds[static HANDOFF_RIGHTS_MAX], size_t *ret_n_fds);
+int handoff_peek_message(int fd, uint8_t *p, size_t size, size_t *ret_n, int ret_fds[static HANDOFF_RIGHTS_MAX],
+                         size_t *ret_n_fds);
 
 /* Takes that message off @fd while all copies are open. @n: its bytes, which matter on a stream. */
 int handoff_discard(int fd, size_t n);
 
 /*
- * Checks that @client_fd is a connected socket of TCP or MPTCP. Returns 0, HANDOFF_NO_CLIENT (also after a reset), or -errno.
- * It takes no lock of the socket, so another process that holds the socket can't make the caller wait.
+ * Checks that @client_fd is a connected socket of TCP or MPTCP. Returns 0, HANDOFF_NO_CLIENT (also after a reset), or
+ * -errno. It takes no lock of the socket, so another process that holds the socket can't make the caller wait.
  */
 int handoff_check_connected(int client_fd);
 
 /*
- * Checks that a handoff may carry @client_fd: a stream socket of an IP family, or with @with_unix of AF_UNIX, that does not
- * listen. Returns 0, HANDOFF_NO_CLIENT, or -errno.
+ * Checks that a handoff may carry @client_fd: a stream socket of an IP family, or with @with_unix of AF_UNIX, that does
+ * not listen. Returns 0, HANDOFF_NO_CLIENT, or -errno.
  */
 int handoff_check_client(int client_fd, bool with_unix);
 
 /*
- * Checks that a descriptor is free for the client of the next message, by a duplicate of @any_fd. Returns 0, or -EMFILE or
- * -ENFILE: then the message has to stay unread, because recvmsg(2) would drop the client. Another thread may still take the
- * free descriptor.
+ * Checks that a descriptor is free for the client of the next message, by a duplicate of @any_fd. Returns 0, or -EMFILE
+ * or
+ * -ENFILE: then the message has to stay unread, because recvmsg(2) would drop the client. Another thread may still take
+ * the free descriptor.
  */
 int handoff_check_room(int any_fd);

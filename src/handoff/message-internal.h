@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the encoder and the decoder of messages share. */
+/* Constants and the table of facts, which the encoder and the decoder of messages share. */
 
 #include "handoff/message.h"
 

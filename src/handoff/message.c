@@ -90,8 +90,9 @@ size_t message_header_length(const uint8_t *p, size_t n) {
         Slice prefix, block;
         uint16_t length;
 
-        if (!reader_take(&r, MESSAGE_PREFIX_SIZE - 2, &prefix) || !slice_equal(slice_head(prefix, MESSAGE_SIGNATURE.n), MESSAGE_SIGNATURE) ||
-            !reader_u16(&r, &length) || !reader_take(&r, length, &block))
+        if (!reader_take(&r, MESSAGE_PREFIX_SIZE - 2, &prefix) || 
+            !slice_equal(slice_head(prefix, MESSAGE_SIGNATURE.n), MESSAGE_SIGNATURE) || !reader_u16(&r, &length) ||
+            !reader_take(&r, length, &block))
                 return 0;
 
         return MESSAGE_PREFIX_SIZE + (size_t) length;

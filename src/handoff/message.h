@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The message of the SEQPACKET form as bytes; handoff/protocol.h has the format. Pure functions: no allocation, no I/O, no
- * state. Encoder and decoder handle the VERSION TLV by themselves.
+ * The message of the SEQPACKET form as bytes; handoff/protocol.h has the format. Pure functions: no allocation, no I/O,
+ * no state. Encoder and decoder handle the VERSION TLV by themselves.
  */
 
 #include <netinet/in.h>
@@ -13,7 +13,10 @@
 
 #define MESSAGE_NO_DEADLINE UINT64_MAX
 
-/* An address of AF_INET or AF_INET6, without scope, which the PROXY protocol lacks. AF_UNSPEC: the socket's own is valid. */
+/*
+ * An address of AF_INET or AF_INET6, without scope, which the PROXY protocol lacks. AF_UNSPEC: the socket's own is
+ * valid.
+ */
 typedef union MessageAddress {
         struct sockaddr_in6 in6; /* first, because it is the longest and = {} has to clear all */
         struct sockaddr_in in;
@@ -37,10 +40,10 @@ typedef struct Message {
         uint64_t deadline;          /* µs of CLOCK_MONOTONIC, or MESSAGE_NO_DEADLINE */
         Slice protocol;
         Slice name;
-        uint8_t persistent_max;     /* most clients in one message of a persistent connection; 0: it may not be persistent */
+        uint8_t persistent_max;     /* most clients in a message, if the connection becomes persistent; 0: it may not */
         uint8_t hops;               /* 0: from a worker */
         uint16_t status;            /* of the response whose head was sent; 0: none was */
-        uint32_t head_length;       /* with @status: bytes of @consumed, from the first on, that are the request's head */
+        uint32_t head_length;       /* with @status: bytes of the request's head, at the beginning of @consumed */
         Slice tlvs;                 /* all TLVs of a decoded message, for message_next_tlv(); ignored by the encoder */
         Slice consumed;
 } Message;
@@ -54,8 +57,8 @@ socklen_t message_address_length(const MessageAddress *a);
 void message_address_set(MessageAddress *ret, const struct sockaddr *sa, socklen_t length);
 
 /*
- * Writes the header: all but the consumed bytes, which handoff_send_message() adds. FDPASS_HEADER_MAX bytes of room are always
- * enough. Returns 0, or
+ * Writes the header: all but the consumed bytes, which handoff_send_message() adds. FDPASS_HEADER_MAX bytes of room are
+ * always enough. Returns 0, or
  *
  *   -EMSGSIZE   a fact is longer than its limit in protocol.h, or @size is too small
  *   -EINVAL     a text has control characters, or the value of SSL is malformed
@@ -69,19 +72,19 @@ enum {
 };
 
 /*
- * Decodes a whole message of @n bytes: each length has to fit, each fact comes once and in its form, and a checksum has to be
- * right. Returns 0 or a condition. The facts of *ret point into @p; after a condition *ret is undefined.
+ * Decodes a whole message of @n bytes: each length has to fit, each fact comes once and in its form, and a checksum has
+ * to be right. Returns 0 or a condition. The facts of *ret point into @p; after a condition *ret is undefined.
  */
 int message_decode(const uint8_t *p, size_t n, Message *ret);
 
 /*
- * Returns the length in bytes of the header that @p begins with, for messages with several clients; 0 if @p does not begin with
- * a whole header.
+ * Returns the length in bytes of the header that @p begins with, for messages with several clients; 0 if @p does not
+ * begin with a whole header.
  */
 size_t message_header_length(const uint8_t *p, size_t n);
 
 /*
- * Takes the next TLV off *tlvs, a copy of Message.tlvs or of the TLVs inside an SSL TLV. Returns false at the end, and then
- * *tlvs is empty unless the last TLV is truncated.
+ * Takes the next TLV off *tlvs, a copy of Message.tlvs or of the TLVs inside an SSL TLV. Returns false at the end, and
+ * then *tlvs is empty unless the last TLV is truncated.
  */
 bool message_next_tlv(Slice *tlvs, uint8_t *ret_type, Slice *ret_value);

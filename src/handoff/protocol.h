@@ -7,15 +7,15 @@
  *
  * FORMS
  *
- * A handoff is one message over an AF_UNIX connection, with exactly one descriptor in SCM_RIGHTS (unix(7)). The descriptor
- * is a connected stream socket of AF_INET or AF_INET6, or of AF_UNIX if a broker sends it to a worker. The type of the
- * receiver's socket decides the form:
+ * A handoff is one message over an AF_UNIX connection, with exactly one descriptor in SCM_RIGHTS (unix(7)). The
+ * descriptor is a connected stream socket of AF_INET or AF_INET6, or of AF_UNIX if a broker sends it to a worker. The
+ * type of the receiver's socket decides the form:
  *
  *   SOCK_STREAM      the byte FDPASS_STREAM_BYTE. One client per connection.
  *   SOCK_SEQPACKET   a header, and then, to the end of the message, the consumed bytes: those that were read from the
- *                    client's socket already, and precede what the socket still holds. Or FDPASS_STREAM_BYTE alone, which
- *                    is a message without metadata. One client per connection to a worker unless the connection is
- *                    persistent (below); any number per connection to a broker.
+ *                    client's socket already, and precede what the socket still holds. Or FDPASS_STREAM_BYTE alone,
+ *                    which is a message without metadata. One client per connection to a worker unless the connection
+ *                    is persistent (below); any number per connection to a broker.
  *
  * HEADER
  *
@@ -29,12 +29,12 @@
  *   then          source and destination address and port: 12 bytes for IPv4, 36 for IPv6, none for UNSPEC
  *   then          TLVs: 1 byte of type, 2 bytes of length, value
  *
- * The source is the client and the destination the address that it connected to. A trusted proxy before the broker may have
- * told them. With UNSPEC the socket's own addresses are valid; clients over AF_UNIX have no others.
+ * The source is the client and the destination the address that it connected to. A trusted proxy before the broker may
+ * have told them. With UNSPEC the socket's own addresses are valid; clients over AF_UNIX have no others.
  *
- * Each TLV appears at most once, with a value of 1 byte or more. The order is free, but VERSION precedes the others of the
- * types 0xE1 to 0xEF. Receivers ignore unknown types. "Text" is UTF-8 without control characters and without a NUL at its
- * end, 255 bytes at most.
+ * Each TLV appears at most once, with a value of 1 byte or more. The order is free, but VERSION precedes the others of
+ * the types 0xE1 to 0xEF. Receivers ignore unknown types. "Text" is UTF-8 without control characters and without a NUL
+ * at its end, 255 bytes at most.
  */
 #define FDPASS_STREAM_BYTE 0x00
 
@@ -49,16 +49,16 @@
 #define FDPASS_TLV_VERSION 0xE0    /* 1 byte: FDPASS_PROTOCOL_VERSION. Always present */
 #define FDPASS_TLV_ROUTE 0xE1      /* text: the unit of the route, "chat.socket" */
 #define FDPASS_TLV_LISTENER 0xE2   /* text: FileDescriptorName= of the public listener */
-#define FDPASS_TLV_DATA 0xE3       /* what the worker that handed the client back says to the next one; 8192 bytes at most */
+#define FDPASS_TLV_DATA 0xE3       /* the last worker's message to the next one; 8192 bytes at most */
 #define FDPASS_TLV_DEADLINE 0xE4   /* 8 bytes: when the sender gives the client up, in µs of CLOCK_MONOTONIC */
 #define FDPASS_TLV_PROTOCOL 0xE5   /* text: a value of Protocol= in routes, "http", "tls", … */
 #define FDPASS_TLV_NAME 0xE6       /* text, to brokers only: InternalName= of the route that is to get the client */
-#define FDPASS_TLV_PERSISTENT 0xE7 /* 1 byte, from brokers only: the most clients in one message, if the worker makes this
-                                    * connection persistent. 1 to FDPASS_PERSISTENT_MAX */
-#define FDPASS_TLV_HOPS 0xE8       /* 1 byte, from brokers only: brokers that passed the client on since a worker had it */
-#define FDPASS_TLV_RESPONSE 0xE9   /* 6 bytes: the client was sent a head of a response (Flusher=), and the worker writes the
-                                    * body. 2 bytes: the status, 200 to 599. 4 bytes: how many of the consumed bytes, from
-                                    * the first on, are the head of the answered request */
+#define FDPASS_TLV_PERSISTENT 0xE7 /* 1 byte, from brokers only: this connection may become persistent. The value is the
+                                    * most clients in one message, 1 to FDPASS_PERSISTENT_MAX */
+#define FDPASS_TLV_HOPS 0xE8       /* 1 byte, from brokers only: how many passed the client on since a worker had it */
+#define FDPASS_TLV_RESPONSE 0xE9   /* 6 bytes: the client was sent the head of a response (Flusher=), and the worker
+                                    * writes the body. 2 bytes: the status, 200 to 599. 4 bytes: length of the head of
+                                    * the answered request, with which the consumed bytes begin */
 
 /* A broker that gets a client with more HOPS answers ERROR, because two brokers point at each other. */
 #define FDPASS_HOPS_MAX 16
@@ -80,8 +80,8 @@
  *   EOF           the message was received: the client is taken
  *   ECONNRESET    the message was not received: the client is still the sender's. The kernel sets this error if a
  *                 connection is closed with unread messages in it
- *   one byte      the receiver's own answer, and then EOF. An unknown byte counts as TAKEN, because nothing tells whether
- *                 the receiver touched the client. 0x11 to 0x1F are for later versions
+ *   one byte      the receiver's own answer, and then EOF. An unknown byte counts as TAKEN, because nothing tells
+ *                 whether the receiver touched the client. 0x11 to 0x1F are for later versions
  *
  * Another worker gets a client only if the broker finds it untouched (UNTOUCHED CLIENTS in fdpass-protocol(7)).
  */
@@ -92,9 +92,9 @@
 /*
  * PERSISTENT CONNECTIONS
  *
- * A worker whose message has PERSISTENT may answer with eight bytes instead of one, and leave the connection open. Then the
- * broker sends more clients on it. Clients have numbers: 0 for the one that came with PERSISTENT, wrapping at 65536. All
- * numbers are big endian.
+ * A worker whose message has PERSISTENT may answer with eight bytes instead of one, and leave the connection open. Then
+ * the broker sends more clients on it. Clients have numbers: 0 for the one that came with PERSISTENT, wrapping at
+ * 65536. All numbers are big endian.
  *
  *   byte 0     FDPASS_ANSWER_PERSISTENT
  *   byte 1     FDPASS_ANSWER_TAKEN, _REFUSED or _ERROR
@@ -102,12 +102,13 @@
  *   bytes 4-5  number of clients from there on; 0: only the limit is new
  *   bytes 6-7  the limit: clients with numbers below it may be sent. At most 32767 above the next number
  *
- * A message on a persistent connection has one or more descriptors, at most as many as PERSISTENT says. It has one header for
- * each, in the same order, one behind the other: no consumed bytes, and FDPASS_HEADER_MAX bytes at most in all. Clients that
- * don't fit, and those of AF_UNIX, get a connection of their own. The sender sends no message beyond the limit.
+ * A message on a persistent connection has one or more descriptors, at most as many as PERSISTENT says. It has one
+ * header for each, in the same order, one behind the other: no consumed bytes, and FDPASS_HEADER_MAX bytes at most in
+ * all. Clients that don't fit, and those of AF_UNIX, get a connection of their own. The sender sends no message beyond
+ * the limit.
  *
- * Either end may close the connection at any time. A client that has no answer then was not taken. The broker passes it to
- * another worker if it is untouched.
+ * Either end may close the connection at any time. A client that has no answer then was not taken. The broker passes it
+ * to another worker if it is untouched.
  */
 #define FDPASS_ANSWER_PERSISTENT 0x10
 #define FDPASS_ANSWER_PERSISTENT_SIZE 8
@@ -116,17 +117,18 @@
 /*
  * HANDING BACK
  *
- * A worker hands a client back by the same message to the broker's return socket (SOCK_SEQPACKET), with these differences:
+ * A worker hands a client back by the same message to the broker's return socket (SOCK_SEQPACKET), with these
+ * differences:
  *
- *   NAME, DATA       the route that gets the client, and what its worker is told. Without NAME the client is parked, and its
- *                    next bytes are routed afresh
+ *   NAME, DATA       the route that gets the client, and what its worker is told. Without NAME the client is parked,
+ *                    and its next bytes are routed afresh
  *   consumed bytes   what the worker has read and the next one is to read
  *   ROUTE, DEADLINE  ignored
  *   HOPS             not sent by a worker, because a client that comes with HOPS is new, or has begun a request
  *   all others       passed on by the worker as it got them, otherwise they are lost
  *
- * TAKEN or EOF: the broker has the client. REFUSED: it has no room for it. ERROR: the message is invalid, the descriptor is
- * not a connected client, or the sender may not hand it back.
+ * TAKEN or EOF: the broker has the client. REFUSED: the broker has no room for the client. ERROR: the message is
+ * invalid, the descriptor is not a connected client, or the sender may not hand back.
  */
 #define FDPASS_RETURN_PATH "/run/fdpass/return.sock"
 

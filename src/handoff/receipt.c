@@ -17,7 +17,8 @@ int handoff_answer(int conn_fd, uint8_t answer) {
 
 /* Looks for descriptors first only if the kernel does not refuse them. */
 static ssize_t receipt_recv(int conn_fd, void *p, size_t size) {
-        return handoff_may_bring_rights() ? handoff_recv(conn_fd, p, size, MSG_DONTWAIT) : recv(conn_fd, p, size, MSG_DONTWAIT);
+        return handoff_may_bring_rights() ? handoff_recv(conn_fd, p, size, MSG_DONTWAIT)
+                                          : recv(conn_fd, p, size, MSG_DONTWAIT);
 }
 
 static Receipt receipt_from_answer(uint8_t answer) {
@@ -94,7 +95,10 @@ int handoff_receive_answers(int conn_fd, PersistentAnswer ret[static HANDOFF_ANS
         if (n < 0)
                 return errno == EBADMSG ? HANDOFF_INVALID : -errno;
 
-        /* The next call returns an error that came behind the first message (recvmmsg(2), "BUGS"). The end has no bytes. */
+        /*
+         * The next call returns an error that came behind the first message (recvmmsg(2), "BUGS"). The end has no
+         * bytes.
+         */
         for (int i = 0; i < n; i++) {
                 if (messages[i].msg_len == 0)
                         return HANDOFF_CLOSED;
@@ -131,7 +135,7 @@ Receipt handoff_receipt_or_persistent(int conn_fd, bool look_into_queue, Persist
 
         n = receipt_recv(conn_fd, answer, ret_answer ? sizeof(answer) : 1);
         if (n < 0 && errno == EBADMSG)
-                return RECEIPT_TAKEN; /* descriptors are no answer, and nothing else tells whether it touched the client */
+                return RECEIPT_TAKEN; /* with descriptors it is no valid answer, and counts as an unknown one does */
         if (n > 0 && receipt_was_reset(conn_fd))
                 return RECEIPT_RESET;
         if (n > 0)

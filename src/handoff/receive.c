@@ -89,7 +89,8 @@ int handoff_receive_batch(int fd, int flags, uint8_t *p, size_t size, size_t *re
         return n == 0 && k == 0 ? HANDOFF_CLOSED : HANDOFF_INVALID;
 }
 
-int handoff_peek_message(int fd, uint8_t *p, size_t size, size_t *ret_n, int ret_fds[static HANDOFF_RIGHTS_MAX], size_t *ret_n_fds) {
+int handoff_peek_message(int fd, uint8_t *p, size_t size, size_t *ret_n, int ret_fds[static HANDOFF_RIGHTS_MAX],
+                         size_t *ret_n_fds) {
         union {
                 struct cmsghdr header;
                 char buffer[RECEIVE_OTHERS_SIZE + CMSG_SPACE(sizeof(int) * HANDOFF_RIGHTS_MAX)];
@@ -180,13 +181,18 @@ int handoff_check_connected(int client_fd) {
         if (r < 0)
                 return r;
 
-        /* tcp_poll() in Linux takes no lock. It sets POLLHUP for a socket that is not connected, or was and is no more. */
+        /*
+         * tcp_poll() in Linux takes no lock. It sets POLLHUP for a socket that is not connected, or was and is no more.
+         */
         if (poll(&p, 1, 0) < 0)
                 return -errno;
         if (p.revents & POLLHUP || (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP))
                 return HANDOFF_NO_CLIENT;
 
-        /* A socket that is still connecting is not writable, and has nothing unsent. For MPTCP, SIOCOUTQ takes the lock. */
+        /*
+         * A socket that is still connecting is not writable, and has nothing unsent. For MPTCP, SIOCOUTQ takes the
+         * lock.
+         */
         return p.revents == 0 && protocol == IPPROTO_TCP && ioctl(client_fd, SIOCOUTQ, &n_unsent) >= 0 && n_unsent == 0
                        ? HANDOFF_NO_CLIENT : 0;
 }

@@ -11,8 +11,8 @@
 #include "handoff/handoff.h"
 
 /*
- * How long an accepted connection may be without its message, where the caller's socket blocks and where it does not. Giving
- * up too early loses no client, because the broker keeps it: the connection ends with the message unread.
+ * How long an accepted connection may be without its message, where the caller's socket blocks and where it does not.
+ * Giving up too early loses no client, because the broker keeps it: the connection ends with the message unread.
  */
 #define ACCEPT_WAIT_BLOCKING_USEC (1 * USEC_PER_SEC)
 #define ACCEPT_WAIT_USEC (10 * USEC_PER_MSEC)
@@ -31,8 +31,8 @@ static int accept_conn_get_option(int fd, int option, int *ret) {
 }
 
 /*
- * Reserves a descriptor for the client while it accepts: if there is no room for both, nothing is taken. A blocking socket
- * waits in here, because accept(2) wakes one of several processes and poll(2) would wake all.
+ * Reserves a descriptor for the client while it accepts: if there is no room for both, nothing is taken. A blocking
+ * socket waits in here, because accept(2) wakes one of several processes and poll(2) would wake all.
  */
 static int accept_conn_new(int listener_fd) {
         _cleanup_close_ int reserved_fd = -EBADF;

@@ -19,8 +19,8 @@ typedef struct AcceptConn {
 #define ACCEPT_CONN_NULL ((AcceptConn){ .fd = -EBADF })
 
 /*
- * Takes the next connection from @fd, or @fd itself if it is a connection (Accept=yes). Waits for it if @fd blocks. *c has to
- * be ACCEPT_CONN_NULL. Returns 0, or a negative errno as of fdpass_accept().
+ * Takes the next connection from @fd, or @fd itself if it is a connection (Accept=yes). Waits for it if @fd blocks. *c
+ * has to be ACCEPT_CONN_NULL. Returns 0, or a negative errno as of fdpass_accept().
  */
 int accept_conn_open(AcceptConn *c, int fd);
 
@@ -31,7 +31,7 @@ int accept_conn_open(AcceptConn *c, int fd);
 int accept_conn_receive(AcceptConn *c, struct fdpass *f, size_t size, size_t *ret_n, int *ret_client_fd);
 
 /*
- * Gives the answer and ends the connection. A connection that ends with its message unread tells the sender that the client
- * is still its own.
+ * Gives the answer and ends the connection. A connection that ends with its message unread tells the sender that the
+ * client is still its own.
  */
 void accept_conn_done(AcceptConn *c);

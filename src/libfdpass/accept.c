@@ -64,6 +64,30 @@ static void accept_defer(AcceptConn *c, struct fdpass *f) {
         f->conn_fd = TAKE_FD(c->fd);
 }
 
+/* Makes an object of the message on @c. After an error the caller owns nothing. */
+static int accept_take(AcceptConn *c, bool caller_reads, struct fdpass **ret, size_t *ret_n, int *ret_client_fd) {
+        size_t size = c->type == SOCK_STREAM ? ACCEPT_STREAM_SIZE : FDPASS_MESSAGE_MAX;
+        _cleanup_(fdpass_freep) struct fdpass *f = object_new(size);
+        _cleanup_close_socket_ int client_fd = -EBADF;
+        int r;
+
+        if (!f)
+                return -ENOMEM;
+
+        r = accept_conn_receive(c, f, size, ret_n, &client_fd);
+        if (r < 0)
+                return r;
+
+        f = object_shrink(f, *ret_n);
+        r = accept_check_message(c, f, *ret_n, client_fd, caller_reads);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(f);
+        *ret_client_fd = TAKE_FD(client_fd);
+        return 0;
+}
+
 int accept_client(int fd, int flags, bool caller_reads, struct fdpass **ret, int *ret_conn_fd) {
         _cleanup_(accept_conn_done) AcceptConn c = ACCEPT_CONN_NULL;
         _cleanup_(fdpass_freep) struct fdpass *f = NULL;
@@ -80,18 +104,7 @@ int accept_client(int fd, int flags, bool caller_reads, struct fdpass **ret, int
         if (r < 0 && !(r == -EPERM && flags & FDPASS_ANY_SENDER))
                 return r;
 
-        size_t size = c.type == SOCK_STREAM ? ACCEPT_STREAM_SIZE : FDPASS_MESSAGE_MAX;
-
-        f = object_new(size);
-        if (!f)
-                return -ENOMEM;
-
-        r = accept_conn_receive(&c, f, size, &n, &client_fd);
-        if (r < 0)
-                return r;
-
-        f = object_shrink(f, n);
-        r = accept_check_message(&c, f, n, client_fd, caller_reads);
+        r = accept_take(&c, caller_reads, &f, &n, &client_fd);
         if (r < 0)
                 return r;
 

@@ -76,9 +76,10 @@ static int batch_open(Batch *b, const PersistentConn *c, size_t n) {
 /* Answers for the whole message, because a sender that gets one client wrong can't be trusted with the others. */
 static int batch_refuse(Batch *b, PersistentConn *c, size_t n_clients, int condition) {
         bool is_ours = condition < 0 || condition == HANDOFF_NO_FD;
+        uint8_t answer = is_ours ? FDPASS_ANSWER_REFUSED : FDPASS_ANSWER_ERROR;
 
         batch_clear(b);
-        persistent_answer(c, is_ours ? FDPASS_ANSWER_REFUSED : FDPASS_ANSWER_ERROR, c->n_received, (uint16_t) n_clients);
+        persistent_answer(c, answer, c->n_received, (uint16_t) n_clients);
         c->n_received = (uint16_t) (c->n_received + n_clients);
 
         if (!is_ours)

@@ -41,8 +41,9 @@ static inline bool batch_is_empty(const Batch *b) {
 int batch_receive(Batch *b, PersistentConn *c);
 
 /*
- * Gives out the next client, with @flags and @ret as of fdpass_receive(). Without FDPASS_DEFER this sends the receipt of all
- * clients that are left: one message for all is what makes persistent connections cheap. Returns an owned fd, or -errno.
+ * Gives out the next client, with @flags and @ret as of fdpass_receive(). Without FDPASS_DEFER this sends the receipt
+ * of all clients that are left: one message for all is what makes persistent connections cheap. Returns an owned fd, or
+ * -errno.
  */
 int batch_give(Batch *b, int flags, struct fdpass **ret);
 

@@ -113,7 +113,8 @@ _public_ void fdpass_free(struct fdpass *f) {
         free(f);
 }
 
-static const struct sockaddr *object_get_address(const struct sockaddr_storage *a, socklen_t length, socklen_t *ret_len) {
+static const struct sockaddr *object_get_address(const struct sockaddr_storage *a, socklen_t length,
+                                                 socklen_t *ret_len) {
         if (ret_len)
                 *ret_len = length;
 

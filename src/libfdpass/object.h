@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * struct fdpass inside of the library: the facts about one client, and the connection on which its answer is still due. It
- * is one allocation, which ends in the bytes of the message and in the strings that were copied out of it.
+ * struct fdpass inside of the library: the facts about one client, and the connection on which its answer is still due.
+ * It is one allocation, which ends in the bytes of the message and in the strings that were copied out of it.
  */
 
 #include "basic/macro.h"
@@ -45,16 +45,19 @@ DEFINE_CLEANUP(struct fdpass *, fdpass_free);
 struct fdpass *object_new(size_t size);
 
 /*
- * Shrinks @f to a message of @n bytes. The object may move, so nothing may point into it yet. Returns its new place, which
- * is the old one if there is no memory.
+ * Shrinks @f to a message of @n bytes. The object may move, so nothing may point into it yet. Returns its new place,
+ * which is the old one if there is no memory.
  */
 struct fdpass *object_shrink(struct fdpass *f, size_t n);
 
-/* Completes @f, whose message of @n bytes is decoded: strings, and the addresses of @client_fd if the message has none. */
+/*
+ * Completes @f, whose message of @n bytes is decoded: strings, and the addresses of @client_fd if the message has none.
+ */
 void object_complete(struct fdpass *f, size_t n, int client_fd);
 
 /*
- * Ends the connection @fd, whose message was received, with an answer (FDPASS_ANSWER_…) or without one (0), which counts as
- * "taken". Consumes @fd. With @is_callers the connection is only shut down, which looks the same to the sender.
+ * Ends the connection @fd, whose message was received, with an answer (FDPASS_ANSWER_…) or without one (0), which
+ * counts as "taken". Consumes @fd. With @is_callers the connection is only shut down, which looks the same to the
+ * sender.
  */
 void object_end_connection(int fd, bool is_callers, uint8_t answer);

@@ -46,7 +46,10 @@ PersistentConn *persistent_unref(PersistentConn *c) {
         return NULL;
 }
 
-/* The caller holds the lock: answers must leave in the order of their limits, because an older limit would revoke credit. */
+/*
+ * The caller holds the lock: answers must leave in the order of their limits, because an older limit would revoke
+ * credit.
+ */
 static void persistent_send_answer(PersistentConn *c, uint8_t answer, uint16_t first, uint16_t n) {
         uint16_t limit;
 

@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * The worker's end of a persistent connection: a connection to a worker that carries many handoffs (fdpass-protocol(7)).
- * The receiver has one reference, and so has each object whose answer is still due. Several threads may answer at once.
+ * The worker's end of a persistent connection: a connection to a worker that carries many handoffs
+ * (fdpass-protocol(7)). The receiver has one reference, and so has each object whose answer is still due. Several
+ * threads may answer at once.
  */
 
 #include <pthread.h>
@@ -35,7 +36,7 @@ PersistentConn *persistent_unref(PersistentConn *c);
 PersistentConn *persistent_end(PersistentConn *c);
 
 /*
- * Sends @answer (FDPASS_ANSWER_…) about the @n clients from number @first on, which gives credit for @n new ones. Errors are
- * ignored, because the receiver notices a sender that has gone.
+ * Sends @answer (FDPASS_ANSWER_…) about the @n clients from number @first on, which gives credit for @n new ones.
+ * Errors are ignored, because the receiver notices a sender that has gone.
  */
 void persistent_answer(PersistentConn *c, uint8_t answer, uint16_t first, uint16_t n);

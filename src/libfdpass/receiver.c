@@ -20,6 +20,11 @@
 /* Messages in a row that are taken off one connection without a look at the others, so that none of them starves. */
 #define RECEIVER_STREAK_MAX 16
 
+/* Condition of receiver_fill(). */
+enum {
+        RECEIVER_ACCEPT = 1,
+};
+
 struct fdpass_receiver {
         int fd;                /* the worker's socket; the caller's */
         int epoll_fd;          /* watches @fd (data.ptr is NULL) and @conns; owned */
@@ -28,7 +33,7 @@ struct fdpass_receiver {
         PersistentConn *last;  /* where the last message came from; no reference. NULL: unknown */
         unsigned streak;       /* messages in a row from @last */
 
-        Batch batch;           /* clients that are to be given out next. Last, because it is large and has to be no zeros */
+        Batch batch;           /* clients that are given out next. The last member, because its buffer is not cleared */
 };
 
 _public_ int fdpass_receiver_new(int fd, unsigned credits, struct fdpass_receiver **ret) {
@@ -183,7 +188,31 @@ static int receiver_try_last(struct fdpass_receiver *r) {
         return receiver_take_batch(r, r->last);
 }
 
+/*
+ * Fills the batch. Returns 0; RECEIVER_ACCEPT if the listening socket is next; or -errno (-EAGAIN: no client, not
+ * @wait).
+ */
+static int receiver_fill(struct fdpass_receiver *r, bool wait) {
+        int e = receiver_try_last(r);
+
+        while (e == -EAGAIN) {
+                PersistentConn *c = NULL;
+
+                e = receiver_wait(r, wait, &c);
+                if (e < 0)
+                        return e;
+                if (!c)
+                        return RECEIVER_ACCEPT;
+
+                r->last = c;
+                e = receiver_take_batch(r, c);
+        }
+
+        return e;
+}
+
 _public_ int fdpass_receive(struct fdpass_receiver *r, int flags, struct fdpass **ret) {
+        bool wait = flags & FDPASS_WAIT;
         int e;
 
         e = accept_check_flags(flags & ~FDPASS_WAIT, ret);
@@ -191,27 +220,13 @@ _public_ int fdpass_receive(struct fdpass_receiver *r, int flags, struct fdpass 
                 return e;
 
         while (batch_is_empty(&r->batch)) {
-                PersistentConn *c = NULL;
-
-                e = receiver_try_last(r);
-                if (e == 0)
-                        break;
-                if (e != -EAGAIN)
-                        return e;
-
-                e = receiver_wait(r, flags & FDPASS_WAIT, &c);
-                if (e < 0)
-                        return e;
-                if (!c) {
+                e = receiver_fill(r, wait);
+                if (e == RECEIVER_ACCEPT) {
                         e = receiver_accept(r, flags, ret);
-                        if (e == -EAGAIN && flags & FDPASS_WAIT)
-                                continue; /* another process was faster */
-                        return e;
-                }
-
-                r->last = c;
-                e = receiver_take_batch(r, c);
-                if (e < 0 && e != -EAGAIN)
+                        if (e != -EAGAIN || !wait)
+                                return e;
+                        /* Another process has accepted the connection. */
+                } else if (e < 0)
                         return e;
         }
 

@@ -32,7 +32,8 @@ static Message return_message(const struct fdpass_return_args *args) {
         return m;
 }
 
-static int return_try(const struct sockaddr_un *address, socklen_t length, Slice header, Slice consumed, int client_fd) {
+static int return_try(const struct sockaddr_un *address, socklen_t length, Slice header, Slice consumed,
+                      int client_fd) {
         _cleanup_close_ int fd = -EBADF;
 
         fd = handoff_connect_type(address, length, SOCK_SEQPACKET);
@@ -82,7 +83,10 @@ _public_ int fdpass_return_with(int client_fd, const struct fdpass_return_args *
         if (flags < 0)
                 return -errno;
 
-        /* Before the message is sent, because O_NONBLOCK belongs to the open file description that the next worker has too. */
+        /*
+         * Before the message is sent, because O_NONBLOCK belongs to the open file description that the next worker has
+         * too.
+         */
         r = fd_nonblock(client_fd, false);
         if (r < 0)
                 return r;
