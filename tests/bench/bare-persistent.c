@@ -15,7 +15,7 @@
 
 #include "bare.h"
 
-#define COPIES 65536 /* by the numbers of the clients, which wrap there */
+#define COPIES 65536 /* clients have numbers, which wrap here */
 
 static int worker_fd;
 static int copies[COPIES];
@@ -36,7 +36,7 @@ static uint16_t read_u16(const uint8_t *p) {
         return (uint16_t) (p[0] << 8 | p[1]);
 }
 
-/* False where there is none. */
+/* Returns false if there is no answer. */
 static bool take_receipts(int flags) {
         uint8_t answer[8];
         ssize_t n = recv(worker_fd, answer, sizeof(answer), flags);
@@ -65,7 +65,7 @@ static void begin(const struct sockaddr_un *worker) {
         (void) take_receipts(/* flags= */ 0);
 }
 
-/* All who wait, as far as they go into one message. */
+/* Sends all clients that wait, up to FDS_MAX, in one message. */
 static void hand_out(void) {
         int fds[FDS_MAX];
         char headers[FDS_MAX * 256];

@@ -25,7 +25,7 @@
 
 #define EVENTS_MAX 64
 
-/* epoll's data of a connection are its two descriptors; no connection is file 0. */
+/* The epoll data of a connection are its two descriptors, which are never 0. */
 #define LISTENER_TOKEN UINT64_C(0)
 
 static struct sockaddr_un worker;
@@ -101,11 +101,11 @@ static void take_receipt(int epoll_fd, uint64_t token) {
         if (n < 0)
                 errx(EXIT_FAILURE, "The worker left a client unread.");
 
-        close(conn_fd); /* of which nobody has a duplicate: that ends the watch, too */
+        close(conn_fd); /* the last copy, so this ends the watch too (epoll(7)) */
         close(client_fd);
 }
 
-/* One a turn: a second accept4() that finds nobody costs as much as one that does. */
+/* Accepts one client a turn, because a second accept4() that fails costs as much as one that succeeds. */
 static void take_client(int epoll_fd) {
         struct sockaddr_in address;
         int client_fd = next_client(&address);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the bare loops have in common: looking at a request, and the message that carries a client. */
+/* Common parts of the bare loops: the look at a request, and the message that carries a client. */
 
 #include <err.h>
 #include <errno.h>
@@ -53,7 +53,7 @@ static inline size_t write_header(char *p, const struct sockaddr_in *client, boo
         return n;
 }
 
-/* Ends the process where it is not the request that it should be. */
+/* Ends the process if the client did not send the expected request. */
 static inline void look_at(int client_fd) {
         char head[16384];
         ssize_t n = recv(client_fd, head, sizeof(head), MSG_PEEK);

@@ -63,7 +63,7 @@ static void send_bulk(int fd) {
         }
 }
 
-/* Returns false where the client is to stay. */
+/* Returns false if the client stays open. */
 static int serve(int fd, Way way) {
         char request[4096];
         ssize_t n;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Every system call and allocation of the library fails once. The worker has the client then, or its sender knows
- * that it has not; and nothing stays open.
+ * Lets every system call and allocation of the library fail once. Afterwards the worker has the client, or its sender
+ * knows that the worker has not; and no descriptor stays open.
  */
 
 #include "fault-injection.h"
@@ -22,7 +22,7 @@ static void assert_not_lost(Fixture *f, int conn) {
                             strerrorname_np(fault.error), fault.first, f->type);
         assert_int_equal(receipt, RECEIPT_NONE);
 
-        /* It is where it was. */
+        /* The client is still in the worker's backlog. */
         fd = fdpass_accept(f->fd, SOCK_CLOEXEC, NULL);
         if (fd < 0)
                 print_error("%s after %s, %s, time %u, of type %d\n", strerrorname_np(-fd), calls[fault.call].name,
@@ -31,7 +31,7 @@ static void assert_not_lost(Fixture *f, int conn) {
         fd_close(fd);
 }
 
-/* Returns whether the call was made so often. */
+/* Lets the @n-th call fail. Returns false if there were fewer calls. */
 static bool accept_once(int type, int flags, Call call, int error, unsigned n) {
         struct fdpass *m = NULL;
         int client[2], conn, r, lowest;
@@ -74,10 +74,10 @@ static void test_accept(void **state) {
                                 for (unsigned n = 1; accept_once(types[i / 2], i % 2 ? FDPASS_DEFER : 0, call, *e, n); n++)
                                         n_failed++;
 
-        assert_true(n_failed > 60); /* it is the library that fails */
+        assert_true(n_failed > 60); /* the faults hit the library's own calls */
 }
 
-/* Returns whether the call was made so often. */
+/* Lets the @n-th call fail. Returns false if there were fewer calls. */
 static bool return_once(Call call, int error, unsigned n) {
         int client[2], r, conn, fd, flags, lowest;
         Fixture f;
@@ -102,7 +102,7 @@ static bool return_once(Call call, int error, unsigned n) {
                 assert_int_equal(handoff_receive_message(conn, 0, bytes, sizeof(bytes), &size, &fd), 0);
                 fd_close(fd);
         } else {
-                /* The worker still has it, as it was. */
+                /* The worker still has the client, with its flags unchanged. */
                 assert_int_equal(fcntl(client[1], F_GETFL), flags);
                 if (conn >= 0)
                         assert_int_equal(recv(conn, &(char){ 0 }, 1, MSG_DONTWAIT), 0);

@@ -33,7 +33,7 @@ static Message example(void) {
         return m;
 }
 
-/* Instead of accept4(), for every form, with the metadata and without. */
+/* fdpass_accept() in each form, with and without the object. */
 static void test_accept(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(types); i++) {
                 struct fdpass *m = NULL;
@@ -126,7 +126,7 @@ static void test_metadata(void **state) {
         fixture_close(&f);
 }
 
-/* Flags are as asked for, whatever the sender left on the socket. */
+/* Flags are as the caller says, whatever the sender left on the socket. */
 static void test_flags(void **state) {
         static const int flags[] = { 0, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_CLOEXEC | SOCK_NONBLOCK };
         struct fdpass *m = NULL;
@@ -157,7 +157,7 @@ static void test_flags(void **state) {
         fixture_close(&f);
 }
 
-/* systemd passes the connection itself (Accept=yes). */
+/* With Accept=yes systemd passes the connection itself. */
 static void test_accept_yes(void **state) {
         for (size_t i = 0; i < 2; i++) {
                 int client[2], conn, accepted, fd;
@@ -177,7 +177,7 @@ static void test_accept_yes(void **state) {
                 assert_int_equal(handoff_receipt(conn, false), RECEIPT_CLOSED);
                 assert_connected(client[0], fd);
                 assert_int_equal(fdpass_accept(accepted, SOCK_CLOEXEC, NULL), -ENOTCONN);
-                assert_true(fcntl(accepted, F_GETFD) >= 0); /* it is still the caller's */
+                assert_true(fcntl(accepted, F_GETFD) >= 0); /* not consumed */
 
                 fd_close(fd);
                 fd_close(accepted);
@@ -187,7 +187,7 @@ static void test_accept_yes(void **state) {
         }
 }
 
-/* What is not received from such a connection is not taken, whatever becomes of the process. */
+/* With Accept=yes, a client that was not received stays the sender's when the process ends. */
 static void test_accept_yes_failure(void **state) {
         struct rlimit limit, low;
         int conn, accepted;
@@ -214,7 +214,7 @@ static void test_accept_yes_failure(void **state) {
 
 typedef int (*Answer)(struct fdpass *f);
 
-/* With FDPASS_DEFER the sender hears nothing before the answer. */
+/* With FDPASS_DEFER the sender gets nothing before the answer. */
 static void test_answers(void **state) {
         static const struct {
                 Answer answer;
@@ -252,7 +252,7 @@ static void test_answers(void **state) {
         }
 }
 
-/* Without FDPASS_DEFER it was answered. */
+/* Without FDPASS_DEFER an object has its answer already. */
 static void test_answers_given(void **state) {
         int client[2], conn, fd;
         struct fdpass *m;
@@ -275,7 +275,7 @@ static void test_answers_given(void **state) {
         pair_close(client);
 }
 
-/* Without clients, and with a sender that says nothing. */
+/* O_NONBLOCK without a client, and with a sender that sends no message. */
 static void test_nonblocking(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(types); i++) {
                 usec_t start = usec_now();
@@ -315,7 +315,7 @@ static void *send_late(void *userdata) {
         return NULL;
 }
 
-/* It waits for a client that comes later. */
+/* A blocking socket waits for a client that comes later. */
 static void test_blocking(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(types); i++) {
                 pthread_t thread;
@@ -339,7 +339,7 @@ static void test_blocking(void **state) {
         }
 }
 
-/* Not every socket is one. */
+/* Descriptors that are no worker's socket. */
 static void test_wrong_sockets(void **state) {
         int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), p[2];
         struct fdpass_receiver *receiver;
@@ -354,7 +354,7 @@ static void test_wrong_sockets(void **state) {
         pair_close(p);
         fd_close(tcp);
 
-        /* A datagram has no receipt. It stays where it is. */
+        /* A datagram socket is refused, and its message stays unread. */
         fixture_open(&f, SOCK_DGRAM, 0, 8);
         p[0] = fixture_connect(&f);
         assert_int_equal(send_in_form(&f, p[0], STDERR_FILENO), 0);
@@ -367,7 +367,7 @@ static void test_wrong_sockets(void **state) {
         fixture_close(&f);
 }
 
-/* At the limit of descriptors nothing is taken and nothing lost. */
+/* At RLIMIT_NOFILE no client is taken and none is lost. */
 static void test_no_room(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(types); i++) {
                 int client[2], conn, fd;
@@ -405,7 +405,7 @@ static void test_no_room(void **state) {
         }
 }
 
-/* What a socket unit may have the kernel add takes nothing of the client's place, and stays nowhere. */
+/* Control data that a socket unit asks for does not replace the client, and no descriptor of it stays open. */
 static void test_more_control_data(void **state) {
         static const int options[] = { SO_PASSCRED, SO_PASSSEC, 76 /* SO_PASSPIDFD, Linux 6.5 */, SO_TIMESTAMPNS };
 
@@ -450,7 +450,7 @@ static void test_version(void **state) {
         fixture_close(&f);
 }
 
-/* A caller that can't get at the client's first bytes must not get the rest. */
+/* A caller without the object can't read the consumed bytes, so it must not get the client. */
 static void test_consumed_unread(void **state) {
         Message m = example();
         int client[2], conn;
@@ -468,7 +468,7 @@ static void test_consumed_unread(void **state) {
         fixture_close(&f);
 }
 
-/* The longest message there is. */
+/* The longest valid message. */
 static void test_longest(void **state) {
         static uint8_t bytes[FDPASS_CONSUMED_MAX];
         Message m = example();
@@ -514,7 +514,7 @@ typedef struct Thread {
         pthread_t thread;
 } Thread;
 
-/* Each client is one end of a pair over which one byte comes; "q" ends the thread. */
+/* Each client is one end of a pair that brings one byte; "q" ends the thread. */
 static void *take_all(void *userdata) {
         Thread *t = userdata;
         char byte = 0;
@@ -546,7 +546,7 @@ static void offer_byte(const Fixture *f, char byte) {
         pair_close(client);
 }
 
-/* Several threads on one socket: every client comes to one of them. */
+/* Several threads on one socket: each client comes to one thread. */
 static void test_threads(void **state) {
         static Shared shared;
         Thread threads[N_THREADS];
