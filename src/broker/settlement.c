@@ -42,7 +42,7 @@ static Outcome settlement_interpret(const Client *c, Receipt receipt) {
                 return (by_ack || c->sent.persistent) && client_is_ip(c) ? OUTCOME_AGAIN : OUTCOME_TAKEN;
 
         case RECEIPT_TAKEN:
-        case RECEIPT_KEPT:
+        case RECEIPT_PERSISTENT:
                 return OUTCOME_TAKEN;
 
         case RECEIPT_REFUSED:
@@ -278,11 +278,11 @@ static void settlement_expire(Broker *b, Client *c) {
 
 /* Looks for the receipt of a client that has a connection of its own. Returns false if there is none yet. */
 static bool settlement_look(Broker *b, Client *c, bool look_into_queue) {
-        KeptAnswer kept;
+        PersistentAnswer kept;
         Receipt receipt;
 
-        receipt = handoff_receipt_or_kept(c->sent.conn_fd, look_into_queue, c->sent.may_reuse ? &kept : NULL);
-        if (receipt == RECEIPT_KEPT) {
+        receipt = handoff_receipt_or_persistent(c->sent.conn_fd, look_into_queue, c->sent.may_reuse ? &kept : NULL);
+        if (receipt == RECEIPT_PERSISTENT) {
                 persistent_begin(&b->persistent, c, kept.limit);
                 receipt = kept.first == 0 && kept.n == 1 ? kept.receipt : RECEIPT_TAKEN;
         }

@@ -2,18 +2,25 @@
 #pragma once
 
 /*
- * One handoff: one client's socket passed to one worker, over an AF_UNIX connection.
- * handoff/protocol.h describes the forms, handoff/message.h writes and reads the metadata.
+ * One handoff: one client passed to one worker over an AF_UNIX connection. handoff/protocol.h describes the forms, and
+ * handoff/message.h writes and reads the metadata.
  *
- * The stream form is as mod_proxy_fdpass, OpenSSH's mm_send_fd() and `nc -F` send it: exactly one byte 0x00
- * with exactly one file descriptor, cmsg_len = CMSG_LEN(sizeof(int)), and nothing before or behind it.
+ *   handoff.c          the sender: connections and messages
+ *   receipt.c          answers, and the receipt that the sender reads
+ *   receive.c          the receiver: messages, and which descriptors are clients
  *
- * The receipt is the kernel's: once the worker has closed the connection, or died, the sender reads
+ * The stream form is the one that mod_proxy_fdpass, OpenSSH's mm_send_fd() and `nc -F` send: exactly one byte 0x00 with
+ * exactly one descriptor, cmsg_len = CMSG_LEN(sizeof(int)), and nothing before or behind it.
+ *
+ * The receipt is the kernel's own. After the worker has closed the connection or died, the sender reads
  *
  *   EOF           the message was received: the client is the worker's;
- *   ECONNRESET    it was still unread (unix_release_sock() in the kernel sets it in just that case, and
- *                 before it throws the message away): the client is still ours;
- *   one byte      the worker's own answer (protocol.h), whatever comes behind it.
+ *   ECONNRESET    the message was still unread: the client is the sender's. unix_release_sock() in Linux sets this
+ *                 error if the receive queue is not empty, and before it frees the queue;
+ *   one byte      the worker's own answer (protocol.h). Bytes behind it are ignored.
+ *
+ * All functions return 0 or a negative errno unless they say otherwise. None of them raises SIGPIPE. No function waits,
+ * except for those that receive with flags of the caller.
  */
 
 #include <stdbool.h>
@@ -25,157 +32,170 @@
 #include "probe/slice.h"
 
 /*
- * Has the kernel refuse descriptors on this AF_UNIX socket, and on what is accepted from it: the sender gets EPERM. -ENOPROTOOPT
- * before Linux 6.16 (SO_PASSRIGHTS).
+ * Has the kernel refuse descriptors on the AF_UNIX socket @fd and on the connections accepted from it: the sender gets
+ * EPERM (SO_PASSRIGHTS, Linux 6.16). Returns -ENOPROTOOPT on older kernels.
  *
- * A descriptor that is received and not wanted has to be closed, and that may wait for ever: by SO_LINGER, by FUSE, or by what
- * is in flight inside the descriptor. It is the kernel that closes it, inside recv(2), if the receiver has no room for it.
+ * An unwanted descriptor has to be closed, and this close may wait without limit: by SO_LINGER, by FUSE, or by sockets
+ * in flight inside the descriptor. If the receiver has no room for it, the kernel closes it, inside recv(2).
  */
 int handoff_refuse_rights(int fd);
 
-/* True if the kernel can't do that. */
+/* True if the kernel lacks SO_PASSRIGHTS, so that any message may bring descriptors. */
 bool handoff_may_bring_rights(void);
 
 /*
- * recv(2) from a sender that may send descriptors along. A message with descriptors stays unread: -1, and errno is EBADMSG.
- * Then the connection has to be closed elsewhere (helper/helper.h).
+ * Does recv(2) from a sender that may send descriptors along. A message with descriptors stays unread: this returns -1
+ * with errno EBADMSG, and the caller has to close the connection where a wait does no harm (helper/helper.h).
  */
 ssize_t handoff_recv(int fd, void *p, size_t size, int flags);
 
-/* What a worker's connection tells of the message that was sent on it. */
-typedef enum Receipt {
-        RECEIPT_NONE,     /* it is still in the worker's backlog, or in its connection */
-        RECEIPT_RECEIVED, /* the worker has it, and keeps the connection */
-        RECEIPT_CLOSED,   /* the worker had it, and closed the connection without an answer */
-        RECEIPT_TAKEN,    /* it says so itself, or something unheard of */
-        RECEIPT_REFUSED,  /* … that another worker should have it */
-        RECEIPT_ERROR,    /* … that no worker should */
-        RECEIPT_RESET,    /* the worker went away without it */
-        RECEIPT_KEPT,     /* an answer about clients of a connection that the worker wants to keep */
-} Receipt;
-
-/* One answer on a kept connection. */
-typedef struct KeptAnswer {
-        Receipt receipt;  /* RECEIPT_TAKEN, _REFUSED or _ERROR */
-        uint16_t first;   /* the first client that it is about, */
-        uint16_t n;       /* and how many from there on */
-        uint16_t limit;   /* clients with numbers below it may be sent */
-} KeptAnswer;
-
 /*
- * Connects to a worker. Never blocks: where the worker's backlog is full this returns -EAGAIN at once
- * (connect(2) on AF_UNIX knows no EINPROGRESS, and no poll event tells of a free place). Other errors are
- * connect(2)'s: -ENOENT and -ECONNREFUSED (nobody listens), -EACCES, -EPROTOTYPE (another socket type) ….
- * Returns an owned, non-blocking fd.
+ * Connects to a worker's socket of @type, SOCK_STREAM or SOCK_SEQPACKET. Returns an owned fd with O_NONBLOCK, or
+ * -errno:
+ *
+ *   -EAGAIN           the worker's backlog is full. AF_UNIX has no EINPROGRESS and no poll event for this (connect(2))
+ *   -ENOENT, -ECONNREFUSED  no worker listens
+ *   -EACCES           the caller may not write to the socket's file
+ *   -EPROTOTYPE       the socket has another type
+ *
+ * and the others of connect(2).
  */
-int handoff_connect(const struct sockaddr_un *worker, socklen_t len);
-
-/* The same with SOCK_STREAM or SOCK_SEQPACKET for @type. */
 int handoff_connect_type(const struct sockaddr_un *worker, socklen_t len, int type);
 
 /*
- * Sends @client_fd on @conn_fd. The descriptor is *not* consumed: the worker gets a duplicate, and the
- * sender keeps its copy for as long as it has no receipt. Returns 0 or a negative errno; then nothing was
- * sent.
+ * Sends @client_fd on @conn_fd in the stream form. The descriptor is *not* consumed: the worker gets a duplicate, and
+ * the sender keeps its own until the receipt. After an error nothing was sent. -ETOOMANYREFS: more descriptors of this
+ * user are in flight than its RLIMIT_NOFILE (unix(7)).
  */
 int handoff_send(int conn_fd, int client_fd);
 
 /*
- * The same for the forms with metadata, from two places: a @header (message_encode()) and the @consumed
- * bytes behind it, of which there may be none. -EMSGSIZE: more than the socket's send buffer lets through in one message.
+ * Does the same in the form with metadata: a @header of message_encode(), and the @consumed bytes behind it, which may
+ * be empty. -EMSGSIZE: the message is larger than the socket's send buffer.
  */
 int handoff_send_message(int conn_fd, Slice header, Slice consumed, int client_fd);
 
-/* Sends @n clients, at most FDPASS_KEEP_MAX, on a kept connection, with their @headers one behind the other. */
+/*
+ * Sends @n clients on a persistent connection, with their @headers one behind the other. -EINVAL: @n is 0 or more than
+ * FDPASS_PERSISTENT_MAX.
+ */
 int handoff_send_batch(int conn_fd, Slice headers, const int *client_fds, size_t n);
 
+/* State of the message that was sent on a connection to a worker. */
+typedef enum Receipt {
+        RECEIPT_NONE,       /* the message is in the worker's backlog, or unread in its connection */
+        RECEIPT_RECEIVED,   /* the worker has read the message, and has not closed the connection */
+        RECEIPT_CLOSED,     /* the worker has read the message, and closed the connection without an answer */
+        RECEIPT_TAKEN,      /* answer FDPASS_ANSWER_TAKEN, or an unknown one */
+        RECEIPT_REFUSED,    /* answer FDPASS_ANSWER_REFUSED: another worker should have the client */
+        RECEIPT_ERROR,      /* answer FDPASS_ANSWER_ERROR: no worker should have the client */
+        RECEIPT_RESET,      /* the worker has gone without reading the message */
+        RECEIPT_PERSISTENT, /* an answer of eight bytes: the worker makes the connection persistent */
+} Receipt;
+
+/* One answer on a persistent connection. */
+typedef struct PersistentAnswer {
+        Receipt receipt; /* RECEIPT_TAKEN, _REFUSED or _ERROR */
+        uint16_t first;  /* number of the first client that the answer is about */
+        uint16_t n;      /* number of clients from there on; 0: only @limit is new */
+        uint16_t limit;  /* clients with numbers below this one may be sent */
+} PersistentAnswer;
+
 /*
- * Looks for the receipt without waiting. Where the worker keeps the connection open this tells by the
- * amount of unread bytes (SIOCOUTQ) that the message was received, if @look_into_queue asks for that
- * second system call; without it, such a worker's receipt only comes with its close().
+ * Reads the receipt. With @look_into_queue the amount of unread bytes (SIOCOUTQ) tells RECEIPT_RECEIVED from
+ * RECEIPT_NONE, for one more system call; without it the receipt of a worker that leaves the connection open comes with
+ * its close(2).
  */
 Receipt handoff_receipt(int conn_fd, bool look_into_queue);
 
-/* The same where the message had a KEEP: RECEIPT_KEPT comes with its details. */
-Receipt handoff_receipt_or_kept(int conn_fd, bool look_into_queue, KeptAnswer *ret_kept);
+/* Does the same for a message with PERSISTENT. *ret_answer is set with RECEIPT_PERSISTENT. */
+Receipt handoff_receipt_or_persistent(int conn_fd, bool look_into_queue, PersistentAnswer *ret_answer);
 
-/* Conditions of the functions below. */
+/*
+ * Sends one of FDPASS_ANSWER_…. Returns 0 also if the other end has gone, because then no sender waits for the answer.
+ * -EAGAIN: the send buffer is full of answers that the sender did not read.
+ */
+int handoff_answer(int conn_fd, uint8_t answer);
+
+/* Sends an answer on a persistent connection, see PersistentAnswer. After an error the connection is of no use. */
+int handoff_answer_persistent(int conn_fd, uint8_t answer, uint16_t first, uint16_t n, uint16_t limit);
+
+/* Answers that one call of handoff_receive_answers() takes at most. */
+#define HANDOFF_ANSWERS_MAX 4
+
+/*
+ * Receives the answers on a persistent connection. The first *ret_n of @ret are valid whatever this returns:
+ *
+ *   0                 there may be more answers
+ *   -EAGAIN           there are no more for now
+ *   HANDOFF_CLOSED    the worker has closed the connection
+ *   HANDOFF_INVALID   the worker has sent something else than an answer
+ *   another -errno    the connection has failed
+ */
+int handoff_receive_answers(int conn_fd, PersistentAnswer ret[static HANDOFF_ANSWERS_MAX], size_t *ret_n);
+
+/* Conditions of the functions above and below. */
 enum {
-        HANDOFF_CLOSED = 1, /* the sender went away without a message */
-        HANDOFF_INVALID,    /* not the bytes and the one descriptor that were expected; all that came was closed */
-        HANDOFF_NO_FD,      /* the descriptor was dropped on the way: this process is at its RLIMIT_NOFILE,
-                             * or a security module objected (recvmsg(2), MSG_CTRUNC) */
-        HANDOFF_NO_CLIENT,  /* it is not a client's socket */
+        HANDOFF_CLOSED = 1, /* the sender has gone without a message */
+        HANDOFF_INVALID,    /* the message has wrong bytes or a wrong number of descriptors. All that came was closed */
+        HANDOFF_NO_FD,      /* descriptors were lost on the way: this process is at its RLIMIT_NOFILE, or a security
+                             * module objected (recvmsg(2), MSG_CTRUNC) */
+        HANDOFF_NO_CLIENT,  /* the descriptor is not a client's socket */
 };
 
 /*
- * The worker's end: receives one message from @conn_fd, blocking or not as the descriptor is set, and puts
- * the client, an owned fd with FD_CLOEXEC, into *ret_client_fd. Returns 0, one of the conditions above, or
- * a negative errno (-EAGAIN: nothing there yet).
+ * Receives one message of the stream form. @conn_fd waits or not as its O_NONBLOCK says. *ret_client_fd is an owned fd
+ * with FD_CLOEXEC. Returns 0, a condition, or -errno (-EAGAIN: no message yet).
  */
 int handoff_receive(int conn_fd, int *ret_client_fd);
 
 /*
- * The same for every form. At most @size bytes of the message go to @p; one that has more is
- * HANDOFF_INVALID, so on a stream, where bytes that follow are no message of their own, @size is 2. @flags
- * are those of recvmsg(2). A message of no bytes and no descriptor is HANDOFF_CLOSED (a SEQPACKET socket
- * doesn't tell it from the end).
+ * Receives one message of either form, with @flags of recvmsg(2): at most @size bytes into @p, and the client. A longer
+ * message is HANDOFF_INVALID, so @size is 2 for a stream, where bytes behind the first are no message of their own. A
+ * message of no bytes and no descriptor is HANDOFF_CLOSED, because SOCK_SEQPACKET reads the end of the connection
+ * alike.
  */
 int handoff_receive_message(int fd, int flags, uint8_t *p, size_t size, size_t *ret_n, int *ret_client_fd);
 
 /*
- * The same for a kept connection: *n_fds says how much room there is in @ret_fds, and then how many clients
- * came. Those are owned by the caller; after a condition or an error there are none. With HANDOFF_NO_FD the bytes
- * are there, and say how many clients were lost on the way.
+ * Does the same on a persistent connection. *n_fds is the room in @ret_fds, and then the number of clients, which the
+ * caller owns. Unless this returns 0 there are none. With HANDOFF_NO_FD the *ret_n bytes in @p are valid, so that the
+ * headers tell how many clients were lost.
  */
 int handoff_receive_batch(int fd, int flags, uint8_t *p, size_t size, size_t *ret_n, int *ret_fds, size_t *n_fds);
 
-/* Descriptors of one message, at most (SCM_MAX_FD in the kernel). */
+/* Descriptors that one message may have (SCM_MAX_FD, unix(7)). */
 #define HANDOFF_RIGHTS_MAX 253
 
 /*
- * Looks at the next message without taking it. Never waits. Returns 0 if it has bytes, at most @size, and one descriptor; a
- * condition of the above, or a negative errno. The descriptors are copies: in all cases the caller owns *ret_n_fds of them, and
- * has to close them elsewhere. With HANDOFF_NO_FD the message must not be taken, because a descriptor is missing among them.
+ * Looks at the next message without taking it. Returns 0 if it has bytes, at most @size, and one descriptor; a
+ * condition; or
+ * -errno. Whatever this returns, the caller owns *ret_n_fds copies of descriptors, and has to close them where a wait
+ * does no harm. With HANDOFF_NO_FD the message must not be taken, because one of the copies is missing: the kernel
+ * would close the last one, inside recvmsg(2).
  */
-int handoff_peek_message(int fd, uint8_t *p, size_t size, size_t *ret_n, int ret_fds[static HANDOFF_RIGHTS_MAX], size_t *ret_n_fds);
+int handoff_peek_message(int fd, uint8_t *p, size_t size, size_t *ret_n, int ret_fds[static HANDOFF_RIGHTS_MAX],
+                         size_t *ret_n_fds);
 
-/* Takes that message, of which a stream socket had @n bytes, while all copies are open. Returns 0 or a negative errno. */
+/* Takes that message off @fd while all copies are open. @n: its bytes, which matter on a stream. */
 int handoff_discard(int fd, size_t n);
 
 /*
- * Is this TCP socket connected? HANDOFF_NO_CLIENT if it is not, was reset, or is none. It takes no lock of the socket, so
- * another process can't make it wait.
+ * Checks that @client_fd is a connected socket of TCP or MPTCP. Returns 0, HANDOFF_NO_CLIENT (also after a reset), or
+ * -errno. It takes no lock of the socket, so another process that holds the socket can't make the caller wait.
  */
 int handoff_check_connected(int client_fd);
 
 /*
- * Is it something that a handoff may carry: a stream socket of an IP family, or where @with_unix says so of
- * AF_UNIX, that doesn't listen? Returns 0, HANDOFF_NO_CLIENT or a negative errno.
+ * Checks that a handoff may carry @client_fd: a stream socket of an IP family, or with @with_unix of AF_UNIX, that does
+ * not listen. Returns 0, HANDOFF_NO_CLIENT, or -errno.
  */
 int handoff_check_client(int client_fd, bool with_unix);
 
 /*
- * Is there a free descriptor for the client of the next message? -EMFILE where there is none: then it has to
- * stay where it is, because recvmsg(2) would drop the client. Another thread may still be faster.
+ * Checks that a descriptor is free for the client of the next message, by a duplicate of @any_fd. Returns 0, or -EMFILE
+ * or
+ * -ENFILE: then the message has to stay unread, because recvmsg(2) would drop the client. Another thread may still take
+ * the free descriptor.
  */
 int handoff_check_room(int any_fd);
-
-/*
- * Gives one of FDPASS_ANSWER_…. The other end may be gone: then nobody wants it. -EAGAIN: so many others were not
- * read that there is no room for it.
- */
-int handoff_answer(int conn_fd, uint8_t answer);
-
-/* The same on a kept connection (protocol.h). Returns 0 or a negative errno: then the connection is of no use. */
-int handoff_answer_kept(int conn_fd, uint8_t answer, uint16_t first, uint16_t n, uint16_t limit);
-
-/* So many are taken by one call. */
-#define HANDOFF_ANSWERS_MAX 4
-
-/*
- * The sender's end of that: all answers that are there, in so far as there is room for them. They count whatever is
- * returned, and *ret_n may be 0 then: 0 where there may be more, -EAGAIN where there are none for now, HANDOFF_CLOSED,
- * HANDOFF_INVALID, or another negative errno.
- */
-int handoff_receive_kept(int conn_fd, KeptAnswer ret[static HANDOFF_ANSWERS_MAX], size_t *ret_n);

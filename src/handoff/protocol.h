@@ -3,53 +3,68 @@
 #define FDPASS_PROTOCOL_H
 
 /*
- * The handoff protocol, whole: see fdpass-protocol(7). Written for copying into other programs.
+ * The handoff protocol, version 1, as in fdpass-protocol(7). This file is written for copying into other programs.
  *
- * One message passes one client: exactly one descriptor in SCM_RIGHTS, of a connected stream socket
- * (AF_INET, AF_INET6; AF_UNIX only from the broker to a worker). The receiver's socket decides the form:
+ * FORMS
  *
- *   SOCK_STREAM      the one byte 0x00. One client per connection.
- *   SOCK_SEQPACKET   a header, and behind it, to the end of the message, the bytes that were consumed from the
- *                    client already and precede what its socket still holds. Or the one byte, for no metadata.
- *                    One client per connection to a worker that does not keep it (below), any number per
- *                    connection to the broker.
- *   SOCK_DGRAM       the same message, without a connection: no answer, the sender keeps nothing.
+ * A handoff is one message over an AF_UNIX connection, with exactly one descriptor in SCM_RIGHTS (unix(7)). The
+ * descriptor is a connected stream socket of AF_INET or AF_INET6, or of AF_UNIX if a broker sends it to a worker. The
+ * type of the receiver's socket decides the form:
  *
- * The header is one of the PROXY protocol, version 2, command PROXY (first byte behind the signature 0x21).
- * Family and transport are 0x11 (TCP over IPv4) or 0x21 (IPv6) with the client's and the listener's address
- * as the sender believes them, perhaps from a proxy before it; or 0x00 (UNSPEC): the socket's own addresses
- * stand. So it is for AF_UNIX clients. LOCAL is never sent: its TLVs would have to be ignored (section 2.2
- * there).
+ *   SOCK_STREAM      the byte FDPASS_STREAM_BYTE. One client per connection.
+ *   SOCK_SEQPACKET   a header, and then, to the end of the message, the consumed bytes: those that were read from the
+ *                    client's socket already, and precede what the socket still holds. Or FDPASS_STREAM_BYTE alone,
+ *                    which is a message without metadata. One client per connection to a worker unless the connection
+ *                    is persistent (below); any number per connection to a broker.
  *
- * TLVs, each at most once, in any order but for the version. Receivers ignore types that they don't know.
- * Text is UTF-8 without control characters or a NUL at its end. No value is empty.
+ * HEADER
+ *
+ * The header is a header of the PROXY protocol, version 2 (doc/proxy-protocol.txt of HAProxy). All numbers in it are
+ * big endian.
+ *
+ *   bytes 0-11    the signature 0d 0a 0d 0a 00 0d 0a 51 55 49 54 0a
+ *   byte 12       0x21: version 2, command PROXY. LOCAL (0x20) is not sent, because a receiver has to ignore its TLVs
+ *   byte 13       0x11: TCP over IPv4; 0x21: TCP over IPv6; 0x00: UNSPEC, no addresses
+ *   bytes 14-15   length of all that follows in the header
+ *   then          source and destination address and port: 12 bytes for IPv4, 36 for IPv6, none for UNSPEC
+ *   then          TLVs: 1 byte of type, 2 bytes of length, value
+ *
+ * The source is the client and the destination the address that it connected to. A trusted proxy before the broker may
+ * have told them. With UNSPEC the socket's own addresses are valid; clients over AF_UNIX have no others.
+ *
+ * Each TLV appears at most once, with a value of 1 byte or more. The order is free, but VERSION precedes the others of
+ * the types 0xE1 to 0xEF. Receivers ignore unknown types. "Text" is UTF-8 without control characters and without a NUL
+ * at its end, 255 bytes at most.
  */
-#define FDPASS_TLV_ALPN 0x01      /* chosen by a TLS stage, or else the client's first offer */
-#define FDPASS_TLV_AUTHORITY 0x02 /* text: HTTP's Host or TLS's server name, lower case, without port */
-#define FDPASS_TLV_CRC32C 0x03    /* 4 bytes, of the header: checked where it is there, not sent by fdpass */
-#define FDPASS_TLV_UNIQUE_ID 0x05 /* up to 128 bytes: the client's, from accept to its end */
-#define FDPASS_TLV_SSL 0x20       /* from a TLS stage, or a proxy before the listener */
-
-#define FDPASS_TLV_VERSION 0xE0   /* 1 byte: 1. There always, and before the other types 0xE1 to 0xEF */
-#define FDPASS_TLV_ROUTE 0xE1     /* text: the unit whose route was taken, "chat.socket" */
-#define FDPASS_TLV_LISTENER 0xE2  /* text: FileDescriptorName= of the public listener */
-#define FDPASS_TLV_DATA 0xE3      /* what the worker that handed it back has to say to the next one */
-#define FDPASS_TLV_DEADLINE 0xE4  /* 8 bytes, big endian: µs of CLOCK_MONOTONIC, when the sender gives it up */
-#define FDPASS_TLV_PROTOCOL 0xE5  /* text, as the route's Protocol= has it: "http", "tls", … */
-#define FDPASS_TLV_NAME 0xE6      /* text, to the broker only: InternalName= of the route that is to get the client */
-#define FDPASS_TLV_KEEP 0xE7      /* 1 byte: the worker may keep this connection; the most clients in one message */
-#define FDPASS_TLV_HOPS 0xE8      /* 1 byte, from brokers only: how many have passed it on since a worker had it */
-#define FDPASS_TLV_RESPONSE 0xE9  /* 6 bytes, big endian: 2 of the status that the client was sent, with the whole head of
-                                   * the response (Flusher=), and 4 that say how many of the consumed bytes, from the
-                                   * first on, are the head of the request that it answers. A body is to be written */
+#define FDPASS_STREAM_BYTE 0x00
 
 #define FDPASS_PROTOCOL_VERSION 1
 
-/* A broker that gets a client with more HOPS answers ERROR: two of them point at each other. */
+#define FDPASS_TLV_ALPN 0x01       /* what a TLS stage chose, or else the client's first offer; 255 bytes at most */
+#define FDPASS_TLV_AUTHORITY 0x02  /* text: HTTP's Host or TLS's server name, in lower case, without port */
+#define FDPASS_TLV_CRC32C 0x03     /* 4 bytes: checksum of the header. fdpass checks it, and does not send it */
+#define FDPASS_TLV_UNIQUE_ID 0x05  /* the client's, from accept(2) to its end; 128 bytes at most */
+#define FDPASS_TLV_SSL 0x20        /* from a TLS stage, or from a proxy before the listener; 1024 bytes at most */
+
+#define FDPASS_TLV_VERSION 0xE0    /* 1 byte: FDPASS_PROTOCOL_VERSION. Always present */
+#define FDPASS_TLV_ROUTE 0xE1      /* text: the unit of the route, "chat.socket" */
+#define FDPASS_TLV_LISTENER 0xE2   /* text: FileDescriptorName= of the public listener */
+#define FDPASS_TLV_DATA 0xE3       /* the last worker's message to the next one; 8192 bytes at most */
+#define FDPASS_TLV_DEADLINE 0xE4   /* 8 bytes: when the sender gives the client up, in µs of CLOCK_MONOTONIC */
+#define FDPASS_TLV_PROTOCOL 0xE5   /* text: a value of Protocol= in routes, "http", "tls", … */
+#define FDPASS_TLV_NAME 0xE6       /* text, to brokers only: InternalName= of the route that is to get the client */
+#define FDPASS_TLV_PERSISTENT 0xE7 /* 1 byte, from brokers only: this connection may become persistent. The value is the
+                                    * most clients in one message, 1 to FDPASS_PERSISTENT_MAX */
+#define FDPASS_TLV_HOPS 0xE8       /* 1 byte, from brokers only: how many passed the client on since a worker had it */
+#define FDPASS_TLV_RESPONSE 0xE9   /* 6 bytes: the client was sent the head of a response (Flusher=), and the worker
+                                    * writes the body. 2 bytes: the status, 200 to 599. 4 bytes: length of the head of
+                                    * the answered request, with which the consumed bytes begin */
+
+/* A broker that gets a client with more HOPS answers ERROR, because two brokers point at each other. */
 #define FDPASS_HOPS_MAX 16
 
-/* In bytes. A receiver with room for FDPASS_MESSAGE_MAX never sees a true message truncated. */
-#define FDPASS_TEXT_MAX 255       /* ALPN too */
+/* Limits in bytes. A receiver with room for FDPASS_MESSAGE_MAX never gets a valid message truncated (MSG_TRUNC). */
+#define FDPASS_TEXT_MAX 255        /* also of ALPN */
 #define FDPASS_UNIQUE_ID_MAX 128
 #define FDPASS_SSL_MAX 1024
 #define FDPASS_DATA_MAX 8192
@@ -58,48 +73,62 @@
 #define FDPASS_MESSAGE_MAX (FDPASS_HEADER_MAX + FDPASS_CONSUMED_MAX)
 
 /*
- * The receipt: the sender keeps its copy of the client until the connection tells it what became of it.
+ * RECEIPT
  *
- *   end of file      the message was received, the client is the receiver's
- *   ECONNRESET       it was not: the client is still the sender's (the kernel's word, not the receiver's)
- *   one byte         the receiver's own answer, and then the end. Other values than these count as TAKEN, for
- *                    nobody can tell any more whether the client was touched; 0x11 to 0x1F are for later versions.
+ * The sender keeps its copy of the client until the connection tells it what happened to the message:
+ *
+ *   EOF           the message was received: the client is taken
+ *   ECONNRESET    the message was not received: the client is still the sender's. The kernel sets this error if a
+ *                 connection is closed with unread messages in it
+ *   one byte      the receiver's own answer, and then EOF. An unknown byte counts as TAKEN, because nothing tells
+ *                 whether the receiver touched the client. 0x11 to 0x1F are for later versions
+ *
+ * Another worker gets a client only if the broker finds it untouched (UNTOUCHED CLIENTS in fdpass-protocol(7)).
  */
-#define FDPASS_ANSWER_TAKEN 0x01   /* as the end of file; with Receipt=ack only now */
-#define FDPASS_ANSWER_REFUSED 0x02 /* untouched, and no copy kept: another worker may have it */
-#define FDPASS_ANSWER_ERROR 0x03   /* the same, but no other worker: the broker answers the client */
+#define FDPASS_ANSWER_TAKEN 0x01   /* the same as EOF. A route with Receipt=ack waits for it */
+#define FDPASS_ANSWER_REFUSED 0x02 /* another worker should have the client. It was not touched, and no copy is kept */
+#define FDPASS_ANSWER_ERROR 0x03   /* no worker should have the client. It was not touched; the broker answers it */
 
 /*
- * Kept connections. Where the message has a KEEP, the worker may answer with the eight bytes below instead of
- * one, and not close the connection: then more clients come on it. They are numbered from 0, the one that came
- * with KEEP, and the numbers wrap at 65536.
+ * PERSISTENT CONNECTIONS
  *
- *   byte 0     FDPASS_ANSWER_KEPT
- *   byte 1     FDPASS_ANSWER_TAKEN, _REFUSED or _ERROR, with the meanings above
- *   bytes 2-3  the first client that this is about, big endian as all of these
- *   bytes 4-5  and how many from there on; 0: none, only the limit is new
- *   bytes 6-7  the limit: clients with numbers below it may be sent (the difference is at most 32767)
+ * A worker whose message has PERSISTENT may answer with eight bytes instead of one, and leave the connection open. Then
+ * the broker sends more clients on it. Clients have numbers: 0 for the one that came with PERSISTENT, wrapping at
+ * 65536. All numbers are big endian.
  *
- * A message on a kept connection has one to KEEP descriptors and as many headers, in the same order, one behind
- * the other. It has no consumed bytes, and at most FDPASS_HEADER_MAX bytes in all: other clients get a
- * connection of their own. No message is sent that the limit does not allow.
+ *   byte 0     FDPASS_ANSWER_PERSISTENT
+ *   byte 1     FDPASS_ANSWER_TAKEN, _REFUSED or _ERROR
+ *   bytes 2-3  number of the first client that this answer is about
+ *   bytes 4-5  number of clients from there on; 0: only the limit is new
+ *   bytes 6-7  the limit: clients with numbers below it may be sent. At most 32767 above the next number
  *
- * Either end may close a kept connection at any time. What has no answer then was not taken: another worker may
- * have it, unless the broker sees by the client's socket that somebody has read from it or written to it.
+ * A message on a persistent connection has one or more descriptors, at most as many as PERSISTENT says. It has one
+ * header for each, in the same order, one behind the other: no consumed bytes, and FDPASS_HEADER_MAX bytes at most in
+ * all. Clients that don't fit, and those of AF_UNIX, get a connection of their own. The sender sends no message beyond
+ * the limit.
+ *
+ * Either end may close the connection at any time. A client that has no answer then was not taken. The broker passes it
+ * to another worker if it is untouched.
  */
-#define FDPASS_ANSWER_KEPT 0x10
-#define FDPASS_ANSWER_KEPT_SIZE 8
-#define FDPASS_KEEP_MAX 16
+#define FDPASS_ANSWER_PERSISTENT 0x10
+#define FDPASS_ANSWER_PERSISTENT_SIZE 8
+#define FDPASS_PERSISTENT_MAX 16
 
 /*
- * Handing back is the same message to the broker's return socket (SOCK_SEQPACKET), with these
- * differences. NAME says which route the client goes to, and DATA what its worker is told; without NAME the
- * client is parked, and its next bytes are routed afresh. Consumed bytes are those that the worker has read
- * and not used: the next one gets them. ROUTE and DEADLINE are ignored. What else the worker was told of the
- * client it passes on, so that it is not lost, but never HOPS: that is how a broker hands on a client that is
- * new, or has begun a request. TAKEN or the end of file says that the broker has the client,
- * REFUSED that it has no room for it, and ERROR that this is no message, no client, or not for this sender
- * to hand back.
+ * HANDING BACK
+ *
+ * A worker hands a client back by the same message to the broker's return socket (SOCK_SEQPACKET), with these
+ * differences:
+ *
+ *   NAME, DATA       the route that gets the client, and what its worker is told. Without NAME the client is parked,
+ *                    and its next bytes are routed afresh
+ *   consumed bytes   what the worker has read and the next one is to read
+ *   ROUTE, DEADLINE  ignored
+ *   HOPS             not sent by a worker, because a client that comes with HOPS is new, or has begun a request
+ *   all others       passed on by the worker as it got them, otherwise they are lost
+ *
+ * TAKEN or EOF: the broker has the client. REFUSED: the broker has no room for the client. ERROR: the message is
+ * invalid, the descriptor is not a connected client, or the sender may not hand back.
  */
 #define FDPASS_RETURN_PATH "/run/fdpass/return.sock"
 

@@ -10,13 +10,13 @@
 
 #include "basic/fd.h"
 
-/* POSIX access lists count as well: their mask is what the mode says of the group. */
-static bool path_others_may_write(const struct stat *st, uid_t owner) {
+/* POSIX access lists count as well, because their mask is the group's part of the mode (acl(5)). */
+static bool socket_path_others_may_write(const struct stat *st, uid_t owner) {
         return (st->st_uid != 0 && st->st_uid != owner) || (st->st_mode & (S_IWGRP | S_IWOTH)) != 0;
 }
 
-/* The part of the path that begins at @part goes on. */
-static int path_check_directory(int fd, const char *path, const char *part, uid_t owner, SocketPath *ret) {
+/* Checks the directory @fd, whose path ends before @part. */
+static int socket_path_check_directory(int fd, const char *path, const char *part, uid_t owner, SocketPath *ret) {
         struct stat st;
 
         if (fstat(fd, &st) < 0)
@@ -26,12 +26,12 @@ static int path_check_directory(int fd, const char *path, const char *part, uid_
         if (!S_ISDIR(st.st_mode))
                 return -ENOTDIR;
 
-        if (ret->n_shared == 0 && path_others_may_write(&st, owner))
+        if (ret->n_shared == 0 && socket_path_others_may_write(&st, owner))
                 ret->n_shared = (size_t) (part - path);
         return 0;
 }
 
-static int path_check_socket(int fd, SocketPath *ret) {
+static int socket_path_check_socket(int fd, SocketPath *ret) {
         struct stat st;
 
         if (fstat(fd, &st) < 0)
@@ -45,8 +45,8 @@ static int path_check_socket(int fd, SocketPath *ret) {
         return 0;
 }
 
-/* O_PATH with O_NOFOLLOW opens a link itself, which fstat(2) tells. */
-static int path_open_part(int fd, const char *part, size_t n) {
+/* With O_PATH and O_NOFOLLOW, a symbolic link is opened itself, and fstat(2) tells so (open(2)). */
+static int socket_path_open_part(int fd, const char *part, size_t n) {
         char name[NAME_MAX + 1];
         int r;
 
@@ -59,7 +59,7 @@ static int path_open_part(int fd, const char *part, size_t n) {
         return r < 0 ? -errno : r;
 }
 
-/* Part by part, because openat2(2), which could do it at once, is not there with RestrictSUIDSGID=. */
+/* Walks part by part, because RestrictSUIDSGID= forbids openat2(2), which could do it at once. */
 int socket_path_walk(int root_fd, const char *path, uid_t owner, SocketPath *ret) {
         _cleanup_close_ int fd = -EBADF;
         int r;
@@ -70,11 +70,11 @@ int socket_path_walk(int root_fd, const char *path, uid_t owner, SocketPath *ret
                 size_t n = strcspn(part, "/");
                 int next;
 
-                r = path_check_directory(fd < 0 ? root_fd : fd, path, part, owner, ret);
+                r = socket_path_check_directory(fd < 0 ? root_fd : fd, path, part, owner, ret);
                 if (r < 0)
                         return r;
 
-                next = path_open_part(fd < 0 ? root_fd : fd, part, n);
+                next = socket_path_open_part(fd < 0 ? root_fd : fd, part, n);
                 if (next < 0)
                         return next;
 
@@ -83,7 +83,7 @@ int socket_path_walk(int root_fd, const char *path, uid_t owner, SocketPath *ret
                 part += n + strspn(part + n, "/");
         }
 
-        r = path_check_socket(fd < 0 ? root_fd : fd, ret);
+        r = socket_path_check_socket(fd < 0 ? root_fd : fd, ret);
         if (r < 0)
                 return r;
 
@@ -106,11 +106,12 @@ socklen_t socket_path_address(int path_fd, struct sockaddr_un *ret) {
 
 int socket_path_of_bound(int fd, FileId *ret) {
         struct sockaddr_un sun = {};
-        socklen_t len = sizeof(sun) - 1; /* the path ends with a NUL whatever it is */
+        socklen_t len = sizeof(sun) - 1; /* keeps a NUL behind a path that fills sun_path (unix(7), "BUGS") */
         struct stat st;
 
-        if (getsockname(fd, (struct sockaddr *) &sun, &len) < 0 || sun.sun_family != AF_UNIX || sun.sun_path[0] != '/' ||
-            stat(sun.sun_path, &st) < 0)
+        if (getsockname(fd, (struct sockaddr *) &sun, &len) < 0 || sun.sun_family != AF_UNIX)
+                return -ENOENT;
+        if (sun.sun_path[0] != '/' || stat(sun.sun_path, &st) < 0)
                 return -ENOENT;
 
         *ret = (FileId){ st.st_dev, st.st_ino };

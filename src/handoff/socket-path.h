@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * The way to a socket in the file system. The broker has rights of its own, so it follows no symbolic link: a user who may
- * write to a directory on the way could have it connect to sockets that this user may not connect to.
+ * The path of a socket in the file system, without following symbolic links. The broker has more rights than other
+ * users: a user that may write to a directory of the path could otherwise make it connect to sockets that this user may
+ * not connect to.
  */
 
 #include <stdbool.h>
@@ -13,7 +14,7 @@
 
 #include "basic/macro.h"
 
-/* The identity of a file, whatever name it has. */
+/* Identity of a file, independent of its names. */
 typedef struct FileId {
         dev_t device;
         ino_t inode;
@@ -24,9 +25,9 @@ static inline bool file_id_equal(FileId a, FileId b) {
 }
 
 typedef struct SocketPath {
-        int fd;          /* the socket's file, by O_PATH; owned */
-        FileId id;       /* of that */
-        size_t n_shared; /* length of the path of the first directory on the way that others can write to; 0: none */
+        int fd;          /* the socket's file, opened with O_PATH; owned. -EBADF: none */
+        FileId id;       /* identity of that file */
+        size_t n_shared; /* bytes of the path to the first directory that others can write to; 0: none */
 } SocketPath;
 
 static inline bool socket_path_is_private(const SocketPath *p) {
@@ -34,17 +35,21 @@ static inline bool socket_path_is_private(const SocketPath *p) {
 }
 
 /*
- * Walks from the directory @root_fd, which stands for "/", to the socket at the absolute @path. "Others" are all users but
- * root and @owner. Returns 0; -ELOOP if a part of the path is a symbolic link; -ENOTSOCK; or another negative errno.
- * SocketPath.n_shared is valid as far as the walk came, also on failure.
+ * Walks from the directory @root_fd, which stands for "/", to the socket at the absolute @path. "Others" are all users
+ * except root and @owner. Returns 0; -ELOOP if a part of the path is a symbolic link; -ENOTSOCK if its end is another
+ * kind of file; or another negative errno of openat(2). SocketPath.n_shared is valid as far as the walk came, also
+ * after an error.
  */
 int socket_path_walk(int root_fd, const char *path, uid_t owner, SocketPath *ret);
 
-/* The same from "/", with the caller's user as owner. */
+/* Does the same from "/", with the caller's user as owner. */
 int socket_path_open(const char *path, SocketPath *ret);
 
-/* The address by which to connect to just the file that @path_fd (O_PATH) is: a link in /proc. Returns its length. */
+/*
+ * Fills in the address by which to connect to the file of @path_fd (O_PATH): a link in /proc. Returns its length in
+ * bytes.
+ */
 socklen_t socket_path_address(int path_fd, struct sockaddr_un *ret);
 
-/* The file to which the socket @fd is bound. Returns 0, or -ENOENT where there is none. */
+/* Finds the file that the socket @fd is bound to. Returns 0, or -ENOENT if there is none. */
 int socket_path_of_bound(int fd, FileId *ret);

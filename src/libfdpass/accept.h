@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+/* fdpass_accept() in parts, for fdpass_receive(). */
+
 #include <stdbool.h>
 
 #include "libfdpass/fdpass.h"
 
 /*
- * fdpass_accept(), but that a connection whose sender would keep it is left to the caller, without an answer, where
- * @ret_conn_fd is not NULL. Otherwise that stays as it was. @caller_reads: whoever gets the client looks at what is told
- * of it, so that it may have consumed bytes. The flags were checked.
+ * Does the work of fdpass_accept(), with flags that are checked already. @caller_reads: the caller of the library gets
+ * the facts about the client, so that its consumed bytes are not lost.
+ *
+ * With @ret_conn_fd, a connection that may become persistent is passed to the caller of this function: *ret_conn_fd is
+ * an owned fd, and the sender has no answer yet. Otherwise *ret_conn_fd stays as it was.
  */
 int accept_client(int fd, int flags, bool caller_reads, struct fdpass **ret, int *ret_conn_fd);
 
-/* Are these flags of fdpass_accept()? 0 or -EINVAL. */
+/* Checks the flags of fdpass_accept(). Returns 0 or -EINVAL. */
 int accept_check_flags(int flags, struct fdpass **ret);
 
-/* As accept4() would: what the sender left set on the socket is no concern of ours. */
+/*
+ * Sets O_NONBLOCK and FD_CLOEXEC of @client_fd as @flags say, whatever the sender left on the socket. Returns 0 or
+ * -errno.
+ */
 int accept_set_flags(int client_fd, int flags);

@@ -3,15 +3,15 @@
 #define FDPASS_H
 
 /*
- * libfdpass: the worker's end of the handoff, see libfdpass(3) and fdpass-protocol(7).
+ * libfdpass: the worker's end of a handoff, see libfdpass(3) and fdpass-protocol(7).
  *
  *      fd = fdpass_accept(SD_LISTEN_FDS_START, SOCK_CLOEXEC, NULL);
  *
  * is to a worker's socket what accept4(2) is to a listening one: it returns the socket of the next client.
  *
- * Errors are returned as negative errno values; errno itself is of no meaning. The library has no state of
- * its own: all functions may be called from several threads at once, as long as each struct fdpass is used
- * by one at a time. No function changes signal handling, and none raises SIGPIPE.
+ * Errors are negative errno values; errno itself is undefined. The library has no global state. All functions may be
+ * called from several threads at once, as long as one thread at a time uses each object and each receiver. No function
+ * changes signal handling, and none raises SIGPIPE.
  */
 
 #include <stddef.h>
@@ -23,183 +23,266 @@
 extern "C" {
 #endif
 
-/* What was told of one client, and with FDPASS_DEFER the connection that waits for the answer. */
+/* The facts about one client, and with FDPASS_DEFER the connection on which the answer is due. */
 struct fdpass;
 
-/* The broker's connections that are kept, and what has come by them. */
+/* The persistent connections of a worker, and the clients that came on them and were not given out yet. */
 struct fdpass_receiver;
 
-/* Flags of fdpass_accept(), beside SOCK_CLOEXEC and SOCK_NONBLOCK of accept4(2). */
+/* Flags of fdpass_accept() and fdpass_receive(), beside SOCK_CLOEXEC and SOCK_NONBLOCK of accept4(2). */
 enum {
-        FDPASS_DEFER = 1,       /* no receipt yet: fdpass_taken(), fdpass_decline() or fdpass_reject() gives it */
+        FDPASS_DEFER = 1,      /* no receipt yet: fdpass_taken(), fdpass_decline() or fdpass_reject() gives it */
         FDPASS_WAIT = 4,       /* fdpass_receive() only: wait for a client */
-        FDPASS_ANY_SENDER = 2  /* take clients from whoever can connect, see "SECURITY" in libfdpass(3) */
+        FDPASS_ANY_SENDER = 2  /* take clients from every user that can connect, see SECURITY in libfdpass(3) */
 };
 
-/*
- * Takes the next client from @fd, the socket that systemd passed: a listening AF_UNIX stream or seqpacket
- * socket, one such connection (Accept=yes), or a datagram socket. Waits for a client unless @fd has
- * O_NONBLOCK. Having accepted a connection it waits for its message, which the broker sends right behind,
- * up to 1 s where @fd blocks, and 10 ms where not.
+/**
+ * fdpass_accept() - take the next client
+ * @fd:    the socket that systemd passed, *not* consumed: a listening AF_UNIX socket of SOCK_STREAM or SOCK_SEQPACKET,
+ *         or one connection of it (Accept=yes)
+ * @flags: SOCK_CLOEXEC, SOCK_NONBLOCK and the flags above, without FDPASS_WAIT
+ * @ret:   NULL, or where to put the object with the facts about the client. The caller owns it (fdpass_free()). After
+ *         an error *ret is unchanged
  *
- * Returns the client's socket, which the caller owns, and where @ret is not NULL puts an object for
- * fdpass_free() there, which holds no descriptor but with FDPASS_DEFER. O_NONBLOCK and FD_CLOEXEC are as
- * @flags say. Without FDPASS_DEFER the sender has its receipt when this returns.
+ * Waits for a client unless @fd has O_NONBLOCK. After it has accepted a connection, it waits for the message on it,
+ * which the broker sends right behind: for 1 s if @fd blocks, and for 10 ms if not. A connection (Accept=yes) with
+ * O_NONBLOCK is not waited for.
  *
- *   -EAGAIN           there is no client (@fd has O_NONBLOCK)
- *   -EINTR            a signal came, whose handler was not set with SA_RESTART (signal(7))
- *   -EMFILE, -ENFILE  there is no room for two more descriptors. Nothing was taken; wait until one is closed
+ * Without FDPASS_DEFER the sender has its receipt when this returns: the connection is closed, or with Accept=yes shut
+ * down (shutdown(2)), and the caller closes @fd. The object holds no descriptor then.
+ *
+ * Processes and threads may wait on one @fd at once: accept(2) wakes one of them.
+ *
+ * Return: the client's socket, which the caller owns, with O_NONBLOCK and FD_CLOEXEC as @flags say. Or
+ *
+ *   -EAGAIN           @fd has O_NONBLOCK, and there is no client
+ *   -EINTR            a signal came whose handler was installed without SA_RESTART (signal(7)). No client was taken
+ *   -EMFILE, -ENFILE  there is no room for two more descriptors (Accept=yes: one). No client was taken, and @fd stays
+ *                     readable: wait before the next call
  *   -ENOMEM           there is no memory for the object. The client stays with the sender
- *   -ECONNABORTED     a handoff came to nothing: the sender went away or said nothing, or the descriptor was lost
- *                     on the way (the sender is told, and keeps the client)
- *   -EPERM            the sender is not one that this socket is for; nothing was received from it
- *   -EPROTO           the message was none, or had no client's socket with it; all that came was closed
- *   -EPROTONOSUPPORT  the message is of a version that this library doesn't know; the sender is told
- *   -EMSGSIZE         @ret is NULL, and some of the client's bytes came with the message: the sender is told
- *   -ENOTCONN         @fd is a connection (Accept=yes), and will bring no more clients
- *   -EINVAL           unknown flags, or FDPASS_DEFER where @ret is NULL
- *   -ENOTSOCK, -EOPNOTSUPP  @fd is not a socket as above
+ *   -ECONNABORTED     the sender went away or sent nothing in time, or a security module or RLIMIT_NOFILE kept the
+ *                     descriptor (MSG_CTRUNC, recvmsg(2)). The sender is told, and keeps the client
+ *   -EPERM            this socket is not meant for the sender. Nothing was received from it, so it keeps the client
+ *   -EPROTO           the message is invalid, or its descriptor is not a client's socket. All that came was closed
+ *   -EPROTONOSUPPORT  the message is of a version that this library doesn't know. Another worker may get the client
+ *   -EMSGSIZE         @ret is NULL, and the message has consumed bytes. No worker gets the client: the broker answers
+ *                     it
+ *   -ENOTCONN         @fd is a connection (Accept=yes) and brings no more clients
+ *   -EINVAL           a flag is unknown, or FDPASS_DEFER is given and @ret is NULL
+ *   -EBADF, -ENOTSOCK  @fd is not open, or is no socket
+ *   -EOPNOTSUPP       @fd is no AF_UNIX socket, or is a datagram socket, which the protocol does not use because it has
+ *                     no receipt
  *
- * -ECONNABORTED to -EMSGSIZE concern one handoff only: the next call is for the next client.
+ * or another error of accept4(2), poll(2) or recvmsg(2). -ECONNABORTED to -EMSGSIZE concern one handoff only: a server
+ * calls again for the next client, as after the same errors of accept(2).
  */
 int fdpass_accept(int fd, int flags, struct fdpass **ret);
 
-/*
- * The same for many clients a second: a receiver keeps the broker's connections, so that further clients come on them,
- * several at a time, instead of on a new one each. That is for SOCK_SEQPACKET; other sockets work, but are served
- * as by fdpass_accept().
+/**
+ * fdpass_receiver_new() - make a receiver, for many clients a second
+ * @fd:      the socket that systemd passed, as for fdpass_accept(). *Not* consumed: it has to stay open until
+ *           fdpass_receiver_free(). It gets O_NONBLOCK, because a thread that waits on it alone would miss the clients
+ *           on other connections
+ * @credits: how many clients may be on their way to this process beyond those that it has taken, 0 to 256. 0: no
+ *           connection is persistent
+ * @ret:     where to put the receiver, which the caller owns
  *
  *      fdpass_receiver_new(SD_LISTEN_FDS_START, 32, &receiver);
  *      fd = fdpass_receive(receiver, SOCK_CLOEXEC | FDPASS_WAIT, NULL);
  *
- * @fd stays the caller's and open for as long as the receiver is used, and gets O_NONBLOCK: nobody may wait on it alone
- * while there are clients on another connection. @credits, up to 256, is how many clients may be
- * on their way to this process beyond the ones that it has taken: as many as it can begin with in a moment. They
- * wait for this process even if another one of the same worker is idle, so processes that serve one client at a time use
- * fdpass_accept(), or 0. A receiver is used by one thread at a time, and not in a forked child; objects of its clients
- * may go to other threads, and outlive it.
+ * A receiver makes the broker's connections persistent: further clients come on them, several to a message, instead of
+ * on a new connection each. This works with SOCK_SEQPACKET only. With SOCK_STREAM, fdpass_receive() does what
+ * fdpass_accept() does.
  *
- * fdpass_receiver_fd() is to be polled in place of @fd: it is readable (POLLIN) when fdpass_receive() has something to
- * do. It belongs to the receiver. With it, call fdpass_receive() until it returns -EAGAIN: clients that came together
- * are given out one by one, and don't make it readable again.
+ * @credits should be the number of clients that the process can begin with in a moment. Clients that are on their way
+ * wait for this process, even if another process of the same worker is idle. So a process that serves one client at a
+ * time uses fdpass_accept(), or 0 credits.
  *
- * fdpass_receive() is as fdpass_accept() with the receiver's @fd. It waits for a client with FDPASS_WAIT only.
+ * One thread at a time uses a receiver, and not a forked child. Objects of its clients may go to other threads, and
+ * outlive it.
  *
- * fdpass_receiver_free() closes its connections; clients that were sent meanwhile go to another worker, or come again.
- * But the receipt of those that came together is given with the first of them (without FDPASS_DEFER), so call
- * fdpass_receive() until it returns -EAGAIN before: who is left then is lost. NULL is allowed.
+ * Return: 0, or
  *
- *   -EINVAL           @credits is too high
- *   -ENOMEM, -EMFILE, -ENFILE  there is no memory, or no room for one more descriptor
- *   -EPERM, -EBADF    @fd is no socket
+ *   -EINVAL           @credits is above 256
+ *   -ENOMEM           there is no memory
+ *   -EMFILE, -ENFILE  there is no room for one more descriptor
+ *   -EBADF            @fd is not open
+ *   -EPERM            @fd can't be watched: it is a regular file (epoll_ctl(2))
+ *   -ENOSPC           the user's limit of watches is reached (/proc/sys/fs/epoll/max_user_watches)
  */
 int fdpass_receiver_new(int fd, unsigned credits, struct fdpass_receiver **ret);
+
+/**
+ * fdpass_receiver_free() - free a receiver
+ * @r: the receiver, consumed; NULL is allowed
+ *
+ * Closes the persistent connections, except for those on which answers are due: these close with the last answer.
+ * Clients that wait on a connection come again, or go to another worker.
+ *
+ * Without FDPASS_DEFER, clients that came in one message have their receipt together with the first one. So call
+ * fdpass_receive() until it returns -EAGAIN first: those that were not given out are lost otherwise.
+ */
 void fdpass_receiver_free(struct fdpass_receiver *r);
+
+/**
+ * fdpass_receiver_fd() - the descriptor to poll in place of the worker's socket
+ * @r: the receiver
+ *
+ * It is readable (POLLIN) when fdpass_receive() has something to do. Then call fdpass_receive() until it returns
+ * -EAGAIN, because clients that came in one message are given out one by one and don't make it readable again.
+ *
+ * Return: a descriptor of epoll(7), which belongs to the receiver.
+ */
 int fdpass_receiver_fd(const struct fdpass_receiver *r);
+
+/**
+ * fdpass_receive() - take the next client from a receiver
+ * @r:     the receiver
+ * @flags: as for fdpass_accept(), and FDPASS_WAIT
+ * @ret:   as for fdpass_accept()
+ *
+ * Waits for a client only with FDPASS_WAIT, except for the 10 ms of fdpass_accept() for a message on a new connection.
+ *
+ * Return: as fdpass_accept(). -EAGAIN: there is no client, and FDPASS_WAIT is not given. -EINTR comes even if the
+ * signal's handler has SA_RESTART (signal(7), epoll_wait(2)).
+ */
 int fdpass_receive(struct fdpass_receiver *r, int flags, struct fdpass **ret);
 
-/*
- * The answers, once per object that FDPASS_DEFER was given for; they close the connection.
+/**
+ * fdpass_taken(), fdpass_decline(), fdpass_reject() - answer the sender
+ * @f: an object that FDPASS_DEFER was given for; *not* consumed
  *
- *   fdpass_taken()    the client is ours, we begin with it
- *   fdpass_decline()   another worker should have it. We neither read from nor wrote to it
- *   fdpass_reject()    no worker should have it: the broker tells the client, in its protocol
+ *   fdpass_taken()    the worker begins with the client
+ *   fdpass_decline()  another worker should have the client. This one neither read from it nor wrote to it
+ *   fdpass_reject()   no worker should have the client: the broker answers it in its protocol. This worker did not
+ *                     write to it
  *
- * After the latter two the caller closes its descriptor of the client, and uses it no more. -EALREADY: it
- * was answered. -EOPNOTSUPP: there is nobody to tell (a datagram); the client remains the caller's.
+ * After fdpass_decline() and fdpass_reject() the caller does nothing with the client but close its descriptor. The
+ * first answer counts. It closes the connection unless that is persistent.
+ *
+ * Return: 0, also if the sender has gone, or
+ *
+ *   -EALREADY         there was an answer, or FDPASS_DEFER was not given
  */
 int fdpass_taken(struct fdpass *f);
 int fdpass_decline(struct fdpass *f);
 int fdpass_reject(struct fdpass *f);
 
-/* Frees the object; what was not answered is taken. NULL is allowed. */
+/**
+ * fdpass_free() - free an object
+ * @f: the object, consumed; NULL is allowed
+ *
+ * An object without an answer counts as taken. The client's socket is not touched.
+ */
 void fdpass_free(struct fdpass *f);
 
 /*
- * What was told of the client. Everything belongs to the object, and lives as long. NULL, with a length of
- * 0, where it was not told. Strings end with NUL and have no control characters.
+ * The facts about a client. All pointers belong to the object and are valid until fdpass_free(). A fact that the
+ * message lacks is NULL, with a length of 0; @ret_len may be NULL. Strings end with NUL and have no control characters.
+ * They come from clients and from other workers, so quote them.
  */
 
-/* The client's address and the one that it connected to: a proxy's word in front of the broker, or the socket's. */
+/*
+ * The client's address and the one that it connected to: as a trusted proxy told, or else the socket's. NULL: it has
+ * left.
+ */
 const struct sockaddr *fdpass_peer(const struct fdpass *f, socklen_t *ret_len);
 const struct sockaddr *fdpass_local(const struct fdpass *f, socklen_t *ret_len);
 
-const char *fdpass_authority(const struct fdpass *f); /* host of HTTP, or server name of TLS */
-const char *fdpass_protocol(const struct fdpass *f);  /* "http", "tls", … */
-const char *fdpass_route(const struct fdpass *f);     /* the unit that the route is from */
-const char *fdpass_listener(const struct fdpass *f);  /* FileDescriptorName= of the public socket */
+const char *fdpass_authority(const struct fdpass *f); /* HTTP's Host or TLS's server name, lower case, without port */
+const char *fdpass_protocol(const struct fdpass *f);  /* a value of Protocol= in routes: "http", "tls", … */
+const char *fdpass_route(const struct fdpass *f);     /* unit of the route, "chat.socket" */
+const char *fdpass_listener(const struct fdpass *f);  /* FileDescriptorName= of the public listener */
 
-const void *fdpass_alpn(const struct fdpass *f, size_t *ret_len);      /* one protocol's name */
-const void *fdpass_unique_id(const struct fdpass *f, size_t *ret_len);
-const void *fdpass_data(const struct fdpass *f, size_t *ret_len);      /* from the worker that had it before */
+const void *fdpass_alpn(const struct fdpass *f, size_t *ret_len);      /* one protocol's name (RFC 7301) */
+const void *fdpass_unique_id(const struct fdpass *f, size_t *ret_len); /* the client's, from accept(2) to its end */
+const void *fdpass_data(const struct fdpass *f, size_t *ret_len);      /* from the worker that handed the client back */
 
-/* What the client has sent already, and its socket doesn't hold any more: read this first. */
+/* Bytes that were read from the client's socket before. The caller reads them before the socket. */
 const void *fdpass_consumed(const struct fdpass *f, size_t *ret_len);
 
-/* The value of the first TLV of a type 0 to 255 of the PROXY protocol or of fdpass-protocol(7): SSL, for one. */
+/* Value of the first TLV of @type: 0 to 255, as in the PROXY protocol (SSL is 0x20) or in fdpass-protocol(7). */
 const void *fdpass_tlv(const struct fdpass *f, unsigned type, size_t *ret_len);
 
-/* When the sender gives the client up, in µs of CLOCK_MONOTONIC; UINT64_MAX where it doesn't. */
+/* When the sender gives the client up, in µs of CLOCK_MONOTONIC; UINT64_MAX: never. */
 uint64_t fdpass_deadline(const struct fdpass *f);
 
-/* Who sent the message: the user's ID, (uid_t) -1 where the kernel doesn't tell (a datagram). */
+/* User ID of the sender (SO_PEERCRED, unix(7)); (uid_t) -1 if the kernel does not tell, 65534 if it is not mapped. */
 uid_t fdpass_sender(const struct fdpass *f);
 
-/* How to hand a client back. All zero but @size is: to the broker, to be parked. */
+/* How to hand a client back. With all zero but @size the client is parked, at the broker's usual socket. */
 struct fdpass_return_args {
         size_t size;                /* sizeof(struct fdpass_return_args) */
-        const char *path;           /* the broker's return socket; NULL: /run/fdpass/return.sock */
-        const char *name;           /* the route that is to have it, by its InternalName=; NULL: park it */
-        const void *data;           /* for that route's worker: at most 8192 bytes */
-        size_t data_len;
-        const void *consumed;       /* what we read from it and the next one is to read: at most 65536 bytes */
-        size_t consumed_len;
-        const struct fdpass *about; /* what was told of it, to be told again; NULL: nothing */
+        const char *path;           /* of the broker's return socket; NULL: /run/fdpass/return.sock */
+        const char *name;           /* InternalName= of the route that gets the client, 1 to 255 bytes; NULL: park it */
+        const void *data;           /* for that route's worker */
+        size_t data_len;            /* bytes, at most 8192 */
+        const void *consumed;       /* what the caller has read from the client and the next worker is to read */
+        size_t consumed_len;        /* bytes, at most 65536 */
+        const struct fdpass *about; /* the object that came with the client, whose facts are passed on; NULL: none */
 };
 
-/*
- * Gives @client_fd back to the broker, and clears its O_NONBLOCK. Never waits. The descriptor is not
- * consumed: after success the caller closes it, without having touched the socket again; after an error it
- * is the caller's as before. Success means that the message lies in the broker's queue, which outlives it
- * (systemd holds the socket).
+/**
+ * fdpass_return(), fdpass_return_with() - hand a client back to the broker
+ * @client_fd: the client, *not* consumed
+ * @args:      as above; the other parameters of fdpass_return() are its fields of the same names
  *
- *   -EAGAIN           the broker's queue is full, or too many descriptors are on their way: try later, or close it
- *   -ENOENT, -ECONNREFUSED  there is no broker
- *   -EACCES           we may not hand back: only root and the return socket's group may
- *   -EPROTOTYPE       @client_fd is not a connected stream socket of an IP family, or the return socket is none
- *   -EMSGSIZE         the name, the data or the consumed bytes are too long
- *   -EINVAL           the name has control characters or is empty, or @size is not ours
+ * Clears O_NONBLOCK of the client, because the next worker shares it (open(2), "open file description"). Never waits.
  *
- * and those of connect(2) and sendmsg(2).
+ * After success the caller does nothing with the client but close its descriptor. The message lies in the broker's
+ * queue, which outlives the broker because systemd holds the socket. After an error the client is the caller's, with
+ * O_NONBLOCK as it was.
+ *
+ * Return: 0, or
+ *
+ *   -EAGAIN           the broker's queue is full, or too many descriptors of this user are in flight (ETOOMANYREFS,
+ *                     unix(7)). Try again later, or close the client
+ *   -ENOENT, -ECONNREFUSED  no broker listens at the path
+ *   -EACCES           this process may not hand back: only root and the return socket's group may
+ *   -EPROTOTYPE       @client_fd is not a stream socket of an IP family or listens, or the path is no SOCK_SEQPACKET
+ *                     socket. The broker itself refuses a socket that is not connected
+ *   -EMSGSIZE         the name, the data, the consumed bytes or all together are too long
+ *   -EINVAL           the name is empty or has control characters, the path is not usable, or @size is another
+ *                     library's
+ *   -EPIPE, -ECONNRESET  three brokers in turn stopped before they received the message
+ *
+ * or another error of socket(2), connect(2) or sendmsg(2).
  */
 int fdpass_return(int client_fd, const char *path, const char *name, const void *data, size_t data_len);
 int fdpass_return_with(int client_fd, const struct fdpass_return_args *args);
 
-/* What fdpass_confine() leaves. */
+/* Flags of fdpass_confine(): what stays allowed. */
 enum {
-        FDPASS_MAY_CONNECT = 1, /* connect(2) and bind(2), except for TCP: fdpass_return(), a database over AF_UNIX */
-        FDPASS_MAY_LISTEN = 2   /* listen(2) */
+        FDPASS_MAY_CONNECT = 1, /* connect(2) and bind(2), except for TCP: fdpass_return() needs connect(2) */
+        FDPASS_MAY_LISTEN = 2   /* listen(2). A client's socket can listen then */
 };
 
-/*
- * Forbids the process the ways by which a client's socket leads into the host's network. A client's socket belongs to
- * the network namespace of the port that it came by, whatever PrivateNetwork= says: after connect(2) with AF_UNSPEC it
- * can be connected there again, or listen there.
+/**
+ * fdpass_confine() - forbid the ways by which a client's socket leads into the host's network
+ * @flags: what stays allowed, see above
  *
- * Refuses connect(2), bind(2), listen(2), sendto(2) and the like with MSG_FASTOPEN, and io_uring_setup(2), with EPERM
- * and for sockets of all families, except for what @flags leaves. With FDPASS_MAY_CONNECT Landlock forbids connect(2)
- * and bind(2) for TCP, with EACCES (Linux 6.7). FDPASS_MAY_LISTEN leaves a client's socket able to listen.
+ * A client's socket belongs to the network namespace of the public port, whatever PrivateNetwork= says. After
+ * connect(2) with AF_UNSPEC it can be connected there again, or listen there.
  *
- * This sets no_new_privs, holds for the calling thread and all that it starts, and can't be undone: call it before the
- * first thread and the first client. accept4(2), fdpass_accept(), fdpass_receive() and sd_notify(3) still work.
- * Programs of another architecture than the caller's can't be run any more.
+ * These calls fail with EPERM afterwards, for sockets of all families (seccomp(2)): connect(2), bind(2), listen(2),
+ * sendto(2), sendmsg(2) and sendmmsg(2) with MSG_FASTOPEN, and io_uring_setup(2). With FDPASS_MAY_CONNECT, connect(2)
+ * and bind(2) fail for TCP only, with EACCES, by Landlock's rights for TCP (Linux 6.7, landlock(7)). Landlock does not
+ * cover MPTCP.
  *
- *   -EOPNOTSUPP       the kernel has no Landlock with rights for TCP, and so connect(2) and bind(2) stay with
- *                     FDPASS_MAY_CONNECT. All else is in force
- *   -ENOSYS           this architecture's calls are not known
- *   -EINVAL           unknown flags; nothing was changed
+ * accept4(2), fdpass_accept(), fdpass_receive() and sd_notify(3) still work. Programs of another architecture than the
+ * caller's fail with all their calls.
  *
- * and those of prctl(2) and landlock_restrict_self(2).
+ * This sets no_new_privs (prctl(2)). It holds for the calling thread and all that it starts, and can't be undone: call
+ * it before the first thread and the first client.
+ *
+ * Return: 0, or
+ *
+ *   -EOPNOTSUPP       with FDPASS_MAY_CONNECT: the kernel has no Landlock with rights for TCP, so connect(2) and
+ *                     bind(2) stay allowed for TCP. All else is in force
+ *   -ENOSYS           the calls of this architecture are unknown. Nothing is confined
+ *   -EINVAL           a flag is unknown. Nothing is confined
+ *
+ * or another error of prctl(2), landlock_create_ruleset(2) or landlock_restrict_self(2).
  */
 int fdpass_confine(unsigned flags);
 

@@ -5,10 +5,11 @@
 #include "basic/fd.h"
 #include "handoff/handoff.h"
 
-#define STRINGS_MAX (4 * (FDPASS_TEXT_MAX + 1))
+/* Room for the four strings of struct fdpass. */
+#define OBJECT_STRINGS_MAX (4 * (FDPASS_TEXT_MAX + 1))
 
 struct fdpass *object_new(size_t size) {
-        struct fdpass *f = malloc(sizeof(*f) + size + STRINGS_MAX);
+        struct fdpass *f = malloc(sizeof(*f) + size + OBJECT_STRINGS_MAX);
 
         if (f)
                 *f = (struct fdpass){ .conn_fd = -EBADF, .sender = (uid_t) -1, .message = MESSAGE_NULL };
@@ -17,12 +18,13 @@ struct fdpass *object_new(size_t size) {
 }
 
 struct fdpass *object_shrink(struct fdpass *f, size_t n) {
-        struct fdpass *shrunk = realloc(f, sizeof(*f) + n + STRINGS_MAX);
+        struct fdpass *shrunk = realloc(f, sizeof(*f) + n + OBJECT_STRINGS_MAX);
 
         return shrunk ? shrunk : f;
 }
 
-static const char *add_string(char **strings, Slice s) {
+/* Copies @s to the end of *strings. Returns the copy, or NULL for a fact that the message lacks. */
+static const char *object_add_string(char **strings, Slice s) {
         char *string = *strings;
 
         if (s.n == 0)
@@ -34,8 +36,8 @@ static const char *add_string(char **strings, Slice s) {
         return string;
 }
 
-/* A client that has gone already has no address any more. */
-static void set_addresses(struct fdpass *f, int client_fd) {
+/* Prefers the addresses of the message. getpeername(2) fails with ENOTCONN if the client has left already. */
+static void object_set_addresses(struct fdpass *f, int client_fd) {
         f->peer_length = message_address_length(&f->message.source);
         f->local_length = message_address_length(&f->message.destination);
         if (f->peer_length > 0) {
@@ -54,72 +56,65 @@ static void set_addresses(struct fdpass *f, int client_fd) {
 void object_complete(struct fdpass *f, size_t n, int client_fd) {
         char *strings = (char *) f->bytes + n;
 
-        f->authority = add_string(&strings, f->message.authority);
-        f->protocol = add_string(&strings, f->message.protocol);
-        f->route = add_string(&strings, f->message.route);
-        f->listener = add_string(&strings, f->message.listener);
+        f->authority = object_add_string(&strings, f->message.authority);
+        f->protocol = object_add_string(&strings, f->message.protocol);
+        f->route = object_add_string(&strings, f->message.route);
+        f->listener = object_add_string(&strings, f->message.listener);
 
-        set_addresses(f, client_fd);
+        object_set_addresses(f, client_fd);
 }
 
-void connection_finish(int fd, bool is_theirs, uint8_t answer) {
+void object_end_connection(int fd, bool is_callers, uint8_t answer) {
         if (answer != 0)
                 (void) handoff_answer(fd, answer);
 
-        if (is_theirs)
+        if (is_callers)
                 (void) shutdown(fd, SHUT_RDWR);
         else
                 fd_close(fd);
 }
 
-static void finish(struct fdpass *f, uint8_t answer) {
-        if (f->kept) {
-                /* There is no end of the connection to say "taken". */
-                kept_answer(f->kept, answer ?: FDPASS_ANSWER_TAKEN, f->number, 1);
-                f->kept = kept_unref(f->kept);
+/* An answer of 0 is the end of the connection. A persistent connection goes on, so "taken" has to be sent on it. */
+static void object_send_answer(struct fdpass *f, uint8_t answer) {
+        if (f->persistent) {
+                persistent_answer(f->persistent, answer ?: FDPASS_ANSWER_TAKEN, f->seq, 1);
+                f->persistent = persistent_unref(f->persistent);
         } else
-                connection_finish(TAKE_FD(f->conn_fd), f->conn_is_theirs, answer);
+                object_end_connection(TAKE_FD(f->conn_fd), f->conn_is_callers, answer);
 }
 
-static int give_answer(struct fdpass *f, uint8_t answer) {
-        switch (f->answer) {
-
-        case ANSWER_OPEN:
-                finish(f, answer);
-                f->answer = ANSWER_GIVEN;
-                return 0;
-
-        case ANSWER_IMPOSSIBLE:
-                return answer == FDPASS_ANSWER_TAKEN ? 0 : -EOPNOTSUPP;
-
-        default:
+static int object_answer(struct fdpass *f, uint8_t answer) {
+        if (f->answer == ANSWER_GIVEN)
                 return -EALREADY;
-        }
+
+        object_send_answer(f, answer);
+        f->answer = ANSWER_GIVEN;
+        return 0;
 }
 
 _public_ int fdpass_taken(struct fdpass *f) {
-        return give_answer(f, FDPASS_ANSWER_TAKEN);
+        return object_answer(f, FDPASS_ANSWER_TAKEN);
 }
 
 _public_ int fdpass_decline(struct fdpass *f) {
-        return give_answer(f, FDPASS_ANSWER_REFUSED);
+        return object_answer(f, FDPASS_ANSWER_REFUSED);
 }
 
 _public_ int fdpass_reject(struct fdpass *f) {
-        return give_answer(f, FDPASS_ANSWER_ERROR);
+        return object_answer(f, FDPASS_ANSWER_ERROR);
 }
 
 _public_ void fdpass_free(struct fdpass *f) {
         if (!f)
                 return;
 
-        if (f->answer == ANSWER_OPEN)
-                finish(f, 0);
+        if (f->answer == ANSWER_DUE)
+                object_send_answer(f, 0);
         free(f);
 }
 
-static const struct sockaddr *return_address(const struct sockaddr_storage *a, socklen_t length,
-                                             socklen_t *ret_len) {
+static const struct sockaddr *object_get_address(const struct sockaddr_storage *a, socklen_t length,
+                                                 socklen_t *ret_len) {
         if (ret_len)
                 *ret_len = length;
 
@@ -127,11 +122,11 @@ static const struct sockaddr *return_address(const struct sockaddr_storage *a, s
 }
 
 _public_ const struct sockaddr *fdpass_peer(const struct fdpass *f, socklen_t *ret_len) {
-        return return_address(&f->peer, f->peer_length, ret_len);
+        return object_get_address(&f->peer, f->peer_length, ret_len);
 }
 
 _public_ const struct sockaddr *fdpass_local(const struct fdpass *f, socklen_t *ret_len) {
-        return return_address(&f->local, f->local_length, ret_len);
+        return object_get_address(&f->local, f->local_length, ret_len);
 }
 
 _public_ const char *fdpass_authority(const struct fdpass *f) {
@@ -150,7 +145,7 @@ _public_ const char *fdpass_listener(const struct fdpass *f) {
         return f->listener;
 }
 
-static const void *return_slice(Slice s, size_t *ret_len) {
+static const void *object_get_slice(Slice s, size_t *ret_len) {
         if (ret_len)
                 *ret_len = s.n;
 
@@ -158,19 +153,19 @@ static const void *return_slice(Slice s, size_t *ret_len) {
 }
 
 _public_ const void *fdpass_alpn(const struct fdpass *f, size_t *ret_len) {
-        return return_slice(f->message.alpn, ret_len);
+        return object_get_slice(f->message.alpn, ret_len);
 }
 
 _public_ const void *fdpass_unique_id(const struct fdpass *f, size_t *ret_len) {
-        return return_slice(f->message.unique_id, ret_len);
+        return object_get_slice(f->message.unique_id, ret_len);
 }
 
 _public_ const void *fdpass_data(const struct fdpass *f, size_t *ret_len) {
-        return return_slice(f->message.data, ret_len);
+        return object_get_slice(f->message.data, ret_len);
 }
 
 _public_ const void *fdpass_consumed(const struct fdpass *f, size_t *ret_len) {
-        return return_slice(f->message.consumed, ret_len);
+        return object_get_slice(f->message.consumed, ret_len);
 }
 
 _public_ const void *fdpass_tlv(const struct fdpass *f, unsigned type, size_t *ret_len) {
@@ -179,9 +174,9 @@ _public_ const void *fdpass_tlv(const struct fdpass *f, unsigned type, size_t *r
 
         while (message_next_tlv(&rest, &t, &value))
                 if (t == type)
-                        return return_slice(value, ret_len);
+                        return object_get_slice(value, ret_len);
 
-        return return_slice((Slice){}, ret_len);
+        return object_get_slice((Slice){}, ret_len);
 }
 
 _public_ uint64_t fdpass_deadline(const struct fdpass *f) {

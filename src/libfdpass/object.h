@@ -1,66 +1,63 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What struct fdpass is inside of the library: one allocation, which ends in the message itself. */
+/*
+ * struct fdpass inside of the library: the facts about one client, and the connection on which its answer is still due.
+ * It is one allocation, which ends in the bytes of the message and in the strings that were copied out of it.
+ */
 
 #include "basic/macro.h"
 #include "handoff/message.h"
 #include "libfdpass/fdpass.h"
-#include "libfdpass/kept.h"
+#include "libfdpass/persistent.h"
 
 typedef enum AnswerState {
-        ANSWER_GIVEN,      /* by closing the connection, or by one of the three functions */
-        ANSWER_OPEN,       /* the connection waits for it */
-        ANSWER_IMPOSSIBLE, /* a datagram */
+        ANSWER_GIVEN, /* by the end of the connection, or by fdpass_taken(), fdpass_decline() or fdpass_reject() */
+        ANSWER_DUE,   /* the sender waits for it */
 } AnswerState;
 
 struct fdpass {
         AnswerState answer;
-        Kept *kept;          /* ANSWER_OPEN: the kept connection where it goes, one reference, or */
-        uint16_t number;     /* … for the client of this number */
-        int conn_fd;         /* NULL: the one that is for this client alone */
-        bool conn_is_theirs; /* Accept=yes: the connection is the caller's, who closes it */
+        PersistentConn *persistent; /* where a due answer is sent to; one reference. NULL: @conn_fd */
+        uint16_t seq;               /* number of the client on @persistent */
+        int conn_fd;                /* connection of this client alone; -EBADF: none */
+        bool conn_is_callers;       /* with Accept=yes the caller owns @conn_fd */
 
-        uid_t sender;
+        uid_t sender;               /* as from sender_check(); (uid_t) -1: unknown */
         struct sockaddr_storage peer;
         struct sockaddr_storage local;
-        socklen_t peer_length;
-        socklen_t local_length;
+        socklen_t peer_length;      /* 0: the address is unknown */
+        socklen_t local_length;     /* 0: the address is unknown */
 
-        /* Copies that end in NUL, behind the message. */
+        /* Copies that end in NUL, behind the message. NULL: the message lacks this fact. */
         const char *authority;
         const char *protocol;
         const char *route;
         const char *listener;
 
-        Message message;     /* its slices point into bytes */
+        Message message;            /* its slices point into @bytes */
         uint8_t bytes[];
 };
 
 DEFINE_CLEANUP(struct fdpass *, fdpass_free);
 
-/* Makes one with room for a message of @size bytes; NULL where there is no memory. */
+/* Makes an object with room for a message of @size bytes. Returns NULL if there is no memory. */
 struct fdpass *object_new(size_t size);
 
-/* Gives back what a message of @n bytes doesn't need. Before anything points into the object, which may move. */
+/*
+ * Shrinks @f to a message of @n bytes. The object may move, so nothing may point into it yet. Returns its new place,
+ * which is the old one if there is no memory.
+ */
 struct fdpass *object_shrink(struct fdpass *f, size_t n);
 
-/* Fills in what the decoded message of @n bytes says, and what it leaves out from the client's own socket. */
+/*
+ * Completes @f, whose message of @n bytes is decoded: strings, and the addresses of @client_fd if the message has none.
+ */
 void object_complete(struct fdpass *f, size_t n, int client_fd);
 
 /*
- * Ends a connection whose message was received, with an answer (FDPASS_ANSWER_…) or with none (0), which
- * says "taken" too. One of the caller's is only shut down: the sender sees the same end.
+ * Ends the connection @fd, whose message was received, with an answer (FDPASS_ANSWER_…) or without one (0), which
+ * counts as "taken". Consumes @fd. With @is_callers the connection is only shut down, which looks the same to the
+ * sender.
  */
-void connection_finish(int fd, bool is_theirs, uint8_t answer);
-
-/*
- * Is the sender at the other end of @fd one that this socket is for? Root is, and our own user. Otherwise
- * the file that the socket is bound to decides: where not everybody may write to it, the kernel let nobody
- * else connect (unix(7), "Pathname socket ownership and permissions"), and where everybody may, its owner
- * is. 0 or -EPERM; and in any case the sender's user, as far as the kernel knows it.
- *
- * In a user namespace (PrivateUsers=yes) all users that it doesn't map look like 65534, the broker's too:
- * such a number proves nothing, and the file's mode alone decides.
- */
-int sender_check(int fd, uid_t *ret_uid);
+void object_end_connection(int fd, bool is_callers, uint8_t answer);

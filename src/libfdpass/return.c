@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* fdpass_return(): the client goes back to the broker. */
+/* fdpass_return(): hands a client back to the broker. */
 
 #include <fcntl.h>
 
@@ -9,34 +9,31 @@
 #include "handoff/handoff.h"
 #include "libfdpass/object.h"
 
-static Slice slice_from(const void *p, size_t n) {
-        return (Slice){ p, n };
-}
+/* How often to connect again if a broker stops between our connect(2) and our message. */
+#define RETURN_TRIES_MAX 3
 
-/* The head that a response answers is still that where it comes back whole, and before anything else. */
-static uint32_t head_length_of(const Message *m, Slice consumed) {
+/* The head that a flusher has answered counts only if it comes back whole, at the beginning of the consumed bytes. */
+static uint32_t return_head_length(const Message *m, Slice consumed) {
         return slice_has_prefix(consumed, slice_head(m->consumed, m->head_length)) ? m->head_length : 0;
 }
 
-/* What was told of the client stays true, but for what concerns this worker only. */
-static Message message_of(const struct fdpass_return_args *args) {
+/* Passes on all facts about the client, except for those that concern this worker only. */
+static Message return_message(const struct fdpass_return_args *args) {
         Message m = args->about ? args->about->message : MESSAGE_NULL;
 
         m.route = (Slice){};
-        m.keep = 0;
+        m.persistent_max = 0;
         m.deadline = MESSAGE_NO_DEADLINE;
         m.hops = 0;
         m.name = args->name ? slice_from_string(args->name) : (Slice){};
-        m.data = slice_from(args->data, args->data_len);
-        m.head_length = head_length_of(&m, slice_from(args->consumed, args->consumed_len));
-        m.consumed = slice_from(args->consumed, args->consumed_len);
+        m.data = (Slice){ args->data, args->data_len };
+        m.head_length = return_head_length(&m, (Slice){ args->consumed, args->consumed_len });
+        m.consumed = (Slice){ args->consumed, args->consumed_len };
         return m;
 }
 
-/* So often a broker may end between our connect() and the message. */
-#define TRIES_MAX 3
-
-static int try_to_send(const struct sockaddr_un *address, socklen_t length, Slice header, Slice consumed, int client_fd) {
+static int return_try(const struct sockaddr_un *address, socklen_t length, Slice header, Slice consumed,
+                      int client_fd) {
         _cleanup_close_ int fd = -EBADF;
 
         fd = handoff_connect_type(address, length, SOCK_SEQPACKET);
@@ -46,7 +43,7 @@ static int try_to_send(const struct sockaddr_un *address, socklen_t length, Slic
         return handoff_send_message(fd, header, consumed, client_fd);
 }
 
-static int send_to(const char *path, Slice header, Slice consumed, int client_fd) {
+static int return_send(const char *path, Slice header, Slice consumed, int client_fd) {
         struct sockaddr_un address;
         socklen_t length;
         int r;
@@ -55,8 +52,8 @@ static int send_to(const char *path, Slice header, Slice consumed, int client_fd
         if (r < 0)
                 return r;
 
-        for (unsigned i = 0; i < TRIES_MAX; i++) {
-                r = try_to_send(&address, length, header, consumed, client_fd);
+        for (unsigned i = 0; i < RETURN_TRIES_MAX; i++) {
+                r = return_try(&address, length, header, consumed, client_fd);
                 if (r != -EPIPE && r != -ECONNRESET)
                         break;
         }
@@ -67,7 +64,7 @@ static int send_to(const char *path, Slice header, Slice consumed, int client_fd
 _public_ int fdpass_return_with(int client_fd, const struct fdpass_return_args *args) {
         const char *path = args->path ? args->path : FDPASS_RETURN_PATH;
         uint8_t header[FDPASS_HEADER_MAX];
-        Message m = message_of(args);
+        Message m = return_message(args);
         int flags, r;
         size_t n;
 
@@ -86,12 +83,15 @@ _public_ int fdpass_return_with(int client_fd, const struct fdpass_return_args *
         if (flags < 0)
                 return -errno;
 
-        /* Before it is sent: the next worker has the same open file description, and may be fast. */
+        /*
+         * Before the message is sent, because O_NONBLOCK belongs to the open file description that the next worker has
+         * too.
+         */
         r = fd_nonblock(client_fd, false);
         if (r < 0)
                 return r;
 
-        r = send_to(path, (Slice){ header, n }, m.consumed, client_fd);
+        r = return_send(path, (Slice){ header, n }, m.consumed, client_fd);
         if (r < 0 && flags & O_NONBLOCK)
                 (void) fd_nonblock(client_fd, true);
 

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "libfdpass/sender.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "libfdpass/object.h"
+#define SENDER_UID_UNKNOWN ((uid_t) -1)
+#define SENDER_UID_UNMAPPED ((uid_t) 65534) /* the default of /proc/sys/kernel/overflowuid */
 
-#define UID_UNKNOWN ((uid_t) -1)
-#define UID_UNMAPPED ((uid_t) 65534) /* /proc/sys/kernel/overflowuid, which nobody changes */
-
-/* Nobody's where the socket is abstract, has no name, or its file can't be seen from here. */
-static bool socket_file(int fd, struct stat *ret) {
+/* Finds the file that @fd is bound to. Returns false for an abstract address, no address, or a file out of sight. */
+static bool sender_stat_socket(int fd, struct stat *ret) {
         struct sockaddr_un address = {};
         socklen_t length = sizeof(address) - 1; /* a path may fill sun_path without NUL (unix(7), "BUGS") */
 
@@ -21,21 +24,21 @@ static bool socket_file(int fd, struct stat *ret) {
 }
 
 int sender_check(int fd, uid_t *ret_uid) {
-        struct ucred cred = { .uid = UID_UNKNOWN };
+        struct ucred cred = { .uid = SENDER_UID_UNKNOWN };
         socklen_t length = sizeof(cred);
         struct stat st;
+        bool is_known;
 
-        /* A datagram socket that is not connected has no peer, and says so with -1. */
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &length) < 0)
                 return -errno;
 
         *ret_uid = cred.uid;
 
-        bool is_known = cred.uid != UID_UNKNOWN && cred.uid != UID_UNMAPPED;
+        is_known = cred.uid != SENDER_UID_UNKNOWN && cred.uid != SENDER_UID_UNMAPPED;
         if (is_known && (cred.uid == 0 || cred.uid == geteuid()))
                 return 0;
 
-        if (!socket_file(fd, &st))
+        if (!sender_stat_socket(fd, &st))
                 return -EPERM;
 
         return !(st.st_mode & S_IWOTH) || (is_known && cred.uid == st.st_uid) ? 0 : -EPERM;

@@ -10,9 +10,8 @@
  * dies is lost. "receipt" loses none: it is the cheapest loop that keeps the promise that fdpassd makes. It
  * has no queue, no limits, no routes and no log, and it ends at the first call that fails.
  *
- * FORM is that of the worker's socket: stream, seqpacket or datagram, which has neither connections nor receipts.
- * With the latter two it peeks at each request, looks for the one host that it knows, and sends a header with what
- * the broker tells there.
+ * FORM is that of the worker's socket: stream or seqpacket. With seqpacket it peeks at each request, looks for the one
+ * host that it knows, and sends a header with the same facts as the broker's.
  *
  * It shares no code with fdpassd, so that a change there does not move the yardstick too. The TCP listener
  * is inherited as file 3.
@@ -26,12 +25,11 @@
 
 #define EVENTS_MAX 64
 
-/* epoll's data of a connection are its two descriptors; no connection is file 0. */
+/* The epoll data of a connection are its two descriptors, which are never 0. */
 #define LISTENER_TOKEN UINT64_C(0)
 
 static struct sockaddr_un worker;
 static int type = SOCK_STREAM;
-static int datagram_fd = -1;
 
 static uint64_t make_token(int conn_fd, int client_fd) {
         return (uint64_t) (uint32_t) conn_fd << 32 | (uint32_t) client_fd;
@@ -60,9 +58,9 @@ static void send_client(int conn_fd, int client_fd, const struct sockaddr_in *ad
 
         if (type != SOCK_STREAM) {
                 look_at(client_fd);
-                n = write_header(header, address, /* keep= */ false);
+                n = write_header(header, address, /* is_persistent= */ false);
         }
-        send_fds(conn_fd, type == SOCK_DGRAM ? &worker : NULL, header, n, &client_fd, 1);
+        send_fds(conn_fd, header, n, &client_fd, 1);
 }
 
 _Noreturn static void run_plain(void) {
@@ -73,10 +71,9 @@ _Noreturn static void run_plain(void) {
                 if (client_fd < 0)
                         err(EXIT_FAILURE, "accept4");
 
-                conn_fd = type == SOCK_DGRAM ? datagram_fd : connect_worker(/* flags= */ 0);
+                conn_fd = connect_worker(/* flags= */ 0);
                 send_client(conn_fd, client_fd, &address);
-                if (type != SOCK_DGRAM)
-                        close(conn_fd);
+                close(conn_fd);
                 close(client_fd);
         }
 }
@@ -104,11 +101,11 @@ static void take_receipt(int epoll_fd, uint64_t token) {
         if (n < 0)
                 errx(EXIT_FAILURE, "The worker left a client unread.");
 
-        close(conn_fd); /* of which nobody has a duplicate: that ends the watch, too */
+        close(conn_fd); /* the last copy, so this ends the watch too (epoll(7)) */
         close(client_fd);
 }
 
-/* One a turn: a second accept4() that finds nobody costs as much as one that does. */
+/* Accepts one client a turn, because a second accept4() that fails costs as much as one that succeeds. */
 static void take_client(int epoll_fd) {
         struct sockaddr_in address;
         int client_fd = next_client(&address);
@@ -141,21 +138,18 @@ _Noreturn static void run_receipt(void) {
 
 int main(int argc, char *argv[]) {
         if (argc != 4)
-                errx(EXIT_FAILURE, "Usage: bare plain|receipt stream|seqpacket|datagram WORKER");
+                errx(EXIT_FAILURE, "Usage: bare plain|receipt stream|seqpacket WORKER");
 
         set_address(&worker, argv[3]);
 
         if (strcmp(argv[2], "seqpacket") == 0)
                 type = SOCK_SEQPACKET;
-        else if (strcmp(argv[2], "datagram") == 0) {
-                type = SOCK_DGRAM;
-                datagram_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        } else if (strcmp(argv[2], "stream") != 0)
+        else if (strcmp(argv[2], "stream") != 0)
                 errx(EXIT_FAILURE, "No such form: %s", argv[2]);
 
         if (strcmp(argv[1], "plain") == 0)
                 run_plain();
-        if (strcmp(argv[1], "receipt") == 0 && type != SOCK_DGRAM)
+        if (strcmp(argv[1], "receipt") == 0)
                 run_receipt();
 
         errx(EXIT_FAILURE, "No such loop: %s", argv[1]);

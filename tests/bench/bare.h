@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the bare loops have in common: looking at a request, and the message that carries a client. */
+/* Common parts of the bare loops: the look at a request, and the message that carries a client. */
 
 #include <err.h>
 #include <errno.h>
@@ -36,24 +36,24 @@ static const char header_start[] =
         "\xe5\0\4http"
         "\xe8\0\1\1";
 
-/* For the first message of a connection that is to be kept. */
-static const char header_keep[] = "\xe7\0\1\x10";
+/* For the first message of a persistent connection. */
+static const char header_persistent[] = "\xe7\0\1\x10";
 
-static inline size_t write_header(char *p, const struct sockaddr_in *client, bool keep) {
+static inline size_t write_header(char *p, const struct sockaddr_in *client, bool is_persistent) {
         size_t n = sizeof(header_start) - 1;
 
         memcpy(p, header_start, n);
         memcpy(p + HEADER_SOURCE, &client->sin_addr, sizeof(client->sin_addr));
         memcpy(p + HEADER_SOURCE_PORT, &client->sin_port, sizeof(client->sin_port));
-        if (keep) {
-                memcpy(p + n, header_keep, sizeof(header_keep) - 1);
-                n += sizeof(header_keep) - 1;
+        if (is_persistent) {
+                memcpy(p + n, header_persistent, sizeof(header_persistent) - 1);
+                n += sizeof(header_persistent) - 1;
         }
         p[HEADER_LENGTH] = (char) (n - HEADER_SOURCE);
         return n;
 }
 
-/* Ends the process where it is not the request that it should be. */
+/* Ends the process if the client did not send the expected request. */
 static inline void look_at(int client_fd) {
         char head[16384];
         ssize_t n = recv(client_fd, head, sizeof(head), MSG_PEEK);
@@ -62,8 +62,7 @@ static inline void look_at(int client_fd) {
                 errx(EXIT_FAILURE, "A client without a request.");
 }
 
-static inline void send_fds(int fd, const struct sockaddr_un *to, const char *bytes, size_t n, const int *fds,
-                            size_t n_fds) {
+static inline void send_fds(int fd, const char *bytes, size_t n, const int *fds, size_t n_fds) {
         union {
                 struct cmsghdr header;
                 char buffer[CMSG_SPACE(sizeof(int) * FDS_MAX)];
@@ -76,8 +75,6 @@ static inline void send_fds(int fd, const struct sockaddr_un *to, const char *by
         };
         struct iovec iov = { .iov_base = (void *) (uintptr_t) bytes, .iov_len = n };
         struct msghdr message = {
-                .msg_name = (void *) (uintptr_t) to,
-                .msg_namelen = to ? sizeof(*to) : 0,
                 .msg_iov = &iov,
                 .msg_iovlen = 1,
                 .msg_control = &control,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * So many handoffs, one after the other, by a broker in this process: what `instructions` counts. Client and worker
- * are in this process too, and do their part only when the broker sleeps, so that it does the same each time.
+ * Makes NUMBER handoffs, one after the other, by a broker in this process: `instructions` counts its instructions. Client
+ * and worker are in this process too, and act only when the broker sleeps, so that each run does the same.
  *
- *         handoffs stream|seqpacket|kept NUMBER
+ *         handoffs stream|seqpacket|persistent NUMBER
  */
 
 #include <err.h>
@@ -33,13 +33,13 @@ typedef struct Form {
         const char *name;
         WorkerForm form;
         int type;
-        bool keeps;
+        bool is_persistent;
 } Form;
 
 static const Form forms[] = {
         { "stream",    WORKER_STREAM,    SOCK_STREAM,    false },
         { "seqpacket", WORKER_SEQPACKET, SOCK_SEQPACKET, false },
-        { "kept",      WORKER_SEQPACKET, SOCK_SEQPACKET, true  },
+        { "persistent",      WORKER_SEQPACKET, SOCK_SEQPACKET, true  },
 };
 
 static struct {
@@ -51,9 +51,9 @@ static struct {
         Broker *broker;
         struct sockaddr_in public;
         int worker_fd;
-        int kept_fd;
-        uint16_t n_kept;
-} t = { .kept_fd = -EBADF };
+        int persistent_fd;
+        uint16_t n_persistent;
+} t = { .persistent_fd = -EBADF };
 
 static void check(int r, const char *what) {
         if (r < 0)
@@ -67,7 +67,7 @@ static const char *path_of(const char *name) {
         return path;
 }
 
-/* By hand: valgrind knows no openat2(2), with which units are read. */
+/* Made by hand, because valgrind does not know openat2(2), with which units are read. */
 static Config *make_config(void) {
         Config *config = calloc(1, sizeof(*config));
 
@@ -118,7 +118,7 @@ static int listen_in_public(void) {
 }
 
 static void start(void) {
-        /* Not below /tmp: where others may put links, the way to a worker costs more (broker/reach.h). */
+        /* Not below /tmp, because a path in a directory that others can write to costs more (broker/reach.h). */
         strcpy(t.directory, "/run/handoffs-XXXXXX");
         if (!mkdtemp(t.directory))
                 err(EXIT_FAILURE, "%s", t.directory);
@@ -129,7 +129,7 @@ static void start(void) {
         check(broker_new(t.event, t.log, N_FDS, &t.broker), "broker_new");
         check(helper_new_here(N_FDS, sizeof(SocketTask), socket_task_run, &t.helper), "helper_new_here");
         check(broker_set_helper(t.broker, t.helper), "broker_set_helper");
-        t.broker->pace.slow_until = USEC_INFINITY; /* how quickly clients come depends on the machine */
+        t.broker->pace.slow_until = USEC_INFINITY; /* no polling, because the rate of clients depends on the machine */
         check(broker_add_listener(t.broker, "public", listen_in_public()), "broker_add_listener");
 
         check(broker_set_config(t.broker, make_config()), "broker_set_config");
@@ -140,13 +140,13 @@ static void stop(void) {
         t.helper = helper_free(t.helper);
         t.log = log_free(t.log);
         t.event = sd_event_unref(t.event);
-        fd_close(t.kept_fd);
+        fd_close(t.persistent_fd);
         fd_close(t.worker_fd);
         (void) unlink(path_of("a"));
         (void) rmdir(t.directory);
 }
 
-/* The broker's turns, until so many were accepted and handed over: what is done in here is counted. */
+/* The broker's turns, until @n_accepted and @n_handed are reached. `instructions` counts what runs in here. */
 __attribute__((noinline)) static void turn(uint64_t n_accepted, uint64_t n_handed) {
         while (t.broker->n.n_accepted < n_accepted || t.broker->n.n_handed < n_handed)
                 check(broker_turn(t.broker, TURN_USEC), "broker_turn");
@@ -165,14 +165,14 @@ static void take_from(int fd) {
 static void take(void) {
         int fd;
 
-        fd = t.kept_fd >= 0 ? t.kept_fd : accept4(t.worker_fd, NULL, NULL, SOCK_CLOEXEC);
+        fd = t.persistent_fd >= 0 ? t.persistent_fd : accept4(t.worker_fd, NULL, NULL, SOCK_CLOEXEC);
         check(fd, "accept4");
         take_from(fd);
 
-        if (t.form->keeps) {
-                t.kept_fd = fd;
-                check(handoff_answer_kept(fd, FDPASS_ANSWER_TAKEN, t.n_kept, 1, (uint16_t) (t.n_kept + 16)), "answer");
-                t.n_kept++;
+        if (t.form->is_persistent) {
+                t.persistent_fd = fd;
+                check(handoff_answer_persistent(fd, FDPASS_ANSWER_TAKEN, t.n_persistent, 1, (uint16_t) (t.n_persistent + 16)), "answer");
+                t.n_persistent++;
         } else
                 fd_close(fd);
 }
@@ -187,7 +187,7 @@ static void hand_over(uint64_t i) {
         turn(i + 1, i + 1);
         helper_work_here(t.helper); /* in fdpassd another process does that */
 
-        /* With a reset, which leaves no TIME_WAIT behind. */
+        /* Closes with a reset, which leaves no TIME_WAIT. */
         (void) setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
         fd_close(fd);
 }
@@ -199,7 +199,7 @@ int main(int argc, char *argv[]) {
                 if (streq(argv[1], forms[i].name))
                         t.form = &forms[i];
         if (!t.form || n == 0)
-                errx(EXIT_FAILURE, "Usage: handoffs stream|seqpacket|kept NUMBER");
+                errx(EXIT_FAILURE, "Usage: handoffs stream|seqpacket|persistent NUMBER");
 
         start();
         for (uint64_t i = 0; i < n; i++)

@@ -5,7 +5,7 @@
  *
  *         server direct       accepts them from file 3, a listening TCP or AF_UNIX socket
  *         server accept       fdpass_accept() on file 3, any handoff socket
- *         server kept         fdpass_receive(): connections of the broker are kept
+ *         server persistent   fdpass_receive(): one persistent connection of the broker
  *         server body         fdpass_accept(), for clients whose request was read and answered with a head already
  *
  * What came by a handoff it shuts down before it closes it, as libfdpass(3) says: the last copy may be the broker's.
@@ -30,9 +30,9 @@
 #define HEAD "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
 #define BODY "ok!\n"
 
-typedef enum Way { DIRECT, ACCEPT, KEPT, BODY_ONLY, _WAY_MAX } Way;
+typedef enum Way { DIRECT, ACCEPT, PERSISTENT, BODY_ONLY, _WAY_MAX } Way;
 
-static const char *const ways[_WAY_MAX] = { "direct", "accept", "kept", "body" };
+static const char *const ways[_WAY_MAX] = { "direct", "accept", "persistent", "body" };
 
 static int next_client(Way way, struct fdpass_receiver *receiver) {
         switch (way) {
@@ -43,7 +43,7 @@ static int next_client(Way way, struct fdpass_receiver *receiver) {
                 return fd < 0 ? -errno : fd;
         }
 
-        case KEPT:
+        case PERSISTENT:
                 return fdpass_receive(receiver, SOCK_CLOEXEC | FDPASS_WAIT, NULL);
 
         default:
@@ -63,7 +63,7 @@ static void send_bulk(int fd) {
         }
 }
 
-/* Returns false where the client is to stay. */
+/* Returns false if the client stays open. */
 static int serve(int fd, Way way) {
         char request[4096];
         ssize_t n;
@@ -93,9 +93,9 @@ int main(int argc, char *argv[]) {
         while (way < _WAY_MAX && (argc != 2 || strcmp(argv[1], ways[way]) != 0))
                 way++;
         if (way == _WAY_MAX)
-                errx(EXIT_FAILURE, "Usage: server direct|accept|kept|body");
+                errx(EXIT_FAILURE, "Usage: server direct|accept|persistent|body");
 
-        if (way == KEPT) {
+        if (way == PERSISTENT) {
                 r = fdpass_receiver_new(LISTENER_FD, CREDITS, &receiver);
                 if (r < 0)
                         errx(EXIT_FAILURE, "fdpass_receiver_new: %s", strerror(-r));

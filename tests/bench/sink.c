@@ -2,8 +2,8 @@
 
 /*
  * The worker of the measurements: takes a client, closes the handoff's connection, reads one request, sends
- * a fixed reply and closes. One at a time and blocking, so that its own cost is the same for everybody.
- * The AF_UNIX socket is inherited as file 3, of whichever form.
+ * a fixed reply and closes. It serves one client at a time, so its own cost is the same in all measurements.
+ * The AF_UNIX socket is inherited as file 3, stream or seqpacket.
  *
  * "sink server" accepts its clients itself, from a listener of any family: the backend of proxies. "sink inetd" has one
  * client, as file 0, and ends with it.
@@ -32,13 +32,13 @@ static const char reply[] =
         "\r\n"
         BODY;
 
-/* Returns the client, or -EBADF where the sender went away without one. */
+/* Returns the client, or -EBADF if the sender went away without one. */
 static int receive_client(int conn_fd) {
         union {
                 struct cmsghdr header;
                 char buffer[CMSG_SPACE(sizeof(int))];
         } control = {};
-        char bytes[4096]; /* of the message: none of it is looked at */
+        char bytes[4096]; /* the message, which is ignored */
         struct iovec iov = { .iov_base = bytes, .iov_len = sizeof(bytes) };
         struct msghdr message = {
                 .msg_iov = &iov,
@@ -59,7 +59,7 @@ static int receive_client(int conn_fd) {
 static void serve(int client_fd) {
         char request[4096];
 
-        /* A client that is gone is the load generator's to count. */
+        /* The load generator counts clients that have left. */
         if (recv(client_fd, request, sizeof(request), 0) > 0)
                 (void) send(client_fd, reply, sizeof(reply) - 1, MSG_NOSIGNAL);
 }
@@ -80,20 +80,14 @@ static int accept_client(bool is_server) {
 
 int main(int argc, char *argv[]) {
         const char *mode = argc > 1 ? argv[1] : "worker";
-        int type;
-        socklen_t length = sizeof(type);
 
         if (strcmp(mode, "inetd") == 0) {
                 serve(STDIN_FILENO);
                 return EXIT_SUCCESS;
         }
 
-        if (getsockopt(LISTENER_FD, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
-                err(EXIT_FAILURE, "getsockopt");
-
         for (;;) {
-                int client_fd = type == SOCK_DGRAM ? receive_client(LISTENER_FD) :
-                                                     accept_client(strcmp(mode, "server") == 0);
+                int client_fd = accept_client(strcmp(mode, "server") == 0);
 
                 if (client_fd < 0)
                         continue;

@@ -226,7 +226,7 @@ static void send_fds(int to, Slice bytes, int fd, size_t n) {
 
 static void receive(int conn, int *ret) {
         static uint8_t bytes[FDPASS_MESSAGE_MAX];
-        int fds[FDPASS_KEEP_MAX];
+        int fds[FDPASS_PERSISTENT_MAX];
         size_t n, n_fds = ELEMENTSOF(fds);
         Message m;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A worker's socket of any form, clients to be sent to it, and a sender that sends whatever it is told to. */
+/* A worker's socket of either form, clients to send to it, and senders of valid and invalid messages. */
 
 #include "test.h"
 
@@ -14,7 +14,7 @@
 #include "handoff/handoff.h"
 #include "handoff/message.h"
 
-/* A worker's socket, at a path of its own. */
+/* A worker's socket. */
 typedef struct Fixture {
         char path[64];
         struct sockaddr_un address;
@@ -49,7 +49,7 @@ static inline int fixture_connect(const Fixture *f) {
         return fd;
 }
 
-/* A client over TCP: ret[0] is its own end, ret[1] what a broker would have accepted. */
+/* Makes a client over TCP: ret[0] is its own end, ret[1] the one that a broker accepts. */
 static inline void client_pair(int ret[static 2]) {
         struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         _cleanup_close_ int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -71,7 +71,7 @@ static inline void pair_close(int pair[static 2]) {
         fd_close(pair[1]);
 }
 
-/* Both are ends of one connection. */
+/* Checks that @a and @b are the ends of one connection. */
 static inline void assert_connected(int a, int b) {
         char byte = 'x', got = 0;
 
@@ -80,7 +80,7 @@ static inline void assert_connected(int a, int b) {
         assert_int_equal(got, byte);
 }
 
-/* Sends @n_fds times @fd with some bytes, as a hostile sender would. */
+/* Sends @n_fds copies of @fd with any bytes, as a hostile sender does. */
 static inline void send_raw(int conn_fd, const void *bytes, size_t n_bytes, int fd, size_t n_fds) {
         union {
                 struct cmsghdr header;

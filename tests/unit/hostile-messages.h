@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What nobody should send as a handoff: send_case() sends each. */
+/* Invalid messages. send_case() sends each of them. */
 
 #include "handoff-fixture.h"
 
@@ -10,10 +10,10 @@
 #define HEADER "\r\n\r\n\0\r\nQUIT\n"
 #define GOOD HEADER "\x21\0\0\4\xe0\0\1\1"
 
-/* A byte too many: what a receiver with room for the longest message gets of it would be right. */
+/* One byte too long. Truncated to FDPASS_MESSAGE_MAX, it would be valid. */
 static uint8_t oversized[FDPASS_MESSAGE_MAX + 1] = HEADER "\x21\0\x3f\xf0\xe0\0\1\1\x30\x3f\xe9";
 
-/* Bytes that are no message, whatever comes with them. */
+/* Bytes that are no message, with any descriptors. */
 static const struct {
         const void *p;
         size_t n;
@@ -26,16 +26,16 @@ static const struct {
         { HEADER, sizeof(HEADER) - 1 },
         { HEADER "\x20\0\0\4\xe0\0\1\1", sizeof(GOOD) - 1 },    /* LOCAL */
         { HEADER "\x21\0\xff\xff\xe0\0\1\1", sizeof(GOOD) - 1 },
-        { HEADER "\x21\0\0\0", sizeof(HEADER) + 3 },            /* of no version */
+        { HEADER "\x21\0\0\0", sizeof(HEADER) + 3 },            /* no VERSION */
         { oversized, sizeof(oversized) },
 };
 
-/* Descriptors that are no client. */
+/* Descriptors that are no client's socket. */
 typedef enum Thing {
         PIPE, ORDINARY_FILE, LISTENING_TCP, UDP, UNIX_DGRAM, UNIX_SEQPACKET, UNIX_LISTENING, EPOLL, N_THINGS,
 } Thing;
 
-/* As many descriptors as no message may have. */
+/* Wrong numbers of descriptors. */
 static const size_t bad_counts[] = { 0, 2, 3, 8, 9, 253 };
 
 #define N_CASES (ELEMENTSOF(bad_bytes) + N_THINGS + ELEMENTSOF(bad_counts))

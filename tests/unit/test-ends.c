@@ -13,13 +13,13 @@
 /* The worker takes its first client and keeps the connection, which is returned. */
 static int keep(int worker) {
         static uint8_t buffer[FDPASS_MESSAGE_MAX];
-        int first = dial_tcp('!'), conn, fds[FDPASS_KEEP_MAX];
+        int first = dial_tcp('!'), conn, fds[FDPASS_PERSISTENT_MAX];
         size_t n, n_fds = ELEMENTSOF(fds);
 
         WAIT_FOR(has_event(worker, POLLIN));
         conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
         assert_int_equal(handoff_receive_batch(conn, 0, buffer, sizeof(buffer), &n, fds, &n_fds), 0);
-        assert_int_equal(handoff_answer_kept(conn, FDPASS_ANSWER_TAKEN, 0, 1, 100), 0);
+        assert_int_equal(handoff_answer_persistent(conn, FDPASS_ANSWER_TAKEN, 0, 1, 100), 0);
         WAIT_FOR(t.broker->n.n_handed == 1);
         fd_close(fds[0]);
         fd_close(first);

@@ -10,7 +10,7 @@
 #include "handoff/handoff.h"
 #include "handoff/protocol.h"
 
-/* A listening socket of a worker, at a path of its own. */
+/* A worker's listening socket. */
 typedef struct Fixture {
         char path[64];
         struct sockaddr_un address;
@@ -41,7 +41,7 @@ static int take(Fixture *f) {
         return fd;
 }
 
-/* The worker gets the very socket, and its close() is the receipt. */
+/* The worker gets the same socket, and its close(2) is the receipt. */
 static void test_taken_by_close(void **state) {
         int client[2], conn, worker, received;
         char byte = 'x';
@@ -50,7 +50,7 @@ static void test_taken_by_close(void **state) {
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client), 0);
         fixture_open(&f, SOCK_STREAM, 8);
 
-        conn = handoff_connect(&f.address, f.len);
+        conn = handoff_connect_type(&f.address, f.len, SOCK_STREAM);
         assert_true(conn >= 0);
         assert_int_equal(handoff_send(conn, client[0]), 0);
         assert_int_equal(handoff_receipt(conn, true), RECEIPT_NONE);
@@ -74,13 +74,13 @@ static void test_taken_by_close(void **state) {
         fixture_close(&f);
 }
 
-/* A worker that keeps the connection open while it serves gave a receipt all the same. */
+/* A worker that leaves the connection open has given its receipt by reading the message. */
 static void test_taken_by_queue(void **state) {
         int conn, worker, received;
         Fixture f;
 
         fixture_open(&f, SOCK_STREAM, 8);
-        conn = handoff_connect(&f.address, f.len);
+        conn = handoff_connect_type(&f.address, f.len, SOCK_STREAM);
         assert_int_equal(handoff_send(conn, STDERR_FILENO), 0);
         worker = take(&f);
         assert_int_equal(handoff_receive(worker, &received), 0);
@@ -94,7 +94,7 @@ static void test_taken_by_queue(void **state) {
         fixture_close(&f);
 }
 
-/* A worker may say what it did with the client; what nobody understands is no reason to give it to two. */
+/* The worker's answers. An unknown one counts as taken, so that no second worker gets the client. */
 static void test_answers(void **state) {
         static const struct {
                 uint8_t byte;
@@ -109,7 +109,7 @@ static void test_answers(void **state) {
                 Fixture f;
 
                 fixture_open(&f, SOCK_STREAM, 8);
-                conn = handoff_connect(&f.address, f.len);
+                conn = handoff_connect_type(&f.address, f.len, SOCK_STREAM);
                 assert_int_equal(handoff_send(conn, STDERR_FILENO), 0);
                 worker = take(&f);
                 assert_int_equal(handoff_receive(worker, &received), 0);
@@ -122,13 +122,13 @@ static void test_answers(void **state) {
         }
 }
 
-/* One that dies before it looked did not get it. */
+/* A worker that ends before it reads the message has not received it. */
 static void test_reset(void **state) {
         int conn;
         Fixture f;
 
         fixture_open(&f, SOCK_STREAM, 8);
-        conn = handoff_connect(&f.address, f.len);
+        conn = handoff_connect_type(&f.address, f.len, SOCK_STREAM);
         assert_int_equal(handoff_send(conn, STDERR_FILENO), 0);
 
         fd_close(take(&f));
@@ -138,13 +138,13 @@ static void test_reset(void **state) {
         fixture_close(&f);
 }
 
-/* The same for what waits in a backlog that is closed for good. */
+/* The same if the listening socket is closed while the message waits in its backlog. */
 static void test_reset_in_backlog(void **state) {
         int conn;
         Fixture f;
 
         fixture_open(&f, SOCK_STREAM, 8);
-        conn = handoff_connect(&f.address, f.len);
+        conn = handoff_connect_type(&f.address, f.len, SOCK_STREAM);
         assert_int_equal(handoff_send(conn, STDERR_FILENO), 0);
         fixture_close(&f);
 
@@ -152,15 +152,15 @@ static void test_reset_in_backlog(void **state) {
         fd_close(conn);
 }
 
-/* A full backlog is no error and no wait. */
+/* A full backlog is -EAGAIN at once. */
 static void test_backlog_full(void **state) {
         int a, b;
         Fixture f;
 
-        fixture_open(&f, SOCK_STREAM, 0); /* takes backlog + 1 */
-        a = handoff_connect(&f.address, f.len);
+        fixture_open(&f, SOCK_STREAM, 0); /* room for backlog + 1 */
+        a = handoff_connect_type(&f.address, f.len, SOCK_STREAM);
         assert_true(a >= 0);
-        b = handoff_connect(&f.address, f.len);
+        b = handoff_connect_type(&f.address, f.len, SOCK_STREAM);
         assert_int_equal(b, -EAGAIN);
 
         fd_close(a);
@@ -171,9 +171,9 @@ static void test_wrong_type(void **state) {
         Fixture f;
 
         fixture_open(&f, SOCK_SEQPACKET, 8);
-        assert_int_equal(handoff_connect(&f.address, f.len), -EPROTOTYPE);
+        assert_int_equal(handoff_connect_type(&f.address, f.len, SOCK_STREAM), -EPROTOTYPE);
         fixture_close(&f);
-        assert_int_equal(handoff_connect(&f.address, f.len), -ENOENT);
+        assert_int_equal(handoff_connect_type(&f.address, f.len, SOCK_STREAM), -ENOENT);
 }
 
 /* Sends @n_bytes and @n_fds copies of stderr's descriptor in one message, as a hostile broker would. */
@@ -199,7 +199,7 @@ static void send_raw(int fd, const char *bytes, size_t n_bytes, size_t n_fds) {
         assert_int_equal(sendmsg(fd, &message, MSG_NOSIGNAL), (ssize_t) n_bytes);
 }
 
-/* Whatever is not one NUL with one descriptor is refused, and nothing of it stays open (TEST() looks). */
+/* A message that is not one 0x00 with one descriptor is refused, and no descriptor stays open (TEST() checks). */
 static void test_receive_strict(void **state) {
         static const struct {
                 const char *bytes;
@@ -223,7 +223,7 @@ static void test_receive_strict(void **state) {
         }
 }
 
-/* At its limit of descriptors the receiver is told that one was lost. */
+/* At RLIMIT_NOFILE the receiver learns that a descriptor was lost. */
 static void test_receive_without_room(void **state) {
         struct rlimit limit, none;
         int pair[2], received = -EBADF;

@@ -30,7 +30,7 @@ typedef struct Kept {
 } Kept;
 
 typedef struct Clients {
-        int fds[FDPASS_KEEP_MAX];
+        int fds[FDPASS_PERSISTENT_MAX];
         size_t n;
 } Clients;
 
@@ -40,7 +40,7 @@ static int receive(Kept *k, Clients *ret) {
         size_t n, at = 0;
         int r;
 
-        ret->n = FDPASS_KEEP_MAX;
+        ret->n = FDPASS_PERSISTENT_MAX;
         r = handoff_receive_batch(k->fd, MSG_DONTWAIT, buffer, sizeof(buffer), &n, ret->fds, &ret->n);
         if (r != 0)
                 return r;
@@ -51,7 +51,7 @@ static int receive(Kept *k, Clients *ret) {
 
                 assert_int_equal(message_decode(buffer + at, length, &m), 0);
                 assert_true(slice_equal(m.route, SLICE_LITERAL("a.socket")));
-                assert_int_equal(m.keep, k->n_received == 0 ? FDPASS_KEEP_MAX : 0);
+                assert_int_equal(m.persistent_max, k->n_received == 0 ? FDPASS_PERSISTENT_MAX : 0);
                 at += length;
         }
         assert_int_equal(at, n);
@@ -61,7 +61,7 @@ static int receive(Kept *k, Clients *ret) {
 }
 
 static void answer(Kept *k, uint8_t what, uint16_t first, uint16_t n, uint16_t limit) {
-        assert_int_equal(handoff_answer_kept(k->fd, what, first, n, limit), 0);
+        assert_int_equal(handoff_answer_persistent(k->fd, what, first, n, limit), 0);
 }
 
 static Kept accept_kept(int worker) {
@@ -325,7 +325,7 @@ static void test_hostile(void **state) {
                                 fd_close(k.fd);
                         k = keep(worker, 100);
                 }
-                (void) handoff_answer_kept(k.fd, (uint8_t) i, (uint16_t) (i * 7), (uint16_t) (i * 13), (uint16_t) i);
+                (void) handoff_answer_persistent(k.fd, (uint8_t) i, (uint16_t) (i * 7), (uint16_t) (i * 13), (uint16_t) i);
                 if (i % 64 == 0)
                         assert_true(broker_turn(t.broker, 0) >= 0);
         }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Every system call and allocation of the library fails once. The worker has the client then, or its sender knows
- * that it has not; and nothing stays open.
+ * Lets every system call and allocation of the library fail once. Afterwards the worker has the client, or its sender
+ * knows that the worker has not; and no descriptor stays open.
  */
 
 #include "fault-injection.h"
@@ -15,20 +15,14 @@ static void assert_not_lost(Fixture *f, int conn) {
         Receipt receipt = handoff_receipt(conn, true);
         int fd;
 
-        if (f->type != SOCK_DGRAM) {
-                if (receipt == RECEIPT_RESET || receipt == RECEIPT_REFUSED || receipt == RECEIPT_ERROR)
-                        return;
-                if (receipt != RECEIPT_NONE)
-                        print_error("receipt %d after %s, %s, time %u, of type %d\n", receipt, calls[fault.call].name,
-                                    strerrorname_np(fault.error), fault.first, f->type);
-                assert_int_equal(receipt, RECEIPT_NONE);
-        }
-
-        /* A datagram that was received is gone, whatever fails then: it has no receipt. */
-        if (f->type == SOCK_DGRAM && fault.n[CALL_recvmsg] > 0 && fault.call != CALL_recvmsg)
+        if (receipt == RECEIPT_RESET || receipt == RECEIPT_REFUSED || receipt == RECEIPT_ERROR)
                 return;
+        if (receipt != RECEIPT_NONE)
+                print_error("receipt %d after %s, %s, time %u, of type %d\n", receipt, calls[fault.call].name,
+                            strerrorname_np(fault.error), fault.first, f->type);
+        assert_int_equal(receipt, RECEIPT_NONE);
 
-        /* It is where it was. */
+        /* The client is still in the worker's backlog. */
         fd = fdpass_accept(f->fd, SOCK_CLOEXEC, NULL);
         if (fd < 0)
                 print_error("%s after %s, %s, time %u, of type %d\n", strerrorname_np(-fd), calls[fault.call].name,
@@ -37,7 +31,7 @@ static void assert_not_lost(Fixture *f, int conn) {
         fd_close(fd);
 }
 
-/* Returns whether the call was made so often. */
+/* Lets the @n-th call fail. Returns false if there were fewer calls. */
 static bool accept_once(int type, int flags, Call call, int error, unsigned n) {
         struct fdpass *m = NULL;
         int client[2], conn, r, lowest;
@@ -71,7 +65,7 @@ static bool accept_once(int type, int flags, Call call, int error, unsigned n) {
 }
 
 static void test_accept(void **state) {
-        static const int types[] = { SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM };
+        static const int types[] = { SOCK_STREAM, SOCK_SEQPACKET };
         unsigned n_failed = 0;
 
         for (Call call = 0; call < _CALL_MAX; call++)
@@ -80,10 +74,10 @@ static void test_accept(void **state) {
                                 for (unsigned n = 1; accept_once(types[i / 2], i % 2 ? FDPASS_DEFER : 0, call, *e, n); n++)
                                         n_failed++;
 
-        assert_true(n_failed > 100); /* it is the library that fails */
+        assert_true(n_failed > 60); /* the faults hit the library's own calls */
 }
 
-/* Returns whether the call was made so often. */
+/* Lets the @n-th call fail. Returns false if there were fewer calls. */
 static bool return_once(Call call, int error, unsigned n) {
         int client[2], r, conn, fd, flags, lowest;
         Fixture f;
@@ -108,7 +102,7 @@ static bool return_once(Call call, int error, unsigned n) {
                 assert_int_equal(handoff_receive_message(conn, 0, bytes, sizeof(bytes), &size, &fd), 0);
                 fd_close(fd);
         } else {
-                /* The worker still has it, as it was. */
+                /* The worker still has the client, with its flags unchanged. */
                 assert_int_equal(fcntl(client[1], F_GETFL), flags);
                 if (conn >= 0)
                         assert_int_equal(recv(conn, &(char){ 0 }, 1, MSG_DONTWAIT), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Handing clients back, received by what a broker's return socket is. */
+/* Handing clients back to a socket like the broker's return socket. */
 
 #include "handoff-fixture.h"
 
@@ -8,7 +8,7 @@
 
 #define S(literal) SLICE_LITERAL(literal)
 
-/* The broker's end of one handoff. Its bytes are a connection's, so that what @m points into stays. */
+/* The broker's end of one handoff. @m points into its bytes. */
 typedef struct Returned {
         uint8_t bytes[FDPASS_MESSAGE_MAX];
         Message m;
@@ -32,7 +32,7 @@ static void assert_slice(Slice got, Slice expected) {
                 assert_memory_equal(got.p, expected.p, got.n);
 }
 
-/* The smallest: the client waits for its next bytes. */
+/* The shortest message: it parks the client. */
 static void test_park(void **state) {
         static Returned back;
         int client[2];
@@ -73,7 +73,7 @@ static void test_to_route(void **state) {
         fixture_close(&f);
 }
 
-/* Gets a client with all that can be told, and gives it back: what concerns the worker alone is not told again. */
+/* A client with all facts is handed back: the facts that concern the worker alone are not passed on. */
 static void test_about(void **state) {
         struct fdpass_return_args args = { .size = sizeof(args), .name = "stream", .data = "new", .data_len = 3 };
         static Returned back;
@@ -132,7 +132,7 @@ static void test_about(void **state) {
         fixture_close(&f);
 }
 
-/* After an error the client is the caller's, as it was. */
+/* After an error the client is the caller's, with its flags unchanged. */
 static void assert_refused(int client_fd, const struct fdpass_return_args *args, int expected) {
         assert_int_equal(fd_nonblock(client_fd, true), 0);
         assert_int_equal(fdpass_return_with(client_fd, args), expected);
@@ -191,7 +191,7 @@ static void test_errors(void **state) {
         pair_close(client);
 }
 
-/* Only clients over IP: sockets of AF_UNIX on their way make the kernel look for cycles among them. */
+/* Clients over AF_UNIX are refused, because the kernel has to look for cycles among such sockets in flight. */
 static void test_no_clients(void **state) {
         int pair[2], p[2];
         Fixture f;
@@ -209,7 +209,7 @@ static void test_no_clients(void **state) {
         fixture_close(&f);
 }
 
-/* The default is the broker's own path, where none may run on this machine. */
+/* The default path is the broker's. Perhaps none runs on this machine. */
 static void test_default_path(void **state) {
         int client[2], r;
 

@@ -11,7 +11,7 @@
 
 #define S(literal) SLICE_LITERAL(literal)
 
-static const int types[] = { SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM };
+static const int types[] = { SOCK_STREAM, SOCK_SEQPACKET };
 
 static Message example(void) {
         Message m = MESSAGE_NULL;
@@ -33,13 +33,7 @@ static Message example(void) {
         return m;
 }
 
-/* The receipt as the sender sees it; a datagram has none. */
-static void assert_receipt(const Fixture *f, int conn, Receipt expected) {
-        if (f->type != SOCK_DGRAM)
-                assert_int_equal(handoff_receipt(conn, false), expected);
-}
-
-/* Instead of accept4(), for every form, with the metadata and without. */
+/* fdpass_accept() in each form, with and without the object. */
 static void test_accept(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(types); i++) {
                 struct fdpass *m = NULL;
@@ -53,7 +47,7 @@ static void test_accept(void **state) {
                 assert_int_equal(send_in_form(&f, conn, client[1]), 0);
                 fd = fdpass_accept(f.fd, SOCK_CLOEXEC, NULL);
                 assert_true(fd >= 0);
-                assert_receipt(&f, conn, RECEIPT_CLOSED);
+                assert_int_equal(handoff_receipt(conn, false), RECEIPT_CLOSED);
                 assert_connected(client[0], fd);
                 fd_close(fd);
                 fd_close(conn);
@@ -62,7 +56,7 @@ static void test_accept(void **state) {
                 assert_int_equal(send_in_form(&f, conn, client[1]), 0);
                 fd = fdpass_accept(f.fd, SOCK_CLOEXEC, &m);
                 assert_true(fd >= 0);
-                assert_receipt(&f, conn, RECEIPT_CLOSED);
+                assert_int_equal(handoff_receipt(conn, false), RECEIPT_CLOSED);
                 assert_null(fdpass_route(m));
                 assert_null(fdpass_consumed(m, NULL));
                 assert_true(fdpass_deadline(m) == UINT64_MAX);
@@ -132,7 +126,7 @@ static void test_metadata(void **state) {
         fixture_close(&f);
 }
 
-/* Flags are as asked for, whatever the sender left on the socket. */
+/* Flags are as the caller says, whatever the sender left on the socket. */
 static void test_flags(void **state) {
         static const int flags[] = { 0, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_CLOEXEC | SOCK_NONBLOCK };
         struct fdpass *m = NULL;
@@ -163,7 +157,7 @@ static void test_flags(void **state) {
         fixture_close(&f);
 }
 
-/* systemd passes the connection itself (Accept=yes). */
+/* With Accept=yes systemd passes the connection itself. */
 static void test_accept_yes(void **state) {
         for (size_t i = 0; i < 2; i++) {
                 int client[2], conn, accepted, fd;
@@ -183,7 +177,7 @@ static void test_accept_yes(void **state) {
                 assert_int_equal(handoff_receipt(conn, false), RECEIPT_CLOSED);
                 assert_connected(client[0], fd);
                 assert_int_equal(fdpass_accept(accepted, SOCK_CLOEXEC, NULL), -ENOTCONN);
-                assert_true(fcntl(accepted, F_GETFD) >= 0); /* it is still the caller's */
+                assert_true(fcntl(accepted, F_GETFD) >= 0); /* not consumed */
 
                 fd_close(fd);
                 fd_close(accepted);
@@ -193,7 +187,7 @@ static void test_accept_yes(void **state) {
         }
 }
 
-/* What is not received from such a connection is not taken, whatever becomes of the process. */
+/* With Accept=yes, a client that was not received stays the sender's when the process ends. */
 static void test_accept_yes_failure(void **state) {
         struct rlimit limit, low;
         int conn, accepted;
@@ -220,7 +214,7 @@ static void test_accept_yes_failure(void **state) {
 
 typedef int (*Answer)(struct fdpass *f);
 
-/* With FDPASS_DEFER the sender hears nothing before the answer. */
+/* With FDPASS_DEFER the sender gets nothing before the answer. */
 static void test_answers(void **state) {
         static const struct {
                 Answer answer;
@@ -258,28 +252,14 @@ static void test_answers(void **state) {
         }
 }
 
-static void test_answers_impossible(void **state) {
+/* Without FDPASS_DEFER an object has its answer already. */
+static void test_answers_given(void **state) {
         int client[2], conn, fd;
         struct fdpass *m;
         Fixture f;
 
         client_pair(client);
 
-        fixture_open(&f, SOCK_DGRAM, 0, 8);
-        conn = fixture_connect(&f);
-        assert_int_equal(send_in_form(&f, conn, client[1]), 0);
-        fd = fdpass_accept(f.fd, FDPASS_DEFER, &m);
-        assert_true(fd >= 0);
-        assert_int_equal(fdpass_taken(m), 0);
-        assert_int_equal(fdpass_decline(m), -EOPNOTSUPP);
-        assert_int_equal(fdpass_reject(m), -EOPNOTSUPP);
-        fdpass_free(m);
-        fdpass_free(NULL);
-        fd_close(fd);
-        fd_close(conn);
-        fixture_close(&f);
-
-        /* Without FDPASS_DEFER it was answered. */
         fixture_open(&f, SOCK_SEQPACKET, 0, 8);
         conn = fixture_connect(&f);
         assert_int_equal(send_in_form(&f, conn, client[1]), 0);
@@ -287,6 +267,7 @@ static void test_answers_impossible(void **state) {
         assert_true(fd >= 0);
         assert_int_equal(fdpass_decline(m), -EALREADY);
         fdpass_free(m);
+        fdpass_free(NULL);
         fd_close(fd);
         fd_close(conn);
         fixture_close(&f);
@@ -294,7 +275,7 @@ static void test_answers_impossible(void **state) {
         pair_close(client);
 }
 
-/* Without clients, and with a sender that says nothing. */
+/* O_NONBLOCK without a client, and with a sender that sends no message. */
 static void test_nonblocking(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(types); i++) {
                 usec_t start = usec_now();
@@ -305,17 +286,15 @@ static void test_nonblocking(void **state) {
                 assert_int_equal(fdpass_accept(f.fd, 0, NULL), -EAGAIN);
                 assert_true(usec_now() - start < USEC_PER_SEC);
 
-                if (types[i] != SOCK_DGRAM) {
-                        conn = fixture_connect(&f);
-                        start = usec_now();
-                        assert_int_equal(fdpass_accept(f.fd, 0, NULL), -ECONNABORTED);
-                        assert_in_range(usec_now() - start, 10 * USEC_PER_MSEC, USEC_PER_SEC - 1);
-                        assert_int_equal(send_in_form(&f, conn, STDERR_FILENO), -EPIPE);
-                        fd_close(conn);
+                conn = fixture_connect(&f);
+                start = usec_now();
+                assert_int_equal(fdpass_accept(f.fd, 0, NULL), -ECONNABORTED);
+                assert_in_range(usec_now() - start, 10 * USEC_PER_MSEC, USEC_PER_SEC - 1);
+                assert_int_equal(send_in_form(&f, conn, STDERR_FILENO), -EPIPE);
+                fd_close(conn);
 
-                        fd_close(fixture_connect(&f));
-                        assert_int_equal(fdpass_accept(f.fd, 0, NULL), -ECONNABORTED);
-                }
+                fd_close(fixture_connect(&f));
+                assert_int_equal(fdpass_accept(f.fd, 0, NULL), -ECONNABORTED);
 
                 fixture_close(&f);
         }
@@ -336,7 +315,7 @@ static void *send_late(void *userdata) {
         return NULL;
 }
 
-/* It waits for a client that comes later. */
+/* A blocking socket waits for a client that comes later. */
 static void test_blocking(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(types); i++) {
                 pthread_t thread;
@@ -360,9 +339,11 @@ static void test_blocking(void **state) {
         }
 }
 
-/* Not every socket is one. */
+/* Descriptors that are no worker's socket. */
 static void test_wrong_sockets(void **state) {
         int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), p[2];
+        struct fdpass_receiver *receiver;
+        Fixture f;
 
         assert_int_equal(pipe2(p, O_CLOEXEC), 0);
         assert_int_equal(fdpass_accept(-1, 0, NULL), -EBADF);
@@ -372,12 +353,23 @@ static void test_wrong_sockets(void **state) {
         assert_int_equal(fdpass_accept(tcp, 0, NULL), -EOPNOTSUPP);
         pair_close(p);
         fd_close(tcp);
+
+        /* A datagram socket is refused, and its message stays unread. */
+        fixture_open(&f, SOCK_DGRAM, 0, 8);
+        p[0] = fixture_connect(&f);
+        assert_int_equal(send_in_form(&f, p[0], STDERR_FILENO), 0);
+        assert_int_equal(fdpass_accept(f.fd, 0, NULL), -EOPNOTSUPP);
+        assert_int_equal(fdpass_receiver_new(f.fd, 8, &receiver), 0);
+        assert_int_equal(fdpass_receive(receiver, FDPASS_WAIT, NULL), -EOPNOTSUPP);
+        fdpass_receiver_free(receiver);
+        assert_true(recv(f.fd, &(char){ 0 }, 1, MSG_DONTWAIT) >= 0);
+        fd_close(p[0]);
+        fixture_close(&f);
 }
 
-/* At the limit of descriptors nothing is taken and nothing lost. */
+/* At RLIMIT_NOFILE no client is taken and none is lost. */
 static void test_no_room(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(types); i++) {
-                int free_places = types[i] == SOCK_DGRAM ? 1 : 2;
                 int client[2], conn, fd;
                 struct rlimit limit;
                 Fixture f;
@@ -388,22 +380,22 @@ static void test_no_room(void **state) {
                 assert_int_equal(send_in_form(&f, conn, client[1]), 0);
 
                 assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-                for (int k = 0; k < free_places; k++) {
+                for (int k = 0; k < 2; k++) {
                         struct rlimit low = { (rlim_t) (lowest_free_fd() + k), limit.rlim_max };
 
                         assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
                         fd = fdpass_accept(f.fd, 0, NULL);
                         assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
                         assert_int_equal(fd, -EMFILE);
-                        assert_receipt(&f, conn, RECEIPT_NONE);
+                        assert_int_equal(handoff_receipt(conn, false), RECEIPT_NONE);
                 }
 
-                struct rlimit enough = { (rlim_t) (lowest_free_fd() + free_places), limit.rlim_max };
+                struct rlimit enough = { (rlim_t) (lowest_free_fd() + 2), limit.rlim_max };
                 assert_int_equal(setrlimit(RLIMIT_NOFILE, &enough), 0);
                 fd = fdpass_accept(f.fd, 0, NULL);
                 assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
                 assert_true(fd >= 0);
-                assert_receipt(&f, conn, RECEIPT_CLOSED);
+                assert_int_equal(handoff_receipt(conn, false), RECEIPT_CLOSED);
                 assert_connected(client[0], fd);
 
                 fd_close(fd);
@@ -413,7 +405,7 @@ static void test_no_room(void **state) {
         }
 }
 
-/* What a socket unit may have the kernel add takes nothing of the client's place, and stays nowhere. */
+/* Control data that a socket unit asks for does not replace the client, and no descriptor of it stays open. */
 static void test_more_control_data(void **state) {
         static const int options[] = { SO_PASSCRED, SO_PASSSEC, 76 /* SO_PASSPIDFD, Linux 6.5 */, SO_TIMESTAMPNS };
 
@@ -424,7 +416,7 @@ static void test_more_control_data(void **state) {
                 fixture_open(&f, types[i], 0, 8);
                 client_pair(client);
                 conn = fixture_connect(&f);
-                accepted = types[i] == SOCK_DGRAM ? f.fd : accept4(f.fd, NULL, NULL, SOCK_CLOEXEC);
+                accepted = accept4(f.fd, NULL, NULL, SOCK_CLOEXEC);
                 for (size_t k = 0; k < ELEMENTSOF(options); k++)
                         (void) !setsockopt(accepted, SOL_SOCKET, options[k], &yes, sizeof(yes));
 
@@ -434,8 +426,7 @@ static void test_more_control_data(void **state) {
                 assert_connected(client[0], fd);
 
                 fd_close(fd);
-                if (accepted != f.fd)
-                        fd_close(accepted);
+                fd_close(accepted);
                 fd_close(conn);
                 pair_close(client);
                 fixture_close(&f);
@@ -459,7 +450,7 @@ static void test_version(void **state) {
         fixture_close(&f);
 }
 
-/* A caller that can't get at the client's first bytes must not get the rest. */
+/* A caller without the object can't read the consumed bytes, so it must not get the client. */
 static void test_consumed_unread(void **state) {
         Message m = example();
         int client[2], conn;
@@ -477,7 +468,7 @@ static void test_consumed_unread(void **state) {
         fixture_close(&f);
 }
 
-/* The longest message there is. */
+/* The longest valid message. */
 static void test_longest(void **state) {
         static uint8_t bytes[FDPASS_CONSUMED_MAX];
         Message m = example();
@@ -491,24 +482,22 @@ static void test_longest(void **state) {
         for (size_t i = 0; i < sizeof(bytes); i++)
                 bytes[i] = (uint8_t) (i * 31);
 
-        for (size_t i = 1; i < ELEMENTSOF(types); i++) {
-                fixture_open(&f, types[i], 0, 8);
-                client_pair(client);
-                conn = fixture_connect(&f);
-                assert_int_equal(send_message(conn, &m, client[1]), 0);
-                fd = fdpass_accept(f.fd, 0, &got);
-                assert_true(fd >= 0);
-                assert_memory_equal(fdpass_consumed(got, &n), bytes, sizeof(bytes));
-                assert_int_equal(n, sizeof(bytes));
-                assert_memory_equal(fdpass_data(got, &n), bytes, FDPASS_DATA_MAX);
-                assert_string_equal(fdpass_listener(got), "https");
+        fixture_open(&f, SOCK_SEQPACKET, 0, 8);
+        client_pair(client);
+        conn = fixture_connect(&f);
+        assert_int_equal(send_message(conn, &m, client[1]), 0);
+        fd = fdpass_accept(f.fd, 0, &got);
+        assert_true(fd >= 0);
+        assert_memory_equal(fdpass_consumed(got, &n), bytes, sizeof(bytes));
+        assert_int_equal(n, sizeof(bytes));
+        assert_memory_equal(fdpass_data(got, &n), bytes, FDPASS_DATA_MAX);
+        assert_string_equal(fdpass_listener(got), "https");
 
-                fdpass_free(got);
-                fd_close(fd);
-                fd_close(conn);
-                pair_close(client);
-                fixture_close(&f);
-        }
+        fdpass_free(got);
+        fd_close(fd);
+        fd_close(conn);
+        pair_close(client);
+        fixture_close(&f);
 }
 
 #define N_THREADS 4
@@ -525,7 +514,7 @@ typedef struct Thread {
         pthread_t thread;
 } Thread;
 
-/* Each client is one end of a pair over which one byte comes; "q" ends the thread. */
+/* Each client is one end of a pair that brings one byte; "q" ends the thread. */
 static void *take_all(void *userdata) {
         Thread *t = userdata;
         char byte = 0;
@@ -557,7 +546,7 @@ static void offer_byte(const Fixture *f, char byte) {
         pair_close(client);
 }
 
-/* Several threads on one socket: every client comes to one of them. */
+/* Several threads on one socket: each client comes to one thread. */
 static void test_threads(void **state) {
         static Shared shared;
         Thread threads[N_THREADS];
@@ -586,7 +575,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_accept),        TEST(test_metadata),
                 TEST(test_flags),         TEST(test_accept_yes),         TEST(test_accept_yes_failure),
-                TEST(test_answers),       TEST(test_answers_impossible), TEST(test_nonblocking),
+                TEST(test_answers),       TEST(test_answers_given),      TEST(test_nonblocking),
                 TEST(test_blocking),      TEST(test_wrong_sockets),      TEST(test_no_room),
                 TEST(test_more_control_data), TEST(test_version),        TEST(test_consumed_unread),
                 TEST(test_longest),       TEST(test_threads),

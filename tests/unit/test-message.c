@@ -13,7 +13,7 @@
 
 #define S(literal) SLICE_LITERAL(literal)
 
-/* A message under construction, of whatever parts. */
+/* A message under construction. */
 typedef struct Bytes {
         uint8_t p[FDPASS_MESSAGE_MAX + 4096];
         size_t n;
@@ -33,7 +33,7 @@ static void add_tlv(Bytes *b, uint8_t type, Slice value) {
         add(b, value);
 }
 
-/* A header without addresses, and with the right version unless the test is to say it itself. */
+/* Begins a header without addresses; with the right VERSION unless the test adds it. */
 static void begin(Bytes *b) {
         b->n = 0;
         add(b, S("\r\n\r\n\0\r\nQUIT\n\x21\0\0\0"));
@@ -49,7 +49,7 @@ static void set_length(Bytes *b) {
         b->p[15] = (uint8_t) (b->n - 16);
 }
 
-/* From a block of its own, where a sanitizer sees every byte read behind it. */
+/* Decodes a copy on the heap, so that a sanitizer notices each read behind its end. */
 static int decode(const uint8_t *p, size_t n) {
         uint8_t *copy = malloc(n > 0 ? n : 1);
         Message m;
@@ -180,7 +180,7 @@ static void test_round_trip(void **state) {
         assert_round_trip(&m);
 }
 
-/* Addresses of two families are no pair: the socket's own stand. */
+/* Addresses of two families are sent as UNSPEC. */
 static void test_mixed_addresses(void **state) {
         Message m = MESSAGE_NULL, got;
         static Bytes b;
@@ -193,7 +193,7 @@ static void test_mixed_addresses(void **state) {
         assert_int_equal(message_address_length(&got.destination), 0);
 }
 
-/* Other readers of the PROXY protocol read the header as ours does. */
+/* fdpass's own parser of PROXY headers reads the header. */
 static void test_is_proxy_header(void **state) {
         Message m = everything();
         static Bytes b;
@@ -215,7 +215,7 @@ static void test_is_proxy_header(void **state) {
         assert_true(facts.tlvs.n > 0);
 }
 
-/* The longest of all facts fit; a byte more is refused by both ends. */
+/* The longest facts fit. Encoder and decoder refuse one byte more. */
 static void test_limits(void **state) {
         static uint8_t text[FDPASS_CONSUMED_MAX + 1];
         const struct {
@@ -260,7 +260,7 @@ static void test_limits(void **state) {
         add(&b, S("x"));
         assert_int_equal(decode(b.p, b.n), MESSAGE_INVALID);
 
-        /* The header as a whole, which other people's TLVs may fill. */
+        /* The whole header may be filled by unknown TLVs. */
         begin_version(&b);
         add_tlv(&b, 0x30, (Slice){ text, FDPASS_HEADER_MAX - b.n - 3 });
         assert_int_equal(b.n, FDPASS_HEADER_MAX);
@@ -270,7 +270,7 @@ static void test_limits(void **state) {
         assert_int_equal(decode_bytes(&b), MESSAGE_INVALID);
 }
 
-/* Nothing is written behind the room there is, and no part of a header is taken for one. */
+/* The encoder writes nothing behind @size, and the decoder refuses a part of a header. */
 static void test_every_size(void **state) {
         Message m = everything();
         static Bytes b;
@@ -317,7 +317,7 @@ static void test_texts(void **state) {
         assert_int_equal(message_encode(&m, room, sizeof(room), &n), -EINVAL);
 }
 
-/* A response that has begun has a status, and the head that it answers is within the consumed bytes. */
+/* RESPONSE has a valid status, and its head lies within the consumed bytes. */
 static void test_response(void **state) {
         Message m = MESSAGE_NULL;
         uint8_t room[256];
@@ -349,7 +349,7 @@ static void test_version(void **state) {
 
         begin(&b);
         assert_int_equal(decode_bytes(&b), MESSAGE_INVALID); /* none */
-        add_tlv(&b, FDPASS_TLV_ALPN, S("h2"));               /* the standard's may come before it */
+        add_tlv(&b, FDPASS_TLV_ALPN, S("h2"));               /* a TLV of the PROXY protocol may precede it */
         add_tlv(&b, FDPASS_TLV_VERSION, S("\1"));
         assert_int_equal(decode_bytes(&b), 0);
         add_tlv(&b, FDPASS_TLV_VERSION, S("\1"));
@@ -378,7 +378,7 @@ static void test_version(void **state) {
         assert_int_equal(decode_bytes(&b), MESSAGE_INVALID);
 }
 
-/* What is unknown is passed over, and found by who knows it. */
+/* The decoder passes over unknown TLVs, and message_next_tlv() finds them. */
 static void test_unknown(void **state) {
         Slice rest, value;
         static Bytes b;
@@ -438,7 +438,7 @@ static void test_values(void **state) {
         assert_int_equal(decode_tlv(FDPASS_TLV_DATA, S("")), MESSAGE_INVALID);
 }
 
-/* The 13th and 14th byte: only PROXY, and only TCP or nothing. */
+/* Bytes 12 and 13: the command PROXY only, and TCP or UNSPEC only. */
 static void test_prefix(void **state) {
         static Bytes b;
 
@@ -490,7 +490,7 @@ static void test_checksum(void **state) {
         assert_int_equal(decode(b.p, b.n), MESSAGE_INVALID);
         b.p[b.n - 1] ^= 1;
 
-        /* It is of the header only. */
+        /* The checksum does not cover the consumed bytes. */
         add(&b, S("consumed"));
         assert_int_equal(decode(b.p, b.n), 0);
 
@@ -538,7 +538,7 @@ static void read_dump(Bytes *ret) {
         }
 }
 
-/* What the manual page shows is what the encoder writes, and what the decoder reads. */
+/* The dump in the manual page is what the encoder writes, and the decoder reads it. */
 static void test_manual_page(void **state) {
         static Bytes page, encoded;
         Message m = example(), got;

@@ -59,7 +59,7 @@ int metadata_encode(HeadBuffer *hb, const Route *route, Client *c, uint8_t *buff
                 m.deadline = c->queue.expires_at;
 
         if (c->sent.may_reuse)
-                m.keep = FDPASS_KEEP_MAX;
+                m.persistent_max = FDPASS_PERSISTENT_MAX;
 
         client_fill_message(c, &m);
         m.name = (Slice){}; /* is for the broker only */

@@ -91,7 +91,7 @@ static void persistent_settle(PersistentConn *pc, Client *c, Receipt receipt) {
 }
 
 /* Applies an answer to the clients that it names. It can't settle clients that were not sent yet. */
-static void persistent_apply(PersistentConn *pc, KeptAnswer answer) {
+static void persistent_apply(PersistentConn *pc, PersistentAnswer answer) {
         uint16_t end = (uint16_t) (pc->n_sent - pc->n_batch), n = 0;
 
         pc->limit = answer.limit;
@@ -114,9 +114,9 @@ static void persistent_apply(PersistentConn *pc, KeptAnswer answer) {
  */
 static int persistent_take_answers(PersistentConn *pc, size_t max) {
         for (size_t n = 0; n < max; n += HANDOFF_ANSWERS_MAX) {
-                KeptAnswer answers[HANDOFF_ANSWERS_MAX];
+                PersistentAnswer answers[HANDOFF_ANSWERS_MAX];
                 size_t n_answers;
-                int r = handoff_receive_kept(pc->fd, answers, &n_answers);
+                int r = handoff_receive_answers(pc->fd, answers, &n_answers);
 
                 for (size_t i = 0; i < n_answers; i++)
                         persistent_apply(pc, answers[i]);

@@ -38,7 +38,7 @@ struct PersistentConn {
 
         /* The last clients of @clients, which are sent together. */
         size_t n_batch;
-        int fds[FDPASS_KEEP_MAX];
+        int fds[FDPASS_PERSISTENT_MAX];
         size_t n_headers;
         uint8_t headers[PERSISTENT_BATCH_SIZE];
 };

@@ -16,7 +16,7 @@ import (
 
 type fdpassListener struct{ *net.UnixListener }
 
-// Accept returns the next client; a handoff that came to nothing is passed over.
+// Accept returns the next client. It skips a connection without one.
 func (l fdpassListener) Accept() (net.Conn, error) {
 	for {
 		handoff, err := l.AcceptUnix()

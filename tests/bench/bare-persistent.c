@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The yardstick of kept connections, as bare.c is of the others: one connection to a worker that keeps it, all clients
+ * The yardstick of persistent connections, as bare.c is of the others: one connection to a worker, all clients
  * that are there in one message, and each copy closed with the worker's receipt.
  *
- *         bare-kept WORKER
+ *         bare-persistent WORKER
  *
  * The worker is one with fdpass_receive() (server.c). The TCP listener is inherited as file 3.
  */
@@ -15,7 +15,7 @@
 
 #include "bare.h"
 
-#define COPIES 65536 /* by the numbers of the clients, which wrap there */
+#define COPIES 65536 /* clients have numbers, which wrap here */
 
 static int worker_fd;
 static int copies[COPIES];
@@ -36,7 +36,7 @@ static uint16_t read_u16(const uint8_t *p) {
         return (uint16_t) (p[0] << 8 | p[1]);
 }
 
-/* False where there is none. */
+/* Returns false if there is no answer. */
 static bool take_receipts(int flags) {
         uint8_t answer[8];
         ssize_t n = recv(worker_fd, answer, sizeof(answer), flags);
@@ -61,11 +61,11 @@ static void begin(const struct sockaddr_un *worker) {
                 err(EXIT_FAILURE, "connect %s", worker->sun_path);
 
         copies[n_sent++] = next_client(&address);
-        send_fds(worker_fd, NULL, header, write_header(header, &address, /* keep= */ true), copies, 1);
+        send_fds(worker_fd, header, write_header(header, &address, /* is_persistent= */ true), copies, 1);
         (void) take_receipts(/* flags= */ 0);
 }
 
-/* All who wait, as far as they go into one message. */
+/* Sends all clients that wait, up to FDS_MAX, in one message. */
 static void hand_out(void) {
         int fds[FDS_MAX];
         char headers[FDS_MAX * 256];
@@ -80,12 +80,12 @@ static void hand_out(void) {
 
                 if (fd < 0)
                         break;
-                size += write_header(headers + size, &address, /* keep= */ false);
+                size += write_header(headers + size, &address, /* is_persistent= */ false);
                 fds[n++] = copies[n_sent++] = fd;
         }
 
         if (n > 0)
-                send_fds(worker_fd, NULL, headers, size, fds, n);
+                send_fds(worker_fd, headers, size, fds, n);
 }
 
 int main(int argc, char *argv[]) {
@@ -94,7 +94,7 @@ int main(int argc, char *argv[]) {
         int epoll_fd;
 
         if (argc != 2)
-                errx(EXIT_FAILURE, "Usage: bare-kept WORKER");
+                errx(EXIT_FAILURE, "Usage: bare-persistent WORKER");
 
         set_address(&worker, argv[1]);
         begin(&worker);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Constants and the table of facts, which the encoder and the decoder of messages share. */
+
+#include "handoff/message.h"
+
+#define MESSAGE_SIGNATURE SLICE_LITERAL("\r\n\r\n\0\r\nQUIT\n")
+#define MESSAGE_PREFIX_SIZE 16 /* signature, version and command, family and transport, length */
+#define MESSAGE_RESPONSE_SIZE 6
+
+/* Version 2, command PROXY. */
+#define MESSAGE_VERSION_COMMAND 0x21
+
+/* Family and transport. */
+enum {
+        MESSAGE_FAMILY_UNSPEC = 0x00,
+        MESSAGE_FAMILY_TCP4 = 0x11,
+        MESSAGE_FAMILY_TCP6 = 0x21,
+};
+
+typedef enum MessageFactKind {
+        MESSAGE_FACT_OPAQUE,
+        MESSAGE_FACT_TEXT,
+        MESSAGE_FACT_SSL,
+} MessageFactKind;
+
+/* A TLV whose value is a Slice of Message. */
+typedef struct MessageFact {
+        uint8_t type;
+        MessageFactKind kind;
+        size_t max;    /* bytes */
+        size_t offset; /* of the Slice in Message */
+} MessageFact;
+
+#define MESSAGE_N_FACTS 9
+
+/* In the order in which they are sent. */
+extern const MessageFact message_facts[MESSAGE_N_FACTS];
+
+static inline const Slice *message_fact_value(const MessageFact *fact, const Message *m) {
+        return (const Slice *) (const void *) ((const char *) m + fact->offset);
+}
+
+/* Checks the form of a value, but not its length. */
+bool message_fact_is_valid(const MessageFact *fact, Slice value);
