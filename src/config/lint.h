@@ -4,7 +4,7 @@
 #include "config/unit.h"
 
 /*
- * Notes what the service of the worker's unit @socket lacks of a sandbox that holds a worker that was broken into. One
- * note a service. Returns 0 or a negative errno.
+ * Reports, as one note a service, the sandbox settings that the service of the worker's unit @socket lacks. Without them
+ * an attacker that controls a worker could use its clients' sockets to reach the network. Returns 0 or a negative errno.
  */
 int lint_service(const UnitPath *path, Reporter *reporter, const Unit *socket);

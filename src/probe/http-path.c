@@ -2,14 +2,6 @@
 
 #include "probe/http.h"
 
-static int hex_digit(uint8_t c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-
-        c = ascii_lower(c);
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* RFC 3986 2.3. With an escape or without, they are the same to some servers and not to others. */
 static bool is_unreserved(int c) {
         return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
@@ -18,7 +10,7 @@ static bool is_unreserved(int c) {
 
 /* @s begins with the two characters behind a '%'. */
 static bool escape_is_ambiguous(Slice s) {
-        int high = s.n >= 2 ? hex_digit(s.p[0]) : -1, low = s.n >= 2 ? hex_digit(s.p[1]) : -1, c;
+        int high = s.n >= 2 ? ascii_hex_value(s.p[0]) : -1, low = s.n >= 2 ? ascii_hex_value(s.p[1]) : -1, c;
 
         if (high < 0 || low < 0)
                 return true;

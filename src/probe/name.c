@@ -55,26 +55,6 @@ static bool set_ipv6(ProbeName *ret, Slice s) {
         return true;
 }
 
-static bool parse_port(Slice s, uint16_t *ret) {
-        uint32_t port = 0;
-
-        if (s.n < 1 || s.n > 5)
-                return false;
-
-        for (size_t i = 0; i < s.n; i++) {
-                if (s.p[i] < '0' || s.p[i] > '9')
-                        return false;
-
-                port = port * 10 + (s.p[i] - '0');
-        }
-
-        if (port < 1 || port > UINT16_MAX)
-                return false;
-
-        *ret = (uint16_t) port;
-        return true;
-}
-
 bool probe_name_set_authority(ProbeName *ret, uint16_t *ret_port, Slice s) {
         bool is_literal = s.n > 0 && s.p[0] == '[';
         size_t n = 0;
@@ -93,5 +73,5 @@ bool probe_name_set_authority(ProbeName *ret, uint16_t *ret_port, Slice s) {
         if (n == s.n)
                 return true;
 
-        return s.p[n] == ':' && parse_port(slice_skip(s, n + 1), ret_port);
+        return s.p[n] == ':' && slice_parse_u16(slice_skip(s, n + 1), ret_port) && *ret_port > 0;
 }

@@ -73,22 +73,9 @@ static Slice next_word(Slice *line) {
         return word;
 }
 
-/* Decimal, at most 65535, with no zero in front. */
+/* Section 2.1: a port has no leading zero. */
 static bool parse_port(Slice s, uint16_t *ret) {
-        uint32_t port = 0;
-
-        if (s.n < 1 || s.n > 5 || (s.n > 1 && s.p[0] == '0'))
-                return false;
-
-        for (size_t i = 0; i < s.n; i++) {
-                if (s.p[i] < '0' || s.p[i] > '9')
-                        return false;
-
-                port = port * 10 + (s.p[i] - '0');
-        }
-
-        *ret = (uint16_t) port;
-        return port <= UINT16_MAX;
+        return (s.n <= 1 || s.p[0] != '0') && slice_parse_u16(s, ret);
 }
 
 static bool set_v1_address(int family, Slice address, Slice port, struct sockaddr_storage *ret,

@@ -42,6 +42,15 @@ static inline uint8_t ascii_lower(uint8_t c) {
         return c >= 'A' && c <= 'Z' ? (uint8_t) (c | 0x20) : c;
 }
 
+/* The value of a hexadecimal digit in either case, -1 for any other byte. */
+static inline int ascii_hex_value(uint8_t c) {
+        if (c >= '0' && c <= '9')
+                return c - '0';
+
+        c = ascii_lower(c);
+        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static inline bool slice_equal_fold(Slice a, Slice b) {
         if (a.n != b.n)
                 return false;
@@ -88,6 +97,24 @@ static inline Slice slice_trim(Slice s) {
                 s.n--;
 
         return s;
+}
+
+/* Parses a decimal number up to 65535, of one to five digits. Returns false for anything else. */
+static inline bool slice_parse_u16(Slice s, uint16_t *ret) {
+        uint32_t v = 0;
+
+        if (s.n < 1 || s.n > 5)
+                return false;
+
+        for (size_t i = 0; i < s.n; i++) {
+                if (s.p[i] < '0' || s.p[i] > '9')
+                        return false;
+
+                v = v * 10 + (s.p[i] - '0');
+        }
+
+        *ret = (uint16_t) v;
+        return v <= UINT16_MAX;
 }
 
 /* A Reader is the Slice of what was not read yet. Numbers are in network byte order. */

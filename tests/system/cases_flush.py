@@ -100,7 +100,7 @@ def flush_wrong(m):
     m.run(f"ln {where}/limit.so {where}/other.so")
     try:
         for value, why in (("nobody", "is not installed"), ("text", "can't be loaded: .*text.so"),
-                           ("other", "is no flusher"), ("limit many", "does not understand: many"),
+                           ("other", "is not a flusher"), ("limit many", "does not take the argument .many."),
                            ("../limit", "wants \"none\", \"flush\" or the name")):
             m.mark()
             m.drop_in("test-body.socket", f"[X-FDPass]\nFlusher={value}\n")
