@@ -6,7 +6,7 @@
 
 #define VALUE(field) CONFIG_VALUE(BrokerConfig, field)
 
-static const char *const broker_config_log_handoffs[] = {
+static const char *const log_handoffs_names[] = {
         [LOG_HANDOFFS_NO] = "no",
         [LOG_HANDOFFS_FAILURES] = "failures",
         [LOG_HANDOFFS_YES] = "yes",
@@ -14,12 +14,11 @@ static const char *const broker_config_log_handoffs[] = {
 };
 
 static const ConfigKey broker_config_keys[] = {
-        { SECTION_FDPASS, "ExitIdleTimeSec", VALUE(exit_idle_usec),    .parse = config_parse_timespan },
-        { SECTION_FDPASS, "LogHandoffs",     VALUE(log_handoffs),      .parse = config_parse_choice,
-          .choices = broker_config_log_handoffs },
-        { SECTION_FDPASS, "MaxClients",      VALUE(max_clients),       .parse = config_parse_unsigned, .max = UINT_MAX },
-        { SECTION_FDPASS, "MaxParked",       VALUE(max_parked),        .parse = config_parse_unsigned, .max = UINT_MAX },
-        { SECTION_FDPASS, "ParkTimeoutSec",  VALUE(park_timeout_usec), .parse = config_parse_timespan },
+        { SECTION_FDPASS, "ExitIdleTimeSec", config_parse_timespan, VALUE(exit_idle_usec) },
+        { SECTION_FDPASS, "LogHandoffs",     config_parse_choice, VALUE(log_handoffs), .choices = log_handoffs_names },
+        { SECTION_FDPASS, "MaxClients",      config_parse_unsigned, VALUE(max_clients), .max = UINT_MAX },
+        { SECTION_FDPASS, "MaxParked",       config_parse_unsigned, VALUE(max_parked), .max = UINT_MAX },
+        { SECTION_FDPASS, "ParkTimeoutSec",  config_parse_timespan, VALUE(park_timeout_usec) },
 };
 
 static const BrokerConfig broker_config_defaults = {

@@ -99,7 +99,8 @@ static void config_parse_list_choices(const char *const *choices, char *ret, siz
         size_t n = 0;
 
         for (size_t i = 0; choices[i] && n < size; i++)
-                n += (size_t) snprintf(ret + n, size - n, "%s\"%s\"", i == 0 ? "" : choices[i + 1] ? ", " : " or ", choices[i]);
+                n += (size_t) snprintf(ret + n, size - n, "%s\"%s\"", i == 0 ? "" : choices[i + 1] ? ", " : " or ",
+                                       choices[i]);
 }
 
 /* A choice between "yes", "no" and others takes every spelling of a boolean (systemd.syntax(7)). */

@@ -35,22 +35,22 @@ typedef int (*ConfigParse)(ConfigContext *c, const Assignment *a, void *field);
 
 /* One key of a table. CONFIG_VALUE() and CONFIG_OBJECT() give @offset and @size. */
 struct ConfigKey {
-        const char *section; /* SECTION_… */
+        const char *section;        /* SECTION_… */
         const char *name;
-        size_t offset;       /* of the field */
-        size_t size;         /* of the field; 0: the parser resets it */
         ConfigParse parse;
-        unsigned min, max;   /* limits of a number, both included */
-        bool is_list;        /* values append, and an empty one resets the list */
+        size_t offset;              /* offset of the field in the object, in bytes */
+        size_t size;                /* size of the field, in bytes; 0: the parser resets it */
+        unsigned min, max;          /* limits of a number, both included */
+        bool is_list;               /* values append, and an empty one resets the list */
         const char *const *choices; /* words of config_parse_choice(), NULL-terminated */
-        const char *shown;   /* default as text, where the field does not tell it; NULL: none */
+        const char *shown;          /* default as text; NULL: the field has it, or there is none */
 };
 
 /* A field that an empty assignment resets to its default by copying the bytes. */
-#define CONFIG_VALUE(type, field) offsetof(type, field), sizeof(((type *) NULL)->field)
+#define CONFIG_VALUE(type, field) .offset = offsetof(type, field), .size = sizeof(((type *) NULL)->field)
 
-/* A field that owns memory, or has others beside it: its parser handles an empty assignment. */
-#define CONFIG_OBJECT(type, field) offsetof(type, field), 0
+/* A field that owns memory or belongs to other fields. Its parser handles an empty assignment. */
+#define CONFIG_OBJECT(type, field) .offset = offsetof(type, field)
 
 /* Reports an error in the line of @a. */
 void config_error(ConfigContext *c, const Assignment *a, const char *format, ...) _printf_(3, 4);

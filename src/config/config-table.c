@@ -26,8 +26,8 @@ static char config_table_lower(char c) {
 }
 
 /*
- * Counts the letters that have to be inserted, deleted, replaced or swapped with the next one to get from @a to @b,
- * without regard to case (the "optimal string alignment" distance). Both have at most KEY_MAX bytes.
+ * Returns the "optimal string alignment" distance without regard to case: the number of letters to insert, delete,
+ * replace or swap with the next one. Both have at most KEY_MAX bytes.
  */
 static unsigned config_table_distance(const char *a, const char *b) {
         unsigned d[KEY_MAX + 1][KEY_MAX + 1];

@@ -19,9 +19,11 @@
 /* The first public socket, which is read even if it is not enabled, because it may be started by hand. */
 #define FIRST_SOCKET "fdpass.socket"
 
-static const ConfigKind *const config_kinds[] = { &config_kind_route, &config_kind_listener, &config_kind_broker, NULL };
+static const ConfigKind *const config_kinds[] = {
+        &config_kind_route, &config_kind_listener, &config_kind_broker, NULL,
+};
 
-/* Directories that the units come from, and what all of them share. */
+/* The load path, and everything else that all units share. */
 typedef struct ConfigSource {
         UnitPath *path;
         Reporter reporter;

@@ -5,8 +5,8 @@
  * The configuration: the [X-FDPass] sections of the installed units. There is no configuration file.
  *
  * A worker's unit declares its own route. `systemctl enable` links it into fdpass.target.wants/. The units of public
- * sockets have the settings of their listeners, and fdpass.service has those of the broker. config_load() reads them from
- * systemd's unit load path and merges drop-ins as systemd does.
+ * sockets have the settings of their listeners, and fdpass.service has those of the broker. config_load() reads them
+ * from systemd's unit load path and merges drop-ins as systemd does.
  */
 
 #include <stddef.h>
@@ -25,9 +25,9 @@ typedef enum ConfigSeverity {
 } ConfigSeverity;
 
 /*
- * Called once for each finding. @unit is the name of the unit, NULL for a directory of the load path. @path is the file,
- * below the root directory, NULL if the finding is about no file. @line is the line, from 1, 0 if it is about no single
- * line. @message is one sentence for an administrator, which follows the other three.
+ * Called once for each finding. @unit is the name of the unit, NULL for a directory of the load path. @path is the
+ * file, below the root directory, NULL if the finding is about no file. @line is the line, from 1, 0 if it is about no
+ * single line. @message is one sentence for an administrator, which follows the other three.
  */
 typedef void (*ConfigReport)(void *userdata, ConfigSeverity severity, const char *unit, const char *path,
                              unsigned line, const char *message);
@@ -128,7 +128,7 @@ typedef struct RouteConfig {
 
         /* Flusher= and its keys: NULL or 0 if no flusher is set. */
         char *flusher;              /* name of the flusher; NULL: the worker writes the whole response */
-        char *flusher_argument;     /* text behind the name; "": none */
+        char *flusher_argument;     /* text after the name; "": none */
         char *flusher_path;         /* file of the Flusher= line */
         unsigned flusher_line;      /* number of the Flusher= line, from 1 */
         const struct fdpass_flusher *provider; /* the flusher; NULL before config_load_flushers() */
@@ -192,9 +192,9 @@ typedef struct Config {
 int config_load(int root_fd, ConfigReport report, void *userdata, Config **ret);
 
 /*
- * Finds the flushers of all routes. With @load, loads those that are not built in from @directory. Without @load, checks
- * only that their files exist, and a broker can't use such routes. Removes a route whose flusher is missing or wrong,
- * and reports and counts that as config_load() does. Returns 0 or -ENOMEM.
+ * Finds the flushers of all routes. With @load, loads those that are not built in from @directory. Without @load,
+ * checks only that their files exist, and a broker can't use such routes. Removes a route whose flusher is missing or
+ * wrong, and reports and counts that as config_load() does. Returns 0 or -ENOMEM.
  */
 int config_load_flushers(Config *config, const char *directory, bool load, ConfigReport report, void *userdata);
 
@@ -202,9 +202,9 @@ int config_load_flushers(Config *config, const char *directory, bool load, Confi
 bool route_config_flushes_alike(const RouteConfig *a, const RouteConfig *b);
 
 /*
- * Reports, as warnings, valid settings in the units of @config's routes that are probably mistakes: for example a
- * worker's socket to which the broker can't connect, or every user can. Reports sandbox settings that a worker's service
- * lacks as notes. Returns 0 or a negative errno.
+ * Reports, as warnings, valid settings in the units of @config's routes that are probably mistakes, such as a worker's
+ * socket to which the broker can't connect, or every user can. Reports, as notes, the sandbox settings that a worker's
+ * service lacks. Returns 0 or a negative errno.
  */
 int config_lint(int root_fd, const Config *config, ConfigReport report, void *userdata);
 
@@ -221,7 +221,7 @@ enum {
 };
 
 /*
- * Emits the lines that are in effect for @unit: a worker's, fdpass.service, or, with @is_listener, a public socket's.
+ * Emits the lines that are in effect for @unit: a worker's, fdpass.service, or with @is_listener a public socket's.
  * Lists have a line for each assignment. Values are as written, with their specifiers expanded. Reports no findings.
  * Returns 0, CONFIG_NO_UNIT, or a negative errno.
  */

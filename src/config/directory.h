@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A directory of unit files, listed once. A file or directory in it is read at its first use and kept, so that ten
- * thousand instances of a template read the template and its drop-ins once.
+ * A directory of unit files, listed once. A file or directory in it is read at its first use and kept. Otherwise ten
+ * thousand instances of a template would read its file and its drop-ins ten thousand times.
  */
 
 #include "config/unit-file.h"
@@ -52,7 +52,7 @@ int directory_entry_listing(DirectoryEntry *entry, Directory **ret);
  */
 int directory_entry_is_masked(const DirectoryEntry *entry, bool *ret);
 
-/* Entries of several directories. Callers add the directories one after the other, that with the highest priority first. */
+/* Entries of several directories. Callers add the directory with the highest priority first. */
 typedef struct EntryList {
         struct EntryListItem {
                 DirectoryEntry *entry; /* borrowed */

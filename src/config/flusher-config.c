@@ -30,7 +30,7 @@ static bool flusher_config_is_one_line(const char *s) {
         return true;
 }
 
-/* Ends the first word of @s by a NUL and returns what follows it, without white space in front; "" if nothing does. */
+/* Ends the first word of @s by a NUL. Returns the text after it without leading white space; "": none. */
 static char *flusher_config_split(char *s) {
         s += strcspn(s, WHITESPACE);
         if (*s)
@@ -39,7 +39,7 @@ static char *flusher_config_split(char *s) {
         return s + strspn(s, WHITESPACE);
 }
 
-/* "NAME", or "NAME ARGUMENT" with everything behind the white space as the argument. */
+/* Parses "NAME" or "NAME ARGUMENT". The argument is the rest of the line. */
 int config_parse_flusher(ConfigContext *c, const Assignment *a, void *field) {
         RouteDraft *d = CONTAINER_OF(field, RouteDraft, route.flusher);
         char value[VALUE_SIZE], *argument;
@@ -51,7 +51,8 @@ int config_parse_flusher(ConfigContext *c, const Assignment *a, void *field) {
 
         argument = flusher_config_split(value);
         is_none = !*value || (streq(value, "none") && !*argument);
-        if (!is_none && (streq(value, "none") || !flusher_name_is_valid(value) || !flusher_config_is_one_line(argument))) {
+        if (!is_none &&
+            (streq(value, "none") || !flusher_name_is_valid(value) || !flusher_config_is_one_line(argument))) {
                 config_bad_value(c, a, "\"none\", \"flush\" or the name of another flusher");
                 return 0;
         }
@@ -100,7 +101,8 @@ int config_parse_response_header(ConfigContext *c, const Assignment *a, void *fi
                 return 0;
         }
         if (flusher_config_is_reserved(value)) {
-                config_error(c, a, "%s= can't set %s, because the flusher decides how the response ends.", a->key, value);
+                config_error(c, a, "%s= can't set %s, because the flusher decides how the response ends.", a->key,
+                             value);
                 return 0;
         }
 
@@ -147,7 +149,7 @@ static bool flusher_config_has_header(const StringList *headers, const char *nam
         return false;
 }
 
-/* Joins the header lines as the client gets them, with a Server line in front unless there is one. */
+/* Joins the header lines as the client gets them. Adds a Server line if there is none. */
 static int flusher_config_join_headers(const StringList *headers, char **ret) {
         size_t n = strlen(SERVER_DEFAULT "\r\n") + 1;
         char *p;

@@ -5,7 +5,7 @@
 
 #include "config/route-draft.h"
 
-/* Limit of all ResponseHeader= lines with their line ends, in bytes. A flusher's output is larger (FDPASS_FLUSHER_OUTPUT_MAX). */
+/* Limit of all ResponseHeader= lines with their line ends, in bytes; must be below FDPASS_FLUSHER_OUTPUT_MAX. */
 #define RESPONSE_FIELDS_MAX 4096
 
 /*
@@ -16,7 +16,7 @@ int flusher_config_finish(ConfigContext *c, RouteDraft *d);
 
 void flusher_config_done(RouteConfig *route);
 
-/* Parsers for tables. The comment names the field. */
-int config_parse_flusher(ConfigContext *c, const Assignment *a, void *field);         /* RouteDraft.route.flusher */
-int config_parse_response_header(ConfigContext *c, const Assignment *a, void *field); /* RouteDraft.response_headers */
-int config_parse_response_status(ConfigContext *c, const Assignment *a, void *field); /* RouteDraft.route.response_status */
+/* Parsers for tables. The comment names the field of RouteDraft. */
+int config_parse_flusher(ConfigContext *c, const Assignment *a, void *field);         /* route.flusher */
+int config_parse_response_header(ConfigContext *c, const Assignment *a, void *field); /* response_headers; a list */
+int config_parse_response_status(ConfigContext *c, const Assignment *a, void *field); /* route.response_status */

@@ -7,7 +7,7 @@
 #include "config/route-config.h"
 #include "flusher/flusher.h"
 
-/* Text of the error for a condition of flusher_load() or flusher_find(), behind "Flusher=NAME". */
+/* Returns the text that follows "Flusher=NAME" in the error for a condition of flusher_load(). */
 static const char *flusher_load_describe(int condition) {
         switch (condition) {
         case FLUSHER_MISSING:
@@ -48,8 +48,8 @@ static int flusher_load_one(Reporter *reporter, RouteConfig *route, const char *
         if (r < 0)
                 return r;
         if (r > 0) {
-                reporter_say(reporter, CONFIG_ERROR, route->unit, route->flusher_path, route->flusher_line, "Flusher=%s%s%s",
-                             route->flusher, flusher_load_describe(r),
+                reporter_say(reporter, CONFIG_ERROR, route->unit, route->flusher_path, route->flusher_line,
+                             "Flusher=%s%s%s", route->flusher, flusher_load_describe(r),
                              r == FLUSHER_MISSING ? directory : r == FLUSHER_UNUSABLE && why ? why : "");
                 return 0;
         }

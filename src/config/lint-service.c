@@ -43,7 +43,8 @@ static bool lint_service_forbids_user_namespaces(const Unit *unit) {
         if (parse_bool(a->value, &v) >= 0)
                 return v;
 
-        return a->value[0] == '~' ? lint_service_has_word(a->value + 1, "user") : !lint_service_has_word(a->value, "user");
+        return a->value[0] == '~' ? lint_service_has_word(a->value + 1, "user")
+                                  : !lint_service_has_word(a->value, "user");
 }
 
 static bool lint_service_names_call(const char *list, const char *call) {
@@ -55,7 +56,7 @@ static bool lint_service_names_call(const char *list, const char *call) {
         return r;
 }
 
-/* Combines all lines of SystemCallFilter= as systemd does: the first line decides whether the list allows or forbids. */
+/* Combines all lines of SystemCallFilter= as systemd does: the first line decides if the list allows or forbids. */
 static bool lint_service_forbids_call(const Unit *unit, const char *call) {
         bool is_empty = true, forbidden = false;
 
@@ -121,7 +122,8 @@ static void lint_service_add_calls(Lacks *l, const Unit *service) {
 }
 
 static void lint_service_note(Reporter *reporter, const Unit *service) {
-        const char *file = strrchr(unit_main_path(service), '/') + 1; /* the template, because the instance may be invented */
+        /* The name of the file, because the instance of a template may be invented. */
+        const char *file = strrchr(unit_main_path(service), '/') + 1;
         Lacks l = {};
 
         lint_service_add_line(&l, lint_service_is_on(service, "PrivateNetwork"), "PrivateNetwork=yes");
@@ -130,8 +132,8 @@ static void lint_service_note(Reporter *reporter, const Unit *service) {
         lint_service_add_calls(&l, service);
         if (l.n > 0)
                 reporter_say(reporter, CONFIG_NOTE, service->id, unit_main_path(service), 0,
-                             "%s lacks %s; see SECURITY in fdpass(7). LintSandbox=no in the worker's unit turns this note off.",
-                             file, l.text);
+                             "%s lacks %s; see SECURITY in fdpass(7). LintSandbox=no in the worker's unit turns this "
+                             "note off.", file, l.text);
 }
 
 /*

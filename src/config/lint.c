@@ -61,11 +61,13 @@ static void lint_check_mode(Reporter *reporter, const Unit *unit, Assignment *li
 
         if (mode & 0002)
                 lint_warn(reporter, unit, a ?: listen,
-                     "Every user may connect to the worker's socket and pass clients to it; set SocketUser=fdpass and "
-                     "SocketMode=0600, so that only the broker may.");
-        else if (!lint_in_effect(unit, SECTION_SOCKET, "SocketUser") && !lint_in_effect(unit, SECTION_SOCKET, "SocketGroup"))
+                          "Every user may connect to the worker's socket and pass clients to it; set "
+                          "SocketUser=fdpass and SocketMode=0600, so that only the broker may.");
+        else if (!lint_in_effect(unit, SECTION_SOCKET, "SocketUser") &&
+                 !lint_in_effect(unit, SECTION_SOCKET, "SocketGroup"))
                 lint_warn(reporter, unit, a ?: listen,
-                     "The broker may not connect to the worker's socket, because it belongs to root; set SocketUser=fdpass.");
+                          "The broker may not connect to the worker's socket, because it belongs to root; set "
+                          "SocketUser=fdpass.");
 }
 
 /* "Header=Upgrade:" looks as if it matched any value. */
@@ -73,7 +75,8 @@ static void lint_check_header(Reporter *reporter, const Unit *unit, Assignment *
         const char *colon = strchr(a->value, ':');
 
         if (colon && !colon[1])
-                lint_warn(reporter, unit, a, "Header=%.80s matches only a field with an empty value; write \"*\" behind the colon for any value.",
+                lint_warn(reporter, unit, a,
+                          "Header=%.80s matches only a field with an empty value; write \"*\" after it for any value.",
                           a->value);
 }
 
@@ -81,7 +84,8 @@ static void lint_check_header(Reporter *reporter, const Unit *unit, Assignment *
 static void lint_check_method(Reporter *reporter, const Unit *unit, Assignment *a) {
         for (const char *p = a->value; *p; p++)
                 if (*p >= 'a' && *p <= 'z') {
-                        lint_warn(reporter, unit, a, "Method=%.80s never matches; write it in upper case, because the broker refuses other methods.",
+                        lint_warn(reporter, unit, a,
+                                  "Method=%.80s never matches; write it in upper case, because others are refused.",
                                   a->value);
                         return;
                 }
@@ -128,8 +132,8 @@ static int lint_unit(const UnitPath *path, Reporter *reporter, const RouteConfig
         /* systemd starts only the first of two sockets with one path. */
         listen = lint_listen_line(unit);
         if (listen && before && !before->form_is_open && !route->form_is_open && streq(before->worker, route->worker))
-                lint_warn(reporter, unit, listen, "%s listens on %s too: only one of them can be started.", before->unit,
-                     route->worker);
+                lint_warn(reporter, unit, listen, "%s listens on %s too, but only one of them can be started.",
+                          before->unit, route->worker);
 
         if (!route->lint_sandbox || !streq(unit->name.type, "socket") || lint_in_effect(unit, SECTION_FDPASS, "Worker"))
                 return 0;

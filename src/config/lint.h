@@ -4,7 +4,8 @@
 #include "config/unit.h"
 
 /*
- * Reports, as one note a service, the sandbox settings that the service of the worker's unit @socket lacks. Without them
- * an attacker that controls a worker could use its clients' sockets to reach the network. Returns 0 or a negative errno.
+ * Reports the sandbox settings that the service of the worker's unit @socket lacks, in one note a service. Without them
+ * an attacker that controls a worker can reach the network through the sockets of its clients. Returns 0 or a negative
+ * errno.
  */
 int lint_service(const UnitPath *path, Reporter *reporter, const Unit *socket);

@@ -16,7 +16,7 @@ void listener_config_done(ListenerConfig *listener) {
         *listener = (ListenerConfig){};
 }
 
-static int listener_config_parse_trusted_proxies(ConfigContext *c, const Assignment *a, void *field) {
+static int listener_config_parse_proxies(ConfigContext *c, const Assignment *a, void *field) {
         ListenerConfig *listener = CONTAINER_OF(field, ListenerConfig, trusted_proxies);
 
         return config_parse_addresses(c, a, &listener->trusted_proxies, &listener->n_trusted_proxies);
@@ -28,7 +28,7 @@ static int listener_config_parse_name(ConfigContext *c, const Assignment *a, voi
         return config_expand(c, a, a->value, value) ? config_set_string(field, value) : 0;
 }
 
-static const char *const listener_config_proxy_protocols[] = {
+static const char *const proxy_protocol_names[] = {
         [PROXY_PROTOCOL_NO] = "no",
         [PROXY_PROTOCOL_OPTIONAL] = "optional",
         [PROXY_PROTOCOL_REQUIRE] = "require",
@@ -36,18 +36,17 @@ static const char *const listener_config_proxy_protocols[] = {
 };
 
 static const ConfigKey listener_config_keys[] = {
-        { SECTION_FDPASS, "HeadTimeoutSec",      VALUE(head_timeout_usec),      .parse = config_parse_timespan },
-        { SECTION_FDPASS, "MaxClientsPerSource", VALUE(max_clients_per_source), .parse = config_parse_unsigned,
+        { SECTION_FDPASS, "HeadTimeoutSec",      config_parse_timespan, VALUE(head_timeout_usec) },
+        { SECTION_FDPASS, "MaxClientsPerSource", config_parse_unsigned, VALUE(max_clients_per_source),
           .max = UINT_MAX },
-        { SECTION_FDPASS, "MaxHeadSize",         VALUE(max_head_size),          .parse = config_parse_size,
-          .min = 1024, .max = 65536 },
-        { SECTION_FDPASS, "ProxyProtocol",       VALUE(proxy_protocol),         .parse = config_parse_choice,
-          .choices = listener_config_proxy_protocols },
-        { SECTION_FDPASS, "SilentTimeoutSec",    VALUE(silent_timeout_usec),    .parse = config_parse_timespan },
-        { SECTION_FDPASS, "TrustedProxies",      OBJECT(trusted_proxies),
-          .parse = listener_config_parse_trusted_proxies, .is_list = true },
+        { SECTION_FDPASS, "MaxHeadSize",         config_parse_size, VALUE(max_head_size), .min = 1024, .max = 65536 },
+        { SECTION_FDPASS, "ProxyProtocol",       config_parse_choice, VALUE(proxy_protocol),
+          .choices = proxy_protocol_names },
+        { SECTION_FDPASS, "SilentTimeoutSec",    config_parse_timespan, VALUE(silent_timeout_usec) },
+        { SECTION_FDPASS, "TrustedProxies",      listener_config_parse_proxies, OBJECT(trusted_proxies),
+          .is_list = true },
 
-        { SECTION_SOCKET, "FileDescriptorName",  OBJECT(name),                  .parse = listener_config_parse_name },
+        { SECTION_SOCKET, "FileDescriptorName", listener_config_parse_name, OBJECT(name) },
 };
 
 static const ListenerConfig listener_config_defaults = {

@@ -20,7 +20,8 @@
 typedef int (*TakeWord)(const char *word, void *field);
 
 /* Splits the value into words, expands the specifiers of each, and calls @take. @wants describes a word in errors. */
-static int match_config_each_word(ConfigContext *c, const Assignment *a, const char *wants, TakeWord take, void *field) {
+static int match_config_each_word(ConfigContext *c, const Assignment *a, const char *wants, TakeWord take,
+                                  void *field) {
         char word[VALUE_SIZE], expanded[VALUE_SIZE];
         size_t n;
         int r;
@@ -50,7 +51,8 @@ static int match_config_each_word(ConfigContext *c, const Assignment *a, const c
         return 0;
 }
 
-static int match_config_parse_strings(ConfigContext *c, const Assignment *a, const char *wants, TakeWord take, StringList *list) {
+static int match_config_parse_strings(ConfigContext *c, const Assignment *a, const char *wants, TakeWord take,
+                                      StringList *list) {
         if (!*a->value)
                 strlist_clear(list);
 
@@ -66,7 +68,8 @@ static int match_config_take_listener(const char *word, void *field) {
 }
 
 int config_parse_listeners(ConfigContext *c, const Assignment *a, void *field) {
-        return match_config_parse_strings(c, a, "names as FileDescriptorName= takes them (ASCII, no \":\")", match_config_take_listener, field);
+        return match_config_parse_strings(c, a, "names as FileDescriptorName= takes them (ASCII, no \":\")",
+                                          match_config_take_listener, field);
 }
 
 /* Stores the name in the form that probes report, so that the broker compares bytes. */
@@ -88,8 +91,9 @@ static int match_config_take_host(const char *word, void *field) {
 }
 
 int config_parse_hosts(ConfigContext *c, const Assignment *a, void *field) {
-        return match_config_parse_strings(c, a, "names of hosts without a port, or \"*.\" before one for those below it", match_config_take_host,
-                             field);
+        return match_config_parse_strings(c, a,
+                                          "names of hosts without a port, or \"*.\" before one for those below it",
+                                          match_config_take_host, field);
 }
 
 static int match_config_take_path(const char *word, void *field) {
@@ -106,8 +110,9 @@ static int match_config_take_path(const char *word, void *field) {
 }
 
 int config_parse_paths(ConfigContext *c, const Assignment *a, void *field) {
-        return match_config_parse_strings(c, a, "paths that begin with \"/\" and mean the same to every server (no \"//\", \"..\", "
-                             "\";\" or escaped letters)", match_config_take_path, field);
+        return match_config_parse_strings(c, a,
+                                          "paths that begin with \"/\" and mean the same to every server (no \"//\", "
+                                          "\"..\", \";\" or escaped letters)", match_config_take_path, field);
 }
 
 static int match_config_take_method(const char *word, void *field) {
@@ -115,7 +120,8 @@ static int match_config_take_method(const char *word, void *field) {
 }
 
 int config_parse_methods(ConfigContext *c, const Assignment *a, void *field) {
-        return match_config_parse_strings(c, a, "methods of HTTP, which are in upper case", match_config_take_method, field);
+        return match_config_parse_strings(c, a, "methods of HTTP, which are in upper case", match_config_take_method,
+                                          field);
 }
 
 /* A protocol has at most 255 bytes, because one byte holds its length (RFC 7301 3.1). */
@@ -124,7 +130,8 @@ static int match_config_take_alpn(const char *word, void *field) {
 }
 
 int config_parse_alpns(ConfigContext *c, const Assignment *a, void *field) {
-        return match_config_parse_strings(c, a, "names of protocols, of at most 255 bytes", match_config_take_alpn, field);
+        return match_config_parse_strings(c, a, "names of protocols, of at most 255 bytes", match_config_take_alpn,
+                                          field);
 }
 
 static int match_config_take_protocol(const char *word, void *field) {
@@ -149,7 +156,8 @@ static int match_config_take_protocol(const char *word, void *field) {
 }
 
 int config_parse_protocols(ConfigContext *c, const Assignment *a, void *field) {
-        return match_config_each_word(c, a, "\"http\", \"http2\", \"tls\", \"ssh\", \"silent\" or \"any\"", match_config_take_protocol, field);
+        return match_config_each_word(c, a, "\"http\", \"http2\", \"tls\", \"ssh\", \"silent\" or \"any\"",
+                                      match_config_take_protocol, field);
 }
 
 /* A network with host bits set is probably a typing error, so it is refused. */
@@ -278,7 +286,7 @@ static void match_config_clear_prefixes(RouteMatch *m) {
 }
 
 /*
- * Decodes one escape of C, or "\s" for a space as in units, and moves *s behind it. *s begins behind the backslash.
+ * Decodes one escape of C, or "\s" for a space as in units. *s begins after the backslash, and moves past the escape.
  * Returns false for an unknown escape.
  */
 static bool match_config_unescape_one(const char **s, uint8_t *ret) {
@@ -348,7 +356,8 @@ int config_parse_prefixes(ConfigContext *c, const Assignment *a, void *field) {
         if (!*a->value)
                 match_config_clear_prefixes(CONTAINER_OF(field, RouteMatch, prefixes));
 
-        return match_config_each_word(c, a, "bytes, with \\xNN and the other escapes of C, and \\s for a space", match_config_take_prefix, field);
+        return match_config_each_word(c, a, "bytes, with \\xNN and the other escapes of C, and \\s for a space",
+                                      match_config_take_prefix, field);
 }
 
 int config_parse_name(ConfigContext *c, const Assignment *a, void *field) {
@@ -417,8 +426,8 @@ void match_config_finish(ConfigContext *c, RouteDraft *d) {
         /* The product can't overflow, because a unit has 1 MiB at most. */
         if (n_hosts * n_paths > HOST_PATH_PAIRS_MAX)
                 config_error(c, config_last(c->unit, SECTION_FDPASS, "Path"),
-                             "%zu values of Host= and %zu of Path= are %zu pairs, but a unit may have %u; use several units.",
-                             n_hosts, n_paths, n_hosts * n_paths, HOST_PATH_PAIRS_MAX);
+                             "%zu values of Host= and %zu of Path= are %zu pairs, but a unit may have %u; use several "
+                             "units.", n_hosts, n_paths, n_hosts * n_paths, HOST_PATH_PAIRS_MAX);
 }
 
 static void match_config_free_strings(char **l) {

@@ -12,7 +12,7 @@ typedef struct Reporter {
         unsigned n_errors;   /* number of CONFIG_ERRORs so far */
 } Reporter;
 
-/* Reports one finding. @unit, @path and @line are as in ConfigReport. The message is one sentence of at most 511 bytes. */
+/* Reports a finding. @unit, @path and @line are as in ConfigReport. The message has one sentence, at most 511 bytes. */
 void reporter_say(Reporter *r, ConfigSeverity severity, const char *unit, const char *path, unsigned line,
                   const char *format, ...) _printf_(6, 7);
 

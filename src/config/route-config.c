@@ -9,7 +9,7 @@
 #include "config/flusher-config.h"
 #include "config/match-config.h"
 
-/* Longest path of a socket, in bytes. systemd wants room for a NUL behind it. */
+/* Longest path of a socket, in bytes. systemd needs room for a NUL after it. */
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *) NULL)->sun_path) - 1)
 
 #define VALUE(field) CONFIG_VALUE(RouteDraft, field)
@@ -59,8 +59,8 @@ static int route_config_use_run(ConfigContext *c, const Assignment *a, const cha
 
         (void) snprintf(path, sizeof(path), "/run/%s", below);
         reporter_say(c->reporter, CONFIG_WARNING, c->unit->id, a->path, a->line,
-                     "%s=/var/run/%s is below a symbolic link, which the broker does not follow; write %s, which it uses instead.",
-                     a->key, below, path);
+                     "%s=/var/run/%s is below a symbolic link, which the broker does not follow; write %s, which it "
+                     "uses instead.", a->key, below, path);
         return config_set_string(worker, path);
 }
 
@@ -86,7 +86,7 @@ static int route_config_parse_worker(ConfigContext *c, const Assignment *a, void
         return config_expand(c, a, a->value, path) ? route_config_use_worker(c, a, path, field) : 0;
 }
 
-/* All Listen…= keys share one list, and an empty one of any kind resets it (config_parse_socket_listen() of systemd). */
+/* All Listen…= keys share a list, and an empty one of any kind resets it (systemd: config_parse_socket_listen()). */
 static int route_config_parse_listen(_unused_ ConfigContext *c, const Assignment *a, void *field) {
         RouteDraft *d = CONTAINER_OF(field, RouteDraft, listens);
 
@@ -128,57 +128,58 @@ static int route_config_parse_fallback(ConfigContext *c, const Assignment *a, vo
         return 0;
 }
 
-static const char *const route_config_balances[] = {
+static const char *const balance_names[] = {
         [BALANCE_LEAST_PENDING] = "least-pending",
         [BALANCE_ROUND_ROBIN] = "round-robin",
         [BALANCE_SOURCE_HASH] = "source-hash",
         NULL,
 };
 
-static const char *const route_config_receipts[] = {
+static const char *const receipt_names[] = {
         [RECEIPT_BY_KERNEL] = "kernel",
         [RECEIPT_BY_ACK] = "ack",
         NULL,
 };
 
-static const char *const route_config_metadata[] = { [false] = "none", [true] = "full", NULL };
+static const char *const metadata_names[] = { [false] = "none", [true] = "full", NULL };
 
 static const ConfigKey route_config_keys[] = {
-        { SECTION_FDPASS, "ALPN",            OBJECT(alpns),                   .parse = config_parse_alpns, .is_list = true },
-        { SECTION_FDPASS, "Header",          OBJECT(route.match.headers),     .parse = config_parse_headers, .is_list = true },
-        { SECTION_FDPASS, "Host",            OBJECT(hosts),                   .parse = config_parse_hosts, .is_list = true },
-        { SECTION_FDPASS, "InternalName",    OBJECT(route.match.name),        .parse = config_parse_name },
-        { SECTION_FDPASS, "Listener",        OBJECT(listeners),               .parse = config_parse_listeners, .is_list = true },
-        { SECTION_FDPASS, "Method",          OBJECT(methods),                 .parse = config_parse_methods, .is_list = true },
-        { SECTION_FDPASS, "Path",            OBJECT(paths),                   .parse = config_parse_paths, .is_list = true },
-        { SECTION_FDPASS, "Prefix",          OBJECT(route.match.prefixes),    .parse = config_parse_prefixes, .is_list = true },
-        { SECTION_FDPASS, "Protocol",        VALUE(route.match.protocols),    .parse = config_parse_protocols, .is_list = true },
-        { SECTION_FDPASS, "RoutePriority",   VALUE(route.match.priority),     .parse = config_parse_int },
-        { SECTION_FDPASS, "Source",          OBJECT(route.match.sources),     .parse = config_parse_sources, .is_list = true },
+        { SECTION_FDPASS, "ALPN",            config_parse_alpns, OBJECT(alpns), .is_list = true },
+        { SECTION_FDPASS, "Header",          config_parse_headers, OBJECT(route.match.headers), .is_list = true },
+        { SECTION_FDPASS, "Host",            config_parse_hosts, OBJECT(hosts), .is_list = true },
+        { SECTION_FDPASS, "InternalName",    config_parse_name, OBJECT(route.match.name) },
+        { SECTION_FDPASS, "Listener",        config_parse_listeners, OBJECT(listeners), .is_list = true },
+        { SECTION_FDPASS, "Method",          config_parse_methods, OBJECT(methods), .is_list = true },
+        { SECTION_FDPASS, "Path",            config_parse_paths, OBJECT(paths), .is_list = true },
+        { SECTION_FDPASS, "Prefix",          config_parse_prefixes, OBJECT(route.match.prefixes), .is_list = true },
+        { SECTION_FDPASS, "Protocol",        config_parse_protocols, VALUE(route.match.protocols), .is_list = true },
+        { SECTION_FDPASS, "RoutePriority",   config_parse_int, VALUE(route.match.priority) },
+        { SECTION_FDPASS, "Source",          config_parse_sources, OBJECT(route.match.sources), .is_list = true },
 
-        { SECTION_FDPASS, "Backup",          VALUE(route.backup),             .parse = config_parse_bool },
-        { SECTION_FDPASS, "Balance",         VALUE(route.balance),            .parse = config_parse_choice, .choices = route_config_balances },
-        { SECTION_FDPASS, "Fallback",        OBJECT(route.fallback),          .parse = route_config_parse_fallback, .shown = "refuse" },
-        { SECTION_FDPASS, "Flusher",         OBJECT(route.flusher),           .parse = config_parse_flusher, .shown = "none" },
-        { SECTION_FDPASS, "LintSandbox",     VALUE(route.lint_sandbox),       .parse = config_parse_bool },
-        { SECTION_FDPASS, "MaxPending",      VALUE(route.max_pending),        .parse = config_parse_unsigned, .min = 1, .max = 65536 },
-        { SECTION_FDPASS, "MaxQueued",       VALUE(route.max_queued),         .parse = config_parse_unsigned, .max = 1048576 },
-        { SECTION_FDPASS, "Metadata",        VALUE(route.metadata),           .parse = config_parse_choice, .choices = route_config_metadata },
-        { SECTION_FDPASS, "QueueTimeoutSec", VALUE(route.queue_timeout_usec), .parse = config_parse_timespan },
-        { SECTION_FDPASS, "Receipt",         VALUE(route.receipt),            .parse = config_parse_choice, .choices = route_config_receipts },
-        { SECTION_FDPASS, "ResponseHeader",  OBJECT(response_headers),        .parse = config_parse_response_header, .is_list = true },
-        { SECTION_FDPASS, "ResponseStatus",  OBJECT(route.response_status),   .parse = config_parse_response_status, .shown = "200 OK" },
-        { SECTION_FDPASS, "Weight",          VALUE(route.weight),             .parse = config_parse_unsigned, .min = 1, .max = 100 },
-        { SECTION_FDPASS, "Worker",          OBJECT(route.worker),            .parse = route_config_parse_worker },
+        { SECTION_FDPASS, "Backup",          config_parse_bool, VALUE(route.backup) },
+        { SECTION_FDPASS, "Balance",         config_parse_choice, VALUE(route.balance), .choices = balance_names },
+        { SECTION_FDPASS, "Fallback",        route_config_parse_fallback, OBJECT(route.fallback), .shown = "refuse" },
+        { SECTION_FDPASS, "Flusher",         config_parse_flusher, OBJECT(route.flusher), .shown = "none" },
+        { SECTION_FDPASS, "LintSandbox",     config_parse_bool, VALUE(route.lint_sandbox) },
+        { SECTION_FDPASS, "MaxPending",      config_parse_unsigned, VALUE(route.max_pending), .min = 1, .max = 65536 },
+        { SECTION_FDPASS, "MaxQueued",       config_parse_unsigned, VALUE(route.max_queued), .max = 1048576 },
+        { SECTION_FDPASS, "Metadata",        config_parse_choice, VALUE(route.metadata), .choices = metadata_names },
+        { SECTION_FDPASS, "QueueTimeoutSec", config_parse_timespan, VALUE(route.queue_timeout_usec) },
+        { SECTION_FDPASS, "Receipt",         config_parse_choice, VALUE(route.receipt), .choices = receipt_names },
+        { SECTION_FDPASS, "ResponseHeader",  config_parse_response_header, OBJECT(response_headers), .is_list = true },
+        { SECTION_FDPASS, "ResponseStatus",  config_parse_response_status, OBJECT(route.response_status),
+          .shown = "200 OK" },
+        { SECTION_FDPASS, "Weight",          config_parse_unsigned, VALUE(route.weight), .min = 1, .max = 100 },
+        { SECTION_FDPASS, "Worker",          route_config_parse_worker, OBJECT(route.worker) },
 
-        { SECTION_SOCKET, "ListenDatagram",         OBJECT(listens), .parse = route_config_parse_listen, .is_list = true },
-        { SECTION_SOCKET, "ListenFIFO",             OBJECT(listens), .parse = route_config_parse_listen, .is_list = true },
-        { SECTION_SOCKET, "ListenMessageQueue",     OBJECT(listens), .parse = route_config_parse_listen, .is_list = true },
-        { SECTION_SOCKET, "ListenNetlink",          OBJECT(listens), .parse = route_config_parse_listen, .is_list = true },
-        { SECTION_SOCKET, "ListenSequentialPacket", OBJECT(listens), .parse = route_config_parse_listen, .is_list = true },
-        { SECTION_SOCKET, "ListenSpecial",          OBJECT(listens), .parse = route_config_parse_listen, .is_list = true },
-        { SECTION_SOCKET, "ListenStream",           OBJECT(listens), .parse = route_config_parse_listen, .is_list = true },
-        { SECTION_SOCKET, "ListenUSBFunction",      OBJECT(listens), .parse = route_config_parse_listen, .is_list = true },
+        { SECTION_SOCKET, "ListenDatagram",         route_config_parse_listen, OBJECT(listens), .is_list = true },
+        { SECTION_SOCKET, "ListenFIFO",             route_config_parse_listen, OBJECT(listens), .is_list = true },
+        { SECTION_SOCKET, "ListenMessageQueue",     route_config_parse_listen, OBJECT(listens), .is_list = true },
+        { SECTION_SOCKET, "ListenNetlink",          route_config_parse_listen, OBJECT(listens), .is_list = true },
+        { SECTION_SOCKET, "ListenSequentialPacket", route_config_parse_listen, OBJECT(listens), .is_list = true },
+        { SECTION_SOCKET, "ListenSpecial",          route_config_parse_listen, OBJECT(listens), .is_list = true },
+        { SECTION_SOCKET, "ListenStream",           route_config_parse_listen, OBJECT(listens), .is_list = true },
+        { SECTION_SOCKET, "ListenUSBFunction",      route_config_parse_listen, OBJECT(listens), .is_list = true },
 };
 
 static const RouteDraft route_config_defaults = {
@@ -264,7 +265,8 @@ static int route_config_complete_worker(ConfigContext *c, RouteDraft *d) {
 
         c->has_failed = true;
         reporter_say(c->reporter, CONFIG_ERROR, c->unit->id, unit_main_path(c->unit), 0,
-                     is_socket ? "%s has no ListenSequentialPacket= or ListenStream= in [Socket], and no Worker= in [X-FDPass]."
+                     is_socket ? "%s has no ListenSequentialPacket= or ListenStream= in [Socket], and no Worker= in "
+                                 "[X-FDPass]."
                                : "%s is not a socket unit, so it must say Worker= in [X-FDPass].", c->unit->id);
         return 0;
 }

@@ -62,7 +62,7 @@ static int specifier_put_instance_unescaped(SpecifierOutput *out, const Specifie
         return specifier_put_unescaped(out, c->unit->instance, c->unit->n_instance);
 }
 
-/* Returns the part of the prefix behind its last dash. */
+/* Returns the part of the prefix after its last dash. */
 static const char *specifier_last_component(const UnitName *u, size_t *ret_n) {
         const char *dash = memrchr(u->name, '-', u->n_prefix), *s = dash ? dash + 1 : u->name;
 

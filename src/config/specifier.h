@@ -19,8 +19,8 @@ enum {
 };
 
 /*
- * Writes @s with its specifiers expanded to @ret, a buffer of @size bytes, NUL included. Returns 0 or a condition above.
- * After a condition *ret_bad points to the '%' in @s that caused it; after SPECIFIER_TOO_LONG it may point to the text
- * that did not fit.
+ * Writes @s with its specifiers expanded to @ret, a buffer of @size bytes, NUL included. Returns 0 or a condition
+ * above. After a condition *ret_bad points to the '%' in @s that caused it; after SPECIFIER_TOO_LONG, to the text that
+ * did not fit.
  */
 int specifier_expand(const char *s, const SpecifierContext *c, char *ret, size_t size, const char **ret_bad);

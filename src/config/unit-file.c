@@ -105,7 +105,8 @@ static int unit_file_skip_line(UnitFileParser *p, unsigned line, const char *mes
         if (p->section == SECTION_FOREIGN)
                 return 0;
 
-        return unit_file_add_finding(p->file, p->section == SECTION_FDPASS ? CONFIG_ERROR : CONFIG_WARNING, line, message);
+        return unit_file_add_finding(p->file, p->section == SECTION_FDPASS ? CONFIG_ERROR : CONFIG_WARNING, line,
+                                     message);
 }
 
 static int unit_file_parse_header(UnitFileParser *p, unsigned line, char *s) {
@@ -119,7 +120,9 @@ static int unit_file_parse_header(UnitFileParser *p, unsigned line, char *s) {
 
         for (const char *c = s; *c; c++)
                 if ((uint8_t) *c < ' ' || strchr("\"'\\\x7f", *c))
-                        return unit_file_stop(p, line, "This name of a section has a control character, a quotation mark or a backslash.");
+                        return unit_file_stop(p, line,
+                                              "This name of a section has a control character, a quotation mark or a "
+                                              "backslash.");
 
         if (streq(s, SECTION_FDPASS)) {
                 p->section = SECTION_FDPASS;
@@ -151,7 +154,9 @@ static int unit_file_parse_assignment(UnitFileParser *p, unsigned line, char *s)
         UnitFile *f = p->file;
 
         if (p->section == SECTION_NONE)
-                return unit_file_skip_line(p, line, "This line is before the first section; write a header such as [X-FDPass] above it.");
+                return unit_file_skip_line(p, line,
+                                           "This line is before the first section; write a header such as [X-FDPass] "
+                                           "above it.");
         if (!equals)
                 return unit_file_skip_line(p, line, "This line has no \"=\"; write KEY=VALUE.");
         if (equals == s)
@@ -226,7 +231,7 @@ static bool unit_file_is_continued(const char *s, size_t n) {
 }
 
 /*
- * Joins the physical lines of the next line in place and terminates it with a NUL, which overwrites the end of the line.
+ * Joins the physical lines of the next line in place and terminates it with a NUL, which replaces the end of the line.
  * Skips comments, also between continuation lines.
  *
  * Returns 0, with *ret = NULL at the end of the file, PARSE_STOP, or -ENOMEM.
@@ -249,7 +254,8 @@ static int unit_file_next_line(UnitFileParser *p, char **ret, unsigned *ret_line
                 }
 
                 if (n + n_part > UNIT_FILE_LINE_MAX)
-                        return unit_file_stop(p, *ret_line, "This line is longer than 64 KiB with its continuation lines.");
+                        return unit_file_stop(p, *ret_line,
+                                              "This line is longer than 64 KiB with its continuation lines.");
 
                 memmove(line + n, part, n_part);
                 n += n_part;

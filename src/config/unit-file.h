@@ -66,8 +66,8 @@ typedef struct UnitFile {
 } UnitFile;
 
 /*
- * Parses the @size bytes at @text, a heap buffer with room for one more byte. Consumes @text, also on failure. Returns 0
- * or -ENOMEM.
+ * Parses the @size bytes at @text, a heap buffer with room for one more byte. Consumes @text, also on failure. Returns
+ * 0 or -ENOMEM.
  */
 int unit_file_parse(const char *path, char *text, size_t size, UnitFile **ret);
 
@@ -77,7 +77,7 @@ int unit_file_parse(const char *path, char *text, size_t size, UnitFile **ret);
  */
 int unit_file_read(int root_fd, const char *path, UnitFile **ret);
 
-/* Sets *ret to true if the file is empty or a device, to false if it can't be examined. Returns 0 or a negative errno. */
+/* Sets *ret: is the file empty or a device? False if it can't be examined. Returns 0 or a negative errno. */
 int unit_file_is_masked(int root_fd, const char *path, bool *ret);
 
 /* Creates a masked file without reading it. Returns 0 or -ENOMEM. */

@@ -58,7 +58,7 @@ bool unit_name_instantiate(const UnitName *template, const UnitName *instance, c
 }
 
 /*
- * Cuts the prefix of @name behind its last dash: "a-b-c.socket" becomes "a-b-.socket", then "a-.socket". The name keeps
+ * Cuts the prefix of @name after its last dash: "a-b-c.socket" becomes "a-b-.socket", then "a-.socket". The name keeps
  * its instance, but a template becomes a plain name ("a-b@.socket" becomes "a-.socket"). Returns false if no dash is
  * left.
  *

@@ -21,8 +21,8 @@ typedef struct UnitName {
         UnitNameKind kind;
         size_t n_prefix;      /* bytes before the first '@'; without one, before the dot of the type */
         size_t n_stem;        /* bytes before the dot of the type */
-        const char *instance; /* bytes behind the first '@', up to the dot of the type; "" without an '@'. Not terminated */
-        size_t n_instance;    /* bytes of @instance */
+        const char *instance; /* text after the first '@', @n_instance bytes without a NUL; "": no '@' */
+        size_t n_instance;    /* length of @instance, in bytes */
         const char *type;     /* "socket" */
 } UnitName;
 

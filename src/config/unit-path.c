@@ -317,8 +317,8 @@ static size_t unit_path_first_alias(const UnitPath *p, const char *of) {
  * Adds the alias @name of the file of @entry. If the alias is a template and @id an instance, adds that instance of the
  * alias, unless it is another unit.
  */
-static int unit_path_add_instantiated(const UnitPath *p, const UnitName *id, const DirectoryEntry *entry, const char *name,
-                            StringList *names) {
+static int unit_path_add_instantiated(const UnitPath *p, const UnitName *id, const DirectoryEntry *entry,
+                                      const char *name, StringList *names) {
         char instance[UNIT_NAME_SIZE];
         const DirectoryEntry *other;
         UnitName u;

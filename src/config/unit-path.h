@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The unit load path of the system manager (systemd.unit(5), "Unit File Load Path"), and the file of each unit in it. */
+/* The unit load path of the system manager (systemd.unit(5), "Unit File Load Path"), and the files of units in it. */
 
 #include "config/directory.h"
 #include "config/report.h"

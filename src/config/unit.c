@@ -18,7 +18,8 @@ Unit *unit_free(Unit *unit) {
 }
 
 /* Adds the drop-ins in the directory "@name.d" of the load path's directory @d. */
-static int unit_add_dropin_directory(Unit *unit, Reporter *reporter, const Directory *d, const char *name, EntryList *dropins) {
+static int unit_add_dropin_directory(Unit *unit, Reporter *reporter, const Directory *d, const char *name,
+                                     EntryList *dropins) {
         char dropin_name[NAME_MAX + 1];
         DirectoryEntry *entry;
         Directory *listing;
@@ -70,7 +71,8 @@ static int unit_add_dropin_directories(Unit *unit, const UnitPath *path, const c
 
         for (size_t i = 0; i < path->n_directories; i++)
                 for (size_t k = 0; k < names.n_items; k++) {
-                        r = unit_add_dropin_directory(unit, path->reporter, path->directories[i], names.items[k], dropins);
+                        r = unit_add_dropin_directory(unit, path->reporter, path->directories[i], names.items[k],
+                                                      dropins);
                         if (r < 0)
                                 return r;
                 }
@@ -80,14 +82,13 @@ static int unit_add_dropin_directories(Unit *unit, const UnitPath *path, const c
 
 /*
  * Collects the drop-ins as unit_file_find_dropin_paths() of systemd does (src/shared/dropin.c). systemd.unit(5)
- * describes only a part of the rules. Of several files with one name, that in the directory with the highest priority is
- * used. The files take effect in the order of their names, in whichever directories they are. The priority falls in this
- * order:
+ * describes only a part of the rules. Of several files with one name, the one with the highest priority is used. The
+ * files take effect in the order of their names. Directories in the order of their priority:
  *
- *   - for the unit's own name, each directory of the load path, and in it the directories of the name, of its template,
- *     and of the prefixes that end at a dash;
- *   - the same for each alias;
- *   - the directory of the type ("socket.d") in each directory of the load path.
+ *   1. The directories of the unit's own name, of its template, and of the prefixes that end at a dash. All of them in
+ *      one directory of the load path come before those in the next.
+ *   2. The same for each alias.
+ *   3. The directory of the type ("socket.d") in each directory of the load path.
  */
 static int unit_collect_dropins(Unit *unit, const UnitPath *path, const DirectoryEntry *main, EntryList *dropins) {
         _cleanup_strlist_ StringList names = {};

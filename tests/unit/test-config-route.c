@@ -416,12 +416,12 @@ static void test_lint(_unused_ void **state) {
         assert_found(&t, 1, CONFIG_WARNING, "a.socket", USR "/a.socket", 3,
                      "The broker may not connect to the worker's socket, because it belongs to root; set SocketUser=fdpass.");
         assert_found(&t, 2, CONFIG_WARNING, "a.socket", USR "/a.socket", 5,
-                     "Method=GET get never matches; write it in upper case, because the broker refuses other methods.");
+                     "Method=GET get never matches; write it in upper case, because others are refused.");
         assert_found(&t, 3, CONFIG_WARNING, "a.socket", ETC "/a.socket.d/x.conf", 2,
-                     "Header=Upgrade: matches only a field with an empty value; write \"*\" behind the colon for any value.");
+                     "Header=Upgrade: matches only a field with an empty value; write \"*\" after it for any value.");
         assert_found(&t, 4, CONFIG_WARNING, "b.socket", USR "/b.socket", 3, t.found[0].message);
         assert_found(&t, 5, CONFIG_WARNING, "b.socket", USR "/b.socket", 2,
-                     "a.socket listens on /run/a too: only one of them can be started.");
+                     "a.socket listens on /run/a too, but only one of them can be started.");
         assert_found(&t, 6, CONFIG_WARNING, "c.socket", USR "/c.socket", 2, t.found[0].message);
         assert_int_equal(n, 7);
 }
