@@ -211,15 +211,15 @@ static void assert_not_loaded(const char *flusher, const char *directory, bool l
 }
 
 static void test_load(void **state) {
-        const char *shipped = getenv("FDPASS_FLUSHERS"), *bad = getenv("FDPASS_BAD_FLUSHERS");
+        const char *shipped = getenv("FDPASS_FLUSHERS"), *bad = getenv("FDPASS_TEST_FLUSHERS");
         _cleanup_tree_ Tree t;
         char message[512];
 
-        (void) load_clean(&t, "Flusher=limit 5");
+        (void) load_clean(&t, "Flusher=event-stream 5");
         assert_int_equal(config_load_flushers(t.config, shipped, false, remember, &t), 0);
         assert_null(t.config->routes[0].provider);
         assert_int_equal(config_load_flushers(t.config, shipped, true, remember, &t), 0);
-        assert_string_equal(t.config->routes[0].provider->name, "limit");
+        assert_string_equal(t.config->routes[0].provider->name, "event-stream");
         assert_int_equal(t.n_found, 0);
 
         (void) snprintf(message, sizeof(message), "Flusher=nobody is not installed in %s", bad);
@@ -228,7 +228,7 @@ static void test_load(void **state) {
         assert_not_loaded("bad-version", bad, true, "Flusher=bad-version was built for another version of fdpass-flusher.h; rebuild it.");
         assert_not_loaded("bad-name", bad, true,
                           "Flusher=bad-name is not a flusher: its file does not export fdpass_flusher with this name.");
-        assert_not_loaded("limit x", shipped, true, "Flusher=limit does not take the argument \"x\".");
+        assert_not_loaded("event-stream x", shipped, true, "Flusher=event-stream does not take the argument \"x\".");
         assert_not_loaded("flush x", shipped, true, "Flusher=flush does not take the argument \"x\".");
 }
 
