@@ -162,3 +162,33 @@ int config_parse_timespan(ConfigContext *c, const Assignment *a, void *field) {
 
         return 0;
 }
+
+int config_parse_words(ConfigContext *c, const Assignment *a, const char *wants, ConfigTakeWord take, void *field) {
+        char word[VALUE_SIZE], expanded[VALUE_SIZE];
+        size_t n;
+        int r;
+
+        for (const char *s = a->value; *s; s += n, s += strspn(s, WHITESPACE)) {
+                n = strcspn(s, WHITESPACE);
+                if (n >= sizeof(word)) {
+                        config_error(c, a, "A word in %s= is longer than %u bytes.", a->key, VALUE_SIZE - 1);
+                        return 0;
+                }
+
+                memcpy(word, s, n);
+                word[n] = '\0';
+
+                if (!config_expand(c, a, word, expanded))
+                        return 0;
+
+                r = take(expanded, field);
+                if (r < 0)
+                        return r;
+                if (r > 0) {
+                        config_bad_value(c, a, "%s", wants);
+                        return 0;
+                }
+        }
+
+        return 0;
+}

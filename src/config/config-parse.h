@@ -11,6 +11,9 @@
 #include "config/specifier.h"
 #include "config/unit.h"
 
+/* White space between the words of a value. */
+#define WHITESPACE " \t"
+
 /* Size of a buffer for the longest accepted value with its specifiers expanded, NUL included. */
 #define VALUE_SIZE 4096
 
@@ -74,3 +77,12 @@ int config_parse_int(ConfigContext *c, const Assignment *a, void *field);      /
 int config_parse_unsigned(ConfigContext *c, const Assignment *a, void *field); /* unsigned, ->min to ->max */
 int config_parse_size(ConfigContext *c, const Assignment *a, void *field);     /* unsigned: bytes, ->min to ->max */
 int config_parse_timespan(ConfigContext *c, const Assignment *a, void *field); /* usec_t */
+
+/* Adds one word of a list to @field. Returns 0, 1 if the word is wrong, or -ENOMEM. */
+typedef int (*ConfigTakeWord)(const char *word, void *field);
+
+/*
+ * Splits the value into words, expands the specifiers of each, and calls @take for it. @wants describes the words in
+ * errors. Returns 0, also after it reported an error, or -ENOMEM.
+ */
+int config_parse_words(ConfigContext *c, const Assignment *a, const char *wants, ConfigTakeWord take, void *field);

@@ -202,9 +202,9 @@ int config_load_flushers(Config *config, const char *directory, bool load, Confi
 bool route_config_flushes_alike(const RouteConfig *a, const RouteConfig *b);
 
 /*
- * Reports, as warnings, valid settings in the units of @config's routes that are probably mistakes, such as a worker's
- * socket to which the broker can't connect, or every user can. Reports, as notes, the sandbox settings that a worker's
- * service lacks. Returns 0 or a negative errno.
+ * Reports, as warnings, valid settings in the units of @config's routes that are probably mistakes. An example is a
+ * worker's socket to which the broker can't connect. Reports, as notes, the sandbox settings that a worker's service
+ * lacks. Returns 0 or a negative errno.
  */
 int config_lint(int root_fd, const Config *config, ConfigReport report, void *userdata);
 

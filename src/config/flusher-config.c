@@ -8,8 +8,6 @@
 #include "flusher/flusher.h"
 #include "probe/probe.h"
 
-#define WHITESPACE " \t"
-
 #define SERVER_DEFAULT "Server: fdpass"
 
 void flusher_config_done(RouteConfig *route) {

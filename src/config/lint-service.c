@@ -22,8 +22,8 @@ static bool lint_service_is_on(const Unit *unit, const char *key) {
 static bool lint_service_has_word(const char *list, const char *word) {
         size_t n = strlen(word), m;
 
-        for (const char *p = list + strspn(list, " \t"); *p; p += strspn(p, " \t")) {
-                m = strcspn(p, " \t");
+        for (const char *p = list + strspn(list, WHITESPACE); *p; p += strspn(p, WHITESPACE)) {
+                m = strcspn(p, WHITESPACE);
                 /* An error may follow the name: "connect:EPERM". */
                 if (m >= n && memcmp(p, word, n) == 0 && (m == n || p[n] == ':'))
                         return true;

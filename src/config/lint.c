@@ -47,7 +47,7 @@ static Assignment *lint_listen_line(const Unit *unit) {
         return a;
 }
 
-/* The broker must be able to connect, and no other user: a worker accepts clients from every sender that connects. */
+/* Warns unless the broker may connect to the worker's socket, and other users may not. */
 static void lint_check_mode(Reporter *reporter, const Unit *unit, Assignment *listen) {
         Assignment *a = lint_in_effect(unit, SECTION_SOCKET, "SocketMode");
         unsigned long mode = MODE_DEFAULT;

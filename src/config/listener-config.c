@@ -4,7 +4,7 @@
 
 #include <limits.h>
 
-#include "config/match-config.h"
+#include "config/address-config.h"
 
 #define VALUE(field) CONFIG_VALUE(ListenerConfig, field)
 #define OBJECT(field) CONFIG_OBJECT(ListenerConfig, field)

@@ -2,13 +2,9 @@
 
 #include "config/match-config.h"
 
-#include <arpa/inet.h>
-
 #include "basic/array.h"
-#include "basic/parse.h"
+#include "config/address-config.h"
 #include "probe/probe.h"
-
-#define WHITESPACE " \t"
 
 /* Limit of systemd for FileDescriptorName=, in bytes (fdname_is_valid() in src/basic/fd-util.c of systemd). */
 #define LISTENER_NAME_MAX 255
@@ -16,47 +12,12 @@
 /* Limit of hosts times paths of a route, because the index of routes has an entry for each pair (match-index.c). */
 #define HOST_PATH_PAIRS_MAX 65536U
 
-/* Adds one word of a list to the field. Returns 0, 1 if the word is wrong, or -ENOMEM. */
-typedef int (*TakeWord)(const char *word, void *field);
-
-/* Splits the value into words, expands the specifiers of each, and calls @take. @wants describes a word in errors. */
-static int match_config_each_word(ConfigContext *c, const Assignment *a, const char *wants, TakeWord take,
-                                  void *field) {
-        char word[VALUE_SIZE], expanded[VALUE_SIZE];
-        size_t n;
-        int r;
-
-        for (const char *s = a->value; *s; s += n, s += strspn(s, WHITESPACE)) {
-                n = strcspn(s, WHITESPACE);
-                if (n >= sizeof(word)) {
-                        config_error(c, a, "A word in %s= is longer than %u bytes.", a->key, VALUE_SIZE - 1);
-                        return 0;
-                }
-
-                memcpy(word, s, n);
-                word[n] = '\0';
-
-                if (!config_expand(c, a, word, expanded))
-                        return 0;
-
-                r = take(expanded, field);
-                if (r < 0)
-                        return r;
-                if (r > 0) {
-                        config_bad_value(c, a, "%s", wants);
-                        return 0;
-                }
-        }
-
-        return 0;
-}
-
-static int match_config_parse_strings(ConfigContext *c, const Assignment *a, const char *wants, TakeWord take,
+static int match_config_parse_strings(ConfigContext *c, const Assignment *a, const char *wants, ConfigTakeWord take,
                                       StringList *list) {
         if (!*a->value)
                 strlist_clear(list);
 
-        return match_config_each_word(c, a, wants, take, list);
+        return config_parse_words(c, a, wants, take, list);
 }
 
 static int match_config_take_listener(const char *word, void *field) {
@@ -156,77 +117,8 @@ static int match_config_take_protocol(const char *word, void *field) {
 }
 
 int config_parse_protocols(ConfigContext *c, const Assignment *a, void *field) {
-        return match_config_each_word(c, a, "\"http\", \"http2\", \"tls\", \"ssh\", \"silent\" or \"any\"",
-                                      match_config_take_protocol, field);
-}
-
-/* A network with host bits set is probably a typing error, so it is refused. */
-static bool match_config_has_host_bits(const AddressRange *range) {
-        size_t size = range->family == AF_INET ? 4 : 16;
-
-        for (size_t i = range->n_bits; i < size * 8; i++)
-                if (range->address[i / 8] & (0x80 >> i % 8))
-                        return true;
-
-        return false;
-}
-
-static bool match_config_parse_range(const char *word, AddressRange *ret) {
-        const char *slash = strchr(word, '/');
-        size_t n = slash ? (size_t) (slash - word) : strlen(word);
-        char address[INET6_ADDRSTRLEN];
-        AddressRange range = {};
-        unsigned max;
-
-        if (n >= sizeof(address))
-                return false;
-
-        memcpy(address, word, n);
-        address[n] = '\0';
-
-        range.family = strchr(address, ':') ? AF_INET6 : AF_INET;
-        if (inet_pton(range.family, address, range.address) != 1)
-                return false;
-
-        max = range.family == AF_INET ? 32 : 128;
-        range.n_bits = max;
-        if (slash && (parse_unsigned(slash + 1, &range.n_bits) < 0 || range.n_bits > max))
-                return false;
-
-        *ret = range;
-        return !match_config_has_host_bits(&range);
-}
-
-/* Array that addresses are appended to. */
-typedef struct AddressTarget {
-        AddressRange **items;
-        size_t *n_items;
-} AddressTarget;
-
-static int match_config_take_address(const char *word, void *field) {
-        AddressTarget *target = field;
-        AddressRange range;
-
-        if (!match_config_parse_range(word, &range))
-                return 1;
-
-        if (!ARRAY_GROW(*target->items, *target->n_items))
-                return -ENOMEM;
-
-        (*target->items)[(*target->n_items)++] = range;
-        return 0;
-}
-
-int config_parse_addresses(ConfigContext *c, const Assignment *a, AddressRange **items, size_t *n_items) {
-        AddressTarget target = { items, n_items };
-
-        if (!*a->value) {
-                free(TAKE_PTR(*items));
-                *n_items = 0;
-        }
-
-        return match_config_each_word(c, a, "IP addresses, or networks such as 192.0.2.0/24 with no host bits set",
-                                      match_config_take_address, &target);
+        return config_parse_words(c, a, "\"http\", \"http2\", \"tls\", \"ssh\", \"silent\" or \"any\"",
+                                  match_config_take_protocol, field);
 }
 
 int config_parse_sources(ConfigContext *c, const Assignment *a, void *field) {
@@ -356,8 +248,8 @@ int config_parse_prefixes(ConfigContext *c, const Assignment *a, void *field) {
         if (!*a->value)
                 match_config_clear_prefixes(CONTAINER_OF(field, RouteMatch, prefixes));
 
-        return match_config_each_word(c, a, "bytes, with \\xNN and the other escapes of C, and \\s for a space",
-                                      match_config_take_prefix, field);
+        return config_parse_words(c, a, "bytes, with \\xNN and the other escapes of C, and \\s for a space",
+                                  match_config_take_prefix, field);
 }
 
 int config_parse_name(ConfigContext *c, const Assignment *a, void *field) {

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The keys of [X-FDPass] that select clients, and the parser of address lists, which a listener uses too. */
+/* The keys of [X-FDPass] that select clients. */
 
 #include "config/route-draft.h"
-
-/*
- * Appends the addresses and networks in the value of @a to the heap array *@items of *@n_items members. An empty value
- * empties it. Returns 0, also after it reported an error, or -ENOMEM.
- */
-int config_parse_addresses(ConfigContext *c, const Assignment *a, AddressRange **items, size_t *n_items);
 
 /* Moves the lists of @d to its route, sorted and without duplicates, and checks the size of the match. */
 void match_config_finish(ConfigContext *c, RouteDraft *d);

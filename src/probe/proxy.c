@@ -37,20 +37,18 @@ static ProbeVerdict proxy_malformed(ProxyFacts *facts, ProbeReason reason) {
         return PROBE_MALFORMED;
 }
 
-static socklen_t proxy_set_in4(struct sockaddr_storage *ret, struct in_addr address, uint16_t port) {
-        struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = address, .sin_port = htons(port) };
+/* Writes an address of @family with its port, from @address in network byte order. Returns its length. */
+static socklen_t proxy_set_ip(struct sockaddr_storage *ret, int family, const void *address, uint16_t port) {
+        struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
+        struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 
-        memcpy(ret, &in, sizeof(in));
-        return sizeof(in);
-}
+        if (family == AF_INET) {
+                memcpy(&in.sin_addr, address, sizeof(in.sin_addr));
+                memcpy(ret, &in, sizeof(in));
+                return sizeof(in);
+        }
 
-static socklen_t proxy_set_in6(struct sockaddr_storage *ret, struct in6_addr address, uint16_t port) {
-        struct sockaddr_in6 in6 = {
-                .sin6_family = AF_INET6,
-                .sin6_addr = address,
-                .sin6_port = htons(port),
-        };
-
+        memcpy(&in6.sin6_addr, address, sizeof(in6.sin6_addr));
         memcpy(ret, &in6, sizeof(in6));
         return sizeof(in6);
 }
@@ -80,10 +78,9 @@ static bool proxy_parse_port(Slice s, uint16_t *ret) {
 }
 
 static bool proxy_set_v1_address(int family, Slice address, Slice port, struct sockaddr_storage *ret,
-                           socklen_t *ret_length) {
+                                 socklen_t *ret_length) {
         char text[INET6_ADDRSTRLEN];
-        struct in6_addr in6;
-        struct in_addr in;
+        struct in6_addr bytes; /* the larger of the two families */
         uint16_t number;
 
         if (address.n >= sizeof(text) || !proxy_parse_port(port, &number))
@@ -92,10 +89,10 @@ static bool proxy_set_v1_address(int family, Slice address, Slice port, struct s
         memcpy(text, address.p, address.n);
         text[address.n] = 0;
 
-        if (inet_pton(family, text, family == AF_INET ? (void *) &in : (void *) &in6) != 1)
+        if (inet_pton(family, text, &bytes) != 1)
                 return false;
 
-        *ret_length = family == AF_INET ? proxy_set_in4(ret, in, number) : proxy_set_in6(ret, in6, number);
+        *ret_length = proxy_set_ip(ret, family, &bytes, number);
         return true;
 }
 
@@ -144,35 +141,17 @@ static ProbeVerdict proxy_probe_v1(Slice s, ProxyFacts *facts) {
         return PROBE_MATCH;
 }
 
-static bool proxy_take_in4(Reader *r, ProxyFacts *facts) {
+static bool proxy_take_ip(Reader *r, int family, ProxyFacts *facts) {
+        size_t n = family == AF_INET ? sizeof(struct in_addr) : sizeof(struct in6_addr);
         uint16_t source_port, destination_port;
         Slice source, destination;
-        struct in_addr in;
 
-        if (!reader_take(r, sizeof(in), &source) || !reader_take(r, sizeof(in), &destination) ||
+        if (!reader_take(r, n, &source) || !reader_take(r, n, &destination) ||
             !reader_u16(r, &source_port) || !reader_u16(r, &destination_port))
                 return false;
 
-        memcpy(&in, source.p, sizeof(in));
-        facts->source_length = proxy_set_in4(&facts->source, in, source_port);
-        memcpy(&in, destination.p, sizeof(in));
-        facts->destination_length = proxy_set_in4(&facts->destination, in, destination_port);
-        return true;
-}
-
-static bool proxy_take_in6(Reader *r, ProxyFacts *facts) {
-        uint16_t source_port, destination_port;
-        Slice source, destination;
-        struct in6_addr in6;
-
-        if (!reader_take(r, sizeof(in6), &source) || !reader_take(r, sizeof(in6), &destination) ||
-            !reader_u16(r, &source_port) || !reader_u16(r, &destination_port))
-                return false;
-
-        memcpy(&in6, source.p, sizeof(in6));
-        facts->source_length = proxy_set_in6(&facts->source, in6, source_port);
-        memcpy(&in6, destination.p, sizeof(in6));
-        facts->destination_length = proxy_set_in6(&facts->destination, in6, destination_port);
+        facts->source_length = proxy_set_ip(&facts->source, family, source.p, source_port);
+        facts->destination_length = proxy_set_ip(&facts->destination, family, destination.p, destination_port);
         return true;
 }
 
@@ -197,12 +176,12 @@ static ProbeVerdict proxy_take_addresses(uint8_t family, Reader *r, ProxyFacts *
 
         case FAMILY_TCP4:
         case FAMILY_UDP4:
-                fits = proxy_take_in4(r, facts);
+                fits = proxy_take_ip(r, AF_INET, facts);
                 break;
 
         case FAMILY_TCP6:
         case FAMILY_UDP6:
-                fits = proxy_take_in6(r, facts);
+                fits = proxy_take_ip(r, AF_INET6, facts);
                 break;
 
         case FAMILY_UNIX_STREAM:

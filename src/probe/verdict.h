@@ -56,7 +56,7 @@ typedef enum ProbeVerdict {
         X(SSH_VERSION, "ssh-version", 0, 0)                 /* neither 2.0 nor 1.99 */                                 \
         X(SSH_LINE, "ssh-line", 0, 0)                       /* longer than 255 bytes, or not ASCII */                  \
                                                                                                                        \
-        X(PROXY_UNEXPECTED, "proxy-unexpected", 0, 0)       /* a PROXY header without ProxyProtocol= */                \
+        X(PROXY_UNEXPECTED, "proxy-unexpected", 0, 0)       /* a PROXY header where none is allowed */                 \
         X(PROXY_V1, "proxy-v1", 0, 0)                       /* not a line of version 1 */                              \
         X(PROXY_VERSION, "proxy-version", 0, 0)             /* unknown version or command */                           \
         X(PROXY_FAMILY, "proxy-family", 0, 0)               /* unknown address family or transport */                  \
