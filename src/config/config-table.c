@@ -3,182 +3,143 @@
 #include "config/config-table.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
-#include "basic/parse.h"
 #include "basic/utf8.h"
-#include "config/unknown-key.h"
 
-/* So much of a value is shown in a message. */
+/* Messages show at most this many bytes of a key. */
 #define SHOWN_MAX 80
 
-void config_error(ConfigContext *c, const Assignment *a, const char *format, ...) {
-        char message[384];
-        va_list ap;
+/* Longest key that is compared with the known ones. Known keys are shorter. */
+#define KEY_MAX 31
 
-        va_start(ap, format);
-        (void) vsnprintf(message, sizeof(message), format, ap);
-        va_end(ap);
-
-        c->failed = true;
-        reporter_say(c->reporter, CONFIG_ERROR, c->unit->id, a->path, a->line, "%s", message);
-}
-
-void config_bad_value(ConfigContext *c, const Assignment *a, const char *format, ...) {
-        size_t shown = utf8_cut(a->value, SHOWN_MAX);
-        char wanted[192];
-        va_list ap;
-
-        va_start(ap, format);
-        (void) vsnprintf(wanted, sizeof(wanted), format, ap);
-        va_end(ap);
-
-        config_error(c, a, "%s= wants %s, not \"%.*s%s\".", a->key, wanted, (int) shown, a->value,
-                     a->value[shown] ? "…" : "");
-}
-
-bool config_expand(ConfigContext *c, const Assignment *a, const char *s, char ret[static VALUE_SIZE]) {
-        const char *bad;
-
-        switch (specifier_expand(s, &c->specifiers, ret, VALUE_SIZE, &bad)) {
-        case 0:
-                return true;
-
-        case SPECIFIER_UNKNOWN:
-                if (bad[1])
-                        config_error(c, a, "%s= has an unknown specifier: \"%.*s\".", a->key,
-                                     (int) utf8_cut(bad, 2), bad);
-                else
-                        config_error(c, a, "%s= ends with a single \"%%\"; two make one.", a->key);
-                return false;
-
-        case SPECIFIER_MALFORMED:
-                config_error(c, a, "%s= has the specifier \"%.2s\", but the name %s can't be unescaped for it.",
-                             a->key, bad, c->unit->id);
-                return false;
-
-        default:
-                config_error(c, a, "The value of %s= is too long.", a->key);
-                return false;
-        }
-}
-
-int config_set_string(char **field, const char *value) {
-        char *copy = NULL;
-
-        if (*value) {
-                copy = strdup(value);
-                if (!copy)
-                        return -ENOMEM;
-        }
-
-        free(*field);
-        *field = copy;
-        return 0;
-}
-
-Assignment *config_last(const Unit *unit, const char *section, const char *key) {
-        for (size_t i = unit->n_assignments; i > 0; i--) {
-                Assignment *a = unit->assignments[i - 1];
-
-                if (a->section == section && streq(a->key, key))
-                        return a;
-        }
+static const ConfigKey *config_table_find(const ConfigKind *kind, const char *section, const char *name) {
+        for (size_t i = 0; i < kind->n_keys; i++)
+                if (kind->keys[i].section == section && streq(kind->keys[i].name, name))
+                        return &kind->keys[i];
 
         return NULL;
 }
 
-int config_parse_bool(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                      const void *fallback) {
-        bool v;
-
-        if (!*a->value)
-                *(bool *) field = *(const bool *) fallback;
-        else if (parse_bool(a->value, &v) < 0)
-                config_bad_value(c, a, "\"yes\" or \"no\"");
-        else
-                *(bool *) field = v;
-
-        return 0;
+static char config_table_lower(char c) {
+        return c >= 'A' && c <= 'Z' ? (char) (c - 'A' + 'a') : c;
 }
 
-int config_parse_int(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                     const void *fallback) {
-        int v;
+/*
+ * Returns the "optimal string alignment" distance without regard to case: the number of letters to insert, delete,
+ * replace or swap with the next one. Both have at most KEY_MAX bytes.
+ */
+static unsigned config_table_distance(const char *a, const char *b) {
+        unsigned d[KEY_MAX + 1][KEY_MAX + 1];
+        size_t n = strlen(a), m = strlen(b);
 
-        if (!*a->value)
-                *(int *) field = *(const int *) fallback;
-        else if (parse_int(a->value, &v) < 0)
-                config_bad_value(c, a, "a whole number");
-        else
-                *(int *) field = v;
+        for (size_t i = 0; i <= n; i++)
+                d[i][0] = (unsigned) i;
+        for (size_t k = 0; k <= m; k++)
+                d[0][k] = (unsigned) k;
 
-        return 0;
+        for (size_t i = 1; i <= n; i++)
+                for (size_t k = 1; k <= m; k++) {
+                        bool same = config_table_lower(a[i - 1]) == config_table_lower(b[k - 1]);
+
+                        d[i][k] = MIN(d[i - 1][k] + 1, d[i][k - 1] + 1);
+                        d[i][k] = MIN(d[i][k], d[i - 1][k - 1] + !same);
+                        if (i > 1 && k > 1 && config_table_lower(a[i - 1]) == config_table_lower(b[k - 2]) &&
+                            config_table_lower(a[i - 2]) == config_table_lower(b[k - 1]))
+                                d[i][k] = MIN(d[i][k], d[i - 2][k - 2] + 1);
+                }
+
+        return d[n][m];
 }
 
-int config_parse_unsigned(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
-                          const void *fallback) {
-        unsigned v;
+/* Returns the key of [X-FDPass] with the smallest distance to @name. A third of the letters, or one, may differ. */
+static const char *config_table_closest(const ConfigKind *kind, const char *name) {
+        size_t n = strlen(name);
+        unsigned best = n < 3 ? 2 : (unsigned) n / 3 + 1;
+        const char *found = NULL;
 
-        if (!*a->value)
-                *(unsigned *) field = *(const unsigned *) fallback;
-        else if (parse_unsigned(a->value, &v) < 0 || v < key->min || v > key->max)
-                config_bad_value(c, a, "a number from %u to %u", key->min, key->max);
-        else
-                *(unsigned *) field = v;
+        for (size_t i = 0; n <= KEY_MAX && i < kind->n_keys; i++) {
+                const ConfigKey *key = &kind->keys[i];
+                unsigned d;
 
-        return 0;
+                if (key->section != SECTION_FDPASS || strlen(key->name) > KEY_MAX)
+                        continue;
+
+                d = config_table_distance(name, key->name);
+                if (d < best) {
+                        best = d;
+                        found = key->name;
+                }
+        }
+
+        return found;
 }
 
-int config_parse_timespan(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                          const void *fallback) {
-        usec_t v;
+/* Returns the place where a key of exactly this name belongs. NULL: it is a key of no unit. */
+static const char *config_table_home(const ConfigKind *kind, const ConfigContext *c, const char *name) {
+        if (config_table_find(kind, SECTION_SOCKET, name))
+                return "[Socket]";
 
-        if (!*a->value)
-                *(usec_t *) field = *(const usec_t *) fallback;
-        else if (parse_timespan(a->value, &v) < 0)
-                config_bad_value(c, a, "a time span such as \"30s\" or \"infinity\"");
-        else
-                *(usec_t *) field = v;
-
-        return 0;
-}
-
-int config_parse_size(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
-                      const void *fallback) {
-        uint64_t v;
-
-        if (!*a->value)
-                *(unsigned *) field = *(const unsigned *) fallback;
-        else if (parse_size(a->value, &v) < 0 || v < key->min || v > key->max)
-                config_bad_value(c, a, "a number of bytes from %u to %u", key->min, key->max);
-        else
-                *(unsigned *) field = (unsigned) v;
-
-        return 0;
-}
-
-static const ConfigKey *find_key(const ConfigKeys *keys, const Assignment *a) {
-        for (size_t i = 0; i < keys->n; i++)
-                if (keys->keys[i].section == a->section && streq(keys->keys[i].name, a->key))
-                        return &keys->keys[i];
+        for (size_t i = 0; c->kinds && c->kinds[i]; i++)
+                if (config_table_find(c->kinds[i], SECTION_FDPASS, name))
+                        return c->kinds[i]->name;
 
         return NULL;
 }
 
-int config_table_apply(const ConfigKeys *keys, ConfigContext *c, void *object, const void *defaults) {
+/* Reports a key that units of this kind do not have, with a hint: the place where it belongs, or a similar key. */
+static void config_table_report_unknown(const ConfigKind *kind, ConfigContext *c, Assignment *a) {
+        int shown = (int) utf8_cut(a->key, SHOWN_MAX);
+        const char *home, *closest;
+        char hint[96] = ".";
+
+        /* systemd accepts keys that begin with "X-" in its own sections, so they are accepted here too. */
+        if (a->section != SECTION_FDPASS || startswith(a->key, "X-"))
+                return;
+
+        home = config_table_home(kind, c, a->key);
+        closest = home ? NULL : config_table_closest(kind, a->key);
+        if (home)
+                (void) snprintf(hint, sizeof(hint), "; it belongs into %s.", home);
+        else if (closest)
+                (void) snprintf(hint, sizeof(hint), "; did you mean %s=?", closest);
+
+        if (kind->is_strict) {
+                config_error(c, a, "The key \"%.*s\" in [%s] is unknown%s", shown, a->key, a->section, hint);
+                return;
+        }
+
+        if (a->is_reported)
+                return;
+
+        reporter_say(c->reporter, CONFIG_WARNING, c->unit->id, a->path, a->line,
+                     "The unknown key \"%.*s\" in [%s] is ignored%s", shown, a->key, a->section, hint);
+        a->is_reported = true;
+}
+
+static int config_table_apply_one(const ConfigKind *kind, ConfigContext *c, const Assignment *a, void *object) {
+        void *field = (char *) object + c->key->offset;
+
+        if (!*a->value && c->key->size > 0) {
+                memcpy(field, (const char *) kind->defaults + c->key->offset, c->key->size);
+                return 0;
+        }
+
+        return c->key->parse(c, a, field);
+}
+
+int config_table_apply(const ConfigKind *kind, ConfigContext *c, void *object) {
         for (size_t i = 0; i < c->unit->n_assignments; i++) {
                 Assignment *a = c->unit->assignments[i];
-                const ConfigKey *key = find_key(keys, a);
                 int r;
 
-                if (!key) {
-                        config_unknown_key(c, keys, a);
+                c->key = config_table_find(kind, a->section, a->key);
+                if (!c->key) {
+                        config_table_report_unknown(kind, c, a);
                         continue;
                 }
 
-                r = key->parse(c, key, a, (char *) object + key->offset, (const char *) defaults + key->offset);
+                r = config_table_apply_one(kind, c, a, object);
                 if (r < 0)
                         return r;
         }
@@ -186,30 +147,40 @@ int config_table_apply(const ConfigKeys *keys, ConfigContext *c, void *object, c
         return 0;
 }
 
-/* The default of a key, where it is more than an empty list. */
-static bool format_default(const ConfigKey *key, const void *defaults, char *ret, size_t size) {
+static void config_table_format_timespan(usec_t v, char *ret, size_t size) {
+        if (v == USEC_INFINITY)
+                (void) snprintf(ret, size, "infinity");
+        else if (v % USEC_PER_SEC == 0)
+                (void) snprintf(ret, size, "%" PRIu64 "s", v / USEC_PER_SEC);
+        else
+                (void) snprintf(ret, size, "%" PRIu64 "us", v);
+}
+
+/* Writes the default of a key as text. Returns false if it has none that could be shown. */
+static bool config_table_format_default(const ConfigKey *key, const void *defaults, char *ret, size_t size) {
         const void *field = (const char *) defaults + key->offset;
 
-        if (key->parse == config_parse_int)
+        if (key->shown)
+                (void) snprintf(ret, size, "%s", key->shown);
+        else if (key->parse == config_parse_bool)
+                (void) snprintf(ret, size, "%s", *(const bool *) field ? "yes" : "no");
+        else if (key->parse == config_parse_choice)
+                (void) snprintf(ret, size, "%s", key->choices[key->size == sizeof(bool) ? *(const bool *) field
+                                                                                        : *(const unsigned *) field]);
+        else if (key->parse == config_parse_int)
                 (void) snprintf(ret, size, "%i", *(const int *) field);
         else if (key->parse == config_parse_unsigned || key->parse == config_parse_size)
                 (void) snprintf(ret, size, "%u", *(const unsigned *) field);
-        else if (key->parse == config_parse_timespan && *(const usec_t *) field == USEC_INFINITY)
-                (void) snprintf(ret, size, "infinity");
-        else if (key->parse == config_parse_timespan && *(const usec_t *) field % USEC_PER_SEC == 0)
-                (void) snprintf(ret, size, "%" PRIu64 "s", *(const usec_t *) field / USEC_PER_SEC);
         else if (key->parse == config_parse_timespan)
-                (void) snprintf(ret, size, "%" PRIu64 "us", *(const usec_t *) field);
-        else if (key->shown)
-                (void) snprintf(ret, size, "%s", key->shown);
+                config_table_format_timespan(*(const usec_t *) field, ret, size);
         else
                 return false;
 
         return true;
 }
 
-/* The first assignment that is still in force: what comes before the last reset is not. */
-static size_t first_in_force(const ConfigKey *key, const Unit *unit) {
+/* Returns the index of the first assignment that is in effect. SIZE_MAX: none is, because the last one is empty. */
+static size_t config_table_first_in_effect(const ConfigKey *key, const Unit *unit) {
         size_t first = SIZE_MAX;
 
         for (size_t i = 0; i < unit->n_assignments; i++) {
@@ -227,13 +198,13 @@ static size_t first_in_force(const ConfigKey *key, const Unit *unit) {
         return first;
 }
 
-static void describe_key(const ConfigKey *key, ConfigContext *c, const void *defaults, ConfigEmit emit,
-                         void *userdata) {
-        size_t first = first_in_force(key, c->unit);
+static void config_table_describe_key(const ConfigKey *key, ConfigContext *c, const void *defaults, ConfigEmit emit,
+                                      void *userdata) {
+        size_t first = config_table_first_in_effect(key, c->unit);
         char value[VALUE_SIZE];
         const char *bad;
 
-        if (first == SIZE_MAX && format_default(key, defaults, value, sizeof(value)))
+        if (first == SIZE_MAX && config_table_format_default(key, defaults, value, sizeof(value)))
                 emit(userdata, key->section, key->name, value, NULL, 0);
 
         for (size_t i = first; i < c->unit->n_assignments; i++) {
@@ -248,8 +219,7 @@ static void describe_key(const ConfigKey *key, ConfigContext *c, const void *def
         }
 }
 
-void config_table_describe(const ConfigKeys *keys, ConfigContext *c, const void *defaults, ConfigEmit emit,
-                           void *userdata) {
-        for (size_t i = 0; i < keys->n; i++)
-                describe_key(&keys->keys[i], c, defaults, emit, userdata);
+void config_table_describe(const ConfigKind *kind, ConfigContext *c, ConfigEmit emit, void *userdata) {
+        for (size_t i = 0; i < kind->n_keys; i++)
+                config_table_describe_key(&kind->keys[i], c, kind->defaults, emit, userdata);
 }

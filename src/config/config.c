@@ -8,15 +8,47 @@
 #include "config/broker-config.h"
 #include "config/listener-config.h"
 #include "config/route-config.h"
+#include "config/unit-wants.h"
 
-/* Workers are enabled by a link in the directories of this unit. */
+/* A link in the .wants or .requires directory of this unit enables a worker. */
 #define TARGET "fdpass.target"
 
-/* The broker's own unit. The public sockets are enabled by a link in its directories, like workers in TARGET's … */
+/* The broker's own unit. A link in its directories enables a public socket. */
 #define SERVICE "fdpass.service"
 
-/* … but for the first one, which may be started without being enabled. */
+/* The first public socket, which is read even if it is not enabled, because it may be started by hand. */
 #define FIRST_SOCKET "fdpass.socket"
+
+static const ConfigKind *const config_kinds[] = {
+        &config_kind_route, &config_kind_listener, &config_kind_broker, NULL,
+};
+
+/* The load path, and everything else that all units share. */
+typedef struct ConfigSource {
+        UnitPath *path;
+        Reporter reporter;
+        struct utsname uts; /* for the specifier %H */
+} ConfigSource;
+
+static void config_source_done(ConfigSource *s) {
+        unit_path_free(s->path);
+}
+
+static int config_source_init(ConfigSource *s, int root_fd) {
+        if (uname(&s->uts) < 0)
+                return -errno;
+
+        return unit_path_new(root_fd, &s->reporter, &s->path);
+}
+
+static ConfigContext config_context(ConfigSource *s, const Unit *unit) {
+        return (ConfigContext){
+                .reporter = &s->reporter,
+                .unit = unit,
+                .specifiers = { .unit = &unit->name, .hostname = s->uts.nodename },
+                .kinds = config_kinds,
+        };
+}
 
 Config *config_free(Config *config) {
         if (!config)
@@ -35,12 +67,12 @@ Config *config_free(Config *config) {
         return NULL;
 }
 
-/* Replaces the names that @target wants by those that the units have themselves: an alias is no second route. */
-static int find_units(const UnitPath *path, const char *target, StringList *units) {
+/* Lists the units that @target wants, each once by its own name: an alias is no second route. */
+static int config_find_units(const UnitPath *path, const char *target, StringList *units) {
         _cleanup_strlist_ StringList wanted = {};
         int r;
 
-        r = unit_path_wanted(path, target, &wanted);
+        r = unit_wants_list(path, target, &wanted);
         if (r < 0)
                 return r;
 
@@ -63,32 +95,31 @@ static int find_units(const UnitPath *path, const char *target, StringList *unit
 }
 
 /* Adds the route of the unit @name, if it has one. */
-static int load_route(Config *config, const UnitPath *path, const char *name, const char *hostname) {
+static int config_load_route(Config *config, ConfigSource *s, const char *name) {
         _cleanup_(unit_freep) Unit *unit = NULL;
+        ConfigContext c;
         int r;
 
-        r = unit_load(path, name, &unit);
+        r = unit_load(s->path, name, &unit);
         if (r == UNIT_MISSING)
-                reporter_say(path->reporter, CONFIG_WARNING, name, NULL, 0,
-                             "Enabled for " TARGET ", but its unit file is a link that leads nowhere.");
+                reporter_say(&s->reporter, CONFIG_WARNING, name, NULL, 0,
+                             "Enabled for " TARGET ", but its unit file is a link to a file that does not exist.");
         if (r != 0)
                 return r < 0 ? r : 0;
 
-        r = route_config_read(path->reporter, unit, hostname, &config->routes[config->n_routes]);
-        if (r < 0)
-                return r;
-
+        c = config_context(s, unit);
+        r = route_config_read(&c, &config->routes[config->n_routes]);
         if (r == 0)
                 config->n_routes++;
 
-        return 0;
+        return r < 0 ? r : 0;
 }
 
-static int load_routes(Config *config, const UnitPath *path, const char *hostname) {
+static int config_load_routes(Config *config, ConfigSource *s) {
         _cleanup_strlist_ StringList units = {};
         int r;
 
-        r = find_units(path, TARGET, &units);
+        r = config_find_units(s->path, TARGET, &units);
         if (r < 0 || units.n_items == 0)
                 return r;
 
@@ -97,7 +128,7 @@ static int load_routes(Config *config, const UnitPath *path, const char *hostnam
                 return -ENOMEM;
 
         for (size_t i = 0; i < units.n_items; i++) {
-                r = load_route(config, path, units.items[i], hostname);
+                r = config_load_route(config, s, units.items[i]);
                 if (r < 0)
                         return r;
         }
@@ -105,11 +136,12 @@ static int load_routes(Config *config, const UnitPath *path, const char *hostnam
         return 0;
 }
 
-static int load_listener(Config *config, const UnitPath *path, const char *name, const char *hostname) {
+static int config_load_listener(Config *config, ConfigSource *s, const char *name) {
         _cleanup_(unit_freep) Unit *unit = NULL;
+        ConfigContext c;
         int r;
 
-        r = unit_load(path, name, &unit);
+        r = unit_load(s->path, name, &unit);
         if (r != 0)
                 return r < 0 ? r : 0;
 
@@ -119,7 +151,8 @@ static int load_listener(Config *config, const UnitPath *path, const char *name,
         if (!ARRAY_GROW(config->listeners, config->n_listeners))
                 return -ENOMEM;
 
-        r = listener_config_read(path->reporter, unit, hostname, &config->listeners[config->n_listeners]);
+        c = config_context(s, unit);
+        r = listener_config_read(&c, &config->listeners[config->n_listeners]);
         if (r < 0)
                 return r;
 
@@ -127,18 +160,20 @@ static int load_listener(Config *config, const UnitPath *path, const char *name,
         return 0;
 }
 
-static int load_listeners(Config *config, const UnitPath *path, const char *hostname) {
+static int config_load_listeners(Config *config, ConfigSource *s) {
         _cleanup_strlist_ StringList units = {};
         int r;
 
-        r = find_units(path, SERVICE, &units);
+        config->listener_default = listener_config_default();
+
+        r = config_find_units(s->path, SERVICE, &units);
         if (r >= 0 && !strlist_has(&units, FIRST_SOCKET))
                 r = strlist_add(&units, FIRST_SOCKET);
         if (r < 0)
                 return r;
 
         for (size_t i = 0; i < units.n_items; i++) {
-                r = load_listener(config, path, units.items[i], hostname);
+                r = config_load_listener(config, s, units.items[i]);
                 if (r < 0)
                         return r;
         }
@@ -146,79 +181,69 @@ static int load_listeners(Config *config, const UnitPath *path, const char *host
         return 0;
 }
 
-/* Without a unit of its own, the broker has its defaults: somebody runs it by hand. */
-static int load_broker(Config *config, const UnitPath *path, const char *hostname) {
+/* A broker without a unit, which was started by hand, has the defaults. */
+static int config_load_broker(Config *config, ConfigSource *s) {
         _cleanup_(unit_freep) Unit *unit = NULL;
+        ConfigContext c;
         int r;
 
         config->broker = broker_config_default();
 
-        r = unit_load(path, SERVICE, &unit);
+        r = unit_load(s->path, SERVICE, &unit);
         if (r != 0)
                 return r < 0 ? r : 0;
 
-        return broker_config_read(path->reporter, unit, hostname, &config->broker);
+        c = config_context(s, unit);
+        return broker_config_read(&c, &config->broker);
 }
 
 int config_load(int root_fd, ConfigReport report, void *userdata, Config **ret) {
         _cleanup_(config_freep) Config *config = calloc(1, sizeof(*config));
-        _cleanup_(unit_path_freep) UnitPath *path = NULL;
-        Reporter reporter = { .report = report, .userdata = userdata };
-        struct utsname uts;
+        _cleanup_(config_source_done) ConfigSource s = { .reporter = { .report = report, .userdata = userdata } };
         int r;
 
         if (!config)
                 return -ENOMEM;
 
-        if (uname(&uts) < 0)
-                return -errno;
-
-        r = unit_path_new(root_fd, &reporter, &path);
+        r = config_source_init(&s, root_fd);
         if (r < 0)
                 return r;
 
-        r = load_routes(config, path, uts.nodename);
+        r = config_load_routes(config, &s);
         if (r < 0)
                 return r;
 
-        config->listener_default = listener_config_default();
-        r = load_listeners(config, path, uts.nodename);
+        r = config_load_listeners(config, &s);
         if (r < 0)
                 return r;
 
-        r = load_broker(config, path, uts.nodename);
+        r = config_load_broker(config, &s);
         if (r < 0)
                 return r;
 
-        config->n_errors = reporter.n_errors;
+        config->n_errors = s.reporter.n_errors;
         *ret = TAKE_PTR(config);
         return 0;
 }
 
 int config_describe(int root_fd, const char *unit, bool is_listener, ConfigEmit emit, void *userdata) {
-        _cleanup_(unit_path_freep) UnitPath *path = NULL;
+        const ConfigKind *kind = is_listener           ? &config_kind_listener
+                                 : streq(unit, SERVICE) ? &config_kind_broker
+                                                        : &config_kind_route;
+        _cleanup_(config_source_done) ConfigSource s = {};
         _cleanup_(unit_freep) Unit *u = NULL;
-        Reporter reporter = {};
-        struct utsname uts;
+        ConfigContext c;
         int r;
 
-        if (uname(&uts) < 0)
-                return -errno;
-
-        r = unit_path_new(root_fd, &reporter, &path);
+        r = config_source_init(&s, root_fd);
         if (r < 0)
                 return r;
 
-        r = unit_load(path, unit, &u);
+        r = unit_load(s.path, unit, &u);
         if (r != 0)
                 return r < 0 ? r : CONFIG_NO_UNIT;
 
-        if (is_listener)
-                listener_config_describe(u, uts.nodename, emit, userdata);
-        else if (streq(unit, SERVICE))
-                broker_config_describe(u, uts.nodename, emit, userdata);
-        else
-                route_config_describe(u, uts.nodename, emit, userdata);
-
+        c = config_context(&s, u);
+        config_table_describe(kind, &c, emit, userdata);
         return 0;
 }

@@ -13,7 +13,7 @@
 #include "basic/fd.h"
 #include "config/report.h"
 
-static void closedirp(DIR **dir) {
+static void directory_closep(DIR **dir) {
         if (*dir)
                 (void) closedir(*dir);
 }
@@ -36,11 +36,11 @@ Directory *directory_free(Directory *d) {
         return NULL;
 }
 
-static int compare_entries(const void *a, const void *b) {
+static int directory_compare_entries(const void *a, const void *b) {
         return strcmp(((const DirectoryEntry *) a)->name, ((const DirectoryEntry *) b)->name);
 }
 
-static int compare_with_entry(const void *name, const void *entry) {
+static int directory_compare_with_entry(const void *name, const void *entry) {
         return strcmp(name, ((const DirectoryEntry *) entry)->name);
 }
 
@@ -48,11 +48,11 @@ DirectoryEntry *directory_find(const Directory *d, const char *name) {
         if (d->n_entries == 0)
                 return NULL;
 
-        return bsearch(name, d->entries, d->n_entries, sizeof(*d->entries), compare_with_entry);
+        return bsearch(name, d->entries, d->n_entries, sizeof(*d->entries), directory_compare_with_entry);
 }
 
-/* Not every file system says the type along with the name. */
-static unsigned char entry_type(int dir_fd, const struct dirent *de) {
+/* Some file systems leave d_type unknown (readdir(3)). */
+static unsigned char directory_entry_type(int dir_fd, const struct dirent *de) {
         struct stat st;
 
         if (de->d_type != DT_UNKNOWN)
@@ -64,8 +64,8 @@ static unsigned char entry_type(int dir_fd, const struct dirent *de) {
         return (unsigned char) IFTODT(st.st_mode);
 }
 
-/* NULL without an error where the link is gone again. */
-static int read_target(int dir_fd, const char *name, char **ret) {
+/* Leaves *ret NULL, without an error, if the link was removed meanwhile. */
+static int directory_read_target(int dir_fd, const char *name, char **ret) {
         char buffer[PATH_MAX];
         ssize_t n = readlinkat(dir_fd, name, buffer, sizeof(buffer) - 1);
 
@@ -76,7 +76,7 @@ static int read_target(int dir_fd, const char *name, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-static int add_entry(Directory *d, int dir_fd, const struct dirent *de) {
+static int directory_add_entry(Directory *d, int dir_fd, const struct dirent *de) {
         DirectoryEntry *entry;
 
         if (!ARRAY_GROW(d->entries, d->n_entries))
@@ -85,17 +85,17 @@ static int add_entry(Directory *d, int dir_fd, const struct dirent *de) {
         entry = &d->entries[d->n_entries];
         *entry = (DirectoryEntry){
                 .directory = d,
-                .type = entry_type(dir_fd, de),
+                .type = directory_entry_type(dir_fd, de),
                 .name = strdup(de->d_name),
         };
         if (!entry->name)
                 return -ENOMEM;
 
         d->n_entries++;
-        return entry->type == DT_LNK ? read_target(dir_fd, entry->name, &entry->target) : 0;
+        return entry->type == DT_LNK ? directory_read_target(dir_fd, entry->name, &entry->target) : 0;
 }
 
-static int read_entries(Directory *d, DIR *dir) {
+static int directory_read_entries(Directory *d, DIR *dir) {
         for (;;) {
                 struct dirent *de;
                 int r;
@@ -108,14 +108,14 @@ static int read_entries(Directory *d, DIR *dir) {
                 if (de->d_name[0] == '.')
                         continue;
 
-                r = add_entry(d, dirfd(dir), de);
+                r = directory_add_entry(d, dirfd(dir), de);
                 if (r < 0)
                         return r;
         }
 }
 
-static int list(Directory *d) {
-        _cleanup_(closedirp) DIR *dir = NULL;
+static int directory_list(Directory *d) {
+        _cleanup_(directory_closep) DIR *dir = NULL;
         _cleanup_close_ int fd = -EBADF;
         struct stat st;
 
@@ -132,9 +132,9 @@ static int list(Directory *d) {
         dir = fdopendir(fd);
         if (!dir)
                 return -errno;
-        fd = -EBADF; /* closedir() closes it */
+        fd = -EBADF; /* owned by @dir now */
 
-        return read_entries(d, dir);
+        return directory_read_entries(d, dir);
 }
 
 int directory_read(int root_fd, const char *path, Directory **ret) {
@@ -148,18 +148,18 @@ int directory_read(int root_fd, const char *path, Directory **ret) {
         if (!d->path)
                 return -ENOMEM;
 
-        d->error = list(d);
+        d->error = directory_list(d);
         if (errno_is_fatal(d->error))
                 return d->error;
 
         if (d->n_entries > 0)
-                qsort(d->entries, d->n_entries, sizeof(*d->entries), compare_entries);
+                qsort(d->entries, d->n_entries, sizeof(*d->entries), directory_compare_entries);
 
         *ret = TAKE_PTR(d);
         return 0;
 }
 
-static char *entry_path(const DirectoryEntry *entry) {
+static char *directory_entry_path(const DirectoryEntry *entry) {
         char *path;
 
         return asprintf(&path, "%s/%s", entry->directory->path, entry->name) < 0 ? NULL : path;
@@ -167,13 +167,13 @@ static char *entry_path(const DirectoryEntry *entry) {
 
 int directory_entry_file(DirectoryEntry *entry, UnitFile **ret) {
         if (!entry->file) {
-                _cleanup_free_ char *path = entry_path(entry);
+                _cleanup_free_ char *path = directory_entry_path(entry);
                 int r;
 
                 if (!path)
                         return -ENOMEM;
 
-                /* Not to be looked for below the root directory: it may well have no /dev. */
+                /* Compare the text of the link, because the root directory may have no /dev. */
                 if (entry->target && streq(entry->target, "/dev/null"))
                         r = unit_file_new_masked(path, &entry->file);
                 else
@@ -188,7 +188,7 @@ int directory_entry_file(DirectoryEntry *entry, UnitFile **ret) {
 
 int directory_entry_listing(DirectoryEntry *entry, Directory **ret) {
         if (!entry->listing) {
-                _cleanup_free_ char *path = entry_path(entry);
+                _cleanup_free_ char *path = directory_entry_path(entry);
                 int r;
 
                 if (!path)
@@ -210,7 +210,7 @@ int directory_entry_is_masked(const DirectoryEntry *entry, bool *ret) {
         if (*ret)
                 return 0;
 
-        path = entry_path(entry);
+        path = directory_entry_path(entry);
         if (!path)
                 return -ENOMEM;
 
@@ -230,7 +230,7 @@ int entry_list_add(EntryList *l, DirectoryEntry *entry) {
         return 0;
 }
 
-static int compare_items(const void *a, const void *b) {
+static int directory_compare_items(const void *a, const void *b) {
         const struct EntryListItem *x = a, *y = b;
         int c = strcmp(x->entry->name, y->entry->name);
 
@@ -243,7 +243,7 @@ void entry_list_resolve(EntryList *l) {
         if (l->n_items == 0)
                 return;
 
-        qsort(l->items, l->n_items, sizeof(*l->items), compare_items);
+        qsort(l->items, l->n_items, sizeof(*l->items), directory_compare_items);
 
         for (size_t i = 0; i < l->n_items; i++)
                 if (n == 0 || !streq(l->items[n - 1].entry->name, l->items[i].entry->name))
@@ -252,7 +252,7 @@ void entry_list_resolve(EntryList *l) {
         l->n_items = n;
 }
 
-static int compare_with_item(const void *name, const void *item) {
+static int directory_compare_with_item(const void *name, const void *item) {
         return strcmp(name, ((const struct EntryListItem *) item)->entry->name);
 }
 
@@ -262,6 +262,6 @@ DirectoryEntry *entry_list_find(const EntryList *l, const char *name) {
         if (l->n_items == 0)
                 return NULL;
 
-        item = bsearch(name, l->items, l->n_items, sizeof(*l->items), compare_with_item);
+        item = bsearch(name, l->items, l->n_items, sizeof(*l->items), directory_compare_with_item);
         return item ? item->entry : NULL;
 }

@@ -5,22 +5,12 @@
 #include <stdio.h>
 
 #include "basic/parse.h"
-#include "config/route-config.h"
 #include "flusher/flusher.h"
 #include "probe/probe.h"
 
-#define WHITESPACE " \t"
-
 #define SERVER_DEFAULT "Server: fdpass"
 
-void flusher_draft_done(FlusherDraft *d) {
-        free(d->name);
-        free(d->argument);
-        strlist_clear(&d->fields);
-        free(d->reason);
-}
-
-void route_flusher_done(RouteConfig *route) {
+void flusher_config_done(RouteConfig *route) {
         free(route->flusher);
         free(route->flusher_argument);
         free(route->flusher_path);
@@ -29,8 +19,8 @@ void route_flusher_done(RouteConfig *route) {
         flusher_unload(route->flusher_handle);
 }
 
-/* What goes out to the client, or on to a flusher, is one line: specifiers may have brought anything in. */
-static bool is_one_line(const char *s) {
+/* True without control characters. An instance's name may bring in any byte through a specifier, a line break too. */
+static bool flusher_config_is_one_line(const char *s) {
         for (const char *p = s; *p; p++)
                 if (((unsigned char) *p < ' ' && *p != '\t') || *p == 0x7f)
                         return false;
@@ -38,10 +28,18 @@ static bool is_one_line(const char *s) {
         return true;
 }
 
-/* Flusher=NAME, and behind a space what is meant for it alone. */
-int config_parse_flusher(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                         _unused_ const void *fallback) {
-        FlusherDraft *d = field;
+/* Ends the first word of @s by a NUL. Returns the text after it without leading white space; "": none. */
+static char *flusher_config_split(char *s) {
+        s += strcspn(s, WHITESPACE);
+        if (*s)
+                *s++ = '\0';
+
+        return s + strspn(s, WHITESPACE);
+}
+
+/* Parses "NAME" or "NAME ARGUMENT". The argument is the rest of the line. */
+int config_parse_flusher(ConfigContext *c, const Assignment *a, void *field) {
+        RouteDraft *d = CONTAINER_OF(field, RouteDraft, route.flusher);
         char value[VALUE_SIZE], *argument;
         bool is_none;
         int r;
@@ -49,47 +47,42 @@ int config_parse_flusher(ConfigContext *c, _unused_ const ConfigKey *key, const 
         if (!config_expand(c, a, a->value, value))
                 return 0;
 
-        argument = value + strcspn(value, WHITESPACE);
-        if (*argument) {
-                *argument++ = '\0';
-                argument += strspn(argument, WHITESPACE);
-        }
-
+        argument = flusher_config_split(value);
         is_none = !*value || (streq(value, "none") && !*argument);
-        if (!is_none && (streq(value, "none") || !flusher_name_is_valid(value) || !is_one_line(argument))) {
+        if (!is_none &&
+            (streq(value, "none") || !flusher_name_is_valid(value) || !flusher_config_is_one_line(argument))) {
                 config_bad_value(c, a, "\"none\", \"flush\" or the name of another flusher");
                 return 0;
         }
 
-        d->line = is_none ? NULL : a;
-        r = config_set_string(&d->name, is_none ? "" : value);
-        return r < 0 ? r : config_set_string(&d->argument, argument);
+        d->flusher_line = is_none ? NULL : a;
+        r = config_set_string(&d->route.flusher, is_none ? "" : value);
+        return r < 0 ? r : config_set_string(&d->route.flusher_argument, argument);
 }
 
 /*
- * What a flusher says itself, and what would say something else about where the body ends or what becomes of the
- * connection than what happens: the end of the connection is the end of the body (RFC 9112 6.3, RFC 9110 7.6.1).
+ * True for fields that ResponseHeader= must not set: the flusher writes them, or they would contradict how the response
+ * ends. The end of the connection is the end of the body (RFC 9112 6.3, RFC 9110 7.6.1).
  */
-static bool is_reserved(const char *name) {
+static bool flusher_config_is_reserved(const char *name) {
         static const char *const names[] = {
                 "Connection", "Content-Length", "Date", "Keep-Alive", "Proxy-Connection", "TE", "Trailer",
                 "Transfer-Encoding", "Upgrade",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
-                if (slice_equal_fold(slice_from_string(name), slice_from_string(names[i])))
+                if (strcasecmp(name, names[i]) == 0)
                         return true;
 
         return false;
 }
 
-int config_parse_response_header(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                                 _unused_ const void *fallback) {
-        FlusherDraft *d = field;
+int config_parse_response_header(ConfigContext *c, const Assignment *a, void *field) {
+        RouteDraft *d = CONTAINER_OF(field, RouteDraft, response_headers);
         char value[VALUE_SIZE], line[2 * VALUE_SIZE], *colon, *text;
 
         if (!*a->value) {
-                strlist_clear(&d->fields);
+                strlist_clear(&d->response_headers);
                 return 0;
         }
 
@@ -101,209 +94,148 @@ int config_parse_response_header(ConfigContext *c, _unused_ const ConfigKey *key
         if (colon)
                 *colon = '\0';
 
-        if (!colon || !http_is_token(value) || !is_one_line(text)) {
+        if (!colon || !http_is_token(value) || !flusher_config_is_one_line(text)) {
                 config_bad_value(c, a, "the name of a field, a colon, and its value, without control characters");
                 return 0;
         }
-        if (is_reserved(value)) {
-                config_error(c, a, "%s= can't set %s: a flusher says itself how the response ends.", a->key, value);
+        if (flusher_config_is_reserved(value)) {
+                config_error(c, a, "%s= can't set %s, because the flusher decides how the response ends.", a->key,
+                             value);
                 return 0;
         }
 
         d->response_line = a;
         (void) snprintf(line, sizeof(line), "%s: %s", value, text);
-        return strlist_add(&d->fields, line);
+        return strlist_add(&d->response_headers, line);
 }
 
-/* What has no body leaves nothing to the worker (RFC 9110 15.3.5, 15.3.6, 15.4.5); 1xx is no response yet. */
-static bool status_is_fine(unsigned status) {
+/*
+ * True for a final status whose response has a body, because the worker writes the body: 1xx are interim, and 204, 205
+ * and 304 have none (RFC 9110 15.2, 15.3.5, 15.3.6, 15.4.5).
+ */
+static bool flusher_config_has_body(unsigned status) {
         return status >= 200 && status <= 599 && status != 204 && status != 205 && status != 304;
 }
 
-int config_parse_response_status(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                                 _unused_ const void *fallback) {
-        FlusherDraft *d = field;
+int config_parse_response_status(ConfigContext *c, const Assignment *a, void *field) {
+        RouteDraft *d = CONTAINER_OF(field, RouteDraft, route.response_status);
         char value[VALUE_SIZE], *reason;
         unsigned status = 200;
 
         if (!config_expand(c, a, a->value, value))
                 return 0;
 
-        reason = value + strcspn(value, WHITESPACE);
-        if (*reason) {
-                *reason++ = '\0';
-                reason += strspn(reason, WHITESPACE);
-        }
-
-        if (*value && (strlen(value) != 3 || parse_unsigned(value, &status) < 0 || !status_is_fine(status) ||
-                       !is_one_line(reason) || strlen(reason) > 128)) {
+        reason = flusher_config_split(value);
+        if (*value && (strlen(value) != 3 || parse_unsigned(value, &status) < 0 || !flusher_config_has_body(status) ||
+                       !flusher_config_is_one_line(reason) || strlen(reason) > 128)) {
                 config_bad_value(c, a, "a status from 200 to 599 whose response has a body, and a phrase or none");
                 return 0;
         }
 
-        d->status = status;
+        d->route.response_status = status;
         d->response_line = *value ? a : d->response_line;
-        return config_set_string(&d->reason, reason);
+        return config_set_string(&d->route.response_reason, reason);
 }
 
-static bool has_field(const StringList *fields, const char *name) {
+static bool flusher_config_has_header(const StringList *headers, const char *name) {
         size_t n = strlen(name);
 
-        for (size_t i = 0; i < fields->n_items; i++)
-                if (strncasecmp(fields->items[i], name, n) == 0 && fields->items[i][n] == ':')
+        for (size_t i = 0; i < headers->n_items; i++)
+                if (strncasecmp(headers->items[i], name, n) == 0 && headers->items[i][n] == ':')
                         return true;
 
         return false;
 }
 
-/* All lines as they go out. */
-static int join_fields(const StringList *fields, char **ret) {
+/* Joins the header lines as the client gets them. Adds a Server line if there is none. */
+static int flusher_config_join_headers(const StringList *headers, char **ret) {
         size_t n = strlen(SERVER_DEFAULT "\r\n") + 1;
         char *p;
 
-        for (size_t i = 0; i < fields->n_items; i++)
-                n += strlen(fields->items[i]) + 2;
+        for (size_t i = 0; i < headers->n_items; i++)
+                n += strlen(headers->items[i]) + 2;
 
         *ret = p = malloc(n);
         if (!p)
                 return -ENOMEM;
 
         *p = '\0';
-        if (!has_field(fields, "Server"))
+        if (!flusher_config_has_header(headers, "Server"))
                 p = stpcpy(p, SERVER_DEFAULT "\r\n");
-        for (size_t i = 0; i < fields->n_items; i++)
-                p = stpcpy(stpcpy(p, fields->items[i]), "\r\n");
+        for (size_t i = 0; i < headers->n_items; i++)
+                p = stpcpy(stpcpy(p, headers->items[i]), "\r\n");
 
         return 0;
 }
 
-static void check_match(ConfigContext *c, const FlusherDraft *d, RouteMatch *match) {
+/* Narrows the match to HTTP/1, or reports keys that would exclude it. */
+static void flusher_config_check_match(ConfigContext *c, RouteDraft *d) {
         const unsigned http = 1U << PROBE_HTTP;
+        RouteMatch *match = &d->route.match;
 
-        /* Whom another worker names has no protocol to be matched; it is looked at when the response begins. */
+        /* A route with InternalName= matches no protocol. The broker parses the head when the response begins. */
         if (match->name)
                 return;
 
         if (match->protocols == 0)
                 match->protocols = http;
         else if (match->protocols != http)
-                config_error(c, d->line, "%s=%s begins a response of HTTP/1, so Protocol= has to be http.", d->line->key,
-                             d->name);
+                config_error(c, d->flusher_line, "Flusher=%s writes an HTTP/1 response, so Protocol= must be \"http\".",
+                             d->route.flusher);
 
         if (match->n_prefixes > 0 || match->alpns)
-                config_error(c, d->line, "%s=%s begins a response of HTTP/1, so %s= would take no client.", d->line->key,
-                             d->name, match->alpns ? "ALPN" : "Prefix");
+                config_error(c, d->flusher_line, "Flusher=%s writes an HTTP/1 response, so no client would match %s=.",
+                             d->route.flusher, match->alpns ? "ALPN" : "Prefix");
 }
 
-int flusher_draft_finish(ConfigContext *c, FlusherDraft *d, RouteConfig *route) {
+/* Leaves a route without a flusher, whose worker writes the whole response. */
+static void flusher_config_finish_none(ConfigContext *c, RouteDraft *d) {
+        const Assignment *a = d->response_line;
+
+        if (a)
+                reporter_say(c->reporter, CONFIG_WARNING, c->unit->id, a->path, a->line,
+                             "%s= has no effect without Flusher=, because the worker writes the response.", a->key);
+
+        free(TAKE_PTR(d->route.flusher_argument));
+        free(TAKE_PTR(d->route.response_reason));
+        d->route.response_status = 0;
+}
+
+int flusher_config_finish(ConfigContext *c, RouteDraft *d) {
+        RouteConfig *route = &d->route;
         int r;
 
-        if (!d->name) {
-                if (d->response_line)
-                        reporter_say(c->reporter, CONFIG_WARNING, c->unit->id, d->response_line->path, d->response_line->line,
-                                     "%s= means nothing without Flusher=: the worker writes the response.", d->response_line->key);
+        if (!route->flusher) {
+                flusher_config_finish_none(c, d);
                 return 0;
         }
 
-        check_match(c, d, &route->match);
+        flusher_config_check_match(c, d);
 
-        r = join_fields(&d->fields, &route->response_fields);
+        r = flusher_config_join_headers(&d->response_headers, &route->response_fields);
         if (r < 0)
                 return r;
         if (strlen(route->response_fields) > RESPONSE_FIELDS_MAX)
-                config_error(c, d->response_line, "All ResponseHeader= together have more than %u bytes.", RESPONSE_FIELDS_MAX);
+                config_error(c, d->response_line, "All ResponseHeader= lines together are longer than %u bytes.",
+                             RESPONSE_FIELDS_MAX);
 
-        route->response_status = d->status;
-        route->response_reason = d->reason ? TAKE_PTR(d->reason) : strdup(http_status_phrase(d->status));
-        route->flusher = TAKE_PTR(d->name);
-        route->flusher_argument = d->argument ? TAKE_PTR(d->argument) : strdup("");
-        route->flusher_path = strdup(d->line->path);
-        route->flusher_line = d->line->line;
+        if (!route->response_reason)
+                route->response_reason = strdup(http_status_phrase(route->response_status));
+        if (!route->flusher_argument)
+                route->flusher_argument = strdup("");
+        route->flusher_path = strdup(d->flusher_line->path);
+        route->flusher_line = d->flusher_line->line;
         return route->response_reason && route->flusher_argument && route->flusher_path ? 0 : -ENOMEM;
 }
 
-static bool texts_differ(const char *a, const char *b) {
+static bool flusher_config_texts_differ(const char *a, const char *b) {
         return !a || !b ? a != b : !streq(a, b);
 }
 
 bool route_config_flushes_alike(const RouteConfig *a, const RouteConfig *b) {
-        return !texts_differ(a->flusher, b->flusher) && !texts_differ(a->flusher_argument, b->flusher_argument) &&
-               !texts_differ(a->response_fields, b->response_fields) &&
-               !texts_differ(a->response_reason, b->response_reason) && a->response_status == b->response_status;
-}
-
-static void say(Reporter *reporter, const RouteConfig *route, const char *why, const char *more) {
-        reporter_say(reporter, CONFIG_ERROR, route->unit, route->flusher_path, route->flusher_line,
-                     "Flusher=%s%s%s%s", route->flusher, why, more ? ": " : "", more ?: ".");
-}
-
-/* Returns 1 where the route has its flusher now, 0 after an error was reported, or -ENOMEM. */
-static int load_one(Reporter *reporter, RouteConfig *route, const char *directory, bool load) {
-        const char *why = NULL;
-        int r = 0;
-
-        if (streq(route->flusher, flusher_flush.name))
-                route->provider = &flusher_flush;
-        else
-                r = load ? flusher_load(directory, route->flusher, &route->provider, &route->flusher_handle, &why)
-                         : flusher_find(directory, route->flusher, NULL);
-
-        switch (r) {
-        case 0:
-                break;
-
-        case FLUSHER_MISSING:
-                say(reporter, route, " is not installed", directory);
-                return 0;
-
-        case FLUSHER_UNUSABLE:
-                say(reporter, route, " can't be loaded", why);
-                return 0;
-
-        case FLUSHER_FOREIGN:
-                say(reporter, route, " is no flusher: its file does not export what one has to, under this name", NULL);
-                return 0;
-
-        case FLUSHER_VERSION:
-                say(reporter, route, " was made for another version of fdpass-flusher.h", NULL);
-                return 0;
-
-        default:
-                return r;
-        }
-
-        if (!route->provider)
-                return 1;
-
-        if (route->provider->check ? route->provider->check(route->flusher_argument) != 0 : *route->flusher_argument) {
-                say(reporter, route, " does not understand", route->flusher_argument);
-                return 0;
-        }
-
-        return 1;
-}
-
-int config_load_flushers(Config *config, const char *directory, bool load, ConfigReport report, void *userdata) {
-        Reporter reporter = { .report = report, .userdata = userdata };
-        size_t n = 0;
-
-        for (size_t i = 0; i < config->n_routes; i++) {
-                RouteConfig *route = &config->routes[i], copy;
-                int r = route->flusher ? load_one(&reporter, route, directory, load) : 1;
-
-                if (r < 0)
-                        return r;
-                if (r == 0) {
-                        route_config_done(route);
-                        continue;
-                }
-
-                copy = *route;
-                *route = (RouteConfig){};
-                config->routes[n++] = copy;
-        }
-
-        config->n_routes = n;
-        config->n_errors += reporter.n_errors;
-        return 0;
+        return !flusher_config_texts_differ(a->flusher, b->flusher) &&
+               !flusher_config_texts_differ(a->flusher_argument, b->flusher_argument) &&
+               !flusher_config_texts_differ(a->response_fields, b->response_fields) &&
+               !flusher_config_texts_differ(a->response_reason, b->response_reason) &&
+               a->response_status == b->response_status;
 }

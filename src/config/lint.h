@@ -4,7 +4,8 @@
 #include "config/unit.h"
 
 /*
- * Notes what the service of the worker's unit @socket lacks of a sandbox that holds a worker that was broken into. One
- * note a service. Returns 0 or a negative errno.
+ * Reports the sandbox settings that the service of the worker's unit @socket lacks, in one note a service. Without them
+ * an attacker that controls a worker can reach the network through the sockets of its clients. Returns 0 or a negative
+ * errno.
  */
 int lint_service(const UnitPath *path, Reporter *reporter, const Unit *socket);

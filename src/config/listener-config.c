@@ -4,19 +4,10 @@
 
 #include <limits.h>
 
-#include "basic/parse.h"
-#include "config/match-config.h"
+#include "config/address-config.h"
 
-/* A listener while it is being read. */
-typedef struct Draft {
-        ListenerConfig listener;
-        AddressList trusted_proxies;
-} Draft;
-
-static void draft_done(Draft *d) {
-        address_list_clear(&d->trusted_proxies);
-        listener_config_done(&d->listener);
-}
+#define VALUE(field) CONFIG_VALUE(ListenerConfig, field)
+#define OBJECT(field) CONFIG_OBJECT(ListenerConfig, field)
 
 void listener_config_done(ListenerConfig *listener) {
         free(listener->unit);
@@ -25,100 +16,81 @@ void listener_config_done(ListenerConfig *listener) {
         *listener = (ListenerConfig){};
 }
 
-static int parse_proxy_protocol(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                                const void *fallback) {
-        ProxyProtocol *v = field;
-        bool b;
+static int listener_config_parse_proxies(ConfigContext *c, const Assignment *a, void *field) {
+        ListenerConfig *listener = CONTAINER_OF(field, ListenerConfig, trusted_proxies);
 
-        if (!*a->value)
-                *v = *(const ProxyProtocol *) fallback;
-        else if (streq(a->value, "optional"))
-                *v = PROXY_PROTOCOL_OPTIONAL;
-        else if (streq(a->value, "require"))
-                *v = PROXY_PROTOCOL_REQUIRE;
-        else if (parse_bool(a->value, &b) >= 0 && !b)
-                *v = PROXY_PROTOCOL_NO;
-        else
-                config_bad_value(c, a, "\"no\", \"optional\" or \"require\"");
-
-        return 0;
+        return config_parse_addresses(c, a, &listener->trusted_proxies, &listener->n_trusted_proxies);
 }
 
-/* The name of the socket, as the broker gets to know it. */
-static int parse_fd_name(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                         _unused_ const void *fallback) {
+static int listener_config_parse_name(ConfigContext *c, const Assignment *a, void *field) {
         char value[VALUE_SIZE];
 
         return config_expand(c, a, a->value, value) ? config_set_string(field, value) : 0;
 }
 
-static const ConfigKey listener_keys[] = {
-        { SECTION_FDPASS, "HeadTimeoutSec",      config_parse_timespan,  offsetof(Draft, listener.head_timeout_usec), 0, 0, false, NULL },
-        { SECTION_FDPASS, "MaxClientsPerSource", config_parse_unsigned,  offsetof(Draft, listener.max_clients_per_source), 0, UINT_MAX, false, NULL },
-        { SECTION_FDPASS, "MaxHeadSize",         config_parse_size,      offsetof(Draft, listener.max_head_size), 1024, 65536, false, NULL },
-        { SECTION_FDPASS, "ProxyProtocol",       parse_proxy_protocol,   offsetof(Draft, listener.proxy_protocol), 0, 0, false, "no" },
-        { SECTION_FDPASS, "SilentTimeoutSec",    config_parse_timespan,  offsetof(Draft, listener.silent_timeout_usec), 0, 0, false, NULL },
-        { SECTION_FDPASS, "TrustedProxies",      config_parse_addresses, offsetof(Draft, trusted_proxies), 0, 0, true, NULL },
-
-        { SECTION_SOCKET, "FileDescriptorName",  parse_fd_name,          offsetof(Draft, listener.name), 0, 0, false, NULL },
+static const char *const proxy_protocol_names[] = {
+        [PROXY_PROTOCOL_NO] = "no",
+        [PROXY_PROTOCOL_OPTIONAL] = "optional",
+        [PROXY_PROTOCOL_REQUIRE] = "require",
+        NULL,
 };
 
-ConfigKeys listener_config_keys(void) {
-        return (ConfigKeys){ listener_keys, ELEMENTSOF(listener_keys) };
-}
+static const ConfigKey listener_config_keys[] = {
+        { SECTION_FDPASS, "HeadTimeoutSec",      config_parse_timespan, VALUE(head_timeout_usec) },
+        { SECTION_FDPASS, "MaxClientsPerSource", config_parse_unsigned, VALUE(max_clients_per_source),
+          .max = UINT_MAX },
+        { SECTION_FDPASS, "MaxHeadSize",         config_parse_size, VALUE(max_head_size), .min = 1024, .max = 65536 },
+        { SECTION_FDPASS, "ProxyProtocol",       config_parse_choice, VALUE(proxy_protocol),
+          .choices = proxy_protocol_names },
+        { SECTION_FDPASS, "SilentTimeoutSec",    config_parse_timespan, VALUE(silent_timeout_usec) },
+        { SECTION_FDPASS, "TrustedProxies",      listener_config_parse_proxies, OBJECT(trusted_proxies),
+          .is_list = true },
+
+        { SECTION_SOCKET, "FileDescriptorName", listener_config_parse_name, OBJECT(name) },
+};
+
+static const ListenerConfig listener_config_defaults = {
+        .proxy_protocol = PROXY_PROTOCOL_NO,
+        .head_timeout_usec = 5 * USEC_PER_SEC,
+        .silent_timeout_usec = 2 * USEC_PER_SEC,
+        .max_head_size = 16384,
+};
+
+const ConfigKind config_kind_listener = {
+        .name = "the unit of a public socket, such as fdpass.socket",
+        .keys = listener_config_keys,
+        .n_keys = ELEMENTSOF(listener_config_keys),
+        .defaults = &listener_config_defaults,
+};
 
 ListenerConfig listener_config_default(void) {
-        return (ListenerConfig){
-                .proxy_protocol = PROXY_PROTOCOL_NO,
-                .head_timeout_usec = 5 * USEC_PER_SEC,
-                .silent_timeout_usec = 2 * USEC_PER_SEC,
-                .max_head_size = 16384,
-        };
+        return listener_config_defaults;
 }
 
-int listener_config_read(Reporter *reporter, const Unit *unit, const char *hostname, ListenerConfig *ret) {
-        const ConfigKeys keys = listener_config_keys();
-        const Draft defaults = { .listener = listener_config_default() };
-        _cleanup_(draft_done) Draft d = defaults;
-        ConfigContext c = {
-                .reporter = reporter,
-                .unit = unit,
-                .specifiers = { .unit = &unit->name, .hostname = hostname },
-        };
+int listener_config_read(ConfigContext *c, ListenerConfig *ret) {
+        _cleanup_(listener_config_done) ListenerConfig listener = listener_config_defaults;
         int r;
 
-        r = config_table_apply(&keys, &c, &d, &defaults);
+        r = config_table_apply(&config_kind_listener, c, &listener);
         if (r < 0)
                 return r;
 
-        if (d.listener.proxy_protocol != PROXY_PROTOCOL_NO && d.trusted_proxies.n_items == 0)
-                config_error(&c, config_last(unit, SECTION_FDPASS, "ProxyProtocol"),
-                             "ProxyProtocol= is of no use without TrustedProxies=: nobody's header would be believed.");
+        if (listener.proxy_protocol != PROXY_PROTOCOL_NO && listener.n_trusted_proxies == 0)
+                config_error(c, config_last(c->unit, SECTION_FDPASS, "ProxyProtocol"),
+                             "ProxyProtocol= needs TrustedProxies=, because no PROXY header is believed without it.");
 
-        d.listener.unit = strdup(unit->id);
-        if (!d.listener.unit)
+        listener.unit = strdup(c->unit->id);
+        if (!listener.unit)
                 return -ENOMEM;
 
         /* systemd names a socket after its unit (systemd.socket(5), FileDescriptorName=). */
-        if (!d.listener.name) {
-                d.listener.name = strdup(unit->id);
-                if (!d.listener.name)
+        if (!listener.name) {
+                listener.name = strdup(c->unit->id);
+                if (!listener.name)
                         return -ENOMEM;
         }
 
-        d.listener.trusted_proxies = TAKE_PTR(d.trusted_proxies.items);
-        d.listener.n_trusted_proxies = d.trusted_proxies.n_items;
-        d.trusted_proxies.n_items = 0;
-
-        *ret = d.listener;
-        d.listener = (ListenerConfig){};
+        *ret = listener;
+        listener = (ListenerConfig){};
         return 0;
-}
-
-void listener_config_describe(const Unit *unit, const char *hostname, ConfigEmit emit, void *userdata) {
-        const ConfigKeys keys = listener_config_keys();
-        const Draft defaults = { .listener = listener_config_default() };
-        ConfigContext c = { .unit = unit, .specifiers = { .unit = &unit->name, .hostname = hostname } };
-
-        config_table_describe(&keys, &c, &defaults, emit, userdata);
 }

@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* How the clients of a public socket are looked at, which that socket's unit says. */
+/* The settings of a listener, from the unit of its public socket: how the broker reads the heads of its clients. */
 
 #include "config/config-table.h"
 
-/* Reads the unit's settings. Returns 0 or a negative errno. */
-int listener_config_read(Reporter *reporter, const Unit *unit, const char *hostname, ListenerConfig *ret);
+extern const ConfigKind config_kind_listener;
 
-/* What holds where nothing else is said. It owns nothing. */
+/* Reads the settings. A key that is missing or wrong has its default. Returns 0 or a negative errno. */
+int listener_config_read(ConfigContext *c, ListenerConfig *ret);
+
+/* Returns the settings of a listener whose unit sets nothing. They own no memory. */
 ListenerConfig listener_config_default(void);
 
 void listener_config_done(ListenerConfig *listener);
-
-/* The keys that a public socket's unit may have. */
-ConfigKeys listener_config_keys(void);
-
-/* See config_describe(). */
-void listener_config_describe(const Unit *unit, const char *hostname, ConfigEmit emit, void *userdata);

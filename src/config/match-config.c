@@ -2,65 +2,25 @@
 
 #include "config/match-config.h"
 
-#include <arpa/inet.h>
-
 #include "basic/array.h"
-#include "basic/parse.h"
+#include "config/address-config.h"
 #include "probe/probe.h"
 
-#define WHITESPACE " \t"
-
-/* systemd's own limit for FileDescriptorName= (fdname_is_valid() in src/basic/fd-util.c). */
+/* Limit of systemd for FileDescriptorName=, in bytes (fdname_is_valid() in src/basic/fd-util.c of systemd). */
 #define LISTENER_NAME_MAX 255
 
-/* The index of routes has an entry for each host with each path (broker/match-index.c). */
+/* Limit of hosts times paths of a route, because the index of routes has an entry for each pair (match-index.c). */
 #define HOST_PATH_PAIRS_MAX 65536U
 
-/* Takes one word of a list. Returns 0, 1 where it is not what the key wants, or -ENOMEM. */
-typedef int (*TakeWord)(const char *word, void *field);
-
-/*
- * Splits the value into words, expands the specifiers in each, and gives it to @take. @wants is what an error
- * says that the key takes.
- */
-static int each_word(ConfigContext *c, const Assignment *a, const char *wants, TakeWord take, void *field) {
-        char word[VALUE_SIZE], expanded[VALUE_SIZE];
-        size_t n;
-        int r;
-
-        for (const char *s = a->value; *s; s += n, s += strspn(s, WHITESPACE)) {
-                n = strcspn(s, WHITESPACE);
-                if (n >= sizeof(word)) {
-                        config_error(c, a, "The value of %s= is too long.", a->key);
-                        return 0;
-                }
-
-                memcpy(word, s, n);
-                word[n] = '\0';
-
-                if (!config_expand(c, a, word, expanded))
-                        return 0;
-
-                r = take(expanded, field);
-                if (r < 0)
-                        return r;
-                if (r > 0) {
-                        config_bad_value(c, a, "%s", wants);
-                        return 0;
-                }
-        }
-
-        return 0;
-}
-
-static int parse_strings(ConfigContext *c, const Assignment *a, const char *wants, TakeWord take, StringList *list) {
+static int match_config_parse_strings(ConfigContext *c, const Assignment *a, const char *wants, ConfigTakeWord take,
+                                      StringList *list) {
         if (!*a->value)
                 strlist_clear(list);
 
-        return each_word(c, a, wants, take, list);
+        return config_parse_words(c, a, wants, take, list);
 }
 
-static int take_listener(const char *word, void *field) {
+static int match_config_take_listener(const char *word, void *field) {
         for (const char *p = word; *p; p++)
                 if ((uint8_t) *p < ' ' || (uint8_t) *p >= 0x7f || *p == ':')
                         return 1;
@@ -68,13 +28,13 @@ static int take_listener(const char *word, void *field) {
         return *word && strlen(word) <= LISTENER_NAME_MAX ? strlist_add(field, word) : 1;
 }
 
-int config_parse_listeners(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                           _unused_ const void *fallback) {
-        return parse_strings(c, a, "names as FileDescriptorName= takes them (ASCII, no \":\")", take_listener, field);
+int config_parse_listeners(ConfigContext *c, const Assignment *a, void *field) {
+        return match_config_parse_strings(c, a, "names as FileDescriptorName= takes them (ASCII, no \":\")",
+                                          match_config_take_listener, field);
 }
 
-/* In the form in which probes find it, so that comparing bytes is enough. */
-static int take_host(const char *word, void *field) {
+/* Stores the name in the form that probes report, so that the broker compares bytes. */
+static int match_config_take_host(const char *word, void *field) {
         const char *rest = startswith(word, "*.");
         char pattern[PROBE_NAME_MAX + 3];
         ProbeName name;
@@ -91,51 +51,51 @@ static int take_host(const char *word, void *field) {
         return strlist_add(field, rest ? pattern : pattern + 2);
 }
 
-int config_parse_hosts(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                       _unused_ const void *fallback) {
-        return parse_strings(c, a, "names of hosts without a port, or \"*.\" before one for those below it", take_host,
-                             field);
+int config_parse_hosts(ConfigContext *c, const Assignment *a, void *field) {
+        return match_config_parse_strings(c, a,
+                                          "names of hosts without a port, or \"*.\" before one for those below it",
+                                          match_config_take_host, field);
 }
 
-static int take_path(const char *word, void *field) {
+static int match_config_take_path(const char *word, void *field) {
         size_t n = strlen(word);
 
         if (word[0] != '/' || strpbrk(word, "?#") || http_path_is_ambiguous(slice_from_string(word)))
                 return 1;
 
-        /* "/chat/" takes what "/chat" takes. */
+        /* "/chat/" and "/chat" match the same paths. */
         if (n > 1 && word[n - 1] == '/')
                 n--;
 
         return strlist_add_n(field, word, n);
 }
 
-int config_parse_paths(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                       _unused_ const void *fallback) {
-        return parse_strings(c, a, "paths that begin with \"/\" and mean the same to every server (no \"//\", \"..\", "
-                             "\";\" or escaped letters)", take_path, field);
+int config_parse_paths(ConfigContext *c, const Assignment *a, void *field) {
+        return match_config_parse_strings(c, a,
+                                          "paths that begin with \"/\" and mean the same to every server (no \"//\", "
+                                          "\"..\", \";\" or escaped letters)", match_config_take_path, field);
 }
 
-static int take_method(const char *word, void *field) {
+static int match_config_take_method(const char *word, void *field) {
         return http_is_token(word) ? strlist_add(field, word) : 1;
 }
 
-int config_parse_methods(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                         _unused_ const void *fallback) {
-        return parse_strings(c, a, "methods of HTTP, which are in upper case", take_method, field);
+int config_parse_methods(ConfigContext *c, const Assignment *a, void *field) {
+        return match_config_parse_strings(c, a, "methods of HTTP, which are in upper case", match_config_take_method,
+                                          field);
 }
 
-/* RFC 7301 3.1: one byte holds the length. */
-static int take_alpn(const char *word, void *field) {
+/* A protocol has at most 255 bytes, because one byte holds its length (RFC 7301 3.1). */
+static int match_config_take_alpn(const char *word, void *field) {
         return *word && strlen(word) <= UINT8_MAX ? strlist_add(field, word) : 1;
 }
 
-int config_parse_alpns(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                       _unused_ const void *fallback) {
-        return parse_strings(c, a, "names of protocols, of at most 255 bytes", take_alpn, field);
+int config_parse_alpns(ConfigContext *c, const Assignment *a, void *field) {
+        return match_config_parse_strings(c, a, "names of protocols, of at most 255 bytes", match_config_take_alpn,
+                                          field);
 }
 
-static int take_protocol(const char *word, void *field) {
+static int match_config_take_protocol(const char *word, void *field) {
         static const ProbeProtocol protocols[] = { PROBE_HTTP, PROBE_HTTP2, PROBE_TLS, PROBE_SSH };
         unsigned *mask = field;
 
@@ -156,97 +116,34 @@ static int take_protocol(const char *word, void *field) {
         return 0;
 }
 
-int config_parse_protocols(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                           _unused_ const void *fallback) {
-        if (!*a->value)
-                *(unsigned *) field = 0;
-
-        return each_word(c, a, "\"http\", \"http2\", \"tls\", \"ssh\", \"silent\" or \"any\"", take_protocol, field);
+int config_parse_protocols(ConfigContext *c, const Assignment *a, void *field) {
+        return config_parse_words(c, a, "\"http\", \"http2\", \"tls\", \"ssh\", \"silent\" or \"any\"",
+                                  match_config_take_protocol, field);
 }
 
-void address_list_clear(AddressList *l) {
-        free(l->items);
-        *l = (AddressList){};
+int config_parse_sources(ConfigContext *c, const Assignment *a, void *field) {
+        RouteMatch *m = CONTAINER_OF(field, RouteMatch, sources);
+
+        return config_parse_addresses(c, a, &m->sources, &m->n_sources);
 }
 
-/* Bits behind the prefix would be a slip of the pen, or of the mind. */
-static bool has_host_bits(const AddressRange *range) {
-        size_t size = range->family == AF_INET ? 4 : 16;
-
-        for (size_t i = range->n_bits; i < size * 8; i++)
-                if (range->address[i / 8] & (0x80 >> i % 8))
-                        return true;
-
-        return false;
-}
-
-static bool parse_range(const char *word, AddressRange *ret) {
-        const char *slash = strchr(word, '/');
-        size_t n = slash ? (size_t) (slash - word) : strlen(word);
-        char address[INET6_ADDRSTRLEN];
-        AddressRange range = {};
-        unsigned max;
-
-        if (n >= sizeof(address))
-                return false;
-
-        memcpy(address, word, n);
-        address[n] = '\0';
-
-        range.family = strchr(address, ':') ? AF_INET6 : AF_INET;
-        if (inet_pton(range.family, address, range.address) != 1)
-                return false;
-
-        max = range.family == AF_INET ? 32 : 128;
-        range.n_bits = max;
-        if (slash && (parse_unsigned(slash + 1, &range.n_bits) < 0 || range.n_bits > max))
-                return false;
-
-        *ret = range;
-        return !has_host_bits(&range);
-}
-
-static int take_address(const char *word, void *field) {
-        AddressList *l = field;
-        AddressRange range;
-
-        if (!parse_range(word, &range))
-                return 1;
-
-        if (!ARRAY_GROW(l->items, l->n_items))
-                return -ENOMEM;
-
-        l->items[l->n_items++] = range;
-        return 0;
-}
-
-int config_parse_addresses(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                           _unused_ const void *fallback) {
-        if (!*a->value)
-                address_list_clear(field);
-
-        return each_word(c, a, "IP addresses, or networks such as 192.0.2.0/24 with no bits set behind the prefix",
-                         take_address, field);
-}
-
-static void clear_headers(MatchDraft *d) {
-        for (size_t i = 0; i < d->n_headers; i++) {
-                free(d->headers[i].name);
-                free(d->headers[i].glob);
+static void match_config_clear_headers(RouteMatch *m) {
+        for (size_t i = 0; i < m->n_headers; i++) {
+                free(m->headers[i].name);
+                free(m->headers[i].glob);
         }
-        free(TAKE_PTR(d->headers));
-        d->n_headers = 0;
+        free(TAKE_PTR(m->headers));
+        m->n_headers = 0;
 }
 
-/* One field a line, because a value may have spaces in it. */
-int config_parse_headers(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                         _unused_ const void *fallback) {
-        MatchDraft *d = CONTAINER_OF(field, MatchDraft, headers);
+/* A line has one field, because a pattern may have spaces in it. */
+int config_parse_headers(ConfigContext *c, const Assignment *a, void *field) {
+        RouteMatch *m = CONTAINER_OF(field, RouteMatch, headers);
         char value[VALUE_SIZE], *colon, *glob;
         HeaderMatch h;
 
         if (!*a->value) {
-                clear_headers(d);
+                match_config_clear_headers(m);
                 return 0;
         }
 
@@ -265,32 +162,31 @@ int config_parse_headers(ConfigContext *c, _unused_ const ConfigKey *key, const 
                 *p = (char) ascii_lower((uint8_t) *p);
         glob = colon + 1 + strspn(colon + 1, WHITESPACE);
 
-        if (!ARRAY_GROW(d->headers, d->n_headers))
+        if (!ARRAY_GROW(m->headers, m->n_headers))
                 return -ENOMEM;
 
         h = (HeaderMatch){ .name = strdup(value), .glob = strdup(glob) };
-        d->headers[d->n_headers++] = h; /* owned now, in whole or in part */
+        m->headers[m->n_headers++] = h; /* owned from here on, even if one of the two is NULL */
         return h.name && h.glob ? 0 : -ENOMEM;
 }
 
-static void clear_prefixes(MatchDraft *d) {
-        for (size_t i = 0; i < d->n_prefixes; i++)
-                free(d->prefixes[i].p);
-        free(TAKE_PTR(d->prefixes));
-        d->n_prefixes = 0;
+static void match_config_clear_prefixes(RouteMatch *m) {
+        for (size_t i = 0; i < m->n_prefixes; i++)
+                free(m->prefixes[i].p);
+        free(TAKE_PTR(m->prefixes));
+        m->n_prefixes = 0;
 }
 
-static int hex_value(char c) {
-        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* One escape of C at *s, behind the backslash, and \s for a space as in units. Moves *s behind it. */
-static bool unescape_one(const char **s, uint8_t *ret) {
+/*
+ * Decodes one escape of C, or "\s" for a space as in units. *s begins after the backslash, and moves past the escape.
+ * Returns false for an unknown escape.
+ */
+static bool match_config_unescape_one(const char **s, uint8_t *ret) {
         static const char names[] = "abfnrtv\\\"'s", values[] = "\a\b\f\n\r\t\v\\\"' ";
         const char *p = *s, *name;
 
         if (*p == 'x') {
-                int high = hex_value(p[1]), low = high < 0 ? -1 : hex_value(p[2]);
+                int high = ascii_hex_value((uint8_t) p[1]), low = high < 0 ? -1 : ascii_hex_value((uint8_t) p[2]);
 
                 if (low < 0)
                         return false;
@@ -313,13 +209,13 @@ static bool unescape_one(const char **s, uint8_t *ret) {
         return true;
 }
 
-static bool unescape(const char *s, uint8_t *buffer, size_t *ret_n) {
+static bool match_config_unescape(const char *s, uint8_t *buffer, size_t *ret_n) {
         size_t n = 0;
 
         while (*s)
                 if (*s == '\\') {
                         s++;
-                        if (!unescape_one(&s, &buffer[n++]))
+                        if (!match_config_unescape_one(&s, &buffer[n++]))
                                 return false;
                 } else
                         buffer[n++] = (uint8_t) *s++;
@@ -328,15 +224,15 @@ static bool unescape(const char *s, uint8_t *buffer, size_t *ret_n) {
         return n > 0;
 }
 
-static int take_prefix(const char *word, void *field) {
-        MatchDraft *d = CONTAINER_OF(field, MatchDraft, prefixes);
+static int match_config_take_prefix(const char *word, void *field) {
+        RouteMatch *m = CONTAINER_OF(field, RouteMatch, prefixes);
         uint8_t buffer[VALUE_SIZE];
         BytesMatch b;
 
-        if (!unescape(word, buffer, &b.n))
+        if (!match_config_unescape(word, buffer, &b.n))
                 return 1;
 
-        if (!ARRAY_GROW(d->prefixes, d->n_prefixes))
+        if (!ARRAY_GROW(m->prefixes, m->n_prefixes))
                 return -ENOMEM;
 
         b.p = malloc(b.n);
@@ -344,20 +240,19 @@ static int take_prefix(const char *word, void *field) {
                 return -ENOMEM;
 
         memcpy(b.p, buffer, b.n);
-        d->prefixes[d->n_prefixes++] = b;
+        m->prefixes[m->n_prefixes++] = b;
         return 0;
 }
 
-int config_parse_prefixes(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                          _unused_ const void *fallback) {
+int config_parse_prefixes(ConfigContext *c, const Assignment *a, void *field) {
         if (!*a->value)
-                clear_prefixes(CONTAINER_OF(field, MatchDraft, prefixes));
+                match_config_clear_prefixes(CONTAINER_OF(field, RouteMatch, prefixes));
 
-        return each_word(c, a, "bytes, with \\xNN and the other escapes of C, and \\s for a space", take_prefix, field);
+        return config_parse_words(c, a, "bytes, with \\xNN and the other escapes of C, and \\s for a space",
+                                  match_config_take_prefix, field);
 }
 
-int config_parse_name(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                      _unused_ const void *fallback) {
+int config_parse_name(ConfigContext *c, const Assignment *a, void *field) {
         char value[VALUE_SIZE];
 
         if (!config_expand(c, a, a->value, value))
@@ -371,112 +266,77 @@ int config_parse_name(ConfigContext *c, _unused_ const ConfigKey *key, const Ass
         return config_set_string(field, value);
 }
 
-void match_draft_done(MatchDraft *d) {
-        strlist_clear(&d->listeners);
-        strlist_clear(&d->hosts);
-        strlist_clear(&d->paths);
-        strlist_clear(&d->methods);
-        strlist_clear(&d->alpns);
-        address_list_clear(&d->sources);
-        clear_headers(d);
-        clear_prefixes(d);
-        free(TAKE_PTR(d->name));
-}
-
-static char **finish_strings(StringList *l) {
+static char **match_config_take_strings(StringList *l) {
         strlist_sort_unique(l);
         l->n_items = 0;
         return TAKE_PTR(l->items);
 }
 
-static int compare_ranges(const void *a, const void *b) {
+static int match_config_compare_sources(const void *a, const void *b) {
         return memcmp(a, b, sizeof(AddressRange));
 }
 
-static int compare_headers(const void *x, const void *y) {
+static int match_config_compare_headers(const void *x, const void *y) {
         const HeaderMatch *a = x, *b = y;
         int d = strcmp(a->name, b->name);
 
         return d != 0 ? d : strcmp(a->glob, b->glob);
 }
 
-static int compare_prefixes(const void *x, const void *y) {
+static int match_config_compare_prefixes(const void *x, const void *y) {
         const BytesMatch *a = x, *b = y;
         int d = memcmp(a->p, b->p, MIN(a->n, b->n));
 
         return d != 0 ? d : (a->n > b->n) - (a->n < b->n);
 }
 
-static void sort(void *items, size_t n, size_t size, int (*compare)(const void *, const void *)) {
+static void match_config_sort(void *items, size_t n, size_t size, int (*compare)(const void *, const void *)) {
         if (n > 1)
                 qsort(items, n, size, compare);
 }
 
-/* Duplicates in the sorted lists of structs are harmless; only the order makes equal lists equal. */
-void match_draft_finish(MatchDraft *d, RouteMatch *ret) {
-        sort(d->sources.items, d->sources.n_items, sizeof(AddressRange), compare_ranges);
-        sort(d->headers, d->n_headers, sizeof(HeaderMatch), compare_headers);
-        sort(d->prefixes, d->n_prefixes, sizeof(BytesMatch), compare_prefixes);
+void match_config_finish(ConfigContext *c, RouteDraft *d) {
+        size_t n_hosts, n_paths;
+        RouteMatch *m = &d->route.match;
 
-        *ret = (RouteMatch){
-                .priority = d->priority,
-                .listeners = finish_strings(&d->listeners),
-                .protocols = d->protocols,
-                .hosts = finish_strings(&d->hosts),
-                .paths = finish_strings(&d->paths),
-                .methods = finish_strings(&d->methods),
-                .headers = TAKE_PTR(d->headers),
-                .n_headers = d->n_headers,
-                .alpns = finish_strings(&d->alpns),
-                .sources = TAKE_PTR(d->sources.items),
-                .n_sources = d->sources.n_items,
-                .prefixes = TAKE_PTR(d->prefixes),
-                .n_prefixes = d->n_prefixes,
-                .name = TAKE_PTR(d->name),
-        };
-        d->sources.n_items = d->n_headers = d->n_prefixes = 0;
-}
+        m->listeners = match_config_take_strings(&d->listeners);
+        m->methods = match_config_take_strings(&d->methods);
+        m->alpns = match_config_take_strings(&d->alpns);
 
-static size_t count_strings(char **l) {
-        size_t n = 0;
+        strlist_sort_unique(&d->hosts);
+        strlist_sort_unique(&d->paths);
+        n_hosts = d->hosts.n_items;
+        n_paths = d->paths.n_items;
+        m->hosts = match_config_take_strings(&d->hosts);
+        m->paths = match_config_take_strings(&d->paths);
 
-        while (l && l[n])
-                n++;
+        /* Duplicates in these lists do no harm. The order makes equal lists equal. */
+        match_config_sort(m->sources, m->n_sources, sizeof(AddressRange), match_config_compare_sources);
+        match_config_sort(m->headers, m->n_headers, sizeof(HeaderMatch), match_config_compare_headers);
+        match_config_sort(m->prefixes, m->n_prefixes, sizeof(BytesMatch), match_config_compare_prefixes);
 
-        return n;
-}
-
-void match_check_size(ConfigContext *c, const RouteMatch *m) {
-        size_t n_hosts = count_strings(m->hosts), n_paths = count_strings(m->paths);
-
-        /* Neither product overflows: a unit has 1 MiB at most. */
+        /* The product can't overflow, because a unit has 1 MiB at most. */
         if (n_hosts * n_paths > HOST_PATH_PAIRS_MAX)
                 config_error(c, config_last(c->unit, SECTION_FDPASS, "Path"),
-                             "%zu values of Host= and %zu of Path= are %zu pairs; a unit may have %u of them.", n_hosts,
-                             n_paths, n_hosts * n_paths, HOST_PATH_PAIRS_MAX);
+                             "%zu values of Host= and %zu of Path= are %zu pairs, but a unit may have %u; use several "
+                             "units.", n_hosts, n_paths, n_hosts * n_paths, HOST_PATH_PAIRS_MAX);
 }
 
-static void free_strings(char **l) {
+static void match_config_free_strings(char **l) {
         for (char **i = l; i && *i; i++)
                 free(*i);
         free(l);
 }
 
-void route_match_done(RouteMatch *m) {
-        MatchDraft rest = {
-                .headers = m->headers,
-                .n_headers = m->n_headers,
-                .sources = { m->sources, m->n_sources },
-                .prefixes = m->prefixes,
-                .n_prefixes = m->n_prefixes,
-                .name = m->name,
-        };
-
-        match_draft_done(&rest);
-        free_strings(m->listeners);
-        free_strings(m->hosts);
-        free_strings(m->paths);
-        free_strings(m->methods);
-        free_strings(m->alpns);
+void match_config_done(RouteMatch *m) {
+        match_config_free_strings(m->listeners);
+        match_config_free_strings(m->hosts);
+        match_config_free_strings(m->paths);
+        match_config_free_strings(m->methods);
+        match_config_free_strings(m->alpns);
+        match_config_clear_headers(m);
+        match_config_clear_prefixes(m);
+        free(m->sources);
+        free(m->name);
         *m = (RouteMatch){};
 }

@@ -1,60 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The keys of [X-FDPass] that say which clients a route takes, and those that name addresses elsewhere. */
+/* The keys of [X-FDPass] that select clients. */
 
-#include "basic/strlist.h"
-#include "config/config-table.h"
+#include "config/route-draft.h"
 
-/* Ranges of addresses while they are being read. */
-typedef struct AddressList {
-        AddressRange *items;
-        size_t n_items;
-} AddressList;
+/* Moves the lists of @d to its route, sorted and without duplicates, and checks the size of the match. */
+void match_config_finish(ConfigContext *c, RouteDraft *d);
 
-void address_list_clear(AddressList *l);
+void match_config_done(RouteMatch *m);
 
-/* What a route matches, while it is being read: lists that grow. */
-typedef struct MatchDraft {
-        int priority;
-        StringList listeners, hosts, paths, methods, alpns;
-        unsigned protocols;
-        AddressList sources;
-        HeaderMatch *headers;
-        size_t n_headers;
-        BytesMatch *prefixes;
-        size_t n_prefixes;
-        char *name;
-} MatchDraft;
-
-void match_draft_done(MatchDraft *d);
-
-/* Moves everything to @ret, sorted and without duplicates. */
-void match_draft_finish(MatchDraft *d, RouteMatch *ret);
-
-/* Reports a match that the broker has no room for. */
-void match_check_size(ConfigContext *c, const RouteMatch *m);
-
-void route_match_done(RouteMatch *m);
-
-/* For tables; the field is what the comment says. All are lists: values append, an empty one resets. */
-int config_parse_listeners(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
-                           const void *fallback); /* StringList */
-int config_parse_hosts(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
-                       const void *fallback);     /* StringList */
-int config_parse_paths(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
-                       const void *fallback);     /* StringList */
-int config_parse_methods(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
-                         const void *fallback);   /* StringList */
-int config_parse_alpns(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
-                       const void *fallback);     /* StringList */
-int config_parse_protocols(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
-                           const void *fallback); /* unsigned, as RouteMatch.protocols */
-int config_parse_addresses(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
-                           const void *fallback); /* AddressList */
-int config_parse_headers(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
-                         const void *fallback);   /* MatchDraft.headers */
-int config_parse_prefixes(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
-                          const void *fallback);  /* MatchDraft.prefixes */
-int config_parse_name(ConfigContext *c, const ConfigKey *key, const Assignment *a, void *field,
-                      const void *fallback);      /* char *; no list */
+/* Parsers for tables. The comment names the field. All but InternalName= are lists. */
+int config_parse_listeners(ConfigContext *c, const Assignment *a, void *field); /* RouteDraft.listeners */
+int config_parse_hosts(ConfigContext *c, const Assignment *a, void *field);     /* RouteDraft.hosts */
+int config_parse_paths(ConfigContext *c, const Assignment *a, void *field);     /* RouteDraft.paths */
+int config_parse_methods(ConfigContext *c, const Assignment *a, void *field);   /* RouteDraft.methods */
+int config_parse_alpns(ConfigContext *c, const Assignment *a, void *field);     /* RouteDraft.alpns */
+int config_parse_protocols(ConfigContext *c, const Assignment *a, void *field); /* RouteMatch.protocols */
+int config_parse_sources(ConfigContext *c, const Assignment *a, void *field);   /* RouteMatch.sources */
+int config_parse_headers(ConfigContext *c, const Assignment *a, void *field);   /* RouteMatch.headers */
+int config_parse_prefixes(ConfigContext *c, const Assignment *a, void *field);  /* RouteMatch.prefixes */
+int config_parse_name(ConfigContext *c, const Assignment *a, void *field);      /* RouteMatch.name */

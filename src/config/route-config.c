@@ -9,40 +9,35 @@
 #include "config/flusher-config.h"
 #include "config/match-config.h"
 
-/* An address needs room for the NUL too. */
+/* Longest path of a socket, in bytes. systemd needs room for a NUL after it. */
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *) NULL)->sun_path) - 1)
 
-/* A route while it is being read. */
-typedef struct Draft {
-        RouteConfig route;
-        MatchDraft match;
-        FlusherDraft flusher;
-        const Assignment **listens; /* the Listen…= lines that are in force, in their order */
-        size_t n_listens;
-} Draft;
-
-static void draft_done(Draft *d) {
-        route_config_done(&d->route);
-        match_draft_done(&d->match);
-        flusher_draft_done(&d->flusher);
-        free(d->listens);
-}
+#define VALUE(field) CONFIG_VALUE(RouteDraft, field)
+#define OBJECT(field) CONFIG_OBJECT(RouteDraft, field)
 
 void route_config_done(RouteConfig *route) {
-        route_match_done(&route->match);
+        match_config_done(&route->match);
         free(route->unit);
         free(route->path);
         free(route->worker);
         free(route->failure_route);
-        route_flusher_done(route);
+        flusher_config_done(route);
         *route = (RouteConfig){};
 }
 
-/*
- * systemd refuses to listen on a path that is not normalised, and nobody but systemd can make the worker's
- * socket. Runs of slashes it lets pass.
- */
-static bool is_socket_path(const char *path) {
+static void route_config_draft_done(RouteDraft *d) {
+        route_config_done(&d->route);
+        strlist_clear(&d->listeners);
+        strlist_clear(&d->hosts);
+        strlist_clear(&d->paths);
+        strlist_clear(&d->methods);
+        strlist_clear(&d->alpns);
+        strlist_clear(&d->response_headers);
+        free(d->listens);
+}
+
+/* True for a path that systemd listens on: absolute and normalised, but with runs of slashes (path_is_normalized()). */
+static bool route_config_is_socket_path(const char *path) {
         size_t n;
 
         if (path[0] != '/' || strlen(path) > SOCKET_PATH_MAX)
@@ -58,47 +53,45 @@ static bool is_socket_path(const char *path) {
         return true;
 }
 
-/* The broker follows no symbolic link; this one is everywhere, and systemd replaces it as well. */
-static int use_run(ConfigContext *c, const Assignment *a, const char *below, char **worker) {
+/* Replaces /var/run by /run, as systemd does, because the broker follows no symbolic links. */
+static int route_config_use_run(ConfigContext *c, const Assignment *a, const char *below, char **worker) {
         char path[SOCKET_PATH_MAX + 1];
 
         (void) snprintf(path, sizeof(path), "/run/%s", below);
         reporter_say(c->reporter, CONFIG_WARNING, c->unit->id, a->path, a->line,
-                     "%s=/var/run/%s is below a link to /run, which the broker does not follow; it takes %s.", a->key, below,
-                     path);
+                     "%s=/var/run/%s is below a symbolic link, which the broker does not follow; write %s, which it "
+                     "uses instead.", a->key, below, path);
         return config_set_string(worker, path);
 }
 
-/* Takes a path over as the worker's, or reports why not. */
-static int use_worker(ConfigContext *c, const Assignment *a, const char *path, char **worker) {
+/* Sets the path of the worker's socket, or reports why it is wrong. */
+static int route_config_use_worker(ConfigContext *c, const Assignment *a, const char *path, char **worker) {
         const char *below;
 
-        if (!is_socket_path(path)) {
+        if (!route_config_is_socket_path(path)) {
                 config_bad_value(c, a, "an absolute, normalised path of at most %zu bytes", SOCKET_PATH_MAX);
                 return 0;
         }
 
         below = startswith(path, "/var/run/");
-        return below ? use_run(c, a, below, worker) : config_set_string(worker, path);
+        return below ? route_config_use_run(c, a, below, worker) : config_set_string(worker, path);
 }
 
-static int parse_worker(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                        _unused_ const void *fallback) {
+static int route_config_parse_worker(ConfigContext *c, const Assignment *a, void *field) {
         char path[VALUE_SIZE];
 
         if (!*a->value)
                 return config_set_string(field, "");
 
-        return config_expand(c, a, a->value, path) ? use_worker(c, a, path, field) : 0;
+        return config_expand(c, a, a->value, path) ? route_config_use_worker(c, a, path, field) : 0;
 }
 
-/* One list for all of these keys: an empty one of any kind resets it (config_parse_socket_listen() of systemd). */
-static int parse_listen(_unused_ ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                        _unused_ const void *fallback) {
-        Draft *d = CONTAINER_OF(field, Draft, listens);
+/* All Listen…= keys share a list, and an empty one of any kind resets it (systemd: config_parse_socket_listen()). */
+static int route_config_parse_listen(_unused_ ConfigContext *c, const Assignment *a, void *field) {
+        RouteDraft *d = CONTAINER_OF(field, RouteDraft, listens);
 
         if (!*a->value) {
-                /* The array stays: it only ever grows by one. */
+                /* The array stays. ARRAY_GROW() may shrink it, which does no harm. */
                 d->n_listens = 0;
                 return 0;
         }
@@ -110,63 +103,7 @@ static int parse_listen(_unused_ ConfigContext *c, _unused_ const ConfigKey *key
         return 0;
 }
 
-static int parse_balance(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                         const void *fallback) {
-        static const char *const names[] = {
-                [BALANCE_LEAST_PENDING] = "least-pending",
-                [BALANCE_ROUND_ROBIN] = "round-robin",
-                [BALANCE_SOURCE_HASH] = "source-hash",
-        };
-
-        if (!*a->value) {
-                *(Balance *) field = *(const Balance *) fallback;
-                return 0;
-        }
-
-        for (size_t i = 0; i < ELEMENTSOF(names); i++)
-                if (streq(a->value, names[i])) {
-                        *(Balance *) field = (Balance) i;
-                        return 0;
-                }
-
-        config_bad_value(c, a, "\"least-pending\", \"round-robin\" or \"source-hash\"");
-        return 0;
-}
-
-static int parse_metadata(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                          const void *fallback) {
-        bool *v = field;
-
-        if (!*a->value)
-                *v = *(const bool *) fallback;
-        else if (streq(a->value, "full"))
-                *v = true;
-        else if (streq(a->value, "none"))
-                *v = false;
-        else
-                config_bad_value(c, a, "\"full\" or \"none\"");
-
-        return 0;
-}
-
-static int parse_receipt(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                         const void *fallback) {
-        ReceiptKind *v = field;
-
-        if (!*a->value)
-                *v = *(const ReceiptKind *) fallback;
-        else if (streq(a->value, "kernel"))
-                *v = RECEIPT_BY_KERNEL;
-        else if (streq(a->value, "ack"))
-                *v = RECEIPT_BY_ACK;
-        else
-                config_bad_value(c, a, "\"kernel\" or \"ack\"");
-
-        return 0;
-}
-
-static int parse_fallback(ConfigContext *c, _unused_ const ConfigKey *key, const Assignment *a, void *field,
-                          const void *fallback) {
+static int route_config_parse_fallback(ConfigContext *c, const Assignment *a, void *field) {
         RouteConfig *route = CONTAINER_OF(field, RouteConfig, fallback);
         char value[VALUE_SIZE];
         UnitName name;
@@ -176,9 +113,7 @@ static int parse_fallback(ConfigContext *c, _unused_ const ConfigKey *key, const
 
         free(TAKE_PTR(route->failure_route));
 
-        if (!*value)
-                route->fallback = *(const Fallback *) fallback;
-        else if (streq(value, "refuse"))
+        if (!*value || streq(value, "refuse"))
                 route->fallback = FALLBACK_REFUSE;
         else if (streq(value, "close"))
                 route->fallback = FALLBACK_CLOSE;
@@ -193,49 +128,61 @@ static int parse_fallback(ConfigContext *c, _unused_ const ConfigKey *key, const
         return 0;
 }
 
-static const ConfigKey route_keys[] = {
-        { SECTION_FDPASS, "ALPN",            config_parse_alpns,    offsetof(Draft, match.alpns), 0, 0, true, NULL },
-        { SECTION_FDPASS, "Header",          config_parse_headers,  offsetof(Draft, match.headers), 0, 0, true, NULL },
-        { SECTION_FDPASS, "Host",            config_parse_hosts,    offsetof(Draft, match.hosts), 0, 0, true, NULL },
-        { SECTION_FDPASS, "InternalName",    config_parse_name,     offsetof(Draft, match.name), 0, 0, false, NULL },
-        { SECTION_FDPASS, "Listener",        config_parse_listeners, offsetof(Draft, match.listeners), 0, 0, true, NULL },
-        { SECTION_FDPASS, "Method",          config_parse_methods,  offsetof(Draft, match.methods), 0, 0, true, NULL },
-        { SECTION_FDPASS, "Path",            config_parse_paths,    offsetof(Draft, match.paths), 0, 0, true, NULL },
-        { SECTION_FDPASS, "Prefix",          config_parse_prefixes, offsetof(Draft, match.prefixes), 0, 0, true, NULL },
-        { SECTION_FDPASS, "Protocol",        config_parse_protocols, offsetof(Draft, match.protocols), 0, 0, true, NULL },
-        { SECTION_FDPASS, "RoutePriority",   config_parse_int,      offsetof(Draft, match.priority), 0, 0, false, NULL },
-        { SECTION_FDPASS, "Source",          config_parse_addresses, offsetof(Draft, match.sources), 0, 0, true, NULL },
-
-        { SECTION_FDPASS, "Backup",          config_parse_bool,     offsetof(Draft, route.backup), 0, 0, false, "no" },
-        { SECTION_FDPASS, "Balance",         parse_balance,         offsetof(Draft, route.balance), 0, 0, false, "least-pending" },
-        { SECTION_FDPASS, "Fallback",        parse_fallback,        offsetof(Draft, route.fallback), 0, 0, false, "refuse" },
-        { SECTION_FDPASS, "Flusher",         config_parse_flusher,  offsetof(Draft, flusher), 0, 0, false, "none" },
-        { SECTION_FDPASS, "LintSandbox",     config_parse_bool,     offsetof(Draft, route.lint_sandbox), 0, 0, false, "yes" },
-        { SECTION_FDPASS, "MaxPending",      config_parse_unsigned, offsetof(Draft, route.max_pending), 1, 65536, false, NULL },
-        { SECTION_FDPASS, "MaxQueued",       config_parse_unsigned, offsetof(Draft, route.max_queued), 0, 1048576, false, NULL },
-        { SECTION_FDPASS, "Metadata",        parse_metadata,        offsetof(Draft, route.metadata), 0, 0, false, "full" },
-        { SECTION_FDPASS, "QueueTimeoutSec", config_parse_timespan, offsetof(Draft, route.queue_timeout_usec), 0, 0, false, NULL },
-        { SECTION_FDPASS, "Receipt",         parse_receipt,         offsetof(Draft, route.receipt), 0, 0, false, "kernel" },
-        { SECTION_FDPASS, "ResponseHeader",  config_parse_response_header, offsetof(Draft, flusher), 0, 0, true, NULL },
-        { SECTION_FDPASS, "ResponseStatus",  config_parse_response_status, offsetof(Draft, flusher), 0, 0, false, "200 OK" },
-        { SECTION_FDPASS, "Weight",          config_parse_unsigned, offsetof(Draft, route.weight), 1, 100, false, NULL },
-        { SECTION_FDPASS, "Worker",          parse_worker,          offsetof(Draft, route.worker), 0, 0, false, NULL },
-
-        { SECTION_SOCKET, "ListenDatagram",         parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
-        { SECTION_SOCKET, "ListenFIFO",             parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
-        { SECTION_SOCKET, "ListenMessageQueue",     parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
-        { SECTION_SOCKET, "ListenNetlink",          parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
-        { SECTION_SOCKET, "ListenSequentialPacket", parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
-        { SECTION_SOCKET, "ListenSpecial",          parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
-        { SECTION_SOCKET, "ListenStream",           parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
-        { SECTION_SOCKET, "ListenUSBFunction",      parse_listen, offsetof(Draft, listens), 0, 0, true, NULL },
+static const char *const balance_names[] = {
+        [BALANCE_LEAST_PENDING] = "least-pending",
+        [BALANCE_ROUND_ROBIN] = "round-robin",
+        [BALANCE_SOURCE_HASH] = "source-hash",
+        NULL,
 };
 
-ConfigKeys route_config_keys(void) {
-        return (ConfigKeys){ route_keys, ELEMENTSOF(route_keys) };
-}
+static const char *const receipt_names[] = {
+        [RECEIPT_BY_KERNEL] = "kernel",
+        [RECEIPT_BY_ACK] = "ack",
+        NULL,
+};
 
-static const Draft defaults = {
+static const char *const metadata_names[] = { [false] = "none", [true] = "full", NULL };
+
+static const ConfigKey route_config_keys[] = {
+        { SECTION_FDPASS, "ALPN",            config_parse_alpns, OBJECT(alpns), .is_list = true },
+        { SECTION_FDPASS, "Header",          config_parse_headers, OBJECT(route.match.headers), .is_list = true },
+        { SECTION_FDPASS, "Host",            config_parse_hosts, OBJECT(hosts), .is_list = true },
+        { SECTION_FDPASS, "InternalName",    config_parse_name, OBJECT(route.match.name) },
+        { SECTION_FDPASS, "Listener",        config_parse_listeners, OBJECT(listeners), .is_list = true },
+        { SECTION_FDPASS, "Method",          config_parse_methods, OBJECT(methods), .is_list = true },
+        { SECTION_FDPASS, "Path",            config_parse_paths, OBJECT(paths), .is_list = true },
+        { SECTION_FDPASS, "Prefix",          config_parse_prefixes, OBJECT(route.match.prefixes), .is_list = true },
+        { SECTION_FDPASS, "Protocol",        config_parse_protocols, VALUE(route.match.protocols), .is_list = true },
+        { SECTION_FDPASS, "RoutePriority",   config_parse_int, VALUE(route.match.priority) },
+        { SECTION_FDPASS, "Source",          config_parse_sources, OBJECT(route.match.sources), .is_list = true },
+
+        { SECTION_FDPASS, "Backup",          config_parse_bool, VALUE(route.backup) },
+        { SECTION_FDPASS, "Balance",         config_parse_choice, VALUE(route.balance), .choices = balance_names },
+        { SECTION_FDPASS, "Fallback",        route_config_parse_fallback, OBJECT(route.fallback), .shown = "refuse" },
+        { SECTION_FDPASS, "Flusher",         config_parse_flusher, OBJECT(route.flusher), .shown = "none" },
+        { SECTION_FDPASS, "LintSandbox",     config_parse_bool, VALUE(route.lint_sandbox) },
+        { SECTION_FDPASS, "MaxPending",      config_parse_unsigned, VALUE(route.max_pending), .min = 1, .max = 65536 },
+        { SECTION_FDPASS, "MaxQueued",       config_parse_unsigned, VALUE(route.max_queued), .max = 1048576 },
+        { SECTION_FDPASS, "Metadata",        config_parse_choice, VALUE(route.metadata), .choices = metadata_names },
+        { SECTION_FDPASS, "QueueTimeoutSec", config_parse_timespan, VALUE(route.queue_timeout_usec) },
+        { SECTION_FDPASS, "Receipt",         config_parse_choice, VALUE(route.receipt), .choices = receipt_names },
+        { SECTION_FDPASS, "ResponseHeader",  config_parse_response_header, OBJECT(response_headers), .is_list = true },
+        { SECTION_FDPASS, "ResponseStatus",  config_parse_response_status, OBJECT(route.response_status),
+          .shown = "200 OK" },
+        { SECTION_FDPASS, "Weight",          config_parse_unsigned, VALUE(route.weight), .min = 1, .max = 100 },
+        { SECTION_FDPASS, "Worker",          route_config_parse_worker, OBJECT(route.worker) },
+
+        { SECTION_SOCKET, "ListenDatagram",         route_config_parse_listen, OBJECT(listens), .is_list = true },
+        { SECTION_SOCKET, "ListenFIFO",             route_config_parse_listen, OBJECT(listens), .is_list = true },
+        { SECTION_SOCKET, "ListenMessageQueue",     route_config_parse_listen, OBJECT(listens), .is_list = true },
+        { SECTION_SOCKET, "ListenNetlink",          route_config_parse_listen, OBJECT(listens), .is_list = true },
+        { SECTION_SOCKET, "ListenSequentialPacket", route_config_parse_listen, OBJECT(listens), .is_list = true },
+        { SECTION_SOCKET, "ListenSpecial",          route_config_parse_listen, OBJECT(listens), .is_list = true },
+        { SECTION_SOCKET, "ListenStream",           route_config_parse_listen, OBJECT(listens), .is_list = true },
+        { SECTION_SOCKET, "ListenUSBFunction",      route_config_parse_listen, OBJECT(listens), .is_list = true },
+};
+
+static const RouteDraft route_config_defaults = {
         .route = {
                 .form = WORKER_STREAM,
                 .metadata = true,
@@ -244,20 +191,29 @@ static const Draft defaults = {
                 .max_queued = 1024,
                 .queue_timeout_usec = 30 * USEC_PER_SEC,
                 .lint_sandbox = true,
+                .response_status = 200,
         },
-        .flusher.status = 200,
 };
 
-static bool is_socket_line(const Assignment *a) {
+/* Strict: if a misspelt match key were ignored, the route would take more clients than intended. */
+const ConfigKind config_kind_route = {
+        .name = "a worker's unit",
+        .keys = route_config_keys,
+        .n_keys = ELEMENTSOF(route_config_keys),
+        .defaults = &route_config_defaults,
+        .is_strict = true,
+};
+
+static bool route_config_is_worker_line(const Assignment *a) {
         return streq(a->key, "ListenStream") || streq(a->key, "ListenSequentialPacket");
 }
 
-static WorkerForm form_of(const Assignment *a) {
+static WorkerForm route_config_form_of(const Assignment *a) {
         return streq(a->key, "ListenStream") ? WORKER_STREAM : WORKER_SEQPACKET;
 }
 
-/* The first line that listens on a path in the file system is where the worker waits. */
-static int find_worker(ConfigContext *c, Draft *d) {
+/* Uses the first Listen…= line with a path in the file system. */
+static int route_config_find_worker(ConfigContext *c, RouteDraft *d) {
         const Assignment *other = NULL, *datagram = NULL;
         char address[VALUE_SIZE];
 
@@ -266,7 +222,7 @@ static int find_worker(ConfigContext *c, Draft *d) {
 
                 if (streq(a->key, "ListenDatagram"))
                         datagram = a;
-                if (!is_socket_line(a))
+                if (!route_config_is_worker_line(a))
                         continue;
 
                 if (!config_expand(c, a, a->value, address))
@@ -277,12 +233,12 @@ static int find_worker(ConfigContext *c, Draft *d) {
                         continue;
                 }
 
-                d->route.form = form_of(a);
-                return use_worker(c, a, address, &d->route.worker);
+                d->route.form = route_config_form_of(a);
+                return route_config_use_worker(c, a, address, &d->route.worker);
         }
 
         if (other)
-                config_bad_value(c, other, "a path in the file system, for clients to be handed to it");
+                config_bad_value(c, other, "a path in the file system, because the broker passes clients to a path");
         else if (datagram)
                 config_error(c, datagram, "ListenDatagram= has no receipt, so no client is passed to it; "
                              "use ListenSequentialPacket= or ListenStream=.");
@@ -290,90 +246,72 @@ static int find_worker(ConfigContext *c, Draft *d) {
         return 0;
 }
 
-/* Sees to it that the route has a worker, or that it was said why not. */
-static int complete_worker(ConfigContext *c, Draft *d) {
+/* Finds the worker of the route, or reports that it has none. */
+static int route_config_complete_worker(ConfigContext *c, RouteDraft *d) {
         bool is_socket = streq(c->unit->name.type, "socket");
         int r;
 
         if (is_socket && !d->route.worker) {
-                r = find_worker(c, d);
+                r = route_config_find_worker(c, d);
                 if (r < 0)
                         return r;
-        }
-
-        else if (d->route.worker) {
+        } else if (d->route.worker) {
                 d->route.form = WORKER_SEQPACKET;
                 d->route.form_is_open = true;
         }
 
-        if (d->route.worker || c->failed)
+        if (d->route.worker || c->has_failed)
                 return 0;
 
-        c->failed = true;
+        c->has_failed = true;
         reporter_say(c->reporter, CONFIG_ERROR, c->unit->id, unit_main_path(c->unit), 0,
-                     is_socket ? "%s has no ListenSequentialPacket= or ListenStream= in [Socket], and no Worker= in [X-FDPass]."
+                     is_socket ? "%s has no ListenSequentialPacket= or ListenStream= in [Socket], and no Worker= in "
+                                 "[X-FDPass]."
                                : "%s is not a socket unit, so it must say Worker= in [X-FDPass].", c->unit->id);
         return 0;
 }
 
-static int complete_names(const Unit *unit, Draft *d) {
-        d->route.unit = strdup(unit->id);
-        d->route.path = strdup(unit_main_path(unit));
+static int route_config_complete(ConfigContext *c, RouteDraft *d) {
+        int r;
+
+        r = route_config_complete_worker(c, d);
+        if (r < 0)
+                return r;
+
+        d->route.unit = strdup(c->unit->id);
+        d->route.path = strdup(unit_main_path(c->unit));
         if (!d->route.unit || !d->route.path)
                 return -ENOMEM;
 
-        match_draft_finish(&d->match, &d->route.match);
-        return 0;
+        match_config_finish(c, d);
+        return flusher_config_finish(c, d);
 }
 
-int route_config_read(Reporter *reporter, const Unit *unit, const char *hostname, RouteConfig *ret) {
-        const ConfigKeys keys = route_config_keys();
-        _cleanup_(draft_done) Draft d = defaults;
-        ConfigContext c = {
-                .reporter = reporter,
-                .unit = unit,
-                .specifiers = { .unit = &unit->name, .hostname = hostname },
-                .strict = true,
-                .failed = unit->broken,
-        };
+int route_config_read(ConfigContext *c, RouteConfig *ret) {
+        _cleanup_(route_config_draft_done) RouteDraft d = route_config_defaults;
         int r;
 
-        if (!unit->has_fdpass) {
-                if (!unit->broken)
-                        reporter_say(reporter, CONFIG_WARNING, unit->id, unit_main_path(unit), 0,
-                                     "%s has no [X-FDPass] section, so no client is routed to it.", unit->id);
+        c->has_failed = c->unit->is_broken;
+
+        if (!c->unit->has_fdpass) {
+                if (!c->has_failed)
+                        reporter_say(c->reporter, CONFIG_WARNING, c->unit->id, unit_main_path(c->unit), 0,
+                                     "%s has no [X-FDPass] section, so no client is routed to it.", c->unit->id);
                 return ROUTE_NONE;
         }
 
-        r = config_table_apply(&keys, &c, &d, &defaults);
+        r = config_table_apply(&config_kind_route, c, &d);
         if (r < 0)
                 return r;
 
-        r = complete_worker(&c, &d);
+        r = route_config_complete(c, &d);
         if (r < 0)
                 return r;
 
-        r = complete_names(unit, &d);
-        if (r < 0)
-                return r;
-
-        match_check_size(&c, &d.route.match);
-
-        r = flusher_draft_finish(&c, &d.flusher, &d.route);
-        if (r < 0)
-                return r;
-
-        if (c.failed)
+        if (c->has_failed)
                 return ROUTE_NONE;
 
         *ret = d.route;
         d.route = (RouteConfig){};
         return 0;
-}
-
-void route_config_describe(const Unit *unit, const char *hostname, ConfigEmit emit, void *userdata) {
-        const ConfigKeys keys = route_config_keys();
-        ConfigContext c = { .unit = unit, .specifiers = { .unit = &unit->name, .hostname = hostname } };
-
-        config_table_describe(&keys, &c, &defaults, emit, userdata);
 }

@@ -2,13 +2,16 @@
 
 #include "config/specifier.h"
 
-typedef struct Output {
-        char *p;
-        size_t n;
-        size_t size;
-} Output;
+#include "probe/slice.h"
 
-static int put(Output *out, const char *s, size_t n) {
+/* Buffer of the expanded value. */
+typedef struct SpecifierOutput {
+        char *p;
+        size_t n;    /* bytes written */
+        size_t size; /* of the buffer, with room for a NUL */
+} SpecifierOutput;
+
+static int specifier_put(SpecifierOutput *out, const char *s, size_t n) {
         if (n >= out->size - out->n)
                 return SPECIFIER_TOO_LONG;
 
@@ -17,25 +20,17 @@ static int put(Output *out, const char *s, size_t n) {
         return 0;
 }
 
-static int hex_digit(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Undoes what systemd-escape(1) does: "-" was "/", "\x2d" was "-". */
-static int put_unescaped(Output *out, const char *s, size_t n) {
+/* Reverses systemd-escape(1): "-" stands for "/", and "\x2d" for "-". */
+static int specifier_put_unescaped(SpecifierOutput *out, const char *s, size_t n) {
         for (size_t i = 0; i < n; i++) {
                 char c = s[i] == '-' ? '/' : s[i];
                 int r;
 
                 if (c == '\\') {
-                        int high = i + 3 < n && s[i + 1] == 'x' ? hex_digit(s[i + 2]) : -1;
-                        int low = high >= 0 ? hex_digit(s[i + 3]) : -1;
+                        int high = i + 3 < n && s[i + 1] == 'x' ? ascii_hex_value((uint8_t) s[i + 2]) : -1;
+                        int low = high >= 0 ? ascii_hex_value((uint8_t) s[i + 3]) : -1;
 
-                        /* A NUL would quietly end the value. */
+                        /* Refuse a NUL, which would cut the value without an error. */
                         if (low < 0 || (high == 0 && low == 0))
                                 return SPECIFIER_MALFORMED;
 
@@ -43,7 +38,7 @@ static int put_unescaped(Output *out, const char *s, size_t n) {
                         i += 3;
                 }
 
-                r = put(out, &c, 1);
+                r = specifier_put(out, &c, 1);
                 if (r != 0)
                         return r;
         }
@@ -51,84 +46,84 @@ static int put_unescaped(Output *out, const char *s, size_t n) {
         return 0;
 }
 
-static int put_percent(Output *out, _unused_ const SpecifierContext *c) {
-        return put(out, "%", 1);
+static int specifier_put_percent(SpecifierOutput *out, _unused_ const SpecifierContext *c) {
+        return specifier_put(out, "%", 1);
 }
 
-static int put_hostname(Output *out, const SpecifierContext *c) {
-        return put(out, c->hostname, strlen(c->hostname));
+static int specifier_put_hostname(SpecifierOutput *out, const SpecifierContext *c) {
+        return specifier_put(out, c->hostname, strlen(c->hostname));
 }
 
-static int put_instance(Output *out, const SpecifierContext *c) {
-        return put(out, c->unit->instance, c->unit->n_instance);
+static int specifier_put_instance(SpecifierOutput *out, const SpecifierContext *c) {
+        return specifier_put(out, c->unit->instance, c->unit->n_instance);
 }
 
-static int put_instance_unescaped(Output *out, const SpecifierContext *c) {
-        return put_unescaped(out, c->unit->instance, c->unit->n_instance);
+static int specifier_put_instance_unescaped(SpecifierOutput *out, const SpecifierContext *c) {
+        return specifier_put_unescaped(out, c->unit->instance, c->unit->n_instance);
 }
 
-/* What follows the last dash of the prefix. */
-static const char *last_component(const UnitName *u, size_t *ret_n) {
+/* Returns the part of the prefix after its last dash. */
+static const char *specifier_last_component(const UnitName *u, size_t *ret_n) {
         const char *dash = memrchr(u->name, '-', u->n_prefix), *s = dash ? dash + 1 : u->name;
 
         *ret_n = (size_t) (u->name + u->n_prefix - s);
         return s;
 }
 
-static int put_last_component(Output *out, const SpecifierContext *c) {
+static int specifier_put_last_component(SpecifierOutput *out, const SpecifierContext *c) {
         size_t n;
-        const char *s = last_component(c->unit, &n);
+        const char *s = specifier_last_component(c->unit, &n);
 
-        return put(out, s, n);
+        return specifier_put(out, s, n);
 }
 
-static int put_last_component_unescaped(Output *out, const SpecifierContext *c) {
+static int specifier_put_last_component_unescaped(SpecifierOutput *out, const SpecifierContext *c) {
         size_t n;
-        const char *s = last_component(c->unit, &n);
+        const char *s = specifier_last_component(c->unit, &n);
 
-        return put_unescaped(out, s, n);
+        return specifier_put_unescaped(out, s, n);
 }
 
-static int put_name(Output *out, const SpecifierContext *c) {
-        return put(out, c->unit->name, strlen(c->unit->name));
+static int specifier_put_name(SpecifierOutput *out, const SpecifierContext *c) {
+        return specifier_put(out, c->unit->name, strlen(c->unit->name));
 }
 
-static int put_stem(Output *out, const SpecifierContext *c) {
-        return put(out, c->unit->name, c->unit->n_stem);
+static int specifier_put_stem(SpecifierOutput *out, const SpecifierContext *c) {
+        return specifier_put(out, c->unit->name, c->unit->n_stem);
 }
 
-static int put_prefix(Output *out, const SpecifierContext *c) {
-        return put(out, c->unit->name, c->unit->n_prefix);
+static int specifier_put_prefix(SpecifierOutput *out, const SpecifierContext *c) {
+        return specifier_put(out, c->unit->name, c->unit->n_prefix);
 }
 
-static int put_prefix_unescaped(Output *out, const SpecifierContext *c) {
-        return put_unescaped(out, c->unit->name, c->unit->n_prefix);
+static int specifier_put_prefix_unescaped(SpecifierOutput *out, const SpecifierContext *c) {
+        return specifier_put_unescaped(out, c->unit->name, c->unit->n_prefix);
 }
 
-static int put_runtime_directory(Output *out, _unused_ const SpecifierContext *c) {
-        return put(out, "/run", 4);
+static int specifier_put_runtime_directory(SpecifierOutput *out, _unused_ const SpecifierContext *c) {
+        return specifier_put(out, "/run", 4);
 }
 
 typedef struct Specifier {
         char c;
-        int (*put)(Output *out, const SpecifierContext *c);
+        int (*put)(SpecifierOutput *out, const SpecifierContext *c);
 } Specifier;
 
 static const Specifier specifiers[] = {
-        { '%', put_percent },
-        { 'H', put_hostname },
-        { 'I', put_instance_unescaped },
-        { 'J', put_last_component_unescaped },
-        { 'N', put_stem },
-        { 'P', put_prefix_unescaped },
-        { 'i', put_instance },
-        { 'j', put_last_component },
-        { 'n', put_name },
-        { 'p', put_prefix },
-        { 't', put_runtime_directory },
+        { '%', specifier_put_percent },
+        { 'H', specifier_put_hostname },
+        { 'I', specifier_put_instance_unescaped },
+        { 'J', specifier_put_last_component_unescaped },
+        { 'N', specifier_put_stem },
+        { 'P', specifier_put_prefix_unescaped },
+        { 'i', specifier_put_instance },
+        { 'j', specifier_put_last_component },
+        { 'n', specifier_put_name },
+        { 'p', specifier_put_prefix },
+        { 't', specifier_put_runtime_directory },
 };
 
-static int expand_one(char specifier, const SpecifierContext *c, Output *out) {
+static int specifier_expand_one(char specifier, const SpecifierContext *c, SpecifierOutput *out) {
         for (size_t i = 0; i < ELEMENTSOF(specifiers); i++)
                 if (specifiers[i].c == specifier)
                         return specifiers[i].put(out, c);
@@ -137,13 +132,13 @@ static int expand_one(char specifier, const SpecifierContext *c, Output *out) {
 }
 
 int specifier_expand(const char *s, const SpecifierContext *c, char *ret, size_t size, const char **ret_bad) {
-        Output out = { .p = ret, .size = size };
+        SpecifierOutput out = { .p = ret, .size = size };
 
         for (;;) {
                 size_t n = strcspn(s, "%");
                 int r;
 
-                r = put(&out, s, n);
+                r = specifier_put(&out, s, n);
                 if (r != 0) {
                         *ret_bad = s;
                         return r;
@@ -153,7 +148,7 @@ int specifier_expand(const char *s, const SpecifierContext *c, char *ret, size_t
                 if (*s == '\0')
                         break;
 
-                r = expand_one(s[1], c, &out);
+                r = specifier_expand_one(s[1], c, &out);
                 if (r != 0) {
                         *ret_bad = s;
                         return r;

@@ -19,9 +19,9 @@ const char SECTION_SERVICE[] = "Service";
 const char SECTION_SOCKET[] = "Socket";
 
 /* Sections whose lines are not kept. */
-static const char SECTION_NONE[] = "";     /* in front of the first header */
-static const char SECTION_OTHER[] = "…";   /* one that somebody else reads */
-static const char SECTION_FOREIGN[] = "X-"; /* one that systemd does not read either */
+static const char SECTION_NONE[] = "";      /* before the first header */
+static const char SECTION_OTHER[] = "…";    /* a section that systemd reads */
+static const char SECTION_FOREIGN[] = "X-"; /* a section of another application */
 
 static int unit_file_new(const char *path, UnitFileState state, UnitFile **ret) {
         _cleanup_(unit_file_freep) UnitFile *f = calloc(1, sizeof(*f));
@@ -56,11 +56,11 @@ UnitFile *unit_file_free(UnitFile *file) {
         return NULL;
 }
 
-static int add_finding(UnitFile *f, ConfigSeverity severity, unsigned line, const char *message) {
-        Finding *finding;
+static int unit_file_add_finding(UnitFile *f, ConfigSeverity severity, unsigned line, const char *message) {
+        UnitFileFinding *finding;
 
         if (severity == CONFIG_ERROR)
-                f->broken = true;
+                f->is_broken = true;
 
         if (f->n_of[severity] == UNIT_FILE_FINDINGS_MAX)
                 return 0;
@@ -69,7 +69,7 @@ static int add_finding(UnitFile *f, ConfigSeverity severity, unsigned line, cons
                 return -ENOMEM;
 
         finding = &f->findings[f->n_findings];
-        *finding = (Finding){ .severity = severity, .line = line, .message = strdup(message) };
+        *finding = (UnitFileFinding){ .severity = severity, .line = line, .message = strdup(message) };
         if (!finding->message)
                 return -ENOMEM;
 
@@ -78,44 +78,51 @@ static int add_finding(UnitFile *f, ConfigSeverity severity, unsigned line, cons
         return 0;
 }
 
-typedef struct Parser {
+typedef struct UnitFileParser {
         UnitFile *file;
-        char *p, *end;       /* what was not read yet */
-        unsigned line;       /* number of the physical line before @p */
-        const char *section; /* one of the above */
-} Parser;
+        char *p;             /* next byte */
+        char *end;           /* end of the text */
+        unsigned line;       /* number of the last physical line that was read, from 1; 0: none */
+        const char *section; /* current section: SECTION_… */
+} UnitFileParser;
 
-/* parse_…(): the rest of the file can't be read; the finding is there. */
+/* Condition of the parsing functions */
 enum {
-        PARSE_STOP = 1,
+        PARSE_STOP = 1, /* the rest of the file can't be parsed; a finding says why */
 };
 
-static int stop(Parser *p, unsigned line, const char *message) {
-        int r = add_finding(p->file, CONFIG_ERROR, line, message);
+static int unit_file_stop(UnitFileParser *p, unsigned line, const char *message) {
+        int r = unit_file_add_finding(p->file, CONFIG_ERROR, line, message);
 
         return r < 0 ? r : PARSE_STOP;
 }
 
-/* A line that systemd passes over with a warning. In our own section nobody else would miss what it says. */
-static int pass_over(Parser *p, unsigned line, const char *message) {
+/*
+ * Adds the finding about a line that systemd ignores with a warning. In [X-FDPass] it is an error, because without the
+ * line the route could match more clients than intended.
+ */
+static int unit_file_skip_line(UnitFileParser *p, unsigned line, const char *message) {
         if (p->section == SECTION_FOREIGN)
                 return 0;
 
-        return add_finding(p->file, p->section == SECTION_FDPASS ? CONFIG_ERROR : CONFIG_WARNING, line, message);
+        return unit_file_add_finding(p->file, p->section == SECTION_FDPASS ? CONFIG_ERROR : CONFIG_WARNING, line,
+                                     message);
 }
 
-static int parse_header(Parser *p, unsigned line, char *s) {
+static int unit_file_parse_header(UnitFileParser *p, unsigned line, char *s) {
         size_t n = strlen(s);
 
         if (s[n - 1] != ']')
-                return stop(p, line, "This header of a section does not end in \"]\".");
+                return unit_file_stop(p, line, "This header of a section does not end with \"]\".");
 
         s[n - 1] = '\0';
         s++;
 
         for (const char *c = s; *c; c++)
                 if ((uint8_t) *c < ' ' || strchr("\"'\\\x7f", *c))
-                        return stop(p, line, "This name of a section has characters that are not allowed there.");
+                        return unit_file_stop(p, line,
+                                              "This name of a section has a control character, a quotation mark or a "
+                                              "backslash.");
 
         if (streq(s, SECTION_FDPASS)) {
                 p->section = SECTION_FDPASS;
@@ -130,8 +137,8 @@ static int parse_header(Parser *p, unsigned line, char *s) {
         return 0;
 }
 
-/* Takes the white space off both ends of @s. */
-static char *strip(char *s) {
+/* Removes the white space at both ends of @s, in place. */
+static char *unit_file_strip(char *s) {
         size_t n;
 
         s += strspn(s, WHITESPACE);
@@ -142,16 +149,18 @@ static char *strip(char *s) {
         return s;
 }
 
-static int parse_assignment(Parser *p, unsigned line, char *s) {
+static int unit_file_parse_assignment(UnitFileParser *p, unsigned line, char *s) {
         char *equals = strchr(s, '=');
         UnitFile *f = p->file;
 
         if (p->section == SECTION_NONE)
-                return pass_over(p, line, "This line stands in front of the first section.");
+                return unit_file_skip_line(p, line,
+                                           "This line is before the first section; write a header such as [X-FDPass] "
+                                           "above it.");
         if (!equals)
-                return pass_over(p, line, "This line has no \"=\".");
+                return unit_file_skip_line(p, line, "This line has no \"=\"; write KEY=VALUE.");
         if (equals == s)
-                return pass_over(p, line, "This line has no key in front of its \"=\".");
+                return unit_file_skip_line(p, line, "This line has no key before its \"=\"; write KEY=VALUE.");
 
         if (p->section != SECTION_FDPASS && p->section != SECTION_SOCKET && p->section != SECTION_SERVICE)
                 return 0;
@@ -164,26 +173,26 @@ static int parse_assignment(Parser *p, unsigned line, char *s) {
                 .path = f->path,
                 .line = line,
                 .section = p->section,
-                .key = strip(s),
-                .value = strip(equals + 1),
+                .key = unit_file_strip(s),
+                .value = unit_file_strip(equals + 1),
         };
         return 0;
 }
 
-static int parse_line(Parser *p, unsigned line, char *s) {
-        s = strip(s);
+static int unit_file_parse_line(UnitFileParser *p, unsigned line, char *s) {
+        s = unit_file_strip(s);
         if (*s == '\0')
                 return 0;
 
-        /* systemd gives up the whole unit for this too, wherever the line stands. */
+        /* systemd rejects the whole unit for this too, in any section. */
         if (!utf8_is_valid(s))
-                return stop(p, line, "This line is not valid UTF-8.");
+                return unit_file_stop(p, line, "This line is not valid UTF-8.");
 
-        return *s == '[' ? parse_header(p, line, s) : parse_assignment(p, line, s);
+        return *s == '[' ? unit_file_parse_header(p, line, s) : unit_file_parse_assignment(p, line, s);
 }
 
-/* Takes the next physical line, without its end: LF, CR or CRLF. False at the end of the file. */
-static bool next_physical_line(Parser *p, char **ret, size_t *ret_n) {
+/* Returns the next physical line without its end: LF, CR or CRLF. False: the end of the file. */
+static bool unit_file_next_physical_line(UnitFileParser *p, char **ret, size_t *ret_n) {
         char *s = p->p, *e;
 
         if (s == p->end)
@@ -202,7 +211,7 @@ static bool next_physical_line(Parser *p, char **ret, size_t *ret_n) {
         return true;
 }
 
-static bool is_comment(const char *s, size_t n) {
+static bool unit_file_is_comment(const char *s, size_t n) {
         size_t i = 0;
 
         while (i < n && strchr(WHITESPACE, s[i]))
@@ -211,8 +220,8 @@ static bool is_comment(const char *s, size_t n) {
         return i < n && (s[i] == '#' || s[i] == ';');
 }
 
-/* A backslash at the end continues the line, unless another one in front takes its meaning away. */
-static bool is_continued(const char *s, size_t n) {
+/* A backslash at the end continues the line, unless a backslash before it escapes it. */
+static bool unit_file_is_continued(const char *s, size_t n) {
         size_t k = 0;
 
         while (k < n && s[n - 1 - k] == '\\')
@@ -222,21 +231,21 @@ static bool is_continued(const char *s, size_t n) {
 }
 
 /*
- * Puts the next line together from as many physical lines as it has, in place, and terminates it with a NUL
- * (for which the end of the line had room). Comments are passed over even amid a line that is continued.
+ * Joins the physical lines of the next line in place and terminates it with a NUL, which replaces the end of the line.
+ * Skips comments, also between continuation lines.
  *
- * Returns 0 with *ret = NULL at the end of the file.
+ * Returns 0, with *ret = NULL at the end of the file, PARSE_STOP, or -ENOMEM.
  */
-static int next_line(Parser *p, char **ret, unsigned *ret_line) {
+static int unit_file_next_line(UnitFileParser *p, char **ret, unsigned *ret_line) {
         char *line = NULL, *part;
         size_t n = 0, n_part;
 
-        while (next_physical_line(p, &part, &n_part)) {
-                /* systemd would take it for the end of the line, which no editor shows. */
+        while (unit_file_next_physical_line(p, &part, &n_part)) {
+                /* systemd would take a NUL for the end of the line, and no editor shows that. */
                 if (memchr(part, '\0', n_part))
-                        return stop(p, p->line, "This line has a NUL byte.");
+                        return unit_file_stop(p, p->line, "This line has a NUL byte.");
 
-                if (is_comment(part, n_part))
+                if (unit_file_is_comment(part, n_part))
                         continue;
 
                 if (!line) {
@@ -245,12 +254,13 @@ static int next_line(Parser *p, char **ret, unsigned *ret_line) {
                 }
 
                 if (n + n_part > UNIT_FILE_LINE_MAX)
-                        return stop(p, *ret_line, "This line is too long.");
+                        return unit_file_stop(p, *ret_line,
+                                              "This line is longer than 64 KiB with its continuation lines.");
 
                 memmove(line + n, part, n_part);
                 n += n_part;
 
-                if (!is_continued(line, n))
+                if (!unit_file_is_continued(line, n))
                         break;
 
                 line[n - 1] = ' ';
@@ -263,9 +273,9 @@ static int next_line(Parser *p, char **ret, unsigned *ret_line) {
         return 0;
 }
 
-static int parse_text(UnitFile *f, size_t size) {
+static int unit_file_parse_text(UnitFile *f, size_t size) {
         static const char byte_order_mark[] = "\xef\xbb\xbf";
-        Parser p = {
+        UnitFileParser p = {
                 .file = f,
                 .p = f->text,
                 .end = f->text + size,
@@ -279,11 +289,11 @@ static int parse_text(UnitFile *f, size_t size) {
                 p.p += 3;
 
         for (;;) {
-                r = next_line(&p, &s, &line);
+                r = unit_file_next_line(&p, &s, &line);
                 if (r != 0 || !s)
                         break;
 
-                r = parse_line(&p, line, s);
+                r = unit_file_parse_line(&p, line, s);
                 if (r != 0)
                         break;
         }
@@ -303,7 +313,7 @@ int unit_file_parse(const char *path, char *text, size_t size, UnitFile **ret) {
 
         f->text = text;
 
-        r = parse_text(f, size);
+        r = unit_file_parse_text(f, size);
         if (r < 0)
                 return r;
 
@@ -311,7 +321,7 @@ int unit_file_parse(const char *path, char *text, size_t size, UnitFile **ret) {
         return 0;
 }
 
-/* A file that can't be read: a finding, and nothing else. */
+/* Creates a file whose only content is the finding that it can't be read. */
 static int unit_file_new_unreadable(const char *path, const char *why, UnitFile **ret) {
         _cleanup_(unit_file_freep) UnitFile *f = NULL;
         char message[128];
@@ -323,7 +333,7 @@ static int unit_file_new_unreadable(const char *path, const char *why, UnitFile 
 
         (void) snprintf(message, sizeof(message), "The file can't be read: %s.", why);
 
-        r = add_finding(f, CONFIG_ERROR, 0, message);
+        r = unit_file_add_finding(f, CONFIG_ERROR, 0, message);
         if (r < 0)
                 return r;
 
@@ -331,7 +341,7 @@ static int unit_file_new_unreadable(const char *path, const char *why, UnitFile 
         return 0;
 }
 
-/* What @error means for a file: that it is missing is a state, most others are a finding. */
+/* Turns an error of reading into a file: a missing file is a state, other errors are findings. Returns fatal errors. */
 static int unit_file_new_error(const char *path, int error, UnitFile **ret) {
         if (errno_is_missing(error))
                 return unit_file_new(path, UNIT_FILE_MISSING, ret);
@@ -341,7 +351,7 @@ static int unit_file_new_error(const char *path, int error, UnitFile **ret) {
         return unit_file_new_unreadable(path, strerror(-error), ret);
 }
 
-static int read_all(int fd, char *buffer, size_t size, size_t *ret_n) {
+static int unit_file_read_all(int fd, char *buffer, size_t size, size_t *ret_n) {
         size_t n = 0;
 
         while (n < size) {
@@ -361,7 +371,7 @@ static int read_all(int fd, char *buffer, size_t size, size_t *ret_n) {
         return 0;
 }
 
-static int read_regular(int fd, const char *path, size_t size, UnitFile **ret) {
+static int unit_file_read_regular(int fd, const char *path, size_t size, UnitFile **ret) {
         _cleanup_free_ char *text = malloc(size + 1);
         size_t n = 0;
         int r;
@@ -369,20 +379,20 @@ static int read_regular(int fd, const char *path, size_t size, UnitFile **ret) {
         if (!text)
                 return -ENOMEM;
 
-        r = read_all(fd, text, size, &n);
+        r = unit_file_read_all(fd, text, size, &n);
         if (r < 0)
                 return unit_file_new_error(path, r, ret);
 
         return unit_file_parse(path, TAKE_PTR(text), n, ret);
 }
 
-/* As null_or_empty() of systemd (src/basic/stat-util.c): any device, for /dev/null's sake. */
-static bool is_mask(const struct stat *st) {
+/* As null_or_empty() of systemd (src/basic/stat-util.c): an empty file, or any device. */
+static bool unit_file_is_mask(const struct stat *st) {
         return S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode) || (S_ISREG(st->st_mode) && st->st_size == 0);
 }
 
-/* Looks without opening: some devices act on open(2) alone, whatever its flags, and a FIFO waits. */
-static int look_at(int root_fd, const char *path, struct stat *ret) {
+/* Examines the file without opening it, because open(2) alone may start an action of a device, and waits for a FIFO. */
+static int unit_file_stat(int root_fd, const char *path, struct stat *ret) {
         _cleanup_close_ int fd = fd_open_in_root(root_fd, path, O_PATH);
 
         if (fd < 0)
@@ -395,11 +405,11 @@ int unit_file_is_masked(int root_fd, const char *path, bool *ret) {
         struct stat st;
         int r;
 
-        r = look_at(root_fd, path, &st);
+        r = unit_file_stat(root_fd, path, &st);
         if (r < 0 && errno_is_fatal(r))
                 return r;
 
-        *ret = r >= 0 && is_mask(&st);
+        *ret = r >= 0 && unit_file_is_mask(&st);
         return 0;
 }
 
@@ -408,10 +418,10 @@ int unit_file_read(int root_fd, const char *path, UnitFile **ret) {
         struct stat st;
         int r;
 
-        r = look_at(root_fd, path, &st);
+        r = unit_file_stat(root_fd, path, &st);
         if (r < 0)
                 return unit_file_new_error(path, r, ret);
-        if (is_mask(&st))
+        if (unit_file_is_mask(&st))
                 return unit_file_new_masked(path, ret);
         if (!S_ISREG(st.st_mode))
                 return unit_file_new_unreadable(path, "it is not a regular file", ret);
@@ -420,7 +430,7 @@ int unit_file_read(int root_fd, const char *path, UnitFile **ret) {
         if (fd < 0)
                 return unit_file_new_error(path, fd, ret);
 
-        /* Once more: it may be another one by now. */
+        /* Check again, because the file may have been replaced. */
         if (fstat(fd, &st) < 0)
                 return -errno;
         if (!S_ISREG(st.st_mode))
@@ -428,5 +438,5 @@ int unit_file_read(int root_fd, const char *path, UnitFile **ret) {
         if (st.st_size > (off_t) UNIT_FILE_SIZE_MAX)
                 return unit_file_new_unreadable(path, "it is larger than 1 MiB", ret);
 
-        return read_regular(fd, path, (size_t) st.st_size, ret);
+        return unit_file_read_regular(fd, path, (size_t) st.st_size, ret);
 }

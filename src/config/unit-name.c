@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-static bool is_type(const char *s) {
+static bool unit_name_is_type(const char *s) {
         static const char *const types[] = {
                 "automount", "device", "mount",  "path",   "scope", "service",
                 "slice",     "socket", "swap",   "target", "timer",
@@ -17,7 +17,7 @@ static bool is_type(const char *s) {
         return false;
 }
 
-static bool is_name_character(char c) {
+static bool unit_name_is_character(char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                (c != '\0' && strchr(":-_.\\@", c));
 }
@@ -25,11 +25,11 @@ static bool is_name_character(char c) {
 bool unit_name_parse(const char *name, UnitName *ret) {
         const char *dot = strrchr(name, '.'), *at;
 
-        if (!dot || dot == name || strlen(name) > UNIT_NAME_MAX || !is_type(dot + 1))
+        if (!dot || dot == name || strlen(name) > UNIT_NAME_MAX || !unit_name_is_type(dot + 1))
                 return false;
 
         for (const char *p = name; p < dot; p++)
-                if (!is_name_character(*p))
+                if (!unit_name_is_character(*p))
                         return false;
 
         at = memchr(name, '@', (size_t) (dot - name));
@@ -58,16 +58,16 @@ bool unit_name_instantiate(const UnitName *template, const UnitName *instance, c
 }
 
 /*
- * Cuts the prefix of @name behind its last dash: "a-b-c.socket" becomes "a-b-.socket", and that "a-.socket". An
- * instance stays; of a template only the prefix does ("a-b@.socket" becomes "a-.socket"). False where no
- * dash is left.
+ * Cuts the prefix of @name after its last dash: "a-b-c.socket" becomes "a-b-.socket", then "a-.socket". The name keeps
+ * its instance, but a template becomes a plain name ("a-b@.socket" becomes "a-.socket"). Returns false if no dash is
+ * left.
  *
- * This is what unit_file_find_dirs() of systemd does (src/shared/dropin.c), down to its oddities: a dash at
- * the end is passed over once ("a--.socket" becomes "a-.socket"), one at the beginning does not count.
+ * Follows unit_file_find_dirs() of systemd (src/shared/dropin.c) in two special cases: it skips one dash at the end
+ * ("a--.socket" becomes "a-.socket"), and it ignores a dash at the beginning.
  */
-static bool cut_prefix(char name[static UNIT_NAME_SIZE]) {
+static bool unit_name_cut_prefix(char name[static UNIT_NAME_SIZE]) {
         const char *dash, *rest;
-        bool passed = false;
+        bool has_skipped = false;
         UnitName u;
         size_t n;
 
@@ -79,11 +79,11 @@ static bool cut_prefix(char name[static UNIT_NAME_SIZE]) {
                 dash = memrchr(name, '-', n);
                 if (!dash || dash == name)
                         return false;
-                if (dash + 1 < name + n || passed)
+                if (dash + 1 < name + n || has_skipped)
                         break;
 
                 n--;
-                passed = true;
+                has_skipped = true;
         }
 
         rest = name + (u.kind == UNIT_NAME_INSTANCE ? u.n_prefix : u.n_stem);
@@ -91,8 +91,8 @@ static bool cut_prefix(char name[static UNIT_NAME_SIZE]) {
         return true;
 }
 
-/* Adds @name and what it becomes when it is cut, up to the first one that is there: so are the ones behind it. */
-static int add_chain(StringList *names, char name[static UNIT_NAME_SIZE]) {
+/* Adds @name and its shorter prefixes. Stops at a name that is in the list, because its prefixes are in it too. */
+static int unit_name_add_chain(StringList *names, char name[static UNIT_NAME_SIZE]) {
         int r;
 
         do {
@@ -102,7 +102,7 @@ static int add_chain(StringList *names, char name[static UNIT_NAME_SIZE]) {
                 r = strlist_add(names, name);
                 if (r < 0)
                         return r;
-        } while (cut_prefix(name));
+        } while (unit_name_cut_prefix(name));
 
         return 0;
 }
@@ -122,11 +122,11 @@ int unit_name_dropins(const UnitName *name, StringList *names) {
 
                 if (unit_name_parse(current, &u) && u.kind == UNIT_NAME_INSTANCE) {
                         unit_name_template(&u, template);
-                        r = add_chain(names, template);
+                        r = unit_name_add_chain(names, template);
                         if (r < 0)
                                 return r;
                 }
-        } while (cut_prefix(current));
+        } while (unit_name_cut_prefix(current));
 
         return 0;
 }

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/*
- * Names of units, as systemd.unit(5) defines them: "prefix.type", "prefix@.type" (a template) and
- * "prefix@instance.type".
- */
+/* Names of units (systemd.unit(5)): "prefix.type", "prefix@.type" (a template) and "prefix@instance.type". */
 
 #include "basic/macro.h"
 #include "basic/strlist.h"
 
 #define UNIT_NAME_MAX 255                  /* bytes, without the NUL */
-#define UNIT_NAME_SIZE (UNIT_NAME_MAX + 1) /* of a buffer that has room for any */
+#define UNIT_NAME_SIZE (UNIT_NAME_MAX + 1) /* size of a buffer for the longest name */
 
 typedef enum UnitNameKind {
         UNIT_NAME_PLAIN,
@@ -18,28 +15,28 @@ typedef enum UnitNameKind {
         UNIT_NAME_INSTANCE,
 } UnitNameKind;
 
-/* A valid name, taken apart. Points into the string that it was parsed from. */
+/* A valid name in its parts. The pointers point into the string that was parsed, which must live longer. */
 typedef struct UnitName {
         const char *name;
         UnitNameKind kind;
-        size_t n_prefix;      /* bytes before the '@', or before the type's dot */
-        size_t n_stem;        /* bytes before the type's dot */
-        const char *instance; /* what follows the first '@'; "" where there is none */
-        size_t n_instance;
-        const char *type; /* "socket" */
+        size_t n_prefix;      /* bytes before the first '@'; without one, before the dot of the type */
+        size_t n_stem;        /* bytes before the dot of the type */
+        const char *instance; /* text after the first '@', @n_instance bytes without a NUL; "": no '@' */
+        size_t n_instance;    /* length of @instance, in bytes */
+        const char *type;     /* "socket" */
 } UnitName;
 
-/* False where @name is no valid name of a unit. */
+/* Parses @name. Returns false if it is not a valid name of a unit. */
 bool unit_name_parse(const char *name, UnitName *ret);
 
-/* Writes the template that an instance is made from. */
+/* Writes the name of the template of an instance. */
 void unit_name_template(const UnitName *name, char ret[static UNIT_NAME_SIZE]);
 
-/* Writes the instance of @template for that of @instance. False where the name becomes too long. */
+/* Writes the name of @template with the instance part of @instance. Returns false if it is too long. */
 bool unit_name_instantiate(const UnitName *template, const UnitName *instance, char ret[static UNIT_NAME_SIZE]);
 
 /*
- * Appends the names whose drop-in directories apply to @name, the strongest first; the type's own is not
+ * Appends the names whose drop-in directories apply to @name, highest priority first. The directory of the type is not
  * among them. For "a-b@i.socket": a-b@i.socket, a-b@.socket, a-.socket, a-@i.socket, a-@.socket.
  * Returns 0 or -ENOMEM.
  */

@@ -12,10 +12,10 @@
 #include "basic/fd.h"
 
 /*
- * What `systemd-analyze unit-paths` of systemd 252 and 257 prints, highest priority first. Where /lib is a
- * link to /usr/lib, both names are one directory, and the later one stays.
+ * Output of `systemd-analyze unit-paths` of systemd 252 and 257, highest priority first. If /lib is a link to /usr/lib,
+ * both are one directory, and the later name is kept.
  */
-static const char *const load_path[] = {
+static const char *const unit_path_load_path[] = {
         "/etc/systemd/system.control",
         "/run/systemd/system.control",
         "/run/systemd/transient",
@@ -31,10 +31,10 @@ static const char *const load_path[] = {
         "/run/systemd/generator.late",
 };
 
-/* So many aliases of aliases are followed (FOLLOW_MAX in src/basic/unit-file.c of systemd). */
+/* Limit of aliases of aliases (FOLLOW_MAX in src/basic/unit-file.c of systemd). */
 #define FOLLOW_MAX 8
 
-/* So many levels up it is looked whether a directory lies in the load path. */
+/* Limit of the parent directories that are compared with the load path. */
 #define DEPTH_MAX 64
 
 UnitPath *unit_path_free(UnitPath *p) {
@@ -50,11 +50,11 @@ UnitPath *unit_path_free(UnitPath *p) {
         return NULL;
 }
 
-static bool is_same_directory(const Directory *a, const Directory *b) {
+static bool unit_path_is_same_directory(const Directory *a, const Directory *b) {
         return a->device == b->device && a->inode == b->inode;
 }
 
-static int add_directory(UnitPath *p, const char *path) {
+static int unit_path_add_directory(UnitPath *p, const char *path) {
         _cleanup_(directory_freep) Directory *d = NULL;
         int r;
 
@@ -70,7 +70,7 @@ static int add_directory(UnitPath *p, const char *path) {
                 return 0;
         }
 
-        if (p->n_directories > 0 && is_same_directory(p->directories[p->n_directories - 1], d)) {
+        if (p->n_directories > 0 && unit_path_is_same_directory(p->directories[p->n_directories - 1], d)) {
                 directory_free(p->directories[p->n_directories - 1]);
                 p->directories[p->n_directories - 1] = TAKE_PTR(d);
                 return 0;
@@ -83,8 +83,8 @@ static int add_directory(UnitPath *p, const char *path) {
         return 0;
 }
 
-/* Is the open directory one of the load path, or below one? */
-static bool is_in_load_path(const UnitPath *p, int dir_fd) {
+/* True if the open directory is one of the load path, or below one. */
+static bool unit_path_contains(const UnitPath *p, int dir_fd) {
         _cleanup_close_ int fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
         struct stat root, st;
 
@@ -112,8 +112,8 @@ static bool is_in_load_path(const UnitPath *p, int dir_fd) {
         return false;
 }
 
-/* Opens the directory @path, or where that does not exist, the nearest one above. Cuts @path accordingly. */
-static int open_nearest(const UnitPath *p, char *path) {
+/* Opens the directory @path, or its nearest parent that exists. Cuts @path to the directory that was opened. */
+static int unit_path_open_nearest(const UnitPath *p, char *path) {
         for (;;) {
                 int fd = fd_open_in_root(p->root_fd, path, O_PATH | O_DIRECTORY);
                 char *slash = strrchr(path, '/');
@@ -126,10 +126,11 @@ static int open_nearest(const UnitPath *p, char *path) {
 }
 
 /*
- * Does the symbolic link @entry lead to another place in the load path, even if there is nothing? Then it is
- * an alias. If not, it is a unit file that lies elsewhere, as `systemctl link` makes them, or it masks the unit.
+ * Sets *ret to true if the symbolic link @entry points into the load path, even to a missing file: then it is an alias.
+ * Otherwise it is a unit file elsewhere, as `systemctl link` makes it, or it masks the unit. Returns 0 or a negative
+ * errno.
  */
-static int leads_into_load_path(const UnitPath *p, const DirectoryEntry *entry, bool *ret) {
+static int unit_path_is_alias(const UnitPath *p, const DirectoryEntry *entry, bool *ret) {
         const char *slash = strrchr(entry->target, '/');
         _cleanup_close_ int fd = -EBADF;
         _cleanup_free_ char *parent = NULL;
@@ -147,27 +148,27 @@ static int leads_into_load_path(const UnitPath *p, const DirectoryEntry *entry, 
                 return -ENOMEM;
         }
 
-        fd = open_nearest(p, parent);
+        fd = unit_path_open_nearest(p, parent);
         if (fd < 0 && errno_is_fatal(fd))
                 return fd;
 
-        *ret = fd >= 0 && is_in_load_path(p, fd);
+        *ret = fd >= 0 && unit_path_contains(p, fd);
         return 0;
 }
 
-static bool type_may_alias(const char *type) {
+static bool unit_path_type_may_alias(const char *type) {
         return streq(type, "service") || streq(type, "socket") || streq(type, "target") ||
                streq(type, "device") || streq(type, "timer") || streq(type, "path");
 }
 
-/* unit_validate_alias_symlink_and_warn() of systemd (src/basic/unit-file.c). */
-static bool is_valid_alias(const UnitName *from, const char *to) {
+/* Follows unit_validate_alias_symlink_and_warn() of systemd (src/basic/unit-file.c). */
+static bool unit_path_is_valid_alias(const UnitName *from, const char *to) {
         UnitName u;
 
-        if (!unit_name_parse(to, &u) || !streq(from->type, u.type) || !type_may_alias(u.type))
+        if (!unit_name_parse(to, &u) || !streq(from->type, u.type) || !unit_path_type_may_alias(u.type))
                 return false;
 
-        /* There are no templates of device units. */
+        /* Device units have no templates. */
         if (from->kind != UNIT_NAME_PLAIN && streq(u.type, "device"))
                 return false;
 
@@ -178,8 +179,8 @@ static bool is_valid_alias(const UnitName *from, const char *to) {
         return from->kind == u.kind || (from->kind == UNIT_NAME_INSTANCE && u.kind == UNIT_NAME_TEMPLATE);
 }
 
-/* Adds what @entry stands for, unless systemd takes no notice of it. */
-static int add_entry(UnitPath *p, DirectoryEntry *entry) {
+/* Adds the unit of @entry, unless systemd ignores the entry. */
+static int unit_path_add_entry(UnitPath *p, DirectoryEntry *entry) {
         const char *alias_of = NULL;
         UnitName u;
         int r;
@@ -191,15 +192,15 @@ static int add_entry(UnitPath *p, DirectoryEntry *entry) {
                 const char *slash = strrchr(entry->target, '/');
                 bool inside;
 
-                r = leads_into_load_path(p, entry, &inside);
+                r = unit_path_is_alias(p, entry, &inside);
                 if (r < 0)
                         return r;
 
                 if (inside) {
                         alias_of = slash ? slash + 1 : entry->target;
 
-                        /* A link to a file of its own name leaves the decision to the load path. */
-                        if (streq(alias_of, entry->name) || !is_valid_alias(&u, alias_of))
+                        /* systemd ignores a link to a file of the same name, and searches the load path further. */
+                        if (streq(alias_of, entry->name) || !unit_path_is_valid_alias(&u, alias_of))
                                 return 0;
                 }
         }
@@ -209,10 +210,10 @@ static int add_entry(UnitPath *p, DirectoryEntry *entry) {
 }
 
 /*
- * From an alias to the entry that has the file, as unit_ids_map_get() of systemd does: an alias may name an
- * instance of which only the template has a file; @name itself may not.
+ * Follows aliases to the entry that has the file, as unit_ids_map_get() of systemd does. An alias may name an instance
+ * of which only the template has a file, but @name itself must have an entry. Returns NULL if there is no file.
  */
-static DirectoryEntry *follow(const UnitPath *p, const char *name) {
+static DirectoryEntry *unit_path_follow(const UnitPath *p, const char *name) {
         for (unsigned n = 0; n < FOLLOW_MAX; n++) {
                 DirectoryEntry *entry = entry_list_find(&p->units, name);
                 char template[UNIT_NAME_SIZE];
@@ -232,8 +233,8 @@ static DirectoryEntry *follow(const UnitPath *p, const char *name) {
         return NULL;
 }
 
-/* The name under which the unit @name goes, if its file is @entry. False where it is no name any more. */
-static bool name_by_file(const UnitName *name, const DirectoryEntry *entry, char ret[static UNIT_NAME_SIZE]) {
+/* Writes the own name of the unit @name, whose file is @entry. Returns false if that would be no valid name. */
+static bool unit_path_name_by_file(const UnitName *name, const DirectoryEntry *entry, char ret[static UNIT_NAME_SIZE]) {
         UnitName u;
 
         if (!unit_name_parse(entry->name, &u))
@@ -253,31 +254,31 @@ DirectoryEntry *unit_path_find(const UnitPath *p, const char *name, char ret_id[
         if (!unit_name_parse(name, &u))
                 return NULL;
 
-        entry = follow(p, name);
+        entry = unit_path_follow(p, name);
         if (!entry && u.kind == UNIT_NAME_INSTANCE) {
                 unit_name_template(&u, template);
-                entry = follow(p, template);
+                entry = unit_path_follow(p, template);
         }
 
-        if (!entry || !name_by_file(&u, entry, ret_id))
+        if (!entry || !unit_path_name_by_file(&u, entry, ret_id))
                 return NULL;
 
-        /* The instance of an alias' template may have a file of its own, and then is another unit. */
-        other = follow(p, ret_id);
+        /* If the instance that the alias leads to has a file of its own, it is another unit. */
+        other = unit_path_follow(p, ret_id);
         if (other && other != entry)
                 (void) snprintf(ret_id, UNIT_NAME_SIZE, "%s", name);
 
         return entry;
 }
 
-static int compare_aliases(const void *a, const void *b) {
+static int unit_path_compare_aliases(const void *a, const void *b) {
         const UnitAlias *x = a, *y = b;
         int c = strcmp(x->of, y->of);
 
         return c != 0 ? c : strcmp(x->name, y->name);
 }
 
-static int collect_aliases(UnitPath *p) {
+static int unit_path_collect_aliases(UnitPath *p) {
         for (size_t i = 0; i < p->units.n_items; i++) {
                 const DirectoryEntry *alias = p->units.items[i].entry, *entry;
                 UnitName u;
@@ -285,7 +286,7 @@ static int collect_aliases(UnitPath *p) {
                 if (!alias->alias_of || !unit_name_parse(alias->name, &u))
                         continue;
 
-                entry = follow(p, alias->name);
+                entry = unit_path_follow(p, alias->name);
                 if (!entry)
                         continue;
 
@@ -293,28 +294,31 @@ static int collect_aliases(UnitPath *p) {
                         return -ENOMEM;
 
                 p->aliases[p->n_aliases].name = alias->name;
-                if (name_by_file(&u, entry, p->aliases[p->n_aliases].of))
+                if (unit_path_name_by_file(&u, entry, p->aliases[p->n_aliases].of))
                         p->n_aliases++;
         }
 
         if (p->n_aliases > 0)
-                qsort(p->aliases, p->n_aliases, sizeof(*p->aliases), compare_aliases);
+                qsort(p->aliases, p->n_aliases, sizeof(*p->aliases), unit_path_compare_aliases);
 
         return 0;
 }
 
-static int compare_of(const void *of, const void *alias) {
+static int unit_path_compare_of(const void *of, const void *alias) {
         return strcmp(of, ((const UnitAlias *) alias)->of);
 }
 
-/* The index of the first alias of @of; the others follow it. */
-static size_t first_alias(const UnitPath *p, const char *of) {
-        return array_find_place(of, p->aliases, p->n_aliases, sizeof(*p->aliases), compare_of);
+/* Returns the index of the first alias of @of. The others follow it. */
+static size_t unit_path_first_alias(const UnitPath *p, const char *of) {
+        return array_find_place(of, p->aliases, p->n_aliases, sizeof(*p->aliases), unit_path_compare_of);
 }
 
-/* Adds the alias @name of the file of @entry as the instance of it that @id is; unless that is another unit. */
-static int add_instantiated(const UnitPath *p, const UnitName *id, const DirectoryEntry *entry, const char *name,
-                            StringList *names) {
+/*
+ * Adds the alias @name of the file of @entry. If the alias is a template and @id an instance, adds that instance of the
+ * alias, unless it is another unit.
+ */
+static int unit_path_add_instantiated(const UnitPath *p, const UnitName *id, const DirectoryEntry *entry,
+                                      const char *name, StringList *names) {
         char instance[UNIT_NAME_SIZE];
         const DirectoryEntry *other;
         UnitName u;
@@ -323,7 +327,7 @@ static int add_instantiated(const UnitPath *p, const UnitName *id, const Directo
                 if (!unit_name_instantiate(&u, id, instance))
                         return 0;
 
-                other = follow(p, instance);
+                other = unit_path_follow(p, instance);
                 if (other && other != entry)
                         return 0;
 
@@ -333,10 +337,10 @@ static int add_instantiated(const UnitPath *p, const UnitName *id, const Directo
         return strlist_has(names, name) ? 0 : strlist_add(names, name);
 }
 
-static int add_aliases(const UnitPath *p, const UnitName *id, const DirectoryEntry *entry, const char *of,
+static int unit_path_add_aliases(const UnitPath *p, const UnitName *id, const DirectoryEntry *entry, const char *of,
                        StringList *names) {
-        for (size_t i = first_alias(p, of); i < p->n_aliases && streq(p->aliases[i].of, of); i++) {
-                int r = add_instantiated(p, id, entry, p->aliases[i].name, names);
+        for (size_t i = unit_path_first_alias(p, of); i < p->n_aliases && streq(p->aliases[i].of, of); i++) {
+                int r = unit_path_add_instantiated(p, id, entry, p->aliases[i].name, names);
 
                 if (r < 0)
                         return r;
@@ -354,7 +358,7 @@ int unit_path_names(const UnitPath *p, const char *id, const DirectoryEntry *ent
         if (r < 0)
                 return r;
 
-        if (!unit_name_parse(id, &u) || !name_by_file(&u, entry, by_file))
+        if (!unit_name_parse(id, &u) || !unit_path_name_by_file(&u, entry, by_file))
                 return 0;
 
         if (!streq(by_file, id)) {
@@ -363,11 +367,11 @@ int unit_path_names(const UnitPath *p, const char *id, const DirectoryEntry *ent
                         return r;
         }
 
-        r = add_aliases(p, &u, entry, by_file, names);
+        r = unit_path_add_aliases(p, &u, entry, by_file, names);
         if (r < 0)
                 return r;
 
-        return streq(entry->name, by_file) ? 0 : add_aliases(p, &u, entry, entry->name, names);
+        return streq(entry->name, by_file) ? 0 : unit_path_add_aliases(p, &u, entry, entry->name, names);
 }
 
 int unit_path_new(int root_fd, Reporter *reporter, UnitPath **ret) {
@@ -380,23 +384,23 @@ int unit_path_new(int root_fd, Reporter *reporter, UnitPath **ret) {
         p->root_fd = root_fd;
         p->reporter = reporter;
 
-        for (size_t i = 0; i < ELEMENTSOF(load_path); i++) {
-                r = add_directory(p, load_path[i]);
+        for (size_t i = 0; i < ELEMENTSOF(unit_path_load_path); i++) {
+                r = unit_path_add_directory(p, unit_path_load_path[i]);
                 if (r < 0)
                         return r;
         }
 
-        /* Only now: whether a link is an alias depends on all of the directories. */
+        /* Needs all directories, because a link to any of them is an alias. */
         for (size_t i = 0; i < p->n_directories; i++)
                 for (size_t k = 0; k < p->directories[i]->n_entries; k++) {
-                        r = add_entry(p, &p->directories[i]->entries[k]);
+                        r = unit_path_add_entry(p, &p->directories[i]->entries[k]);
                         if (r < 0)
                                 return r;
                 }
 
         entry_list_resolve(&p->units);
 
-        r = collect_aliases(p);
+        r = unit_path_collect_aliases(p);
         if (r < 0)
                 return r;
 

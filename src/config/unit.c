@@ -18,13 +18,14 @@ Unit *unit_free(Unit *unit) {
 }
 
 /* Adds the drop-ins in the directory "@name.d" of the load path's directory @d. */
-static int add_directory(Unit *unit, Reporter *reporter, const Directory *d, const char *name, EntryList *dropins) {
+static int unit_add_dropin_directory(Unit *unit, Reporter *reporter, const Directory *d, const char *name,
+                                     EntryList *dropins) {
         char dropin_name[NAME_MAX + 1];
         DirectoryEntry *entry;
         Directory *listing;
         int r;
 
-        /* A name of 254 or 255 bytes can't have such a directory. */
+        /* A name of 254 or 255 bytes has no such directory, because its name would be too long. */
         if (snprintf(dropin_name, sizeof(dropin_name), "%s.d", name) > NAME_MAX)
                 return 0;
 
@@ -36,11 +37,11 @@ static int add_directory(Unit *unit, Reporter *reporter, const Directory *d, con
         if (r < 0)
                 return r;
 
-        /* A link that leads nowhere is no directory, to systemd too. */
+        /* systemd ignores a link to a missing directory too. */
         if (listing->error < 0 && !errno_is_missing(listing->error)) {
                 reporter_say(reporter, CONFIG_ERROR, unit->id, listing->path, 0,
                              "The drop-ins of %s can't be read: %s.", unit->id, strerror(-listing->error));
-                unit->broken = true;
+                unit->is_broken = true;
         }
 
         for (size_t i = 0; i < listing->n_entries; i++) {
@@ -55,8 +56,8 @@ static int add_directory(Unit *unit, Reporter *reporter, const Directory *d, con
         return 0;
 }
 
-/* The directories for one name of the unit: all of them in /etc come before any of them in /usr/lib. */
-static int add_directories(Unit *unit, const UnitPath *path, const char *name, EntryList *dropins) {
+/* Adds the drop-in directories for one name of the unit. All in /etc have priority over all in /usr/lib. */
+static int unit_add_dropin_directories(Unit *unit, const UnitPath *path, const char *name, EntryList *dropins) {
         _cleanup_strlist_ StringList names = {};
         UnitName u;
         int r;
@@ -70,7 +71,8 @@ static int add_directories(Unit *unit, const UnitPath *path, const char *name, E
 
         for (size_t i = 0; i < path->n_directories; i++)
                 for (size_t k = 0; k < names.n_items; k++) {
-                        r = add_directory(unit, path->reporter, path->directories[i], names.items[k], dropins);
+                        r = unit_add_dropin_directory(unit, path->reporter, path->directories[i], names.items[k],
+                                                      dropins);
                         if (r < 0)
                                 return r;
                 }
@@ -79,16 +81,16 @@ static int add_directories(Unit *unit, const UnitPath *path, const char *name, E
 }
 
 /*
- * Collects the drop-ins as unit_file_find_dropin_paths() of systemd does (src/shared/dropin.c; systemd.unit(5)
- * tells only half of it): of all files of one name, that in the strongest directory counts, and the ones that
- * count take effect in the order of their names, whatever directories they are in. From strong to weak:
+ * Collects the drop-ins as unit_file_find_dropin_paths() of systemd does (src/shared/dropin.c). systemd.unit(5)
+ * describes only a part of the rules. Of several files with one name, the one with the highest priority is used. The
+ * files take effect in the order of their names. Directories in the order of their priority:
  *
- *   - for the unit's own name, the load path from its strongest directory to its weakest, and in each the
- *     directories of the name, of its template, and of the prefixes that its dashes make;
- *   - the same for each alias;
- *   - the directory of the type ("socket.d"), along the load path.
+ *   1. The directories of the unit's own name, of its template, and of the prefixes that end at a dash. All of them in
+ *      one directory of the load path come before those in the next.
+ *   2. The same for each alias.
+ *   3. The directory of the type ("socket.d") in each directory of the load path.
  */
-static int collect_dropins(Unit *unit, const UnitPath *path, const DirectoryEntry *main, EntryList *dropins) {
+static int unit_collect_dropins(Unit *unit, const UnitPath *path, const DirectoryEntry *main, EntryList *dropins) {
         _cleanup_strlist_ StringList names = {};
         int r;
 
@@ -97,13 +99,13 @@ static int collect_dropins(Unit *unit, const UnitPath *path, const DirectoryEntr
                 return r;
 
         for (size_t i = 0; i < names.n_items; i++) {
-                r = add_directories(unit, path, names.items[i], dropins);
+                r = unit_add_dropin_directories(unit, path, names.items[i], dropins);
                 if (r < 0)
                         return r;
         }
 
         for (size_t i = 0; i < path->n_directories; i++) {
-                r = add_directory(unit, path->reporter, path->directories[i], unit->name.type, dropins);
+                r = unit_add_dropin_directory(unit, path->reporter, path->directories[i], unit->name.type, dropins);
                 if (r < 0)
                         return r;
         }
@@ -112,27 +114,27 @@ static int collect_dropins(Unit *unit, const UnitPath *path, const DirectoryEntr
         return 0;
 }
 
-/* An error is told for each unit that it costs its route; a warning once, whoever shares the file. */
-static void report_findings(Reporter *reporter, const Unit *unit, UnitFile *f) {
+/* Reports errors for each unit, because each loses its route, and warnings once for all units that share the file. */
+static void unit_report_findings(Reporter *reporter, const Unit *unit, UnitFile *f) {
         for (size_t i = 0; i < f->n_findings; i++) {
-                const Finding *finding = &f->findings[i];
+                const UnitFileFinding *finding = &f->findings[i];
 
-                if (finding->severity == CONFIG_ERROR || !f->warnings_are_out)
+                if (finding->severity == CONFIG_ERROR || !f->has_reported_warnings)
                         reporter_say(reporter, finding->severity, unit->id, f->path, finding->line, "%s",
                                      finding->message);
         }
 
-        f->warnings_are_out = true;
+        f->has_reported_warnings = true;
 }
 
-static int add_file(Unit *unit, Reporter *reporter, UnitFile *f) {
-        report_findings(reporter, unit, f);
+static int unit_add_file(Unit *unit, Reporter *reporter, UnitFile *f) {
+        unit_report_findings(reporter, unit, f);
 
         if (!ARRAY_GROW(unit->files, unit->n_files))
                 return -ENOMEM;
 
         unit->files[unit->n_files++] = f;
-        unit->broken = unit->broken || f->broken;
+        unit->is_broken = unit->is_broken || f->is_broken;
         unit->has_fdpass = unit->has_fdpass || f->has_fdpass;
 
         for (size_t i = 0; i < f->n_assignments; i++) {
@@ -145,11 +147,11 @@ static int add_file(Unit *unit, Reporter *reporter, UnitFile *f) {
         return 0;
 }
 
-static int add_dropins(Unit *unit, const UnitPath *path, const DirectoryEntry *main) {
+static int unit_add_dropins(Unit *unit, const UnitPath *path, const DirectoryEntry *main) {
         _cleanup_(entry_list_done) EntryList dropins = {};
         int r;
 
-        r = collect_dropins(unit, path, main, &dropins);
+        r = unit_collect_dropins(unit, path, main, &dropins);
         if (r < 0)
                 return r;
 
@@ -163,7 +165,7 @@ static int add_dropins(Unit *unit, const UnitPath *path, const DirectoryEntry *m
                 if (f->state != UNIT_FILE_LOADED)
                         continue;
 
-                r = add_file(unit, path->reporter, f);
+                r = unit_add_file(unit, path->reporter, f);
                 if (r < 0)
                         return r;
         }
@@ -191,11 +193,11 @@ int unit_load(const UnitPath *path, const char *name, Unit **ret) {
         if (f->state != UNIT_FILE_LOADED)
                 return f->state == UNIT_FILE_MASKED ? UNIT_MASKED : UNIT_MISSING;
 
-        r = add_file(unit, path->reporter, f);
+        r = unit_add_file(unit, path->reporter, f);
         if (r < 0)
                 return r;
 
-        r = add_dropins(unit, path, entry);
+        r = unit_add_dropins(unit, path, entry);
         if (r < 0)
                 return r;
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Flusher=event-stream [SECONDS]: begins a stream of Server-Sent Events (the HTML standard, section 9.2). The client
- * sees at once that it is connected, and how long it is to wait before it comes again (3 s, if not said); the worker
- * writes events and nothing else.
+ * Flusher=event-stream [SECONDS]: begins a stream of Server-Sent Events (HTML standard, section 9.2). The client sees
+ * at once that it is connected, and gets the time to wait before it reconnects (3 s by default). The worker writes only
+ * events.
  *
- * Written against nothing but the public header, as an example of a flusher of one's own.
+ * It uses only the public header, so that it is an example for other flushers.
  */
 
 #include <stdio.h>
@@ -13,11 +13,12 @@
 
 #include "fdpass-flusher.h"
 
+/* Time to wait before a reconnect, in seconds. */
 #define RETRY_DEFAULT 3
 #define RETRY_MAX 86400
 
-/* Only digits, at most RETRY_MAX. Returns -1 for anything else. */
-static long seconds_of(const char *argument) {
+/* Parses a number of digits only, at most RETRY_MAX. Returns -1 for anything else. */
+static long event_stream_parse(const char *argument) {
         long n = 0;
 
         for (const char *p = argument; *p; p++) {
@@ -29,19 +30,19 @@ static long seconds_of(const char *argument) {
         return n <= RETRY_MAX ? n : -1;
 }
 
-static int check(const char *argument) {
-        return seconds_of(argument) < 0;
+static int event_stream_check(const char *argument) {
+        return event_stream_parse(argument) < 0;
 }
 
-static int flush(const struct fdpass_flusher_request *request, struct fdpass_flusher_output *output) {
-        long retry = *request->argument ? seconds_of(request->argument) : RETRY_DEFAULT;
+static int event_stream_flush(const struct fdpass_flusher_request *request, struct fdpass_flusher_output *output) {
+        long retry = *request->argument ? event_stream_parse(request->argument) : RETRY_DEFAULT;
         int n, r;
 
         r = request->head(request, output, "Content-Type: text/event-stream\r\nCache-Control: no-store\r\n");
         if (r != FDPASS_FLUSHER_GO)
                 return r;
 
-        /* In milliseconds. The empty line ends it. */
+        /* The unit is milliseconds. An empty line ends the event. */
         n = snprintf(output->bytes + output->len, output->capacity - output->len, "retry: %ld000\n\n", retry);
         if (n < 0 || (size_t) n >= output->capacity - output->len)
                 return -1;
@@ -56,6 +57,6 @@ const struct fdpass_flusher fdpass_flusher = {
         .abi = FDPASS_FLUSHER_ABI,
         .size = sizeof(struct fdpass_flusher),
         .name = "event-stream",
-        .flush = flush,
-        .check = check,
+        .flush = event_stream_flush,
+        .check = event_stream_check,
 };

@@ -3,17 +3,17 @@
 #define FDPASS_FLUSHER_H
 
 /*
- * Flushers: what writes the start of a response before the client is handed to its worker. See fdpass-flusher(3).
+ * Flushers write the start of a response before the broker passes the client to its worker. See fdpass-flusher(3).
  *
- * A flusher is a shared object NAME.so in the broker's directory of flushers, chosen by Flusher=NAME in a worker's
- * unit, which exports one object:
+ * A flusher is a shared object NAME.so in the broker's directory of flushers. Flusher=NAME in a worker's unit selects
+ * it. It exports one object:
  *
  *         FDPASS_FLUSHER_PUBLIC const struct fdpass_flusher fdpass_flusher = {
  *                 FDPASS_FLUSHER_ABI, sizeof(struct fdpass_flusher), "NAME", flush, NULL
  *         };
  *
- * It is called from the broker's only thread, and everybody waits until it returns: it reads the request, puts bytes
- * into the output, and says what becomes of the client. It gets no socket. It does not sleep, wait or do any I/O.
+ * The broker calls it in its only thread, and serves no client until it returns. A flusher reads the request, writes
+ * bytes into the output, and decides what happens to the client. It gets no socket, and must not sleep, wait or do I/O.
  */
 
 #include <stddef.h>
@@ -31,88 +31,88 @@ extern "C" {
 #  define FDPASS_FLUSHER_PUBLIC
 #endif
 
-/* So many bytes may be put out, at least. */
+/* Minimum of fdpass_flusher_output.capacity, in bytes. */
 #define FDPASS_FLUSHER_OUTPUT_MAX 8192
 
 struct sockaddr;
 struct fdpass_flusher_request;
 
-/* Somebody else's bytes, without a NUL behind them. Nothing there: len is 0. */
+/* Borrowed bytes without a NUL at the end. len is 0 if there are none. */
 struct fdpass_flusher_text {
         const char *bytes;
         size_t len;
 };
 
 struct fdpass_flusher_output {
-        size_t size;     /* of this struct, as the broker knows it */
-        char *bytes;     /* where the response goes */
-        size_t capacity; /* how many fit: FDPASS_FLUSHER_OUTPUT_MAX or more */
-        size_t len;      /* how many were put there: set by the flusher, 0 before */
-        unsigned status; /* the response's status, which the worker is told: set by the flusher, or left 0 for 200. With
-                          * FDPASS_FLUSHER_REFUSE from 400 to 599, or left 0 for 503 */
+        size_t size;     /* size of this struct in the broker, in bytes */
+        char *bytes;     /* buffer for the response */
+        size_t capacity; /* size of the buffer, in bytes: FDPASS_FLUSHER_OUTPUT_MAX or more */
+        size_t len;      /* length of the response, in bytes; 0 at first, set by the flusher */
+        unsigned status; /* status of the response, which the worker gets; 0 at first, meaning 200. With
+                          * FDPASS_FLUSHER_REFUSE 400 to 599, or 0 for 503 */
 };
 
-/* What becomes of the client. */
+/* Return values of flush(): the next step for the client. */
 enum {
-        /* The output is the start of the response; the worker gets the client and writes the rest. */
+        /* The output is the start of the response. The worker gets the client and writes the rest. */
         FDPASS_FLUSHER_GO = 0,
 
-        /* The output is the whole response: it is sent, and the connection ended. No worker gets the client. */
+        /* The output is the whole response. The broker sends it and ends the connection. No worker gets the client. */
         FDPASS_FLUSHER_DONE = 1,
 
         /* No worker gets the client: the broker answers with output->status. The output is not sent. */
         FDPASS_FLUSHER_REFUSE = 2
 
-        /* Anything else is the flusher's own failure: 503, and a line in the journal. */
+        /* Any other value is a failure of the flusher: the client gets 503, and the journal a line. */
 };
 
-/* One request. All of it lives until flush() returns, and belongs to the broker. */
+/* A request. The broker owns all of it, and frees it when flush() returns. */
 struct fdpass_flusher_request {
-        size_t size; /* of this struct, as the broker knows it: later versions have more at its end */
+        size_t size; /* size of this struct in the broker, in bytes; later versions add fields at the end */
 
-        /* The head of the request, of HTTP/1. It was read strictly: whatever servers could differ about was refused. */
+        /* The head of the HTTP/1 request. The broker has refused a head that servers could interpret differently. */
         struct fdpass_flusher_text method; /* "GET" */
-        struct fdpass_flusher_text target; /* as it was sent, with its query */
-        struct fdpass_flusher_text host;   /* in lower case, without the port; none in some requests of HTTP/1.0 */
-        struct fdpass_flusher_text fields; /* the lines "Name: value", each with its CR LF */
+        struct fdpass_flusher_text target; /* as sent, with the query */
+        struct fdpass_flusher_text host;   /* in lower case, without the port; empty in some HTTP/1.0 requests */
+        struct fdpass_flusher_text fields; /* lines "Name: value", each with CR LF */
         unsigned minor;                    /* HTTP/1.minor: 0 or 1 */
 
         /* The unit. */
-        const char *argument;              /* what follows the name in Flusher=, "" where nothing does */
-        const char *route;                 /* the worker's unit, "chat.socket" */
+        const char *argument;              /* text after the name in Flusher=; "": none */
+        const char *route;                 /* name of the worker's unit, "chat.socket" */
         const char *listener;              /* FileDescriptorName= of the public socket */
-        unsigned status;                   /* ResponseStatus=, 200 if not given */
-        const char *reason;                /* its phrase, "OK" */
-        const char *response_fields;       /* Server, and ResponseHeader=: lines as above, ended by a NUL */
+        unsigned status;                   /* ResponseStatus=, 200 by default */
+        const char *reason;                /* phrase of the status, "OK" */
+        const char *response_fields;       /* Server and ResponseHeader=, lines as in @fields, with a NUL at the end */
 
-        /* The connection. IPv4 addresses on a socket for both have the form ::ffff:192.0.2.1. */
-        const struct sockaddr *peer;       /* where the client comes from, perhaps by the word of a proxy */
+        /* The connection. On a socket for IPv4 and IPv6, IPv4 addresses have the form ::ffff:192.0.2.1. */
+        const struct sockaddr *peer;       /* source address, which a trusted proxy may have given */
         size_t peer_len;
-        const struct sockaddr *local;      /* where it went to */
+        const struct sockaddr *local;      /* destination address, likewise */
         size_t local_len;
 
         /* The time. */
         const char *date;                  /* "Sun, 06 Nov 1994 08:49:37 GMT" */
-        uint64_t now_usec;                 /* microseconds of CLOCK_MONOTONIC */
+        uint64_t now_usec;                 /* CLOCK_MONOTONIC, in microseconds */
 
         /*
-         * Finds the field line number @index (from 0) of this @name, which is compared in any case. Returns 1 and sets
-         * *ret_value, without white space around it, or 0 where there is none.
+         * Finds field line number @index, from 0, with this @name in any case. Returns 1 and sets *ret_value, which has
+         * no white space around it, or returns 0 if there is none.
          */
         int (*header)(const struct fdpass_flusher_request *request, const char *name, size_t index,
                       struct fdpass_flusher_text *ret_value);
 
         /*
-         * Appends the head of the response as Flusher=flush writes it: the status line, Date, response_fields,
-         * "Connection: close", and @fields before the last, which are further lines with CR LF, or NULL. Before it 100
-         * (Continue) where the client waits for that. Sets output->status. Returns
+         * Appends the head of the response as Flusher=flush writes it: the status line, Date, response_fields, @fields
+         * and "Connection: close". @fields is further lines with CR LF, or NULL. Writes 100 (Continue) before the head
+         * if the client waits for it. Sets output->status. Returns
          *
-         *   FDPASS_FLUSHER_GO      a body follows, the flusher's own beginning of it first, if it has one;
-         *   FDPASS_FLUSHER_DONE    the request was a HEAD: that was all;
-         *   FDPASS_FLUSHER_REFUSE  the client expects something unheard of: output->status is 417;
-         *   a negative number      the output has no room for it: nothing was appended.
+         *   FDPASS_FLUSHER_GO      a body follows, and the flusher may append its beginning;
+         *   FDPASS_FLUSHER_DONE    the request was a HEAD, and the response is complete;
+         *   FDPASS_FLUSHER_REFUSE  the client has an unknown expectation; output->status is 417;
+         *   a negative number      the output has no room for the head, and nothing was appended.
          *
-         * Unless it is GO, a flusher returns the same.
+         * A flusher must return every value other than FDPASS_FLUSHER_GO itself.
          */
         int (*head)(const struct fdpass_flusher_request *request, struct fdpass_flusher_output *output,
                     const char *fields);
@@ -121,14 +121,14 @@ struct fdpass_flusher_request {
 struct fdpass_flusher {
         unsigned abi;     /* FDPASS_FLUSHER_ABI */
         size_t size;      /* sizeof(struct fdpass_flusher) */
-        const char *name; /* NAME, as in the name of the file */
+        const char *name; /* NAME of the file NAME.so */
 
-        /* Called once for a client, whatever becomes of it later. */
+        /* Called once for a client, also if several workers get it in turn. */
         int (*flush)(const struct fdpass_flusher_request *request, struct fdpass_flusher_output *output);
 
         /*
-         * Is this argument in order? 0, or anything else for no: then the unit is wrong. Called as units are read,
-         * also by fdpassctl. NULL: an argument is none.
+         * Checks an argument. Returns 0 if it is valid, and any other value is an error of the unit. Called when units
+         * are read, also by fdpassctl. NULL: no argument is valid but the empty one.
          */
         int (*check)(const char *argument);
 };

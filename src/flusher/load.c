@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Flushers from shared objects. */
+/* Loads flushers from shared objects. */
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -21,8 +21,8 @@ bool flusher_name_is_valid(const char *name) {
         return n > 0 && n <= NAME_MAX_LENGTH;
 }
 
-/* An interface that only grows at its ends needs an equal version and at least what the version began with. */
-static int check(const struct fdpass_flusher *f, const char *name) {
+/* The structs of a version only grow at their ends, so a flusher needs the same version and at least our size. */
+static int flusher_load_check(const struct fdpass_flusher *f, const char *name) {
         if (!f)
                 return FLUSHER_FOREIGN;
         if (f->abi != FDPASS_FLUSHER_ABI || f->size < sizeof(*f))
@@ -61,7 +61,7 @@ int flusher_load(const char *directory, const char *name, const struct fdpass_fl
         if (r != 0)
                 return r;
 
-        /* Everything it needs is found now, and nothing it has gets into anybody's way. */
+        /* Resolve all symbols now, and hide those of the object from others. */
         handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
         if (!handle) {
                 *ret_why = dlerror();
@@ -69,7 +69,7 @@ int flusher_load(const char *directory, const char *name, const struct fdpass_fl
         }
 
         f = dlsym(handle, "fdpass_flusher");
-        r = check(f, name);
+        r = flusher_load_check(f, name);
         if (r != 0) {
                 flusher_unload(handle);
                 return r;

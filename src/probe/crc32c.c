@@ -3,7 +3,7 @@
 #include "probe/crc32c.h"
 
 uint32_t crc32c_add(uint32_t crc, Slice s) {
-        /* By half bytes: headers are short, and 64 bytes of table stay in the cache. */
+        /* Works on half bytes, because headers are short and a table of 64 bytes stays in the cache. */
         static const uint32_t table[16] = {
                 0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
                 0x61c69362, 0x7198540d, 0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,

@@ -3,10 +3,8 @@
 
 #include "probe/slice.h"
 
-/*
- * CRC-32C (Castagnoli; RFC 3720 B.4 has test vectors), in pieces: begin with CRC32C_INIT, add bytes, and
- * take the complement of the last value.
- */
+/* CRC-32C (Castagnoli; test vectors: RFC 3720 B.4). Begin with CRC32C_INIT; the checksum is ~ of the last value. */
 #define CRC32C_INIT UINT32_C(0xffffffff)
 
+/* Adds the bytes of @s to @crc. Returns the new value. */
 uint32_t crc32c_add(uint32_t crc, Slice s);

@@ -21,8 +21,8 @@ bool http_next_field(Slice *fields, Slice *ret_name, Slice *ret_value) {
         return true;
 }
 
-/* True where one member of the comma-separated @list is @token, or @token and a slash and more. */
-static bool list_has(Slice list, Slice token) {
+/* True if a member of the comma-separated @list is @token, or @token with a version: "websocket/13". */
+static bool http_fields_list_has(Slice list, Slice token) {
         while (list.n > 0) {
                 const uint8_t *comma = memchr(list.p, ',', list.n);
                 Slice member = slice_head(list, comma ? (size_t) (comma - list.p) : list.n);
@@ -47,9 +47,9 @@ bool http_wants_upgrade(const HttpFacts *facts, const char *protocol) {
 
         while (http_next_field(&fields, &name, &value))
                 if (slice_equal_fold(name, SLICE_LITERAL("Connection")))
-                        is_option = is_option || list_has(value, SLICE_LITERAL("upgrade"));
+                        is_option = is_option || http_fields_list_has(value, SLICE_LITERAL("upgrade"));
                 else if (slice_equal_fold(name, SLICE_LITERAL("Upgrade")))
-                        is_named = is_named || list_has(value, slice_from_string(protocol));
+                        is_named = is_named || http_fields_list_has(value, slice_from_string(protocol));
 
         return is_option && is_named;
 }

@@ -2,34 +2,26 @@
 
 #include "probe/http.h"
 
-static int hex_digit(uint8_t c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-
-        c = ascii_lower(c);
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* RFC 3986 2.3. With an escape or without, they are the same to some servers and not to others. */
-static bool is_unreserved(int c) {
+/* Unreserved characters (RFC 3986 2.3). Some servers treat their escapes as equal to them, others do not. */
+static bool http_path_is_unreserved(int c) {
         return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
                c == '.' || c == '_' || c == '~';
 }
 
-/* @s begins with the two characters behind a '%'. */
-static bool escape_is_ambiguous(Slice s) {
-        int high = s.n >= 2 ? hex_digit(s.p[0]) : -1, low = s.n >= 2 ? hex_digit(s.p[1]) : -1, c;
+/* @s begins after the '%' of an escape. */
+static bool http_path_is_ambiguous_escape(Slice s) {
+        int high = s.n >= 2 ? ascii_hex_value(s.p[0]) : -1, low = s.n >= 2 ? ascii_hex_value(s.p[1]) : -1, c;
 
         if (high < 0 || low < 0)
                 return true;
 
         c = high << 4 | low;
-        return c < 0x20 || c == 0x7f || c == '/' || c == '\\' || is_unreserved(c);
+        return c < 0x20 || c == 0x7f || c == '/' || c == '\\' || http_path_is_unreserved(c);
 }
 
-static bool segment_is_ambiguous(Slice segment, bool is_last) {
+static bool http_path_is_ambiguous_segment(Slice segment, bool is_last) {
         if (segment.n == 0)
-                return !is_last; /* "/a/" is fine, "/a//" isn't */
+                return !is_last; /* "/a/" is unambiguous, "/a//" is not */
 
         if (slice_equal(segment, SLICE_LITERAL(".")) || slice_equal(segment, SLICE_LITERAL("..")))
                 return true;
@@ -37,7 +29,7 @@ static bool segment_is_ambiguous(Slice segment, bool is_last) {
         for (size_t i = 0; i < segment.n; i++) {
                 if (segment.p[i] == '\\' || segment.p[i] == ';')
                         return true;
-                if (segment.p[i] == '%' && escape_is_ambiguous(slice_skip(segment, i + 1)))
+                if (segment.p[i] == '%' && http_path_is_ambiguous_escape(slice_skip(segment, i + 1)))
                         return true;
         }
 
@@ -46,12 +38,12 @@ static bool segment_is_ambiguous(Slice segment, bool is_last) {
 
 bool http_path_is_ambiguous(Slice path) {
         while (path.n > 0) {
-                Slice segment = slice_skip(path, 1); /* behind the '/' that begins it */
+                Slice segment = slice_skip(path, 1); /* without the leading '/' */
                 const uint8_t *slash = segment.n > 0 ? memchr(segment.p, '/', segment.n) : NULL;
 
                 if (slash)
                         segment.n = (size_t) (slash - segment.p);
-                if (segment_is_ambiguous(segment, !slash))
+                if (http_path_is_ambiguous_segment(segment, !slash))
                         return true;
 
                 path = slice_skip(path, 1 + segment.n);

@@ -3,7 +3,7 @@
 #include "probe/http.h"
 
 const char *http_status_phrase(unsigned status) {
-        /* RFC 9110 15, RFC 6585, and RFC 7725. */
+        /* RFC 9110 15, RFC 6585, RFC 7725, RFC 8470. */
         static const struct {
                 unsigned status;
                 const char *phrase;

@@ -3,47 +3,47 @@
 #include "probe/http.h"
 
 /*
- * The head is read strictly from left to right, and a byte is judged only by what stands before it. So a
- * beginning of a head that was refused stays refused, for the same reason, however much follows.
+ * The head is parsed strictly from left to right, and a byte is checked only against the bytes before it. Otherwise
+ * further bytes could change the verdict on a beginning that was refused.
  */
 
-/* RFC 9112 2.2 wants one empty line before the request ignored; some clients send two. */
+/* Limit of empty lines before the request. RFC 9112 2.2 asks to ignore one, and some clients send two. */
 #define LEADING_CRLF_MAX 2
 
-/* The longest method in IANA's registry, UPDATEREDIRECTREF, has 17. What is longer is no HTTP. */
+/* Limit of a method, in bytes. The longest in IANA's registry, UPDATEREDIRECTREF, has 17. */
 #define METHOD_MAX 32
 
-typedef enum LineEnd {
-        LINE_COMPLETE, /* with CRLF, which is not part of it */
-        LINE_PARTIAL,  /* its end is not there yet */
-        LINE_BAD,      /* a byte that no line may have follows it */
-} LineEnd;
+typedef enum HttpLineEnd {
+        HTTP_LINE_COMPLETE, /* CRLF follows the text */
+        HTTP_LINE_PARTIAL,  /* the end has not arrived yet */
+        HTTP_LINE_BAD,      /* a byte follows that is not allowed in a line */
+} HttpLineEnd;
 
-typedef struct Line {
+typedef struct HttpLine {
         Slice text;
-        LineEnd end;
-        ProbeReason reason; /* with LINE_BAD */
-} Line;
+        HttpLineEnd end;
+        ProbeReason reason; /* with HTTP_LINE_BAD */
+} HttpLine;
 
-/* What the fields say about each other, while they are read. */
-typedef struct FieldState {
+/* State of the fields parsed so far, for the rules about several fields. */
+typedef struct HttpFieldState {
         bool has_host;
         bool has_length;
         bool has_coding;
 
-        /* Of a target in absolute form. */
-        ProbeName target_host;
-        uint16_t target_port;  /* the scheme's where it names none */
-        uint16_t default_port; /* the scheme's */
-} FieldState;
+        /* Only for a target in absolute form. */
+        ProbeName target_host; /* host of the target */
+        uint16_t target_port;  /* port of the target, or of its scheme if it has none */
+        uint16_t default_port; /* port of the scheme */
+} HttpFieldState;
 
-static ProbeVerdict malformed(HttpFacts *facts, ProbeReason reason) {
+static ProbeVerdict http_malformed(HttpFacts *facts, ProbeReason reason) {
         facts->reason = reason;
         return PROBE_MALFORMED;
 }
 
-/* RFC 9110 5.6.2 */
-static bool is_token_char(uint8_t c) {
+/* tchar of RFC 9110 5.6.2. */
+static bool http_is_token_char(uint8_t c) {
         /* One bit for each character: "!#$%&'*+-.^_`|~", the digits and the letters. */
         static const uint32_t map[8] = { 0, 0x03ff6cfa, 0xc7fffffe, 0x57ffffff };
 
@@ -52,22 +52,22 @@ static bool is_token_char(uint8_t c) {
 
 bool http_is_token(const char *s) {
         for (const char *p = s; *p; p++)
-                if (!is_token_char((uint8_t) *p))
+                if (!http_is_token_char((uint8_t) *p))
                         return false;
 
         return *s;
 }
 
-/* RFC 3986 allows less, but browsers do send "|" and "{": only what could end a target is taken out. */
-static bool is_target_char(uint8_t c) {
+/* Wider than RFC 3986, because browsers send "|" and "{". Excludes only characters that could end a target. */
+static bool http_is_target_char(uint8_t c) {
         return c > 0x20 && c < 0x7f && c != '#';
 }
 
-static Line next_line(Slice s) {
-        Line line = { .text = s, .end = LINE_PARTIAL };
+static HttpLine http_take_line(Slice s) {
+        HttpLine line = { .text = s, .end = HTTP_LINE_PARTIAL };
         size_t n = slice_span_text(s);
 
-        /* HTAB, SP, visible ASCII and what lies behind it: RFC 9110 5.5, with obs-text. */
+        /* HTAB, SP, visible ASCII and obs-text (RFC 9110 5.5). */
         while (n < s.n && s.p[n] == '\t') {
                 n++;
                 n += slice_span_text(slice_skip(s, n));
@@ -79,9 +79,9 @@ static Line next_line(Slice s) {
                 return line;
 
         if (s.p[n] == '\r' && s.p[n + 1] == '\n')
-                line.end = LINE_COMPLETE;
+                line.end = HTTP_LINE_COMPLETE;
         else {
-                line.end = LINE_BAD;
+                line.end = HTTP_LINE_BAD;
                 line.reason = s.p[n] == '\r' ? PROBE_REASON_HTTP_BARE_CR :
                               s.p[n] == '\n' ? PROBE_REASON_HTTP_BARE_LF :
                                                PROBE_REASON_HTTP_CONTROL;
@@ -90,15 +90,15 @@ static Line next_line(Slice s) {
         return line;
 }
 
-/* The verdict on a line of which all that is there is in order. */
-static ProbeVerdict line_verdict(const Line *line, HttpFacts *facts) {
-        if (line->end == LINE_BAD)
-                return malformed(facts, line->reason);
+/* Returns the verdict on a line without errors in its text. */
+static ProbeVerdict http_line_verdict(const HttpLine *line, HttpFacts *facts) {
+        if (line->end == HTTP_LINE_BAD)
+                return http_malformed(facts, line->reason);
 
-        return line->end == LINE_COMPLETE ? PROBE_MATCH : PROBE_NEED_MORE;
+        return line->end == HTTP_LINE_COMPLETE ? PROBE_MATCH : PROBE_NEED_MORE;
 }
 
-static bool method_is_common(Slice method) {
+static bool http_method_is_common(Slice method) {
         static const char *const names[] = {
                 "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE",
         };
@@ -110,8 +110,8 @@ static bool method_is_common(Slice method) {
         return false;
 }
 
-/* How far @s agrees with @prefix in any case: NEED_MORE where it ends first. */
-static ProbeVerdict compare_prefix_fold(Slice s, const char *prefix) {
+/* Compares the beginning of @s with @prefix without regard to case. NEED_MORE: @s is too short. */
+static ProbeVerdict http_compare_prefix_fold(Slice s, const char *prefix) {
         Slice wanted = slice_from_string(prefix);
         size_t n = MIN(s.n, wanted.n);
 
@@ -121,24 +121,24 @@ static ProbeVerdict compare_prefix_fold(Slice s, const char *prefix) {
         return n == wanted.n ? PROBE_MATCH : PROBE_NEED_MORE;
 }
 
-/* The "http://" or "https://" at the beginning of @target, whose length goes into *ret. */
-static ProbeVerdict match_scheme(Slice target, size_t *ret) {
-        ProbeVerdict plain = compare_prefix_fold(target, "http://"),
-                     secure = compare_prefix_fold(target, "https://");
+/* Matches "http://" or "https://" at the beginning of @target and sets *ret to its length. */
+static ProbeVerdict http_match_scheme(Slice target, size_t *ret) {
+        ProbeVerdict plain = http_compare_prefix_fold(target, "http://"),
+                     secure = http_compare_prefix_fold(target, "https://");
 
         *ret = plain == PROBE_MATCH ? strlen("http://") : strlen("https://");
         return plain == PROBE_NO_MATCH ? secure : plain;
 }
 
 /*
- * Is this HTTP at all? Many protocols of text begin with a word and a space ("EHLO example.org", "USER
- * guest"), so an uncommon word has to be followed by what can only be a request's target.
+ * Decides whether the bytes are HTTP/1, by the method. Many text protocols begin with a word and a space ("EHLO
+ * example.org", "USER guest"). Thus an uncommon word is a method only if the target of a request follows.
  */
-static ProbeVerdict recognise(Slice s, Slice *ret_method) {
+static ProbeVerdict http_match_method(Slice s, Slice *ret_method) {
         Slice method = s, target;
         size_t n = 0, scheme;
 
-        while (n < s.n && n <= METHOD_MAX && is_token_char(s.p[n]))
+        while (n < s.n && n <= METHOD_MAX && http_is_token_char(s.p[n]))
                 n++;
         if (n > METHOD_MAX)
                 return PROBE_NO_MATCH;
@@ -149,14 +149,14 @@ static ProbeVerdict recognise(Slice s, Slice *ret_method) {
 
         method.n = n;
 
-        if (!method_is_common(method)) {
+        if (!http_method_is_common(method)) {
                 ProbeVerdict v;
 
                 target = slice_skip(s, n + 1);
                 if (target.n == 0)
                         return PROBE_NEED_MORE;
 
-                v = target.p[0] == '/' || target.p[0] == '*' ? PROBE_MATCH : match_scheme(target, &scheme);
+                v = target.p[0] == '/' || target.p[0] == '*' ? PROBE_MATCH : http_match_scheme(target, &scheme);
                 if (v != PROBE_MATCH)
                         return v;
         }
@@ -165,21 +165,19 @@ static ProbeVerdict recognise(Slice s, Slice *ret_method) {
         return PROBE_MATCH;
 }
 
-/*
- * Methods are case-sensitive tokens, but some servers fold them; the registered ones are all in upper case.
- */
-static bool method_is_fine(Slice method) {
+/* Methods are case-sensitive, but some servers ignore the case. All registered methods are in upper case. */
+static bool http_method_is_allowed(Slice method) {
         for (size_t i = 0; i < method.n; i++)
                 if (method.p[i] >= 'a' && method.p[i] <= 'z')
                         return false;
 
-        /* CONNECT makes a tunnel and has no path; TRACE echoes the head (RFC 9110 9.3.6, 9.3.8). */
+        /* CONNECT makes a tunnel and has no path. TRACE echoes the head (RFC 9110 9.3.6, 9.3.8). */
         return !slice_equal(method, SLICE_LITERAL("CONNECT")) &&
                !slice_equal(method, SLICE_LITERAL("TRACE"));
 }
 
-/* Which form the target has. @is_complete: nothing follows @target. NEED_MORE: it may become one. */
-static ProbeVerdict match_form(Slice method, Slice target, bool is_complete, HttpForm *ret) {
+/* Sets *ret to the form of the target. @is_complete: the target has ended. NEED_MORE: more bytes decide the form. */
+static ProbeVerdict http_match_form(Slice method, Slice target, bool is_complete, HttpForm *ret) {
         size_t scheme;
         ProbeVerdict v;
 
@@ -198,12 +196,12 @@ static ProbeVerdict match_form(Slice method, Slice target, bool is_complete, Htt
         }
 
         *ret = HTTP_FORM_ABSOLUTE;
-        v = match_scheme(target, &scheme);
+        v = http_match_scheme(target, &scheme);
         return v == PROBE_NEED_MORE && is_complete ? PROBE_NO_MATCH : v;
 }
 
-/* RFC 9112 2.3. Other minor versions exist in no client. */
-static ProbeVerdict match_version(Slice s, unsigned *ret_minor) {
+/* Matches "HTTP/1.0" or "HTTP/1.1" (RFC 9112 2.3). No client sends other minor versions. */
+static ProbeVerdict http_match_version(Slice s, unsigned *ret_minor) {
         Slice name = SLICE_LITERAL("HTTP/1.");
 
         if (!slice_equal(slice_head(s, name.n), slice_head(name, s.n)))
@@ -217,13 +215,13 @@ static ProbeVerdict match_version(Slice s, unsigned *ret_minor) {
         return PROBE_MATCH;
 }
 
-/* Takes target, which is in order as to its form, apart into host and path. */
-static bool split_target(HttpFacts *facts, FieldState *state) {
+/* Splits the target, whose form is valid, into host and path. Returns false for a wrong host. */
+static bool http_split_target(HttpFacts *facts, HttpFieldState *state) {
         Slice s = facts->target;
         size_t scheme, n = 0;
 
         if (facts->form == HTTP_FORM_ABSOLUTE) {
-                (void) match_scheme(s, &scheme);
+                (void) http_match_scheme(s, &scheme);
                 s = slice_skip(s, scheme);
 
                 while (n < s.n && s.p[n] != '/' && s.p[n] != '?')
@@ -245,146 +243,145 @@ static bool split_target(HttpFacts *facts, FieldState *state) {
 }
 
 /*
- * Reads the request line behind the method. RFC 9112 3 lets a recipient take any white space for its two
- * spaces; servers differ in that, so we don't.
+ * Parses the request line after the method. RFC 9112 3 allows a recipient to accept any white space for the two spaces.
+ * Servers differ in that, so only spaces are accepted.
  */
-static ProbeVerdict parse_request_line(const Line *line, HttpFacts *facts, FieldState *state) {
+static ProbeVerdict http_parse_request_line(const HttpLine *line, HttpFacts *facts, HttpFieldState *state) {
         Slice s = slice_skip(line->text, facts->method.n + 1), target;
-        bool is_complete = line->end == LINE_COMPLETE;
+        bool is_complete = line->end == HTTP_LINE_COMPLETE;
         size_t n = 0;
         ProbeVerdict v;
 
-        if (!method_is_fine(facts->method))
-                return malformed(facts, PROBE_REASON_HTTP_METHOD);
+        if (!http_method_is_allowed(facts->method))
+                return http_malformed(facts, PROBE_REASON_HTTP_METHOD);
 
-        while (n < s.n && is_target_char(s.p[n]))
+        while (n < s.n && http_is_target_char(s.p[n]))
                 n++;
         target = slice_head(s, n);
 
-        v = match_form(facts->method, target, n < s.n || is_complete, &facts->form);
+        v = http_match_form(facts->method, target, n < s.n || is_complete, &facts->form);
         if (v == PROBE_NO_MATCH || (n < s.n && s.p[n] != ' '))
-                return malformed(facts, PROBE_REASON_HTTP_TARGET);
+                return http_malformed(facts, PROBE_REASON_HTTP_TARGET);
 
         if (n == s.n)
-                return is_complete ? malformed(facts, PROBE_REASON_HTTP_NO_VERSION) :
-                                     line_verdict(line, facts);
+                return is_complete ? http_malformed(facts, PROBE_REASON_HTTP_NO_VERSION) :
+                                     http_line_verdict(line, facts);
 
-        v = match_version(slice_skip(s, n + 1), &facts->minor);
+        v = http_match_version(slice_skip(s, n + 1), &facts->minor);
         if (v == PROBE_NO_MATCH || (v == PROBE_NEED_MORE && is_complete))
-                return malformed(facts, PROBE_REASON_HTTP_VERSION);
+                return http_malformed(facts, PROBE_REASON_HTTP_VERSION);
         if (!is_complete)
-                return line_verdict(line, facts);
+                return http_line_verdict(line, facts);
 
         facts->target = target;
-        return split_target(facts, state) ? PROBE_MATCH : malformed(facts, PROBE_REASON_HTTP_HOST);
+        return http_split_target(facts, state) ? PROBE_MATCH : http_malformed(facts, PROBE_REASON_HTTP_HOST);
 }
 
-static ProbeVerdict note_host(Slice value, HttpFacts *facts, FieldState *state) {
+static ProbeVerdict http_parse_host(Slice value, HttpFacts *facts, HttpFieldState *state) {
         if (state->has_host)
-                return malformed(facts, PROBE_REASON_HTTP_TWO_HOSTS);
+                return http_malformed(facts, PROBE_REASON_HTTP_TWO_HOSTS);
 
         state->has_host = true;
         return probe_name_set_authority(&facts->host, &facts->port, value) ?
-                PROBE_MATCH : malformed(facts, PROBE_REASON_HTTP_HOST);
+                PROBE_MATCH : http_malformed(facts, PROBE_REASON_HTTP_HOST);
 }
 
 /*
- * RFC 9112 6.3 lets a recipient take a list of equal lengths for one. We take one number: whatever follows
- * the head is the worker's, and all who look at this head must agree on where it ends.
+ * Accepts one number only, although RFC 9112 6.3 allows a recipient to accept a list of equal numbers. The broker and
+ * the worker must agree on the end of the request.
  */
-static ProbeVerdict note_length(Slice value, HttpFacts *facts, FieldState *state) {
+static ProbeVerdict http_parse_length(Slice value, HttpFacts *facts, HttpFieldState *state) {
         if (state->has_coding)
-                return malformed(facts, PROBE_REASON_HTTP_LENGTH_AND_CODING);
-        if (state->has_length || value.n == 0 || value.n > 18) /* 10^18 - 1 fits into any 64 bits */
-                return malformed(facts, PROBE_REASON_HTTP_LENGTH);
+                return http_malformed(facts, PROBE_REASON_HTTP_LENGTH_AND_CODING);
+        if (state->has_length || value.n == 0 || value.n > 18) /* 10^18 - 1 fits into signed 64 bits */
+                return http_malformed(facts, PROBE_REASON_HTTP_LENGTH);
 
         for (size_t i = 0; i < value.n; i++)
                 if (value.p[i] < '0' || value.p[i] > '9')
-                        return malformed(facts, PROBE_REASON_HTTP_LENGTH);
+                        return http_malformed(facts, PROBE_REASON_HTTP_LENGTH);
 
         state->has_length = true;
         return PROBE_MATCH;
 }
 
-/* RFC 9112 6.1: in HTTP/1.0 it is a fault, and together with Content-Length an attempt at smuggling. */
-static ProbeVerdict note_coding(HttpFacts *facts, FieldState *state) {
+/* RFC 9112 6.1: an error in HTTP/1.0, and with Content-Length perhaps an attempt at request smuggling. */
+static ProbeVerdict http_parse_coding(HttpFacts *facts, HttpFieldState *state) {
         if (state->has_length)
-                return malformed(facts, PROBE_REASON_HTTP_LENGTH_AND_CODING);
+                return http_malformed(facts, PROBE_REASON_HTTP_LENGTH_AND_CODING);
         if (state->has_coding || facts->minor == 0)
-                return malformed(facts, PROBE_REASON_HTTP_CODING);
+                return http_malformed(facts, PROBE_REASON_HTTP_CODING);
 
         state->has_coding = true;
         return PROBE_MATCH;
 }
 
-static ProbeVerdict parse_field(const Line *line, HttpFacts *facts, FieldState *state) {
+static ProbeVerdict http_parse_field(const HttpLine *line, HttpFacts *facts, HttpFieldState *state) {
         Slice s = line->text, name, value;
         size_t n = 0;
         bool is_space;
 
-        while (n < s.n && is_token_char(s.p[n]))
+        while (n < s.n && http_is_token_char(s.p[n]))
                 n++;
         name = slice_head(s, n);
 
         if (n == s.n)
-                return line->end == LINE_COMPLETE ? malformed(facts, PROBE_REASON_HTTP_FIELD_NAME) :
-                                                    line_verdict(line, facts);
+                return line->end == HTTP_LINE_COMPLETE ? http_malformed(facts, PROBE_REASON_HTTP_FIELD_NAME) :
+                                                    http_line_verdict(line, facts);
 
         is_space = s.p[n] == ' ' || s.p[n] == '\t';
         if (is_space)
-                return malformed(facts, n == 0 ? PROBE_REASON_HTTP_FOLD :
+                return http_malformed(facts, n == 0 ? PROBE_REASON_HTTP_FOLD :
                                                  PROBE_REASON_HTTP_SPACE_BEFORE_COLON);
         if (n == 0 || s.p[n] != ':')
-                return malformed(facts, PROBE_REASON_HTTP_FIELD_NAME);
-        if (line->end != LINE_COMPLETE)
-                return line_verdict(line, facts);
+                return http_malformed(facts, PROBE_REASON_HTTP_FIELD_NAME);
+        if (line->end != HTTP_LINE_COMPLETE)
+                return http_line_verdict(line, facts);
 
         value = slice_trim(slice_skip(s, n + 1));
 
         if (slice_equal_fold(name, SLICE_LITERAL("Host")))
-                return note_host(value, facts, state);
+                return http_parse_host(value, facts, state);
         if (slice_equal_fold(name, SLICE_LITERAL("Content-Length")))
-                return note_length(value, facts, state);
+                return http_parse_length(value, facts, state);
         if (slice_equal_fold(name, SLICE_LITERAL("Transfer-Encoding")))
-                return note_coding(facts, state);
+                return http_parse_coding(facts, state);
 
         return PROBE_MATCH;
 }
 
 /*
- * Behind the last field: do Host and the target agree (RFC 9112 3.2, 3.2.2)? A target that names a host
- * while Host is missing, in HTTP/1.0, is refused: HAProxy 2.6 takes it for a request without a host, nginx
- * does not.
+ * Checks, after the last field, that Host and the target agree (RFC 9112 3.2, 3.2.2). Refuses a target in absolute form
+ * without Host also in HTTP/1.0, because HAProxy 2.6 sees no host in such a request and nginx does.
  */
-static ProbeVerdict check_host(HttpFacts *facts, const FieldState *state) {
+static ProbeVerdict http_check_host(HttpFacts *facts, const HttpFieldState *state) {
         uint16_t port = facts->port;
 
         if (!state->has_host && (facts->minor > 0 || facts->form == HTTP_FORM_ABSOLUTE))
-                return malformed(facts, PROBE_REASON_HTTP_NO_HOST);
+                return http_malformed(facts, PROBE_REASON_HTTP_NO_HOST);
         if (facts->form != HTTP_FORM_ABSOLUTE)
                 return PROBE_MATCH;
 
         if (port == 0)
                 port = state->default_port;
         if (!probe_name_equal(&facts->host, &state->target_host) || port != state->target_port)
-                return malformed(facts, PROBE_REASON_HTTP_HOST_MISMATCH);
+                return http_malformed(facts, PROBE_REASON_HTTP_HOST_MISMATCH);
 
         return PROBE_MATCH;
 }
 
-static ProbeVerdict parse_fields(Slice s, HttpFacts *facts, FieldState *state) {
+static ProbeVerdict http_parse_fields(Slice s, HttpFacts *facts, HttpFieldState *state) {
         facts->fields = slice_head(s, 0);
 
         for (;;) {
-                Line line = next_line(s);
+                HttpLine line = http_take_line(s);
                 ProbeVerdict v;
 
                 if (line.text.n == 0) {
-                        v = line_verdict(&line, facts);
-                        return v == PROBE_MATCH ? check_host(facts, state) : v;
+                        v = http_line_verdict(&line, facts);
+                        return v == PROBE_MATCH ? http_check_host(facts, state) : v;
                 }
 
-                v = parse_field(&line, facts, state);
+                v = http_parse_field(&line, facts, state);
                 if (v != PROBE_MATCH)
                         return v;
 
@@ -393,11 +390,11 @@ static ProbeVerdict parse_fields(Slice s, HttpFacts *facts, FieldState *state) {
         }
 }
 
-static ProbeVerdict parse_head(Slice s, HttpFacts *facts) {
+static ProbeVerdict http_parse_head(Slice s, HttpFacts *facts) {
         const uint8_t *start = s.p;
-        FieldState state = {};
+        HttpFieldState state = {};
         ProbeVerdict v;
-        Line line;
+        HttpLine line;
 
         for (unsigned i = 0; i < LEADING_CRLF_MAX && s.n > 0 && s.p[0] == '\r'; i++) {
                 if (s.n == 1)
@@ -408,16 +405,16 @@ static ProbeVerdict parse_head(Slice s, HttpFacts *facts) {
                 s = slice_skip(s, 2);
         }
 
-        v = recognise(s, &facts->method);
+        v = http_match_method(s, &facts->method);
         if (v != PROBE_MATCH)
                 return v;
 
-        line = next_line(s);
-        v = parse_request_line(&line, facts, &state);
+        line = http_take_line(s);
+        v = http_parse_request_line(&line, facts, &state);
         if (v != PROBE_MATCH)
                 return v;
 
-        v = parse_fields(slice_skip(s, line.text.n + 2), facts, &state);
+        v = http_parse_fields(slice_skip(s, line.text.n + 2), facts, &state);
         if (v != PROBE_MATCH)
                 return v;
 
@@ -430,9 +427,9 @@ ProbeVerdict probe_http1(const uint8_t *p, size_t n, size_t max, HttpFacts *ret)
 
         *ret = (HttpFacts){};
 
-        v = parse_head((Slice){ p, MIN(n, max) }, ret);
+        v = http_parse_head((Slice){ p, MIN(n, max) }, ret);
         if (v == PROBE_NEED_MORE && n >= max)
-                return malformed(ret, PROBE_REASON_TOO_LARGE);
+                return http_malformed(ret, PROBE_REASON_TOO_LARGE);
 
         return v;
 }

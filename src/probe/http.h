@@ -2,12 +2,11 @@
 #pragma once
 
 /*
- * The head of an HTTP/1 request (RFC 9112), read as strictly as the strictest of the servers behind the
- * broker.
+ * The head of an HTTP/1 request (RFC 9112), parsed as strictly as the strictest server does.
  *
- * The broker can't rewrite what it passes on, so a head on which two parsers could disagree is refused,
- * also where the RFC lets a recipient be lenient: lines end in CRLF only, nothing is folded, no name or
- * value has a control character in it, and no field that frames the request or names its host comes twice.
+ * The broker can't rewrite the bytes that a worker receives. Therefore it refuses a head that two parsers could
+ * interpret differently, also if the RFC allows a recipient to be lenient. Lines end with CRLF and are not folded.
+ * Names and values have no control characters. A field that frames the request or names its host occurs once.
  */
 
 #include "probe/name.h"
@@ -17,59 +16,55 @@
 typedef enum HttpForm {
         HTTP_FORM_ORIGIN,   /* "/path?query" */
         HTTP_FORM_ABSOLUTE, /* "http://host/path?query" */
-        HTTP_FORM_ASTERISK, /* "*", of OPTIONS: no path at all */
+        HTTP_FORM_ASTERISK, /* "*", for OPTIONS only: no path */
 } HttpForm;
 
 /* The slices point into the probed bytes. */
 typedef struct HttpFacts {
         ProbeReason reason; /* with MALFORMED only */
-        Slice method;       /* is set as soon as the bytes are certainly HTTP/1, also with NEED_MORE */
+        Slice method;       /* set once the bytes are certainly HTTP/1, also with NEED_MORE */
 
         /* All others are valid with MATCH only. */
         HttpForm form;
         unsigned minor;     /* HTTP/1.minor: 0 or 1 */
         Slice target;       /* as sent */
-        Slice path;         /* as sent, without the query; empty: nothing behind the host, which means "/";
-                             * "*" with HTTP_FORM_ASTERISK */
-        ProbeName host;     /* n = 0: none, in HTTP/1.0 */
-        uint16_t port;      /* that came with host, 0: none */
-        Slice fields;       /* the field lines, for http_next_field() */
-        size_t head_length; /* where the body begins, or the next request */
+        Slice path;         /* as sent, without the query; "*" with HTTP_FORM_ASTERISK; empty: no path, meaning "/" */
+        ProbeName host;     /* host of the request; n = 0: none, in HTTP/1.0 only */
+        uint16_t port;      /* port in Host; 0: none */
+        Slice fields;       /* field lines, for http_next_field() */
+        size_t head_length; /* length of the head in bytes; the body or the next request follows */
 } HttpFacts;
 
 /*
- * Probes @n bytes at @p. A head that is not complete within its first @max bytes is MALFORMED (TOO_LARGE).
- * An error is found at the latest with the end of the line that it is in.
+ * Probes @n bytes at @p. A head that is incomplete after @max bytes is MALFORMED (TOO_LARGE). An error is reported at
+ * the end of its line at the latest.
  */
 ProbeVerdict probe_http1(const uint8_t *p, size_t n, size_t max, HttpFacts *ret);
 
 /*
- * Takes the next field off *fields, which begins as a copy of HttpFacts.fields; false at the end. The value
- * has no white space around it.
+ * Removes the next field from *fields, which begins as a copy of HttpFacts.fields. The value has no white space around
+ * it. Returns false at the end.
  */
 bool http_next_field(Slice *fields, Slice *ret_name, Slice *ret_value);
 
 /*
- * True where the client asks to switch to @protocol ("websocket"): HTTP/1.1, the token "upgrade" in some
- * Connection field, and @protocol, with a version or without, in some Upgrade field (RFC 9110 7.8).
+ * True if the client asks to switch to @protocol ("websocket"): the request is HTTP/1.1, a Connection field has the
+ * token "upgrade", and an Upgrade field has @protocol with or without a version (RFC 9110 7.8).
  */
 bool http_wants_upgrade(const HttpFacts *facts, const char *protocol);
 
 /*
- * True where servers do not agree on the segments that @path has, so that no rule about paths can be
- * applied: empty segments and "." and "..", a backslash, parameters (';'), and %-escapes of '/', '\', of
- * control characters, of characters that need none (RFC 3986 2.3: "%2e", "%61"), or of nothing ("%zz").
+ * True if servers disagree on the segments of @path, so that Path= can't be applied. Such paths have empty, "." or ".."
+ * segments, a backslash or parameters (';'). Others have escapes of '/', '\', control characters or characters that
+ * need none (RFC 3986 2.3: "%2e", "%61"), or invalid escapes ("%zz").
  */
 bool http_path_is_ambiguous(Slice path);
 
-/*
- * True where the first segments of @path are those of @prefix: "/a" takes "/a" and "/a/b", not "/ab"; "/"
- * takes all.
- */
+/* True if @path begins with the segments of @prefix: "/a" matches "/a" and "/a/b", not "/ab". "/" matches all paths. */
 bool http_path_has_prefix(Slice path, Slice prefix);
 
 /* True for a token (RFC 9110 5.6.2): the name of a field or a method. */
 bool http_is_token(const char *s);
 
-/* The phrase that goes with a status ("Not Found"), "" where none is known here. */
+/* Returns the phrase of a status ("Not Found"); "" for an unknown status. */
 const char *http_status_phrase(unsigned status);

@@ -4,7 +4,7 @@
 
 #include <arpa/inet.h>
 
-static bool is_label_char(uint8_t c) {
+static bool probe_name_is_label_char(uint8_t c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
@@ -17,7 +17,7 @@ bool probe_name_set(ProbeName *ret, Slice s) {
         for (size_t i = 0; i < s.n; i++) {
                 uint8_t c = ascii_lower(s.p[i]);
 
-                if (c == '.' ? label_is_empty : !is_label_char(c))
+                if (c == '.' ? label_is_empty : !probe_name_is_label_char(c))
                         return false;
 
                 label_is_empty = c == '.';
@@ -34,7 +34,7 @@ bool probe_name_set(ProbeName *ret, Slice s) {
         return true;
 }
 
-static bool set_ipv6(ProbeName *ret, Slice s) {
+static bool probe_name_set_ipv6(ProbeName *ret, Slice s) {
         char text[INET6_ADDRSTRLEN];
         struct in6_addr address;
 
@@ -55,26 +55,6 @@ static bool set_ipv6(ProbeName *ret, Slice s) {
         return true;
 }
 
-static bool parse_port(Slice s, uint16_t *ret) {
-        uint32_t port = 0;
-
-        if (s.n < 1 || s.n > 5)
-                return false;
-
-        for (size_t i = 0; i < s.n; i++) {
-                if (s.p[i] < '0' || s.p[i] > '9')
-                        return false;
-
-                port = port * 10 + (s.p[i] - '0');
-        }
-
-        if (port < 1 || port > UINT16_MAX)
-                return false;
-
-        *ret = (uint16_t) port;
-        return true;
-}
-
 bool probe_name_set_authority(ProbeName *ret, uint16_t *ret_port, Slice s) {
         bool is_literal = s.n > 0 && s.p[0] == '[';
         size_t n = 0;
@@ -83,7 +63,7 @@ bool probe_name_set_authority(ProbeName *ret, uint16_t *ret_port, Slice s) {
                 n++;
 
         if (is_literal) {
-                if (n == s.n || !set_ipv6(ret, (Slice){ s.p + 1, n - 1 }))
+                if (n == s.n || !probe_name_set_ipv6(ret, (Slice){ s.p + 1, n - 1 }))
                         return false;
                 n++;
         } else if (!probe_name_set(ret, slice_head(s, n)))
@@ -93,5 +73,5 @@ bool probe_name_set_authority(ProbeName *ret, uint16_t *ret_port, Slice s) {
         if (n == s.n)
                 return true;
 
-        return s.p[n] == ':' && parse_port(slice_skip(s, n + 1), ret_port);
+        return s.p[n] == ':' && slice_parse_u16(slice_skip(s, n + 1), ret_port) && *ret_port > 0;
 }

@@ -2,11 +2,10 @@
 #pragma once
 
 /*
- * The name of a host as routes compare it, wherever a client said it: in lower case, without port and
- * without the dot at the end.
+ * The name of a host in the form that routes compare: in lower case, without the port and without the dot at the end.
  *
- * It is the one thing that a probe copies. The client's bytes can't be changed, and a name in a ClientHello
- * may lie in pieces in several records; a name has at most 255 bytes, so a fixed buffer in the facts does.
+ * Names are the only bytes that a probe copies. The bytes of the client can't be changed to lower case, and a name in a
+ * ClientHello may be split among several records. A name has at most 255 bytes, so the facts have a buffer for it.
  */
 
 #include "probe/slice.h"
@@ -14,21 +13,20 @@
 #define PROBE_NAME_MAX 255
 
 typedef struct ProbeName {
-        uint8_t n;                      /* 0: none */
-        char text[PROBE_NAME_MAX + 1];  /* with a NUL behind it */
+        uint8_t n;                     /* length in bytes; 0: no name */
+        char text[PROBE_NAME_MAX + 1]; /* name, with a NUL after it */
 } ProbeName;
 
 /*
- * A registered name (RFC 3986 3.2.2), narrowed to what names hosts in the DNS and in certificates: labels
- * of letters, digits, '-' and '_', joined by single dots, with one more dot at the end or not. No %-escape,
- * no other alphabet, no list: servers do not agree on what those mean. @ret is undefined where it returns
- * false.
+ * Parses a registered name (RFC 3986 3.2.2) of the kind that the DNS and certificates have: labels of letters, digits,
+ * '-' and '_', joined by single dots, with an optional dot at the end. Refuses escapes, other characters and lists,
+ * because servers interpret them differently. Returns false for anything else; @ret is undefined then.
  */
 bool probe_name_set(ProbeName *ret, Slice s);
 
 /*
- * "name", "name:port", "[IPv6]" or "[IPv6]:port" (RFC 9110 7.2), with the port from 1 to 65535. An IPv6
- * literal is written in the one form of RFC 5952, in its brackets. *ret_port is 0 where there is none.
+ * Parses "name", "name:port", "[IPv6]" or "[IPv6]:port" (RFC 9110 7.2), with a port from 1 to 65535. Writes an IPv6
+ * address in brackets, in the form of RFC 5952. *ret_port is 0 if there is no port. Returns false for anything else.
  */
 bool probe_name_set_authority(ProbeName *ret, uint16_t *ret_port, Slice s);
 

@@ -2,6 +2,7 @@
 
 #include "probe/preface.h"
 
+/* Limit of the identification line, in bytes (RFC 4253 4.2). */
 #define SSH_LINE_MAX 255
 
 ProbeVerdict probe_prefix(const uint8_t *p, size_t n, Slice prefix) {
@@ -17,7 +18,7 @@ ProbeVerdict probe_h2_preface(const uint8_t *p, size_t n) {
         return probe_prefix(p, n, SLICE_LITERAL("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
 }
 
-static ProbeVerdict ssh_malformed(SshFacts *facts, ProbeReason reason) {
+static ProbeVerdict preface_ssh_malformed(SshFacts *facts, ProbeReason reason) {
         facts->reason = reason;
         return PROBE_MALFORMED;
 }
@@ -40,7 +41,7 @@ ProbeVerdict probe_ssh(const uint8_t *p, size_t n, SshFacts *ret) {
                 start = v199.n;
         }
         if (v == PROBE_NO_MATCH)
-                return ssh_malformed(ret, PROBE_REASON_SSH_VERSION);
+                return preface_ssh_malformed(ret, PROBE_REASON_SSH_VERSION);
         if (v == PROBE_NEED_MORE)
                 return v;
 
@@ -57,8 +58,8 @@ ProbeVerdict probe_ssh(const uint8_t *p, size_t n, SshFacts *ret) {
                 if (is_cr && i + 1 == limit)
                         break;
                 if (p[i] < 0x20 || p[i] > 0x7e)
-                        return ssh_malformed(ret, PROBE_REASON_SSH_LINE);
+                        return preface_ssh_malformed(ret, PROBE_REASON_SSH_LINE);
         }
 
-        return limit < SSH_LINE_MAX ? PROBE_NEED_MORE : ssh_malformed(ret, PROBE_REASON_SSH_LINE);
+        return limit < SSH_LINE_MAX ? PROBE_NEED_MORE : preface_ssh_malformed(ret, PROBE_REASON_SSH_LINE);
 }

@@ -1,29 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/*
- * Protocols that say what they are in their first line: HTTP/2, SSH, and whatever a route's Prefix= names.
- */
+/* Protocols that the first bytes identify: HTTP/2, SSH, and the Prefix= of a route. */
 
 #include "probe/slice.h"
 #include "probe/verdict.h"
 
-/* MATCH where the bytes begin with @prefix. An empty prefix matches always. */
+/* Returns MATCH if the bytes begin with @prefix. An empty prefix always matches. */
 ProbeVerdict probe_prefix(const uint8_t *p, size_t n, Slice prefix);
 
 /*
- * The client's connection preface (RFC 9113 3.4), without an upgrade before it. No host can be told from
- * it: the names are in compressed header blocks, and many of them share a connection.
+ * Probes for the client's connection preface (RFC 9113 3.4) with prior knowledge. It has no host: the names are in
+ * compressed header blocks, and requests for several hosts share a connection.
  */
 ProbeVerdict probe_h2_preface(const uint8_t *p, size_t n);
 
 typedef struct SshFacts {
         ProbeReason reason; /* with MALFORMED only */
-        Slice software;     /* "OpenSSH_9.2p1 Debian-2": software version and comment, with MATCH only */
+        Slice software;     /* software version and comment ("OpenSSH_9.2p1 Debian-2"); with MATCH only */
 } SshFacts;
 
 /*
- * The client's identification line (RFC 4253 4.2), which has at most 255 bytes: "SSH-2.0-" or "SSH-1.99-",
- * and printable ASCII. A LF alone ends it too, as that section has it for old clients.
+ * Probes for the client's identification line (RFC 4253 4.2): "SSH-2.0-" or "SSH-1.99-", then printable ASCII, at most
+ * 255 bytes with its CRLF. A LF alone ends the line too, as that section allows for old clients.
  */
 ProbeVerdict probe_ssh(const uint8_t *p, size_t n, SshFacts *ret);

@@ -2,18 +2,18 @@
 
 #include "probe/probe.h"
 
-static ProbeVerdict client_is_tls(Slice s, size_t max, Probe *probe) {
+static ProbeVerdict probe_client_tls(Slice s, size_t max, Probe *probe) {
         ProbeVerdict v = probe_tls(s.p, s.n, max, &probe->tls);
 
         probe->reason = probe->tls.reason;
-        /* Type and major version of the first record fit; before that SSL 2.0 and others are possible. */
+        /* Type and major version of the first record are right. Fewer bytes could be SSL 2.0 or another protocol. */
         if (v != PROBE_NEED_MORE || (s.n >= 2 && s.p[0] < 0x80))
                 probe->protocol = PROBE_TLS;
 
         return v;
 }
 
-static ProbeVerdict client_is_http2(Slice s, size_t max _unused_, Probe *probe) {
+static ProbeVerdict probe_client_http2(Slice s, size_t max _unused_, Probe *probe) {
         ProbeVerdict v = probe_h2_preface(s.p, s.n);
 
         if (v == PROBE_MATCH)
@@ -22,7 +22,7 @@ static ProbeVerdict client_is_http2(Slice s, size_t max _unused_, Probe *probe) 
         return v;
 }
 
-static ProbeVerdict client_is_ssh(Slice s, size_t max _unused_, Probe *probe) {
+static ProbeVerdict probe_client_ssh(Slice s, size_t max _unused_, Probe *probe) {
         ProbeVerdict v = probe_ssh(s.p, s.n, &probe->ssh);
 
         probe->reason = probe->ssh.reason;
@@ -32,7 +32,7 @@ static ProbeVerdict client_is_ssh(Slice s, size_t max _unused_, Probe *probe) {
         return v;
 }
 
-static ProbeVerdict client_is_proxy(Slice s, size_t max _unused_, Probe *probe) {
+static ProbeVerdict probe_client_proxy(Slice s, size_t max _unused_, Probe *probe) {
         ProbeVerdict v = probe_proxy_signature(s.p, s.n);
 
         if (v != PROBE_MATCH)
@@ -43,7 +43,7 @@ static ProbeVerdict client_is_proxy(Slice s, size_t max _unused_, Probe *probe) 
         return PROBE_MALFORMED;
 }
 
-static ProbeVerdict client_is_http(Slice s, size_t max, Probe *probe) {
+static ProbeVerdict probe_client_http(Slice s, size_t max, Probe *probe) {
         ProbeVerdict v = probe_http1(s.p, s.n, max, &probe->http);
 
         probe->reason = probe->http.reason;
@@ -55,11 +55,11 @@ static ProbeVerdict client_is_http(Slice s, size_t max, Probe *probe) {
 
 ProbeVerdict probe_client(const uint8_t *p, size_t n, size_t max, Probe *ret) {
         /*
-         * In this order: each of the first four is known by a signature, and where one of them needs more
-         * to tell, HTTP needs more as well ("P" begins PROXY, PRI and POST).
+         * HTTP is last, because the other four have signatures. If one of these needs more bytes, HTTP does too ("P"
+         * begins PROXY, PRI and POST), so the first verdict other than NO_MATCH is right.
          */
         static ProbeVerdict (*const probes[])(Slice, size_t, Probe *) = {
-                client_is_tls, client_is_http2, client_is_ssh, client_is_proxy, client_is_http,
+                probe_client_tls, probe_client_http2, probe_client_ssh, probe_client_proxy, probe_client_http,
         };
 
         for (size_t i = 0; i < ELEMENTSOF(probes); i++) {
@@ -78,26 +78,14 @@ ProbeVerdict probe_client(const uint8_t *p, size_t n, size_t max, Probe *ret) {
 }
 
 const char *probe_protocol_to_string(ProbeProtocol protocol) {
-        switch (protocol) {
+        static const char *const names[] = {
+                [PROBE_UNKNOWN] = "unknown",
+                [PROBE_HTTP] = "http",
+                [PROBE_HTTP2] = "http2",
+                [PROBE_TLS] = "tls",
+                [PROBE_SSH] = "ssh",
+                [PROBE_PROXY] = "proxy",
+        };
 
-        case PROBE_UNKNOWN:
-                return "unknown";
-
-        case PROBE_HTTP:
-                return "http";
-
-        case PROBE_HTTP2:
-                return "http2";
-
-        case PROBE_TLS:
-                return "tls";
-
-        case PROBE_SSH:
-                return "ssh";
-
-        case PROBE_PROXY:
-                return "proxy";
-        }
-
-        return "unknown";
+        return protocol < ELEMENTSOF(names) ? names[protocol] : "unknown";
 }

@@ -2,11 +2,10 @@
 #pragma once
 
 /*
- * Probes: pure functions over the first bytes of a client, of which each may come in pieces. None
- * allocates, does I/O or keeps anything between two calls: the caller peeks again and asks again with all
- * the bytes it has by then.
+ * Probes: pure functions over the first bytes of a client. A probe does not allocate, does no I/O and keeps no state
+ * between two calls. After NEED_MORE the caller calls it again with all bytes that have arrived.
  *
- * Facts point into the bytes they were read from. Only host names are copied (probe/name.h says why).
+ * Facts point into the probed bytes. Only host names are copied (name.h).
  */
 
 #include "probe/http.h"
@@ -17,23 +16,23 @@
 #include "probe/verdict.h"
 
 typedef enum ProbeProtocol {
-        PROBE_UNKNOWN, /* none of these, or not told apart yet */
+        PROBE_UNKNOWN, /* another protocol, or not known yet */
         PROBE_HTTP,
         PROBE_HTTP2,
         PROBE_TLS,
         PROBE_SSH,
-        PROBE_PROXY, /* only ever MALFORMED: probe_proxy() comes first where such a header is expected */
+        PROBE_PROXY, /* always MALFORMED: a listener that expects the header calls probe_proxy() first */
 } ProbeProtocol;
 
 typedef struct Probe {
         /*
-         * With NEED_MORE: what it certainly is already, so that the refusal at the deadline can be spoken
-         * in that protocol. With NO_MATCH: PROBE_UNKNOWN.
+         * The protocol of the client. With NEED_MORE it is set once it is certain, so that a refusal at the deadline
+         * uses that protocol. With NO_MATCH it is PROBE_UNKNOWN.
          */
         ProbeProtocol protocol;
         ProbeReason reason; /* with MALFORMED only */
 
-        /* That of the protocol is valid, with MATCH only. */
+        /* The member for the protocol is valid, with MATCH only. */
         union {
                 HttpFacts http;
                 TlsFacts tls;
@@ -42,11 +41,10 @@ typedef struct Probe {
 } Probe;
 
 /*
- * Which protocol is this? @max limits HTTP heads and TLS hellos. NO_MATCH: it is none of those known here;
- * a route may still want it for its listener, its source or its prefix. A client that says nothing is the
- * caller's to find.
+ * Probes @n bytes at @p for every protocol. @max limits HTTP heads and TLS hellos, in bytes. NO_MATCH: the protocol is
+ * unknown, but a route may still match by listener, source or prefix. The caller detects clients that send nothing.
  */
 ProbeVerdict probe_client(const uint8_t *p, size_t n, size_t max, Probe *ret);
 
-/* "http", "http2", "tls", "ssh", "proxy", "unknown". */
+/* Returns "http", "http2", "tls", "ssh", "proxy" or "unknown". */
 const char *probe_protocol_to_string(ProbeProtocol protocol);

@@ -12,13 +12,13 @@
 #define V1_SIGNATURE SLICE_LITERAL("PROXY ")
 #define V2_SIGNATURE SLICE_LITERAL("\r\n\r\n\0\r\nQUIT\n")
 
-/* Section 2.2: the low half of the 13th byte. */
+/* Command: the low four bits of byte 13 (section 2.2). */
 enum {
         COMMAND_LOCAL = 0,
         COMMAND_PROXY = 1,
 };
 
-/* The 14th byte: address family and transport. */
+/* Address family and transport: byte 14 (section 2.2). */
 enum {
         FAMILY_UNSPEC = 0x00,
         FAMILY_TCP4 = 0x11,
@@ -29,33 +29,32 @@ enum {
         FAMILY_UNIX_DGRAM = 0x32,
 };
 
+/* Size of an AF_UNIX address in a header, in bytes (section 2.2). */
 #define UNIX_PATH_SIZE 108
 
-static ProbeVerdict malformed(ProxyFacts *facts, ProbeReason reason) {
+static ProbeVerdict proxy_malformed(ProxyFacts *facts, ProbeReason reason) {
         facts->reason = reason;
         return PROBE_MALFORMED;
 }
 
-static socklen_t set_in4(struct sockaddr_storage *ret, struct in_addr address, uint16_t port) {
-        struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = address, .sin_port = htons(port) };
+/* Writes an address of @family with its port, from @address in network byte order. Returns its length. */
+static socklen_t proxy_set_ip(struct sockaddr_storage *ret, int family, const void *address, uint16_t port) {
+        struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
+        struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 
-        memcpy(ret, &in, sizeof(in));
-        return sizeof(in);
-}
+        if (family == AF_INET) {
+                memcpy(&in.sin_addr, address, sizeof(in.sin_addr));
+                memcpy(ret, &in, sizeof(in));
+                return sizeof(in);
+        }
 
-static socklen_t set_in6(struct sockaddr_storage *ret, struct in6_addr address, uint16_t port) {
-        struct sockaddr_in6 in6 = {
-                .sin6_family = AF_INET6,
-                .sin6_addr = address,
-                .sin6_port = htons(port),
-        };
-
+        memcpy(&in6.sin6_addr, address, sizeof(in6.sin6_addr));
         memcpy(ret, &in6, sizeof(in6));
         return sizeof(in6);
 }
 
-/* The path is filled up with NULs. One that begins with NUL can't be told from none. */
-static socklen_t set_unix(struct sockaddr_storage *ret, Slice path) {
+/* NULs fill the rest of the path. A path that begins with NUL is taken as none, because it looks the same. */
+static socklen_t proxy_set_unix(struct sockaddr_storage *ret, Slice path) {
         struct sockaddr_un un = { .sun_family = AF_UNIX };
         size_t n = strnlen((const char *) path.p, path.n);
 
@@ -64,8 +63,8 @@ static socklen_t set_unix(struct sockaddr_storage *ret, Slice path) {
         return (socklen_t) (offsetof(struct sockaddr_un, sun_path) + (n > 0 ? MIN(n + 1, path.n) : 0));
 }
 
-/* The next word of the line, which one space ends. */
-static Slice next_word(Slice *line) {
+/* Removes the next word and the space after it from *line. */
+static Slice proxy_next_word(Slice *line) {
         const uint8_t *space = line->n > 0 ? memchr(line->p, ' ', line->n) : NULL;
         Slice word = slice_head(*line, space ? (size_t) (space - line->p) : line->n);
 
@@ -73,51 +72,37 @@ static Slice next_word(Slice *line) {
         return word;
 }
 
-/* Decimal, at most 65535, with no zero in front. */
-static bool parse_port(Slice s, uint16_t *ret) {
-        uint32_t port = 0;
-
-        if (s.n < 1 || s.n > 5 || (s.n > 1 && s.p[0] == '0'))
-                return false;
-
-        for (size_t i = 0; i < s.n; i++) {
-                if (s.p[i] < '0' || s.p[i] > '9')
-                        return false;
-
-                port = port * 10 + (s.p[i] - '0');
-        }
-
-        *ret = (uint16_t) port;
-        return port <= UINT16_MAX;
+/* Section 2.1: a port has no leading zero. */
+static bool proxy_parse_port(Slice s, uint16_t *ret) {
+        return (s.n <= 1 || s.p[0] != '0') && slice_parse_u16(s, ret);
 }
 
-static bool set_v1_address(int family, Slice address, Slice port, struct sockaddr_storage *ret,
-                           socklen_t *ret_length) {
+static bool proxy_set_v1_address(int family, Slice address, Slice port, struct sockaddr_storage *ret,
+                                 socklen_t *ret_length) {
         char text[INET6_ADDRSTRLEN];
-        struct in6_addr in6;
-        struct in_addr in;
+        struct in6_addr bytes; /* the larger of the two families */
         uint16_t number;
 
-        if (address.n >= sizeof(text) || !parse_port(port, &number))
+        if (address.n >= sizeof(text) || !proxy_parse_port(port, &number))
                 return false;
 
         memcpy(text, address.p, address.n);
         text[address.n] = 0;
 
-        if (inet_pton(family, text, family == AF_INET ? (void *) &in : (void *) &in6) != 1)
+        if (inet_pton(family, text, &bytes) != 1)
                 return false;
 
-        *ret_length = family == AF_INET ? set_in4(ret, in, number) : set_in6(ret, in6, number);
+        *ret_length = proxy_set_ip(ret, family, &bytes, number);
         return true;
 }
 
 /* "TCP4 source destination source-port destination-port" */
-static bool parse_v1_line(Slice line, ProxyFacts *facts) {
-        Slice protocol = next_word(&line), source, destination, source_port, destination_port;
+static bool proxy_parse_v1_line(Slice line, ProxyFacts *facts) {
+        Slice protocol = proxy_next_word(&line), source, destination, source_port, destination_port;
         int family;
 
         if (slice_equal(protocol, SLICE_LITERAL("UNKNOWN")))
-                return true; /* "the receiver must ignore anything presented before the CRLF" */
+                return true; /* section 2.1: "the receiver must ignore anything presented before the CRLF" */
 
         if (slice_equal(protocol, SLICE_LITERAL("TCP4")))
                 family = AF_INET;
@@ -126,18 +111,18 @@ static bool parse_v1_line(Slice line, ProxyFacts *facts) {
         else
                 return false;
 
-        source = next_word(&line);
-        destination = next_word(&line);
-        source_port = next_word(&line);
+        source = proxy_next_word(&line);
+        destination = proxy_next_word(&line);
+        source_port = proxy_next_word(&line);
         destination_port = line;
 
         facts->type = SOCK_STREAM;
-        return set_v1_address(family, source, source_port, &facts->source, &facts->source_length) &&
-               set_v1_address(family, destination, destination_port, &facts->destination,
+        return proxy_set_v1_address(family, source, source_port, &facts->source, &facts->source_length) &&
+               proxy_set_v1_address(family, destination, destination_port, &facts->destination,
                               &facts->destination_length);
 }
 
-static ProbeVerdict probe_v1(Slice s, ProxyFacts *facts) {
+static ProbeVerdict proxy_probe_v1(Slice s, ProxyFacts *facts) {
         Slice line = slice_head(s, PROXY_V1_MAX);
         size_t n = V1_SIGNATURE.n;
 
@@ -145,61 +130,43 @@ static ProbeVerdict probe_v1(Slice s, ProxyFacts *facts) {
                 n++;
 
         if (n == line.n || (line.p[n] == '\r' && n + 1 == line.n))
-                return line.n < PROXY_V1_MAX ? PROBE_NEED_MORE : malformed(facts, PROBE_REASON_PROXY_V1);
+                return line.n < PROXY_V1_MAX ? PROBE_NEED_MORE : proxy_malformed(facts, PROBE_REASON_PROXY_V1);
 
         if (line.p[n] != '\r' || line.p[n + 1] != '\n' ||
-            !parse_v1_line(slice_skip(slice_head(line, n), V1_SIGNATURE.n), facts))
-                return malformed(facts, PROBE_REASON_PROXY_V1);
+            !proxy_parse_v1_line(slice_skip(slice_head(line, n), V1_SIGNATURE.n), facts))
+                return proxy_malformed(facts, PROBE_REASON_PROXY_V1);
 
         facts->version = 1;
         facts->header_length = n + 2;
         return PROBE_MATCH;
 }
 
-static bool take_in4(Reader *r, ProxyFacts *facts) {
+static bool proxy_take_ip(Reader *r, int family, ProxyFacts *facts) {
+        size_t n = family == AF_INET ? sizeof(struct in_addr) : sizeof(struct in6_addr);
         uint16_t source_port, destination_port;
         Slice source, destination;
-        struct in_addr in;
 
-        if (!reader_take(r, sizeof(in), &source) || !reader_take(r, sizeof(in), &destination) ||
+        if (!reader_take(r, n, &source) || !reader_take(r, n, &destination) ||
             !reader_u16(r, &source_port) || !reader_u16(r, &destination_port))
                 return false;
 
-        memcpy(&in, source.p, sizeof(in));
-        facts->source_length = set_in4(&facts->source, in, source_port);
-        memcpy(&in, destination.p, sizeof(in));
-        facts->destination_length = set_in4(&facts->destination, in, destination_port);
+        facts->source_length = proxy_set_ip(&facts->source, family, source.p, source_port);
+        facts->destination_length = proxy_set_ip(&facts->destination, family, destination.p, destination_port);
         return true;
 }
 
-static bool take_in6(Reader *r, ProxyFacts *facts) {
-        uint16_t source_port, destination_port;
-        Slice source, destination;
-        struct in6_addr in6;
-
-        if (!reader_take(r, sizeof(in6), &source) || !reader_take(r, sizeof(in6), &destination) ||
-            !reader_u16(r, &source_port) || !reader_u16(r, &destination_port))
-                return false;
-
-        memcpy(&in6, source.p, sizeof(in6));
-        facts->source_length = set_in6(&facts->source, in6, source_port);
-        memcpy(&in6, destination.p, sizeof(in6));
-        facts->destination_length = set_in6(&facts->destination, in6, destination_port);
-        return true;
-}
-
-static bool take_unix(Reader *r, ProxyFacts *facts) {
+static bool proxy_take_unix(Reader *r, ProxyFacts *facts) {
         Slice source, destination;
 
         if (!reader_take(r, UNIX_PATH_SIZE, &source) || !reader_take(r, UNIX_PATH_SIZE, &destination))
                 return false;
 
-        facts->source_length = set_unix(&facts->source, source);
-        facts->destination_length = set_unix(&facts->destination, destination);
+        facts->source_length = proxy_set_unix(&facts->source, source);
+        facts->destination_length = proxy_set_unix(&facts->destination, destination);
         return true;
 }
 
-static ProbeVerdict take_addresses(uint8_t family, Reader *r, ProxyFacts *facts) {
+static ProbeVerdict proxy_take_addresses(uint8_t family, Reader *r, ProxyFacts *facts) {
         bool fits;
 
         switch (family) {
@@ -209,29 +176,29 @@ static ProbeVerdict take_addresses(uint8_t family, Reader *r, ProxyFacts *facts)
 
         case FAMILY_TCP4:
         case FAMILY_UDP4:
-                fits = take_in4(r, facts);
+                fits = proxy_take_ip(r, AF_INET, facts);
                 break;
 
         case FAMILY_TCP6:
         case FAMILY_UDP6:
-                fits = take_in6(r, facts);
+                fits = proxy_take_ip(r, AF_INET6, facts);
                 break;
 
         case FAMILY_UNIX_STREAM:
         case FAMILY_UNIX_DGRAM:
-                fits = take_unix(r, facts);
+                fits = proxy_take_unix(r, facts);
                 break;
 
         default:
-                return malformed(facts, PROBE_REASON_PROXY_FAMILY);
+                return proxy_malformed(facts, PROBE_REASON_PROXY_FAMILY);
         }
 
         facts->type = (family & 0xf) == 1 ? SOCK_STREAM : SOCK_DGRAM;
-        return fits ? PROBE_MATCH : malformed(facts, PROBE_REASON_PROXY_LENGTH);
+        return fits ? PROBE_MATCH : proxy_malformed(facts, PROBE_REASON_PROXY_LENGTH);
 }
 
-/* Section 2.2.3: over the whole header, the four bytes of the checksum itself taken as zero. */
-static bool checksum_is_right(Slice header, Slice checksum) {
+/* The checksum covers the whole header, with zeros in place of its own four bytes (section 2.2.3). */
+static bool proxy_is_right_checksum(Slice header, Slice checksum) {
         size_t before = (size_t) (checksum.p - header.p);
         uint32_t crc = CRC32C_INIT, wanted = 0;
         Reader r = checksum;
@@ -243,7 +210,7 @@ static bool checksum_is_right(Slice header, Slice checksum) {
         return reader_u32(&r, &wanted) && wanted == ~crc;
 }
 
-static ProbeVerdict check_tlvs(Slice header, ProxyFacts *facts) {
+static ProbeVerdict proxy_check_tlvs(Slice header, ProxyFacts *facts) {
         Slice rest = facts->tlvs, value;
         bool has_checksum = false;
         uint8_t type;
@@ -252,17 +219,17 @@ static ProbeVerdict check_tlvs(Slice header, ProxyFacts *facts) {
                 if (type != PROXY_TLV_CRC32C)
                         continue;
                 if (value.n != sizeof(uint32_t) || has_checksum)
-                        return malformed(facts, PROBE_REASON_PROXY_TLV);
-                if (!checksum_is_right(header, value))
-                        return malformed(facts, PROBE_REASON_PROXY_CHECKSUM);
+                        return proxy_malformed(facts, PROBE_REASON_PROXY_TLV);
+                if (!proxy_is_right_checksum(header, value))
+                        return proxy_malformed(facts, PROBE_REASON_PROXY_CHECKSUM);
 
                 has_checksum = true;
         }
 
-        return rest.n == 0 ? PROBE_MATCH : malformed(facts, PROBE_REASON_PROXY_TLV);
+        return rest.n == 0 ? PROBE_MATCH : proxy_malformed(facts, PROBE_REASON_PROXY_TLV);
 }
 
-static ProbeVerdict probe_v2(Slice s, ProxyFacts *facts) {
+static ProbeVerdict proxy_probe_v2(Slice s, ProxyFacts *facts) {
         Reader r = slice_skip(s, V2_SIGNATURE.n), block;
         uint8_t version, family;
         uint16_t length;
@@ -272,26 +239,26 @@ static ProbeVerdict probe_v2(Slice s, ProxyFacts *facts) {
                 return PROBE_NEED_MORE;
 
         if (version >> 4 != 2 || (version & 0xf) > COMMAND_PROXY)
-                return malformed(facts, PROBE_REASON_PROXY_VERSION);
+                return proxy_malformed(facts, PROBE_REASON_PROXY_VERSION);
         if (length > PROXY_V2_LENGTH_MAX)
-                return malformed(facts, PROBE_REASON_PROXY_LENGTH);
+                return proxy_malformed(facts, PROBE_REASON_PROXY_LENGTH);
         if (!reader_take(&r, length, &block))
                 return PROBE_NEED_MORE;
 
         facts->version = 2;
         facts->header_length = PROXY_V2_HEADER_SIZE + (size_t) length;
 
-        /* "The receiver must … discard the protocol block including the family which is ignored." */
+        /* Section 2.2: "The receiver must … discard the protocol block including the family which is ignored." */
         facts->is_local = (version & 0xf) == COMMAND_LOCAL;
         if (facts->is_local)
                 return PROBE_MATCH;
 
-        v = take_addresses(family, &block, facts);
+        v = proxy_take_addresses(family, &block, facts);
         if (v != PROBE_MATCH)
                 return v;
 
         facts->tlvs = block;
-        return check_tlvs(slice_head(s, facts->header_length), facts);
+        return proxy_check_tlvs(slice_head(s, facts->header_length), facts);
 }
 
 ProbeVerdict probe_proxy(const uint8_t *p, size_t n, ProxyFacts *ret) {
@@ -301,18 +268,18 @@ ProbeVerdict probe_proxy(const uint8_t *p, size_t n, ProxyFacts *ret) {
 
         v = probe_prefix(p, n, V1_SIGNATURE);
         if (v == PROBE_MATCH)
-                return probe_v1((Slice){ p, n }, ret);
+                return proxy_probe_v1((Slice){ p, n }, ret);
         if (v == PROBE_NEED_MORE)
                 return v;
 
         v = probe_prefix(p, n, V2_SIGNATURE);
-        return v == PROBE_MATCH ? probe_v2((Slice){ p, n }, ret) : v;
+        return v == PROBE_MATCH ? proxy_probe_v2((Slice){ p, n }, ret) : v;
 }
 
 ProbeVerdict probe_proxy_signature(const uint8_t *p, size_t n) {
         static const Slice signatures[] = {
                 V2_SIGNATURE,
-                /* "PROXY /…" is a request with an odd method. */
+                /* "PROXY " alone could begin an HTTP request with that method. */
                 SLICE_LITERAL("PROXY TCP4 "),
                 SLICE_LITERAL("PROXY TCP6 "),
                 SLICE_LITERAL("PROXY UNKNOWN"),

@@ -2,11 +2,8 @@
 #pragma once
 
 /*
- * The header of the PROXY protocol, version 1 (a line) and 2 (binary), as in HAProxy's
- * doc/proxy-protocol.txt. Sections are those of that text.
- *
- * Where it is expected it has to be there ("the receiver must not try to guess"), and is consumed to the
- * byte.
+ * The header of the PROXY protocol, version 1 (a line) and 2 (binary). Sections are those of HAProxy's
+ * doc/proxy-protocol.txt, which forbids a receiver to guess whether there is a header (section 2).
  */
 
 #include <sys/socket.h>
@@ -14,14 +11,14 @@
 #include "probe/slice.h"
 #include "probe/verdict.h"
 
-/* Section 2.1: the longest line, CRLF counted. */
+/* Limit of a line of version 1 with its CRLF, in bytes (section 2.1). */
 #define PROXY_V1_MAX 107
 
-/* Section 2.2 lets a header be 64 KiB long, and wants 536 bytes at least to be taken. */
+/* Size of the fixed part, and our limit of the rest, in bytes. Section 2.2 allows 64 KiB and requires at least 536. */
 #define PROXY_V2_HEADER_SIZE 16
 #define PROXY_V2_LENGTH_MAX 4096
 
-/* Types of TLVs that fdpass reads (section 2.2). */
+/* Types of TLVs that fdpass interprets (section 2.2). */
 enum {
         PROXY_TLV_ALPN = 0x01,
         PROXY_TLV_AUTHORITY = 0x02,
@@ -36,24 +33,24 @@ typedef struct ProxyFacts {
 
         /* All others are valid with MATCH only. */
         unsigned version;     /* 1 or 2 */
-        bool is_local;        /* LOCAL: the proxy speaks for itself (a health check) */
-        int type;             /* SOCK_STREAM or SOCK_DGRAM; 0 where there are no addresses */
+        bool is_local;        /* LOCAL: the connection is of the proxy itself, such as a health check */
+        int type;             /* SOCK_STREAM or SOCK_DGRAM; 0: no addresses */
         struct sockaddr_storage source;
         struct sockaddr_storage destination;
-        socklen_t source_length; /* 0: none (LOCAL, UNKNOWN, UNSPEC): the connection's own addresses stand */
+        socklen_t source_length; /* 0: no addresses (LOCAL, UNKNOWN, UNSPEC), so use those of the connection */
         socklen_t destination_length;
         Slice tlvs;           /* for proxy_next_tlv() */
-        size_t header_length; /* what has to be consumed */
+        size_t header_length; /* bytes to consume */
 } ProxyFacts;
 
-/* Probes for a header of either version. The facts point into the bytes. */
+/* Probes @n bytes at @p for a header of either version. The facts point into the bytes. */
 ProbeVerdict probe_proxy(const uint8_t *p, size_t n, ProxyFacts *ret);
 
-/* MATCH as soon as the bytes can only be such a header, right or wrong. */
+/* Returns MATCH once the bytes can only be a PROXY header, valid or not. */
 ProbeVerdict probe_proxy_signature(const uint8_t *p, size_t n);
 
 /*
- * Takes the next TLV off *tlvs, which begins as a copy of ProxyFacts.tlvs; false at the end. The ones
- * inside a PROXY_TLV_SSL begin at its sixth byte (section 2.2.6) and are read the same way.
+ * Removes the next TLV from *tlvs, which begins as a copy of ProxyFacts.tlvs. Returns false at the end. The TLVs inside
+ * a PROXY_TLV_SSL begin at its sixth byte (section 2.2.6) and are read by this function too.
  */
 bool proxy_next_tlv(Slice *tlvs, uint8_t *ret_type, Slice *ret_value);

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A Slice is a run of somebody else's bytes; a Reader walks one from its beginning. Every read is checked
- * against what is left, and one that does not fit reads nothing and says false, so no parser counts by hand.
+ * A Slice is a range of borrowed bytes. A Reader reads one from its beginning. Every read checks the number of bytes
+ * that are left. A read that does not fit reads nothing and returns false, so that no parser can overrun.
  */
 
 #include "basic/macro.h"
@@ -20,11 +20,12 @@ static inline Slice slice_from_string(const char *s) {
         return (Slice){ (const uint8_t *) s, strlen(s) };
 }
 
-/* What is left of @s behind its first @n bytes; @n is at most its length. */
+/* Returns @s without its first @n bytes. @n must be at most its length. */
 static inline Slice slice_skip(Slice s, size_t n) {
         return (Slice){ s.p + n, s.n - n };
 }
 
+/* Returns the first @n bytes of @s, or all if it has fewer. */
 static inline Slice slice_head(Slice s, size_t n) {
         return (Slice){ s.p, MIN(s.n, n) };
 }
@@ -37,11 +38,21 @@ static inline bool slice_has_prefix(Slice s, Slice prefix) {
         return s.n >= prefix.n && slice_equal(slice_head(s, prefix.n), prefix);
 }
 
-/* ASCII only, whatever the locale says. */
+/* Returns the letter in lower case. Only ASCII letters change, in every locale. */
 static inline uint8_t ascii_lower(uint8_t c) {
         return c >= 'A' && c <= 'Z' ? (uint8_t) (c | 0x20) : c;
 }
 
+/* Returns the value of a hexadecimal digit in either case, -1 for any other byte. */
+static inline int ascii_hex_value(uint8_t c) {
+        if (c >= '0' && c <= '9')
+                return c - '0';
+
+        c = ascii_lower(c);
+        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Compares without regard to the case of ASCII letters. */
 static inline bool slice_equal_fold(Slice a, Slice b) {
         if (a.n != b.n)
                 return false;
@@ -53,12 +64,12 @@ static inline bool slice_equal_fold(Slice a, Slice b) {
         return true;
 }
 
-/* No control character: neither below the space, nor DEL. */
+/* True unless the byte is a control character: below the space, or DEL. */
 static inline bool byte_is_text(uint8_t c) {
         return c >= 0x20 && c != 0x7f;
 }
 
-/* The length of the run of such bytes that @s begins with: eight at a time, where all of them are. */
+/* Returns the number of such bytes at the beginning of @s. Checks eight at a time. */
 static inline size_t slice_span_text(Slice s) {
         const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
         size_t n = 0;
@@ -69,7 +80,7 @@ static inline size_t slice_span_text(Slice s) {
                 memcpy(&v, s.p + n, sizeof(v));
                 del = v ^ (ones * 0x7f);
 
-                /* A top bit that the subtraction has borrowed: that byte, or one before it, was too small. */
+                /* A set top bit is a borrow of the subtraction: this or an earlier byte is a control character. */
                 if ((((v - ones * 0x20) & ~v) | ((del - ones) & ~del)) & tops)
                         break;
         }
@@ -80,7 +91,7 @@ static inline size_t slice_span_text(Slice s) {
         return n;
 }
 
-/* Without the spaces and tabs around it. */
+/* Removes the spaces and tabs at both ends. */
 static inline Slice slice_trim(Slice s) {
         while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
                 s = slice_skip(s, 1);
@@ -90,7 +101,25 @@ static inline Slice slice_trim(Slice s) {
         return s;
 }
 
-/* A Reader is the Slice of what was not read yet. Numbers are in network byte order. */
+/* Parses a decimal number up to 65535, of one to five digits. Returns false for anything else. */
+static inline bool slice_parse_u16(Slice s, uint16_t *ret) {
+        uint32_t v = 0;
+
+        if (s.n < 1 || s.n > 5)
+                return false;
+
+        for (size_t i = 0; i < s.n; i++) {
+                if (s.p[i] < '0' || s.p[i] > '9')
+                        return false;
+
+                v = v * 10 + (s.p[i] - '0');
+        }
+
+        *ret = (uint16_t) v;
+        return v <= UINT16_MAX;
+}
+
+/* A Reader is the Slice of the bytes that are left. Numbers are in network byte order. */
 typedef Slice Reader;
 
 static inline bool reader_take(Reader *r, size_t n, Slice *ret) {

@@ -13,6 +13,7 @@
 #define MESSAGE_HEADER_SIZE 4
 #define MESSAGE_CLIENT_HELLO 1
 
+/* RFC 8446 4.1.2, in bytes. */
 #define SESSION_ID_MAX 32
 
 /* https://www.iana.org/assignments/tls-extensiontype-values */
@@ -23,22 +24,22 @@ enum {
         EXTENSION_ECH = 0xfe0d,
 };
 
-/* A set of extension types: 8 KiB, and no limit of our own on how many a client may send. */
-typedef struct TypeSet {
+/* A set of extension types. Its 8 KiB cover all types, so that a client may send any number of extensions. */
+typedef struct TlsTypeSet {
         uint64_t bits[(UINT16_MAX + 1) / 64];
-} TypeSet;
+} TlsTypeSet;
 
-static ProbeVerdict malformed(TlsFacts *facts, ProbeReason reason) {
+static ProbeVerdict tls_malformed(TlsFacts *facts, ProbeReason reason) {
         facts->reason = reason;
         return PROBE_MALFORMED;
 }
 
-/* RFC 8701 2: 0x0a0a, 0x1a1a, … 0xfafa */
-static bool is_grease(uint16_t v) {
+/* GREASE values: 0x0a0a, 0x1a1a, … 0xfafa (RFC 8701 2). */
+static bool tls_is_grease(uint16_t v) {
         return (v & 0x0f0f) == 0x0a0a && v >> 8 == (v & 0xff);
 }
 
-/* Steps over @n bytes, into @ret where that is not NULL. Record headers were checked before. */
+/* Reads @n bytes into @ret, or skips them if it is NULL. tls_find_hello() has checked the record headers. */
 static bool tls_read(TlsReader *r, size_t n, uint8_t *ret) {
         if (n > r->n)
                 return false;
@@ -89,7 +90,7 @@ static bool tls_u16(TlsReader *r, uint16_t *ret) {
         return true;
 }
 
-/* Reads the next @n bytes by a reader of their own. */
+/* Sets *ret to a reader of the next @n bytes and skips them. */
 static bool tls_sub(TlsReader *r, size_t n, TlsReader *ret) {
         TlsReader sub = *r;
 
@@ -101,7 +102,7 @@ static bool tls_sub(TlsReader *r, size_t n, TlsReader *ret) {
         return true;
 }
 
-/* A vector with its length in front, in one byte or in two (RFC 8446 3.4). */
+/* Reads a vector, whose length precedes it in one byte or in two (RFC 8446 3.4). */
 static bool tls_vector8(TlsReader *r, TlsReader *ret) {
         uint8_t n;
 
@@ -115,10 +116,10 @@ static bool tls_vector16(TlsReader *r, TlsReader *ret) {
 }
 
 /*
- * SSL 2.0, and the form in which clients of its days offered TLS too (RFC 5246 E.2): two bytes of length
+ * Matches a hello of SSL 2.0, in which old clients offered TLS too (RFC 5246 E.2). It begins with two bytes of length
  * with the top bit set, type 1, and the version.
  */
-static ProbeVerdict match_sslv2(Slice s) {
+static ProbeVerdict tls_match_sslv2(Slice s) {
         static const uint8_t mask[] = { 0x80, 0, 0xff }, wanted[] = { 0x80, 0, MESSAGE_CLIENT_HELLO };
 
         for (size_t i = 0; i < MIN(s.n, sizeof(mask)); i++)
@@ -134,28 +135,28 @@ static ProbeVerdict match_sslv2(Slice s) {
 }
 
 /*
- * Checks the header of a record as far as it is there. In front of the first record the bytes may still be
- * of another protocol; a TLS record they are from the moment when type and major version fit.
+ * Checks the header of a record, which may be incomplete. The bytes of the first record may be another protocol until
+ * type and major version are right.
  */
-static ProbeVerdict check_record(Slice s, bool is_first, TlsFacts *facts, size_t *ret_length) {
+static ProbeVerdict tls_check_record(Slice s, bool is_first, TlsFacts *facts, size_t *ret_length) {
         if (s.n >= 1 && s.p[0] != RECORD_TYPE_HANDSHAKE)
-                return is_first ? PROBE_NO_MATCH : malformed(facts, PROBE_REASON_TLS_RECORD_TYPE);
+                return is_first ? PROBE_NO_MATCH : tls_malformed(facts, PROBE_REASON_TLS_RECORD_TYPE);
         if (s.n >= 2 && s.p[1] != 3)
-                return is_first ? PROBE_NO_MATCH : malformed(facts, PROBE_REASON_TLS_VERSION);
+                return is_first ? PROBE_NO_MATCH : tls_malformed(facts, PROBE_REASON_TLS_VERSION);
         if (s.n < RECORD_HEADER_SIZE)
                 return PROBE_NEED_MORE;
 
         *ret_length = (size_t) s.p[3] << 8 | s.p[4];
         if (*ret_length == 0 || *ret_length > RECORD_MAX)
-                return malformed(facts, PROBE_REASON_TLS_RECORD_LENGTH);
+                return tls_malformed(facts, PROBE_REASON_TLS_RECORD_LENGTH);
 
         return PROBE_MATCH;
 }
 
-/* The size of the message whose first bytes are @header, itself counted, once it is known; 0 before. */
-static ProbeVerdict check_message(Slice header, size_t max, TlsFacts *facts, size_t *ret_size) {
+/* Sets *ret_size to the size of the message with its header; 0 if @header, its first bytes, is incomplete. */
+static ProbeVerdict tls_check_message(Slice header, size_t max, TlsFacts *facts, size_t *ret_size) {
         if (header.n >= 1 && header.p[0] != MESSAGE_CLIENT_HELLO)
-                return malformed(facts, PROBE_REASON_TLS_MESSAGE);
+                return tls_malformed(facts, PROBE_REASON_TLS_MESSAGE);
 
         *ret_size = 0;
         if (header.n < MESSAGE_HEADER_SIZE)
@@ -163,15 +164,14 @@ static ProbeVerdict check_message(Slice header, size_t max, TlsFacts *facts, siz
 
         *ret_size = MESSAGE_HEADER_SIZE +
                     ((size_t) header.p[1] << 16 | (size_t) header.p[2] << 8 | header.p[3]);
-        return *ret_size > max ? malformed(facts, PROBE_REASON_TOO_LARGE) : PROBE_MATCH;
+        return *ret_size > max ? tls_malformed(facts, PROBE_REASON_TOO_LARGE) : PROBE_MATCH;
 }
 
 /*
- * Finds the hello: walks the records until they hold all of it. The last of them has to end where the hello
- * ends (RFC 8446 5.1: a message before a change of keys is aligned with a record boundary, and no client
- * says more before it heard the server).
+ * Finds the records that contain the hello. The last record must end with the hello. A message before a change of keys
+ * ends with its record (RFC 8446 5.1), and a client sends nothing more before the answer of the server.
  */
-static ProbeVerdict find_hello(Slice s, size_t max, TlsFacts *facts, TlsReader *ret) {
+static ProbeVerdict tls_find_hello(Slice s, size_t max, TlsFacts *facts, TlsReader *ret) {
         uint8_t header[MESSAGE_HEADER_SIZE];
         size_t have = 0, size = 0, pos = 0, length;
 
@@ -180,7 +180,7 @@ static ProbeVerdict find_hello(Slice s, size_t max, TlsFacts *facts, TlsReader *
                 size_t k = 0;
                 ProbeVerdict v;
 
-                v = check_record(rest, pos == 0, facts, &length);
+                v = tls_check_record(rest, pos == 0, facts, &length);
                 if (v != PROBE_MATCH)
                         return v;
 
@@ -190,13 +190,13 @@ static ProbeVerdict find_hello(Slice s, size_t max, TlsFacts *facts, TlsReader *
                         k = MIN(sizeof(header) - have, body.n);
                         memcpy(header + have, body.p, k);
 
-                        v = check_message((Slice){ header, have + k }, max, facts, &size);
+                        v = tls_check_message((Slice){ header, have + k }, max, facts, &size);
                         if (v != PROBE_MATCH)
                                 return v;
                 }
 
                 if (size > 0 && have + length > size)
-                        return malformed(facts, PROBE_REASON_TLS_TRAILING);
+                        return tls_malformed(facts, PROBE_REASON_TLS_TRAILING);
                 if (body.n < length)
                         return PROBE_NEED_MORE;
 
@@ -210,73 +210,73 @@ static ProbeVerdict find_hello(Slice s, size_t max, TlsFacts *facts, TlsReader *
 }
 
 /*
- * RFC 6066 3: a list of names with one of a kind at most, and "host_name" is the only kind there is. So, as
- * in OpenSSL, it has exactly one entry. A literal address is not permitted there.
+ * Parses server_name (RFC 6066 3): a list with at most one name of a type, of which "host_name" is the only one. As in
+ * OpenSSL, the list must have exactly one entry. IP addresses are not allowed.
  */
-static ProbeVerdict parse_server_name(TlsReader r, TlsFacts *facts) {
+static ProbeVerdict tls_parse_server_name(TlsReader r, TlsFacts *facts) {
         uint8_t type, bytes[PROBE_NAME_MAX];
         struct in_addr address;
         TlsReader list, name;
         size_t n;
 
         if (!tls_vector16(&r, &list) || r.n > 0 || !tls_u8(&list, &type) || !tls_vector16(&list, &name))
-                return malformed(facts, PROBE_REASON_TLS_DECODE);
+                return tls_malformed(facts, PROBE_REASON_TLS_DECODE);
 
         n = name.n;
         if (type != 0 || list.n > 0 || n > sizeof(bytes) || !tls_read(&name, n, bytes) ||
             !probe_name_set(&facts->name, (Slice){ bytes, n }) ||
             inet_pton(AF_INET, facts->name.text, &address) == 1)
-                return malformed(facts, PROBE_REASON_TLS_NAME);
+                return tls_malformed(facts, PROBE_REASON_TLS_NAME);
 
         return PROBE_MATCH;
 }
 
-/* RFC 7301 3.1: at least one, none of them empty. */
-static ProbeVerdict parse_alpn(TlsReader r, TlsFacts *facts) {
+/* Parses the list of protocols (RFC 7301 3.1): at least one, and none is empty. */
+static ProbeVerdict tls_parse_alpn(TlsReader r, TlsFacts *facts) {
         TlsReader list, protocol;
 
         if (!tls_vector16(&r, &list) || r.n > 0 || list.n == 0)
-                return malformed(facts, PROBE_REASON_TLS_DECODE);
+                return tls_malformed(facts, PROBE_REASON_TLS_DECODE);
 
         facts->alpn = list;
 
         while (list.n > 0)
                 if (!tls_vector8(&list, &protocol) || protocol.n == 0)
-                        return malformed(facts, PROBE_REASON_TLS_DECODE);
+                        return tls_malformed(facts, PROBE_REASON_TLS_DECODE);
 
         return PROBE_MATCH;
 }
 
-/* RFC 8446 4.2.1: it replaces the version in the hello. */
-static ProbeVerdict parse_supported_versions(TlsReader r, TlsFacts *facts) {
+/* Parses supported_versions, which replace the version in the hello (RFC 8446 4.2.1). */
+static ProbeVerdict tls_parse_supported_versions(TlsReader r, TlsFacts *facts) {
         TlsReader list;
         uint16_t v;
 
         if (!tls_vector8(&r, &list) || r.n > 0 || list.n == 0)
-                return malformed(facts, PROBE_REASON_TLS_DECODE);
+                return tls_malformed(facts, PROBE_REASON_TLS_DECODE);
 
         facts->version = 0;
         while (list.n > 0) {
                 if (!tls_u16(&list, &v))
-                        return malformed(facts, PROBE_REASON_TLS_DECODE);
-                if (!is_grease(v) && v > facts->version)
+                        return tls_malformed(facts, PROBE_REASON_TLS_DECODE);
+                if (!tls_is_grease(v) && v > facts->version)
                         facts->version = v;
         }
 
         return PROBE_MATCH;
 }
 
-static ProbeVerdict parse_extension(uint16_t type, TlsReader r, TlsFacts *facts) {
+static ProbeVerdict tls_parse_extension(uint16_t type, TlsReader r, TlsFacts *facts) {
         switch (type) {
 
         case EXTENSION_SERVER_NAME:
-                return parse_server_name(r, facts);
+                return tls_parse_server_name(r, facts);
 
         case EXTENSION_ALPN:
-                return parse_alpn(r, facts);
+                return tls_parse_alpn(r, facts);
 
         case EXTENSION_SUPPORTED_VERSIONS:
-                return parse_supported_versions(r, facts);
+                return tls_parse_supported_versions(r, facts);
 
         case EXTENSION_ECH:
                 facts->has_ech = true;
@@ -287,8 +287,8 @@ static ProbeVerdict parse_extension(uint16_t type, TlsReader r, TlsFacts *facts)
         }
 }
 
-static ProbeVerdict parse_extensions(TlsReader r, TlsFacts *facts) {
-        TypeSet seen = {};
+static ProbeVerdict tls_parse_extensions(TlsReader r, TlsFacts *facts) {
+        TlsTypeSet seen = {};
         TlsReader extension;
         ProbeVerdict v;
         uint16_t type;
@@ -297,15 +297,15 @@ static ProbeVerdict parse_extensions(TlsReader r, TlsFacts *facts) {
                 uint64_t bit;
 
                 if (!tls_u16(&r, &type) || !tls_vector16(&r, &extension))
-                        return malformed(facts, PROBE_REASON_TLS_DECODE);
+                        return tls_malformed(facts, PROBE_REASON_TLS_DECODE);
 
-                /* RFC 8446 4.2 */
+                /* RFC 8446 4.2 forbids two extensions of one type. */
                 bit = UINT64_C(1) << type % 64;
                 if (seen.bits[type / 64] & bit)
-                        return malformed(facts, PROBE_REASON_TLS_DUPLICATE);
+                        return tls_malformed(facts, PROBE_REASON_TLS_DUPLICATE);
                 seen.bits[type / 64] |= bit;
 
-                v = parse_extension(type, extension, facts);
+                v = tls_parse_extension(type, extension, facts);
                 if (v != PROBE_MATCH)
                         return v;
         }
@@ -313,44 +313,44 @@ static ProbeVerdict parse_extensions(TlsReader r, TlsFacts *facts) {
         return PROBE_MATCH;
 }
 
-static ProbeVerdict parse_hello(TlsReader r, TlsFacts *facts) {
+static ProbeVerdict tls_parse_hello(TlsReader r, TlsFacts *facts) {
         TlsReader session, ciphers, compression, extensions;
 
         if (!tls_read(&r, MESSAGE_HEADER_SIZE, NULL) || !tls_u16(&r, &facts->version))
-                return malformed(facts, PROBE_REASON_TLS_DECODE);
+                return tls_malformed(facts, PROBE_REASON_TLS_DECODE);
         if (facts->version >> 8 != 3)
-                return malformed(facts, PROBE_REASON_TLS_VERSION);
+                return tls_malformed(facts, PROBE_REASON_TLS_VERSION);
 
         if (!tls_read(&r, 32, NULL) || /* random */
             !tls_vector8(&r, &session) || session.n > SESSION_ID_MAX ||
             !tls_vector16(&r, &ciphers) || ciphers.n == 0 || ciphers.n % 2 != 0 ||
             !tls_vector8(&r, &compression) || compression.n == 0)
-                return malformed(facts, PROBE_REASON_TLS_DECODE);
+                return tls_malformed(facts, PROBE_REASON_TLS_DECODE);
 
         /* Extensions are optional before TLS 1.3 (RFC 5246 7.4.1.2). */
         if (r.n == 0)
                 return PROBE_MATCH;
         if (!tls_vector16(&r, &extensions) || r.n > 0)
-                return malformed(facts, PROBE_REASON_TLS_DECODE);
+                return tls_malformed(facts, PROBE_REASON_TLS_DECODE);
 
-        return parse_extensions(extensions, facts);
+        return tls_parse_extensions(extensions, facts);
 }
 
-static ProbeVerdict parse(Slice s, size_t max, TlsFacts *facts) {
+static ProbeVerdict tls_parse(Slice s, size_t max, TlsFacts *facts) {
         TlsReader hello;
         ProbeVerdict v;
 
         if (s.n == 0)
                 return PROBE_NEED_MORE;
 
-        v = match_sslv2(s);
+        v = tls_match_sslv2(s);
         if (v == PROBE_MATCH)
-                return malformed(facts, PROBE_REASON_TLS_SSLV2);
+                return tls_malformed(facts, PROBE_REASON_TLS_SSLV2);
         if (v == PROBE_NEED_MORE)
                 return v;
 
-        v = find_hello(s, max, facts, &hello);
-        return v == PROBE_MATCH ? parse_hello(hello, facts) : v;
+        v = tls_find_hello(s, max, facts, &hello);
+        return v == PROBE_MATCH ? tls_parse_hello(hello, facts) : v;
 }
 
 ProbeVerdict probe_tls(const uint8_t *p, size_t n, size_t max, TlsFacts *ret) {
@@ -358,9 +358,9 @@ ProbeVerdict probe_tls(const uint8_t *p, size_t n, size_t max, TlsFacts *ret) {
 
         *ret = (TlsFacts){};
 
-        v = parse((Slice){ p, MIN(n, max) }, max, ret);
+        v = tls_parse((Slice){ p, MIN(n, max) }, max, ret);
         if (v == PROBE_NEED_MORE && n >= max)
-                return malformed(ret, PROBE_REASON_TOO_LARGE);
+                return tls_malformed(ret, PROBE_REASON_TOO_LARGE);
 
         return v;
 }
@@ -373,8 +373,8 @@ bool tls_next_alpn(TlsReader *alpn, TlsProtocol *ret) {
                 if (!tls_read(&protocol, protocol.n, ret->bytes))
                         return false;
 
-                /* RFC 8701 2: two equal bytes of the GREASE pattern are nobody's protocol. */
-                if (ret->n != 2 || !is_grease((uint16_t) (ret->bytes[0] << 8 | ret->bytes[1])))
+                /* Skip GREASE names: two equal bytes of the pattern (RFC 8701 2). */
+                if (ret->n != 2 || !tls_is_grease((uint16_t) (ret->bytes[0] << 8 | ret->bytes[1])))
                         return true;
         }
 

@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * The ClientHello of TLS (RFC 8446 4.1.2, RFC 5246 7.4.1.2), over any number of records.
+ * The ClientHello of TLS (RFC 8446 4.1.2, RFC 5246 7.4.1.2), in any number of records.
  *
- * With Encrypted ClientHello (extension 0xfe0d) only the outer hello can be read; its name is the public
- * one of the provider, and the real one is for the server's key. GREASE values (RFC 8701) are passed over.
+ * With Encrypted ClientHello (extension 0xfe0d) only the outer hello is readable. Its name is the public name of the
+ * provider, because the inner name is encrypted. GREASE values (RFC 8701) are skipped.
  */
 
 #include "probe/name.h"
@@ -13,13 +13,13 @@
 #include "probe/verdict.h"
 
 /*
- * A place in the hello. It is a Slice as if the headers of the records were not there: the hello may be cut
- * into records anywhere, and nothing is copied to put it together.
+ * A reader of the hello that skips the headers of records. A hello may be split into records at any byte, and nothing
+ * is copied to join it.
  */
 typedef struct TlsReader {
-        Slice bytes;      /* from here to the end of the last record of the hello, with record headers */
-        size_t in_record; /* bytes left in this record */
-        size_t n;         /* bytes left of what this reader reads */
+        Slice bytes;      /* bytes left up to the end of the last record, with record headers */
+        size_t in_record; /* bytes left in the current record */
+        size_t n;         /* bytes left for this reader, without record headers */
 } TlsReader;
 
 typedef struct TlsFacts {
@@ -27,23 +27,23 @@ typedef struct TlsFacts {
 
         /* All others are valid with MATCH only. */
         ProbeName name;       /* server_name (RFC 6066 3); n = 0: none */
-        uint16_t version;     /* the highest that is offered: 0x0304 is TLS 1.3 */
-        bool has_ech;         /* encrypted_client_hello is there; a GREASE one looks the same */
-        TlsReader alpn;       /* the protocols (RFC 7301 3.1), for tls_next_alpn() */
-        size_t hello_length;  /* with the record headers */
+        uint16_t version;     /* highest offered version; 0x0304 is TLS 1.3 */
+        bool has_ech;         /* it has encrypted_client_hello, perhaps as GREASE */
+        TlsReader alpn;       /* protocols (RFC 7301 3.1), for tls_next_alpn() */
+        size_t hello_length;  /* length with the record headers, in bytes */
 } TlsFacts;
 
-/* One protocol's name: bytes, not text. */
+/* The name of an ALPN protocol: bytes, not text. */
 typedef struct TlsProtocol {
         uint8_t n;
         uint8_t bytes[UINT8_MAX];
 } TlsProtocol;
 
 /*
- * Probes @n bytes at @p. A hello that is not complete within its first @max bytes, record headers counted,
- * is MALFORMED (TOO_LARGE). A hello of SSL 2.0 is recognised, and MALFORMED.
+ * Probes @n bytes at @p. A hello that is incomplete after @max bytes, with record headers, is MALFORMED (TOO_LARGE). A
+ * hello of SSL 2.0 is MALFORMED (TLS_SSLV2).
  */
 ProbeVerdict probe_tls(const uint8_t *p, size_t n, size_t max, TlsFacts *ret);
 
-/* Takes the next protocol off *alpn, which begins as a copy of TlsFacts.alpn; false at the end. */
+/* Removes the next protocol from *alpn, which begins as a copy of TlsFacts.alpn. Returns false at the end. */
 bool tls_next_alpn(TlsReader *alpn, TlsProtocol *ret);

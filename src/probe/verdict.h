@@ -2,77 +2,80 @@
 #pragma once
 
 /*
- * What a probe says about the first bytes of a client.
+ * The verdict of a probe on the first bytes of a client.
  *
- * A verdict other than NEED_MORE is final: it is the same for every longer beginning of the same stream,
- * and so is the reason that goes with MALFORMED. How the network cut the bytes can't change where a client
- * is sent.
+ * A verdict other than NEED_MORE is final: it is the same for every longer beginning of the same stream, and so is the
+ * reason of MALFORMED. Otherwise the route of a client would depend on how the network split its bytes.
  */
 
 typedef enum ProbeVerdict {
-        PROBE_NEED_MORE, /* a beginning of it, as far as it goes */
-        PROBE_MATCH,     /* the facts are complete */
-        PROBE_NO_MATCH,  /* another protocol */
-        PROBE_MALFORMED, /* this protocol, but so that it is refused; there is a reason */
+        PROBE_NEED_MORE, /* the bytes fit the protocol, but are incomplete */
+        PROBE_MATCH,     /* the bytes are complete, and the facts are valid */
+        PROBE_NO_MATCH,  /* the bytes are another protocol */
+        PROBE_MALFORMED, /* the bytes are this protocol, but must be refused; there is a reason */
 } ProbeVerdict;
 
-/* Why something is MALFORMED. */
+/*
+ * The reasons of MALFORMED, one line each: X(CONSTANT, name, HTTP status, TLS alert). The name is for logs and tests.
+ * The status is 0 for reasons without an HTTP answer, and the alert is 0 for those without a TLS answer.
+ */
+#define PROBE_REASONS(X)                                                                                               \
+        X(NONE, "none", 0, 0)                               /* not MALFORMED */                                        \
+                                                                                                                       \
+        X(TOO_LARGE, "too-large", 431, ALERT_ILLEGAL_PARAMETER) /* incomplete at the limit of the caller */            \
+                                                                                                                       \
+        X(HTTP_METHOD, "http-method", 400, 0)               /* CONNECT, TRACE, or not in upper case */                 \
+        X(HTTP_TARGET, "http-target", 400, 0)               /* none of the forms in RFC 9112 3.2 */                    \
+        X(HTTP_VERSION, "http-version", 400, 0)             /* neither HTTP/1.0 nor HTTP/1.1 */                        \
+        X(HTTP_NO_VERSION, "http-no-version", 400, 0)       /* HTTP/0.9 */                                             \
+        X(HTTP_CONTROL, "http-control", 400, 0)             /* NUL or another control character */                     \
+        X(HTTP_BARE_CR, "http-bare-cr", 400, 0)             /* CR without LF */                                        \
+        X(HTTP_BARE_LF, "http-bare-lf", 400, 0)             /* LF without CR */                                        \
+        X(HTTP_FOLD, "http-fold", 400, 0)                   /* a line that begins with white space */                  \
+        X(HTTP_FIELD_NAME, "http-field-name", 400, 0)       /* empty, not a token, or without a colon after it */      \
+        X(HTTP_SPACE_BEFORE_COLON, "http-space-before-colon", 400, 0) /* white space after a field name */             \
+        X(HTTP_NO_HOST, "http-no-host", 400, 0)             /* missing in HTTP/1.1, or with an absolute target */      \
+        X(HTTP_TWO_HOSTS, "http-two-hosts", 400, 0)         /* more than one Host field */                             \
+        X(HTTP_HOST, "http-host", 400, 0)                   /* Host or target is not "host[:port]" */                  \
+        X(HTTP_HOST_MISMATCH, "http-host-mismatch", 400, 0) /* Host and target name different hosts */                 \
+        X(HTTP_LENGTH, "http-length", 400, 0)               /* Content-Length is not a number, or occurs twice */      \
+        X(HTTP_CODING, "http-coding", 400, 0)               /* Transfer-Encoding in HTTP/1.0, or twice */              \
+        X(HTTP_LENGTH_AND_CODING, "http-length-and-coding", 400, 0) /* both of these fields */                         \
+        X(HTTP_AMBIGUOUS_PATH, "http-ambiguous-path", 400, 0) /* http_path_is_ambiguous() */                           \
+                                                                                                                       \
+        X(TLS_SSLV2, "tls-sslv2", 0, ALERT_PROTOCOL_VERSION) /* a hello of SSL 2.0 */                                  \
+        X(TLS_RECORD_TYPE, "tls-record-type", 0, ALERT_UNEXPECTED_MESSAGE) /* other record inside the hello */         \
+        X(TLS_RECORD_LENGTH, "tls-record-length", 0, ALERT_RECORD_OVERFLOW) /* 0, or more than 2^14 bytes */           \
+        X(TLS_VERSION, "tls-version", 0, ALERT_PROTOCOL_VERSION) /* major version is not 3 */                          \
+        X(TLS_MESSAGE, "tls-message", 0, ALERT_UNEXPECTED_MESSAGE) /* a message other than ClientHello */              \
+        X(TLS_TRAILING, "tls-trailing", 0, ALERT_UNEXPECTED_MESSAGE) /* more bytes in the record of the hello */       \
+        X(TLS_DECODE, "tls-decode", 0, ALERT_DECODE_ERROR)  /* a length inside the hello does not fit */               \
+        X(TLS_DUPLICATE, "tls-duplicate", 0, ALERT_ILLEGAL_PARAMETER) /* two extensions of one type */                 \
+        X(TLS_NAME, "tls-name", 0, ALERT_ILLEGAL_PARAMETER) /* server_name is not exactly one host name */             \
+                                                                                                                       \
+        X(SSH_VERSION, "ssh-version", 0, 0)                 /* neither 2.0 nor 1.99 */                                 \
+        X(SSH_LINE, "ssh-line", 0, 0)                       /* longer than 255 bytes, or not ASCII */                  \
+                                                                                                                       \
+        X(PROXY_UNEXPECTED, "proxy-unexpected", 0, 0)       /* a PROXY header where none is allowed */                 \
+        X(PROXY_V1, "proxy-v1", 0, 0)                       /* not a line of version 1 */                              \
+        X(PROXY_VERSION, "proxy-version", 0, 0)             /* unknown version or command */                           \
+        X(PROXY_FAMILY, "proxy-family", 0, 0)               /* unknown address family or transport */                  \
+        X(PROXY_LENGTH, "proxy-length", 0, 0)               /* above the limit, or too short for its addresses */      \
+        X(PROXY_TLV, "proxy-tlv", 0, 0)                     /* a TLV exceeds the header, or a CRC32C of wrong size */  \
+        X(PROXY_CHECKSUM, "proxy-checksum", 0, 0)           /* the CRC32C is wrong */
+
 typedef enum ProbeReason {
-        PROBE_REASON_NONE,
-
-        PROBE_REASON_TOO_LARGE, /* not complete within the caller's limit */
-
-        PROBE_REASON_HTTP_METHOD,             /* CONNECT, TRACE, or not in upper case */
-        PROBE_REASON_HTTP_TARGET,             /* in none of the forms of RFC 9112 3.2 */
-        PROBE_REASON_HTTP_VERSION,            /* neither HTTP/1.0 nor HTTP/1.1 */
-        PROBE_REASON_HTTP_NO_VERSION,         /* HTTP/0.9 */
-        PROBE_REASON_HTTP_CONTROL,            /* NUL or another control character */
-        PROBE_REASON_HTTP_BARE_CR,            /* CR without LF */
-        PROBE_REASON_HTTP_BARE_LF,            /* LF without CR */
-        PROBE_REASON_HTTP_FOLD,               /* a line that begins with white space */
-        PROBE_REASON_HTTP_FIELD_NAME,         /* empty, no token, or no colon behind it */
-        PROBE_REASON_HTTP_SPACE_BEFORE_COLON, /* white space between name and colon */
-        PROBE_REASON_HTTP_NO_HOST,            /* none in HTTP/1.1, or beside a target in absolute form */
-        PROBE_REASON_HTTP_TWO_HOSTS,          /* more than one Host field */
-        PROBE_REASON_HTTP_HOST,               /* no "host[:port]", in Host or in the target */
-        PROBE_REASON_HTTP_HOST_MISMATCH,      /* the target names another host than Host */
-        PROBE_REASON_HTTP_LENGTH,             /* Content-Length: no number, or more than one */
-        PROBE_REASON_HTTP_CODING,             /* Transfer-Encoding: in HTTP/1.0, or more than one */
-        PROBE_REASON_HTTP_LENGTH_AND_CODING,  /* both of them */
-        PROBE_REASON_HTTP_AMBIGUOUS_PATH,     /* see http_path_is_ambiguous() */
-
-        PROBE_REASON_TLS_SSLV2,         /* a hello of SSL 2.0 */
-        PROBE_REASON_TLS_RECORD_TYPE,   /* something else than a handshake between the parts of the hello */
-        PROBE_REASON_TLS_RECORD_LENGTH, /* an empty record, or one of more than 2^14 bytes */
-        PROBE_REASON_TLS_VERSION,       /* not 3.x */
-        PROBE_REASON_TLS_MESSAGE,       /* another handshake message than ClientHello */
-        PROBE_REASON_TLS_TRAILING,      /* the record goes on behind the hello */
-        PROBE_REASON_TLS_DECODE,        /* a length inside does not fit */
-        PROBE_REASON_TLS_DUPLICATE,     /* two extensions of one type */
-        PROBE_REASON_TLS_NAME,          /* server_name is not exactly one host name */
-
-        PROBE_REASON_SSH_VERSION, /* neither 2.0 nor 1.99 */
-        PROBE_REASON_SSH_LINE,    /* longer than 255 bytes, or not in ASCII */
-
-        PROBE_REASON_PROXY_UNEXPECTED, /* a PROXY header where none may be */
-        PROBE_REASON_PROXY_V1,         /* not a line of version 1 */
-        PROBE_REASON_PROXY_VERSION,    /* version or command unknown */
-        PROBE_REASON_PROXY_FAMILY,     /* address family or transport unknown */
-        PROBE_REASON_PROXY_LENGTH,     /* longer than the limit, or too short for its addresses */
-        PROBE_REASON_PROXY_TLV,        /* a TLV runs over the end, or a checksum has the wrong size */
-        PROBE_REASON_PROXY_CHECKSUM,   /* the CRC32C is wrong */
-
+#define X(constant, name, http_status, tls_alert) PROBE_REASON_##constant,
+        PROBE_REASONS(X)
+#undef X
         _PROBE_REASON_MAX,
 } ProbeReason;
 
-/* A short name for logs and tests: "http-bare-lf". Never NULL. */
+/* Returns the name of the reason: "http-bare-lf". Never NULL. */
 const char *probe_reason_to_string(ProbeReason reason);
 
-/* The status of the answer that an HTTP client gets: 400 or 431; 0 for reasons that are not HTTP's. */
+/* Returns the HTTP status of the answer: 400 or 431; 0 for reasons without an HTTP answer. */
 unsigned probe_reason_http_status(ProbeReason reason);
 
-/*
- * The description of the fatal alert that a TLS client gets (RFC 8446 6.2); -1 for reasons that are not
- * TLS's.
- */
+/* Returns the description of the fatal TLS alert (RFC 8446 6.2); -1 for reasons without a TLS answer. */
 int probe_reason_tls_alert(ProbeReason reason);

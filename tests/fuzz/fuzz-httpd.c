@@ -30,6 +30,7 @@ static void check_unit(const HttpdRoute *printed, const char *name, char *text, 
         Reporter reporter = { .report = no_finding };
         RouteConfig route;
         UnitFile *files[1];
+        ConfigContext c;
         Unit unit = {};
         size_t k = 0;
 
@@ -45,7 +46,9 @@ static void check_unit(const HttpdRoute *printed, const char *name, char *text, 
         require(strlen(name) < sizeof(unit.id));
         strcpy(unit.id, name);
         require(unit_name_parse(unit.id, &unit.name));
-        require(route_config_read(&reporter, &unit, "host", &route) == 0);
+        c = (ConfigContext){ .reporter = &reporter, .unit = &unit,
+                             .specifiers = { .unit = &unit.name, .hostname = "host" } };
+        require(route_config_read(&c, &route) == 0);
 
         require(streq(route.worker, printed->worker) && streq(route.flusher, printed->flusher));
         while (route.match.hosts && route.match.hosts[k])

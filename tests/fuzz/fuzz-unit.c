@@ -8,6 +8,7 @@
 #include "basic/parse.h"
 #include "basic/utf8.h"
 #include "config/broker-config.h"
+#include "config/listener-config.h"
 #include "config/route-config.h"
 #include "flusher/flusher.h"
 
@@ -106,17 +107,29 @@ static void check_response(const RouteConfig *route) {
         }
 }
 
+static ConfigContext context_of(Reporter *reporter, const Unit *unit) {
+        static const ConfigKind *const kinds[] = { &config_kind_route, &config_kind_listener, &config_kind_broker, NULL };
+
+        return (ConfigContext){
+                .reporter = reporter,
+                .unit = unit,
+                .specifiers = { .unit = &unit->name, .hostname = "host" },
+                .kinds = kinds,
+        };
+}
+
 static void check_route(Reporter *reporter, const Unit *unit) {
         unsigned before = reporter->n_errors;
+        ConfigContext c = context_of(reporter, unit);
         RouteConfig route;
         int r;
 
-        r = route_config_read(reporter, unit, "host", &route);
+        r = route_config_read(&c, &route);
         require(r == 0 || r == ROUTE_NONE);
 
         /* There is no route without a section, and none is lost without a word. */
         require(r == 0 ? unit->has_fdpass && reporter->n_errors == before
-                       : !unit->has_fdpass || unit->broken || reporter->n_errors > before);
+                       : !unit->has_fdpass || unit->is_broken || reporter->n_errors > before);
 
         if (r == 0) {
                 require(route.worker[0] == '/' && strlen(route.worker) <= 107);
@@ -138,9 +151,11 @@ static void check_unit(UnitFile *f, const char *id) {
                 .assignments = assignments,
                 .n_assignments = f->n_assignments,
                 .has_fdpass = f->has_fdpass,
-                .broken = f->broken,
+                .is_broken = f->is_broken,
         };
+        ListenerConfig listener;
         BrokerConfig broker;
+        ConfigContext c;
 
         require(assignments);
         for (size_t i = 0; i < f->n_assignments; i++)
@@ -151,7 +166,12 @@ static void check_unit(UnitFile *f, const char *id) {
 
         check_assignments(f, &unit.name);
         check_route(&reporter, &unit);
-        require(broker_config_read(&reporter, &unit, "host", &broker) == 0);
+
+        c = context_of(&reporter, &unit);
+        require(listener_config_read(&c, &listener) == 0);
+        listener_config_done(&listener);
+        c = context_of(&reporter, &unit);
+        require(broker_config_read(&c, &broker) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -163,7 +183,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         require(unit_file_parse("/x", text, size, &f) == 0);
 
         for (size_t i = 0; i < f->n_findings; i++)
-                require(f->findings[i].severity == CONFIG_WARNING || f->broken);
+                require(f->findings[i].severity == CONFIG_WARNING || f->is_broken);
 
         check_unit(f, "a-b@c-d\\x2de.socket");
         check_unit(f, "plain.service");

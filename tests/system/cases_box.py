@@ -102,7 +102,7 @@ def box_open(m):
     m.worker("open", f"{ESCAPE} {PORT}", route="Host=box.test\n", service="DynamicUser=yes\nPrivateNetwork=yes\n"
              "RestrictAddressFamilies=AF_UNIX\nSystemCallFilter=@system-service\nSystemCallErrorNumber=EPERM\n")
     note = m.run("fdpassctl verify").stderr
-    check("note: test-open.service lacks PrivateDevices=yes, RestrictNamespaces=yes, SystemCallFilter=~connect bind listen:" in note
+    check("note: test-open.service lacks PrivateDevices=yes, RestrictNamespaces=yes, SystemCallFilter=~connect bind listen;" in note
           and len(note.splitlines()) == 1, note)
     check_open(m, "test-open.service", ["connect", "bind", "listen", "fastopen", "fuse", "userns"], host)
     wait_for(lambda: m.ask(host) == 2, 10, "connect and fastopen at the host's service")

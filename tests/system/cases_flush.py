@@ -6,6 +6,7 @@ import re
 from fdpass import GUEST, UNITS, WARNING, case, check
 from machine import wait_for
 
+EXAMPLES = "/usr/share/doc/fdpass/examples/flusher"
 BODIES = f"/usr/bin/python3 {GUEST}/bodies.py"
 
 
@@ -16,6 +17,13 @@ def flusher(m, name, kind, route, **more):
 def directory(m):
     """Where flushers are: what meson takes for the directory of libraries differs."""
     return m.output("dirname $(find /usr -name event-stream.so -path '*/fdpass/flushers/*')")
+
+
+def build_example(m, name):
+    """Builds a flusher of the examples as its page says. Returns its path."""
+    path = f"{directory(m)}/{name}.so"
+    m.run(f"cc -shared -fPIC -o {path} {EXAMPLES}/{name}.c")
+    return path
 
 
 def answer(m, options=""):
@@ -71,23 +79,27 @@ def flush_message(m):
 
 @case
 def flush_loaded(m):
-    """The two flushers of the package, loaded in the broker's sandbox by a reload, and known again after the next."""
+    """The flusher of the package and that of the examples: a reload loads them in the broker's sandbox, the next one keeps them."""
     pid = m.start_broker()
     flusher(m, "stream", "serve", "Flusher=event-stream 7")
     head, body = answer(m)
     check("Content-Type: text/event-stream" in head and body == "retry: 7000\n\nstream: \n", head + body)
     check(directory(m) + "/event-stream.so" in m.output(f"cat /proc/{pid}/maps"), "it is not loaded")
 
-    m.drop_in("test-stream.socket", "[X-FDPass]\nFlusher=limit 3\n")
-    m.reload()
-    for _ in range(3):
-        check(answer(m)[1] == "stream: \n", "not served within the limit")
-    head, _ = answer(m)
-    check(head.startswith("HTTP/1.1 429 Too Many Requests") and "Retry-After: " in head, head)
-    m.reload()
-    check(answer(m)[0].startswith("HTTP/1.1 429"), "a reload forgets who came")
-    check(m.broker() == pid, "the broker was restarted")
-    check(not m.journal(priority=WARNING), "something is wrong")
+    limit = build_example(m, "limit")
+    try:
+        m.drop_in("test-stream.socket", "[X-FDPass]\nFlusher=limit 3\n")
+        m.reload()
+        for _ in range(3):
+            check(answer(m)[1] == "stream: \n", "not served within the limit")
+        head, _ = answer(m)
+        check(head.startswith("HTTP/1.1 429 Too Many Requests") and "Retry-After: " in head, head)
+        m.reload()
+        check(answer(m)[0].startswith("HTTP/1.1 429"), "a reload forgets the counts")
+        check(m.broker() == pid, "the broker was restarted")
+        check(not m.journal(priority=WARNING), "something is wrong")
+    finally:
+        m.run(f"rm {limit}")
 
 
 @case
@@ -97,11 +109,11 @@ def flush_wrong(m):
     flusher(m, "body", "serve", "Flusher=flush")
     where = directory(m)
     m.write(f"{where}/text.so", "no object\n")
-    m.run(f"ln {where}/limit.so {where}/other.so")
+    m.run(f"ln {where}/event-stream.so {where}/other.so")
     try:
         for value, why in (("nobody", "is not installed"), ("text", "can't be loaded: .*text.so"),
-                           ("other", "is no flusher"), ("limit many", "does not understand: many"),
-                           ("../limit", "wants \"none\", \"flush\" or the name")):
+                           ("other", "is not a flusher"), ("event-stream many", "does not take the argument .many."),
+                           ("../event-stream", "wants \"none\", \"flush\" or the name")):
             m.mark()
             m.drop_in("test-body.socket", f"[X-FDPass]\nFlusher={value}\n")
             m.run("systemctl daemon-reload; systemctl reload fdpass.service", check=False)

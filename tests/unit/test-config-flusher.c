@@ -122,7 +122,7 @@ static void test_reserved(void **state) {
 
                 (void) snprintf(line, sizeof(line), "ResponseHeader=%s: 1", names[i]);
                 (void) snprintf(message, sizeof(message),
-                                "ResponseHeader= can't set %s: a flusher says itself how the response ends.", names[i]);
+                                "ResponseHeader= can't set %s, because the flusher decides how the response ends.", names[i]);
                 assert_bad(line, 4, message);
         }
 }
@@ -163,18 +163,18 @@ static void test_too_long(void **state) {
 
         for (unsigned i = 0; i < 60; i++)
                 strcat(lines, "ResponseHeader=X-Long: 0123456789012345678901234567890123456789012345678901234567890123456789\n");
-        assert_bad(lines, 64, "All ResponseHeader= together have more than 4096 bytes.");
+        assert_bad(lines, 64, "All ResponseHeader= lines together are longer than 4096 bytes.");
 }
 
 /* A flusher speaks HTTP/1 and nothing else. */
 static void test_protocol(void **state) {
-        assert_bad("Flusher=flush\nProtocol=tls", 4, "Flusher=flush begins a response of HTTP/1, so Protocol= has to be http.");
+        assert_bad("Flusher=flush\nProtocol=tls", 4, "Flusher=flush writes an HTTP/1 response, so Protocol= must be \"http\".");
         assert_bad("Flusher=flush\nProtocol=http http2", 4,
-                   "Flusher=flush begins a response of HTTP/1, so Protocol= has to be http.");
+                   "Flusher=flush writes an HTTP/1 response, so Protocol= must be \"http\".");
         assert_bad("Flusher=flush\nProtocol=any\nALPN=h2", 4,
-                   "Flusher=flush begins a response of HTTP/1, so ALPN= would take no client.");
+                   "Flusher=flush writes an HTTP/1 response, so no client would match ALPN=.");
         assert_bad("Flusher=flush\nPrefix=HELO", 4,
-                   "Flusher=flush begins a response of HTTP/1, so Prefix= would take no client.");
+                   "Flusher=flush writes an HTTP/1 response, so no client would match Prefix=.");
 }
 
 /* Whom another worker names is not matched by its protocol. */
@@ -190,7 +190,7 @@ static void test_without_flusher(void **state) {
 
         load_unit(&t, "ResponseHeader=X: 1");
         assert_only(&t, CONFIG_WARNING, "a.socket", USR "/a.socket", 4,
-                    "ResponseHeader= means nothing without Flusher=: the worker writes the response.");
+                    "ResponseHeader= has no effect without Flusher=, because the worker writes the response.");
         assert_int_equal(t.config->n_routes, 1);
 }
 
@@ -211,25 +211,25 @@ static void assert_not_loaded(const char *flusher, const char *directory, bool l
 }
 
 static void test_load(void **state) {
-        const char *shipped = getenv("FDPASS_FLUSHERS"), *bad = getenv("FDPASS_BAD_FLUSHERS");
+        const char *shipped = getenv("FDPASS_FLUSHERS"), *bad = getenv("FDPASS_TEST_FLUSHERS");
         _cleanup_tree_ Tree t;
         char message[512];
 
-        (void) load_clean(&t, "Flusher=limit 5");
+        (void) load_clean(&t, "Flusher=event-stream 5");
         assert_int_equal(config_load_flushers(t.config, shipped, false, remember, &t), 0);
         assert_null(t.config->routes[0].provider);
         assert_int_equal(config_load_flushers(t.config, shipped, true, remember, &t), 0);
-        assert_string_equal(t.config->routes[0].provider->name, "limit");
+        assert_string_equal(t.config->routes[0].provider->name, "event-stream");
         assert_int_equal(t.n_found, 0);
 
-        (void) snprintf(message, sizeof(message), "Flusher=nobody is not installed: %s", bad);
+        (void) snprintf(message, sizeof(message), "Flusher=nobody is not installed in %s", bad);
         assert_not_loaded("nobody", bad, true, message);
         assert_not_loaded("nobody", bad, false, message);
-        assert_not_loaded("bad-version", bad, true, "Flusher=bad-version was made for another version of fdpass-flusher.h.");
+        assert_not_loaded("bad-version", bad, true, "Flusher=bad-version was built for another version of fdpass-flusher.h; rebuild it.");
         assert_not_loaded("bad-name", bad, true,
-                          "Flusher=bad-name is no flusher: its file does not export what one has to, under this name.");
-        assert_not_loaded("limit x", shipped, true, "Flusher=limit does not understand: x");
-        assert_not_loaded("flush x", shipped, true, "Flusher=flush does not understand: x");
+                          "Flusher=bad-name is not a flusher: its file does not export fdpass_flusher with this name.");
+        assert_not_loaded("event-stream x", shipped, true, "Flusher=event-stream does not take the argument \"x\".");
+        assert_not_loaded("flush x", shipped, true, "Flusher=flush does not take the argument \"x\".");
 }
 
 int main(void) {

@@ -17,8 +17,8 @@ static void lint(Tree *t) {
 static void assert_lacks(Tree *t, size_t i, const char *unit, const char *path, const char *what) {
         char message[512];
 
-        (void) snprintf(message, sizeof(message), "%s lacks %s: SECURITY in fdpass(7) says what for, LintSandbox=no in the "
-                        "worker's unit ends this note.", strrchr(path, '/') + 1, what);
+        (void) snprintf(message, sizeof(message), "%s lacks %s; see SECURITY in fdpass(7). LintSandbox=no in the "
+                        "worker's unit turns this note off.", strrchr(path, '/') + 1, what);
         assert_found(t, i, CONFIG_NOTE, unit, path, 0, message);
 }
 

@@ -200,7 +200,7 @@ static void test_pairs(void **state) {
         assert_int_equal(most->n_routes, 1);
 
         more = load_pairs(257, 256);
-        assert_string_equal(t.findings, "5:257 values of Host= and 256 of Path= are 65792 pairs; a unit may have 65536 of them.\n");
+        assert_string_equal(t.findings, "5:257 values of Host= and 256 of Path= are 65792 pairs, but a unit may have 65536; use several units.\n");
         assert_int_equal(more->n_routes, 0);
         assert_int_equal(more->n_errors, 1);
 }

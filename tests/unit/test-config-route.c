@@ -186,8 +186,8 @@ static void test_var_run(_unused_ void **state) {
                 char content[256], message[256];
 
                 (void) snprintf(content, sizeof(content), "[Socket]\nListenStream=%s\n[X-FDPass]\n", paths[i][0]);
-                (void) snprintf(message, sizeof(message), "ListenStream=%s is below a link to /run, which the broker does not "
-                                "follow; it takes %s.", paths[i][0], paths[i][1]);
+                (void) snprintf(message, sizeof(message), "ListenStream=%s is below a symbolic link, which the broker does not "
+                                "follow; write %s, which it uses instead.", paths[i][0], paths[i][1]);
                 tree_init(&t);
                 tree_worker(&t, "a.socket", content);
                 tree_load(&t);
@@ -241,11 +241,11 @@ static void test_listen_reset(_unused_ void **state) {
 
 static void test_no_path(_unused_ void **state) {
         assert_error("[X-FDPass]\n[Socket]\nListenStream=8080\n", 3,
-                     "ListenStream= wants a path in the file system, for clients to be handed to it, not \"8080\".");
+                     "ListenStream= wants a path in the file system, because the broker passes clients to a path, not \"8080\".");
         assert_error("[X-FDPass]\n[Socket]\nListenStream=@w\n", 3,
-                     "ListenStream= wants a path in the file system, for clients to be handed to it, not \"@w\".");
+                     "ListenStream= wants a path in the file system, because the broker passes clients to a path, not \"@w\".");
         assert_error("[X-FDPass]\n[Socket]\nListenStream=vsock::1\n", 3,
-                     "ListenStream= wants a path in the file system, for clients to be handed to it, not \"vsock::1\".");
+                     "ListenStream= wants a path in the file system, because the broker passes clients to a path, not \"vsock::1\".");
         assert_error("[X-FDPass]\n[Socket]\nListenFIFO=/run/f\n", 0,
                      "a.socket has no ListenSequentialPacket= or ListenStream= in [Socket], and no Worker= in [X-FDPass].");
         assert_error("[X-FDPass]\n[Socket]\nListenStream=/run/w\nListenStream=\n", 0,
@@ -386,7 +386,7 @@ static void test_proxy_without_trust(_unused_ void **state) {
         tree_file(&t, ETC "/fdpass.socket.d/x.conf", "[X-FDPass]\nMaxHeadSize=8K\nProxyProtocol=require\n");
         tree_load(&t);
         assert_only(&t, CONFIG_ERROR, "fdpass.socket", ETC "/fdpass.socket.d/x.conf", 3,
-                    "ProxyProtocol= is of no use without TrustedProxies=: nobody's header would be believed.");
+                    "ProxyProtocol= needs TrustedProxies=, because no PROXY header is believed without it.");
 }
 
 /* What is no error, but hardly meant, is said when one asks for it. */
@@ -411,17 +411,17 @@ static void test_lint(_unused_ void **state) {
         assert_int_equal(config_lint(t.root_fd, t.config, remember, &t), 0);
         n = t.n_found;
         assert_found(&t, 0, CONFIG_WARNING, "f@1.socket", USR "/f@.socket", 3,
-                     "Everybody may connect to the worker's socket, and hand it clients; SocketUser=fdpass and "
-                     "SocketMode=0600 keep it to the broker.");
+                     "Every user may connect to the worker's socket and pass clients to it; set SocketUser=fdpass and "
+                     "SocketMode=0600, so that only the broker may.");
         assert_found(&t, 1, CONFIG_WARNING, "a.socket", USR "/a.socket", 3,
-                     "The broker may not connect to the worker's socket: it belongs to root; SocketUser=fdpass is missing.");
+                     "The broker may not connect to the worker's socket, because it belongs to root; set SocketUser=fdpass.");
         assert_found(&t, 2, CONFIG_WARNING, "a.socket", USR "/a.socket", 5,
-                     "Method=GET get: methods are in upper case, others are refused.");
+                     "Method=GET get never matches; write it in upper case, because others are refused.");
         assert_found(&t, 3, CONFIG_WARNING, "a.socket", ETC "/a.socket.d/x.conf", 2,
-                     "Header=Upgrade: takes only a field with an empty value; any value would be \"*\".");
+                     "Header=Upgrade: matches only a field with an empty value; write \"*\" after it for any value.");
         assert_found(&t, 4, CONFIG_WARNING, "b.socket", USR "/b.socket", 3, t.found[0].message);
         assert_found(&t, 5, CONFIG_WARNING, "b.socket", USR "/b.socket", 2,
-                     "a.socket listens on /run/a too: only one of them can be started.");
+                     "a.socket listens on /run/a too, but only one of them can be started.");
         assert_found(&t, 6, CONFIG_WARNING, "c.socket", USR "/c.socket", 2, t.found[0].message);
         assert_int_equal(n, 7);
 }
@@ -430,13 +430,13 @@ static void test_lint(_unused_ void **state) {
 static void test_broken_line(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
-        assert_bad_line("Priority 3", "This line has no \"=\".");
-        assert_bad_line("=3", "This line has no key in front of its \"=\".");
+        assert_bad_line("Priority 3", "This line has no \"=\"; write KEY=VALUE.");
+        assert_bad_line("=3", "This line has no key before its \"=\"; write KEY=VALUE.");
 
         tree_init(&t);
         tree_worker(&t, "a.socket", "[Unit]\noops\n" SOCKET "[X-FDPass]\n");
         tree_load(&t);
-        assert_only(&t, CONFIG_WARNING, "a.socket", USR "/a.socket", 2, "This line has no \"=\".");
+        assert_only(&t, CONFIG_WARNING, "a.socket", USR "/a.socket", 2, "This line has no \"=\"; write KEY=VALUE.");
         assert_int_equal(t.config->n_routes, 1);
 }
 
@@ -470,8 +470,8 @@ static void test_error_in_template(_unused_ void **state) {
         tree_enable(&t, "a@2.socket");
         tree_load(&t);
         assert_int_equal(t.n_found, 2);
-        assert_found(&t, 0, CONFIG_ERROR, "a@1.socket", USR "/a@.socket", 4, "This line has no \"=\".");
-        assert_found(&t, 1, CONFIG_ERROR, "a@2.socket", USR "/a@.socket", 4, "This line has no \"=\".");
+        assert_found(&t, 0, CONFIG_ERROR, "a@1.socket", USR "/a@.socket", 4, "This line has no \"=\"; write KEY=VALUE.");
+        assert_found(&t, 1, CONFIG_ERROR, "a@2.socket", USR "/a@.socket", 4, "This line has no \"=\"; write KEY=VALUE.");
         assert_int_equal(t.config->n_routes, 0);
 }
 
@@ -520,10 +520,10 @@ static void test_specifiers_plain(_unused_ void **state) {
 static void test_bad_specifiers(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
-        assert_bad_line("Worker=/run/%x", "Worker= has an unknown specifier: \"%x\".");
-        assert_bad_line("Worker=/run/%é", "Worker= has an unknown specifier: \"%\".");
-        assert_bad_line("Listener=a %", "Listener= ends with a single \"%\"; two make one.");
-        assert_error("[X-FDPass]\n[Socket]\nListenStream=/run/%q\n", 3, "ListenStream= has an unknown specifier: \"%q\".");
+        assert_bad_line("Worker=/run/%x", "Worker= has the unknown specifier \"%x\"; write \"%%\" for a percent sign.");
+        assert_bad_line("Worker=/run/%é", "Worker= has the unknown specifier \"%\"; write \"%%\" for a percent sign.");
+        assert_bad_line("Listener=a %", "Listener= ends with a single \"%\"; write \"%%\" for a percent sign.");
+        assert_error("[X-FDPass]\n[Socket]\nListenStream=/run/%q\n", 3, "ListenStream= has the unknown specifier \"%q\"; write \"%%\" for a percent sign.");
 
         tree_init(&t);
         tree_file(&t, USR "/a@.socket", "[Socket]\nListenStream=/run/%I\n[X-FDPass]\n");
@@ -545,15 +545,15 @@ static void test_value_too_long(_unused_ void **state) {
         memset(line, 'a', 4999);
         line[4999] = '\0';
         memcpy(line, "Worker=/", 8);
-        assert_bad_line(line, "The value of Worker= is too long.");
+        assert_bad_line(line, "The value of Worker= is longer than 4095 bytes.");
         memcpy(line, "Listener=", 9);
-        assert_bad_line(line, "The value of Listener= is too long.");
+        assert_bad_line(line, "A word in Listener= is longer than 4095 bytes.");
 
         line[1408] = '\0';
         for (char *p = line + 8; *p; p += 2)
                 memcpy(p, "%n", 2);
         memcpy(line, "Worker=/", 8);
-        assert_bad_line(line, "The value of Worker= is too long.");
+        assert_bad_line(line, "The value of Worker= is longer than 4095 bytes.");
 }
 
 static void test_broker(_unused_ void **state) {

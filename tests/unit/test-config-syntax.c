@@ -54,7 +54,7 @@ static size_t assert_finding(const char *text, size_t n, ConfigSeverity severity
         assert_string_equal(f->findings[0].message, message);
         assert_int_equal(f->findings[0].line, line);
         assert_int_equal(f->findings[0].severity, severity);
-        assert_int_equal(f->broken, severity == CONFIG_ERROR);
+        assert_int_equal(f->is_broken, severity == CONFIG_ERROR);
         return f->n_assignments;
 }
 
@@ -138,14 +138,14 @@ static void test_repeated_sections(_unused_ void **state) {
 /* What systemd passes over with a warning is one here, but in our own section an error. */
 static void test_broken_lines(_unused_ void **state) {
         assert_int_equal(ASSERT_FINDING("A=1\n[X-FDPass]\nB=2\n", CONFIG_WARNING, 1,
-                                        "This line stands in front of the first section."), 1);
+                                        "This line is before the first section; write a header such as [X-FDPass] above it."), 1);
         assert_int_equal(ASSERT_FINDING("[Unit]\nA\n[X-FDPass]\nB=2\n", CONFIG_WARNING, 2,
-                                        "This line has no \"=\"."), 1);
+                                        "This line has no \"=\"; write KEY=VALUE."), 1);
         assert_int_equal(ASSERT_FINDING("[Socket]\n=A\n[X-FDPass]\nB=2\n", CONFIG_WARNING, 2,
-                                        "This line has no key in front of its \"=\"."), 1);
-        assert_int_equal(ASSERT_FINDING("[X-FDPass]\nA\nB=2\n", CONFIG_ERROR, 2, "This line has no \"=\"."), 1);
+                                        "This line has no key before its \"=\"; write KEY=VALUE."), 1);
+        assert_int_equal(ASSERT_FINDING("[X-FDPass]\nA\nB=2\n", CONFIG_ERROR, 2, "This line has no \"=\"; write KEY=VALUE."), 1);
         assert_int_equal(ASSERT_FINDING("[X-FDPass]\n=A\nB=2\n", CONFIG_ERROR, 2,
-                                        "This line has no key in front of its \"=\"."), 1);
+                                        "This line has no key before its \"=\"; write KEY=VALUE."), 1);
 
         /* Nobody but their owner knows how lines in other sections X-… look like. */
         _cleanup_file_ UnitFile *f = parse("[X-Other]\nA\n=\n");
@@ -156,14 +156,14 @@ static void test_broken_lines(_unused_ void **state) {
 /* What makes systemd give up the unit is an error, and ends the file. */
 static void test_broken_files(_unused_ void **state) {
         assert_int_equal(ASSERT_FINDING("[X-FDPass]\nA=1\n[Unit\nB\n[X-FDPass]\nB=2\n", CONFIG_ERROR, 3,
-                                        "This header of a section does not end in \"]\"."), 1);
+                                        "This header of a section does not end with \"]\"."), 1);
         assert_int_equal(ASSERT_FINDING("[X-FDPass] # Comment\nA=1\n", CONFIG_ERROR, 1,
-                                        "This header of a section does not end in \"]\"."), 0);
-        assert_int_equal(ASSERT_FINDING("[", CONFIG_ERROR, 1, "This header of a section does not end in \"]\"."), 0);
+                                        "This header of a section does not end with \"]\"."), 0);
+        assert_int_equal(ASSERT_FINDING("[", CONFIG_ERROR, 1, "This header of a section does not end with \"]\"."), 0);
         assert_int_equal(ASSERT_FINDING("[U\"nit]\n[X-FDPass]\nA=1\n", CONFIG_ERROR, 1,
-                                        "This name of a section has characters that are not allowed there."), 0);
+                                        "This name of a section has a control character, a quotation mark or a backslash."), 0);
         assert_int_equal(ASSERT_FINDING("[X-FDPass]\nA=1\n[U\x01]\nB=2\n", CONFIG_ERROR, 3,
-                                        "This name of a section has characters that are not allowed there."), 1);
+                                        "This name of a section has a control character, a quotation mark or a backslash."), 1);
         assert_int_equal(ASSERT_FINDING("[X-FDPass]\nA=\xff\nB=2\n", CONFIG_ERROR, 2,
                                         "This line is not valid UTF-8."), 0);
         assert_int_equal(ASSERT_FINDING("[Unit]\nA=\xc0\x80\n[X-FDPass]\nB=2\n", CONFIG_ERROR, 2,
@@ -186,7 +186,7 @@ static void test_long_line(_unused_ void **state) {
         assert_non_null(text);
         memset(text, 'a', n);
         memcpy(text, head, strlen(head));
-        assert_int_equal(assert_finding(text, n, CONFIG_ERROR, 2, "This line is too long."), 0);
+        assert_int_equal(assert_finding(text, n, CONFIG_ERROR, 2, "This line is longer than 64 KiB with its continuation lines."), 0);
 
         /* "Key=\" takes five of them. */
         _cleanup_file_ UnitFile *f = parse_bytes(text, n - 5);
@@ -210,7 +210,7 @@ static void test_many_findings(_unused_ void **state) {
         assert_int_equal(f->n_findings, 2 * UNIT_FILE_FINDINGS_MAX);
         assert_int_equal(f->findings[UNIT_FILE_FINDINGS_MAX].severity, CONFIG_ERROR);
         assert_int_equal(f->findings[UNIT_FILE_FINDINGS_MAX].line, 103);
-        assert_true(f->broken);
+        assert_true(f->is_broken);
 }
 
 static void test_unit_names(_unused_ void **state) {

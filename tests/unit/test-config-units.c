@@ -208,7 +208,7 @@ static void test_dangling_unit(_unused_ void **state) {
         tree_link(&t, ETC "/a.socket", "/srv/gone.socket");
         tree_load(&t);
         assert_only(&t, CONFIG_WARNING, "a.socket", "", 0,
-                    "Enabled for fdpass.target, but its unit file is a link that leads nowhere.");
+                    "Enabled for fdpass.target, but its unit file is a link to a file that does not exist.");
         assert_int_equal(t.config->n_routes, 0);
 }
 

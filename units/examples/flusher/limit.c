@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Flusher=limit [CLIENTS]: as Flusher=flush, but an address (of IPv6, a /64) that has come more than CLIENTS times
- * within a minute (60, if not said) is answered 429 (RFC 6585 4) until that minute is over.
+ * Flusher=limit [CLIENTS]: an example of a flusher that refuses clients and keeps state.
  *
- * An example of a flusher that refuses, and that remembers: its memory is as large as the table below, whatever
- * clients do. An address that finds no free place in its row is counted in the place with the lowest count there, together
- * with the address that has it: otherwise addresses of one row that take turns would never be limited. All routes
- * share the table, and a reload keeps it for as long as some route uses this flusher.
+ * It works as Flusher=flush. An address (for IPv6, a /64) that has come more than CLIENTS times within a minute (60 by
+ * default) gets 429 (RFC 6585 4) until that minute is over. To build and install it:
+ *
+ *         cc -shared -fPIC -o /usr/lib/x86_64-linux-gnu/fdpass/flushers/limit.so limit.c
+ *
+ * Its memory is the table below, because clients must not be able to make it grow. An address without a free place in
+ * its row shares the place with the lowest count. Otherwise addresses of one row that take turns would never be
+ * limited. All routes share the table. A reload keeps it while a route uses this flusher.
  */
 
 #include <netinet/in.h>
@@ -15,26 +18,26 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
-#include "fdpass-flusher.h"
+#include <fdpass-flusher.h>
 
 #define CLIENTS_DEFAULT 60
 #define CLIENTS_MAX 1000000
 #define MINUTE_USEC (60 * (uint64_t) 1000000)
 #define ROWS 4096
-#define PLACES 4 /* in a row */
+#define PLACES 4 /* places in a row */
 
 struct place {
         unsigned char address[8];
-        uint64_t since_usec; /* 0: free */
-        unsigned n;
+        uint64_t since_usec; /* begin of the minute, CLOCK_MONOTONIC; 0: free */
+        unsigned n;          /* clients in this minute */
 };
 
 static struct place table[ROWS][PLACES];
 
-/* Without it clients could choose addresses that fall into one row. */
+/* Random number, without which clients could choose addresses of one row. 0: not set yet. */
 static uint64_t secret;
 
-static long clients_of(const char *argument) {
+static long limit_parse(const char *argument) {
         long n = 0;
 
         for (const char *p = argument; *p; p++) {
@@ -46,12 +49,12 @@ static long clients_of(const char *argument) {
         return n <= CLIENTS_MAX ? n : -1;
 }
 
-static int check(const char *argument) {
-        return clients_of(argument) < 0;
+static int limit_check(const char *argument) {
+        return limit_parse(argument) < 0;
 }
 
-/* What tells addresses apart: IPv4 behind a mark that no IPv6 network has, the network of IPv6. Others are all one. */
-static void key_of(const struct sockaddr *sa, unsigned char ret[8]) {
+/* Writes the key of an address: the /64 of IPv6, or IPv4 after a mark that no IPv6 network has. Others share one. */
+static void limit_get_key(const struct sockaddr *sa, unsigned char ret[8]) {
         static const unsigned char nat64[12] = { 0x00, 0x64, 0xff, 0x9b }; /* RFC 6052 */
 
         memset(ret, 0xff, 8);
@@ -72,8 +75,8 @@ static void key_of(const struct sockaddr *sa, unsigned char ret[8]) {
         }
 }
 
-/* The end of SplitMix64: each bit of the address and of the secret changes half of the bits. */
-static struct place *row_of(const unsigned char key[8]) {
+/* Uses the end of SplitMix64: each bit of the key and of the secret changes half of the bits. */
+static struct place *limit_find_row(const unsigned char key[8]) {
         uint64_t x;
 
         if (secret == 0)
@@ -86,33 +89,33 @@ static struct place *row_of(const unsigned char key[8]) {
         return table[(x ^ x >> 31) % ROWS];
 }
 
-static int is_over(const struct place *p, uint64_t now) {
+static int limit_is_over(const struct place *p, uint64_t now) {
         return p->since_usec == 0 || now - p->since_usec >= MINUTE_USEC;
 }
 
-/* The address's own place, or a free one, or that with the lowest count. */
-static struct place *place_of(struct place *row, const unsigned char key[8], uint64_t now) {
+/* Returns the place of the address, a free one, or the one with the lowest count. */
+static struct place *limit_find_place(struct place *row, const unsigned char key[8], uint64_t now) {
         struct place *best = row;
 
         for (size_t i = 0; i < PLACES; i++)
-                if (!is_over(&row[i], now) && memcmp(row[i].address, key, 8) == 0)
+                if (!limit_is_over(&row[i], now) && memcmp(row[i].address, key, 8) == 0)
                         return &row[i];
 
         for (size_t i = 1; i < PLACES; i++)
-                if (!is_over(best, now) && (is_over(&row[i], now) || row[i].n < best->n))
+                if (!limit_is_over(best, now) && (limit_is_over(&row[i], now) || row[i].n < best->n))
                         best = &row[i];
 
         return best;
 }
 
-static unsigned count(const struct fdpass_flusher_request *request) {
+static unsigned limit_count(const struct fdpass_flusher_request *request) {
         unsigned char key[8];
         struct place *p;
 
-        key_of(request->peer, key);
-        p = place_of(row_of(key), key, request->now_usec);
+        limit_get_key(request->peer, key);
+        p = limit_find_place(limit_find_row(key), key, request->now_usec);
 
-        if (is_over(p, request->now_usec)) {
+        if (limit_is_over(p, request->now_usec)) {
                 memcpy(p->address, key, 8);
                 p->since_usec = request->now_usec;
                 p->n = 0;
@@ -121,10 +124,10 @@ static unsigned count(const struct fdpass_flusher_request *request) {
         return ++p->n;
 }
 
-static int flush(const struct fdpass_flusher_request *request, struct fdpass_flusher_output *output) {
-        long limit = *request->argument ? clients_of(request->argument) : CLIENTS_DEFAULT;
+static int limit_flush(const struct fdpass_flusher_request *request, struct fdpass_flusher_output *output) {
+        long limit = *request->argument ? limit_parse(request->argument) : CLIENTS_DEFAULT;
 
-        if (limit >= 0 && count(request) > (unsigned long) limit) {
+        if (limit >= 0 && limit_count(request) > (unsigned long) limit) {
                 output->status = 429;
                 return FDPASS_FLUSHER_REFUSE;
         }
@@ -138,6 +141,6 @@ const struct fdpass_flusher fdpass_flusher = {
         .abi = FDPASS_FLUSHER_ABI,
         .size = sizeof(struct fdpass_flusher),
         .name = "limit",
-        .flush = flush,
-        .check = check,
+        .flush = limit_flush,
+        .check = limit_check,
 };

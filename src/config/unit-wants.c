@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The links that `systemctl enable` makes, as process_deps() of systemd reads them (src/core/load-dropin.c). */
+/* Follows process_deps() of systemd (src/core/load-dropin.c). */
+
+#include "config/unit-wants.h"
 
 #include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 
-#include "config/unit-path.h"
-
-static void ignore_entry(const UnitPath *p, const DirectoryEntry *entry, const char *why) {
+static void unit_wants_ignore(const UnitPath *p, const DirectoryEntry *entry, const char *why) {
         char path[PATH_MAX];
 
         (void) snprintf(path, sizeof(path), "%s/%s", entry->directory->path, entry->name);
         reporter_say(p->reporter, CONFIG_WARNING, entry->name, path, 0, "The entry is ignored: %s.", why);
 }
 
-static int add_wanted(const UnitPath *p, const DirectoryEntry *entry, StringList *wanted) {
+static int unit_wants_add(const UnitPath *p, const DirectoryEntry *entry, StringList *wanted) {
         bool masked;
         UnitName u;
         int r;
@@ -28,19 +28,19 @@ static int add_wanted(const UnitPath *p, const DirectoryEntry *entry, StringList
                 return 0;
 
         if (!unit_name_parse(entry->name, &u))
-                ignore_entry(p, entry, "it is not named like a unit");
+                unit_wants_ignore(p, entry, "it is not named like a unit");
         else if (u.kind == UNIT_NAME_TEMPLATE)
-                ignore_entry(p, entry, "it names a template without an instance");
+                unit_wants_ignore(p, entry, "it names a template without an instance");
         else if (entry->type != DT_LNK)
-                ignore_entry(p, entry, "it is not a symbolic link");
+                unit_wants_ignore(p, entry, "it is not a symbolic link");
         else
                 return strlist_add(wanted, entry->name);
 
         return 0;
 }
 
-/* Lists the directory @name of one directory in the load path. */
-static int list_links(const UnitPath *p, const Directory *d, const char *name, EntryList *links) {
+/* Adds the entries of the directory @name in the directory @d of the load path. */
+static int unit_wants_list_links(const UnitPath *p, const Directory *d, const char *name, EntryList *links) {
         DirectoryEntry *entry = directory_find(d, name);
         Directory *listing;
         int r;
@@ -65,7 +65,7 @@ static int list_links(const UnitPath *p, const Directory *d, const char *name, E
         return 0;
 }
 
-static int collect(const UnitPath *p, const char *target, const char *suffix, StringList *wanted) {
+static int unit_wants_collect(const UnitPath *p, const char *target, const char *suffix, StringList *wanted) {
         _cleanup_(entry_list_done) EntryList links = {};
         char name[NAME_MAX + 1];
         int r;
@@ -73,7 +73,7 @@ static int collect(const UnitPath *p, const char *target, const char *suffix, St
         (void) snprintf(name, sizeof(name), "%s.%s", target, suffix);
 
         for (size_t i = 0; i < p->n_directories; i++) {
-                r = list_links(p, p->directories[i], name, &links);
+                r = unit_wants_list_links(p, p->directories[i], name, &links);
                 if (r < 0)
                         return r;
         }
@@ -81,7 +81,7 @@ static int collect(const UnitPath *p, const char *target, const char *suffix, St
         entry_list_resolve(&links);
 
         for (size_t i = 0; i < links.n_items; i++) {
-                r = add_wanted(p, links.items[i].entry, wanted);
+                r = unit_wants_add(p, links.items[i].entry, wanted);
                 if (r < 0)
                         return r;
         }
@@ -89,15 +89,15 @@ static int collect(const UnitPath *p, const char *target, const char *suffix, St
         return 0;
 }
 
-int unit_path_wanted(const UnitPath *p, const char *target, StringList *wanted) {
+int unit_wants_list(const UnitPath *p, const char *target, StringList *wanted) {
         int r;
 
-        /* Each by itself: what is masked in one directory may still be required by the other. */
-        r = collect(p, target, "wants", wanted);
+        /* The two are separate, because a unit that is masked in .wants may still be in .requires. */
+        r = unit_wants_collect(p, target, "wants", wanted);
         if (r < 0)
                 return r;
 
-        r = collect(p, target, "requires", wanted);
+        r = unit_wants_collect(p, target, "requires", wanted);
         if (r < 0)
                 return r;
 
