@@ -15,26 +15,21 @@
 /* To all peers together in one second: each costs the broker some 10 µs. */
 #define EVENTS_PER_SEC 1000
 
-/* Signals that may wait for one peer. */
-#define MAX_QUEUED 64
-
 /* Told as each of them comes. */
-static int send_lost(Peer *p) {
+static int send_lost(ControlConn *conn) {
         int r;
 
-        if (p->n_lost == 0)
+        if (conn->n_lost == 0)
                 return 0;
 
-        r = sd_bus_emit_signal(p->bus, CONTROL_PATH, CONTROL_INTERFACE, "Lost", "t", p->n_lost);
+        r = sd_bus_emit_signal(conn->bus, CONTROL_PATH, CONTROL_INTERFACE, "Lost", "t", conn->n_lost);
         if (r >= 0)
-                p->n_lost = 0;
+                conn->n_lost = 0;
         return r;
 }
 
-static bool has_room(const Peer *p) {
-        uint64_t n = 0;
-
-        return sd_bus_get_n_queued_write(p->bus, &n) >= 0 && n < MAX_QUEUED;
+static bool has_room(const ControlConn *conn) {
+        return control_conn_n_queued(conn) < CONTROL_QUEUE_MAX;
 }
 
 static bool is_within_rate(Control *c) {
@@ -84,37 +79,37 @@ static int write_event(sd_bus_message *m, const Broker *b, const Event *e) {
         return r;
 }
 
-static int send_event(Peer *p, const Event *e) {
+static int send_event(ControlConn *conn, const Event *e) {
         sd_bus_message *m = NULL;
         int r;
 
-        r = send_lost(p);
+        r = send_lost(conn);
         if (r >= 0)
-                r = sd_bus_message_new_signal(p->bus, &m, CONTROL_PATH, CONTROL_INTERFACE, "Event");
+                r = sd_bus_message_new_signal(conn->bus, &m, CONTROL_PATH, CONTROL_INTERFACE, "Event");
         if (r >= 0)
                 r = sd_bus_message_append_basic(m, 's', e->kind);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "{sv}");
         if (r >= 0)
-                r = write_event(m, p->control->broker, e);
+                r = write_event(m, conn->control->broker, e);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         if (r >= 0)
-                r = sd_bus_send(p->bus, m, NULL);
+                r = sd_bus_send(conn->bus, m, NULL);
 
         sd_bus_message_unref(m);
         return r;
 }
 
 static void tell(Control *c, const Event *e) {
-        LIST_FOREACH(i, &c->peers) {
-                Peer *p = CONTAINER_OF(i, Peer, link);
+        LIST_FOREACH(i, &c->conns) {
+                ControlConn *conn = CONTAINER_OF(i, ControlConn, link);
 
-                if (!p->subscribed)
+                if (!conn->is_subscribed)
                         continue;
-                if (!is_within_rate(c) || !has_room(p) || send_event(p, e) < 0)
-                        p->n_lost++;
-                peer_watch(p);
+                if (!is_within_rate(c) || !has_room(conn) || send_event(conn, e) < 0)
+                        conn->n_lost++;
+                control_conn_watch(conn);
         }
 
         /* What could not be written at once is sd-bus's to wait for. */
@@ -146,13 +141,13 @@ void events_drained(Control *c, const Worker *w) {
         tell(c, &(Event){ .kind = w->drained ? "drained" : "undrained", .worker = w->path });
 }
 
-void events_subscribe(Peer *p, bool subscribe) {
-        Control *c = p->control;
+void events_subscribe(ControlConn *conn, bool subscribe) {
+        Control *c = conn->control;
 
-        if (p->subscribed == subscribe)
+        if (conn->is_subscribed == subscribe)
                 return;
 
-        p->subscribed = subscribe;
+        conn->is_subscribed = subscribe;
         if (subscribe)
                 c->n_subscribed++;
         else

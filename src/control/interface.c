@@ -14,7 +14,7 @@
 /* Properties */
 
 static const Control *control_of(void *userdata) {
-        return ((Peer *) userdata)->control;
+        return ((ControlConn *) userdata)->control;
 }
 
 static int get_string(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
@@ -61,7 +61,7 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
         else if (streq(property, "LogDropped"))
                 value = log_n_dropped(b->log);
         else if (streq(property, "ControlPeers"))
-                value = c->n_peers;
+                value = c->n_conns;
         else if (streq(property, "Subscribers"))
                 value = c->n_subscribed;
 
@@ -122,8 +122,8 @@ static Worker *find_worker(const Broker *b, const char *name) {
         return NULL;
 }
 
-static int drain(sd_bus_message *m, Peer *p, bool drained, sd_bus_error *error) {
-        Broker *b = p->control->broker;
+static int drain(sd_bus_message *m, ControlConn *conn, bool drained, sd_bus_error *error) {
+        Broker *b = conn->control->broker;
         const char *name;
         Worker *w;
         int r;
@@ -140,7 +140,7 @@ static int drain(sd_bus_message *m, Peer *p, bool drained, sd_bus_error *error) 
                 log_line(b->log, LOG_NOTICE, drained ? "Worker %s is drained: it gets no more clients."
                                                      : "Worker %s gets clients again.", w->path);
                 pool_drain_worker(b, w, drained);
-                events_drained(p->control, w);
+                events_drained(conn->control, w);
         }
 
         return sd_bus_reply_method_return(m, NULL);
@@ -155,8 +155,8 @@ static int method_undrain(sd_bus_message *m, void *userdata, sd_bus_error *error
 }
 
 static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Peer *p = userdata;
-        Control *c = p->control;
+        ControlConn *conn = userdata;
+        Control *c = conn->control;
 
         c->host.reload(c->host.userdata);
         events_reloaded(c);
@@ -170,7 +170,7 @@ static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static int method_set_log_level(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         static const char *const levels[] = { "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug" };
-        Peer *p = userdata;
+        ControlConn *conn = userdata;
         const char *name;
         int r;
 
@@ -180,7 +180,7 @@ static int method_set_log_level(sd_bus_message *m, void *userdata, sd_bus_error 
 
         for (size_t i = 0; i < ELEMENTSOF(levels); i++)
                 if (streq(levels[i], name)) {
-                        log_set_level(p->control->broker->log, (int) i);
+                        log_set_level(conn->control->broker->log, (int) i);
                         return sd_bus_reply_method_return(m, NULL);
                 }
 
@@ -198,7 +198,7 @@ static int method_unsubscribe(sd_bus_message *m, void *userdata, sd_bus_error *e
         return sd_bus_reply_method_return(m, NULL);
 }
 
-/* Each peer may call each method, because control/access.h decides who becomes a peer. */
+/* Each peer may call each method, because control.c checks the peer of each connection. */
 #define ANYBODY SD_BUS_VTABLE_UNPRIVILEGED
 
 static const sd_bus_vtable broker_vtable[] = {
@@ -255,12 +255,12 @@ static const sd_bus_vtable bus_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-int interface_add(Peer *p) {
+int interface_add(ControlConn *conn) {
         int r;
 
-        r = sd_bus_add_object_vtable(p->bus, NULL, CONTROL_PATH, CONTROL_INTERFACE, broker_vtable, p);
+        r = sd_bus_add_object_vtable(conn->bus, NULL, CONTROL_PATH, CONTROL_INTERFACE, broker_vtable, conn);
         if (r >= 0)
-                r = sd_bus_add_object_vtable(p->bus, NULL, "/org/freedesktop/DBus", "org.freedesktop.DBus", bus_vtable, p);
+                r = sd_bus_add_object_vtable(conn->bus, NULL, "/org/freedesktop/DBus", "org.freedesktop.DBus", bus_vtable, conn);
 
         return r;
 }

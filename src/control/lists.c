@@ -106,7 +106,7 @@ static int write_listener(const Broker *b, sd_bus_message *m, const void *item) 
 }
 
 int method_list_listeners(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const Broker *b = ((Peer *) userdata)->control->broker;
+        const Broker *b = ((ControlConn *) userdata)->control->broker;
         uint32_t first, i = 0;
         Page page;
         int r;
@@ -279,7 +279,7 @@ static int write_route(const Broker *b, sd_bus_message *m, const void *item) {
 }
 
 int method_list_routes(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const Broker *b = ((Peer *) userdata)->control->broker;
+        const Broker *b = ((ControlConn *) userdata)->control->broker;
         uint32_t first;
         Page page;
         size_t i;
@@ -334,7 +334,7 @@ static int write_worker(const Broker *b, sd_bus_message *m, const void *item) {
 }
 
 int method_list_workers(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const Broker *b = ((Peer *) userdata)->control->broker;
+        const Broker *b = ((ControlConn *) userdata)->control->broker;
         uint32_t first;
         Page page;
         size_t i;
@@ -384,7 +384,7 @@ static int write_client(const Broker *b, sd_bus_message *m, const void *item) {
 }
 
 int method_list_clients(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const Broker *b = ((Peer *) userdata)->control->broker;
+        const Broker *b = ((ControlConn *) userdata)->control->broker;
         const ClientTable *table = &b->clients;
         size_t i, n_looked = 0;
         uint32_t first;

@@ -150,7 +150,7 @@ static int reply(sd_bus_message *m, const Broker *b, const Outcome *o) {
 }
 
 int method_test(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const Broker *b = ((Peer *) userdata)->control->broker;
+        const Broker *b = ((ControlConn *) userdata)->control->broker;
         const char *listener, *source;
         struct sockaddr_in6 address;
         Facts facts = {};
