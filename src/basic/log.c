@@ -89,6 +89,20 @@ int log_level(const Log *log) {
         return log->level;
 }
 
+static const char *const log_levels[] = { "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug" };
+
+const char *log_level_to_string(int level) {
+        return log_levels[level];
+}
+
+int log_level_from_string(const char *name) {
+        for (size_t i = 0; i < ELEMENTSOF(log_levels); i++)
+                if (streq(log_levels[i], name))
+                        return (int) i;
+
+        return -EINVAL;
+}
+
 uint64_t log_n_dropped(const Log *log) {
         return log->n_dropped;
 }

@@ -44,6 +44,10 @@ void log_set_level(Log *log, int level);
 
 int log_level(const Log *log);
 
+/* Names of the levels of syslog(3): "emerg" to "debug". -EINVAL if there is no level @name. */
+const char *log_level_to_string(int level);
+int log_level_from_string(const char *name);
+
 /* How many records were dropped so far, since the log was opened. */
 uint64_t log_n_dropped(const Log *log);
 

@@ -331,6 +331,95 @@ static void test_crowd(void **state) {
         control = control_free(control);
 }
 
+static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        *(sd_bus_message **) userdata = sd_bus_message_ref(m);
+        return 0;
+}
+
+static bool is_answered_by(sd_bus *bus, sd_bus_message **answer) {
+        while (sd_bus_process(bus, NULL) > 0)
+                ;
+        return *answer;
+}
+
+/* Connects with sd-bus and asks for a property. The caller frees the answer. */
+static sd_bus_message *get_property(const char *name) {
+        sd_bus_message *answer = NULL;
+        sd_bus *bus = NULL;
+        int fd = dial("a");
+
+        assert_true(sd_bus_new(&bus) >= 0);
+        assert_true(sd_bus_set_fd(bus, fd, fd) >= 0);
+        assert_true(sd_bus_set_anonymous(bus, 1) >= 0);
+        assert_true(sd_bus_start(bus) >= 0);
+        assert_true(sd_bus_call_method_async(bus, NULL, NULL, CONTROL_PATH, "org.freedesktop.DBus.Properties",
+                                             name ? "Get" : "GetAll", on_answer, &answer, name ? "ss" : "s", CONTROL_INTERFACE, name) >= 0);
+        WAIT_FOR(is_answered_by(bus, &answer));
+        sd_bus_close_unref(bus);
+        WAIT_FOR(control->n_conns == 0);
+        return answer;
+}
+
+static uint64_t n_clients(const char *state) {
+        sd_bus_message *answer = get_property("Clients");
+        uint64_t n = 0, value;
+        const char *name;
+
+        assert_true(sd_bus_message_enter_container(answer, 'v', "a{st}") >= 0);
+        assert_true(sd_bus_message_enter_container(answer, 'a', "{st}") >= 0);
+        while (sd_bus_message_read(answer, "{st}", &name, &value) > 0)
+                if (streq(name, state))
+                        n = value;
+        sd_bus_message_unref(answer);
+        return n;
+}
+
+/* Each client is counted for the state that it is in. */
+static void test_clients_by_state(void **state) {
+        Client in_flush = { .state = CLIENT_FLUSHING }, judged = { .state = CLIENT_JUDGED }, sent = { .state = CLIENT_JUDGED };
+        Route route = {};
+
+        start(0660, 0);
+        assert_int_equal(n_clients("head"), 0);
+
+        t.broker->clients.n_used += 2;
+        assert_int_equal(n_clients("head"), 2);
+        list_append(&t.broker->flushing, &in_flush.link);
+        assert_int_equal(n_clients("head"), 1);
+        assert_int_equal(n_clients("flushing"), 1);
+
+        /* A client of a worker is counted there. */
+        sent.route = &route;
+        t.broker->judge.clients[0] = &judged;
+        t.broker->judge.clients[1] = &sent;
+        assert_int_equal(n_clients("judged"), 1);
+        assert_int_equal(n_clients("head"), 0);
+
+        t.broker->judge.clients[0] = t.broker->judge.clients[1] = NULL;
+        list_remove(&in_flush.link);
+        t.broker->clients.n_used -= 2;
+        control = control_free(control);
+}
+
+/* All properties are there, with the types of the interface. */
+static void test_properties(void **state) {
+        sd_bus_message *answer;
+        size_t n = 0;
+
+        USE({ .unit = "a.socket", .worker = "b" });
+        start(0660, 0);
+        answer = get_property(NULL);
+        assert_true(sd_bus_message_enter_container(answer, 'a', "{sv}") >= 0);
+        while (sd_bus_message_enter_container(answer, 'e', "sv") > 0) {
+                assert_true(sd_bus_message_skip(answer, "sv") >= 0);
+                assert_true(sd_bus_message_exit_container(answer) >= 0);
+                n++;
+        }
+        assert_int_equal(n, 19);
+        sd_bus_message_unref(answer);
+        control = control_free(control);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BROKER_TEST(test_access),
@@ -342,6 +431,8 @@ int main(void) {
                 BROKER_TEST(test_deaf),
                 BROKER_TEST(test_deaf_at_the_end),
                 BROKER_TEST(test_crowd),
+                BROKER_TEST(test_clients_by_state),
+                BROKER_TEST(test_properties),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
