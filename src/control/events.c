@@ -101,7 +101,7 @@ static void events_on_broker(void *userdata, EventKind kind, const Client *clien
 }
 
 void events_reloaded(Control *c) {
-        events_send_to_all(c, &(ControlEvent){ .kind = "reloaded", .reason = c->host.report->failed ? "failed" : NULL });
+        events_send_to_all(c, &(ControlEvent){ .kind = "reloaded", .reason = c->host.report->has_failed ? "failed" : NULL });
 }
 
 void events_drained(Control *c, const Worker *w) {

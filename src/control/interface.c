@@ -57,7 +57,7 @@ static int interface_on_reload(sd_bus_message *m, void *userdata, sd_bus_error *
         c->host.reload(c->host.userdata);
         events_reloaded(c);
 
-        if (c->host.report->failed)
+        if (c->host.report->has_failed)
                 return sd_bus_error_set(error, ERROR_RELOAD_FAILED, c->host.report->findings ?: "Not reloaded.");
 
         return sd_bus_reply_method_return(m, "ts", (uint64_t) c->broker->routing->n_routes,

@@ -39,7 +39,7 @@ DEFINE_STRING(log_level, log_level_to_string(log_level(b->log)));
 DEFINE_NUMBER(started, c->started_at);
 DEFINE_NUMBER(loaded, c->host.report->used_at);
 DEFINE_NUMBER(reload_time, c->host.report->at);
-DEFINE_GETTER(reload_failed, "b", (int) c->host.report->failed);
+DEFINE_GETTER(reload_failed, "b", (int) c->host.report->has_failed);
 DEFINE_STRING(reload_findings, c->host.report->findings ?: "");
 DEFINE_NUMBER(n_routes, b->routing->n_routes);
 DEFINE_NUMBER(n_workers, b->workers.n_workers);
