@@ -24,7 +24,10 @@ void control_conn_watch(ControlConn *conn) {
         (void) sd_event_source_set_io_events(conn->io, control_conn_n_queued(conn) == 0 ? EPOLLIN : EPOLLOUT);
 }
 
-/* sd_bus_process(3) reads the next message if it can write none. So it is not called while answers wait and can't be written. */
+/*
+ * sd_bus_process(3) reads the next message if it can write none. So it is not called while answers wait and can't be
+ * written.
+ */
 static bool control_conn_may_process(const ControlConn *conn) {
         struct pollfd p = { .fd = conn->fd, .events = POLLOUT };
 
@@ -81,7 +84,9 @@ static int control_conn_on_next(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-/* sd-bus closes its descriptor in the event loop. It gets a duplicate, so that the last close(2) is that of the helper. */
+/*
+ * sd-bus closes its descriptor in the event loop. It gets a duplicate, so that the last close(2) is that of the helper.
+ */
 static int control_conn_give_fd(ControlConn *conn) {
         _cleanup_close_ int fd = fcntl(conn->fd, F_DUPFD_CLOEXEC, 3);
         int r;

@@ -18,14 +18,16 @@ typedef struct ControlConn {
         sd_event_source *io;
         sd_event_source *next; /* on while sd-bus may have more to do without an event of @fd */
         sd_bus *bus;
-        usec_t active_at;      /* CLOCK_MONOTONIC; the last time that the peer sent or read a whole message, or its accept */
-        usec_t stalled_at;     /* CLOCK_MONOTONIC; since when answers wait for the peer; 0: none wait */
+        usec_t active_at;      /* CLOCK_MONOTONIC, when the peer last sent or read a whole message, or came */
+        usec_t stalled_at;     /* CLOCK_MONOTONIC, since when messages wait for the peer; 0: none wait */
 
         bool is_subscribed;
         uint64_t n_lost;       /* signals dropped since the last "Lost" */
 } ControlConn;
 
-/* Serves the peer of @fd, which is consumed in any case. The connection belongs to @c. Returns 0 or a negative errno. */
+/*
+ * Serves the peer of @fd, which is consumed in any case. The connection belongs to @c. Returns 0 or a negative errno.
+ */
 int control_conn_new(Control *c, int fd);
 ControlConn *control_conn_free(ControlConn *conn);
 

@@ -36,8 +36,8 @@ static bool control_is_open_to_others(int listener_fd) {
 }
 
 /*
- * May the peer of @fd use the interface? connect(2) checks the mode of the socket's file, so its owner and group decide. If an
- * administrator has opened the file to all users (SocketMode=0666), only root and the broker's user may.
+ * May the peer of @fd use the interface? connect(2) checks the mode of the socket's file, so its owner and group
+ * decide. If an administrator has opened the file to all users (SocketMode=0666), only root and the broker's user may.
  */
 static bool control_is_allowed(int listener_fd, int fd) {
         struct ucred cred;

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Writes D-Bus messages. A writer remembers its first error and does nothing after it. So a function appends everything it
- * has, and only the end of the message reports the error.
+ * Writes D-Bus messages. A writer remembers its first error and does nothing after it. So a function appends everything
+ * it has, and only the end of the message reports the error.
  *
  * An entry is a member of a dictionary a{sv}. A reader uses the names that it knows, so new names may be added.
  */
@@ -18,8 +18,8 @@ typedef struct DBusWriter {
 } DBusWriter;
 
 /*
- * Begins a reply to @call, or a signal of the object @path on @bus. The writer owns the message until dbus_send(), which has to be
- * called also after an error.
+ * Begins a reply to @call, or a signal of the object @path on @bus. The writer owns the message until dbus_send(),
+ * which has to be called also after an error.
  */
 DBusWriter dbus_begin_reply(sd_bus_message *call);
 DBusWriter dbus_begin_signal(sd_bus *bus, const char *path, const char *interface, const char *member);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Signals about clients and workers, for connections with a subscription. A signal is dropped and counted if there are too many
- * in one second, or if too many wait for the peer: the broker never waits for a peer.
+ * Signals about clients and workers, for connections with a subscription. A signal is dropped and counted if there are
+ * too many in one second, or if too many wait for the peer: the broker never waits for a peer.
  */
 
 #include "basic/address.h"
@@ -101,7 +101,9 @@ static void events_on_broker(void *userdata, EventKind kind, const Client *clien
 }
 
 void events_reloaded(Control *c) {
-        events_send_to_all(c, &(ControlEvent){ .kind = "reloaded", .reason = c->host.report->has_failed ? "failed" : NULL });
+        const char *reason = c->host.report->has_failed ? "failed" : NULL;
+
+        events_send_to_all(c, &(ControlEvent){ .kind = "reloaded", .reason = reason });
 }
 
 void events_drained(Control *c, const Worker *w) {

@@ -31,7 +31,8 @@ static int interface_drain(sd_bus_message *m, ControlConn *conn, bool drained, s
 
         w = interface_find_worker(b, name);
         if (!w)
-                return sd_bus_error_setf(error, ERROR_NO_SUCH_WORKER, "No route leads to a worker %s, or has that name.", name);
+                return sd_bus_error_setf(error, ERROR_NO_SUCH_WORKER,
+                                         "No route leads to a worker %s, or has that name.", name);
 
         if (w->drained != drained) {
                 log_line(b->log, LOG_NOTICE, drained ? "Worker %s is drained: it gets no more clients."
@@ -97,19 +98,25 @@ static int interface_on_unsubscribe(sd_bus_message *m, void *userdata, sd_bus_er
 static const sd_bus_vtable interface_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("ListListeners", SD_BUS_ARGS("u", first),
-                                SD_BUS_RESULT("t", generation, "aa{sv}", listeners, "u", next), method_list_listeners, ALLOWED),
+                                SD_BUS_RESULT("t", generation, "aa{sv}", listeners, "u", next),
+                                method_list_listeners, ALLOWED),
         SD_BUS_METHOD_WITH_ARGS("ListRoutes", SD_BUS_ARGS("u", first),
-                                SD_BUS_RESULT("t", generation, "aa{sv}", routes, "u", next), method_list_routes, ALLOWED),
+                                SD_BUS_RESULT("t", generation, "aa{sv}", routes, "u", next),
+                                method_list_routes, ALLOWED),
         SD_BUS_METHOD_WITH_ARGS("ListWorkers", SD_BUS_ARGS("u", first),
-                                SD_BUS_RESULT("t", generation, "aa{sv}", workers, "u", next), method_list_workers, ALLOWED),
+                                SD_BUS_RESULT("t", generation, "aa{sv}", workers, "u", next),
+                                method_list_workers, ALLOWED),
         SD_BUS_METHOD_WITH_ARGS("ListClients", SD_BUS_ARGS("u", first),
-                                SD_BUS_RESULT("t", generation, "aa{sv}", clients, "u", next), method_list_clients, ALLOWED),
+                                SD_BUS_RESULT("t", generation, "aa{sv}", clients, "u", next),
+                                method_list_clients, ALLOWED),
         SD_BUS_METHOD_WITH_ARGS("Test", SD_BUS_ARGS("s", listener, "s", source, "ay", bytes),
                                 SD_BUS_RESULT("a{sv}", outcome), method_test, ALLOWED),
         SD_BUS_METHOD_WITH_ARGS("Drain", SD_BUS_ARGS("s", worker), SD_BUS_NO_RESULT, interface_on_drain, ALLOWED),
         SD_BUS_METHOD_WITH_ARGS("Undrain", SD_BUS_ARGS("s", worker), SD_BUS_NO_RESULT, interface_on_undrain, ALLOWED),
-        SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_RESULT("t", routes, "s", findings), interface_on_reload, ALLOWED),
-        SD_BUS_METHOD_WITH_ARGS("SetLogLevel", SD_BUS_ARGS("s", level), SD_BUS_NO_RESULT, interface_on_set_log_level, ALLOWED),
+        SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_RESULT("t", routes, "s", findings),
+                                interface_on_reload, ALLOWED),
+        SD_BUS_METHOD_WITH_ARGS("SetLogLevel", SD_BUS_ARGS("s", level), SD_BUS_NO_RESULT,
+                                interface_on_set_log_level, ALLOWED),
         SD_BUS_METHOD_WITH_ARGS("Subscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, interface_on_subscribe, ALLOWED),
         SD_BUS_METHOD_WITH_ARGS("Unsubscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, interface_on_unsubscribe, ALLOWED),
         SD_BUS_SIGNAL_WITH_ARGS("Event", SD_BUS_ARGS("s", kind, "a{sv}", details), 0),
@@ -135,7 +142,8 @@ int interface_add(ControlConn *conn) {
         if (r >= 0)
                 r = sd_bus_add_object_vtable(conn->bus, NULL, CONTROL_PATH, CONTROL_INTERFACE, interface_vtable, conn);
         if (r >= 0)
-                r = sd_bus_add_object_vtable(conn->bus, NULL, "/org/freedesktop/DBus", "org.freedesktop.DBus", interface_bus_vtable, conn);
+                r = sd_bus_add_object_vtable(conn->bus, NULL, "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                             interface_bus_vtable, conn);
 
         return r;
 }

@@ -39,8 +39,9 @@ extern const sd_bus_vtable properties_vtable[];
 int interface_add(ControlConn *conn);
 
 /*
- * lists.c: a page of a list while it is written. A caller of a list method begins with 0 and goes on with the last number of each
- * reply, until that is 0. The first number of a reply counts the reloads: pages with different numbers do not belong together.
+ * lists.c: a page of a list while it is written. A caller of a list method begins with 0 and goes on with the last
+ * number of each reply, until that is 0. The first number of a reply counts the reloads: pages with different numbers
+ * do not belong together.
  */
 typedef struct ControlPage {
         const Broker *broker;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The list of routes. See internal.h for how a reply is paged. */
+/* The list of routes. ControlPage in internal.h says how a reply is paged. */
 
 #include <stdio.h>
 
@@ -81,11 +81,12 @@ static void list_routes_write_counters(DBusWriter *w, const RouteStats *stats) {
 
 static void list_routes_write_queue(DBusWriter *w, const Broker *b, const Pool *p) {
         List *oldest = list_first(&p->again) ?: list_first(&p->queue);
+        usec_t wait = oldest ? broker_now(b) - CONTAINER_OF(oldest, Client, link)->begun_at : 0;
 
         dbus_entry_string(w, "Pool", p->routes[0].config->unit);
         dbus_entry_number(w, "Queued", p->n_queued);
         dbus_entry_number(w, "MaxQueued", p->max_queued);
-        dbus_entry_number(w, "OldestWaitUSec", oldest ? broker_now(b) - CONTAINER_OF(oldest, Client, link)->begun_at : 0);
+        dbus_entry_number(w, "OldestWaitUSec", wait);
 }
 
 static void list_routes_write_worker(DBusWriter *w, const Broker *b, const Route *route) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The lists of listeners, workers and clients. See internal.h for how a reply is paged. */
+/* The lists of listeners, workers and clients. ControlPage in internal.h says how a reply is paged. */
 
 #include "basic/address.h"
 #include "broker/diag.h"
@@ -44,9 +44,11 @@ const char *control_refusal_name(unsigned i) {
 }
 
 void control_entry_client(DBusWriter *w, const Client *c) {
+        /* The broker knows no path of an AF_UNIX address (ClientAddress). */
+        socklen_t len = c->address.sa.sa_family == AF_UNIX ? sizeof(sa_family_t) : sizeof(c->address);
         char text[ADDRESS_TEXT_MAX], id[CLIENT_ID_MAX];
 
-        address_to_text(&c->address.sa, c->address.sa.sa_family == AF_UNIX ? sizeof(sa_family_t) : sizeof(c->address), text);
+        address_to_text(&c->address.sa, len, text);
         (void) client_id(c, id);
 
         dbus_entry_string(w, "Id", id);

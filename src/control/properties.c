@@ -51,9 +51,10 @@ DEFINE_NUMBER(n_subscribed, c->n_subscribed);
 
 static int properties_get_refusals(sd_bus *bus, const char *path, const char *interface, const char *property,
                                    sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const Broker *b = ((ControlConn *) userdata)->control->broker;
         DBusWriter w = { .message = reply };
 
-        dbus_append_counts(&w, ((ControlConn *) userdata)->control->broker->n.n_refused, _REFUSAL_MAX, control_refusal_name);
+        dbus_append_counts(&w, b->n.n_refused, _REFUSAL_MAX, control_refusal_name);
         return w.error;
 }
 
@@ -99,11 +100,10 @@ static int properties_get_clients(sd_bus *bus, const char *path, const char *int
         uint64_t queued = properties_count_queued(b), pending = properties_count_pending(b);
         uint64_t flushing = properties_count_flushing(b), judged = properties_count_judged(b);
         uint64_t parked = b->n_parked, refused = b->n_refused_held;
+        uint64_t head = b->clients.n_used - parked - refused - queued - pending - flushing - judged;
 
-        return sd_bus_message_append(reply, "a{st}", 7,
-                                     "head", b->clients.n_used - parked - refused - queued - pending - flushing - judged,
-                                     "queued", queued, "pending", pending, "flushing", flushing, "judged", judged,
-                                     "parked", parked, "refused", refused);
+        return sd_bus_message_append(reply, "a{st}", 7, "head", head, "queued", queued, "pending", pending,
+                                     "flushing", flushing, "judged", judged, "parked", parked, "refused", refused);
 }
 
 static int properties_get_counters(sd_bus *bus, const char *path, const char *interface, const char *property,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The method Test: which route would take a client with these first bytes now, and what are the states of its workers? */
+/*
+ * The method Test: which route would take a client with these first bytes now, and what are the states of its workers?
+ */
 
 #include <arpa/inet.h>
 

@@ -17,8 +17,8 @@ static void listen_names_free(char ***names) {
 }
 
 /*
- * Is @fd a socket on which clients are handed back? A SEQPACKET socket always is. A stream socket could also be a public one
- * for clients over AF_UNIX, so its name decides: fdpass-return@.socket.
+ * Is @fd a socket on which clients are handed back? A SEQPACKET socket always is. A stream socket could also be a
+ * public one for clients over AF_UNIX, so its name decides: fdpass-return@.socket.
  */
 static bool listen_is_return(const char *name, int fd) {
         return sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, /* listening= */ 1) > 0 ||
@@ -29,7 +29,8 @@ static int listen_add_return(Broker *b, const char *name, int fd) {
         int r = handback_listen(b, name, fd);
 
         if (r < 0) {
-                log_line(b->log, LOG_ERR, "%s: failed to listen for handed back clients on descriptor %i: %s.", name, fd, strerror(-r));
+                log_line(b->log, LOG_ERR, "%s: failed to listen for handed back clients on descriptor %i: %s.",
+                         name, fd, strerror(-r));
                 fd_close(fd);
                 return r;
         }
@@ -41,7 +42,8 @@ static int listen_add_return(Broker *b, const char *name, int fd) {
 static int listen_add_one(Broker *b, const char *name, int fd, int *control_fd) {
         int r;
 
-        if (streq(name, "control") && *control_fd < 0 && sd_is_socket(fd, AF_UNIX, SOCK_STREAM, /* listening= */ 1) > 0) {
+        if (streq(name, "control") && *control_fd < 0 &&
+            sd_is_socket(fd, AF_UNIX, SOCK_STREAM, /* listening= */ 1) > 0) {
                 *control_fd = fd;
                 return reach_add_own(b, fd);
         }

@@ -6,10 +6,10 @@
 #include "broker/broker.h"
 
 /*
- * Gives each socket of $LISTEN_FDS to the broker, by its name in $LISTEN_FDNAMES (sd_listen_fds(3)). A descriptor that is not a
- * listening stream socket is logged and closed.
+ * Gives each socket of $LISTEN_FDS to the broker, by its name in $LISTEN_FDNAMES (sd_listen_fds(3)). A descriptor that
+ * is not a listening stream socket is logged and closed.
  *
- * A stream socket with the name "control" is not for clients. The caller gets and owns it in @ret_control_fd; -EBADF: there is
- * none. Returns how many sockets clients can come by, or a negative errno, which it logs.
+ * A stream socket with the name "control" is not for clients. The caller gets and owns it in @ret_control_fd; -EBADF:
+ * there is none. Returns how many sockets clients can come by, or a negative errno, which it logs.
  */
 int listen_inherited(Broker *b, int *ret_control_fd);

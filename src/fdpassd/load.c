@@ -42,8 +42,8 @@ static void loader_keep(LoadReport *report, const char *format, ...) {
         report->findings = findings;
 }
 
-static void loader_on_finding(void *userdata, ConfigSeverity severity, const char *unit, const char *path, unsigned line,
-                              const char *message) {
+static void loader_on_finding(void *userdata, ConfigSeverity severity, const char *unit, const char *path,
+                              unsigned line, const char *message) {
         Loader *l = userdata;
         LogRecord record;
 
@@ -94,7 +94,8 @@ static void loader_log_result(Broker *b, const Config *config, const char *verb)
                             "%s, but no worker's unit is enabled: every client is refused. See systemctl "
                             "list-dependencies fdpass.target.", verb);
         else
-                log_line(b->log, LOG_INFO, "%s: %zu route%s.", verb, config->n_routes, config->n_routes == 1 ? "" : "s");
+                log_line(b->log, LOG_INFO, "%s: %zu route%s.", verb, config->n_routes,
+                         config->n_routes == 1 ? "" : "s");
 }
 
 static int loader_use_config(Loader *l, Config **config, const char *verb) {
@@ -108,7 +109,7 @@ static int loader_use_config(Loader *l, Config **config, const char *verb) {
         loader_log_result(l->broker, *config, verb);
         *config = NULL; /* consumed */
 
-        /* The memory of the units' files and of the old routes is scattered, and malloc(3) alone would not give it back. */
+        /* The memory of the units' files and of the old routes is scattered, and only malloc_trim(3) gives it back. */
         (void) malloc_trim(0);
         return 0;
 }

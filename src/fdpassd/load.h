@@ -14,12 +14,13 @@ typedef struct Loader {
 void loader_done(Loader *l);
 
 /*
- * Reads the units at the start. Units with errors are left out. Returns 0 or a negative errno, which it logs: then the broker has
- * no routes.
+ * Reads the units at the start. Units with errors are left out. Returns 0 or a negative errno, which it logs: then the
+ * broker has no routes.
  */
 int loader_load(Loader *l);
 
 /*
- * Reads the units again. If any of them has an error, the old routes stay and LoadReport.has_failed is true. Logs its errors.
+ * Reads the units again. If any of them has an error, the old routes stay and LoadReport.has_failed is true. Logs its
+ * errors.
  */
 void loader_reload(Loader *l);

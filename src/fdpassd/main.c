@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * fdpassd: the socket handoff broker. systemd starts it with the listening sockets. SIGHUP reloads the routes. SIGTERM stops it
- * once its clients have workers or are left to the next process.
+ * fdpassd: the socket handoff broker. systemd starts it with the listening sockets. SIGHUP reloads the routes. SIGTERM
+ * stops it once its clients have workers or are left to the next process.
  */
 
 #include <getopt.h>
@@ -145,7 +145,9 @@ static int fdpassd_fail(Log *log, int error, const char *what) {
         return error;
 }
 
-/* Closes the connections to the control socket, otherwise they would start a broker without listeners again and again. */
+/*
+ * Closes the connections to the control socket, otherwise they would start a broker without listeners again and again.
+ */
 static void fdpassd_turn_away(Helper *helper, int control_fd) {
         int fd;
 

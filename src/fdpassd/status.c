@@ -22,8 +22,8 @@ struct Status {
 };
 
 /*
- * Connects to $NOTIFY_SOCKET, because sd_notify(3) waits while the queue of that socket is full, and all clients would wait with
- * it. An address that begins with '@' is an abstract one (sd_notify(3)).
+ * Connects to $NOTIFY_SOCKET, because sd_notify(3) waits while the queue of that socket is full, and all clients would
+ * wait with it. An address that begins with '@' is an abstract one (sd_notify(3)).
  */
 static int status_connect(void) {
         const char *e = getenv("NOTIFY_SOCKET");
@@ -66,11 +66,13 @@ static void status_compose(const Status *s, char *text, size_t size) {
                 n_refused += b->n.n_refused[i];
 
         (void) snprintf(text, size,
-                        "STATUS=%s%s%zu route%s; %" PRIu64 " client%s handed over, %" PRIu64 " refused, %zu under way, %zu parked.",
+                        "STATUS=%s%s%zu route%s; %" PRIu64 " client%s handed over, %" PRIu64 " refused, "
+                        "%zu under way, %zu parked.",
                         b->stopping ? "Stopping; " : b->paused ? "Not accepting; " : "",
                         s->report->has_failed ? "The last reload failed, see the journal; " : "",
                         b->routing->n_routes, b->routing->n_routes == 1 ? "" : "s",
-                        b->n.n_handed, b->n.n_handed == 1 ? "" : "s", n_refused, b->clients.n_used - b->n_parked, b->n_parked);
+                        b->n.n_handed, b->n.n_handed == 1 ? "" : "s", n_refused,
+                        b->clients.n_used - b->n_parked, b->n_parked);
 }
 
 /* Sends the status if it has changed, and then nothing for an interval. */
