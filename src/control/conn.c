@@ -120,8 +120,6 @@ static int control_conn_start_bus(ControlConn *conn) {
                 r = sd_bus_negotiate_fds(conn->bus, 0);
         if (r >= 0)
                 r = sd_bus_start(conn->bus);
-        if (r >= 0)
-                r = interface_add(conn);
 
         return r;
 }
@@ -141,7 +139,7 @@ static int control_conn_add_sources(ControlConn *conn) {
         return r;
 }
 
-int control_conn_new(Control *c, int fd) {
+int control_conn_new(Control *c, int fd, ControlConn **ret) {
         ControlConn *conn = calloc(1, sizeof(*conn));
         int r;
 
@@ -157,14 +155,29 @@ int control_conn_new(Control *c, int fd) {
         r = control_conn_start_bus(conn);
         if (r >= 0)
                 r = control_conn_add_sources(conn);
-        if (r < 0)
+        if (r < 0) {
                 control_conn_free(conn);
+                return r;
+        }
 
-        return r < 0 ? r : 0;
+        *ret = conn;
+        return 0;
+}
+
+void control_conn_unsubscribe(ControlConn *conn) {
+        Control *c = conn->control;
+
+        if (!conn->is_subscribed)
+                return;
+
+        conn->is_subscribed = false;
+        c->n_subscribed--;
+        if (c->n_subscribed == 0)
+                c->broker->observer = NULL;
 }
 
 ControlConn *control_conn_free(ControlConn *conn) {
-        events_subscribe(conn, false);
+        control_conn_unsubscribe(conn);
         list_remove(&conn->link);
         conn->control->n_conns--;
 

@@ -26,10 +26,14 @@ typedef struct ControlConn {
 } ControlConn;
 
 /*
- * Serves the peer of @fd, which is consumed in any case. The connection belongs to @c. Returns 0 or a negative errno.
+ * Serves the peer of @fd, which is consumed in any case. The connection belongs to @c, and has no object yet. Returns 0
+ * or a negative errno.
  */
-int control_conn_new(Control *c, int fd);
+int control_conn_new(Control *c, int fd, ControlConn **ret);
 ControlConn *control_conn_free(ControlConn *conn);
+
+/* Ends the subscription of events_subscribe(), if there is one. */
+void control_conn_unsubscribe(ControlConn *conn);
 
 /* Handles one message at most, and closes the connection if its peer reads nothing. May free @conn. */
 void control_conn_turn(ControlConn *conn);

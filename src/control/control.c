@@ -72,6 +72,7 @@ static void control_start_timer(Control *c) {
 
 static int control_on_listener(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Control *c = userdata;
+        ControlConn *conn;
         int conn_fd;
 
         if (helper_n_pending(c->broker->helper) >= CLOSING_MAX)
@@ -87,7 +88,11 @@ static int control_on_listener(sd_event_source *source, int fd, uint32_t revents
         }
 
         control_make_room(c);
-        if (control_conn_new(c, conn_fd) >= 0 && c->n_conns == 1)
+        if (control_conn_new(c, conn_fd, &conn) < 0)
+                return 0;
+        if (interface_add(conn) < 0)
+                control_conn_free(conn);
+        if (c->n_conns == 1)
                 control_start_timer(c);
 
         return 0;

@@ -110,18 +110,14 @@ void events_drained(Control *c, const Worker *w) {
         events_send_to_all(c, &(ControlEvent){ .kind = w->drained ? "drained" : "undrained", .worker = w->path });
 }
 
-void events_subscribe(ControlConn *conn, bool subscribe) {
+void events_subscribe(ControlConn *conn) {
         Control *c = conn->control;
 
-        if (conn->is_subscribed == subscribe)
+        if (conn->is_subscribed)
                 return;
 
-        conn->is_subscribed = subscribe;
-        if (subscribe)
-                c->n_subscribed++;
-        else
-                c->n_subscribed--;
-
-        c->broker->observer = c->n_subscribed > 0 ? events_on_broker : NULL;
+        conn->is_subscribed = true;
+        c->n_subscribed++;
+        c->broker->observer = events_on_broker;
         c->broker->observer_userdata = c;
 }

@@ -83,12 +83,12 @@ static int interface_on_set_log_level(sd_bus_message *m, void *userdata, sd_bus_
 }
 
 static int interface_on_subscribe(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        events_subscribe(userdata, true);
+        events_subscribe(userdata);
         return sd_bus_reply_method_return(m, NULL);
 }
 
 static int interface_on_unsubscribe(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        events_subscribe(userdata, false);
+        control_conn_unsubscribe(userdata);
         return sd_bus_reply_method_return(m, NULL);
 }
 

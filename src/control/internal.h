@@ -74,8 +74,8 @@ int method_list_clients(sd_bus_message *m, void *userdata, sd_bus_error *error);
 /* test.c */
 int method_test(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
-/* events.c: signals to the connections with a subscription. */
-void events_subscribe(ControlConn *conn, bool subscribe);
+/* events.c: signals to the connections with a subscription. control_conn_unsubscribe() ends one. */
+void events_subscribe(ControlConn *conn);
 void events_reloaded(Control *c);
 void events_drained(Control *c, const Worker *w);
 

@@ -18,7 +18,7 @@ typedef struct TestOutcome {
         const Pool *pool;   /* NULL: no route takes the client */
 } TestOutcome;
 
-static bool test_parse_source(const char *s, struct sockaddr_in6 *ret) {
+static bool control_test_parse_source(const char *s, struct sockaddr_in6 *ret) {
         struct in_addr in;
 
         *ret = (struct sockaddr_in6){ .sin6_family = AF_INET6 };
@@ -33,7 +33,7 @@ static bool test_parse_source(const char *s, struct sockaddr_in6 *ret) {
         return inet_pton(AF_INET6, s, &ret->sin6_addr) == 1;
 }
 
-static TestOutcome test_find(const Routing *routing, const Facts *facts, ProbeReason malformed) {
+static TestOutcome control_test_find(const Routing *routing, const Facts *facts, ProbeReason malformed) {
         MatchResult result;
         const Pool *pool;
 
@@ -52,17 +52,17 @@ static TestOutcome test_find(const Routing *routing, const Facts *facts, ProbeRe
 }
 
 /* For a client that sends nothing. */
-static TestOutcome test_decide_silent(const Routing *routing, Facts *facts) {
+static TestOutcome control_test_decide_silent(const Routing *routing, Facts *facts) {
         TestOutcome o;
 
         facts->protocol = PROTOCOL_SILENT;
-        o = test_find(routing, facts, PROBE_REASON_NONE);
+        o = control_test_find(routing, facts, PROBE_REASON_NONE);
 
         return !o.pool || head_takes_silent(o.pool) ? o : (TestOutcome){ "refused", "no-route", NULL };
 }
 
 /* An unknown name is taken to be that of a public listener. */
-static bool test_needs_head(const Routing *routing, const char *name) {
+static bool control_test_needs_head(const Routing *routing, const char *name) {
         LIST_FOREACH(i, &routing->broker->listeners)
                 if (streq(CONTAINER_OF(i, Listener, link)->name, name))
                         return routing_needs_head(routing, CONTAINER_OF(i, Listener, link));
@@ -70,18 +70,18 @@ static bool test_needs_head(const Routing *routing, const char *name) {
         return routing_needs_head(routing, &(Listener){ .name = (char *) (uintptr_t) name });
 }
 
-static TestOutcome test_decide(const Routing *routing, Facts *facts) {
+static TestOutcome control_test_decide(const Routing *routing, Facts *facts) {
         const ListenerConfig *listener = routing_listener_config(routing, facts->listener);
         Probe probe;
 
         /* The broker does not look at the first bytes if no route asks for them. */
-        if (!test_needs_head(routing, facts->listener)) {
+        if (!control_test_needs_head(routing, facts->listener)) {
                 facts->head = (Slice){};
-                return test_find(routing, facts, PROBE_REASON_NONE);
+                return control_test_find(routing, facts, PROBE_REASON_NONE);
         }
 
         if (facts->head.n == 0)
-                return test_decide_silent(routing, facts);
+                return control_test_decide_silent(routing, facts);
 
         switch (probe_client(facts->head.p, facts->head.n, listener->max_head_size, &probe)) {
 
@@ -90,10 +90,10 @@ static TestOutcome test_decide(const Routing *routing, Facts *facts) {
 
         case PROBE_MATCH:
                 facts_add_probe(facts, &probe);
-                return test_find(routing, facts, PROBE_REASON_NONE);
+                return control_test_find(routing, facts, PROBE_REASON_NONE);
 
         case PROBE_MALFORMED:
-                return test_find(routing, facts, probe.reason);
+                return control_test_find(routing, facts, probe.reason);
 
         case PROBE_NO_MATCH:
                 break;
@@ -102,11 +102,11 @@ static TestOutcome test_decide(const Routing *routing, Facts *facts) {
         if (routing_prefix_needs_more(routing, facts->listener, facts->head))
                 return (TestOutcome){ "more", NULL, NULL };
 
-        return test_find(routing, facts, PROBE_REASON_NONE);
+        return control_test_find(routing, facts, PROBE_REASON_NONE);
 }
 
 /* Writes the units, workers and states of the pool's routes as arrays of the same length, at most a page of them. */
-static void test_write_pool(DBusWriter *w, const Broker *b, const Pool *p) {
+static void control_test_write_pool(DBusWriter *w, const Broker *b, const Pool *p) {
         char *units[CONTROL_PAGE_MAX + 1] = {}, *workers[CONTROL_PAGE_MAX + 1] = {}, *states[CONTROL_PAGE_MAX + 1] = {};
 
         for (size_t i = 0; i < p->n_routes && i < CONTROL_PAGE_MAX; i++) {
@@ -121,14 +121,14 @@ static void test_write_pool(DBusWriter *w, const Broker *b, const Pool *p) {
         dbus_entry_number(w, "Queued", p->n_queued);
 }
 
-static int test_reply(sd_bus_message *m, const Broker *b, const TestOutcome *o) {
+static int control_test_reply(sd_bus_message *m, const Broker *b, const TestOutcome *o) {
         DBusWriter w = dbus_begin_reply(m);
 
         dbus_open(&w, 'a', "{sv}");
         dbus_entry_string(&w, "Result", o->result);
         dbus_entry_string(&w, "Reason", o->reason);
         if (o->pool)
-                test_write_pool(&w, b, o->pool);
+                control_test_write_pool(&w, b, o->pool);
         dbus_close(&w);
 
         return dbus_send(&w);
@@ -152,11 +152,11 @@ int method_test(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         facts.listener = listener;
         facts.head.p = head;
         if (source[0] != '\0') {
-                if (!test_parse_source(source, &address))
+                if (!control_test_parse_source(source, &address))
                         return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "The source is no IP address.");
                 facts.source = (const struct sockaddr *) &address;
         }
 
-        o = test_decide(b->routing, &facts);
-        return test_reply(m, b, &o);
+        o = control_test_decide(b->routing, &facts);
+        return control_test_reply(m, b, &o);
 }
