@@ -7,21 +7,21 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
-static void text_of_in4(const struct in_addr *address, in_port_t port, char *ret) {
+static void address_write_in4(const struct in_addr *address, in_port_t port, char *ret) {
         char host[INET_ADDRSTRLEN];
 
         (void) inet_ntop(AF_INET, address, host, sizeof(host));
         (void) snprintf(ret, ADDRESS_TEXT_MAX, "%s:%u", host, ntohs(port));
 }
 
-static void text_of_in6(const struct sockaddr_in6 *sin6, char *ret) {
+static void address_write_in6(const struct sockaddr_in6 *sin6, char *ret) {
         char host[INET6_ADDRSTRLEN], scope[16] = "";
 
         if (IN6_IS_ADDR_V4MAPPED(&sin6->sin6_addr)) {
                 struct in_addr in4;
 
                 memcpy(&in4, sin6->sin6_addr.s6_addr + 12, sizeof(in4));
-                text_of_in4(&in4, sin6->sin6_port, ret);
+                address_write_in4(&in4, sin6->sin6_port, ret);
                 return;
         }
 
@@ -31,7 +31,7 @@ static void text_of_in6(const struct sockaddr_in6 *sin6, char *ret) {
         (void) snprintf(ret, ADDRESS_TEXT_MAX, "[%s%s]:%u", host, scope, ntohs(sin6->sin6_port));
 }
 
-static void text_of_unix(const struct sockaddr_un *sun, socklen_t len, char *ret) {
+static void address_write_unix(const struct sockaddr_un *sun, socklen_t len, char *ret) {
         size_t l = len > offsetof(struct sockaddr_un, sun_path) ? len - offsetof(struct sockaddr_un, sun_path) : 0;
 
         l = MIN(l, sizeof(sun->sun_path));
@@ -45,7 +45,7 @@ static void text_of_unix(const struct sockaddr_un *sun, socklen_t len, char *ret
 }
 
 void address_to_text(const struct sockaddr *sa, socklen_t len, char ret[static ADDRESS_TEXT_MAX]) {
-        /* memcpy(): @sa need not be aligned for the family's own type. */
+        /* A copy, because @sa need not be aligned for the type of its family. */
         union {
                 struct sockaddr_in in;
                 struct sockaddr_in6 in6;
@@ -55,11 +55,11 @@ void address_to_text(const struct sockaddr *sa, socklen_t len, char ret[static A
         memcpy(&u, sa, MIN((size_t) len, sizeof(u)));
 
         if (len >= sizeof(u.in) && sa->sa_family == AF_INET)
-                text_of_in4(&u.in.sin_addr, u.in.sin_port, ret);
+                address_write_in4(&u.in.sin_addr, u.in.sin_port, ret);
         else if (len >= sizeof(u.in6) && sa->sa_family == AF_INET6)
-                text_of_in6(&u.in6, ret);
+                address_write_in6(&u.in6, ret);
         else if (len >= sizeof(sa_family_t) && sa->sa_family == AF_UNIX)
-                text_of_unix(&u.un, len, ret);
+                address_write_unix(&u.un, len, ret);
         else
                 (void) snprintf(ret, ADDRESS_TEXT_MAX, "unknown");
 }

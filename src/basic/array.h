@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Arrays that grow by one member at a time, and sorted ones. */
+/* Growing arrays, and search in sorted arrays. */
 
 #include "basic/macro.h"
 
 /*
- * Makes room for one more member behind the first @n of the heap array @array (NULL: an empty one). False
- * where memory is out; the array is then as before.
+ * Makes room for one more member behind the first @n members of @array, an array from malloc(3) or NULL. Returns false
+ * without memory: then the array is unchanged.
  *
- * An array that only this macro ever grew has a capacity of the power of two at or above @n, so the capacity
- * is stored nowhere.
+ * Only this macro may grow the array. Then its capacity is the lowest power of two that is not below @n, and need not
+ * be stored.
  */
 #define ARRAY_GROW(array, n)                                                                    \
         __extension__({                                                                         \
@@ -26,8 +26,8 @@
         })
 
 /*
- * As bsearch(3), but where there is no such member, the place is told where it would have to be: the index of the first
- * member that is not less than @key.
+ * Searches the sorted array @array of @n members of @size bytes, as bsearch(3). Returns the index of the first member
+ * that is not less than @key: the member itself, or its place if there is none; @n if all members are less.
  */
 static inline size_t array_find_place(const void *key, const void *array, size_t n, size_t size,
                                       int (*compare)(const void *key, const void *member)) {

@@ -2,34 +2,33 @@
 #pragma once
 
 /*
- * What a function returns, in the whole tree:
+ * Results of functions in the whole tree:
  *
- *   negative   a negative errno: our own fault or the kernel's. It is only passed on, never matched,
- *              except by the classes below; somewhere up the stack one function logs it.
- *   zero       it worked.
- *   positive   a documented condition of that one function (a full backlog, a worker that is gone, a
- *              malformed message …) which its caller has to handle.
+ *   negative   a negative errno: a fault of the program or of the kernel. Callers pass it on, and one function up the
+ *              stack logs it. Callers compare it only by the classes below.
+ *   zero       success.
+ *   positive   a documented condition of that function, for instance a full backlog. The caller has to handle it.
  *
- * A function either logs an error or returns it, never both.
+ * A function logs an error or returns it, never both.
  *
- * The classes name *sets* of errnos, so that no list of them is written twice.
+ * A class is a set of errnos, so that no such list is written twice. Each takes a negative errno.
  */
 
 #include <errno.h>
 #include <stdbool.h>
 
-/* A call that could not finish now: nothing is wrong. */
+/* The call could not finish now and may be repeated. */
 static inline bool errno_is_transient(int r) {
         return r == -EAGAIN || r == -EINTR;
 }
 
-/* We, or the whole machine, are out of something that comes back: wait, never spin. */
+/* The process or the machine has too little of something. It comes back, so the call is repeated after a pause. */
 static inline bool errno_is_resource(int r) {
         return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -ENOBUFS || r == -ETOOMANYREFS ||
                r == -ENOSPC;
 }
 
-/* accept(2) returns errors of the *new* connection too; they end that one only (accept(2), "Error handling"). */
+/* accept(2) also returns errors of the new connection. They end this connection only (accept(2), "Error handling"). */
 static inline bool errno_is_accept_again(int r) {
         return errno_is_transient(r) || r == -ECONNABORTED || r == -ECONNRESET || r == -ENETDOWN ||
                r == -EPROTO || r == -ENOPROTOOPT || r == -EHOSTDOWN || r == -ENONET ||
@@ -37,7 +36,7 @@ static inline bool errno_is_accept_again(int r) {
                r == -EPERM;
 }
 
-/* There is nothing of that name. */
+/* There is no file of that name. */
 static inline bool errno_is_missing(int r) {
         return r == -ENOENT;
 }

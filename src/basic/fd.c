@@ -13,7 +13,7 @@ int fd_close(int fd) {
         if (fd >= 0) {
                 int saved = errno;
 
-                /* close() releases the descriptor even when it returns EINTR (close(2)): never retry. */
+                /* close(2) releases the descriptor even if it returns EINTR, so it is not repeated. */
                 (void) close(fd);
                 errno = saved;
         }
@@ -25,7 +25,7 @@ int fd_close_socket(int fd) {
         struct linger linger = {};
         socklen_t length = sizeof(linger);
 
-        /* A time of zero is a wish for a reset, and does not wait. */
+        /* With a time of zero close(2) resets the connection and does not wait. */
         if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &length) >= 0 && linger.l_onoff &&
             linger.l_linger > 0) {
                 linger.l_onoff = 0;
@@ -48,7 +48,7 @@ int fd_nonblock(int fd, bool on) {
         return fcntl(fd, F_SETFL, wanted) < 0 ? -errno : 0;
 }
 
-static bool is_real_root(int fd) {
+static bool fd_is_real_root(int fd) {
         struct stat a, b;
 
         return fstat(fd, &a) >= 0 && stat("/", &b) >= 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
@@ -61,7 +61,7 @@ int fd_open_in_root(int root_fd, const char *path, int flags) {
         };
         long fd;
 
-        /* glibc has no wrapper. EAGAIN: a rename elsewhere raced with "..", the man page says to retry. */
+        /* EAGAIN: a rename elsewhere came between, and openat2(2) says to repeat the call. */
         for (unsigned tries = 0; tries < 16; tries++) {
                 fd = syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
                 if (fd >= 0)
@@ -70,9 +70,11 @@ int fd_open_in_root(int root_fd, const char *path, int flags) {
                         break;
         }
 
-        /* systemd's RestrictSUIDSGID= answers openat2() with ENOSYS, because a filter can't look into its struct
-         * (seccomp_restrict_suid_sgid()). In the root directory itself nothing has to be kept from leaving it. */
-        if (errno == ENOSYS && is_real_root(root_fd)) {
+        /*
+         * RestrictSUIDSGID= of systemd answers openat2(2) with ENOSYS, because a filter can't read its struct. In the
+         * root directory itself openat(2) does the same.
+         */
+        if (errno == ENOSYS && fd_is_real_root(root_fd)) {
                 fd = openat(root_fd, path, flags | O_CLOEXEC);
                 if (fd >= 0)
                         return (int) fd;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* File descriptors: owning them, their flags, and opening files below a root directory. */
+/* File descriptors: closing them, their flags, and opening files below a root directory. */
 
 #include <stdbool.h>
 #include <stdio.h>
 
 #include "basic/macro.h"
 
-/* Closes @fd if it is one. Always returns -EBADF: fd = fd_close(fd). Keeps errno. */
+/* Closes @fd unless it is negative. Always returns -EBADF, for fd = fd_close(fd). Keeps errno. */
 int fd_close(int fd);
 
 static inline void fd_closep(int *fd) {
@@ -18,8 +18,8 @@ static inline void fd_closep(int *fd) {
 #define _cleanup_close_ _cleanup_(fd_closep)
 
 /*
- * The same for a socket that somebody else has had: with SO_LINGER, which whoever has it may set, the last close()
- * of it would wait for its peer (socket(7)).
+ * Closes a socket that another process has had, and clears SO_LINGER before. Otherwise close(2) might wait for the peer
+ * of the socket, because every process that has a socket can set this option (socket(7)). Returns -EBADF.
  */
 int fd_close_socket(int fd);
 
@@ -36,11 +36,15 @@ static inline void filep_close(FILE **f) {
 
 #define _cleanup_fclose_ _cleanup_(filep_close)
 
-/* Sets or clears O_NONBLOCK of the open file description (which every duplicate shares). */
+/*
+ * Sets or clears O_NONBLOCK of the open file description, which all duplicates of @fd share. Returns 0 or a negative
+ * errno.
+ */
 int fd_nonblock(int fd, bool on);
 
 /*
- * Opens @path as if the directory @root_fd were "/": absolute symbolic links stay below it too
- * (openat2(2), RESOLVE_IN_ROOT, Linux 5.6; not needed where @root_fd is "/"). O_CLOEXEC is implied. Returns an owned fd or a negative errno.
+ * Opens @path as if the directory @root_fd were "/", so that absolute symbolic links stay below it (openat2(2),
+ * RESOLVE_IN_ROOT, Linux 5.6). @flags are those of open(2); O_CLOEXEC is added. Returns an owned descriptor or a
+ * negative errno.
  */
 int fd_open_in_root(int root_fd, const char *path, int flags);

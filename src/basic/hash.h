@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Numbers that spread well. Nothing here withstands somebody who chooses his input and sees the output. */
+/* Hash functions that spread well. None is safe against an attacker that chooses the input and sees the output. */
 
 #include <stdint.h>
 
-/* The finaliser of SplitMix64: each bit of the input changes half of the output. */
+/* The finaliser of SplitMix64: each bit of the input changes about half of the bits of the output. */
 static inline uint64_t mix64(uint64_t x) {
         x += UINT64_C(0x9e3779b97f4a7c15);
         x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -13,7 +13,7 @@ static inline uint64_t mix64(uint64_t x) {
         return x ^ x >> 31;
 }
 
-/* FNV-1a, byte by byte: it begins with this, and is to be mixed at the end. */
+/* FNV-1a, byte by byte: begin with HASH_BEGIN, and pass the result to mix64(). */
 #define HASH_BEGIN UINT64_C(0xcbf29ce484222325)
 
 static inline uint64_t hash_byte(uint64_t h, uint8_t byte) {

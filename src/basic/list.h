@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * An embedded, circular, doubly linked list. A List is its own head; a member embeds a List too and
- * says in a comment whose list it is linked in. A member that is in no list points to itself, so
- * list_remove() may be called at any time.
+ * An embedded, circular, doubly linked list. The head is a List, and each member embeds one; its comment names the list
+ * that it is for. Initialise both with list_init(). A member that is in no list points to itself, so list_remove() may
+ * always be called.
  */
 
 #include "basic/macro.h"
@@ -24,7 +24,7 @@ static inline bool list_is_empty(const List *l) {
         return l->next == l;
 }
 
-/* True of a member, if it is in some list. */
+/* Returns whether the member @l is in a list. */
 static inline bool list_is_linked(const List *l) {
         return l->next != l;
 }
@@ -46,12 +46,12 @@ static inline void list_remove(List *member) {
         list_init(member);
 }
 
-/* The first member, or NULL. */
+/* Returns the first member; NULL: the list is empty. */
 static inline List *list_first(const List *head) {
         return list_is_empty(head) ? NULL : head->next;
 }
 
-/* Walks @head; the member at hand may be removed meanwhile, no other. */
+/* Visits all members of @head. The body may remove the member @i, and no other one. */
 #define LIST_FOREACH(i, head)                                                           \
         for (List *i = (head)->next, *_##i##_next = i->next; i != (head);               \
              i = _##i##_next, _##i##_next = i->next)

@@ -20,13 +20,13 @@
 struct Log {
         const char *identifier;
         int level;
-        int journal_fd;        /* connected to the journal, or -EBADF for plain text on stderr */
-        uint64_t n_dropped;    /* in all */
-        uint64_t n_unreported; /* of these, not yet told */
+        int journal_fd;        /* connection to the journal; -EBADF: plain text goes to stderr */
+        uint64_t n_dropped;    /* records that were dropped since log_new() */
+        uint64_t n_unreported; /* those of @n_dropped that no line has reported yet */
 };
 
-/* $JOURNAL_STREAM has the device and inode of the journal's stream; is stderr that one (systemd.exec(5))? */
-static bool stderr_is_journal(void) {
+/* $JOURNAL_STREAM has the device and inode of the stream to the journal (systemd.exec(5)). */
+static bool log_is_on_journal(void) {
         const char *e = getenv("JOURNAL_STREAM");
         uint64_t dev, ino;
         struct stat st;
@@ -36,7 +36,7 @@ static bool stderr_is_journal(void) {
                fstat(STDERR_FILENO, &st) >= 0 && st.st_dev == dev && st.st_ino == ino;
 }
 
-static int connect_journal(void) {
+static int log_connect_journal(void) {
         _cleanup_close_ int fd = -EBADF;
         struct sockaddr_un sun;
         socklen_t len;
@@ -65,8 +65,8 @@ Log *log_new(const char *identifier) {
         *log = (Log){
                 .identifier = identifier,
                 .level = LOG_INFO,
-                /* Without a journal after all, stderr is still there. */
-                .journal_fd = stderr_is_journal() ? connect_journal() : -EBADF,
+                /* If the journal can't be reached, stderr is used. */
+                .journal_fd = log_is_on_journal() ? log_connect_journal() : -EBADF,
         };
 
         return log;
@@ -89,20 +89,35 @@ int log_level(const Log *log) {
         return log->level;
 }
 
+static const char *const log_levels[] = { "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug" };
+
+const char *log_level_to_string(int level) {
+        return log_levels[level];
+}
+
+int log_level_from_string(const char *name) {
+        for (size_t i = 0; i < ELEMENTSOF(log_levels); i++)
+                if (streq(log_levels[i], name))
+                        return (int) i;
+
+        return -EINVAL;
+}
+
 uint64_t log_n_dropped(const Log *log) {
         return log->n_dropped;
 }
 
-/* A message never takes more than this; the fields leave it the room. */
+/* Bytes of a message. Fields leave this much of LogRecord.buffer free. */
 #define MESSAGE_MAX 1024
 
 /*
- * Appends NAME=value\n whole, or not at all, within the first @limit bytes of the buffer. The value is masked, because a line
- * end would begin another field, a control character could act on a terminal, and other bytes would make it a blob.
+ * Appends NAME=value\n within the first @limit bytes of the buffer. A field that does not fit is left out. The value is
+ * masked, because a line end would begin another field, and control characters could act on a terminal. journalctl(1)
+ * shows a value that is not UTF-8 as a blob.
  */
-static void append_field(LogRecord *record, size_t limit, const char *name, const char *format, va_list ap)
+static void log_append_field(LogRecord *record, size_t limit, const char *name, const char *format, va_list ap)
                 _printf_(4, 0);
-static void append_field(LogRecord *record, size_t limit, const char *name, const char *format, va_list ap) {
+static void log_append_field(LogRecord *record, size_t limit, const char *name, const char *format, va_list ap) {
         char *p = record->buffer + record->n;
         int head, value;
         size_t room;
@@ -128,12 +143,12 @@ static void append_field(LogRecord *record, size_t limit, const char *name, cons
 void log_field(LogRecord *record, const char *name, const char *format, ...) {
         va_list ap;
 
-        /* Plain text has no place for fields. */
+        /* Plain text has no fields. */
         if (record->log->journal_fd < 0)
                 return;
 
         va_start(ap, format);
-        append_field(record, sizeof(record->buffer) - MESSAGE_MAX - sizeof("MESSAGE="), name, format, ap);
+        log_append_field(record, sizeof(record->buffer) - MESSAGE_MAX - sizeof("MESSAGE="), name, format, ap);
         va_end(ap);
 }
 
@@ -141,12 +156,12 @@ void log_id(LogRecord *record, const char *id) {
         log_field(record, "MESSAGE_ID", "%s", id);
 }
 
-static void append_message(LogRecord *record, const char *format, ...) _printf_(2, 3);
-static void append_message(LogRecord *record, const char *format, ...) {
+static void log_append_message(LogRecord *record, const char *format, ...) _printf_(2, 3);
+static void log_append_message(LogRecord *record, const char *format, ...) {
         va_list ap;
 
         va_start(ap, format);
-        append_field(record, sizeof(record->buffer), "MESSAGE", format, ap);
+        log_append_field(record, sizeof(record->buffer), "MESSAGE", format, ap);
         va_end(ap);
 }
 
@@ -159,39 +174,36 @@ void log_begin(LogRecord *record, Log *log, int priority) {
         log_field(record, "SYSLOG_IDENTIFIER", "%s", log->identifier);
 }
 
-/* One datagram to the journal; false where it would have to wait, or nobody is there. */
-static bool send_record(const LogRecord *record) {
+/* Sends the record as a datagram. Returns false if that would have to wait, or failed. */
+static bool log_send(const LogRecord *record) {
         return send(record->log->journal_fd, record->buffer, record->n, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
-/*
- * journald may have been restarted: then our connected socket points to the old one's. The new
- * connection is tried once for each record that failed, never waited for.
- */
-static bool reconnect_and_send(const LogRecord *record) {
-        int fd = connect_journal();
+/* After a restart of journald the connection leads to the old socket. Each record that fails tries a new one once. */
+static bool log_reconnect_and_send(const LogRecord *record) {
+        int fd = log_connect_journal();
 
         if (fd < 0)
                 return false;
 
         fd_close(record->log->journal_fd);
         record->log->journal_fd = fd;
-        return send_record(record);
+        return log_send(record);
 }
 
-static bool write_record(const LogRecord *record) {
-        if (send_record(record))
+static bool log_write_record(const LogRecord *record) {
+        if (log_send(record))
                 return true;
 
-        /* A full queue is the case this was made for: drop. */
+        /* The queue of the journal is full, so the record is dropped. */
         if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)
                 return false;
 
-        return reconnect_and_send(record);
+        return log_reconnect_and_send(record);
 }
 
-/* Tells how many were dropped since it was told last. False where not even that gets through. */
-static bool report_dropped(Log *log) {
+/* Writes a line about dropped records, if there are any. Returns false if the line does not get through. */
+static bool log_report_dropped(Log *log) {
         LogRecord record;
 
         if (log->n_unreported == 0)
@@ -200,17 +212,17 @@ static bool report_dropped(Log *log) {
         log_begin(&record, log, LOG_WARNING);
         log_id(&record, MESSAGE_LOG_DROPPED);
         log_field(&record, "FDPASS_N_DROPPED", "%" PRIu64, log->n_unreported);
-        append_message(&record, "%" PRIu64 " log messages were dropped, because the journal did not take them.",
+        log_append_message(&record, "%" PRIu64 " log messages were dropped, because the journal did not take them.",
                        log->n_unreported);
-        if (!write_record(&record))
+        if (!log_write_record(&record))
                 return false;
 
         log->n_unreported = 0;
         return true;
 }
 
-/* One write(2) a line, so that lines of several processes don't mix. */
-static void write_text(const Log *log, const char *message) {
+/* One write(2) a line, otherwise lines of several processes could mix. */
+static void log_write_text(const Log *log, const char *message) {
         char line[MESSAGE_MAX + 64];
         int n;
 
@@ -219,8 +231,8 @@ static void write_text(const Log *log, const char *message) {
                 (void) !write(STDERR_FILENO, line, MIN((size_t) n, sizeof(line) - 1));
 }
 
-static void commit(LogRecord *record, const char *format, va_list ap) _printf_(2, 0);
-static void commit(LogRecord *record, const char *format, va_list ap) {
+static void log_vcommit(LogRecord *record, const char *format, va_list ap) _printf_(2, 0);
+static void log_vcommit(LogRecord *record, const char *format, va_list ap) {
         Log *log = record->log;
         char message[MESSAGE_MAX];
 
@@ -231,13 +243,13 @@ static void commit(LogRecord *record, const char *format, va_list ap) {
         utf8_mask(message);
 
         if (log->journal_fd < 0) {
-                write_text(log, message);
+                log_write_text(log, message);
                 return;
         }
 
-        append_message(record, "%s", message);
+        log_append_message(record, "%s", message);
 
-        if (!report_dropped(log) || !write_record(record)) {
+        if (!log_report_dropped(log) || !log_write_record(record)) {
                 log->n_dropped++;
                 log->n_unreported++;
         }
@@ -247,7 +259,7 @@ void log_commit(LogRecord *record, const char *format, ...) {
         va_list ap;
 
         va_start(ap, format);
-        commit(record, format, ap);
+        log_vcommit(record, format, ap);
         va_end(ap);
 }
 
@@ -257,7 +269,7 @@ void log_line(Log *log, int priority, const char *format, ...) {
 
         log_begin(&record, log, priority);
         va_start(ap, format);
-        commit(&record, format, ap);
+        log_vcommit(&record, format, ap);
         va_end(ap);
 }
 
@@ -268,6 +280,6 @@ void log_line_id(Log *log, int priority, const char *id, const char *format, ...
         log_begin(&record, log, priority);
         log_id(&record, id);
         va_start(ap, format);
-        commit(&record, format, ap);
+        log_vcommit(&record, format, ap);
         va_end(ap);
 }

@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * The small vocabulary of the whole tree: who owns what, and who is contained in whom.
+ * Macros for the whole tree.
  *
- * Ownership is visible where it moves: a variable that owns something carries _cleanup_…_, and
- * TAKE_PTR()/TAKE_FD() at the spot where the ownership leaves. File descriptors that hold nothing are
- * -EBADF, so that a stray use says EBADF and never hits somebody's file 0.
+ * Ownership is visible: a variable that owns something has _cleanup_…_, and TAKE_PTR() or TAKE_FD() gives its value
+ * away. A variable without a descriptor holds -EBADF, so that a wrong use fails with EBADF and does not hit descriptor
+ * 0.
  */
 
 #include <errno.h>
@@ -25,7 +25,7 @@
 
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
-/* Both evaluate each argument once. The counter makes the names differ where one stands inside another. */
+/* Evaluate each argument once. __COUNTER__ gives nested uses different names. */
 #define MIN(a, b) _pick_((a), <, (b), __COUNTER__)
 #define MAX(a, b) _pick_((a), >, (b), __COUNTER__)
 #define _pick_(a, op, b, id) _pick__(a, op, b, id)
@@ -36,7 +36,7 @@
                 _a##id op _b##id ? _a##id : _b##id;                 \
         })
 
-/* The pointer's value, while the variable it stood in gives it up. */
+/* Returns the pointer and sets the variable to NULL. */
 #define TAKE_PTR(ptr)                           \
         __extension__({                         \
                 __typeof__(ptr) *_take = &(ptr);\
@@ -45,7 +45,7 @@
                 _taken;                         \
         })
 
-/* The same for a file descriptor. */
+/* Returns the descriptor and sets the variable to -EBADF. */
 #define TAKE_FD(fd)                      \
         __extension__({                  \
                 int *_take = &(fd);      \
@@ -60,7 +60,7 @@ static inline void freep(void *p) {
 
 #define _cleanup_free_ _cleanup_(freep)
 
-/* Defines name##p(), which _cleanup_() can call, for a destructor that takes a pointer. */
+/* Defines destructor##p() for _cleanup_(). @destructor takes a @type, which is a pointer. */
 #define DEFINE_CLEANUP(type, destructor)                          \
         static inline void destructor##p(type *p) {               \
                 if (*p)                                           \
@@ -72,14 +72,14 @@ static inline bool streq(const char *a, const char *b) {
         return strcmp(a, b) == 0;
 }
 
-/* What follows the prefix, or NULL where the string does not begin with it. */
+/* Returns what follows the prefix; NULL: @s does not begin with it. */
 static inline const char *startswith(const char *s, const char *prefix) {
         size_t l = strlen(prefix);
 
         return strncmp(s, prefix, l) == 0 ? s + l : NULL;
 }
 
-/* Where the suffix begins, or NULL where the string does not end in it. */
+/* Returns where the suffix begins; NULL: @s does not end with it. */
 static inline const char *endswith(const char *s, const char *suffix) {
         size_t l = strlen(s), k = strlen(suffix);
 

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * What journal entries that deserve a person's attention are known by (MESSAGE_ID=, sd_journal_send(3)). Each has a
- * paragraph in src/catalog/fdpass.catalog, which `journalctl -x` shows, and which a test compares with this list.
- * An id is random (systemd-id128 new), stays for ever, and is never used for another thing.
+ * MESSAGE_ID= of journal entries that an administrator should see (sd_journal_send(3)). Each has a paragraph in
+ * src/catalog/fdpass.catalog, which `journalctl -x` shows. A test compares the catalog with this list.
+ *
+ * An id is random (systemd-id128 new). It never changes and is never used for another entry.
  */
 
 /* Workers */

@@ -6,7 +6,7 @@
 
 #include "basic/utf8.h"
 
-/* Bytes at the end of a write(2) of the stream that may be the beginning of a character or of a sequence. */
+/* Bytes at the end of a write of the stream that may begin a character or a sequence. The next write decides. */
 #define TAIL_MAX 16
 
 typedef struct Output {
@@ -25,7 +25,7 @@ void output_pass(const char *const *sequences, size_t n) {
         passed.n = n;
 }
 
-/* The length of the sequence at @s that may pass, or 0. */
+/* Returns the length of the sequence at @s that may pass; 0: there is none. */
 static size_t output_sequence(const char *s) {
         for (size_t i = 0; i < passed.n; i++) {
                 size_t n = strlen(passed.sequences[i]);
@@ -37,7 +37,7 @@ static size_t output_sequence(const char *s) {
         return 0;
 }
 
-/* Returns whether the @n bytes at @s, all that there are, may be the beginning of what only the next bytes decide. */
+/* Returns whether the @n bytes at @s may begin a character or a sequence that the next write completes. */
 static bool output_is_beginning(const char *s, size_t n) {
         uint8_t lead = (uint8_t) *s;
         size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc2 ? 2 : 1;
@@ -63,7 +63,7 @@ static char *output_escape(char *to, uint8_t byte) {
         return to;
 }
 
-/* Writes what may pass of the @n bytes at @from, which end with a NUL, to @to. Returns the end of it. */
+/* Converts the @n bytes at @from, which end with a NUL, and writes them to @to. Returns the end of the output. */
 static char *output_convert(Output *o, const char *from, size_t n, char *to) {
         for (const char *end = from + n; from < end;) {
                 size_t k = *from == '\n' || *from == '\t' ? 1 : utf8_printable(from);
@@ -100,7 +100,7 @@ static bool output_write_all(int fd, const char *p, size_t n) {
         return true;
 }
 
-/* 0 is an error (fopencookie(3)). */
+/* Returns 0 for an error (fopencookie(3)). */
 static ssize_t output_on_write(void *cookie, const char *p, size_t n) {
         Output *o = cookie;
         size_t n_all = o->n_tail + n;

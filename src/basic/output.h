@@ -2,20 +2,22 @@
 #pragma once
 
 /*
- * Standard output and standard error as streams that let nothing pass that acts on a terminal. Control characters but \n and
- * \t, bytes that are no UTF-8, and characters that turn the direction of writing are written as \xNN. One place does it for
- * all, because texts come from units, names of files, arguments, other processes and libraries alike.
+ * Makes standard output and standard error safe for terminals. The streams write these as \xNN: control characters
+ * except \n and \t, bytes that are not UTF-8, and characters that change the direction of writing.
+ *
+ * The streams do this for the whole program, because texts come from units, names of files, arguments, other processes
+ * and libraries.
  */
 
 #include <stdio.h>
 
 #include "basic/macro.h"
 
-/* Replaces stdout and stderr. Returns 0, or a negative errno. */
+/* Replaces stdout and stderr. Call it before the first output. Returns 0 or a negative errno. */
 int output_guard(void);
 
-/* These @n sequences pass from now on. The array has to stay. */
+/* Lets @n sequences pass from now on, for instance colours. The array is borrowed for the life of the program. */
 void output_pass(const char *const *sequences, size_t n);
 
-/* Writes @s to @f as a part of one line: \n and \t, too, are written as \xNN. */
+/* Writes @s to @f as a part of a line: \n and \t are written as \xNN too. */
 void output_text(FILE *f, const char *s);

@@ -9,7 +9,7 @@
 
 #define WHITESPACE " \t"
 
-static bool is_digit(char c) {
+static bool parse_is_digit(char c) {
         return c >= '0' && c <= '9';
 }
 
@@ -32,15 +32,15 @@ int parse_bool(const char *s, bool *ret) {
         return -EINVAL;
 }
 
-/* Reads the digits at *s and moves *s behind them. */
+/* Parses the digits at *s and moves *s behind them. */
 static int parse_digits(const char **s, uint64_t *ret) {
         const char *p = *s;
         uint64_t v = 0;
 
-        if (!is_digit(*p))
+        if (!parse_is_digit(*p))
                 return -EINVAL;
 
-        for (; is_digit(*p); p++)
+        for (; parse_is_digit(*p); p++)
                 if (__builtin_mul_overflow(v, (uint64_t) 10, &v) ||
                     __builtin_add_overflow(v, (uint64_t) (*p - '0'), &v))
                         return -ERANGE;
@@ -85,16 +85,16 @@ int parse_int(const char *s, int *ret) {
         return 0;
 }
 
-typedef struct Unit {
+typedef struct ParseUnit {
         const char *name;
         uint64_t factor;
-} Unit;
+} ParseUnit;
 
 /*
- * Reads "NUMBER[.FRACTION]" at *s, in units of @factor found behind it by name; moves *s behind both.
- * The names in @units stand longest first where one begins another; the last may be "", for no unit.
+ * Parses "NUMBER[.FRACTION]UNIT" at *s and moves *s behind it. If the name of a unit is the beginning of another name,
+ * it comes after that one in @units. The name "" comes last and stands for no unit.
  */
-static int parse_quantity(const char **s, const Unit *units, size_t n_units, uint64_t *ret) {
+static int parse_quantity(const char **s, const ParseUnit *units, size_t n_units, uint64_t *ret) {
         uint64_t whole, fraction = 0, scale = 1, value;
         const char *p = *s;
         int r;
@@ -105,11 +105,11 @@ static int parse_quantity(const char **s, const Unit *units, size_t n_units, uin
 
         if (*p == '.') {
                 p++;
-                if (!is_digit(*p))
+                if (!parse_is_digit(*p))
                         return -EINVAL;
 
-                /* Nine digits are more than a microsecond in a second needs; the rest is cut off. */
-                for (; is_digit(*p); p++)
+                /* Nine digits are enough for microseconds. The others are cut off. */
+                for (; parse_is_digit(*p); p++)
                         if (scale < 1000000000U) {
                                 fraction = fraction * 10 + (uint64_t) (*p - '0');
                                 scale *= 10;
@@ -139,7 +139,7 @@ static int parse_quantity(const char **s, const Unit *units, size_t n_units, uin
 }
 
 int parse_timespan(const char *s, usec_t *ret) {
-        static const Unit units[] = {
+        static const ParseUnit units[] = {
                 { "seconds", USEC_PER_SEC },
                 { "second", USEC_PER_SEC },
                 { "sec", USEC_PER_SEC },
@@ -198,7 +198,7 @@ int parse_timespan(const char *s, usec_t *ret) {
 }
 
 int parse_size(const char *s, uint64_t *ret) {
-        static const Unit units[] = {
+        static const ParseUnit units[] = {
                 { "K", UINT64_C(1) << 10 },
                 { "M", UINT64_C(1) << 20 },
                 { "G", UINT64_C(1) << 30 },

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Says a thing once per interval, and how often it was left unsaid in between. */
+/* Limits a log line to one per interval, and counts the events that have no line. */
 
 #include "basic/macro.h"
 #include "basic/time.h"
 
 typedef struct RateLimit {
-        usec_t last;           /* when it was said last, 0: never */
-        uint64_t n_suppressed; /* since then */
+        usec_t last;           /* time of the last line; 0: none so far */
+        uint64_t n_suppressed; /* events since @last */
 } RateLimit;
 
 /*
- * Counts one event at @now. True where it is time to speak: *ret_n is then the number of events that this
- * one stands for, itself included.
+ * Counts an event at @now. Returns true if a line is due: then @ret_n is the number of events that it stands for, this
+ * one included. @now and @interval are in µs.
  */
 static inline bool ratelimit_test(RateLimit *rl, usec_t now, usec_t interval, uint64_t *ret_n) {
         rl->n_suppressed++;
@@ -27,10 +27,7 @@ static inline bool ratelimit_test(RateLimit *rl, usec_t now, usec_t interval, ui
         return true;
 }
 
-/*
- * The same for what was left unsaid and is followed by no other event: true where there is some, and its interval
- * is over.
- */
+/* Returns true if there are events without a line and the interval is over: then a line about @ret_n events is due. */
 static inline bool ratelimit_flush(RateLimit *rl, usec_t now, usec_t interval, uint64_t *ret_n) {
         if (rl->n_suppressed == 0 || now < usec_add(rl->last, interval))
                 return false;

@@ -16,7 +16,7 @@ int strlist_add_n(StringList *l, const char *s, size_t n) {
         if (!copy)
                 return -ENOMEM;
 
-        /* Between two powers of two there is always room for as many as the larger one, and for the NULL. */
+        /* The capacity is at least twice the last power of two and one for the NULL, so it need not be stored. */
         if ((l->n_items & (l->n_items - 1)) == 0) {
                 char **items = reallocarray(l->items, 2 * l->n_items + 2, sizeof(*items));
 
@@ -38,7 +38,7 @@ bool strlist_has(const StringList *l, const char *s) {
         return false;
 }
 
-static int compare(const void *a, const void *b) {
+static int strlist_compare(const void *a, const void *b) {
         return strcmp(*(char *const *) a, *(char *const *) b);
 }
 
@@ -48,7 +48,7 @@ void strlist_sort_unique(StringList *l) {
         if (l->n_items == 0)
                 return;
 
-        qsort(l->items, l->n_items, sizeof(*l->items), compare);
+        qsort(l->items, l->n_items, sizeof(*l->items), strlist_compare);
 
         for (size_t i = 0; i < l->n_items; i++)
                 if (n > 0 && streq(l->items[n - 1], l->items[i]))

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A list of strings that owns them. {} is an empty one. */
+/* A list that owns its strings. {} is an empty list. */
 
 #include "basic/macro.h"
 
 typedef struct StringList {
-        char **items; /* terminated by a NULL; NULL for an empty list */
+        char **items; /* the strings, and a NULL behind them; NULL: the list has never had any */
         size_t n_items;
 } StringList;
 
-/* Frees the strings, and leaves an empty list. */
+/* Frees the strings and leaves an empty list. */
 void strlist_clear(StringList *l);
 
 #define _cleanup_strlist_ _cleanup_(strlist_clear)
@@ -24,5 +24,5 @@ static inline int strlist_add(StringList *l, const char *s) {
 
 bool strlist_has(const StringList *l, const char *s);
 
-/* Sorts by strcmp(), and leaves each string once. */
+/* Sorts the strings by strcmp(3) and removes duplicates. */
 void strlist_sort_unique(StringList *l);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Time is counted in µs of CLOCK_MONOTONIC: a jump of the wall clock moves no deadline. */
+/* Times in µs. They are of CLOCK_MONOTONIC, because a change of the wall clock must not move a deadline. */
 
 #include <stdint.h>
 #include <time.h>
@@ -19,7 +19,7 @@ static inline usec_t usec_now(void) {
         return (usec_t) ts.tv_sec * USEC_PER_SEC + (usec_t) ts.tv_nsec / 1000;
 }
 
-/* The wall clock's time, for people; nothing is measured with it. */
+/* Returns the time of CLOCK_REALTIME, since 1970. Only for display. */
 static inline usec_t usec_now_realtime(void) {
         struct timespec ts = {};
 
@@ -27,7 +27,7 @@ static inline usec_t usec_now_realtime(void) {
         return (usec_t) ts.tv_sec * USEC_PER_SEC + (usec_t) ts.tv_nsec / 1000;
 }
 
-/* Saturates: an infinite span never ends. */
+/* Returns USEC_INFINITY if the sum is too large, so that an infinite span never ends. */
 static inline usec_t usec_add(usec_t a, usec_t b) {
         return a > USEC_INFINITY - b ? USEC_INFINITY : a + b;
 }

@@ -2,12 +2,12 @@
 
 #include "basic/utf8.h"
 
-static bool is_continuation(uint8_t c) {
+static bool utf8_is_continuation(uint8_t c) {
         return (c & 0xc0) == 0x80;
 }
 
-/* How many bytes the character that begins with @c has, 0: none begins so. */
-static size_t length_by_lead(uint8_t c) {
+/* Returns the length of a character whose first byte is @c; 0: no character begins with it. */
+static size_t utf8_length_by_lead(uint8_t c) {
         if (c < 0x80)
                 return 1;
         if (c < 0xc2) /* a continuation, or the overlong form of an ASCII character */
@@ -19,7 +19,7 @@ static size_t length_by_lead(uint8_t c) {
         return c < 0xf5 ? 4 : 0;
 }
 
-static bool is_character(uint32_t c, size_t length) {
+static bool utf8_is_character(uint32_t c, size_t length) {
         static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 
         return c >= least[length] && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff) && (c < 0xfdd0 || c > 0xfdef) &&
@@ -28,18 +28,18 @@ static bool is_character(uint32_t c, size_t length) {
 
 size_t utf8_character(const char *s, uint32_t *ret) {
         const uint8_t *p = (const uint8_t *) s;
-        size_t length = length_by_lead(*p);
+        size_t length = utf8_length_by_lead(*p);
         uint32_t c = length > 1 ? *p & (0x7fU >> length) : *p;
 
-        /* The terminating NUL is no continuation, so this never passes the end. */
+        /* The NUL at the end is no continuation, so the loop ends there. */
         for (size_t i = 1; i < length; i++) {
-                if (!is_continuation(p[i]))
+                if (!utf8_is_continuation(p[i]))
                         return 0;
                 c = c << 6 | (p[i] & 0x3fU);
         }
 
         *ret = c;
-        return length <= 1 || is_character(c, length) ? length : 0;
+        return length <= 1 || utf8_is_character(c, length) ? length : 0;
 }
 
 bool utf8_is_shown(uint32_t c) {
@@ -77,7 +77,7 @@ size_t utf8_cut(const char *s, size_t max) {
         if (n <= max)
                 return n;
 
-        for (n = max; n > 0 && is_continuation((uint8_t) s[n]); n--)
+        for (n = max; n > 0 && utf8_is_continuation((uint8_t) s[n]); n--)
                 ;
         return n;
 }

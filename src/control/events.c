@@ -1,43 +1,41 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What happens, as signals to those who have asked for it. Nobody waits for them: beyond a rate, or to a peer that
- * does not read, events are left out, and counted.
+ * Signals about clients and workers, for connections with a subscription. A signal is dropped and counted if there are
+ * too many in one second, or if too many wait for the peer: the broker never waits for a peer.
  */
 
 #include "basic/address.h"
 #include "broker/listener.h"
 #include "broker/refusal.h"
 #include "broker/routing.h"
-#include "control/entry.h"
 #include "control/internal.h"
 
-/* To all peers together in one second: each costs the broker some 10 µs. */
+/* Signals per second to all connections together, because each takes the loop about 10 µs. */
 #define EVENTS_PER_SEC 1000
 
-/* Signals that may wait for one peer. */
-#define MAX_QUEUED 64
+typedef struct ControlEvent {
+        const char *kind;
+        const Client *client;  /* NULL: the event is about a worker or about the broker */
+        const char *route;     /* NULL: none; likewise below */
+        const char *worker;
+        const char *reason;
+} ControlEvent;
 
-/* Told as each of them comes. */
-static int send_lost(Peer *p) {
+/* Tells the peer how many signals it has lost. Returns 0 or more, or a negative errno. */
+static int events_send_lost(ControlConn *conn) {
         int r;
 
-        if (p->n_lost == 0)
+        if (conn->n_lost == 0)
                 return 0;
 
-        r = sd_bus_emit_signal(p->bus, CONTROL_PATH, CONTROL_INTERFACE, "Lost", "t", p->n_lost);
+        r = sd_bus_emit_signal(conn->bus, CONTROL_PATH, CONTROL_INTERFACE, "Lost", "t", conn->n_lost);
         if (r >= 0)
-                p->n_lost = 0;
+                conn->n_lost = 0;
         return r;
 }
 
-static bool has_room(const Peer *p) {
-        uint64_t n = 0;
-
-        return sd_bus_get_n_queued_write(p->bus, &n) >= 0 && n < MAX_QUEUED;
-}
-
-static bool is_within_rate(Control *c) {
+static bool events_are_within_rate(Control *c) {
         usec_t now = broker_now(c->broker);
 
         if (now - c->events_at >= USEC_PER_SEC) {
@@ -48,88 +46,52 @@ static bool is_within_rate(Control *c) {
         return c->n_events++ < EVENTS_PER_SEC;
 }
 
-typedef struct Event {
-        const char *kind;
-        const Client *client;  /* NULL: about a worker, or the whole */
-        const char *route;
-        const char *worker;
-        const char *reason;
-} Event;
-
-static int write_event(sd_bus_message *m, const Broker *b, const Event *e) {
-        char text[ADDRESS_TEXT_MAX], id[CLIENT_ID_MAX];
-        const Client *c = e->client;
-        int r = 0;
-
-        if (c) {
-                address_to_text(&c->address.sa,
-                                c->address.sa.sa_family == AF_UNIX ? sizeof(sa_family_t) : sizeof(c->address), text);
-
-                (void) client_id(c, id);
-                r = entry_string(m, "Id", id);
-                if (r >= 0)
-                        r = entry_string(m, "Client", text);
-                if (r >= 0)
-                        r = entry_string(m, "Listener", c->listener->name);
-                if (r >= 0 && c->begun_at > 0)
-                        r = entry_number(m, "AgeUSec", broker_now(b) - c->begun_at);
-        }
-        if (r >= 0)
-                r = entry_string(m, "Route", e->route);
-        if (r >= 0)
-                r = entry_string(m, "Worker", e->worker);
-        if (r >= 0)
-                r = entry_string(m, "Reason", e->reason);
-
-        return r;
+static void events_write_client(DBusWriter *w, const Broker *b, const Client *c) {
+        control_entry_client(w, c);
+        if (c->begun_at > 0)
+                dbus_entry_number(w, "AgeUSec", broker_now(b) - c->begun_at);
 }
 
-static int send_event(Peer *p, const Event *e) {
-        sd_bus_message *m = NULL;
-        int r;
+static int events_send(ControlConn *conn, const ControlEvent *e) {
+        DBusWriter w = dbus_begin_signal(conn->bus, CONTROL_PATH, CONTROL_INTERFACE, "Event");
 
-        r = send_lost(p);
-        if (r >= 0)
-                r = sd_bus_message_new_signal(p->bus, &m, CONTROL_PATH, CONTROL_INTERFACE, "Event");
-        if (r >= 0)
-                r = sd_bus_message_append_basic(m, 's', e->kind);
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "{sv}");
-        if (r >= 0)
-                r = write_event(m, p->control->broker, e);
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        if (r >= 0)
-                r = sd_bus_send(p->bus, m, NULL);
+        dbus_append(&w, "s", e->kind);
+        dbus_open(&w, 'a', "{sv}");
+        if (e->client)
+                events_write_client(&w, conn->control->broker, e->client);
+        dbus_entry_string(&w, "Route", e->route);
+        dbus_entry_string(&w, "Worker", e->worker);
+        dbus_entry_string(&w, "Reason", e->reason);
+        dbus_close(&w);
 
-        sd_bus_message_unref(m);
-        return r;
+        return dbus_send(&w);
 }
 
-static void tell(Control *c, const Event *e) {
-        LIST_FOREACH(i, &c->peers) {
-                Peer *p = CONTAINER_OF(i, Peer, link);
+static void events_send_to_all(Control *c, const ControlEvent *e) {
+        LIST_FOREACH(i, &c->conns) {
+                ControlConn *conn = CONTAINER_OF(i, ControlConn, link);
 
-                if (!p->subscribed)
+                if (!conn->is_subscribed)
                         continue;
-                if (!is_within_rate(c) || !has_room(p) || send_event(p, e) < 0)
-                        p->n_lost++;
-                peer_watch(p);
+                if (!events_are_within_rate(c) || control_conn_n_queued(conn) >= CONTROL_QUEUE_MAX ||
+                    events_send_lost(conn) < 0 || events_send(conn, e) < 0)
+                        conn->n_lost++;
+                control_conn_watch(conn);
         }
 
-        /* What could not be written at once is sd-bus's to wait for. */
+        /* The sources of the connections wait for other events now. */
         watch_sd_event_changed(&c->broker->watch);
 }
 
-/* In the middle of a handoff: nothing is changed here but what waits to be sent. */
-static void on_event(void *userdata, EventKind kind, const Client *client, const Route *route) {
+/* Broker.observer. It is called in the middle of a handoff, so it changes nothing of the broker. */
+static void events_on_broker(void *userdata, EventKind kind, const Client *client, const Route *route) {
         static const char *const kinds[_EVENT_MAX] = {
                 [EVENT_HANDED] = "handed",           [EVENT_UNREAD] = "unread",
                 [EVENT_DECLINED] = "declined",       [EVENT_REFUSED] = "refused",
                 [EVENT_WORKER_GONE] = "worker-gone", [EVENT_WORKER_BACK] = "worker-back",
         };
 
-        tell(userdata, &(Event){
+        events_send_to_all(userdata, &(ControlEvent){
                 .kind = kinds[kind],
                 .client = client,
                 .route = route ? route->config->unit : NULL,
@@ -139,25 +101,23 @@ static void on_event(void *userdata, EventKind kind, const Client *client, const
 }
 
 void events_reloaded(Control *c) {
-        tell(c, &(Event){ .kind = "reloaded", .reason = c->host.report->failed ? "failed" : NULL });
+        const char *reason = c->host.report->has_failed ? "failed" : NULL;
+
+        events_send_to_all(c, &(ControlEvent){ .kind = "reloaded", .reason = reason });
 }
 
 void events_drained(Control *c, const Worker *w) {
-        tell(c, &(Event){ .kind = w->drained ? "drained" : "undrained", .worker = w->path });
+        events_send_to_all(c, &(ControlEvent){ .kind = w->drained ? "drained" : "undrained", .worker = w->path });
 }
 
-void events_subscribe(Peer *p, bool subscribe) {
-        Control *c = p->control;
+void events_subscribe(ControlConn *conn) {
+        Control *c = conn->control;
 
-        if (p->subscribed == subscribe)
+        if (conn->is_subscribed)
                 return;
 
-        p->subscribed = subscribe;
-        if (subscribe)
-                c->n_subscribed++;
-        else
-                c->n_subscribed--;
-
-        c->broker->observer = c->n_subscribed > 0 ? on_event : NULL;
+        conn->is_subscribed = true;
+        c->n_subscribed++;
+        c->broker->observer = events_on_broker;
         c->broker->observer_userdata = c;
 }

@@ -1,41 +1,71 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* For the files of this folder. */
+/* Declarations for the files of this folder, and for its test. */
 
-#include "control/peer.h"
+#include "control/conn.h"
+#include "control/dbus-append.h"
 
-/* Timers and clients that come back are at SD_EVENT_PRIORITY_NORMAL. (Handoffs are no sources: broker/loop.c.) */
+/* Timers and handed back clients have SD_EVENT_PRIORITY_NORMAL. Handoffs are no sources of sd-event (broker/loop.c). */
 #define CONTROL_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 
 #define CONTROL_PATH "/org/fdpass/Broker1"
 #define CONTROL_INTERFACE "org.fdpass.Broker1"
 
-/* Entries in one reply: it costs the broker some 100 µs, and everybody else has to wait for it. */
-#define PAGE_MAX 8
+/* Entries in one reply. Such a reply takes the loop about 100 µs, and all clients wait for it. */
+#define CONTROL_PAGE_MAX 8
 
 struct Control {
         Broker *broker;
         ControlHost host;
         usec_t started_at;      /* CLOCK_REALTIME */
-        uint64_t n_ids;         /* of peers so far */
 
         int fd;
         sd_event_source *io;
-        sd_event_source *timer; /* while there are peers */
+        sd_event_source *timer; /* on while there are connections */
 
-        List peers;             /* Peer.link */
-        size_t n_peers;
-        size_t n_subscribed;
+        List conns;             /* ControlConn.link */
+        size_t n_conns;
+        size_t n_subscribed;    /* number of connections with a subscription */
 
-        usec_t events_at;       /* the second that events are counted in, */
-        unsigned n_events;      /* and how many it had */
+        usec_t events_at;       /* CLOCK_MONOTONIC, begin of the second that @n_events counts */
+        unsigned n_events;
 };
 
-/* interface.c: makes the object of CONTROL_PATH known to the peer's bus. */
-int interface_add(Peer *p);
+/* properties.c: the properties of CONTROL_INTERFACE. */
+extern const sd_bus_vtable properties_vtable[];
 
-/* lists.c: methods whose replies are pages of entries. */
+/* interface.c: adds the object CONTROL_PATH to the connection. Returns 0 or more, or a negative errno. */
+int interface_add(ControlConn *conn);
+
+/*
+ * lists.c: a page of a list while it is written. A caller of a list method begins with 0 and goes on with the last
+ * number of each reply, until that is 0. The first number of a reply counts the reloads: pages with different numbers
+ * do not belong together.
+ */
+typedef struct ControlPage {
+        const Broker *broker;
+        DBusWriter writer;
+        uint32_t first; /* index of the item to begin with */
+        unsigned n;     /* entries written; at most CONTROL_PAGE_MAX */
+} ControlPage;
+
+typedef void (*ControlWriteEntry)(DBusWriter *w, const Broker *b, const void *item);
+
+/* Begins the reply to @m, a method call with the number of the first item. Returns 0 or a negative errno. */
+int control_page_begin(ControlPage *page, sd_bus_message *m, void *userdata);
+void control_page_add(ControlPage *page, ControlWriteEntry write, const void *item);
+
+/* Sends the page. The next one begins with item @i of @n. Returns 1 or a negative errno. */
+int control_page_end(ControlPage *page, size_t i, size_t n);
+
+/* lists.c: the entries Id, Client and Listener of a client. */
+void control_entry_client(DBusWriter *w, const Client *c);
+
+/* lists.c: the name of a Refusal. */
+const char *control_refusal_name(unsigned i);
+
+/* lists.c, list-routes.c: methods that return a page of entries. */
 int method_list_listeners(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int method_list_routes(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int method_list_workers(sd_bus_message *m, void *userdata, sd_bus_error *error);
@@ -44,10 +74,10 @@ int method_list_clients(sd_bus_message *m, void *userdata, sd_bus_error *error);
 /* test.c */
 int method_test(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
-/* events.c: whoever subscribed is told. */
-void events_subscribe(Peer *p, bool subscribe);
+/* events.c: signals to the connections with a subscription. control_conn_unsubscribe() ends one. */
+void events_subscribe(ControlConn *conn);
 void events_reloaded(Control *c);
 void events_drained(Control *c, const Worker *w);
 
-/* "stream", …, as the programs show them. */
-const char *worker_state(const Broker *b, const Worker *w);
+/* lists.c: a worker's state as programs show it, for instance "ready". */
+const char *control_worker_state(const Broker *b, const Worker *w);

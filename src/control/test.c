@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Test: which route would a client with these first bytes take now, and how are its workers? */
+/*
+ * The method Test: which route would take a client with these first bytes now, and what are the states of its workers?
+ */
 
 #include <arpa/inet.h>
 
@@ -8,22 +10,20 @@
 #include "broker/head.h"
 #include "broker/listener.h"
 #include "broker/routing.h"
-#include "control/entry.h"
 #include "control/internal.h"
 
-/* What becomes of it. */
-typedef struct Outcome {
-        const char *result; /* "route", "refused" or "more" */
-        const char *reason;
-        const Pool *pool;
-} Outcome;
+typedef struct TestOutcome {
+        const char *result; /* "route", "refused", or "more": more bytes are needed */
+        const char *reason; /* of a refusal; NULL otherwise */
+        const Pool *pool;   /* NULL: no route takes the client */
+} TestOutcome;
 
-static bool parse_source(const char *s, struct sockaddr_in6 *ret) {
+static bool control_test_parse_source(const char *s, struct sockaddr_in6 *ret) {
         struct in_addr in;
 
         *ret = (struct sockaddr_in6){ .sin6_family = AF_INET6 };
 
-        /* An IPv4 address in the form that it has on a socket for both (RFC 4291 2.5.5.2). */
+        /* On a socket for both families an IPv4 address has this form (RFC 4291 2.5.5.2). */
         if (inet_pton(AF_INET, s, &in) == 1) {
                 ret->sin6_addr.s6_addr[10] = ret->sin6_addr.s6_addr[11] = 0xff;
                 memcpy(ret->sin6_addr.s6_addr + 12, &in, sizeof(in));
@@ -33,7 +33,7 @@ static bool parse_source(const char *s, struct sockaddr_in6 *ret) {
         return inet_pton(AF_INET6, s, &ret->sin6_addr) == 1;
 }
 
-static Outcome find(const Routing *routing, const Facts *facts, ProbeReason malformed) {
+static TestOutcome control_test_find(const Routing *routing, const Facts *facts, ProbeReason malformed) {
         MatchResult result;
         const Pool *pool;
 
@@ -43,26 +43,26 @@ static Outcome find(const Routing *routing, const Facts *facts, ProbeReason malf
         if (result.ambiguous_path)
                 malformed = PROBE_REASON_HTTP_AMBIGUOUS_PATH;
 
-        /* Only a route that names these very bytes can want them. */
+        /* Malformed bytes are taken only by a route that names them with Prefix=. */
         if (malformed != PROBE_REASON_NONE &&
             (result.ambiguous_path || !pool || pool->routes[0].config->match.n_prefixes == 0))
-                return (Outcome){ "refused", probe_reason_to_string(malformed), NULL };
+                return (TestOutcome){ "refused", probe_reason_to_string(malformed), NULL };
 
-        return pool ? (Outcome){ "route", NULL, pool } : (Outcome){ "refused", "no-route", NULL };
+        return pool ? (TestOutcome){ "route", NULL, pool } : (TestOutcome){ "refused", "no-route", NULL };
 }
 
-/* A client that says nothing. */
-static Outcome decide_silent(const Routing *routing, Facts *facts) {
-        Outcome o;
+/* For a client that sends nothing. */
+static TestOutcome control_test_decide_silent(const Routing *routing, Facts *facts) {
+        TestOutcome o;
 
         facts->protocol = PROTOCOL_SILENT;
-        o = find(routing, facts, PROBE_REASON_NONE);
+        o = control_test_find(routing, facts, PROBE_REASON_NONE);
 
-        return !o.pool || head_takes_silent(o.pool) ? o : (Outcome){ "refused", "no-route", NULL };
+        return !o.pool || head_takes_silent(o.pool) ? o : (TestOutcome){ "refused", "no-route", NULL };
 }
 
-/* A name that is no listener's is asked about as a public one's. */
-static bool needs_head(const Routing *routing, const char *name) {
+/* An unknown name is taken to be that of a public listener. */
+static bool control_test_needs_head(const Routing *routing, const char *name) {
         LIST_FOREACH(i, &routing->broker->listeners)
                 if (streq(CONTAINER_OF(i, Listener, link)->name, name))
                         return routing_needs_head(routing, CONTAINER_OF(i, Listener, link));
@@ -70,92 +70,77 @@ static bool needs_head(const Routing *routing, const char *name) {
         return routing_needs_head(routing, &(Listener){ .name = (char *) (uintptr_t) name });
 }
 
-static Outcome decide(const Routing *routing, Facts *facts) {
+static TestOutcome control_test_decide(const Routing *routing, Facts *facts) {
         const ListenerConfig *listener = routing_listener_config(routing, facts->listener);
         Probe probe;
 
-        /* Where no route asks for bytes, they are not looked at. */
-        if (!needs_head(routing, facts->listener)) {
+        /* The broker does not look at the first bytes if no route asks for them. */
+        if (!control_test_needs_head(routing, facts->listener)) {
                 facts->head = (Slice){};
-                return find(routing, facts, PROBE_REASON_NONE);
+                return control_test_find(routing, facts, PROBE_REASON_NONE);
         }
 
         if (facts->head.n == 0)
-                return decide_silent(routing, facts);
+                return control_test_decide_silent(routing, facts);
 
         switch (probe_client(facts->head.p, facts->head.n, listener->max_head_size, &probe)) {
 
         case PROBE_NEED_MORE:
-                return (Outcome){ "more", NULL, NULL };
+                return (TestOutcome){ "more", NULL, NULL };
 
         case PROBE_MATCH:
                 facts_add_probe(facts, &probe);
-                return find(routing, facts, PROBE_REASON_NONE);
+                return control_test_find(routing, facts, PROBE_REASON_NONE);
 
         case PROBE_MALFORMED:
-                return find(routing, facts, probe.reason);
+                return control_test_find(routing, facts, probe.reason);
 
         case PROBE_NO_MATCH:
                 break;
         }
 
         if (routing_prefix_needs_more(routing, facts->listener, facts->head))
-                return (Outcome){ "more", NULL, NULL };
+                return (TestOutcome){ "more", NULL, NULL };
 
-        return find(routing, facts, PROBE_REASON_NONE);
+        return control_test_find(routing, facts, PROBE_REASON_NONE);
 }
 
-/* The pool's routes and their workers, side by side; the first ones, if there are very many. */
-static int write_pool(const Broker *b, sd_bus_message *m, const Pool *p) {
-        char *units[PAGE_MAX + 1] = {}, *workers[PAGE_MAX + 1] = {}, *states[PAGE_MAX + 1] = {};
-        int r;
+/* Writes the units, workers and states of the pool's routes as arrays of the same length, at most a page of them. */
+static void control_test_write_pool(DBusWriter *w, const Broker *b, const Pool *p) {
+        char *units[CONTROL_PAGE_MAX + 1] = {}, *workers[CONTROL_PAGE_MAX + 1] = {}, *states[CONTROL_PAGE_MAX + 1] = {};
 
-        for (size_t i = 0; i < p->n_routes && i < PAGE_MAX; i++) {
+        for (size_t i = 0; i < p->n_routes && i < CONTROL_PAGE_MAX; i++) {
                 units[i] = p->routes[i].config->unit;
                 workers[i] = p->routes[i].worker->path;
-                states[i] = (char *) (uintptr_t) worker_state(b, p->routes[i].worker);
+                states[i] = (char *) (uintptr_t) control_worker_state(b, p->routes[i].worker);
         }
 
-        r = entry_strings(m, "Units", units);
-        if (r >= 0)
-                r = entry_strings(m, "Workers", workers);
-        if (r >= 0)
-                r = entry_strings(m, "States", states);
-        if (r >= 0)
-                r = entry_number(m, "Queued", p->n_queued);
-
-        return r;
+        dbus_entry_strings(w, "Units", units);
+        dbus_entry_strings(w, "Workers", workers);
+        dbus_entry_strings(w, "States", states);
+        dbus_entry_number(w, "Queued", p->n_queued);
 }
 
-static int reply(sd_bus_message *m, const Broker *b, const Outcome *o) {
-        sd_bus_message *answer = NULL;
-        int r;
+static int control_test_reply(sd_bus_message *m, const Broker *b, const TestOutcome *o) {
+        DBusWriter w = dbus_begin_reply(m);
 
-        r = sd_bus_message_new_method_return(m, &answer);
-        if (r >= 0)
-                r = sd_bus_message_open_container(answer, 'a', "{sv}");
-        if (r >= 0)
-                r = entry_string(answer, "Result", o->result);
-        if (r >= 0)
-                r = entry_string(answer, "Reason", o->reason);
-        if (r >= 0 && o->pool)
-                r = write_pool(b, answer, o->pool);
-        if (r >= 0)
-                r = sd_bus_message_close_container(answer);
-        if (r >= 0)
-                r = sd_bus_send(NULL, answer, NULL);
+        dbus_open(&w, 'a', "{sv}");
+        dbus_entry_string(&w, "Result", o->result);
+        dbus_entry_string(&w, "Reason", o->reason);
+        if (o->pool)
+                control_test_write_pool(&w, b, o->pool);
+        dbus_close(&w);
 
-        sd_bus_message_unref(answer);
-        return r < 0 ? r : 1;
+        return dbus_send(&w);
 }
 
 int method_test(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const Broker *b = ((Peer *) userdata)->control->broker;
+        const Broker *b = ((ControlConn *) userdata)->control->broker;
         const char *listener, *source;
         struct sockaddr_in6 address;
         Facts facts = {};
         const void *head;
-        Outcome o;
+        TestOutcome o;
         int r;
 
         r = sd_bus_message_read(m, "ss", &listener, &source);
@@ -167,11 +152,11 @@ int method_test(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         facts.listener = listener;
         facts.head.p = head;
         if (source[0] != '\0') {
-                if (!parse_source(source, &address))
+                if (!control_test_parse_source(source, &address))
                         return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "The source is no IP address.");
                 facts.source = (const struct sockaddr *) &address;
         }
 
-        o = decide(b->routing, &facts);
-        return reply(m, b, &o);
+        o = control_test_decide(b->routing, &facts);
+        return control_test_reply(m, b, &o);
 }

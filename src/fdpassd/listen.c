@@ -10,26 +10,27 @@
 #include "broker/handback.h"
 #include "broker/reach.h"
 
-static void names_free(char ***names) {
+static void listen_names_free(char ***names) {
         for (char **n = *names; n && *n; n++)
                 free(*n);
         free(*names);
 }
 
 /*
- * Is it one by which others hand us clients? SEQPACKET sockets always are. A stream socket could be a public one for
- * clients over AF_UNIX, so there the name says it: fdpass-return@.socket.
+ * Is @fd a socket on which clients are handed back? A SEQPACKET socket always is. A stream socket could also be a
+ * public one for clients over AF_UNIX, so its name decides: fdpass-return@.socket.
  */
-static bool is_return(const char *name, int fd) {
+static bool listen_is_return(const char *name, int fd) {
         return sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, /* listening= */ 1) > 0 ||
                (startswith(name, "return-") && sd_is_socket(fd, AF_UNIX, SOCK_STREAM, /* listening= */ 1) > 0);
 }
 
-static int add_return(Broker *b, const char *name, int fd) {
+static int listen_add_return(Broker *b, const char *name, int fd) {
         int r = handback_listen(b, name, fd);
 
         if (r < 0) {
-                log_line(b->log, LOG_ERR, "%s: failed to take clients on descriptor %i: %s.", name, fd, strerror(-r));
+                log_line(b->log, LOG_ERR, "%s: failed to listen for handed back clients on descriptor %i: %s.",
+                         name, fd, strerror(-r));
                 fd_close(fd);
                 return r;
         }
@@ -37,17 +38,18 @@ static int add_return(Broker *b, const char *name, int fd) {
         return 1;
 }
 
-/* Returns 1 where it is one now, 0 where it is none, or of no use. */
-static int add_one(Broker *b, const char *name, int fd, int *control_fd) {
+/* Consumes @fd. Returns 1 if clients can come by it, 0 if not, or a negative errno, which it logs. */
+static int listen_add_one(Broker *b, const char *name, int fd, int *control_fd) {
         int r;
 
-        if (streq(name, "control") && *control_fd < 0 && sd_is_socket(fd, AF_UNIX, SOCK_STREAM, /* listening= */ 1) > 0) {
+        if (streq(name, "control") && *control_fd < 0 &&
+            sd_is_socket(fd, AF_UNIX, SOCK_STREAM, /* listening= */ 1) > 0) {
                 *control_fd = fd;
                 return reach_add_own(b, fd);
         }
 
-        if (is_return(name, fd))
-                return add_return(b, name, fd);
+        if (listen_is_return(name, fd))
+                return listen_add_return(b, name, fd);
 
         if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, /* listening= */ 1) <= 0) {
                 log_line_id(b->log, LOG_WARNING, MESSAGE_SOCKET_IGNORED,
@@ -67,12 +69,12 @@ static int add_one(Broker *b, const char *name, int fd, int *control_fd) {
 }
 
 int listen_inherited(Broker *b, int *ret_control_fd) {
-        _cleanup_(names_free) char **names = NULL;
+        _cleanup_(listen_names_free) char **names = NULL;
         int n, n_listeners = 0;
 
         *ret_control_fd = -EBADF;
 
-        /* Clears the environment, so that nothing we might start takes them for its own. */
+        /* The environment is cleared, otherwise a child process would take the sockets for its own. */
         n = sd_listen_fds_with_names(/* unset_environment= */ 1, &names);
         if (n < 0) {
                 log_line(b->log, LOG_ERR, "Failed to take over the sockets from systemd: %s.", strerror(-n));
@@ -80,7 +82,7 @@ int listen_inherited(Broker *b, int *ret_control_fd) {
         }
 
         for (int i = 0; i < n; i++) {
-                int r = add_one(b, names[i], SD_LISTEN_FDS_START + i, ret_control_fd);
+                int r = listen_add_one(b, names[i], SD_LISTEN_FDS_START + i, ret_control_fd);
 
                 if (r < 0)
                         return r;

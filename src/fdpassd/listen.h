@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The listeners that systemd passed in. */
+/* The sockets that systemd passed in. */
 
 #include "broker/broker.h"
 
 /*
- * Gives every descriptor of $LISTEN_FDS to the broker, by its name in $LISTEN_FDNAMES. What is no listening
- * stream socket is logged and closed. Returns how many there are, or a negative errno, which it logs.
+ * Gives each socket of $LISTEN_FDS to the broker, by its name in $LISTEN_FDNAMES (sd_listen_fds(3)). A descriptor that
+ * is not a listening stream socket is logged and closed.
  *
- * The one that is named "control" is not for clients: *ret_control_fd is that, and the caller's, or -EBADF.
+ * A stream socket with the name "control" is not for clients. The caller gets and owns it in @ret_control_fd; -EBADF:
+ * there is none. Returns how many sockets clients can come by, or a negative errno, which it logs.
  */
 int listen_inherited(Broker *b, int *ret_control_fd);

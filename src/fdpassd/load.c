@@ -11,12 +11,12 @@
 #include "basic/message-ids.h"
 #include "basic/utf8.h"
 
-/* So much of what was found is kept for those who ask; the journal has it all. */
+/* Bytes of LoadReport.findings. The journal has all findings. */
 #define FINDINGS_MAX 8192
 
-/* Adds a line to what is kept. Without memory for it, it is in the journal only. */
-static void keep(LoadReport *report, const char *format, ...) _printf_(2, 3);
-static void keep(LoadReport *report, const char *format, ...) {
+/* Adds a line to the findings. Without memory for it the line is in the journal only. */
+static void loader_keep(LoadReport *report, const char *format, ...) _printf_(2, 3);
+static void loader_keep(LoadReport *report, const char *format, ...) {
         _cleanup_free_ char *line = NULL;
         char *findings = NULL;
         va_list ap;
@@ -30,7 +30,7 @@ static void keep(LoadReport *report, const char *format, ...) {
                 return;
         }
 
-        utf8_mask(line); /* one line, as the log has it, and a text that D-Bus takes */
+        utf8_mask(line); /* as in the journal: a single line, and valid UTF-8 for D-Bus */
 
         if (report->findings && strlen(report->findings) + strlen(line) > FINDINGS_MAX)
                 return;
@@ -42,8 +42,8 @@ static void keep(LoadReport *report, const char *format, ...) {
         report->findings = findings;
 }
 
-static void on_finding(void *userdata, ConfigSeverity severity, const char *unit, const char *path, unsigned line,
-                       const char *message) {
+static void loader_on_finding(void *userdata, ConfigSeverity severity, const char *unit, const char *path,
+                              unsigned line, const char *message) {
         Loader *l = userdata;
         LogRecord record;
 
@@ -58,16 +58,16 @@ static void on_finding(void *userdata, ConfigSeverity severity, const char *unit
 
         if (path && line > 0) {
                 log_commit(&record, "%s:%u: %s", path, line, message);
-                keep(&l->report, "%s:%u: %s", path, line, message);
+                loader_keep(&l->report, "%s:%u: %s", path, line, message);
         } else {
                 const char *what = path ? path : unit ? unit : "Units";
 
                 log_commit(&record, "%s: %s", what, message);
-                keep(&l->report, "%s: %s", what, message);
+                loader_keep(&l->report, "%s: %s", what, message);
         }
 }
 
-static int read_config(Loader *l, Config **ret) {
+static int loader_read_config(Loader *l, Config **ret) {
         _cleanup_close_ int root_fd = -EBADF;
         int r;
 
@@ -78,26 +78,27 @@ static int read_config(Loader *l, Config **ret) {
         free(l->report.findings);
         l->report = (LoadReport){ .at = usec_now_realtime(), .used_at = l->report.used_at };
 
-        r = config_load(root_fd, on_finding, l, ret);
+        r = config_load(root_fd, loader_on_finding, l, ret);
         if (r < 0)
                 return r;
 
-        r = config_load_flushers(*ret, FDPASS_FLUSHER_DIR, /* load= */ true, on_finding, l);
+        r = config_load_flushers(*ret, FDPASS_FLUSHER_DIR, /* load= */ true, loader_on_finding, l);
         if (r < 0)
                 *ret = config_free(*ret);
         return r;
 }
 
-static void log_result(Broker *b, const Config *config, const char *verb) {
+static void loader_log_result(Broker *b, const Config *config, const char *verb) {
         if (config->n_routes == 0)
                 log_line_id(b->log, LOG_WARNING, MESSAGE_NO_UNITS,
                             "%s, but no worker's unit is enabled: every client is refused. See systemctl "
                             "list-dependencies fdpass.target.", verb);
         else
-                log_line(b->log, LOG_INFO, "%s: %zu route%s.", verb, config->n_routes, config->n_routes == 1 ? "" : "s");
+                log_line(b->log, LOG_INFO, "%s: %zu route%s.", verb, config->n_routes,
+                         config->n_routes == 1 ? "" : "s");
 }
 
-static int use_config(Loader *l, Config **config, const char *verb) {
+static int loader_use_config(Loader *l, Config **config, const char *verb) {
         int r;
 
         r = broker_set_config(l->broker, *config);
@@ -105,10 +106,10 @@ static int use_config(Loader *l, Config **config, const char *verb) {
                 return r;
 
         l->report.used_at = l->report.at;
-        log_result(l->broker, *config, verb);
+        loader_log_result(l->broker, *config, verb);
         *config = NULL; /* consumed */
 
-        /* What the units' files and the old routes took is in many holes, which would not be given back by themselves. */
+        /* The memory of the units' files and of the old routes is scattered, and only malloc_trim(3) gives it back. */
         (void) malloc_trim(0);
         return 0;
 }
@@ -117,30 +118,26 @@ void loader_done(Loader *l) {
         free(TAKE_PTR(l->report.findings));
 }
 
-int load_routes(Loader *l) {
+int loader_load(Loader *l) {
         _cleanup_(config_freep) Config *config = NULL;
         int r;
 
-        r = read_config(l, &config);
+        r = loader_read_config(l, &config);
         if (r >= 0)
-                r = use_config(l, &config, "Ready");
+                r = loader_use_config(l, &config, "Ready");
         if (r < 0)
                 log_line(l->broker->log, LOG_ERR, "Failed to load the units below %s: %s.", l->root, strerror(-r));
 
         return r;
 }
 
-static void set_failed(Loader *l, bool failed) {
-        l->report.failed = l->broker->stale = failed;
-}
-
-void reload_routes(Loader *l) {
+void loader_reload(Loader *l) {
         _cleanup_(config_freep) Config *config = NULL;
         Broker *b = l->broker;
         int r;
 
-        r = read_config(l, &config);
-        set_failed(l, r < 0 || config->n_errors > 0);
+        r = loader_read_config(l, &config);
+        l->report.has_failed = r < 0 || config->n_errors > 0;
 
         if (r >= 0 && config->n_errors > 0) {
                 log_line_id(b->log, LOG_ERR, MESSAGE_RELOAD_FAILED,
@@ -150,11 +147,11 @@ void reload_routes(Loader *l) {
         }
 
         if (r >= 0)
-                r = use_config(l, &config, "Reloaded");
+                r = loader_use_config(l, &config, "Reloaded");
         if (r < 0) {
                 log_line_id(b->log, LOG_ERR, MESSAGE_RELOAD_FAILED, "Not reloaded, the old routes stay: %s.",
                             strerror(-r));
-                keep(&l->report, "Not reloaded: %s.", strerror(-r));
-                set_failed(l, true);
+                loader_keep(&l->report, "Not reloaded: %s.", strerror(-r));
+                l->report.has_failed = true;
         }
 }

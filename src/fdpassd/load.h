@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Reading the units for the broker, and telling the log what is wrong with them. */
+/* Reads the units for the broker, and logs what is wrong with them. */
 
 #include "control/control.h"
 
 typedef struct Loader {
-        Broker *broker;
-        const char *root;  /* the directory that stands for "/" */
-        LoadReport report; /* what was found the last time; loader_done() frees it */
+        Broker *broker;    /* borrowed */
+        const char *root;  /* the directory that stands for "/"; borrowed */
+        LoadReport report; /* result of the last time; loader_done() frees it */
 } Loader;
 
 void loader_done(Loader *l);
 
-/* The first time: what is right is used, what is wrong is logged. Logs its errors. */
-int load_routes(Loader *l);
+/*
+ * Reads the units at the start. Units with errors are left out. Returns 0 or a negative errno, which it logs: then the
+ * broker has no routes.
+ */
+int loader_load(Loader *l);
 
-/* Again: all of it, or, where anything is wrong, nothing: the old routes stay. Logs its errors. */
-void reload_routes(Loader *l);
+/*
+ * Reads the units again. If any of them has an error, the old routes stay and LoadReport.has_failed is true. Logs its
+ * errors.
+ */
+void loader_reload(Loader *l);

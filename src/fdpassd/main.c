@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * fdpassd: the socket handoff broker. systemd starts it with the public listeners, SIGHUP reloads the
- * routes, SIGTERM ends it when what it holds is handed out.
+ * fdpassd: the socket handoff broker. systemd starts it with the listening sockets. SIGHUP reloads the routes. SIGTERM
+ * stops it once its clients have workers or are left to the next process.
  */
 
 #include <getopt.h>
@@ -25,7 +25,7 @@
 
 static const char *arg_root = "/";
 
-static int help(void) {
+static int fdpassd_help(void) {
         printf("fdpassd [OPTIONS...]\n\n"
                "Hand the clients of public sockets to socket-activated workers.\n\n"
                "Options:\n"
@@ -36,13 +36,13 @@ static int help(void) {
         return 0;
 }
 
-static int version(void) {
+static int fdpassd_version(void) {
         printf("fdpass %s\n", FDPASS_VERSION);
         return 0;
 }
 
-/* Returns 1 to go on, 0 when all is done, a negative errno for a wrong command line. */
-static int parse_argv(int argc, char *argv[]) {
+/* Returns 1 to go on, 0 if nothing else is to be done, or a negative errno for a wrong command line. */
+static int fdpassd_parse_argv(int argc, char *argv[]) {
         enum { ARG_VERSION = 0x100, ARG_ROOT };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
@@ -55,14 +55,14 @@ static int parse_argv(int argc, char *argv[]) {
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (c) {
                 case 'h':
-                        return help();
+                        return fdpassd_help();
                 case ARG_VERSION:
-                        return version();
+                        return fdpassd_version();
                 case ARG_ROOT:
                         arg_root = optarg;
                         break;
                 default:
-                        return -EINVAL; /* getopt_long() has said what is wrong */
+                        return -EINVAL; /* getopt_long(3) has printed the reason */
                 }
 
         if (optind < argc) {
@@ -73,19 +73,19 @@ static int parse_argv(int argc, char *argv[]) {
         return 1;
 }
 
-static void reload(void *userdata) {
-        /* systemd's clock and ours are one: Type=notify-reload tells by it which reload this answers. */
+static void fdpassd_reload(void *userdata) {
+        /* By this time Type=notify-reload knows which reload is answered (sd_notify(3)). Both use CLOCK_MONOTONIC. */
         (void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, usec_now());
-        reload_routes(userdata);
+        loader_reload(userdata);
         (void) sd_notify(0, "READY=1");
 }
 
-static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
-        reload(userdata);
+static int fdpassd_on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
+        fdpassd_reload(userdata);
         return 0;
 }
 
-static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
+static int fdpassd_on_terminate(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
         Broker *b = userdata;
 
         (void) sd_notify(0, "STOPPING=1");
@@ -93,7 +93,7 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
         return 0;
 }
 
-static int add_signal(sd_event *event, int signo, sd_event_signal_handler_t handler, void *userdata) {
+static int fdpassd_add_signal(sd_event *event, int signo, sd_event_signal_handler_t handler, void *userdata) {
         sd_event_source *source;
         int r;
 
@@ -101,7 +101,7 @@ static int add_signal(sd_event *event, int signo, sd_event_signal_handler_t hand
         if (r < 0)
                 return r;
 
-        /* A stop or a reload does not wait until a flood of clients is over. */
+        /* Otherwise a flood of clients would delay a stop or a reload. */
         r = sd_event_source_set_priority(source, SD_EVENT_PRIORITY_NORMAL - 20);
         if (r >= 0)
                 r = sd_event_source_set_floating(source, true);
@@ -110,20 +110,20 @@ static int add_signal(sd_event *event, int signo, sd_event_signal_handler_t hand
         return r < 0 ? r : 0;
 }
 
-static int add_signals(sd_event *event, Broker *b, Loader *loader) {
+static int fdpassd_add_signals(sd_event *event, Broker *b, Loader *loader) {
         int r;
 
-        r = add_signal(event, SIGTERM, on_terminate, b);
+        r = fdpassd_add_signal(event, SIGTERM, fdpassd_on_terminate, b);
         if (r >= 0)
-                r = add_signal(event, SIGINT, on_terminate, b);
+                r = fdpassd_add_signal(event, SIGINT, fdpassd_on_terminate, b);
         if (r >= 0)
-                r = add_signal(event, SIGHUP, on_hangup, loader);
+                r = fdpassd_add_signal(event, SIGHUP, fdpassd_on_hangup, loader);
 
         return r;
 }
 
-/* How many descriptors we may have: the unit's LimitNOFILE=, or as much as was left to us elsewhere. */
-static size_t n_fds_allowed(void) {
+/* Returns how many descriptors the process may have: LimitNOFILE= of the unit, or else the hard limit. */
+static size_t fdpassd_max_fds(void) {
         struct rlimit limit;
 
         if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
@@ -132,7 +132,7 @@ static size_t n_fds_allowed(void) {
         if (limit.rlim_cur < limit.rlim_max) {
                 struct rlimit raised = { limit.rlim_max, limit.rlim_max };
 
-                /* Under the shipped unit both are the same, and its filter would refuse this. */
+                /* fdpass.service sets both limits alike, because its SystemCallFilter= forbids setrlimit(2). */
                 if (setrlimit(RLIMIT_NOFILE, &raised) >= 0)
                         limit = raised;
         }
@@ -140,13 +140,15 @@ static size_t n_fds_allowed(void) {
         return (size_t) MIN(limit.rlim_cur, (rlim_t) 1 << 20);
 }
 
-static int fail(Log *log, int error, const char *what) {
+static int fdpassd_fail(Log *log, int error, const char *what) {
         log_line(log, LOG_ERR, "Failed to %s: %s.", what, strerror(-error));
         return error;
 }
 
-/* Whoever asks a broker that has nothing to serve must not start it again and again. */
-static void turn_away(Helper *helper, int control_fd) {
+/*
+ * Closes the connections to the control socket, otherwise they would start a broker without listeners again and again.
+ */
+static void fdpassd_turn_away(Helper *helper, int control_fd) {
         int fd;
 
         if (control_fd < 0 || fd_nonblock(control_fd, true) < 0)
@@ -156,8 +158,8 @@ static void turn_away(Helper *helper, int control_fd) {
                 helper_close(helper, HELPER_CONNECTIONS, fd, 0);
 }
 
-static int start_control(Broker *b, int *control_fd, Loader *loader, Control **ret) {
-        ControlHost host = { .report = &loader->report, .reload = reload, .userdata = loader };
+static int fdpassd_start_control(Broker *b, int *control_fd, Loader *loader, Control **ret) {
+        ControlHost host = { .report = &loader->report, .reload = fdpassd_reload, .userdata = loader };
         int r;
 
         if (*control_fd < 0)
@@ -170,69 +172,83 @@ static int start_control(Broker *b, int *control_fd, Loader *loader, Control **r
         return r;
 }
 
-/* Returns 0 after a stop, EX_CONFIG where there is nothing to do, or a negative errno, which it logs. */
-static int serve(Log *log, sd_event *event) {
-        _cleanup_(helper_freep) Helper *helper = NULL; /* freed last */
-        _cleanup_(broker_freep) Broker *b = NULL;
-        _cleanup_(status_freep) Status *status = NULL;
-        _cleanup_(loader_done) Loader loader = { .root = arg_root };
-        _cleanup_(control_freep) Control *control = NULL;
-        _cleanup_close_ int control_fd = -EBADF;
-        size_t n_fds = n_fds_allowed();
+static int fdpassd_new_broker(sd_event *event, Log *log, size_t n_fds, Helper *helper, Broker **ret) {
         int r;
 
-        /* Early, because starting it copies the page tables. */
+        r = broker_new(event, log, n_fds, ret);
+        if (r < 0)
+                return fdpassd_fail(log, r, "set up the broker");
+
+        r = broker_set_helper(*ret, helper);
+        return r < 0 ? fdpassd_fail(log, r, "watch the helper process") : 0;
+}
+
+/* Returns 0, EX_CONFIG if there is no socket for clients, or a negative errno, which it logs. */
+static int fdpassd_listen(Broker *b, int *ret_control_fd) {
+        int r;
+
+        r = listen_inherited(b, ret_control_fd);
+        if (r != 0)
+                return MIN(r, 0);
+
+        fdpassd_turn_away(b->helper, *ret_control_fd);
+        log_line_id(b->log, LOG_ERR, MESSAGE_NO_SOCKET,
+                    "There is no socket to serve. Restart fdpass.socket: the first client starts the broker.");
+        return EX_CONFIG;
+}
+
+/* Returns 0 after a stop, EX_CONFIG if there is nothing to serve, or a negative errno, which it logs. */
+static int fdpassd_serve(Log *log, sd_event *event) {
+        _cleanup_(helper_freep) Helper *helper = NULL; /* the last to be freed, because the others use it */
+        _cleanup_(broker_freep) Broker *b = NULL;
+        _cleanup_(loader_done) Loader loader = { .root = arg_root };
+        _cleanup_(status_freep) Status *status = NULL;
+        _cleanup_(control_freep) Control *control = NULL;
+        _cleanup_close_ int control_fd = -EBADF;
+        size_t n_fds = fdpassd_max_fds();
+        int r;
+
+        /* The helper comes first, because starting it copies the page tables. */
         r = helper_new(n_fds, sizeof(SocketTask), socket_task_run, &helper);
         if (r < 0)
-                return fail(log, r, "start the helper process");
+                return fdpassd_fail(log, r, "start the helper process");
 
-        r = broker_new(event, log, n_fds, &b);
+        r = fdpassd_new_broker(event, log, n_fds, helper, &b);
         if (r < 0)
-                return fail(log, r, "set up the broker");
-
-        r = broker_set_helper(b, helper);
-        if (r < 0)
-                return fail(log, r, "watch the helper process");
+                return r;
 
         loader.broker = b;
-
-        r = add_signals(event, b, &loader);
+        r = fdpassd_add_signals(event, b, &loader);
         if (r < 0)
-                return fail(log, r, "watch for signals");
+                return fdpassd_fail(log, r, "watch for signals");
 
-        r = listen_inherited(b, &control_fd);
-        if (r < 0)
+        r = fdpassd_listen(b, &control_fd);
+        if (r != 0)
                 return r;
-        if (r == 0) {
-                turn_away(helper, control_fd);
-                log_line_id(log, LOG_ERR, MESSAGE_NO_SOCKET,
-                            "There is no socket to serve. Restart fdpass.socket: the first client starts the broker.");
-                return EX_CONFIG;
-        }
 
-        r = load_routes(&loader);
+        r = loader_load(&loader);
         if (r < 0)
                 return r;
 
-        r = start_control(b, &control_fd, &loader, &control);
+        r = fdpassd_start_control(b, &control_fd, &loader, &control);
         if (r < 0)
-                return fail(log, r, "set up the control interface");
+                return fdpassd_fail(log, r, "set up the control interface");
 
-        r = status_new(b, &status);
+        r = status_new(b, &loader.report, &status);
         if (r < 0)
-                return fail(log, r, "set up the status line");
+                return fdpassd_fail(log, r, "set up the status line");
 
         (void) sd_notify(0, "READY=1");
 
         r = broker_run(b);
         if (r < 0)
-                return fail(log, r, "run the event loop");
+                return fdpassd_fail(log, r, "run the event loop");
 
-        (void) sd_notify(0, "STOPPING=1"); /* said before, if it was told to stop, and not if it was idle */
+        (void) sd_notify(0, "STOPPING=1"); /* for a broker that ends because it was idle (ExitIdleTimeSec=) */
         return 0;
 }
 
-static int run(Log *log) {
+static int fdpassd_run(Log *log) {
         _cleanup_(sd_event_unrefp) sd_event *event = NULL;
         int r;
 
@@ -240,9 +256,9 @@ static int run(Log *log) {
         if (r >= 0)
                 r = sd_event_set_watchdog(event, true);
         if (r < 0)
-                return fail(log, r, "set up the event loop");
+                return fdpassd_fail(log, r, "set up the event loop");
 
-        return serve(log, event);
+        return fdpassd_serve(log, event);
 }
 
 int main(int argc, char *argv[]) {
@@ -252,17 +268,17 @@ int main(int argc, char *argv[]) {
         if (output_guard() < 0)
                 return EX_OSERR;
 
-        r = parse_argv(argc, argv);
+        r = fdpassd_parse_argv(argc, argv);
         if (r <= 0)
                 return r < 0 ? EX_USAGE : EXIT_SUCCESS;
 
         umask(0077);
-        (void) signal(SIGPIPE, SIG_IGN); /* an error where it happens says more */
+        (void) signal(SIGPIPE, SIG_IGN); /* write(2) and send(2) return EPIPE instead */
 
         log = log_new("fdpassd");
         if (!log)
                 return EX_OSERR;
 
-        r = run(log);
+        r = fdpassd_run(log);
         return r < 0 ? EXIT_FAILURE : r;
 }

@@ -10,21 +10,22 @@
 #include "basic/fd.h"
 #include "broker/routing.h"
 
-/* Each message costs PID 1 some 20 µs, and a flood of them makes it deaf. */
+/* A message takes PID 1 about 20 µs, and a flood of messages keeps it from its other work. */
 #define INTERVAL_USEC (1 * USEC_PER_SEC)
 
 struct Status {
         Broker *broker;
-        Timer timer;            /* on for an interval after each message */
-        char text[256];         /* as sent last */
-        int fd;                 /* connected to $NOTIFY_SOCKET, or -EBADF */
+        const LoadReport *report;
+        Timer timer;            /* on for INTERVAL_USEC after each message */
+        char text[256];         /* the last message */
+        int fd;                 /* connection to $NOTIFY_SOCKET; -EBADF: none */
 };
 
 /*
- * sd_notify() waits while the manager's socket is full, and everybody would wait with it. A status is not worth
- * that. An address that begins with '@' is an abstract one (sd_notify(3)).
+ * Connects to $NOTIFY_SOCKET, because sd_notify(3) waits while the queue of that socket is full, and all clients would
+ * wait with it. An address that begins with '@' is an abstract one (sd_notify(3)).
  */
-static int connect_manager(void) {
+static int status_connect(void) {
         const char *e = getenv("NOTIFY_SOCKET");
         _cleanup_close_ int fd = -EBADF;
         struct sockaddr_un sun;
@@ -40,7 +41,7 @@ static int connect_manager(void) {
 
         if (sun.sun_path[0] == '@') {
                 sun.sun_path[0] = '\0';
-                len--; /* no NUL behind it: that would be part of the name */
+                len--; /* a NUL behind it would be part of the name (unix(7)) */
         }
 
         fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -50,54 +51,57 @@ static int connect_manager(void) {
         return TAKE_FD(fd);
 }
 
-static int notify_without_waiting(int fd, const char *text) {
+static int status_send(int fd, const char *text) {
         if (fd < 0)
                 return 0;
 
         return send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-static void compose(const Broker *b, char *text, size_t size) {
+static void status_compose(const Status *s, char *text, size_t size) {
+        const Broker *b = s->broker;
         uint64_t n_refused = 0;
 
         for (size_t i = 0; i < _REFUSAL_MAX; i++)
                 n_refused += b->n.n_refused[i];
 
         (void) snprintf(text, size,
-                        "STATUS=%s%s%zu route%s; %" PRIu64 " client%s handed over, %" PRIu64 " refused, %zu under way, %zu parked.",
+                        "STATUS=%s%s%zu route%s; %" PRIu64 " client%s handed over, %" PRIu64 " refused, "
+                        "%zu under way, %zu parked.",
                         b->stopping ? "Stopping; " : b->paused ? "Not accepting; " : "",
-                        b->stale ? "The last reload failed, see the journal; " : "",
+                        s->report->has_failed ? "The last reload failed, see the journal; " : "",
                         b->routing->n_routes, b->routing->n_routes == 1 ? "" : "s",
-                        b->n.n_handed, b->n.n_handed == 1 ? "" : "s", n_refused, b->clients.n_used - b->n_parked, b->n_parked);
+                        b->n.n_handed, b->n.n_handed == 1 ? "" : "s", n_refused,
+                        b->clients.n_used - b->n_parked, b->n_parked);
 }
 
-/* Sends what is new, and then nothing for an interval. */
-static void update(Status *s) {
+/* Sends the status if it has changed, and then nothing for an interval. */
+static void status_update(Status *s) {
         char text[sizeof(s->text)];
 
-        compose(s->broker, text, sizeof(text));
+        status_compose(s, text, sizeof(text));
         if (streq(text, s->text))
                 return;
 
-        /* One that does not get through is tried again with the next change. */
-        if (notify_without_waiting(s->fd, text) >= 0)
+        /* After an error the next update sends it again. */
+        if (status_send(s->fd, text) >= 0)
                 strcpy(s->text, text);
 
         timer_set(&s->timer, usec_now() + INTERVAL_USEC);
 }
 
-static void on_timer(void *userdata) {
-        update(userdata);
+static void status_on_timer(void *userdata) {
+        status_update(userdata);
 }
 
-static void on_turn(void *userdata) {
+static void status_on_turn(void *userdata) {
         Status *s = userdata;
 
         if (!timer_is_on(&s->timer))
-                update(s);
+                status_update(s);
 }
 
-int status_new(Broker *b, Status **ret) {
+int status_new(Broker *b, const LoadReport *report, Status **ret) {
         _cleanup_(status_freep) Status *s = calloc(1, sizeof(*s));
         int r;
 
@@ -105,15 +109,16 @@ int status_new(Broker *b, Status **ret) {
                 return -ENOMEM;
 
         s->broker = b;
-        s->fd = connect_manager();
+        s->report = report;
+        s->fd = status_connect();
 
-        r = timer_init(&s->timer, b, on_timer, s);
+        r = timer_init(&s->timer, b, status_on_timer, s);
         if (r < 0)
                 return r;
 
-        b->on_turn = on_turn;
+        b->on_turn = status_on_turn;
         b->on_turn_userdata = s;
-        update(s);
+        status_update(s);
         *ret = TAKE_PTR(s);
         return 0;
 }

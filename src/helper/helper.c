@@ -3,7 +3,6 @@
 #include "helper/internal.h"
 
 #include <errno.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,50 +12,8 @@
 #include "helper/line.h"
 #include "helper/process.h"
 
-/* How long the end of the broker waits for descriptors that are to be closed. */
+/* Longest wait of helper_free() for descriptors that are to be closed. */
 #define HELPER_FREE_USEC (100 * USEC_PER_MSEC)
-
-static int helper_add(const Helper *h, int fd, uint32_t events) {
-        struct epoll_event event = { .events = events, .data.u64 = h->token };
-
-        if (h->epoll_fd < 0 || fd < 0 || epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, fd, &event) >= 0)
-                return 0;
-
-        return -errno;
-}
-
-int helper_reap(const Helper *h, int pid_fd) {
-        /* A helper that was just dismissed may still have a copy of it: then closing it does not end the watch (epoll(7)). */
-        if (h->epoll_fd >= 0 && pid_fd >= 0)
-                (void) epoll_ctl(h->epoll_fd, EPOLL_CTL_DEL, pid_fd, NULL);
-
-        return process_reap(pid_fd);
-}
-
-int helper_watch(Helper *h, int epoll_fd, uint64_t token) {
-        int r;
-
-        h->epoll_fd = epoll_fd;
-        h->token = token;
-
-        /* EPOLLET tells of each write(2), so it need not be read (epoll(7)). */
-        r = helper_add(h, h->event_fd, EPOLLIN | EPOLLET);
-        return r < 0 ? r : helper_add(h, h->pid_fd, EPOLLIN);
-}
-
-int helper_start(Helper *h) {
-        int r;
-
-        h->pid_fd = process_start(h->shared);
-        if (h->pid_fd < 0)
-                return h->pid_fd;
-
-        r = helper_add(h, h->pid_fd, EPOLLIN);
-        if (r < 0)
-                h->pid_fd = process_kill(h->pid_fd);
-
-        return r;
-}
 
 int helper_new_here(size_t n_fds, size_t memory_size, HelperWork work, Helper **ret) {
         _cleanup_(helper_freep) Helper *h = calloc(1, sizeof(*h));
@@ -64,7 +21,14 @@ int helper_new_here(size_t n_fds, size_t memory_size, HelperWork work, Helper **
         if (!h)
                 return -ENOMEM;
 
-        *h = (Helper){ .n_fds = n_fds, .memory_size = memory_size, .work = work, .event_fd = -EBADF, .epoll_fd = -EBADF, .pid_fd = -EBADF };
+        *h = (Helper){
+                .n_fds = n_fds,
+                .memory_size = memory_size,
+                .work = work,
+                .event_fd = -EBADF,
+                .epoll_fd = -EBADF,
+                .pid_fd = -EBADF,
+        };
 
         h->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (h->event_fd < 0)
@@ -93,6 +57,16 @@ int helper_new(size_t n_fds, size_t memory_size, HelperWork work, Helper **ret) 
         return 0;
 }
 
+static void helper_kill_all(Helper *h) {
+        (void) process_kill(h->pid_fd);
+
+        for (size_t i = 0; i < ELEMENTSOF(h->retired); i++)
+                if (h->retired[i].shared) {
+                        (void) process_kill(h->retired[i].pid_fd);
+                        shared_free(h->retired[i].shared);
+                }
+}
+
 static bool helper_is_busy(const Helper *h) {
         for (size_t i = 0; i < LANES_MAX; i++)
                 if (atomic_load(&h->shared->lanes[i].busy) != LANE_IDLE)
@@ -115,34 +89,11 @@ Helper *helper_free(Helper *h) {
         } else if (h->shared)
                 helper_work_here(h);
 
-        (void) process_kill(h->pid_fd);
-        for (size_t i = 0; i < ELEMENTSOF(h->retired); i++)
-                if (h->retired[i].shared) {
-                        (void) process_kill(h->retired[i].pid_fd);
-                        shared_free(h->retired[i].shared);
-                }
-
+        helper_kill_all(h);
         shared_free(h->shared);
         fd_close(h->event_fd);
         free(h);
         return NULL;
-}
-
-void helper_close(Helper *h, HelperLine line, int fd, uint32_t owner) {
-        if (fd < 0)
-                return;
-
-        if (!h) {
-                fd_close(fd);
-                return;
-        }
-
-        /* It would hang as well, and take a lane with it each time. */
-        if (helper_hangs_at(h, owner))
-                line = HELPER_HELD;
-
-        line_put(h->shared, &h->shared->lines[line], (Item){ fd, owner });
-        h->is_to_wake = true;
 }
 
 void helper_turn(Helper *h) {
@@ -157,23 +108,6 @@ void helper_turn(Helper *h) {
 
         if (h->has_process && h->pid_fd < 0)
                 helper_try_again(h);
-}
-
-bool helper_hangs_at(const Helper *h, uint32_t owner) {
-        for (size_t i = 0; h && owner != 0 && i < h->n_hanging; i++)
-                if (h->hanging[i] == owner)
-                        return true;
-
-        return false;
-}
-
-size_t helper_n_pending(const Helper *h) {
-        size_t n = 0;
-
-        for (size_t i = 0; h && i < LINES_MAX; i++)
-                n += line_length(&h->shared->lines[i]);
-
-        return n;
 }
 
 void *helper_task_new(Helper *h, unsigned *ret_slot) {
@@ -218,14 +152,14 @@ void helper_task_abandon(Helper *h, unsigned slot) {
                 return;
         }
 
-        /* It has ended meanwhile. */
+        /* The task has ended meanwhile. */
         helper_close(h, HELPER_CLIENTS, t->fd, t->owner);
         helper_task_free(h, slot);
 }
 
 void helper_work_here(Helper *h) {
         for (size_t i = 0; i < LINES_MAX; i++)
-                for (Item item; line_take(h->shared, &h->shared->lines[i], &item);)
+                for (CloseItem item; line_take(h->shared, &h->shared->lines[i], &item);)
                         (void) close(item.fd);
 
         for (unsigned i = 0; i < HELPER_TASKS_MAX; i++) {

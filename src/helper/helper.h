@@ -2,26 +2,51 @@
 #pragma once
 
 /*
- * The helper: a process that shares the table of descriptors with the event loop and makes the calls that may wait.
+ * The helper makes system calls for the event loop that may wait. It is another process, and it shares the table of
+ * file descriptors with the broker (clone(2), CLONE_FILES). So a descriptor has the same number in both, and a close(2)
+ * in one process closes it for both. Below, "the loop" is the broker's process.
  *
- * Another process that holds a socket can make calls of the loop on the same socket wait: close(2) by SO_LINGER, by FUSE, by
- * the mutex of an epoll instance, or by sockets in flight inside the socket; getsockopt(TCP_INFO), recv(2) and shutdown(2) by
- * the lock of the socket, which send(2) holds while it reads a page that never comes. No flag keeps them from it, and
- * SIGKILL does not end some of these waits. So the loop makes no such call. It gives the helper two kinds of work:
+ * Why a call may wait. Another process may have the same socket, and can make calls on it wait, on purpose or not:
  *
- *   descriptors to close   any number. A lane (a thread) closes them in order. Another lane goes on when one hangs.
- *   tasks                  a few at a time: a function that works on one descriptor and leaves its results in shared memory.
+ *   close(2)       waits for SO_LINGER, for a file of FUSE, for the mutex of an epoll instance, or for such descriptors
+ *                  in flight inside of the socket that is closed.
+ *   recv(2), shutdown(2), getsockopt(2) with TCP_INFO
+ *                  wait for the lock of the socket. send(2) in another process holds it while it reads a page of memory
+ *                  that never comes.
  *
- * The helper is a process and not a thread, because the kernel keeps the whole process until its last thread has ended:
- * systemd waits 61 s for a broker with one thread that hangs, and 0.2 s for one with a helper that hangs. A second thread
- * also makes each system call of the loop dearer (glibc's cancellation points).
+ * No flag of these calls prevents that, and some of the waits do not even end by SIGKILL. All clients would wait with
+ * the loop. So the loop makes none of these calls on such a socket, and gives the helper two kinds of work:
  *
- * A helper with a lane that hangs for HELPER_STUCK_USEC is replaced: the loop takes a table of descriptors of its own
- * (unshare(2), CLONE_FILES) and starts a new helper on it. The old one closes its copies of all descriptors and ends with the
- * lane that hangs. So it keeps no descriptor open but the one that it hangs at.
+ *   close          Any number of descriptors. helper_close() puts a descriptor into a queue.
+ *   tasks          At most HELPER_TASKS_MAX at a time. A task is a function that works on one descriptor and leaves its
+ *                  results in memory that the loop can read.
  *
- * All functions are the loop's and do not wait. A NULL helper is allowed, for programs without hostile peers: descriptors are
- * closed at once, and there are no tasks.
+ * The parts of the helper:
+ *
+ *   line           A queue of descriptors that are to be closed. There are two, see HelperLine. Both processes share
+ *                  its memory.
+ *   lane           A thread that closes the descriptors of a line, in order. A line has 8 lanes, and one of them leads:
+ *                  only the leader takes descriptors from the line. The others are idle, and one of them can take the
+ *                  lead.
+ *   task           A slot with memory and a thread of its own.
+ *   warden         The first thread of the helper. It looks at the other threads every 10 ms while they work.
+ *
+ * When a call hangs:
+ *
+ *   after 10 ms    (HELPER_HANG_USEC) The warden gives the lead to another lane of the line, so that the line goes on.
+ *                  It also sends a signal to the lane, which ends a wait for SO_LINGER.
+ *   after 100 ms   (HELPER_LATE_USEC) A task is late. The loop gives it up and goes on without its results.
+ *   after 1 s      (HELPER_STUCK_USEC) The helper is replaced. The loop takes a table of descriptors of its own
+ *                  (unshare(2)) and starts a new helper, which shares the new table. The old helper closes all its
+ *                  other descriptors, because a connection does not end while a copy is open. It ends when the call
+ *                  returns.
+ *
+ * Why it is a process and not a thread. The kernel keeps a process until its last thread has ended. systemd waits 61 s
+ * for a broker with a thread that hangs, and 0.2 s for a broker with a helper that hangs (measured). A second thread
+ * also makes each system call of the loop slower, because glibc then handles cancellation around it.
+ *
+ * The loop calls all functions below. Only helper_free() may wait, for up to 100 ms. Each accepts a NULL helper if its
+ * comment says so. A program without a helper has only trusted peers.
  */
 
 #include <stdbool.h>
@@ -31,11 +56,13 @@
 #include "basic/macro.h"
 #include "basic/time.h"
 
-/* A lane is passed over after this time, and its helper is replaced after the second one. */
+/* A lane that works on one descriptor for this long hangs: another lane takes the lead. */
 #define HELPER_HANG_USEC (10 * USEC_PER_MSEC)
+
+/* A helper is replaced if a lane, or a task that was given up, hangs for this long. */
 #define HELPER_STUCK_USEC (1 * USEC_PER_SEC)
 
-/* A task that takes longer is late. Its time begins when its thread begins. */
+/* A task is late after this time, which begins when its thread begins. */
 #define HELPER_LATE_USEC (100 * USEC_PER_MSEC)
 
 /* Tasks at a time. */
@@ -43,79 +70,93 @@
 
 typedef struct Helper Helper;
 
-/* Works on @fd with the memory that helper_task_new() returned. Runs in the helper, in one of several threads. */
+/* Works on @fd with the memory that helper_task_new() returned. Runs in the helper, at the same time as other tasks. */
 typedef void (*HelperWork)(void *memory, int fd);
 
-/* Descriptors of one line wait for each other only, and those of an owner at whose descriptor something hangs, for that. */
+/* The lines. A descriptor waits for those before it in its line only. */
 typedef enum HelperLine {
-        HELPER_CLIENTS,     /* sockets of clients that another process holds or has held */
-        HELPER_CONNECTIONS, /* AF_UNIX sockets, whose queues may hold descriptors of others */
+        HELPER_CLIENTS,     /* sockets of clients that another process has, or has had */
+        HELPER_CONNECTIONS, /* AF_UNIX sockets, because descriptors of other processes may be in their queues */
         _HELPER_LINE_MAX,
 } HelperLine;
 
 /*
- * Starts a helper. @n_fds is the limit of descriptors of the process (RLIMIT_NOFILE); each task gets @memory_size bytes.
- * Call it before the process has much memory, because starting copies the page tables. Returns 0 or a negative errno.
+ * Starts a helper. @n_fds is the limit of descriptors of the process (RLIMIT_NOFILE); a line has room for as many. Each
+ * task gets @memory_size bytes, and runs @work. Call it before the process has much memory, because starting the helper
+ * copies the page tables. Returns 0 or a negative errno.
  */
 int helper_new(size_t n_fds, size_t memory_size, HelperWork work, Helper **ret);
 
-/* Waits up to 100 ms for descriptors that wait to be closed, and ends the helper. */
+/* Waits up to 100 ms for descriptors that are to be closed, and kills the helper. @h may be NULL. Returns NULL. */
 Helper *helper_free(Helper *h);
 DEFINE_CLEANUP(Helper *, helper_free);
 
 /*
- * Has @epoll_fd, which is borrowed, tell by events with @token that helper_dispatch() is due. Another call takes the place of
- * this one. Returns 0 or a negative errno.
+ * Makes @epoll_fd, which is borrowed, report an event with @token when helper_dispatch() is due. A second call replaces
+ * the first one. Returns 0 or a negative errno.
  */
 int helper_watch(Helper *h, int epoll_fd, uint64_t token);
 
 /*
- * Closes @fd, which is consumed. @owner names the worker that may be the reason if this hangs; 0: none. Call helper_turn()
- * afterwards.
+ * Closes @fd, which is consumed, unless it is negative. @owner is a number for the peer that may be the reason if this
+ * hangs; 0: none. If something hangs already that has the same @owner, the descriptor is held back until that goes on.
+ * Call helper_turn() afterwards. With a NULL helper @fd is closed at once.
  */
 void helper_close(Helper *h, HelperLine line, int fd, uint32_t owner);
 
-/* Ends a turn of the loop: wakes up the lanes for what was put into the lines. */
+/*
+ * Wakes up the lanes if descriptors were put into their lines. Starts a helper that has died again. Call it at the end
+ * of each turn of the loop. @h may be NULL.
+ */
 void helper_turn(Helper *h);
 
-/* Descriptors that wait to be closed. They are open, and count against RLIMIT_NOFILE. */
+/*
+ * Returns how many descriptors wait to be closed. They are still open, so they count against RLIMIT_NOFILE. 0 for a
+ * NULL helper.
+ */
 size_t helper_n_pending(const Helper *h);
 
-/* Does something hang at a descriptor of this owner? Then a task on another one would hang as well. */
+/*
+ * Returns whether a call hangs at a descriptor of @owner. A task on another descriptor of this owner would probably
+ * hang too. False for a NULL helper, and for the owner 0.
+ */
 bool helper_hangs_at(const Helper *h, uint32_t owner);
 
-/* Returns the memory for a task, and its number in @ret_slot; NULL if HELPER_TASKS_MAX are under way. */
+/* Returns the memory of a free task, and its number in @ret_slot; NULL: HELPER_TASKS_MAX are under way. */
 void *helper_task_new(Helper *h, unsigned *ret_slot);
 
-/* The memory of a task. */
+/* Returns the memory of a task. */
 void *helper_task_memory(Helper *h, unsigned slot);
 
-/* Starts it. The descriptor stays the caller's until helper_task_abandon(). */
+/*
+ * Starts a task of helper_task_new() on @fd. The descriptor still belongs to the caller, which must not close it before
+ * the task is done.
+ */
 void helper_task_start(Helper *h, unsigned slot, int fd, uint32_t owner);
 
-/* Gives the memory of a task back that has ended, or was not started. */
+/* Releases a task that is done, or that was not started. */
 void helper_task_free(Helper *h, unsigned slot);
 
-/* Gives up a task that was started. The helper closes its descriptor as soon as it can. */
+/* Gives up a task that was started. Its descriptor is consumed: the helper closes it as soon as the task ends. */
 void helper_task_abandon(Helper *h, unsigned slot);
 
 typedef enum HelperEventKind {
         HELPER_NOTHING,
-        HELPER_TASK_DONE,  /* call helper_task_free() */
-        HELPER_TASK_LATE,  /* call helper_task_abandon() */
-        HELPER_HANGS,      /* closing a descriptor of this owner hangs */
-        HELPER_GOES_ON,    /* … not any more */
-        HELPER_REPLACED,   /* by a new helper, because something hangs in the old one */
-        HELPER_RESTARTED,  /* by a new helper, because the old one died */
-        HELPER_FAILED,     /* no new helper could be started: @error. Nothing is closed until this is tried again. */
+        HELPER_TASK_DONE,  /* a task has ended; call helper_task_free() */
+        HELPER_TASK_LATE,  /* a task takes longer than HELPER_LATE_USEC; call helper_task_abandon() */
+        HELPER_HANGS,      /* closing a descriptor of @owner takes longer than HELPER_STUCK_USEC */
+        HELPER_GOES_ON,    /* it has ended, or a task of @owner that was given up has */
+        HELPER_REPLACED,   /* a new helper was started, because something hangs in the old one */
+        HELPER_RESTARTED,  /* a new helper was started, because the old one died */
+        HELPER_FAILED,     /* a new helper could not be started; it is tried again later */
 } HelperEventKind;
 
 typedef struct HelperEvent {
         HelperEventKind kind;
-        unsigned slot;
-        uint32_t owner;
-        int error;
+        unsigned slot;     /* of HELPER_TASK_…: the task */
+        uint32_t owner;    /* of HELPER_TASK_…, HELPER_HANGS and HELPER_GOES_ON; 0: none */
+        int error;         /* of HELPER_FAILED: negative errno */
 } HelperEvent;
 
-/* Returns the next thing that happened in @ret, until it is HELPER_NOTHING. */
+/* Returns the next event in @ret. Call it until that is HELPER_NOTHING. */
 void helper_dispatch(Helper *h, HelperEvent *ret);

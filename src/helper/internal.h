@@ -1,78 +1,83 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The loop's side of the helper, for the files of this folder, and for tests. */
+/* The helper as the loop sees it, for the files of this folder and for tests. */
 
 #include "helper/shared.h"
 
-/* Helpers that were replaced and still hang. With more of them, a helper is not replaced. */
+/* Replaced helpers in which something still hangs. If there are this many, the current helper is not replaced. */
 #define HELPER_RETIRED_MAX 16
 
-/* A dead helper is started again at most this often. */
+/* A helper that died is started again at most once in this time. */
 #define HELPER_RESTART_USEC (1 * USEC_PER_SEC)
 
-/* Things that can hang at a time: whatever else is put into a line waits for them, if it has the same owner. */
+/* Calls that can hang at a time, because each has a thread. */
 #define HELPER_HANGING_MAX ((LANES_MAX + HELPER_TASKS_MAX) * (HELPER_RETIRED_MAX + 1))
 
-/* More than one look can find. */
+/* Events between two calls of helper_dispatch(). One look finds fewer. */
 #define HELPER_EVENTS_MAX 512
 
+/* A replaced helper. */
 typedef struct Retired {
         Shared *shared;       /* NULL: this place is free */
         int pid_fd;
-        uint32_t owners[LANES_MAX + HELPER_TASKS_MAX]; /* of what hung when it was replaced */
+        uint32_t owners[LANES_MAX + HELPER_TASKS_MAX]; /* owners of the calls that hung when it was replaced */
         size_t n_owners;
 } Retired;
 
+/* The loop's notes about a task. */
 typedef struct TaskNotes {
-        bool is_late_told;
-        bool is_abandoned;    /* HELPER_GOES_ON is due when its thread is done */
+        bool is_late_reported; /* HELPER_TASK_LATE was sent */
+        bool is_abandoned;     /* it was given up; HELPER_GOES_ON is due when its thread is done */
 } TaskNotes;
 
 struct Helper {
         Shared *shared;
-        size_t n_fds;
-        size_t memory_size;
-        HelperWork work;
-        uint32_t hanging[HELPER_HANGING_MAX];  /* owners of what hangs; each as often as something does */
+        size_t n_fds;          /* as for helper_new(), for the next helper */
+        size_t memory_size;    /* likewise */
+        HelperWork work;       /* likewise */
+        uint32_t hanging[HELPER_HANGING_MAX]; /* owners of calls that hang, one for each call */
         size_t n_hanging;
-        bool has_process;     /* false: helper_work_here() does the work, in tests */
-        int event_fd;
-        int epoll_fd;         /* the loop's, for event_fd and all pidfds; -EBADF: none yet. Borrowed */
-        uint64_t token;
-        int pid_fd;           /* -EBADF: the helper died, and no other was started yet */
-        usec_t retry_at;      /* not before this */
-        bool is_to_wake;      /* something was put into a line since the last turn */
-        bool is_hang_told[LANES_MAX];
-        uint32_t hang_owners[LANES_MAX];
+        bool has_process;      /* false: helper_work_here() does the work, in tests */
+        int event_fd;          /* eventfd(2) that the helper writes to */
+        int epoll_fd;          /* of helper_watch(), borrowed; -EBADF: none yet */
+        uint64_t token;        /* of helper_watch() */
+        int pid_fd;            /* of the process; -EBADF: it died, and no other was started yet */
+        usec_t retry_at;       /* CLOCK_MONOTONIC; no helper is started again before this time */
+        bool is_to_wake;       /* a line got a descriptor since the last turn */
+        bool is_hang_reported[LANES_MAX]; /* HELPER_HANGS was sent for this lane */
+        uint32_t hang_owners[LANES_MAX];  /* the owners of these events */
         TaskNotes tasks[HELPER_TASKS_MAX];
         Retired retired[HELPER_RETIRED_MAX];
 
-        HelperEvent events[HELPER_EVENTS_MAX]; /* found by the last look */
-        size_t n_events, n_told;
+        HelperEvent events[HELPER_EVENTS_MAX]; /* events of the last look at the helper */
+        size_t n_events;
+        size_t n_reported;     /* those of @events that helper_dispatch() has returned */
 };
 
-/* The same as helper_new() without a process: helper_work_here() closes what is in the lines, and does the tasks. */
+/*
+ * helper.c: the same as helper_new() without a process. helper_work_here() closes the descriptors and does the tasks.
+ */
 int helper_new_here(size_t n_fds, size_t memory_size, HelperWork work, Helper **ret);
 void helper_work_here(Helper *h);
 
-/* Starts the process. Returns 0 or a negative errno. */
+/* start.c: starts the process. Returns 0 or a negative errno. */
 int helper_start(Helper *h);
 
-/* Starts it again after a death, if the time has come. */
+/* start.c: starts the process again after it died, unless that was tried within HELPER_RESTART_USEC. */
 void helper_try_again(Helper *h);
 
-/* Releases a helper that has ended. @pid_fd is consumed. Returns -EBADF. */
+/* start.c: releases a process that has ended. @pid_fd is consumed. Returns -EBADF. */
 int helper_reap(const Helper *h, int pid_fd);
 
-/* Something of this owner hangs. helper_tell() does this for HELPER_HANGS, and the opposite for HELPER_GOES_ON. */
+/* close.c: notes that a call hangs at a descriptor of this owner. helper_report() does it for HELPER_HANGS. */
 void helper_note_hang(Helper *h, uint32_t owner);
 
-/* Adds to what helper_dispatch() returns. */
-void helper_tell(Helper *h, HelperEvent event);
+/* close.c: adds an event for helper_dispatch(). HELPER_GOES_ON releases the descriptors that were held back. */
+void helper_report(Helper *h, HelperEvent event);
 
-/* Goes on with the replacement of a helper in which something hangs. */
+/* replace.c: takes the next step if the helper has to be replaced. */
 void helper_replace(Helper *h);
 
-/* A helper that was replaced has ended: what hung in it goes on. */
+/* replace.c: a replaced helper has ended, so the calls that hung in it have returned. */
 void helper_retired_ended(Helper *h, Retired *retired);

@@ -13,18 +13,18 @@
 
 #include "helper/line.h"
 
-/* While a lane closes a socket that lingers, its own timer ends each wait after this time. */
+/* While a lane closes a socket with SO_LINGER, a timer of its own ends each wait after this time. */
 #define LANE_TICK_NSEC 1000000
 
 #define LANE_STACK_SIZE (256 * 1024)
 
-static Shared *lane_shared; /* of this process: each helper has one */
+static Shared *lane_shared; /* memory of this helper */
 
 static pid_t lane_gettid(void) {
         return (pid_t) syscall(SYS_gettid);
 }
 
-/* Not sound alone: a socket in the queue of another one may linger as well, and the warden ends that wait. */
+/* A socket in the queue of @fd may have SO_LINGER too, which this does not see. The warden ends such a wait. */
 static bool lane_lingers(int fd) {
         struct linger l = {};
         socklen_t n = sizeof(l);
@@ -32,7 +32,10 @@ static bool lane_lingers(int fd) {
         return getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &n) >= 0 && l.l_onoff && l.l_linger > 0;
 }
 
-/* The option is left as it is, because it may belong to a worker that has the socket. The kernel sends what it still holds. */
+/*
+ * Closes a socket with SO_LINGER. The option stays, because a worker that still has the socket may have set it. Bytes
+ * that are not sent yet are not lost: the kernel goes on sending them.
+ */
 static void lane_close_lingering(int fd) {
         struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = LANE_SIGNAL };
         const struct itimerspec tick = { { 0, LANE_TICK_NSEC }, { 0, LANE_TICK_NSEC } };
@@ -40,7 +43,7 @@ static void lane_close_lingering(int fd) {
 
         event._sigev_un._tid = lane_gettid();
         if (timer_create(CLOCK_MONOTONIC, &event, &timer) < 0) {
-                (void) close(fd); /* the warden's signal ends the wait, a little later */
+                (void) close(fd); /* a signal of the warden ends the wait later */
                 return;
         }
 
@@ -65,8 +68,11 @@ static bool lane_may_take(Shared *s) {
         return phase == PHASE_RUNNING || phase == PHASE_DRAINING;
 }
 
-/* The order matters: a lane is "entering" before it looks at the phase, so that the loop sees a lane that may take an item. */
-static bool lane_take(Shared *s, Lane *lane, Line *line, Item *ret) {
+/*
+ * Takes an item if the phase allows it. The lane is "entering" before it looks at the phase. Otherwise the loop could
+ * take it for idle while it takes an item.
+ */
+static bool lane_take(Shared *s, Lane *lane, CloseLine *line, CloseItem *ret) {
         atomic_store(&lane->busy, LANE_ENTERING);
         if (!lane_may_take(s) || !line_take(s, line, ret)) {
                 atomic_store(&lane->busy, LANE_IDLE);
@@ -76,7 +82,7 @@ static bool lane_take(Shared *s, Lane *lane, Line *line, Item *ret) {
         return true;
 }
 
-static void lane_wait(Shared *s, Line *line) {
+static void lane_wait(Shared *s, CloseLine *line) {
         uint32_t phase = atomic_load(&s->phase);
 
         if (phase == PHASE_FROZEN || phase == PHASE_DISMISSED)
@@ -93,9 +99,9 @@ static void lane_wake_warden(Shared *s) {
 static void *lane_run(void *arg) {
         uint32_t me = (uint32_t) (uintptr_t) arg, leader, n = LANE_BUSY;
         Shared *s = lane_shared;
-        Line *line = &s->lines[me / LANES_PER_LINE];
+        CloseLine *line = &s->lines[me / LANES_PER_LINE];
         Lane *lane = &s->lanes[me];
-        Item item;
+        CloseItem item;
 
         (void) prctl(PR_SET_NAME, "fdpass-closer");
         atomic_store(&lane->tid, lane_gettid());
@@ -141,7 +147,7 @@ static void lane_do_task(Shared *s, Task *t) {
         lane_wake_warden(s);
         s->work(shared_memory(s, (size_t) (t - s->tasks)), t->fd);
 
-        /* Before the end is told: the loop may start the next task with this memory at once. */
+        /* This comes before TASK_DONE, because then the loop may start the next task with this memory at once. */
         atomic_store(&t->began_at, 0);
         if (!atomic_compare_exchange_strong(&t->state, &started, TASK_DONE))
                 lane_end_abandoned(t);
@@ -160,7 +166,7 @@ static void *lane_run_tasks(void *arg) {
 
                 if (state == TASK_STARTED)
                         lane_do_task(s, t);
-                else if (state == TASK_ABANDONED) /* in a helper that died */
+                else if (state == TASK_ABANDONED) /* left by a helper that died */
                         lane_end_abandoned(t);
                 else
                         shared_wait(&t->state, state, USEC_INFINITY);
@@ -173,7 +179,8 @@ static void lane_on_signal(int signo) {
 }
 
 int lanes_start(Shared *s) {
-        const struct sigaction action = { .sa_handler = lane_on_signal }; /* no SA_RESTART: waits are to end */
+        /* Without SA_RESTART, because a call would go on waiting with it (signal(7)). */
+        const struct sigaction action = { .sa_handler = lane_on_signal };
         pthread_attr_t attr;
         pthread_t thread;
         sigset_t mask;

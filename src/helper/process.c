@@ -22,8 +22,9 @@
 #endif
 
 /*
- * fork(2) with the table of descriptors in common. Not clone3(2), because systemd's RestrictNamespaces= forbids it: a filter
- * can't look into its struct. Not fork(3)'s handlers, because the broker has no other thread.
+ * Does what fork(2) does, with a shared table of descriptors. clone3(2) is not used, because RestrictNamespaces= of
+ * systemd forbids it: a filter can't read its struct. The handlers of pthread_atfork(3) do not run. They are not
+ * needed, because the broker has no other thread.
  */
 static pid_t process_clone(int *ret_pid_fd) {
         const unsigned long flags = CLONE_FILES | CLONE_PIDFD | SIGCHLD;
@@ -37,7 +38,7 @@ static pid_t process_clone(int *ret_pid_fd) {
 
 static void process_run(Shared *s, pid_t parent) __attribute__((noreturn));
 static void process_run(Shared *s, pid_t parent) {
-        /* The broker may have died before this takes effect (prctl(2)). */
+        /* If the broker has died before this call, no signal comes (PR_SET_PDEATHSIG(2const)). */
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
                 _exit(1);
 

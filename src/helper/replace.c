@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The replacement of a helper in which something hangs, in three steps:
+ * Replaces a helper in which something hangs, in three steps:
  *
- *   1. Freeze. The lanes take no more items, so that no descriptor is half closed.
- *   2. Once all lanes wait or hang, the loop takes its own copy of the table of descriptors, and starts a new helper on it
- *      with the items of the old one.
- *   3. Dismiss. The old helper closes its copy of each descriptor. It ends when nothing hangs in it.
+ *   1. Freeze. The lanes take no more items, so that no descriptor is half closed when the table of descriptors is
+ *      copied.
+ *   2. Copy. When each lane and task waits or hangs, the loop takes a table of descriptors of its own. It starts a new
+ *      helper, which shares this table and gets the items of the old one.
+ *   3. Dismiss. The old helper closes its copies of all descriptors. It ends when nothing hangs in it any more.
  */
 
 #include <errno.h>
@@ -25,16 +26,19 @@ static Retired *replace_find_place(Helper *h) {
         return NULL;
 }
 
-static void replace_set_phase(Shared *s, Phase phase) {
+static void replace_set_phase(Shared *s, HelperPhase phase) {
         atomic_store(&s->phase, phase);
         shared_wake(&s->phase);
         atomic_store(&s->warden_is_asleep, 0);
         shared_wake(&s->warden_is_asleep);
 }
 
-/* Nothing is under way but what hangs. The results of tasks were taken, because their memory goes with the old helper. */
+/*
+ * Returns whether all lanes and tasks wait or hang. A task whose results the loop has not read yet is not ready,
+ * because its memory stays with the old helper.
+ */
 static bool replace_is_due(Shared *s) {
-        /* A lane may have gone on and begun with another item since the warden has looked: then the numbers differ. */
+        /* If a lane works on another item since the warden has looked, the two numbers differ. */
         for (size_t i = 0; i < LANES_MAX; i++) {
                 uint32_t busy = atomic_load(&s->lanes[i].busy);
 
@@ -45,19 +49,21 @@ static bool replace_is_due(Shared *s) {
         for (size_t i = 0; i < HELPER_TASKS_MAX; i++) {
                 uint32_t state = atomic_load(&s->tasks[i].state);
 
-                if (state != TASK_FREE && !((state == TASK_ABANDONED || state == TASK_CLOSING) && atomic_load(&s->tasks[i].is_stuck)))
+                if (state == TASK_FREE)
+                        continue;
+                if ((state != TASK_ABANDONED && state != TASK_CLOSING) || !atomic_load(&s->tasks[i].is_stuck))
                         return false;
         }
 
         return true;
 }
 
-/* Whatever hangs in the old helper is its own. GOES_ON is due for these when it has ended. */
+/* Notes the owners of the calls that hang. When the old helper has ended, HELPER_GOES_ON is due for each of them. */
 static void replace_note_owners(Helper *h, Retired *r) {
         for (size_t i = 0; i < LANES_MAX; i++) {
-                if (h->is_hang_told[i])
+                if (h->is_hang_reported[i])
                         r->owners[r->n_owners++] = h->hang_owners[i];
-                h->is_hang_told[i] = false;
+                h->is_hang_reported[i] = false;
         }
 
         for (size_t i = 0; i < HELPER_TASKS_MAX; i++) {
@@ -67,21 +73,21 @@ static void replace_note_owners(Helper *h, Retired *r) {
         }
 }
 
-/* The new table has a copy of each descriptor that was to be closed. */
+/* Moves the items to the new helper, because the new table has copies of their descriptors. */
 static void replace_move_items(Shared *from, Shared *to) {
         for (size_t i = 0; i < LINES_MAX; i++) {
-                Line *l = &from->lines[i];
+                CloseLine *l = &from->lines[i];
 
                 for (uint32_t k = atomic_load(&l->head); k != atomic_load(&l->tail); k++)
                         line_put(to, &to->lines[i], shared_items(from, l)[k & l->mask]);
         }
 
-        /* A thread that has just gone on may have closed its descriptor before the table was copied. */
+        /* The thread of an abandoned task may have closed its descriptor just before the table was copied. */
         for (size_t i = 0; i < HELPER_TASKS_MAX; i++) {
                 const Task *t = &from->tasks[i];
 
                 if (atomic_load(&t->state) == TASK_ABANDONED && fcntl(t->fd, F_GETFD) >= 0)
-                        line_put(to, &to->lines[HELPER_CLIENTS], (Item){ t->fd, t->owner });
+                        line_put(to, &to->lines[HELPER_CLIENTS], (CloseItem){ t->fd, t->owner });
         }
 }
 
@@ -96,7 +102,7 @@ static void replace_start(Helper *h, Retired *place, Shared *fresh) {
         h->pid_fd = -EBADF;
         h->retry_at = usec_now() + HELPER_RESTART_USEC;
         r = helper_start(h);
-        helper_tell(h, (HelperEvent){ .kind = r < 0 ? HELPER_FAILED : HELPER_REPLACED, .error = r });
+        helper_report(h, (HelperEvent){ .kind = r < 0 ? HELPER_FAILED : HELPER_REPLACED, .error = r });
 
         replace_set_phase(place->shared, PHASE_DISMISSED);
 }
@@ -112,10 +118,10 @@ static void replace_now(Helper *h, Retired *place) {
                 return;
         }
 
-        /* The other lanes go on. The next thing that hangs makes for another attempt. */
+        /* The old helper goes on with its other lanes. The next call that hangs causes another attempt. */
         shared_free(fresh);
         replace_set_phase(h->shared, PHASE_RUNNING);
-        helper_tell(h, (HelperEvent){ .kind = HELPER_FAILED, .error = r });
+        helper_report(h, (HelperEvent){ .kind = HELPER_FAILED, .error = r });
 }
 
 void helper_replace(Helper *h) {
@@ -136,5 +142,5 @@ void helper_retired_ended(Helper *h, Retired *retired) {
         shared_free(TAKE_PTR(retired->shared));
 
         for (size_t i = 0; i < retired->n_owners; i++)
-                helper_tell(h, (HelperEvent){ .kind = HELPER_GOES_ON, .owner = retired->owners[i] });
+                helper_report(h, (HelperEvent){ .kind = HELPER_GOES_ON, .owner = retired->owners[i] });
 }

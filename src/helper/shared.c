@@ -20,10 +20,10 @@ Shared *shared_new(size_t n_fds, size_t memory_size, HelperWork work, int event_
         Shared *s;
 
         while (n < n_fds && n < UINT32_C(1) << 30)
-                n *= 2; /* a descriptor is in one line, once: no line can be full */
+                n *= 2; /* a descriptor is in one line at most, so no line can be full */
 
         memory_size = shared_align(memory_size);
-        memory_offset = offset + LINES_MAX * n * sizeof(Item);
+        memory_offset = offset + LINES_MAX * n * sizeof(CloseItem);
         size = memory_offset + HELPER_TASKS_MAX * memory_size;
 
         s = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -37,7 +37,7 @@ Shared *shared_new(size_t n_fds, size_t memory_size, HelperWork work, int event_
         s->event_fd = event_fd;
         for (uint32_t i = 0; i < LINES_MAX; i++) {
                 s->lines[i].mask = n - 1;
-                s->lines[i].offset = offset + i * n * sizeof(Item);
+                s->lines[i].offset = offset + i * n * sizeof(CloseItem);
                 atomic_init(&s->lines[i].leader, i * LANES_PER_LINE);
         }
         return s;
@@ -54,7 +54,7 @@ void shared_wait(_Atomic uint32_t *word, uint32_t value, usec_t timeout) {
                 .tv_nsec = (long) (timeout % USEC_PER_SEC * 1000),
         };
 
-        /* Not FUTEX_PRIVATE_FLAG: the loop is another process (futex(2)). */
+        /* Without FUTEX_PRIVATE_FLAG, because the loop is another process (futex(2)). */
         (void) syscall(SYS_futex, word, FUTEX_WAIT, value, timeout == USEC_INFINITY ? NULL : &ts, NULL, 0);
 }
 
@@ -65,7 +65,7 @@ void shared_wake(_Atomic uint32_t *word) {
 void shared_notify(Shared *s) {
         const uint64_t one = 1;
 
-        /* One write is enough until the loop has looked. EPOLLET tells of each write(2), so it need not be read (epoll(7)). */
+        /* One write(2) is enough until the loop has looked. The loop need not read it (helper_watch()). */
         if (atomic_exchange(&s->is_notified, 1) == 0)
                 (void) !write(s->event_fd, &one, sizeof(one));
 }

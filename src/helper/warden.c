@@ -12,16 +12,16 @@
 #include "helper/lane.h"
 #include "helper/line.h"
 
-/* After this time without work the warden sleeps until a lane wakes it up. */
+/* After so many ticks without work the warden sleeps until another thread wakes it up. */
 #define WARDEN_IDLE_TICKS 10
 
-/* A dismissed helper waits for what hangs in it, and is in no hurry. */
+/* In a dismissed helper, which waits only for the calls that hang, the ticks are longer. */
 #define WARDEN_DISMISSED_TICK_USEC (100 * USEC_PER_MSEC)
 
-/* What the warden remembers of a lane from one tick to the next. */
+/* The warden's notes about a lane, from one tick to the next. */
 typedef struct Watched {
-        uint32_t busy;  /* Lane.busy */
-        usec_t since;   /* when it began to be that */
+        uint32_t busy;  /* Lane.busy at the last tick */
+        usec_t since;   /* CLOCK_MONOTONIC, when @busy got this value */
 } Watched;
 
 static bool warden_line_is_led_by(const Shared *s, uint32_t lane) {
@@ -29,8 +29,8 @@ static bool warden_line_is_led_by(const Shared *s, uint32_t lane) {
 }
 
 /*
- * Does the thread wait inside the kernel? On a busy machine a thread may also wait for a processor, even before its close(2)
- * has begun: then it is runnable ("R", proc_pid_stat(5)), and nothing hangs.
+ * Returns whether the thread waits inside the kernel. On a busy machine it may also wait for a processor: then its
+ * state is "R" (proc_pid_stat(5)), and nothing hangs.
  */
 static bool warden_thread_waits(int tid) {
         _cleanup_close_ int fd = -EBADF;
@@ -45,7 +45,7 @@ static bool warden_thread_waits(int tid) {
         return !p || p[1] != ' ' || p[2] != 'R';
 }
 
-/* Returns true if the lane is at work. */
+/* Handles a lane that works for too long. Returns true if the lane works. */
 static bool warden_look_at_lane(Shared *s, uint32_t i, Watched *w, usec_t now) {
         uint32_t busy = atomic_load(&s->lanes[i].busy);
         Lane *lane = &s->lanes[i];
@@ -105,12 +105,12 @@ static int warden_compare(const void *a, const void *b) {
         return *(const int *) a - *(const int *) b;
 }
 
-/* The descriptors that the lanes and the threads for tasks close by themselves. Returns their number. */
+/* Lists the descriptors that lanes and tasks close by themselves. Returns their number. */
 static size_t warden_collect(Shared *s, int *ret, size_t max) {
         size_t n = 0;
 
         for (size_t i = 0; i < LINES_MAX; i++) {
-                Line *l = &s->lines[i];
+                CloseLine *l = &s->lines[i];
 
                 for (uint32_t k = atomic_load(&l->head); k != atomic_load(&l->tail) && n < max; k++)
                         ret[n++] = shared_items(s, l)[k & l->mask].fd;
@@ -123,7 +123,10 @@ static size_t warden_collect(Shared *s, int *ret, size_t max) {
         return n;
 }
 
-/* Closing these can't hang: the loop has a copy of each, so none is the last, and none of them is a file of others. */
+/*
+ * Closes all other descriptors. That can't hang: the loop has a copy of each, so none is the last one. None is a file
+ * of FUSE, for which each close(2) may wait.
+ */
 static void warden_close_others(Shared *s) {
         size_t max = HELPER_TASKS_MAX, n;
         unsigned next = 0;
@@ -133,7 +136,7 @@ static void warden_close_others(Shared *s) {
                 max += line_length(&s->lines[i]);
         fds = calloc(max, sizeof(*fds));
         if (!fds)
-                return; /* they stay open for as long as something hangs */
+                return; /* they stay open until the process ends */
 
         n = warden_collect(s, fds, max);
         qsort(fds, n, sizeof(*fds), warden_compare);
@@ -146,7 +149,10 @@ static void warden_close_others(Shared *s) {
         free(fds);
 }
 
-/* The table is this process's alone now. Every copy in it has to go, or a client's end would wait for what hangs here. */
+/*
+ * Ends the process after the loop has taken another table of descriptors. The copies in this table are closed first.
+ * Otherwise a connection would not end before the call that hangs here.
+ */
 static void warden_end(Shared *s, Watched *watched) __attribute__((noreturn));
 static void warden_end(Shared *s, Watched *watched) {
         bool is_working = true;
@@ -155,9 +161,10 @@ static void warden_end(Shared *s, Watched *watched) {
         atomic_store(&s->phase, PHASE_DRAINING);
         shared_wake(&s->phase);
         for (size_t i = 0; i < _HELPER_LINE_MAX; i++)
-                line_wake(&s->lines[i]); /* the loop wakes up the lanes of another helper now */
+                line_wake(&s->lines[i]); /* the loop does this for its new helper only */
 
-        while (is_working || line_length(&s->lines[HELPER_CLIENTS]) > 0 || line_length(&s->lines[HELPER_CONNECTIONS]) > 0) {
+        while (is_working || line_length(&s->lines[HELPER_CLIENTS]) > 0 ||
+               line_length(&s->lines[HELPER_CONNECTIONS]) > 0) {
                 is_working = warden_tick(s, watched, usec_now());
                 shared_wait(&s->warden_is_asleep, 0, WARDEN_DISMISSED_TICK_USEC);
         }
@@ -165,7 +172,7 @@ static void warden_end(Shared *s, Watched *watched) {
         _exit(0);
 }
 
-/* A lane may have begun after the last tick, and found the warden awake. */
+/* Looks once more before it sleeps, because a lane that began after the last tick has found the warden awake. */
 static void warden_sleep(Shared *s, Watched *watched) {
         atomic_store(&s->warden_is_asleep, 1);
         if (!warden_tick(s, watched, usec_now()) && atomic_load(&s->phase) == PHASE_RUNNING)
@@ -180,7 +187,7 @@ void warden_run(Shared *s) {
         while (atomic_load(&s->phase) != PHASE_DISMISSED) {
                 n_idle = warden_tick(s, watched, usec_now()) ? 0 : n_idle + 1;
                 if (atomic_load(&s->phase) == PHASE_FROZEN)
-                        shared_notify(s); /* the loop looks whether all lanes wait now */
+                        shared_notify(s); /* the loop checks whether all lanes wait now */
 
                 if (n_idle < WARDEN_IDLE_TICKS)
                         shared_wait(&s->warden_is_asleep, 0, HELPER_HANG_USEC);

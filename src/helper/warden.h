@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The first thread of the helper: it watches the others, and closes everything when the helper is dismissed. */
+/* The first thread of the helper. It watches the other threads, and ends the process when the loop dismisses it. */
 
 #include "helper/shared.h"
 

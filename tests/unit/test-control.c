@@ -69,15 +69,15 @@ static bool is_answered(int fd) {
         return recv(fd, text, sizeof(text), MSG_DONTWAIT) > 0;
 }
 
-static size_t n_queued(const Peer *p) {
+static size_t n_queued(const ControlConn *conn) {
         uint64_t n = 0;
 
-        assert_true(sd_bus_get_n_queued_write(p->bus, &n) >= 0);
+        assert_true(sd_bus_get_n_queued_write(conn->bus, &n) >= 0);
         return n;
 }
 
-static Peer *first_peer(void) {
-        return CONTAINER_OF(list_first(&control->peers), Peer, link);
+static ControlConn *first_conn(void) {
+        return CONTAINER_OF(list_first(&control->conns), ControlConn, link);
 }
 
 /* Connects as another user, and sends the handshake with a descriptor, or without. The connection is the parent's. */
@@ -107,7 +107,7 @@ static int dial_as(uid_t uid, gid_t group, bool with_fd) {
         return fd;
 }
 
-/* The mode that the units give is checked by the kernel; where it lets everybody connect, the broker decides. */
+/* connect(2) checks the mode of the socket. If all users may connect, only root and the broker's user are served. */
 static void test_access(void **state) {
         static const struct {
                 mode_t mode;
@@ -117,7 +117,7 @@ static void test_access(void **state) {
                 bool allowed;
         } cases[] = {
                 { 0666, 0, STRANGER, STRANGER, false },   { 0666, 0, STRANGER, GROUP, false },
-                { 0666, GROUP, STRANGER, GROUP, true },   { 0666, GROUP, STRANGER, STRANGER, false },
+                { 0666, GROUP, STRANGER, GROUP, false },  { 0666, GROUP, STRANGER, STRANGER, false },
                 { 0666, 65534, STRANGER, 65534, false },  { 0666, 0, 0, 0, true },
                 { 0660, GROUP, STRANGER, GROUP, true },   { 0660, 65534, STRANGER, 65534, true },
         };
@@ -134,13 +134,13 @@ static void test_access(void **state) {
                         WAIT_FOR(is_answered(fd));
                 else
                         WAIT_FOR(ended_unread(fd));
-                assert_int_equal(control->n_peers, cases[i].allowed);
+                assert_int_equal(control->n_conns, cases[i].allowed);
                 fd_close(fd);
                 control = control_free(control);
         }
 }
 
-/* Descriptors of a stranger go with its connection: neither sd-bus nor the broker reads them. */
+/* A stranger is turned away before a byte is read, so its descriptors go with its connection. */
 static void test_stranger_with_descriptor(void **state) {
         int fd;
 
@@ -151,12 +151,12 @@ static void test_stranger_with_descriptor(void **state) {
         let_descriptors_come();
         fd = dial_as(STRANGER, STRANGER, true);
         WAIT_FOR(ended_unread(fd));
-        assert_int_equal(control->n_peers, 0);
+        assert_int_equal(control->n_conns, 0);
         fd_close(fd);
         control = control_free(control);
 }
 
-/* A descriptor of a peer ends its connection unread: with the first byte, within a message, behind a message. */
+/* A descriptor ends its connection: with the first byte, within a message, behind a message. */
 static void test_peer_with_descriptor(void **state) {
         start(0660, 0);
         let_descriptors_come();
@@ -171,18 +171,18 @@ static void test_peer_with_descriptor(void **state) {
 
                 if (before > 0)
                         assert_int_equal(send(fd, all, before, 0), before);
-                if (before % 2 == 0) /* the first bytes are taken already */
-                        WAIT_FOR(control->n_peers == 1 && !has_event(first_peer()->fd, POLLIN));
+                WAIT_FOR(control->n_conns == 1);
+                if (before % 2 == 0) /* the first bytes were read already */
+                        WAIT_FOR(!has_event(first_conn()->fd, POLLIN));
                 send_with_fd(fd, all + before, sizeof(all) - before, STDIN_FILENO);
-                WAIT_FOR(ended_unread(fd)); /* behind answers to what came before, which it throws away */
-                WAIT_FOR(control->n_peers == 0);
+                WAIT_FOR(control->n_conns == 0);
                 fd_close(fd);
         }
 
         control = control_free(control);
 }
 
-/* Since Linux 6.16 they do not even come. */
+/* Since Linux 6.16 the kernel refuses descriptors. */
 static void test_descriptors_refused(void **state) {
         int value = -1;
         socklen_t len = sizeof(value);
@@ -231,7 +231,7 @@ static void test_many_at_once(void **state) {
 }
 
 static bool is_idle(void) {
-        return sd_event_source_get_enabled(first_peer()->next, NULL) == 0;
+        return sd_event_source_get_enabled(first_conn()->next, NULL) == 0;
 }
 
 /* Handoffs may leave no time for the events of a peer: its turns are enough for an answer. */
@@ -240,8 +240,8 @@ static void test_turns(void **state) {
 
         start(0660, 0);
         fd = dial("a");
-        WAIT_FOR(control->n_peers == 1);
-        assert_true(sd_event_source_set_enabled(first_peer()->io, SD_EVENT_OFF) >= 0);
+        WAIT_FOR(control->n_conns == 1);
+        assert_true(sd_event_source_set_enabled(first_conn()->io, SD_EVENT_OFF) >= 0);
 
         WAIT_FOR(is_idle());
         assert_int_equal(send(fd, HANDSHAKE, sizeof(HANDSHAKE) - 1, 0), sizeof(HANDSHAKE) - 1);
@@ -276,11 +276,11 @@ static void test_deaf(void **state) {
                 longest = MAX(longest, usec_now() - begin);
         }
         assert_true(longest < USEC_PER_SEC);
-        assert_in_range(n_queued(first_peer()), 1, 8);
+        assert_in_range(n_queued(first_conn()), 1, 8);
 
-        WAIT_FOR(first_peer()->stalled_at > 0);
-        first_peer()->stalled_at -= 11 * USEC_PER_SEC;
-        WAIT_FOR(control->n_peers == 0);
+        WAIT_FOR(first_conn()->stalled_at > 0);
+        first_conn()->stalled_at -= 11 * USEC_PER_SEC;
+        WAIT_FOR(control->n_conns == 0);
         fd_close(fd);
         control = control_free(control);
 }
@@ -313,7 +313,7 @@ static void test_crowd(void **state) {
         start(0660, 0);
         for (size_t i = 0; i < ELEMENTSOF(fds) - 1; i++) {
                 fds[i] = dial("a");
-                WAIT_FOR(control->n_peers == i + 1);
+                WAIT_FOR(control->n_conns == i + 1);
         }
 
         /* The first has something to say. */
@@ -322,12 +322,101 @@ static void test_crowd(void **state) {
 
         fds[32] = dial("a");
         WAIT_FOR(is_closed(fds[1]));
-        assert_int_equal(control->n_peers, 32);
+        assert_int_equal(control->n_conns, 32);
         assert_false(is_closed(fds[0]));
 
         for (size_t i = 0; i < ELEMENTSOF(fds); i++)
                 fd_close(fds[i]);
-        WAIT_FOR(control->n_peers == 0);
+        WAIT_FOR(control->n_conns == 0);
+        control = control_free(control);
+}
+
+static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        *(sd_bus_message **) userdata = sd_bus_message_ref(m);
+        return 0;
+}
+
+static bool is_answered_by(sd_bus *bus, sd_bus_message **answer) {
+        while (sd_bus_process(bus, NULL) > 0)
+                ;
+        return *answer;
+}
+
+/* Connects with sd-bus and asks for a property. The caller frees the answer. */
+static sd_bus_message *get_property(const char *name) {
+        sd_bus_message *answer = NULL;
+        sd_bus *bus = NULL;
+        int fd = dial("a");
+
+        assert_true(sd_bus_new(&bus) >= 0);
+        assert_true(sd_bus_set_fd(bus, fd, fd) >= 0);
+        assert_true(sd_bus_set_anonymous(bus, 1) >= 0);
+        assert_true(sd_bus_start(bus) >= 0);
+        assert_true(sd_bus_call_method_async(bus, NULL, NULL, CONTROL_PATH, "org.freedesktop.DBus.Properties",
+                                             name ? "Get" : "GetAll", on_answer, &answer, name ? "ss" : "s", CONTROL_INTERFACE, name) >= 0);
+        WAIT_FOR(is_answered_by(bus, &answer));
+        sd_bus_close_unref(bus);
+        WAIT_FOR(control->n_conns == 0);
+        return answer;
+}
+
+static uint64_t n_clients(const char *state) {
+        sd_bus_message *answer = get_property("Clients");
+        uint64_t n = 0, value;
+        const char *name;
+
+        assert_true(sd_bus_message_enter_container(answer, 'v', "a{st}") >= 0);
+        assert_true(sd_bus_message_enter_container(answer, 'a', "{st}") >= 0);
+        while (sd_bus_message_read(answer, "{st}", &name, &value) > 0)
+                if (streq(name, state))
+                        n = value;
+        sd_bus_message_unref(answer);
+        return n;
+}
+
+/* Each client is counted for the state that it is in. */
+static void test_clients_by_state(void **state) {
+        Client in_flush = { .state = CLIENT_FLUSHING }, judged = { .state = CLIENT_JUDGED }, sent = { .state = CLIENT_JUDGED };
+        Route route = {};
+
+        start(0660, 0);
+        assert_int_equal(n_clients("head"), 0);
+
+        t.broker->clients.n_used += 2;
+        assert_int_equal(n_clients("head"), 2);
+        list_append(&t.broker->flushing, &in_flush.link);
+        assert_int_equal(n_clients("head"), 1);
+        assert_int_equal(n_clients("flushing"), 1);
+
+        /* A client of a worker is counted there. */
+        sent.route = &route;
+        t.broker->judge.clients[0] = &judged;
+        t.broker->judge.clients[1] = &sent;
+        assert_int_equal(n_clients("judged"), 1);
+        assert_int_equal(n_clients("head"), 0);
+
+        t.broker->judge.clients[0] = t.broker->judge.clients[1] = NULL;
+        list_remove(&in_flush.link);
+        t.broker->clients.n_used -= 2;
+        control = control_free(control);
+}
+
+/* All properties are there, with the types of the interface. */
+static void test_properties(void **state) {
+        sd_bus_message *answer;
+        size_t n = 0;
+
+        USE({ .unit = "a.socket", .worker = "b" });
+        start(0660, 0);
+        answer = get_property(NULL);
+        assert_true(sd_bus_message_enter_container(answer, 'a', "{sv}") >= 0);
+        while (sd_bus_message_enter_container(answer, 'e', "sv") > 0) {
+                assert_true(sd_bus_message_skip(answer, "sv") >= 0);
+                assert_true(sd_bus_message_exit_container(answer) >= 0);
+                n++;
+        }
+        assert_int_equal(n, 19);
+        sd_bus_message_unref(answer);
         control = control_free(control);
 }
 
@@ -342,6 +431,8 @@ int main(void) {
                 BROKER_TEST(test_deaf),
                 BROKER_TEST(test_deaf_at_the_end),
                 BROKER_TEST(test_crowd),
+                BROKER_TEST(test_clients_by_state),
+                BROKER_TEST(test_properties),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The properties of org.fdpass.Broker1. */
+
+#include "broker/refusal.h"
+#include "broker/routing.h"
+#include "control/internal.h"
+
+/* Defines the getter properties_get_@name() of a property with the type @signature. @value may use @c and @b. */
+#define DEFINE_GETTER(name, signature, value)                                                          \
+        static int properties_get_##name(sd_bus *bus, const char *path, const char *interface,         \
+                                         const char *property, sd_bus_message *reply, void *userdata,  \
+                                         sd_bus_error *error) {                                        \
+                const Control *c = ((ControlConn *) userdata)->control;                                \
+                const Broker *b _unused_ = c->broker;                                                  \
+                                                                                                       \
+                return sd_bus_message_append(reply, signature, value);                                 \
+        }                                                                                              \
+        struct properties_get_##name##_wants_a_semicolon
+
+#define DEFINE_STRING(name, value) DEFINE_GETTER(name, "s", value)
+#define DEFINE_NUMBER(name, value) DEFINE_GETTER(name, "t", (uint64_t) (value))
+
+static const char *properties_state(const Broker *b) {
+        return b->stopping ? "stopping" : b->paused ? "paused" : "running";
+}
+
+static const char *properties_pause_reason(const Broker *b) {
+        if (!b->paused)
+                return "";
+
+        return b->pause_error < 0 ? strerror(-b->pause_error) : "MaxClients=";
+}
+
+DEFINE_STRING(version, FDPASS_VERSION);
+DEFINE_STRING(state, properties_state(b));
+DEFINE_STRING(pause_reason, properties_pause_reason(b));
+DEFINE_STRING(log_level, log_level_to_string(log_level(b->log)));
+DEFINE_NUMBER(started, c->started_at);
+DEFINE_NUMBER(loaded, c->host.report->used_at);
+DEFINE_NUMBER(reload_time, c->host.report->at);
+DEFINE_GETTER(reload_failed, "b", (int) c->host.report->has_failed);
+DEFINE_STRING(reload_findings, c->host.report->findings ?: "");
+DEFINE_NUMBER(n_routes, b->routing->n_routes);
+DEFINE_NUMBER(n_workers, b->workers.n_workers);
+DEFINE_NUMBER(max_clients, b->max_clients);
+DEFINE_NUMBER(max_parked, b->max_parked);
+DEFINE_NUMBER(log_dropped, log_n_dropped(b->log));
+DEFINE_NUMBER(n_conns, c->n_conns);
+DEFINE_NUMBER(n_subscribed, c->n_subscribed);
+
+static int properties_get_refusals(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                   sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const Broker *b = ((ControlConn *) userdata)->control->broker;
+        DBusWriter w = { .message = reply };
+
+        dbus_append_counts(&w, b->n.n_refused, _REFUSAL_MAX, control_refusal_name);
+        return w.error;
+}
+
+static uint64_t properties_count_queued(const Broker *b) {
+        uint64_t n = 0;
+
+        LIST_FOREACH(i, &b->waiting)
+                n += CONTAINER_OF(i, Pool, waiting_link)->n_queued;
+        return n;
+}
+
+static uint64_t properties_count_pending(const Broker *b) {
+        uint64_t n = 0;
+
+        for (size_t i = 0; i < b->workers.n_workers; i++)
+                n += b->workers.workers[i]->n_pending;
+        return n;
+}
+
+static uint64_t properties_count_flushing(const Broker *b) {
+        uint64_t n = 0;
+
+        LIST_FOREACH(i, &b->flushing)
+                n++;
+        return n;
+}
+
+/* A client that was sent to a worker is still counted as pending while it is judged. Only such a client has a route. */
+static uint64_t properties_count_judged(const Broker *b) {
+        uint64_t n = 0;
+
+        LIST_FOREACH(i, &b->judge.waiting)
+                n += !CONTAINER_OF(i, Client, link)->route;
+        for (size_t i = 0; i < ELEMENTSOF(b->judge.clients); i++)
+                n += b->judge.clients[i] && !b->judge.clients[i]->route;
+        return n;
+}
+
+/* Counts clients by state. The head counts what is left, because walking the whole table would delay handoffs. */
+static int properties_get_clients(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                  sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const Broker *b = ((ControlConn *) userdata)->control->broker;
+        uint64_t queued = properties_count_queued(b), pending = properties_count_pending(b);
+        uint64_t flushing = properties_count_flushing(b), judged = properties_count_judged(b);
+        uint64_t parked = b->n_parked, refused = b->n_refused_held;
+        uint64_t head = b->clients.n_used - parked - refused - queued - pending - flushing - judged;
+
+        return sd_bus_message_append(reply, "a{st}", 7, "head", head, "queued", queued, "pending", pending,
+                                     "flushing", flushing, "judged", judged, "parked", parked, "refused", refused);
+}
+
+static int properties_get_counters(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                   sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const BrokerCounters *n = &((ControlConn *) userdata)->control->broker->n;
+        uint64_t n_refused = 0;
+
+        for (size_t i = 0; i < _REFUSAL_MAX; i++)
+                n_refused += n->n_refused[i];
+
+        return sd_bus_message_append(reply, "a{st}", 7, "Accepted", n->n_accepted, "Returned", n->n_returned,
+                                     "Taken", n->n_handed, "Unread", n->n_reset, "Refused", n_refused,
+                                     "PassedOn", n->n_passed_on, "Gone", n->n_gone);
+}
+
+const sd_bus_vtable properties_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("Version", "s", properties_get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("State", "s", properties_get_state, 0, 0),
+        SD_BUS_PROPERTY("PauseReason", "s", properties_get_pause_reason, 0, 0),
+        SD_BUS_PROPERTY("LogLevel", "s", properties_get_log_level, 0, 0),
+        SD_BUS_PROPERTY("StartedUSec", "t", properties_get_started, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("LoadedUSec", "t", properties_get_loaded, 0, 0),
+        SD_BUS_PROPERTY("ReloadUSec", "t", properties_get_reload_time, 0, 0),
+        SD_BUS_PROPERTY("ReloadFailed", "b", properties_get_reload_failed, 0, 0),
+        SD_BUS_PROPERTY("ReloadFindings", "s", properties_get_reload_findings, 0, 0),
+        SD_BUS_PROPERTY("Routes", "t", properties_get_n_routes, 0, 0),
+        SD_BUS_PROPERTY("Workers", "t", properties_get_n_workers, 0, 0),
+        SD_BUS_PROPERTY("MaxClients", "t", properties_get_max_clients, 0, 0),
+        SD_BUS_PROPERTY("MaxParked", "t", properties_get_max_parked, 0, 0),
+        SD_BUS_PROPERTY("LogDropped", "t", properties_get_log_dropped, 0, 0),
+        SD_BUS_PROPERTY("ControlPeers", "t", properties_get_n_conns, 0, 0),
+        SD_BUS_PROPERTY("Subscribers", "t", properties_get_n_subscribed, 0, 0),
+        SD_BUS_PROPERTY("Clients", "a{st}", properties_get_clients, 0, 0),
+        SD_BUS_PROPERTY("Counters", "a{st}", properties_get_counters, 0, 0),
+        SD_BUS_PROPERTY("Refusals", "a{st}", properties_get_refusals, 0, 0),
+        SD_BUS_VTABLE_END,
+};

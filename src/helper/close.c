@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Descriptors that are to be closed, the owners at whose descriptors something hangs, and the events about that. */
+
+#include "basic/fd.h"
+#include "helper/internal.h"
+#include "helper/line.h"
+
+bool helper_hangs_at(const Helper *h, uint32_t owner) {
+        for (size_t i = 0; h && owner != 0 && i < h->n_hanging; i++)
+                if (h->hanging[i] == owner)
+                        return true;
+
+        return false;
+}
+
+void helper_close(Helper *h, HelperLine line, int fd, uint32_t owner) {
+        unsigned i = line;
+
+        if (fd < 0)
+                return;
+
+        if (!h) {
+                fd_close(fd);
+                return;
+        }
+
+        /* Closing this one would probably hang too, and take one more lane. */
+        if (helper_hangs_at(h, owner))
+                i = HELPER_HELD;
+
+        line_put(h->shared, &h->shared->lines[i], (CloseItem){ fd, owner });
+        h->is_to_wake = true;
+}
+
+size_t helper_n_pending(const Helper *h) {
+        size_t n = 0;
+
+        for (size_t i = 0; h && i < LINES_MAX; i++)
+                n += line_length(&h->shared->lines[i]);
+
+        return n;
+}
+
+void helper_note_hang(Helper *h, uint32_t owner) {
+        if (owner != 0 && h->n_hanging < ELEMENTSOF(h->hanging))
+                h->hanging[h->n_hanging++] = owner;
+}
+
+/*
+ * Puts all descriptors that are held back into a line. helper_close() holds those back again whose owner still hangs.
+ */
+static void close_release(Helper *h) {
+        CloseLine *held = &h->shared->lines[HELPER_HELD];
+        CloseItem item;
+
+        for (uint32_t n = line_length(held); n > 0 && line_take(h->shared, held, &item); n--)
+                helper_close(h, HELPER_CONNECTIONS, item.fd, item.owner);
+}
+
+static void close_note_release(Helper *h, uint32_t owner) {
+        for (size_t i = 0; i < h->n_hanging; i++)
+                if (h->hanging[i] == owner) {
+                        h->hanging[i] = h->hanging[--h->n_hanging];
+                        break;
+                }
+
+        close_release(h);
+}
+
+void helper_report(Helper *h, HelperEvent event) {
+        if (event.kind == HELPER_HANGS)
+                helper_note_hang(h, event.owner);
+        else if (event.kind == HELPER_GOES_ON)
+                close_note_release(h, event.owner);
+
+        if (h->n_events < ELEMENTSOF(h->events))
+                h->events[h->n_events++] = event;
+}
