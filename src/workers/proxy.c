@@ -28,8 +28,8 @@ static void proxy_help(void) {
                "     --exit-idle-time=TIME       Exit after this time without a client (infinity)\n"
                "     --drain-time=TIME           Time that connections have after a stop (0)\n"
                "     --proxy-protocol=v1|v2|no   Send the client's addresses to the service (no)\n"
-               "     --on-failure=error|refuse   If no address accepts: the broker answers the client,\n"
-               "                                 or finds another worker (error)\n"
+               "     --on-failure=reject|decline If no address accepts: the broker answers the client,\n"
+               "                                 or finds another worker (reject)\n"
                "  -h --help                      Show this\n"
                "     --version                   Show the version\n\n"
                "See the fdpass-proxy(8) man page for details.\n");
@@ -71,7 +71,7 @@ static int proxy_parse_header(Proxy *p, const char *name, const char *value) {
 }
 
 static int proxy_parse_on_failure(Proxy *p, const char *name, const char *value) {
-        static const char *const names[] = { "error", "refuse" };
+        static const char *const names[] = { "reject", "decline" };
         int r = option_choice(name, value, names, ELEMENTSOF(names));
 
         if (r >= 0)
