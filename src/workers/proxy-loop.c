@@ -15,13 +15,13 @@
 #define LINGER_USEC (5 * USEC_PER_SEC)     /* limit of PHASE_LINGER */
 
 /* Frees the connections that ended in this turn. */
-static void loop_bury(Proxy *p) {
+static void proxy_bury(Proxy *p) {
         LIST_FOREACH(i, &p->dead)
                 free(CONTAINER_OF(i, ProxyConnection, link));
         list_init(&p->dead);
 }
 
-static void loop_dispatch(Side *side, uint32_t events) {
+static void proxy_dispatch(Side *side, uint32_t events) {
         ProxyConnection *c = side->connection;
 
         if (side->fd < 0)
@@ -46,7 +46,7 @@ static void loop_dispatch(Side *side, uint32_t events) {
         proxy_connection_pump(c);
 }
 
-static int loop_on_epoll(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+static int proxy_on_epoll(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         struct epoll_event events[BATCH_MAX];
         Proxy *p = userdata;
         int n;
@@ -55,14 +55,14 @@ static int loop_on_epoll(sd_event_source *source, int fd, uint32_t revents, void
         p->now = usec_now();
 
         for (int i = 0; i < n; i++)
-                loop_dispatch(events[i].data.ptr, events[i].events);
+                proxy_dispatch(events[i].data.ptr, events[i].events);
 
-        loop_bury(p);
+        proxy_bury(p);
         return 0;
 }
 
 /* Gives one more turn to each connection that is busy now. */
-static int loop_on_more(sd_event_source *source, void *userdata) {
+static int proxy_on_more(sd_event_source *source, void *userdata) {
         Proxy *p = userdata;
         List *last = p->busy.prev;
 
@@ -75,12 +75,12 @@ static int loop_on_more(sd_event_source *source, void *userdata) {
 
         if (list_is_empty(&p->busy))
                 (void) sd_event_source_set_enabled(p->more, SD_EVENT_OFF);
-        loop_bury(p);
+        proxy_bury(p);
         return 0;
 }
 
 /* Handles the end of a phase's time limit. */
-static void loop_expire(ProxyConnection *c) {
+static void proxy_expire(ProxyConnection *c) {
         switch (c->phase) {
 
         case PHASE_CONNECTING:
@@ -107,7 +107,7 @@ static void loop_expire(ProxyConnection *c) {
         }
 }
 
-static int loop_on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static int proxy_on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         Proxy *p = userdata;
 
         p->now = usec_now();
@@ -126,17 +126,17 @@ static int loop_on_timer(sd_event_source *source, uint64_t usec, void *userdata)
                                 break;
                         }
 
-                        loop_expire(c);
+                        proxy_expire(c);
                         if (is_last)
                                 break;
                 }
         }
 
-        loop_bury(p);
+        proxy_bury(p);
         return 0;
 }
 
-static void loop_connections_end(Proxy *p) {
+static void proxy_connections_end(Proxy *p) {
         for (ProxyPhase phase = 0; phase < _PHASE_MAX; phase++)
                 for (List *l; (l = list_first(&p->phases[phase]));) {
                         ProxyConnection *c = CONTAINER_OF(l, ProxyConnection, link);
@@ -147,22 +147,22 @@ static void loop_connections_end(Proxy *p) {
                                 proxy_connection_reset(c);
                 }
 
-        loop_bury(p);
+        proxy_bury(p);
 }
 
-static int loop_on_drained(sd_event_source *source, uint64_t usec, void *userdata) {
-        loop_connections_end(userdata);
+static int proxy_on_drained(sd_event_source *source, uint64_t usec, void *userdata) {
+        proxy_connections_end(userdata);
         return 0;
 }
 
-static void loop_stop(Service *s) {
+static void proxy_stop(Service *s) {
         Proxy *p = CONTAINER_OF(s, Proxy, service);
 
         if (p->drain_usec == 0)
-                loop_connections_end(p);
+                proxy_connections_end(p);
         else if (p->drain_usec != USEC_INFINITY)
                 (void) sd_event_add_time_relative(s->event, &p->drained, CLOCK_MONOTONIC, p->drain_usec, 0,
-                                                  loop_on_drained, p);
+                                                  proxy_on_drained, p);
 }
 
 int proxy_init(Proxy *p) {
@@ -180,7 +180,7 @@ int proxy_init(Proxy *p) {
         p->backends.event = event;
         p->backends.log = p->service.log;
         p->service.take = proxy_connection_start;
-        p->service.stop = loop_stop;
+        p->service.stop = proxy_stop;
 
         p->scratch = malloc(SCRATCH_SIZE);
         if (!p->scratch)
@@ -190,13 +190,13 @@ int proxy_init(Proxy *p) {
         if (p->epoll_fd < 0)
                 return -errno;
 
-        r = sd_event_add_io(event, &p->io, p->epoll_fd, EPOLLIN, loop_on_epoll, p);
+        r = sd_event_add_io(event, &p->io, p->epoll_fd, EPOLLIN, proxy_on_epoll, p);
         if (r >= 0)
-                r = sd_event_add_time(event, &p->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, loop_on_timer, p);
+                r = sd_event_add_time(event, &p->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, proxy_on_timer, p);
         if (r >= 0)
                 r = sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
         if (r >= 0)
-                r = sd_event_add_defer(event, &p->more, loop_on_more, p);
+                r = sd_event_add_defer(event, &p->more, proxy_on_more, p);
         if (r >= 0)
                 r = sd_event_source_set_enabled(p->more, SD_EVENT_OFF);
 
@@ -205,7 +205,7 @@ int proxy_init(Proxy *p) {
 
 void proxy_done(Proxy *p) {
         if (p->scratch) { /* proxy_init() was called, so the lists are initialized */
-                loop_connections_end(p);
+                proxy_connections_end(p);
                 pipe_pool_done(&p->pipes);
         }
 

@@ -15,8 +15,8 @@
 
 /*
  * Limit of events of a socket per RATE_USEC. If there is no memory or descriptor for a client, it stays in the queue,
- * and the socket is ready again at once. The limit keeps this loop from using a whole CPU. It is far above the rate at
- * which clients can be served.
+ * and the socket is ready again at once. Then the limit keeps the loop at some 2 % of a CPU. Clients are served far
+ * slower than that.
  */
 #define RATE_USEC (100 * USEC_PER_MSEC)
 #define RATE_MAX 2000

@@ -145,7 +145,7 @@ static bool accept_is_misplaced(int conn_fd, int fd, const WorkerSocket *w) {
         return is_ip(family) && family != w->family;
 }
 
-static int accept_connection(int fd, const WorkerSocket *w) {
+static int accept_next(int fd, const WorkerSocket *w) {
         int conn_fd;
 
         if (w->is_pair)
@@ -163,7 +163,7 @@ static int accept_once(int fd, const WorkerSocket *w, int flags, IpAddress *ret_
 
         if (place < 0)
                 return -errno;
-        conn_fd = accept_connection(fd, w);
+        conn_fd = accept_next(fd, w);
         if (conn_fd < 0)
                 return conn_fd;
 

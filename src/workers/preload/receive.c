@@ -80,7 +80,7 @@ typedef struct ReceivedMessage {
 } ReceivedMessage;
 
 /* @ret_fd is set if a descriptor came, and owned by the caller. */
-static void receive_message(int conn_fd, int flags, ReceivedMessage *m, int *ret_fd) {
+static void receive_once(int conn_fd, int flags, ReceivedMessage *m, int *ret_fd) {
         union {
                 struct cmsghdr header; /* for its alignment */
                 char buffer[OTHERS_SIZE + CMSG_SPACE(sizeof(int) * FDS_MAX)];
@@ -153,13 +153,13 @@ void send_answer(int conn_fd, uint8_t answer) {
 
 /* Receives a message that may not be there yet. Returns false if none came in time. */
 static bool receive_in_time(int conn_fd, int listener_fd, int flags, ReceivedMessage *m, int *ret_fd) {
-        receive_message(conn_fd, flags | MSG_DONTWAIT, m, ret_fd);
+        receive_once(conn_fd, flags | MSG_DONTWAIT, m, ret_fd);
         if (m->n != -EAGAIN)
                 return true;
         if (!receive_wait(conn_fd, receive_wait_ms(listener_fd)))
                 return false;
 
-        receive_message(conn_fd, flags | MSG_DONTWAIT, m, ret_fd);
+        receive_once(conn_fd, flags | MSG_DONTWAIT, m, ret_fd);
         return true;
 }
 
@@ -187,7 +187,7 @@ int receive_connection(int fd, int *ret) {
         ReceivedMessage m;
 
         *ret = -ECONNABORTED;
-        receive_message(fd, 0, &m, ret);
+        receive_once(fd, 0, &m, ret);
         if (m.n < 0)
                 return (int) m.n;
 
