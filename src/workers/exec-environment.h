@@ -2,24 +2,26 @@
 #pragma once
 
 /*
- * The environment of a program: our own, without what concerns only us, and what is known of the client, under the
- * names of UCSPI (tcpserver, s6), of systemd (Accept=yes), and of fdpass. fdpass-exec(8) has the list.
+ * The environment of a program: that of fdpass-exec, without the variables that concern fdpass-exec only, and the facts
+ * of the client. Their names are those of UCSPI (tcpserver, s6), of systemd (Accept=yes) and of fdpass: fdpass-exec(8)
+ * has the list.
  */
 
 #include "libfdpass/fdpass.h"
 
 #define ENVIRONMENT_TEXT_MAX (16 * 1024)
 
-typedef struct Environment {
-        char **items;   /* ends with NULL: for execve(2) */
-        size_t n_own;   /* the first ones are ours, and borrowed from environ */
+typedef struct ProgramEnvironment {
+        char **items;   /* for execve(2): ends with NULL */
+        size_t n_own;   /* items that are inherited: the first ones, borrowed */
         size_t n;
-        char *text;     /* of the others */
+        char *text;     /* the other items, each with its NUL */
         size_t n_text;
-} Environment;
+} ProgramEnvironment;
 
-int environment_init(Environment *e, char *const *own);
-void environment_done(Environment *e);
+/* @own is borrowed. Returns 0 or -ENOMEM. */
+int program_environment_init(ProgramEnvironment *e, char *const *own);
+void program_environment_done(ProgramEnvironment *e);
 
-/* Says what is known of this client, in the place of the last one. @told may be NULL. */
-void environment_set(Environment *e, int client_fd, const struct fdpass *told);
+/* Replaces the facts of the last client by those of this one. @info may be NULL. */
+void program_environment_set(ProgramEnvironment *e, int client_fd, const struct fdpass *info);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Accept=yes: systemd starts one instance of the unit for each client, each in a sandbox and with limits of its own,
- * and this process becomes the program. Its descriptor is the broker's connection, or with a public socket the client.
+ * Accept=yes: systemd starts an instance of the unit for each client, with a sandbox and limits of its own, and this
+ * process becomes the program. Its descriptor is the broker's connection, or the client of a public socket.
  */
+
+#include "workers/exec.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -13,36 +15,35 @@
 #include <unistd.h>
 
 #include "basic/fd.h"
-#include "workers/exec.h"
 
-#define EXIT_EXEC 203 /* as systemd's own, systemd.exec(5) */
+#define EXIT_EXEC 203 /* systemd's own status for a failed execve(2): systemd.exec(5) */
 
-static int socket_option(int fd, int option) {
+static int exec_socket_option(int fd, int option) {
         socklen_t n = sizeof(int);
         int value;
 
         return getsockopt(fd, SOL_SOCKET, option, &value, &n) < 0 ? -errno : value;
 }
 
-bool is_one_client(int fd) {
-        int type = socket_option(fd, SO_TYPE);
+bool exec_is_one_client(int fd) {
+        int type = exec_socket_option(fd, SO_TYPE);
 
-        return (type == SOCK_STREAM || type == SOCK_SEQPACKET) && socket_option(fd, SO_ACCEPTCONN) == 0;
+        return (type == SOCK_STREAM || type == SOCK_SEQPACKET) && exec_socket_option(fd, SO_ACCEPTCONN) == 0;
 }
 
-/* The client, or an exit status as a negative number. */
-static int take_client(Exec *e, int fd, struct fdpass **ret_told) {
+/* Returns the client, or an exit status as a negative number or 0. */
+static int exec_take_client(Exec *e, int fd, struct fdpass **ret_info) {
         int client_fd;
 
-        *ret_told = NULL;
-        if (socket_option(fd, SO_DOMAIN) != AF_UNIX)
+        *ret_info = NULL;
+        if (exec_socket_option(fd, SO_DOMAIN) != AF_UNIX)
                 return fd;
 
-        client_fd = fdpass_accept(fd, SOCK_CLOEXEC | FDPASS_DEFER, ret_told);
+        client_fd = fdpass_accept(fd, SOCK_CLOEXEC | FDPASS_DEFER, ret_info);
         if (client_fd >= 0)
                 return client_fd;
 
-        /* A sender that has gone again is no failure of the unit's. */
+        /* The sender left. The unit has not failed. */
         if (client_fd == -ENOTCONN || client_fd == -ECONNABORTED)
                 return -EXIT_SUCCESS;
 
@@ -50,15 +51,15 @@ static int take_client(Exec *e, int fd, struct fdpass **ret_told) {
         return -EX_PROTOCOL;
 }
 
-static int set_streams(const Exec *e, int client_fd) {
+static int exec_set_streams(const Exec *e, int client_fd) {
         _cleanup_close_ int null_fd = -EBADF;
 
         if (dup2(client_fd, STDIN_FILENO) < 0 || dup2(client_fd, STDOUT_FILENO) < 0)
                 return -errno;
-        if (e->kind_of_stderr == STDERR_INHERIT)
+        if (e->stderr_mode == STDERR_INHERIT)
                 return 0;
 
-        if (e->kind_of_stderr == STDERR_NULL) {
+        if (e->stderr_mode == STDERR_NULL) {
                 null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
                 if (null_fd < 0)
                         return -errno;
@@ -68,8 +69,8 @@ static int set_streams(const Exec *e, int client_fd) {
         return dup2(client_fd, STDERR_FILENO) < 0 ? -errno : 0;
 }
 
-static int prepare(Exec *e, int client_fd, struct fdpass *told) {
-        size_t n = 0;
+/* Makes this process ready for execve(2). Returns 0, or an exit status if the client can't be served. */
+static int exec_prepare(Exec *e, int client_fd, struct fdpass *info) {
         int r;
 
         r = program_check(e->path);
@@ -78,16 +79,14 @@ static int prepare(Exec *e, int client_fd, struct fdpass *told) {
                 return EXIT_EXEC;
         }
 
-        if (told)
-                (void) fdpass_consumed(told, &n);
-        if (n > 0) {
+        if (!program_can_read(info)) {
                 log_line(e->service.log, LOG_ERR, "The client came with bytes that were read from it already: "
                          "a program can't get these.");
                 return EX_DATAERR;
         }
 
-        environment_set(&e->environment, client_fd, told);
-        r = set_streams(e, client_fd);
+        program_environment_set(&e->environment, client_fd, info);
+        r = exec_set_streams(e, client_fd);
         if (r < 0) {
                 log_line(e->service.log, LOG_ERR, "Failed to set up: %s.", strerror(-r));
                 return EX_OSERR;
@@ -97,28 +96,28 @@ static int prepare(Exec *e, int client_fd, struct fdpass *told) {
 }
 
 int exec_in_place(Exec *e, int fd) {
-        struct fdpass *told;
+        struct fdpass *info;
         int client_fd, r;
 
-        client_fd = take_client(e, fd, &told);
+        client_fd = exec_take_client(e, fd, &info);
         if (client_fd <= 0)
                 return -client_fd;
 
-        r = prepare(e, client_fd, told);
+        r = exec_prepare(e, client_fd, info);
         if (r != 0) {
-                if (told)
-                        service_turn_away(client_fd, told, false);
+                if (info)
+                        service_turn_away(client_fd, info, false);
                 return r;
         }
 
-        /* Closing the connection would not do: systemd has a copy of it. */
-        if (told)
-                (void) fdpass_taken(told);
+        /* An explicit answer, because systemd has a copy of the connection, which close(2) does not close. */
+        if (info)
+                (void) fdpass_taken(info);
 
-        (void) signal(SIGPIPE, SIG_DFL); /* systemd has us ignore it */
+        (void) signal(SIGPIPE, SIG_DFL); /* systemd lets us ignore it (IgnoreSIGPIPE=) */
         (void) execve(e->path, e->argv, e->environment.items);
 
         log_line(e->service.log, LOG_ERR, "Failed to run %s: %s.", e->path, strerror(errno));
-        fdpass_free(told);
+        fdpass_free(info);
         return EXIT_EXEC;
 }

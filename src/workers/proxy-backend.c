@@ -11,10 +11,10 @@
 #include "basic/array.h"
 #include "basic/parse.h"
 
-/* One that is down is left alone for this long, as long as there is another. */
+/* Time after a failed attempt in which other backends are preferred. */
 #define DOWN_USEC (5 * USEC_PER_SEC)
 
-static int set_address(Backend *b, const void *sa, socklen_t length) {
+static int backend_set_address(Backend *b, const void *sa, socklen_t length) {
         b->addresses = calloc(1, sizeof(*b->addresses));
         if (!b->addresses)
                 return -ENOMEM;
@@ -25,7 +25,7 @@ static int set_address(Backend *b, const void *sa, socklen_t length) {
         return 0;
 }
 
-static int parse_path(Backend *b, const char *text) {
+static int backend_parse_path(Backend *b, const char *text) {
         struct sockaddr_un un;
         socklen_t length;
         int r;
@@ -38,13 +38,13 @@ static int parse_path(Backend *b, const char *text) {
                 if (!text[1])
                         return -EINVAL;
                 un.sun_path[0] = 0;
-                length--; /* an abstract name ends with its length, not with NUL */
+                length--; /* an abstract name has no NUL at its end (unix(7)) */
         }
 
-        return set_address(b, &un, length);
+        return backend_set_address(b, &un, length);
 }
 
-static int parse_port(const char *text, unsigned *ret) {
+static int backend_parse_port(const char *text, unsigned *ret) {
         unsigned port;
 
         if (parse_unsigned(text, &port) < 0 || port == 0 || port > UINT16_MAX)
@@ -54,7 +54,7 @@ static int parse_port(const char *text, unsigned *ret) {
         return 0;
 }
 
-static int parse_vsock(Backend *b, const char *text) {
+static int backend_parse_vsock(Backend *b, const char *text) {
         struct sockaddr_vm vm = { .svm_family = AF_VSOCK };
         const char *colon = strchr(text, ':');
         _cleanup_free_ char *cid = NULL;
@@ -68,11 +68,11 @@ static int parse_vsock(Backend *b, const char *text) {
         if (parse_unsigned(cid, &vm.svm_cid) < 0 || parse_unsigned(colon + 1, &vm.svm_port) < 0)
                 return -EINVAL;
 
-        return set_address(b, &vm, sizeof(vm));
+        return backend_set_address(b, &vm, sizeof(vm));
 }
 
-/* Numbers are addresses for good; anything else that may be a host's name is looked up later. */
-static int set_host(Backend *b, const char *host, size_t n, bool bracketed) {
+/* Stores a numeric address, or a name to look up. @bracketed: only a numeric IPv6 address is allowed. */
+static int backend_set_host(Backend *b, const char *host, size_t n, bool bracketed) {
         struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons((uint16_t) b->port) };
         struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t) b->port) };
         _cleanup_free_ char *copy = strndup(host, n);
@@ -81,17 +81,17 @@ static int set_host(Backend *b, const char *host, size_t n, bool bracketed) {
                 return -ENOMEM;
 
         if (inet_pton(AF_INET6, copy, &in6.sin6_addr) == 1)
-                return set_address(b, &in6, sizeof(in6));
+                return backend_set_address(b, &in6, sizeof(in6));
         if (bracketed || n == 0 || n > 253 || strpbrk(copy, " \t:/@[]"))
                 return -EINVAL;
         if (inet_pton(AF_INET, copy, &in.sin_addr) == 1)
-                return set_address(b, &in, sizeof(in));
+                return backend_set_address(b, &in, sizeof(in));
 
         b->host = TAKE_PTR(copy);
         return 0;
 }
 
-static int parse_host(Backend *b, const char *text) {
+static int backend_parse_host(Backend *b, const char *text) {
         bool bracketed = *text == '[';
         const char *end, *colon = NULL;
 
@@ -102,38 +102,38 @@ static int parse_host(Backend *b, const char *text) {
                 if (end[1])
                         colon = end + 1;
         } else {
-                /* More than one colon without brackets is an IPv6 address, without a port. */
+                /* Two colons without brackets are an IPv6 address without a port. */
                 colon = strchr(text, ':');
                 if (colon && strchr(colon + 1, ':'))
                         colon = NULL;
                 end = colon ?: text + strlen(text);
         }
 
-        if (colon && parse_port(colon + 1, &b->port) < 0)
+        if (colon && backend_parse_port(colon + 1, &b->port) < 0)
                 return -EINVAL;
 
-        return set_host(b, text, (size_t) (end - text), bracketed);
+        return backend_set_host(b, text, (size_t) (end - text), bracketed);
 }
 
-static int parse(Backend *b, const char *text) {
+static int backend_parse(Backend *b, const char *text) {
         const char *equals = strchr(text, '='), *vsock;
 
         if (equals && equals != text && *text != '/' && *text != '@') {
-                b->inlet = strndup(text, (size_t) (equals - text));
-                if (!b->inlet)
+                b->socket_name = strndup(text, (size_t) (equals - text));
+                if (!b->socket_name)
                         return -ENOMEM;
                 text = equals + 1;
         }
 
         if (*text == '/' || *text == '@')
-                return parse_path(b, text);
+                return backend_parse_path(b, text);
 
         vsock = startswith(text, "vsock:");
-        return vsock ? parse_vsock(b, vsock) : parse_host(b, text);
+        return vsock ? backend_parse_vsock(b, vsock) : backend_parse_host(b, text);
 }
 
 static void backend_done(Backend *b) {
-        free(b->inlet);
+        free(b->socket_name);
         free(b->host);
         free(b->addresses);
 }
@@ -142,7 +142,7 @@ int backends_add(Backends *b, const char *text) {
         Backend new = { .text = text };
         int r;
 
-        r = parse(&new, text);
+        r = backend_parse(&new, text);
         if (r >= 0 && !ARRAY_GROW(b->items, b->n))
                 r = -ENOMEM;
         if (r < 0) {
@@ -193,27 +193,27 @@ bool backends_have_tcp(const Backends *b) {
         return false;
 }
 
-static bool is_for(const Backend *b, const char *inlet) {
-        return !b->inlet || streq(b->inlet, inlet);
+static bool backend_is_for(const Backend *b, const char *socket_name) {
+        return !b->socket_name || streq(b->socket_name, socket_name);
 }
 
-unsigned backends_count(const Backends *b, const char *inlet) {
+unsigned backends_count(const Backends *b, const char *socket_name) {
         unsigned n = 0;
 
         for (unsigned i = 0; i < b->n; i++)
-                n += is_for(&b->items[i], inlet);
+                n += backend_is_for(&b->items[i], socket_name);
 
         return n;
 }
 
-/* The first one from @start on that is not down; where all are, the first. */
-static unsigned find(const Backends *b, unsigned start, const char *inlet, usec_t now) {
+/* Returns the first backend from @start on that is not down, or the first one if all are. */
+static unsigned backend_find(const Backends *b, unsigned start, const char *socket_name, usec_t now) {
         unsigned first = UINT32_MAX;
 
         for (unsigned i = 0; i < b->n; i++) {
                 unsigned k = (start + i) % b->n;
 
-                if (!is_for(&b->items[k], inlet))
+                if (!backend_is_for(&b->items[k], socket_name))
                         continue;
                 if (b->items[k].down_until <= now)
                         return k;
@@ -224,15 +224,15 @@ static unsigned find(const Backends *b, unsigned start, const char *inlet, usec_
         return first;
 }
 
-unsigned backends_choose(Backends *b, const char *inlet, usec_t now) {
-        unsigned k = find(b, b->next, inlet, now);
+unsigned backends_choose(Backends *b, const char *socket_name, usec_t now) {
+        unsigned k = backend_find(b, b->next, socket_name, now);
 
         b->next = (k + 1) % b->n;
         return k;
 }
 
-unsigned backends_after(const Backends *b, unsigned which, const char *inlet, usec_t now) {
-        return find(b, (which + 1) % b->n, inlet, now);
+unsigned backends_after(const Backends *b, unsigned which, const char *socket_name, usec_t now) {
+        return backend_find(b, (which + 1) % b->n, socket_name, now);
 }
 
 void backend_failed(Backends *b, unsigned which, int r, usec_t now) {

@@ -2,14 +2,14 @@
 #pragma once
 
 /*
- * Where clients go. On the command line:
+ * Backends: the services that clients are connected to. On the command line:
  *
- *         HOST:PORT  [IPV6]:PORT     TCP. A name is looked up at the start, and again later, never by a client's wait
- *         HOST  [IPV6]               the port that the client connected to
+ *         HOST:PORT  [IPV6]:PORT     TCP. HOST is looked up at the start and again later, and no client waits for it
+ *         HOST  [IPV6]               TCP, with the port that the client connected to
  *         /PATH                      AF_UNIX
- *         @NAME                      AF_UNIX, abstract: only in the network namespace of the proxy's own
- *         vsock:CID:PORT             a virtual machine
- *         INLET=…                    one of these, for clients of the socket with FileDescriptorName=INLET
+ *         @NAME                      AF_UNIX, abstract: in the network namespace of the proxy only
+ *         vsock:CID:PORT             a virtual machine: vsock(7)
+ *         SOCKET=…                   one of these, for clients of the socket with FileDescriptorName=SOCKET only
  */
 
 #include <netinet/in.h>
@@ -21,7 +21,7 @@
 #include "basic/macro.h"
 #include "basic/time.h"
 
-typedef struct Address {
+typedef struct BackendAddress {
         union {
                 struct sockaddr sa;
                 struct sockaddr_in in;
@@ -30,17 +30,17 @@ typedef struct Address {
                 struct sockaddr_storage storage;
         };
         socklen_t length;
-} Address;
+} BackendAddress;
 
 typedef struct Backend {
-        const char *text;       /* as it was given, for people */
-        char *inlet;            /* NULL: for clients of every socket */
-        char *host;             /* a name, to be looked up again; NULL: it was none */
-        unsigned port;          /* 0: as the client's */
-        Address *addresses;     /* in the order in which they are tried */
+        const char *text;          /* as on the command line, for messages; borrowed */
+        char *socket_name;         /* FileDescriptorName= of its clients' socket; NULL: all sockets */
+        char *host;                /* name to look up; NULL: the address was numeric */
+        unsigned port;             /* 0: the client's */
+        BackendAddress *addresses; /* in the order of the attempts */
         unsigned n_addresses;
-        usec_t resolved;        /* when the name was looked up */
-        usec_t down_until;      /* 0: it is not known to be down */
+        usec_t resolved;           /* when @host was looked up; CLOCK_MONOTONIC */
+        usec_t down_until;         /* no attempt before, if there is another backend; CLOCK_MONOTONIC, 0: it works */
 } Backend;
 
 typedef struct Resolver Resolver;
@@ -48,42 +48,49 @@ typedef struct Resolver Resolver;
 typedef struct Backends {
         Backend *items;
         unsigned n;
-        unsigned next;          /* whose turn it is */
+        unsigned next;          /* index of the backend for the next client */
         Log *log;               /* borrowed */
         sd_event *event;        /* borrowed */
-        Resolver *resolver;     /* while a name is looked up */
+        Resolver *resolver;     /* the running lookup; NULL: none */
 } Backends;
 
-/* Adds one. Returns 0, -EINVAL for what is no address, or a negative errno. Does not look names up. */
+/* Adds a backend, and borrows @text. Looks no name up. Returns 0, -EINVAL for a syntax error, or a negative errno. */
 int backends_add(Backends *b, const char *text);
 void backends_done(Backends *b);
 
-/* Looks all names up, and waits for it. BACKENDS_UNRESOLVED: that of *ret_which has no address; *ret_why says why. */
+/*
+ * Looks all names up, and waits for the result. Returns 0, or BACKENDS_UNRESOLVED if one failed: then *ret_which is its
+ * backend, and *ret_why a constant string.
+ */
 enum {
         BACKENDS_UNRESOLVED = 1,
 };
 int backends_resolve(Backends *b, const Backend **ret_which, const char **ret_why);
 
-/* True where one of them is reached over TCP. */
+/* Returns true if a backend is reached over TCP. */
 bool backends_have_tcp(const Backends *b);
 
-/* How many there are for clients of @inlet. */
-unsigned backends_count(const Backends *b, const char *inlet);
+/* Returns the number of backends for clients of a socket. */
+unsigned backends_count(const Backends *b, const char *socket_name);
 
 /*
- * The one for the next client of @inlet; they take turns, and those that are down come last. backends_after() is the
- * next one to try for the same client.
+ * Returns the index of the backend for the next client of a socket. Backends take turns. One that is down is chosen if
+ * all are. There has to be one: see backends_count().
  */
-unsigned backends_choose(Backends *b, const char *inlet, usec_t now);
-unsigned backends_after(const Backends *b, unsigned which, const char *inlet, usec_t now);
+unsigned backends_choose(Backends *b, const char *socket_name, usec_t now);
 
-/* One could not be connected to, or could: the edges are logged. */
+/* Returns the backend to try after the backend @which has failed for a client. */
+unsigned backends_after(const Backends *b, unsigned which, const char *socket_name, usec_t now);
+
+/* Records that a backend can't be reached because of the errno @r, or is reached. Logs when that changes. */
 void backend_failed(Backends *b, unsigned which, int r, usec_t now);
 void backend_works(Backends *b, unsigned which);
 
-/* Has a name looked up again, where what is known is old; the answer is used once it is there (proxy-resolve.c). */
+/* proxy-resolve.c */
+
+/* Starts a lookup in a thread if the known addresses are old. The addresses are replaced when it ends. */
 void backend_refresh(Backends *b, unsigned which, usec_t now);
 
-/* The addresses of a name, in a new array. Returns 0, or what getaddrinfo(3) does (EAI_…). Waits. */
-int resolve_name(const char *host, unsigned port, Address **ret, unsigned *ret_n);
+/* Looks a name up, and waits. *@ret is owned by the caller. Returns 0 or an EAI_… of getaddrinfo(3). */
+int resolve_name(const char *host, unsigned port, BackendAddress **ret, unsigned *ret_n);
 void resolver_done(Backends *b);

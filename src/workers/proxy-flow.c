@@ -8,18 +8,18 @@
 
 #include "basic/error.h"
 
-/* How much one flow moves before the others have their turn. */
+/* Bytes that one flow moves in a turn. */
 #define TURN_MAX ((size_t) 1024 * 1024)
 
-/* Steps of a flow. */
+/* Results of one read or write. */
 enum {
-        STEP_DONE,   /* nothing (more) to do for this step */
+        STEP_DONE,   /* go on with the next one */
         STEP_WAIT,   /* the socket has no room, or no bytes */
         STEP_END,    /* the source has ended */
         STEP_BROKEN, /* the source ended with an error */
 };
 
-static void keep_rest(Flow *f, const uint8_t *p, size_t n) {
+static void flow_keep_rest(Flow *f, const uint8_t *p, size_t n) {
         f->rest = malloc(n);
         if (!f->rest)
                 return;
@@ -29,7 +29,7 @@ static void keep_rest(Flow *f, const uint8_t *p, size_t n) {
         f->rest_at = 0;
 }
 
-static void drop_rest(Flow *f) {
+static void flow_drop_rest(Flow *f) {
         free(f->rest);
         f->rest = NULL;
         f->rest_n = f->rest_at = 0;
@@ -51,14 +51,14 @@ int flow_prepend(Flow *f, const void *p, size_t n) {
         return 0;
 }
 
-static void put_pipe(Flow *f, PipePool *pool) {
+static void flow_put_pipe(Flow *f, PipePool *pool) {
         if (f->pipe)
                 pipe_put(pool, TAKE_PTR(f->pipe));
 }
 
 void flow_done(Flow *f, PipePool *pool) {
-        drop_rest(f);
-        put_pipe(f, pool);
+        flow_drop_rest(f);
+        flow_put_pipe(f, pool);
 }
 
 void flow_discard(Flow *f, PipePool *pool) {
@@ -66,8 +66,8 @@ void flow_discard(Flow *f, PipePool *pool) {
         flow_done(f, pool);
 }
 
-/* Takes what a write returned: how much went out, or why nothing did. */
-static int write_result(Flow *f, Side *to, PipePool *pool, ssize_t n, size_t wanted) {
+/* Handles the result @n of a write of @wanted bytes. After an error, the flow is discarded. */
+static int flow_write_result(Flow *f, Side *to, PipePool *pool, ssize_t n, size_t wanted) {
         if (n < 0 && !errno_is_transient(-errno)) {
                 flow_discard(f, pool);
                 return STEP_DONE;
@@ -81,20 +81,20 @@ static int write_result(Flow *f, Side *to, PipePool *pool, ssize_t n, size_t wan
         return STEP_DONE;
 }
 
-static int write_rest(Flow *f, Side *to, PipePool *pool) {
+static int flow_write_rest(Flow *f, Side *to, PipePool *pool) {
         ssize_t n = send(to->fd, f->rest + f->rest_at, f->rest_n - f->rest_at, MSG_DONTWAIT | MSG_NOSIGNAL);
-        int step = write_result(f, to, pool, n, f->rest_n - f->rest_at);
+        int step = flow_write_result(f, to, pool, n, f->rest_n - f->rest_at);
 
         if (n > 0 && f->rest) {
                 f->rest_at += (size_t) n;
                 if (f->rest_at == f->rest_n)
-                        drop_rest(f);
+                        flow_drop_rest(f);
         }
 
         return step;
 }
 
-static int write_pipe(Flow *f, Side *to, PipePool *pool) {
+static int flow_write_pipe(Flow *f, Side *to, PipePool *pool) {
         size_t wanted = f->pipe->n;
         ssize_t n = splice(f->pipe->read_fd, NULL, to->fd, NULL, wanted, SPLICE_F_NONBLOCK);
         int step;
@@ -102,8 +102,8 @@ static int write_pipe(Flow *f, Side *to, PipePool *pool) {
         if (n > 0)
                 f->pipe->n -= (size_t) n;
 
-        step = write_result(f, to, pool, n, wanted);
-        /* A short splice may also mean that the pipe's pages were used up for one message: the socket tells. */
+        step = flow_write_result(f, to, pool, n, wanted);
+        /* A short splice(2) does not mean that the socket is full: one call takes a limited number of pages. */
         if (n > 0 && step == STEP_WAIT) {
                 to->can_write = true;
                 step = STEP_DONE;
@@ -111,24 +111,24 @@ static int write_pipe(Flow *f, Side *to, PipePool *pool) {
         return step;
 }
 
-/* Whatever was read and not written comes first. */
-static int write_pending(Flow *f, Side *to, PipePool *pool) {
+/* Writes the bytes that were read before and not written. */
+static int flow_write_pending(Flow *f, Side *to, PipePool *pool) {
         int step = STEP_DONE;
 
         while ((f->rest || (f->pipe && f->pipe->n > 0)) && step == STEP_DONE) {
                 if (!to->can_write)
                         return STEP_WAIT;
 
-                step = f->rest ? write_rest(f, to, pool) : write_pipe(f, to, pool);
+                step = f->rest ? flow_write_rest(f, to, pool) : flow_write_pipe(f, to, pool);
         }
 
         return step;
 }
 
-/* Takes what a read returned. */
-static int read_result(Side *from, ssize_t n, size_t wanted) {
+/* Handles the result @n of a read of up to @wanted bytes. */
+static int flow_read_result(Side *from, ssize_t n, size_t wanted) {
         if (n > 0) {
-                /* On a stream a short read has emptied the socket (epoll(7), question 9), unless the end follows. */
+                /* A short read has emptied a stream socket (epoll(7), question 9). The end may still follow. */
                 if ((size_t) n < wanted && !from->has_end)
                         from->can_read = false;
                 return STEP_DONE;
@@ -145,9 +145,9 @@ static int read_result(Side *from, ssize_t n, size_t wanted) {
         return STEP_WAIT;
 }
 
-static int read_small(Flow *f, Side *from, Side *to, PipePool *pool, uint8_t *scratch, size_t *moved) {
+static int flow_read_small(Flow *f, Side *from, Side *to, PipePool *pool, uint8_t *scratch, size_t *moved) {
         ssize_t n = recv(from->fd, scratch, SCRATCH_SIZE, MSG_DONTWAIT), sent = 0;
-        int step = read_result(from, n, SCRATCH_SIZE);
+        int step = flow_read_result(from, n, SCRATCH_SIZE);
 
         if (n <= 0)
                 return step;
@@ -159,20 +159,20 @@ static int read_small(Flow *f, Side *from, Side *to, PipePool *pool, uint8_t *sc
 
         if (to->can_write) {
                 sent = send(to->fd, scratch, (size_t) n, MSG_DONTWAIT | MSG_NOSIGNAL);
-                (void) write_result(f, to, pool, sent, (size_t) n);
+                (void) flow_write_result(f, to, pool, sent, (size_t) n);
         }
 
         if (!f->is_discarded && sent < n) {
                 sent = MAX(sent, (ssize_t) 0);
-                keep_rest(f, scratch + sent, (size_t) (n - sent));
-                if (!f->rest) /* no memory: rather an end than a gap */
+                flow_keep_rest(f, scratch + sent, (size_t) (n - sent));
+                if (!f->rest) /* no memory: a reset is better than a gap */
                         return STEP_BROKEN;
         }
 
         return STEP_DONE;
 }
 
-static bool make_nonblocking(Side *s) {
+static bool flow_make_nonblocking(Side *s) {
         int on = 1;
 
         if (!s->is_nonblocking)
@@ -181,7 +181,7 @@ static bool make_nonblocking(Side *s) {
         return s->is_nonblocking;
 }
 
-static int read_bulk(Flow *f, Side *from, size_t *moved) {
+static int flow_read_bulk(Flow *f, Side *from, size_t *moved) {
         ssize_t n = splice(from->fd, NULL, f->pipe->write_fd, NULL, PIPE_SIZE, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
 
         if (n > 0) {
@@ -190,17 +190,17 @@ static int read_bulk(Flow *f, Side *from, size_t *moved) {
                 return STEP_DONE;
         }
 
-        /* Some sockets can't be spliced from (AF_VSOCK on old kernels). */
+        /* splice(2) does not read from some sockets (AF_VSOCK on old kernels): copy. */
         if (n < 0 && (errno == EINVAL || errno == EOPNOTSUPP || errno == ENOMEM)) {
                 f->is_bulk = false;
                 return STEP_DONE;
         }
 
-        return read_result(from, n, PIPE_SIZE);
+        return flow_read_result(from, n, PIPE_SIZE);
 }
 
-static bool use_pipe(Flow *f, Side *from, Side *to, PipePool *pool) {
-        if (!f->is_bulk || f->is_discarded || !make_nonblocking(from) || !make_nonblocking(to))
+static bool flow_use_pipe(Flow *f, Side *from, Side *to, PipePool *pool) {
+        if (!f->is_bulk || f->is_discarded || !flow_make_nonblocking(from) || !flow_make_nonblocking(to))
                 return false;
 
         if (!f->pipe)
@@ -209,45 +209,48 @@ static bool use_pipe(Flow *f, Side *from, Side *to, PipePool *pool) {
         return f->pipe;
 }
 
-static int move_some(Flow *f, Side *from, Side *to, PipePool *pool, uint8_t *scratch, size_t *moved) {
+static int flow_move_some(Flow *f, Side *from, Side *to, PipePool *pool, uint8_t *scratch, size_t *moved) {
         if (!from->can_read)
                 return STEP_WAIT;
 
-        return use_pipe(f, from, to, pool) ? read_bulk(f, from, moved) : read_small(f, from, to, pool, scratch, moved);
+        if (flow_use_pipe(f, from, to, pool))
+                return flow_read_bulk(f, from, moved);
+
+        return flow_read_small(f, from, to, pool, scratch, moved);
 }
 
-/* Passes the end on: the other direction may go on for as long as it likes (half-close). */
-static FlowState finish(Flow *f, Side *to) {
+/* Sends the end to the destination. The other direction may go on (half-close). */
+static FlowState flow_finish(Flow *f, Side *to) {
         if (!f->is_shut)
                 (void) shutdown(to->fd, SHUT_WR);
         f->is_shut = true;
         return FLOW_ENDED;
 }
 
-static size_t n_pending(const Flow *f) {
+static size_t flow_n_pending(const Flow *f) {
         return f->rest_n - f->rest_at + (f->pipe ? f->pipe->n : 0);
 }
 
 FlowState flow_move(Flow *f, Side *from, Side *to, PipePool *pool, uint8_t *scratch, bool *moved) {
-        size_t n = 0, before = n_pending(f);
+        size_t n = 0, before = flow_n_pending(f);
         int step;
 
         do {
-                step = write_pending(f, to, pool);
+                step = flow_write_pending(f, to, pool);
                 if (step == STEP_DONE && f->ended)
                         break;
                 if (step == STEP_DONE)
-                        step = move_some(f, from, to, pool, scratch, &n);
+                        step = flow_move_some(f, from, to, pool, scratch, &n);
                 f->ended = f->ended || step == STEP_END;
         } while ((step == STEP_DONE || step == STEP_END) && n < TURN_MAX);
 
-        if (n > 0 || n_pending(f) != before)
+        if (n > 0 || flow_n_pending(f) != before)
                 *moved = true;
         if (f->pipe && f->pipe->n == 0)
-                put_pipe(f, pool);
+                flow_put_pipe(f, pool);
 
         if (step == STEP_DONE && f->ended)
-                return finish(f, to);
+                return flow_finish(f, to);
 
         return step == STEP_BROKEN ? FLOW_RESET : step == STEP_WAIT ? FLOW_WAITS : FLOW_MORE;
 }

@@ -7,49 +7,50 @@
 
 #include "workers/proxy-pipe.h"
 
-/* What is read at a time outside of a pipe; as long as it comes in such amounts a copy is cheaper than a pipe. */
+/* Bytes that are copied at a time. Below this amount a copy is cheaper than a pipe. */
 #define SCRATCH_SIZE ((size_t) 32 * 1024)
 
-/* One socket of a connection, and what is known of it: edge-triggered epoll tells it once. */
+/* One socket of a connection. Its epoll is edge-triggered, so events are recorded here until they are used. */
 typedef struct Side {
-        struct Connection *connection;
+        struct ProxyConnection *connection;
         int fd;
         bool is_watched;
-        bool is_nonblocking; /* splice(2) has no flag for sockets; until it is used O_NONBLOCK isn't needed */
+        bool is_nonblocking; /* O_NONBLOCK is set. Only splice(2) needs it, because it has no flag for sockets */
         bool can_read;
         bool can_write;
-        bool has_end;        /* the end of what it sends is here, or an error: look for it after the bytes */
+        bool has_end;        /* after the unread bytes comes the end or an error */
         bool has_error;
         bool is_unix;
 } Side;
 
 typedef struct Flow {
-        Pipe *pipe;          /* NULL while nothing is in it */
-        uint8_t *rest;       /* read, and not yet written: what didn't fit in the socket. NULL: nothing */
-        size_t rest_n;
-        size_t rest_at;
-        bool is_bulk;        /* the last read filled all that there was room for */
-        bool ended;          /* nothing more comes from the source */
-        bool is_shut;        /* … and the destination was told */
-        bool is_discarded;   /* the destination takes nothing any more: what comes is thrown away */
+        Pipe *pipe;          /* bytes on their way; NULL: none */
+        uint8_t *rest;       /* bytes that the destination had no room for; NULL: none */
+        size_t rest_n;       /* length of @rest */
+        size_t rest_at;      /* bytes of @rest that were written */
+        bool is_bulk;        /* the last read filled its buffer, so a pipe pays */
+        bool ended;          /* the source has ended */
+        bool is_shut;        /* the destination got the end */
+        bool is_discarded;   /* the destination takes no more bytes; those that come are dropped */
 } Flow;
 
 typedef enum FlowState {
-        FLOW_WAITS, /* for an event of one of its sides */
-        FLOW_MORE,  /* had its turn, and could go on */
-        FLOW_ENDED, /* all was passed on, and so was the end */
-        FLOW_RESET, /* the source ended with an error: what was passed on is not all that there was */
+        FLOW_WAITS, /* needs an event of one of its sides */
+        FLOW_MORE,  /* has used its turn up, and can go on */
+        FLOW_ENDED, /* the destination has got everything, and the end */
+        FLOW_RESET, /* the source ended with an error, so the destination has got an incomplete stream */
 } FlowState;
 
-/* Puts bytes before all that the source sends: a header, or what was read from it already. */
+/* Inserts bytes before those that the source will send. Returns 0 or -ENOMEM. */
 int flow_prepend(Flow *f, const void *p, size_t n);
 
-/* Moves what there is, up to a limit. Sets *moved where something was. */
+/* Moves bytes, up to the limit of one turn. Sets *moved to true if there were any; otherwise leaves it alone. */
 FlowState flow_move(Flow *f, Side *from, Side *to, PipePool *pool, uint8_t *scratch, bool *moved);
 
 /*
- * The destination takes nothing any more, but may have said something before: a server that refuses an upload, say.
- * So the other direction goes on, and what comes in this one is read away: closing a socket with unread bytes resets it.
+ * Drops the bytes of a flow whose destination takes no more, and those that will come. They have to be read, because
+ * closing a socket with unread bytes resets it. The other direction goes on: a server may have refused an upload with
+ * an answer that the client has not yet got.
  */
 void flow_discard(Flow *f, PipePool *pool);
 

@@ -1,26 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The PROXY protocol, as the backend gets it before anything else. */
+/* The header of the PROXY protocol, which a backend gets before all other bytes. */
 
-#include "libfdpass/fdpass.h"
 #include "handoff/protocol.h"
+#include "libfdpass/fdpass.h"
 
 typedef enum ProxyHeader {
+        PROXY_HEADER_V1, /* a line of text: addresses only */
+        PROXY_HEADER_V2, /* binary: addresses and the facts from the broker */
         PROXY_HEADER_NONE,
-        PROXY_HEADER_V1, /* one line: addresses only */
-        PROXY_HEADER_V2, /* binary: and all that the broker has told */
         _PROXY_HEADER_MAX,
 } ProxyHeader;
 
-/* "v1", "v2", "no"; or -EINVAL. */
-int proxy_header_from_string(const char *s);
-
 /*
- * Writes what is to be told of the client to @ret, with room for FDPASS_HEADER_MAX bytes. @told may be NULL: then the
- * socket's own addresses are all that is known.
+ * Writes the header for a client to @ret, which has room for FDPASS_HEADER_MAX bytes. If @info is NULL, the header has
+ * the addresses of the socket. Returns 0 or a negative errno.
  */
-int proxy_header_write(ProxyHeader kind, int client_fd, const struct fdpass *told, uint8_t *ret, size_t *ret_n);
+int proxy_header_write(ProxyHeader kind, int client_fd, const struct fdpass *info, uint8_t *ret, size_t *ret_n);
 
-/* The port that the client connected to, 0 where it has none (AF_UNIX). */
-unsigned client_port(int client_fd, const struct fdpass *told);
+/* Returns the port that the client connected to, or 0 if it has none (AF_UNIX). */
+unsigned client_port(int client_fd, const struct fdpass *info);

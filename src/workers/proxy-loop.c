@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The event loop's end of the proxy. All sockets of connections are in one epoll, whose own descriptor is the one
- * source that sd-event sees: a source for each would cost more than the rest of what is done for a small request.
+ * The events of the proxy. All sockets of connections are in one epoll, whose descriptor is one source of sd-event. A
+ * source for each socket would cost more than all the rest of a small request.
  */
 
 #include <unistd.h>
@@ -10,33 +10,25 @@
 #include "basic/fd.h"
 #include "workers/proxy.h"
 
-#define BATCH_MAX 64
-#define RETRY_USEC (50 * USEC_PER_MSEC)
-#define LINGER_USEC (5 * USEC_PER_SEC)
+#define BATCH_MAX 64                       /* events of one epoll_wait() */
+#define RETRY_USEC (50 * USEC_PER_MSEC)    /* limit of PHASE_RETRY */
+#define LINGER_USEC (5 * USEC_PER_SEC)     /* limit of PHASE_LINGER */
 
-void proxy_arm_timer(Proxy *p, usec_t at) {
-        if (at >= p->timer_at)
-                return;
-
-        p->timer_at = at;
-        (void) sd_event_source_set_time(p->timer, at);
-        (void) sd_event_source_set_enabled(p->timer, SD_EVENT_ONESHOT);
-}
-
-static void bury(Proxy *p) {
+/* Frees the connections that ended in this turn. */
+static void proxy_bury(Proxy *p) {
         LIST_FOREACH(i, &p->dead)
-                free(CONTAINER_OF(i, Connection, link));
+                free(CONTAINER_OF(i, ProxyConnection, link));
         list_init(&p->dead);
 }
 
-static void dispatch(Side *side, uint32_t events) {
-        Connection *c = side->connection;
+static void proxy_dispatch(Side *side, uint32_t events) {
+        ProxyConnection *c = side->connection;
 
         if (side->fd < 0)
-                return; /* it was ended by an event before this one in the batch */
+                return; /* an earlier event of the batch has ended the connection */
 
         if (c->phase == PHASE_CONNECTING) {
-                connection_on_connect(c);
+                proxy_connection_on_connect(c);
                 return;
         }
 
@@ -49,12 +41,12 @@ static void dispatch(Side *side, uint32_t events) {
         if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
                 side->can_write = true;
         if (events & EPOLLHUP && side == &c->server && !c->up.ended)
-                flow_discard(&c->up, &c->proxy->pipes); /* it has closed for good: AF_UNIX tells */
+                flow_discard(&c->up, &c->proxy->pipes); /* AF_UNIX: the server has closed both directions */
 
-        connection_pump(c);
+        proxy_connection_pump(c);
 }
 
-static int on_epoll(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+static int proxy_on_epoll(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         struct epoll_event events[BATCH_MAX];
         Proxy *p = userdata;
         int n;
@@ -63,50 +55,51 @@ static int on_epoll(sd_event_source *source, int fd, uint32_t revents, void *use
         p->now = usec_now();
 
         for (int i = 0; i < n; i++)
-                dispatch(events[i].data.ptr, events[i].events);
+                proxy_dispatch(events[i].data.ptr, events[i].events);
 
-        bury(p);
+        proxy_bury(p);
         return 0;
 }
 
-/* Those that had their turn, and could have gone on. */
-static int on_more(sd_event_source *source, void *userdata) {
+/* Gives one more turn to each connection that is busy now. */
+static int proxy_on_more(sd_event_source *source, void *userdata) {
         Proxy *p = userdata;
         List *last = p->busy.prev;
 
         p->now = usec_now();
         for (List *l; (l = list_first(&p->busy));) {
-                connection_pump(CONTAINER_OF(l, Connection, busy));
+                proxy_connection_pump(CONTAINER_OF(l, ProxyConnection, busy));
                 if (l == last)
                         break;
         }
 
         if (list_is_empty(&p->busy))
                 (void) sd_event_source_set_enabled(p->more, SD_EVENT_OFF);
-        bury(p);
+        proxy_bury(p);
         return 0;
 }
 
-static void expire(Connection *c) {
+/* Handles the end of a phase's time limit. */
+static void proxy_expire(ProxyConnection *c) {
         switch (c->phase) {
 
         case PHASE_CONNECTING:
-                connection_close_side(c, &c->server);
+                proxy_connection_close_side(c, &c->server);
                 c->error = -ETIMEDOUT;
-                connection_try(c);
+                proxy_connection_try(c);
                 return;
 
         case PHASE_RETRY:
-                connection_try(c);
+                proxy_connection_try(c);
                 return;
 
         case PHASE_OPEN:
         case PHASE_ENDING:
-                connection_reset(c); /* it was not over */
+                proxy_connection_reset(c); /* its streams are incomplete */
                 return;
 
         case PHASE_LINGER:
-                connection_free(c);
+                proxy_connection_free(c);
                 return;
 
         case _PHASE_MAX:
@@ -114,68 +107,69 @@ static void expire(Connection *c) {
         }
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static int proxy_on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         Proxy *p = userdata;
 
         p->now = usec_now();
         p->timer_at = USEC_INFINITY;
 
-        for (Phase phase = 0; phase < _PHASE_MAX; phase++) {
+        for (ProxyPhase phase = 0; phase < _PHASE_MAX; phase++) {
                 List *last = p->phases[phase].prev, *l;
 
                 while ((l = list_first(&p->phases[phase]))) {
-                        Connection *c = CONTAINER_OF(l, Connection, link);
+                        ProxyConnection *c = CONTAINER_OF(l, ProxyConnection, link);
                         usec_t end = usec_add(c->since, p->limits[phase]);
-                        bool is_last = l == last; /* those that come back into the list have their time before them */
+                        bool is_last = l == last; /* connections behind it have come back into the list just now */
 
                         if (end > p->now) {
                                 proxy_arm_timer(p, end);
                                 break;
                         }
 
-                        expire(c);
+                        proxy_expire(c);
                         if (is_last)
                                 break;
                 }
         }
 
-        bury(p);
+        proxy_bury(p);
         return 0;
 }
 
-static void connections_end(Proxy *p) {
-        for (Phase phase = 0; phase < _PHASE_MAX; phase++)
+static void proxy_connections_end(Proxy *p) {
+        for (ProxyPhase phase = 0; phase < _PHASE_MAX; phase++)
                 for (List *l; (l = list_first(&p->phases[phase]));) {
-                        Connection *c = CONTAINER_OF(l, Connection, link);
+                        ProxyConnection *c = CONTAINER_OF(l, ProxyConnection, link);
 
-                        if (c->told)
-                                connection_give_up(c, true);
+                        if (c->info)
+                                proxy_connection_give_up(c, true);
                         else
-                                connection_reset(c);
+                                proxy_connection_reset(c);
                 }
 
-        bury(p);
+        proxy_bury(p);
 }
 
-static int on_drained(sd_event_source *source, uint64_t usec, void *userdata) {
-        connections_end(userdata);
+static int proxy_on_drained(sd_event_source *source, uint64_t usec, void *userdata) {
+        proxy_connections_end(userdata);
         return 0;
 }
 
-static void stop(Service *s) {
+static void proxy_stop(Service *s) {
         Proxy *p = CONTAINER_OF(s, Proxy, service);
 
         if (p->drain_usec == 0)
-                connections_end(p);
+                proxy_connections_end(p);
         else if (p->drain_usec != USEC_INFINITY)
-                (void) sd_event_add_time_relative(s->event, &p->drained, CLOCK_MONOTONIC, p->drain_usec, 0, on_drained, p);
+                (void) sd_event_add_time_relative(s->event, &p->drained, CLOCK_MONOTONIC, p->drain_usec, 0,
+                                                  proxy_on_drained, p);
 }
 
 int proxy_init(Proxy *p) {
         sd_event *event = p->service.event;
         int r;
 
-        for (Phase phase = 0; phase < _PHASE_MAX; phase++)
+        for (ProxyPhase phase = 0; phase < _PHASE_MAX; phase++)
                 list_init(&p->phases[phase]);
         list_init(&p->busy);
         list_init(&p->dead);
@@ -185,8 +179,8 @@ int proxy_init(Proxy *p) {
         p->timer_at = USEC_INFINITY;
         p->backends.event = event;
         p->backends.log = p->service.log;
-        p->service.take = connection_start;
-        p->service.stop = stop;
+        p->service.take = proxy_connection_start;
+        p->service.stop = proxy_stop;
 
         p->scratch = malloc(SCRATCH_SIZE);
         if (!p->scratch)
@@ -196,13 +190,13 @@ int proxy_init(Proxy *p) {
         if (p->epoll_fd < 0)
                 return -errno;
 
-        r = sd_event_add_io(event, &p->io, p->epoll_fd, EPOLLIN, on_epoll, p);
+        r = sd_event_add_io(event, &p->io, p->epoll_fd, EPOLLIN, proxy_on_epoll, p);
         if (r >= 0)
-                r = sd_event_add_time(event, &p->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer, p);
+                r = sd_event_add_time(event, &p->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, proxy_on_timer, p);
         if (r >= 0)
                 r = sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
         if (r >= 0)
-                r = sd_event_add_defer(event, &p->more, on_more, p);
+                r = sd_event_add_defer(event, &p->more, proxy_on_more, p);
         if (r >= 0)
                 r = sd_event_source_set_enabled(p->more, SD_EVENT_OFF);
 
@@ -210,8 +204,8 @@ int proxy_init(Proxy *p) {
 }
 
 void proxy_done(Proxy *p) {
-        if (p->scratch) { /* there is something to end */
-                connections_end(p);
+        if (p->scratch) { /* proxy_init() was called, so the lists are initialized */
+                proxy_connections_end(p);
                 pipe_pool_done(&p->pipes);
         }
 

@@ -7,7 +7,7 @@
 
 #include "basic/fd.h"
 
-#define IDLE_MAX 16
+#define IDLE_MAX 16 /* idle pipes that are kept */
 
 static void pipe_free(Pipe *pipe) {
         fd_close(pipe->read_fd);
@@ -39,7 +39,7 @@ static Pipe *pipe_new(void) {
         }
 
         *pipe = (Pipe){ .read_fd = fds[0], .write_fd = fds[1] };
-        /* Beyond fs.pipe-user-pages-soft a user gets no more than the default: it works with that, too. */
+        /* Fails for a user beyond /proc/sys/fs/pipe-user-pages-soft (pipe(7)). The default size works, too. */
         (void) fcntl(fds[1], F_SETPIPE_SZ, PIPE_SIZE);
         return pipe;
 }
@@ -70,6 +70,6 @@ void pipe_put(PipePool *pool, Pipe *pipe) {
                 return;
         }
 
-        list_prepend(&pool->idle, &pipe->link); /* its pages are the ones in the CPU's cache */
+        list_prepend(&pool->idle, &pipe->link); /* first, because its pages are in the CPU's cache */
         pool->n_idle++;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Names are looked up before the first client is taken, and a name that doesn't exist ends the start: systemd tries
- * again, and the clients wait in its queue. Later, a name that was looked up a while ago is looked up again when a
- * client needs it, by a thread, because getaddrinfo(3) waits as long as it likes; the client doesn't, it gets the
- * addresses that are known. So a slow or broken name server delays nobody, and a host that moves is followed.
+ * Lookups of names. The first one is before the first client is taken. If it fails, the start fails: systemd tries
+ * again, and clients wait in its queue.
+ *
+ * Later, a client that needs an old address starts a lookup in a thread, because getaddrinfo(3) blocks. The client does
+ * not wait for it and uses the known addresses. So a slow name server delays no client, and a host may move.
  */
 
 #include <netdb.h>
@@ -18,9 +19,9 @@
 #include "basic/fd.h"
 #include "workers/proxy-backend.h"
 
-#define FRESH_USEC (30 * USEC_PER_SEC)
+#define FRESH_USEC (30 * USEC_PER_SEC) /* age up to which addresses are not looked up again */
 
-/* Shared by the two threads: the one that looks up writes the results, and then to done_fd. */
+/* Shared by two threads. That of the lookup writes the results, then to done_fd, and does not use it afterwards. */
 struct Resolver {
         Backends *backends;
         unsigned which;
@@ -31,11 +32,11 @@ struct Resolver {
         char *host;
         unsigned port;
         int result;
-        Address *addresses;
+        BackendAddress *addresses;
         unsigned n_addresses;
 };
 
-int resolve_name(const char *host, unsigned port, Address **ret, unsigned *ret_n) {
+int resolve_name(const char *host, unsigned port, BackendAddress **ret, unsigned *ret_n) {
         const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
         struct addrinfo *list;
         unsigned n = 0;
@@ -61,7 +62,7 @@ int resolve_name(const char *host, unsigned port, Address **ret, unsigned *ret_n
         return *ret ? 0 : EAI_MEMORY;
 }
 
-static void *look_up(void *userdata) {
+static void *resolver_look_up(void *userdata) {
         Resolver *r = userdata;
         uint64_t one = 1;
 
@@ -84,14 +85,14 @@ void resolver_done(Backends *b) {
         if (!r)
                 return;
 
-        /* A thread that still waits for a name server is left alone, with its memory: the process ends. */
+        /* A thread that still waits for a name server can't be stopped. It keeps its memory until the process exits. */
         r->io = sd_event_source_disable_unref(r->io);
         if (pthread_tryjoin_np(r->thread, NULL) == 0)
                 resolver_free(r);
 }
 
-/* An answer without addresses changes nothing: what is known may still be right. */
-static void use(Backends *b, Resolver *r) {
+/* Replaces the addresses of the backend. After a failed lookup it keeps the old ones, which may still be right. */
+static void resolver_use(Backends *b, Resolver *r) {
         Backend *k = &b->items[r->which];
 
         k->resolved = usec_now();
@@ -106,25 +107,25 @@ static void use(Backends *b, Resolver *r) {
         k->n_addresses = r->n_addresses;
 }
 
-static int on_done(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+static int resolver_on_done(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Resolver *r = userdata;
         Backends *b = r->backends;
 
-        (void) pthread_join(r->thread, NULL); /* it has nothing left to do */
-        use(b, r);
+        (void) pthread_join(r->thread, NULL);
+        resolver_use(b, r);
         b->resolver = NULL;
         resolver_free(r);
         return 0;
 }
 
-/* The signals are the event loop's. */
-static int start_thread(Resolver *r) {
+/* The thread blocks all signals, because the event loop handles them. */
+static int resolver_start(Resolver *r) {
         sigset_t all, old;
         int error;
 
         sigfillset(&all);
         (void) pthread_sigmask(SIG_SETMASK, &all, &old);
-        error = pthread_create(&r->thread, NULL, look_up, r);
+        error = pthread_create(&r->thread, NULL, resolver_look_up, r);
         (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
         return -error;
 }
@@ -133,7 +134,7 @@ void backend_refresh(Backends *b, unsigned which, usec_t now) {
         Backend *k = &b->items[which];
         Resolver *r;
 
-        /* One at a time: the next client tries the next name. */
+        /* One lookup at a time. A later client starts the next one. */
         if (!k->host || b->resolver || now < k->resolved + FRESH_USEC)
                 return;
 
@@ -143,7 +144,8 @@ void backend_refresh(Backends *b, unsigned which, usec_t now) {
 
         *r = (Resolver){ .backends = b, .which = which, .host = strdup(k->host), .port = k->port };
         r->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (!r->host || r->done_fd < 0 || sd_event_add_io(b->event, &r->io, r->done_fd, EPOLLIN, on_done, r) < 0 || start_thread(r) < 0) {
+        if (!r->host || r->done_fd < 0 ||
+            sd_event_add_io(b->event, &r->io, r->done_fd, EPOLLIN, resolver_on_done, r) < 0 || resolver_start(r) < 0) {
                 resolver_free(r);
                 return;
         }

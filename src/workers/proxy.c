@@ -2,45 +2,41 @@
 
 #include "workers/proxy.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "basic/confine.h"
+#include "workers/options.h"
 
-#define FDS_RESERVED 32     /* standard streams, listeners, the event loop, a name server */
+#define FDS_RESERVED 32 /* descriptors for standard streams, sockets, the event loop, a name server */
 #define PIPES_MAX 256
-#define HANDOFFS_MAX 64     /* a connection to the broker each, until the client is taken. More of them wait for room */
+#define HANDOFFS_MAX 64 /* connections to the broker: one per client, until it is taken */
 
-typedef enum Outcome {
-        OUTCOME_RUN = 1,
-} Outcome;
-
-static void help(void) {
-        printf("fdpass-proxy [OPTIONS...] [INLET=]ADDRESS...\n\n"
+static void proxy_help(void) {
+        printf("fdpass-proxy [OPTIONS...] [SOCKET=]ADDRESS...\n\n"
                "Connect each client with a service that can't take its socket.\n\n"
                "Addresses: HOST:PORT, HOST (the port that the client connected to), /PATH,\n"
                "@ABSTRACT, vsock:CID:PORT\n\n"
-               "  -c --connections-max=NUMBER    How many clients at a time; the others wait\n"
-               "     --connect-timeout=TIME      How long to wait for an address (5s)\n"
-               "     --retry-time=TIME           How long to try again where none is there (0)\n"
-               "     --idle-timeout=TIME         End connections where nothing is moved (infinity)\n"
-               "     --half-closed-timeout=TIME  The same where one end has finished (5min)\n"
-               "     --keepalive=TIME            Look for dead peers so often (as the listener)\n"
-               "     --exit-idle-time=TIME       End when there was no client for so long (infinity)\n"
-               "     --drain-time=TIME           Let connections go on when stopped (0)\n"
-               "     --proxy-protocol=v1|v2|no   Tell the service who the client is (no)\n"
-               "     --on-failure=error|refuse   Where the service can't be reached: the broker answers\n"
-               "                                 the client, or finds another worker (error)\n"
+               "  -c --connections-max=NUMBER    Limit of clients; the others wait\n"
+               "     --connect-timeout=TIME      Limit for connecting to an address (5s)\n"
+               "     --retry-time=TIME           Limit for further attempts if no address accepts (0)\n"
+               "     --idle-timeout=TIME         End connections that move nothing (infinity)\n"
+               "     --half-closed-timeout=TIME  The same if one end has finished (5min)\n"
+               "     --keepalive=TIME            Interval of probes for dead peers (that of the listener)\n"
+               "     --exit-idle-time=TIME       Exit after this time without a client (infinity)\n"
+               "     --drain-time=TIME           Time that connections have after a stop (0)\n"
+               "     --proxy-protocol=v1|v2|no   Send the client's addresses to the service (no)\n"
+               "     --on-failure=reject|decline If no address accepts: the broker answers the client,\n"
+               "                                 or finds another worker (reject)\n"
                "  -h --help                      Show this\n"
                "     --version                   Show the version\n\n"
                "See the fdpass-proxy(8) man page for details.\n");
 }
 
 enum {
-        ARG_CONNECT_TIMEOUT = 0x100,
+        ARG_CONNECT_TIMEOUT = OPTION_OWN,
         ARG_RETRY_TIME,
         ARG_IDLE_TIMEOUT,
         ARG_HALF_CLOSED_TIMEOUT,
@@ -49,10 +45,9 @@ enum {
         ARG_DRAIN_TIME,
         ARG_PROXY_PROTOCOL,
         ARG_ON_FAILURE,
-        ARG_VERSION,
 };
 
-static const struct option options[] = {
+static const struct option long_options[] = {
         { "connections-max", required_argument, NULL, 'c' },
         { "connect-timeout", required_argument, NULL, ARG_CONNECT_TIMEOUT },
         { "retry-time", required_argument, NULL, ARG_RETRY_TIME },
@@ -63,34 +58,29 @@ static const struct option options[] = {
         { "drain-time", required_argument, NULL, ARG_DRAIN_TIME },
         { "proxy-protocol", required_argument, NULL, ARG_PROXY_PROTOCOL },
         { "on-failure", required_argument, NULL, ARG_ON_FAILURE },
-        { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, ARG_VERSION },
-        {}
+        OPTIONS_COMMON
 };
 
-static int parse_header(Proxy *p, const char *value) {
-        int r = proxy_header_from_string(value);
+static int proxy_parse_header(Proxy *p, const char *name, const char *value) {
+        static const char *const names[_PROXY_HEADER_MAX] = { "v1", "v2", "no" };
+        int r = option_choice(name, value, names, _PROXY_HEADER_MAX);
 
-        if (r < 0) {
-                fprintf(stderr, "--proxy-protocol=: not v1, v2 or no: %s\n", value);
-                return r;
-        }
-
-        p->header = (ProxyHeader) r;
-        return 0;
+        if (r >= 0)
+                p->header = (ProxyHeader) r;
+        return r;
 }
 
-static int parse_on_failure(Proxy *p, const char *value) {
-        p->refuse_on_failure = streq(value, "refuse");
-        if (p->refuse_on_failure || streq(value, "error"))
-                return 0;
+static int proxy_parse_on_failure(Proxy *p, const char *name, const char *value) {
+        static const char *const names[] = { "reject", "decline" };
+        int r = option_choice(name, value, names, ELEMENTSOF(names));
 
-        fprintf(stderr, "--on-failure=: not error or refuse: %s\n", value);
-        return -EINVAL;
+        if (r >= 0)
+                p->may_decline = r == 1;
+        return r;
 }
 
-/* Where an option with a time span goes; NULL: it has another value. */
-static usec_t *time_of(Proxy *p, int option) {
+/* Returns the destination of an option that is a time span, or NULL for other options. */
+static usec_t *proxy_timespan(Proxy *p, int option) {
         switch (option) {
         case ARG_CONNECT_TIMEOUT:
                 return &p->limits[PHASE_CONNECTING];
@@ -111,27 +101,35 @@ static usec_t *time_of(Proxy *p, int option) {
         }
 }
 
-static int parse_option(Proxy *p, int option, const char *name, const char *value) {
-        usec_t *time = time_of(p, option);
+static int proxy_take_option(void *userdata, int option, const char *name, const char *value) {
+        Proxy *p = userdata;
+        usec_t *timespan = proxy_timespan(p, option);
 
-        if (time)
-                return option_timespan(name, value, time);
+        if (timespan)
+                return option_timespan(name, value, timespan);
 
         switch (option) {
         case 'c':
-                return option_unsigned("connections-max", value, INT32_MAX, &p->service.n_max);
+                return option_unsigned(name, value, INT32_MAX, &p->service.n_max);
         case ARG_PROXY_PROTOCOL:
-                return parse_header(p, value);
+                return proxy_parse_header(p, name, value);
         case ARG_ON_FAILURE:
-                return parse_on_failure(p, value);
+                return proxy_parse_on_failure(p, name, value);
         default:
                 return -EINVAL;
         }
 }
 
-static int parse_addresses(Proxy *p, char *const *arguments) {
+static const OptionSet option_set = {
+        .short_options = "c:h",
+        .long_options = long_options,
+        .help = proxy_help,
+        .take = proxy_take_option,
+};
+
+static int proxy_parse_addresses(Proxy *p, char *const *arguments) {
         if (!*arguments) {
-                fprintf(stderr, "fdpass-proxy: where to? An address is missing.\n");
+                fprintf(stderr, "fdpass-proxy: an address is missing.\n");
                 return -EINVAL;
         }
 
@@ -147,35 +145,22 @@ static int parse_addresses(Proxy *p, char *const *arguments) {
         return 0;
 }
 
-/* Returns OUTCOME_RUN, 0 where all is done, or a negative errno where it was complained of. */
-static int parse_arguments(Proxy *p, int argc, char *argv[]) {
-        int option, which, r;
+/* Returns as options_parse() does. */
+static int proxy_parse_arguments(Proxy *p, int argc, char *argv[]) {
+        int r = options_parse(&option_set, argc, argv, p);
 
-        while ((option = getopt_long(argc, argv, "c:h", options, &which)) >= 0) {
-                if (option == 'h') {
-                        help();
-                        return 0;
-                }
-                if (option == ARG_VERSION) {
-                        puts("fdpass " FDPASS_VERSION);
-                        return 0;
-                }
+        if (r == OPTIONS_RUN && proxy_parse_addresses(p, argv + optind) < 0)
+                return -EINVAL;
 
-                r = parse_option(p, option, option < 0x100 ? "" : options[which].name, optarg);
-                if (r < 0)
-                        return r;
-        }
-
-        r = parse_addresses(p, argv + optind);
-        return r < 0 ? r : OUTCOME_RUN;
+        return r;
 }
 
-/* As many as there are descriptors for, and with a pipe for some of them. */
-static void set_limits(Proxy *p) {
+/* Computes from RLIMIT_NOFILE how many connections, pipes and open handoffs there may be. */
+static void proxy_set_limits(Proxy *p) {
         struct rlimit limit = { .rlim_cur = 1024, .rlim_max = 1024 };
         unsigned n, room, pipes, handoffs;
 
-        /* No select(2) in here: what the unit allows is used. */
+        /* Raises the soft limit, which exists for programs that use select(2): systemd.exec(5). */
         if (getrlimit(RLIMIT_NOFILE, &limit) >= 0 && limit.rlim_cur < limit.rlim_max) {
                 struct rlimit raised = { limit.rlim_max, limit.rlim_max };
 
@@ -191,8 +176,8 @@ static void set_limits(Proxy *p) {
         p->service.n_max = MIN(p->service.n_max, (room - 2 * pipes - handoffs) / 2);
 }
 
-/* Confines a proxy whose services are all at AF_UNIX or vsock addresses. Others need connect(2) for TCP. */
-static int confine_proxy(const Proxy *p) {
+/* Confines the process, unless a backend needs connect(2) for TCP. */
+static int proxy_confine(const Proxy *p) {
         int r;
 
         if (backends_have_tcp(&p->backends))
@@ -202,13 +187,13 @@ static int confine_proxy(const Proxy *p) {
         return r == -EOPNOTSUPP || r == -ENOSYS ? 0 : r;
 }
 
-static int start(Proxy *p) {
+static int proxy_start(Proxy *p) {
         Log *log = p->service.log;
         const Backend *which;
         const char *why;
         int r;
 
-        r = confine_proxy(p);
+        r = proxy_confine(p);
         if (r < 0) {
                 log_line(log, LOG_ERR, "Failed to confine the proxy: %s.", strerror(-r));
                 return r;
@@ -243,10 +228,10 @@ int main(int argc, char *argv[]) {
         if (!log)
                 return EX_OSERR;
 
-        r = parse_arguments(&p, argc, argv);
-        if (r == OUTCOME_RUN) {
-                set_limits(&p);
-                r = start(&p);
+        r = proxy_parse_arguments(&p, argc, argv);
+        if (r == OPTIONS_RUN) {
+                proxy_set_limits(&p);
+                r = proxy_start(&p);
         } else if (r < 0)
                 r = EX_USAGE;
 

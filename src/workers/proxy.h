@@ -2,15 +2,14 @@
 #pragma once
 
 /*
- * fdpass-proxy: a worker for services that can't take a socket. It connects to them and moves the bytes.
+ * fdpass-proxy: a worker for services that can't take a socket. It connects to them, and moves the bytes.
  *
- *     service.c ── client ──▶ proxy-connect.c ── proxy-backend.c: where to? ── connect(2) ──▶ (backend)
+ *     service.c ── client ──▶ proxy-connect.c ── proxy-backend.c: which service? ── connect(2) ──▶ (backend)
  *                                  │
  *                                  ▼
- *     proxy-loop.c ── event ──▶ proxy-connection.c ──▶ proxy-flow.c: one direction, with a pipe of proxy-pipe.c
- *                                                      while much is moved
+ *     proxy-loop.c ── event ──▶ proxy-connection.c ──▶ proxy-flow.c: one direction ── proxy-pipe.c: if much is moved
  *
- * One thread; proxy-resolve.c has another one while a name is looked up.
+ * There is one thread. proxy-resolve.c has another one while it looks a name up.
  */
 
 #include <sys/epoll.h>
@@ -22,60 +21,62 @@
 #include "workers/proxy-pipe.h"
 #include "workers/service.h"
 
-/* A connection is in one of these, and each has one time limit: its members are in the order of their ends. */
-typedef enum Phase {
+/* The phases of a connection. Each has one time limit. */
+typedef enum ProxyPhase {
         PHASE_CONNECTING,
-        PHASE_RETRY,   /* no backend was there: soon again */
+        PHASE_RETRY,   /* no backend was reached: waits for the next attempt */
         PHASE_OPEN,
         PHASE_ENDING,  /* one direction has ended */
-        PHASE_LINGER,  /* the server is gone, and the client has not yet noticed */
+        PHASE_LINGER,  /* the backend has closed; the client has not yet */
         _PHASE_MAX,
-} Phase;
+} ProxyPhase;
 
 typedef struct Proxy {
         Service service;
         Backends backends;
         PipePool pipes;
-        ProxyHeader header;      /* what backends are told of clients */
+        ProxyHeader header;        /* for backends */
 
-        usec_t limits[_PHASE_MAX];
-        usec_t retry_usec;       /* how long a backend that isn't there is tried again */
-        usec_t keepalive_usec;   /* 0: as the listener had it (KeepAlive=) */
-        usec_t drain_usec;       /* how long connections may go on once we are to end */
-        bool refuse_on_failure;  /* another worker may have the client; else it gets an answer from the broker */
+        usec_t limits[_PHASE_MAX]; /* of the phases; USEC_INFINITY: none */
+        usec_t retry_usec;         /* time from the handoff within which attempts are repeated; 0: one attempt only */
+        usec_t keepalive_usec;     /* TCP_KEEPIDLE; 0: that of the public socket (KeepAlive=) */
+        usec_t drain_usec;         /* time that connections have after SIGTERM */
+        bool may_decline;          /* if no backend is reached, another worker may get the client; otherwise none may */
 
-        int epoll_fd;
-        sd_event_source *io;
-        sd_event_source *more;   /* on while there are connections in busy */
+        int epoll_fd;              /* all sockets of connections; data: Side */
+        sd_event_source *io;       /* @epoll_fd */
+        sd_event_source *more;     /* on while @busy has connections */
         sd_event_source *timer;
-        usec_t timer_at;         /* when it goes off; USEC_INFINITY: not */
-        sd_event_source *drained;
-        List phases[_PHASE_MAX]; /* Connection.link */
-        List busy;               /* Connection.busy: had more to move than one turn lets it */
-        List dead;               /* Connection.link: freed when no event of this turn can mean them any more */
-        usec_t now;              /* of this turn */
-        uint8_t *scratch;        /* SCRATCH_SIZE: small amounts are moved through here */
+        usec_t timer_at;           /* when @timer is due; USEC_INFINITY: off */
+        sd_event_source *drained;  /* end of @drain_usec */
+        List phases[_PHASE_MAX];   /* ProxyConnection.link, earliest end first */
+        List busy;                 /* ProxyConnection.busy: used their turn up, and can go on */
+        List dead;                 /* ProxyConnection.link: freed after the turn, whose events may refer to them */
+        usec_t now;                /* time of this turn; CLOCK_MONOTONIC */
+        uint8_t *scratch;          /* SCRATCH_SIZE bytes, for copies */
 } Proxy;
 
-/* One client and its backend. What is not needed while nothing moves is not in here. */
-typedef struct Connection {
+/* A client and its backend. Memory that is needed only while bytes are moved is allocated then. */
+typedef struct ProxyConnection {
         Proxy *proxy;
         List link;               /* Proxy.phases or Proxy.dead */
         List busy;               /* Proxy.busy */
-        usec_t since;            /* in this phase, or since something was moved */
+        usec_t since;            /* begin of the phase, or of the last turn that moved bytes */
         usec_t begin;
-        Phase phase;
-        int error;               /* why the last address was none */
-        unsigned backend;        /* the one that is tried or used, by its place in Backends */
-        unsigned address;        /* the next of its addresses */
-        unsigned n_left;         /* backends that were not tried yet */
-        const Inlet *inlet;
-        struct fdpass *told;     /* until it is taken */
-        Side client, server;
-        Flow up, down;           /* from the client to the server, and back */
-} Connection;
+        ProxyPhase phase;
+        int error;               /* negative errno of the last address */
+        unsigned backend;        /* index in Backends.items */
+        unsigned address;        /* index of the next one in Backend.addresses */
+        unsigned n_left;         /* backends that were not yet tried, with the current one */
+        const ServiceSocket *from;
+        struct fdpass *info;     /* NULL: the client is taken, or came without a broker */
+        Side client;
+        Side server;
+        Flow up;                 /* from the client to the server */
+        Flow down;               /* from the server to the client */
+} ProxyConnection;
 
-/* One with what is so where nothing else is said; proxy_init() and proxy_done() go on from here. */
+/* The defaults of fdpass-proxy(8). proxy_init() and proxy_done() continue from here. */
 #define PROXY_NULL(_log)                                                        \
         {                                                                       \
                 .service = {                                                    \
@@ -85,6 +86,7 @@ typedef struct Connection {
                         .n_max = INT32_MAX,                                     \
                         .exit_idle_usec = USEC_INFINITY,                        \
                 },                                                              \
+                .header = PROXY_HEADER_NONE,                                    \
                 .limits = {                                                     \
                         [PHASE_CONNECTING] = 5 * USEC_PER_SEC,                  \
                         [PHASE_OPEN] = USEC_INFINITY,                           \
@@ -93,36 +95,43 @@ typedef struct Connection {
                 .epoll_fd = -EBADF,                                             \
         }
 
-/* What a socket of a connection is watched for, and when it was full, for room in it too. */
+/* Events of a connection's socket. EPOLLOUT is added when the socket is full for the first time. */
 #define SOCKET_EVENTS ((uint32_t) EPOLLIN | EPOLLRDHUP | EPOLLET)
 
 /* proxy-loop.c */
 
+/* Continues from PROXY_NULL. Call it after service_init(). Returns 0 or a negative errno. */
 int proxy_init(Proxy *p);
 void proxy_done(Proxy *p);
+
+/* proxy-connect.c. Each of these may end the connection. */
+
+/* Takes a client (Service.take). */
+void proxy_connection_start(Service *s, int client_fd, struct fdpass *info, const ServiceSocket *from);
+
+/* Tries addresses, beginning with the next one, until there is an event to wait for. */
+void proxy_connection_try(ProxyConnection *c);
+
+/* Handles the result of a connect(2) that was in progress. */
+void proxy_connection_on_connect(ProxyConnection *c);
+
+/* proxy-connection.c */
+
+/* Sets the timer to @at, unless it is due earlier. */
 void proxy_arm_timer(Proxy *p, usec_t at);
 
-/* proxy-connect.c */
+void proxy_connection_set_phase(ProxyConnection *c, ProxyPhase phase);
 
-/* Takes the client over (Service.take). */
-void connection_start(Service *s, int client_fd, struct fdpass *told, const Inlet *inlet);
+/* Adds a side to the epoll, or changes its events (EPOLL_CTL_…). Returns 0 or a negative errno. */
+int proxy_connection_watch(ProxyConnection *c, Side *side, int operation, uint32_t events);
+void proxy_connection_close_side(ProxyConnection *c, Side *side);
 
-/* Tries the next address, and the following ones until there is something to wait for. */
-void connection_try(Connection *c);
+/* Moves bytes in both directions. May end the connection. */
+void proxy_connection_pump(ProxyConnection *c);
 
-/* connect(2) has come to an end. */
-void connection_on_connect(Connection *c);
+/* Ends a connection. _reset() lets both ends see an error, because the streams are incomplete. */
+void proxy_connection_free(ProxyConnection *c);
+void proxy_connection_reset(ProxyConnection *c);
 
-/* proxy-connection.c. All that return nothing may end the connection. */
-
-/* Moves what there is to be moved. */
-void connection_pump(Connection *c);
-
-void connection_set_phase(Connection *c, Phase phase);
-int connection_watch(Connection *c, Side *side, int operation, uint32_t events);
-void connection_close_side(Connection *c, Side *side);
-
-/* The end: of both directions; with an error, which both ends see; before there was a backend. */
-void connection_free(Connection *c);
-void connection_reset(Connection *c);
-void connection_give_up(Connection *c, bool another_may);
+/* Ends a connection without a backend. The broker hears that another worker may have the client, or none should. */
+void proxy_connection_give_up(ProxyConnection *c, bool another_may);

@@ -2,11 +2,14 @@
 #pragma once
 
 /*
- * What fdpass-exec and fdpass-proxy have in common: the sockets that systemd passed, clients out of them, a limit
- * beyond which clients are left where they are, the end when nobody came for a while, and what is said to systemd.
+ * The common part of fdpass-exec and fdpass-proxy. It takes clients from the sockets that systemd passed. Beyond a
+ * limit it leaves them in the sockets' queues. It exits when idle, and notifies systemd.
  *
- * A socket of AF_UNIX carries clients that a broker hands over; any other is listened on, and the clients are
- * accepted from it. So a worker can stand behind a broker, or do without one.
+ *     service.c ── sockets, signals, start and end
+ *         └── service-limits.c ── how many clients there are, and what follows from that
+ *
+ * A socket of AF_UNIX brings clients that a broker hands over. Any other one is a public listening socket, and its
+ * clients are accepted with accept4(2). So a worker works with a broker or without one.
  */
 
 #include <systemd/sd-event.h>
@@ -18,42 +21,42 @@
 
 typedef struct Service Service;
 
-/* One socket that clients come from. */
-typedef struct Inlet {
+/* A socket that clients come from. */
+typedef struct ServiceSocket {
         Service *service;
-        char *name;      /* FileDescriptorName= */
-        int fd;          /* -EBADF: no more clients will come */
-        bool is_handoff;
-        struct fdpass_receiver *receiver; /* keeps the broker's connections; NULL: each client comes by one of its own */
+        char *name;                       /* FileDescriptorName= */
+        int fd;                           /* -EBADF: it will bring no more clients */
+        bool is_handoff;                  /* a broker hands clients over; otherwise they are accepted */
+        struct fdpass_receiver *receiver; /* the broker's persistent connections; NULL: one connection per client */
         sd_event_source *io;
-        sd_event_source *again; /* there may be more, of which no event will tell */
-} Inlet;
+        sd_event_source *again;           /* for clients in @receiver, which cause no event; NULL without @receiver */
+} ServiceSocket;
 
 struct Service {
         Log *log;                /* borrowed */
-        const char *what;        /* "connections": what n_busy counts, for people */
+        const char *what;        /* noun for what n_busy counts, in messages: "connections" */
         sd_event *event;
-        Inlet *inlets;
-        size_t n_inlets;
-        sd_event_source *pause;  /* on while no clients are taken, for want of something that comes back */
+        ServiceSocket *sockets;
+        size_t n_sockets;
         sd_event_source *idle;
         sd_event_source *status;
 
-        unsigned credits;        /* clients that may be on their way to us beyond those that we have: fdpass.h */
-        unsigned n_busy;
-        unsigned n_max;          /* of these; not changed while the service runs */
-        uint64_t n_taken;        /* since the start */
-        usec_t exit_idle_usec;   /* USEC_INFINITY: never */
-        bool is_full, is_paused, is_stopping;
+        unsigned credits;        /* of fdpass_receiver_new(): clients that may be sent to us in advance; 0: none */
+        unsigned n_busy;         /* clients that are served */
+        unsigned n_max;          /* limit of n_busy; constant while the service runs */
+        uint64_t n_taken;        /* clients since the start */
+        usec_t exit_idle_usec;   /* time without a client before the exit; USEC_INFINITY: never */
+        bool is_full;
+        bool is_stopping;
         RateLimit complaints;
 
         /*
-         * Takes a client: @client_fd and @told, which is NULL where the client was accepted from a listening socket,
-         * are its own from here on. @told waits for its answer.
+         * Serves a client. Owns @client_fd and @info. @info is NULL for a client of a public socket; otherwise it
+         * waits for the answer (FDPASS_DEFER).
          */
-        void (*take)(Service *s, int client_fd, struct fdpass *told, const Inlet *inlet);
+        void (*take)(Service *s, int client_fd, struct fdpass *info, const ServiceSocket *socket);
 
-        /* systemd wants us to end; the service ends when nothing is busy. May be NULL. */
+        /* Called when systemd stops the service, which ends as soon as n_busy is 0. May be NULL. */
         void (*stop)(Service *s);
 };
 
@@ -63,29 +66,39 @@ enum {
 };
 int service_init(Service *s);
 
-/* The same with @n descriptors, which are consumed: for tests. */
+/* The same with @n descriptors, which are consumed, for tests. @names may be NULL. */
 int service_init_with(Service *s, const int *fds, char *const *names, size_t n);
 void service_done(Service *s);
 
-/* Serves until it is to end. */
+/* Serves until the service is idle or stopped. Returns 0 or a negative errno. */
 int service_run(Service *s);
 
-/* One more is busy, or one less. */
+/* service-limits.c */
+
+/* Counts a client that is served, and one that is not any more. */
 void service_begin(Service *s);
 void service_end(Service *s);
 
-/* Takes no clients for a short while. */
-void service_pause(Service *s);
+/* Returns true if there is room for a further client. */
+bool service_has_room(const Service *s);
 
-/* A complaint that may come up with each client: once in a while it is logged, with their number. */
+/* Turns the sockets on or off, and ends the service if nothing is left to do. Call it after a change of the state. */
+void service_update(Service *s);
+
+/* Starts or stops the time of @exit_idle_usec. Call it after n_busy has become 0, or more than 0. */
+void service_update_idle(Service *s);
+
+/* Adds the timers of service-limits.c. Returns 0 or a negative errno. */
+int service_add_timers(Service *s);
+
+/* Sets STATUS= (sd_notify(3)). */
+void service_notify_status(const Service *s);
+
+/* Logs a warning that each client may cause: at most one in 10 s, with the number of the others. */
 void service_complain(Service *s, const char *format, ...) _printf_(2, 3);
 
 /*
- * Ends a client that can't be served, with the answer to the broker: another worker may have it, or nobody. Where
- * nobody can be told, the client sees the end of its connection. Consumes both.
+ * Ends a client that can't be served. The broker hears that another worker may have it, or that none should. Without a
+ * broker the client sees the end of its connection. Consumes both.
  */
-void service_turn_away(int client_fd, struct fdpass *told, bool another_may);
-
-/* Reads the value of an option; a complaint goes to stderr. */
-int option_timespan(const char *name, const char *value, usec_t *ret);
-int option_unsigned(const char *name, const char *value, unsigned max, unsigned *ret);
+void service_turn_away(int client_fd, struct fdpass *info, bool another_may);

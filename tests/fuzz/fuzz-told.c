@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The preload's own reader of messages believes what libfdpass's does: nothing less, and the same addresses. */
+/* The preload's parser of messages accepts all that libfdpass's accepts, and finds the same addresses. */
 
 #include "handoff/message.h"
 #include "workers/preload/preload.h"
@@ -16,19 +16,19 @@ static void fuzz_assert(bool is_true) {
                 abort();
 }
 
-static void assert_same(const Address *a, const MessageAddress *b) {
+static void assert_same(const IpAddress *a, const MessageAddress *b) {
         fuzz_assert(address_length(a) == message_address_length(b));
         fuzz_assert(memcmp(a, b, address_length(a)) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        /* As it comes from the socket: no more than the preload has room for. */
+        /* The preload reads no more from the socket. */
         size_t n = size < FDPASS_HEADER_MAX ? size : FDPASS_HEADER_MAX;
         Message m;
-        Told told;
+        ClientInfo info;
         int r, s;
 
-        s = told_read(data, n, n < size, NOW, &told);
+        s = message_read(data, n, n < size, NOW, &info);
         r = message_decode(data, size, &m);
 
         if (r == MESSAGE_VERSION)
@@ -37,9 +37,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 return 0;
 
         fuzz_assert(s == 0);
-        assert_same(&told.peer, &m.source);
-        assert_same(&told.local, &m.destination);
-        fuzz_assert(told.has_consumed == (m.consumed.n > 0));
-        fuzz_assert(told.is_late == (m.deadline <= NOW));
+        assert_same(&info.peer, &m.source);
+        assert_same(&info.local, &m.destination);
+        fuzz_assert(info.has_consumed == (m.consumed.n > 0));
+        fuzz_assert(info.is_late == (m.deadline <= NOW));
         return 0;
 }

@@ -24,7 +24,7 @@ static char path[] = "PATH=/usr/bin:/bin", forged[] = "REMOTE_ADDR=forged", fds[
 static char *const own[] = { path, forged, fds, NULL };
 
 static void begin(const char *script) {
-        clean_descriptors();
+        exec_clean_descriptors();
 
         int fd = fcntl(t.worker.fd, F_DUPFD_CLOEXEC, 0);
 
@@ -33,7 +33,7 @@ static void begin(const char *script) {
         t.exec->argv = t.argv;
         if (!t.exec->path)
                 t.exec->path = strdup(shell);
-        assert_int_equal(environment_init(&t.exec->environment, own), 0);
+        assert_int_equal(program_environment_init(&t.exec->environment, own), 0);
         assert_int_equal(service_init_with(&t.exec->service, &fd, NULL, 1), 0);
         assert_int_equal(exec_init(t.exec), 0);
 }
@@ -199,7 +199,7 @@ static void test_stderr(void **state) {
         char got[64];
         Guest g;
 
-        t.exec->kind_of_stderr = STDERR_SOCKET;
+        t.exec->stderr_mode = STDERR_SOCKET;
         begin("echo error >&2");
         g = guest_send(&t.worker, NULL);
         read_all(g.fd, got, sizeof(got));

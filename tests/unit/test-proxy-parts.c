@@ -21,7 +21,7 @@ static void assert_address(const char *text, int family, const char *host, unsig
         assert_int_equal(backends_add(&b, text), 0);
         assert_int_equal(b.items[0].n_addresses, 1);
 
-        const Address *a = &b.items[0].addresses[0];
+        const BackendAddress *a = &b.items[0].addresses[0];
         assert_int_equal(a->sa.sa_family, family);
         if (family == AF_INET) {
                 assert_string_equal(inet_ntop(family, &a->in.sin_addr, name, sizeof(name)), host);
@@ -48,7 +48,7 @@ static void test_unix_addresses(void **state) {
         _cleanup_(backends_done) Backends b = {};
 
         assert_int_equal(backends_add(&b, "/run/a=b"), 0);
-        assert_null(b.items[0].inlet);
+        assert_null(b.items[0].socket_name);
         assert_string_equal(b.items[0].addresses[0].un.sun_path, "/run/a=b");
 
         /* An abstract name has a length, and no NUL at its end. */

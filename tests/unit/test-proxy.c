@@ -152,7 +152,7 @@ static void test_no_backend(void **state) {
         assert_int_equal(t.proxy->service.n_busy, 0);
         guest_leave(&g);
 
-        t.proxy->refuse_on_failure = true;
+        t.proxy->may_decline = true;
         g = guest_send(&t.worker, NULL);
         RUN_UNTIL(has_event(g.conn_fd, POLLIN));
         assert_int_equal(guest_answer(&g), FDPASS_ANSWER_REFUSED);

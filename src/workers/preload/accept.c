@@ -8,24 +8,30 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 
-/* After so many connections of no use in a row the program may look after its clients. */
+/* Connections without a client that one call skips at most, so that the program can serve its other clients. */
 #define SKIPS_MAX 16
 
-static bool sender_is_trusted(int conn_fd, const Listener *l) {
+/* The UID that stands for all users that the user namespace does not map (user_namespaces(7), overflowuid). */
+#define OVERFLOW_UID 65534
+
+/* The result of a connection that the program's other listener got, beside RECEIVE_…. */
+#define ACCEPT_MOVED (RECEIVE_SILENT + 1)
+
+static bool accept_is_trusted(int conn_fd, const WorkerSocket *w) {
         struct ucred sender;
         socklen_t length = sizeof(sender);
 
-        if (l->trusts_all)
+        if (w->trusts_all)
                 return true;
         if (real.getsockopt(conn_fd, SOL_SOCKET, SO_PEERCRED, &sender, &length) < 0)
                 return false;
 
-        /* 65534 is everybody whom this user namespace does not know. */
-        return sender.uid == 0 || (sender.uid != 65534 && (sender.uid == geteuid() || sender.uid == l->owner));
+        return sender.uid == 0 ||
+               (sender.uid != OVERFLOW_UID && (sender.uid == geteuid() || sender.uid == w->owner));
 }
 
-/* As accept4() would: what the sender has set on the socket is no concern of the program's. */
-static int set_flags(int fd, int flags) {
+/* Gives @fd the flags that accept4(2) would give it. The sender may have set others. */
+static int accept_set_flags(int fd, int flags) {
         int now = fcntl(fd, F_GETFL), wanted;
 
         if (now < 0)
@@ -40,7 +46,7 @@ static int set_flags(int fd, int flags) {
         return 0;
 }
 
-static void set_options(int fd, unsigned options) {
+static void accept_set_options(int fd, unsigned options) {
         int on = 1;
 
         if (options & OPTION_NODELAY)
@@ -51,136 +57,148 @@ static void set_options(int fd, unsigned options) {
 
 typedef int (*NameFunction)(int, struct sockaddr *, socklen_t *);
 
-/* An address of an IP family, or none. False: the client is gone. */
-static bool address_of(int fd, NameFunction name, Address *ret) {
+/* Reads an address of IPv4 or IPv6, or AF_UNSPEC for other families. Returns false if the client is gone. */
+static bool accept_read_address(int fd, NameFunction name, IpAddress *ret) {
         socklen_t length = sizeof(*ret);
 
-        *ret = (Address){};
+        *ret = (IpAddress){};
         if (name(fd, &ret->sa, &length) < 0)
                 return false;
 
-        if (ret->sa.sa_family != AF_INET && ret->sa.sa_family != AF_INET6)
-                *ret = (Address){};
+        if (!is_ip(ret->sa.sa_family))
+                *ret = (IpAddress){};
         return true;
 }
 
-static bool same(const Address *a, const Address *b) {
+static bool accept_is_same(const IpAddress *a, const IpAddress *b) {
         return memcmp(a, b, address_length(a)) == 0;
 }
 
-/* In the form that the listener's family has. Who has bound the port for IPv6 alone wants IPv4 mapped. */
-static void present(Address *a, const Listener *l) {
-        address_present(a, l->family == AF_INET6);
-        if (l->family == AF_INET && address_hide(a))
-                say(SAY_FAMILY, "The program has port %u for IPv4 only, and so a client over IPv6 is 0.0.0.0 for it. "
-                                "It should listen on [::] as well (nginx: listen [::]:%u).",
-                    (unsigned) ntohs(l->claimed_port), (unsigned) ntohs(l->claimed_port));
+/* Converts an address to the form of the listener's family. A listener for IPv6 alone gets IPv4 mapped. */
+static void accept_present(IpAddress *a, const WorkerSocket *w) {
+        address_present(a, w->family == AF_INET6);
+        if (w->family == AF_INET && address_hide(a))
+                log_once(TOPIC_FAMILY,
+                         "The program has port %u for IPv4 only, and so a client over IPv6 is 0.0.0.0 for it. "
+                         "It should listen on [::] as well (nginx: listen [::]:%u).",
+                         (unsigned) ntohs(w->port), (unsigned) ntohs(w->port));
 }
 
 /*
- * What the program is to see: the addresses that the broker was told of by a proxy before it rather than the
- * socket's, and the port that its listener has.
+ * Sets the addresses that the program sees. Those of the message replace the socket's, because they may be from a
+ * trusted proxy before the broker. The local port is the one that the program listens on.
  */
-static int claim_client(int fd, const Listener *l, const Told *told, Address *ret_peer) {
-        Claim claim = { .kind = CLAIM_CLIENT };
-        Address peer, local;
+static int accept_override(int fd, const WorkerSocket *w, const ClientInfo *info, IpAddress *ret_peer) {
+        Override override = { .kind = OVERRIDE_CLIENT };
+        IpAddress peer, local;
 
-        if (!address_of(fd, real.getpeername, &peer) || !address_of(fd, real.getsockname, &local))
+        if (!accept_read_address(fd, real.getpeername, &peer) || !accept_read_address(fd, real.getsockname, &local))
                 return RECEIVE_SKIP;
 
-        claim.peer = told->peer.sa.sa_family != AF_UNSPEC ? told->peer : peer;
-        claim.local = told->local.sa.sa_family != AF_UNSPEC ? told->local : local;
-        present(&claim.peer, l);
-        present(&claim.local, l);
-        if (l->claimed_port != 0)
-                address_set_port(&claim.local, l->claimed_port);
+        override.peer = info->peer.sa.sa_family != AF_UNSPEC ? info->peer : peer;
+        override.local = info->local.sa.sa_family != AF_UNSPEC ? info->local : local;
+        accept_present(&override.peer, w);
+        accept_present(&override.local, w);
+        if (w->port != 0)
+                address_set_port(&override.local, w->port);
 
-        *ret_peer = claim.peer;
-        if (claim.peer.sa.sa_family != AF_UNSPEC && !(same(&claim.peer, &peer) && same(&claim.local, &local)))
-                claim_set(fd, &claim);
+        *ret_peer = override.peer;
+        if (override.peer.sa.sa_family != AF_UNSPEC &&
+            !(accept_is_same(&override.peer, &peer) && accept_is_same(&override.local, &local)))
+                override_set(fd, &override);
         return 0;
 }
 
-/* Of one connection. */
-static int take_client(int conn_fd, int *place, int fd, const Listener *l, int flags, Address *ret_peer, int *ret_fd) {
+/* Receives the client of a connection and makes it what accept4(2) returns. Returns as receive_client() does. */
+static int accept_receive(int conn_fd, int *place, int fd, const WorkerSocket *w, int flags, IpAddress *ret_peer,
+                          int *ret_fd) {
         _cleanup_close_ int client_fd = -EBADF;
-        Told told;
+        ClientInfo info;
         int r;
 
-        r = receive_client(conn_fd, place, fd, l, &told, &client_fd);
+        r = receive_client(conn_fd, place, fd, w, &info, &client_fd);
         if (r != 0)
                 return r;
 
-        r = set_flags(client_fd, flags);
+        r = accept_set_flags(client_fd, flags);
         if (r == 0)
-                r = claim_client(client_fd, l, &told, ret_peer);
+                r = accept_override(client_fd, w, &info, ret_peer);
         if (r != 0)
                 return r;
 
-        set_options(client_fd, l->options);
+        accept_set_options(client_fd, w->options);
 
         *ret_fd = take_fd(&client_fd);
         return 0;
 }
 
-static bool is_nonblocking(int fd) {
+static bool accept_is_nonblocking(int fd) {
         int flags = fcntl(fd, F_GETFL);
 
         return flags >= 0 && flags & O_NONBLOCK;
 }
 
-/* The program has another listener for it. What can't be told stays, and is found wrong later. */
-static bool must_go(int conn_fd, int fd, const Listener *l) {
-        sa_family_t family = l->other_fd > 0 ? receive_family(conn_fd, fd) : AF_UNSPEC;
+/* Returns true if the program has another listener for this client. A client of unknown family stays here. */
+static bool accept_is_misplaced(int conn_fd, int fd, const WorkerSocket *w) {
+        sa_family_t family = w->sender_fd > 0 ? receive_family(conn_fd, fd) : AF_UNSPEC;
 
-        return (family == AF_INET || family == AF_INET6) && family != l->family;
+        return is_ip(family) && family != w->family;
 }
 
-static int next_connection(int fd, const Listener *l) {
+static int accept_next(int fd, const WorkerSocket *w) {
         int conn_fd;
 
-        if (l->is_other)
-                return other_receive(fd);
+        if (w->is_pair)
+                return family_receive(fd);
 
         conn_fd = real.accept4(fd, NULL, NULL, SOCK_CLOEXEC);
         return conn_fd < 0 ? -errno : conn_fd;
 }
 
-int accept_client(int fd, const Listener *l, int flags, Address *ret_peer) {
+/* Takes one connection. Returns 0 and the client, RECEIVE_…, ACCEPT_MOVED, or a negative errno. */
+static int accept_once(int fd, const WorkerSocket *w, int flags, IpAddress *ret_peer, int *ret_fd) {
+        /* Reserves a number for the client while the connection has one too. Otherwise the client could be lost. */
+        _cleanup_close_ int place = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        int conn_fd;
+
+        if (place < 0)
+                return -errno;
+        conn_fd = accept_next(fd, w);
+        if (conn_fd < 0)
+                return conn_fd;
+
+        if (!accept_is_trusted(conn_fd, w)) {
+                close_at(&conn_fd);
+                log_once(TOPIC_SENDER, "A sender on %s is neither root nor one that the socket's mode speaks for: "
+                                       "it needs SocketUser=fdpass and SocketMode=0600.", w->name.sun_path);
+                return RECEIVE_SKIP;
+        }
+
+        if (accept_is_misplaced(conn_fd, fd, w) && family_send(conn_fd, w) > 0)
+                return ACCEPT_MOVED;
+
+        return accept_receive(conn_fd, &place, fd, w, flags, ret_peer, ret_fd);
+}
+
+int accept_client(int fd, const WorkerSocket *w, int flags, IpAddress *ret_peer) {
         for (int i = 0; i < SKIPS_MAX; i++) {
-                /* For the client, while the connection has one too: without room for both nothing is taken. */
-                _cleanup_close_ int place = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-                int conn_fd, client_fd, r;
+                int client_fd = -EBADF, r;
 
-                if (place < 0)
-                        return -errno;
-                conn_fd = next_connection(fd, l);
-                if (conn_fd < 0)
-                        return conn_fd;
-
-                if (!sender_is_trusted(conn_fd, l)) {
-                        close_at(&conn_fd);
-                        say(SAY_SENDER, "A sender on %s is neither root nor one that the socket's mode speaks for: "
-                                        "it needs SocketUser=fdpass and SocketMode=0600.", l->name.sun_path);
-                        continue;
-                }
-
-                if (must_go(conn_fd, fd, l) && other_send(conn_fd, l) > 0) {
-                        /* git daemon, for one, asks poll() and has sockets that block: it must not wait for the next. */
-                        if (!is_nonblocking(fd))
-                                break;
-                        continue;
-                }
-
-                r = take_client(conn_fd, &place, fd, l, flags, ret_peer, &client_fd);
+                r = accept_once(fd, w, flags, ret_peer, &client_fd);
                 if (r == 0)
                         return client_fd;
                 if (r < 0)
                         return r;
+
+                /* One wait for a message is enough for one call. */
                 if (r == RECEIVE_SILENT)
-                        break; /* that was waiting enough for one call */
+                        break;
+
+                /* git daemon, for example, calls poll() and accept() on a blocking socket. It must not block here. */
+                if (r == ACCEPT_MOVED && !accept_is_nonblocking(fd))
+                        break;
         }
 
-        /* A program that doesn't block looks again (accept(2) has this error for a client that is gone). */
+        /* Programs call accept() again after this error, which is that of a client that is gone (accept(2)). */
         return -ECONNABORTED;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT-0 */
 
-/* Addresses, in the form that the program expects of the socket that it thinks it has. */
+/* Addresses, in the form of the socket that the program thinks it has. */
 
 #include "workers/preload/preload.h"
 
-socklen_t address_length(const Address *a) {
+socklen_t address_length(const IpAddress *a) {
         switch (a->sa.sa_family) {
 
         case AF_INET:
@@ -18,21 +18,21 @@ socklen_t address_length(const Address *a) {
         }
 }
 
-void address_set_port(Address *a, in_port_t port) {
+void address_set_port(IpAddress *a, in_port_t port) {
         if (a->sa.sa_family == AF_INET6)
                 a->in6.sin6_port = port;
         else
                 a->in.sin_port = port;
 }
 
-static void unmap(Address *a) {
+static void address_unmap(IpAddress *a) {
         struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = a->in6.sin6_port };
 
         memcpy(&in.sin_addr, &a->in6.sin6_addr.s6_addr[12], sizeof(in.sin_addr));
         a->in = in;
 }
 
-static void map(Address *a) {
+static void address_map(IpAddress *a) {
         struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = a->in.sin_port };
 
         in6.sin6_addr.s6_addr[10] = in6.sin6_addr.s6_addr[11] = 0xff;
@@ -40,14 +40,14 @@ static void map(Address *a) {
         a->in6 = in6;
 }
 
-void address_present(Address *a, bool mapped) {
+void address_present(IpAddress *a, bool mapped) {
         if (mapped && a->sa.sa_family == AF_INET)
-                map(a);
+                address_map(a);
         else if (!mapped && a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
-                unmap(a);
+                address_unmap(a);
 }
 
-bool address_hide(Address *a) {
+bool address_hide(IpAddress *a) {
         struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = a->in6.sin6_port };
 
         if (a->sa.sa_family != AF_INET6)
@@ -57,8 +57,8 @@ bool address_hide(Address *a) {
         return true;
 }
 
-void address_give(const Address *a, struct sockaddr *to, socklen_t *to_len) {
-        Address unknown = { .in = { .sin_family = AF_INET } };
+void address_give(const IpAddress *a, struct sockaddr *to, socklen_t *to_len) {
+        IpAddress unknown = { .in = { .sin_family = AF_INET } };
         socklen_t n;
 
         if (!to || !to_len)

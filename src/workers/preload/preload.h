@@ -2,23 +2,29 @@
 #pragma once
 
 /*
- * fdpass-preload.so: in a server that is started with it (LD_PRELOAD), accept() on a worker's socket of fdpass
- * returns the client itself, and bind() to a port of FDPASS_LISTEN= takes the socket that systemd has passed.
- * See fdpass-preload(8).
+ * fdpass-preload.so runs inside of a server that is started with LD_PRELOAD. There, accept() on a worker's socket of
+ * fdpass returns the client itself, and bind() to a port of FDPASS_LISTEN= takes the socket that systemd passed. See
+ * fdpass-preload(8).
  *
- *     calls.c ── which socket is it? listener.c, claim.c
- *        └── accept.c ── connection, sender ── receive.c ── the message: told.c
- *               └── other.c ── a client for the program's listener of the other family
+ *     wrappers.c, options.c ── what the program calls; init.c
+ *        ├── passed.c ── bind(): the sockets that systemd passed
+ *        └── accept.c ── accept(): connection and sender
+ *               ├── family.c ── a client for the program's listener of the other family
+ *               └── receive.c ── the message ── message.c
+ *     worker-socket.c, override.c ── what is known of a descriptor
+ *     real.c, environment.c, log.c, address.c ── used by all of these
  *
- * It lives in somebody else's process. So it allocates no memory but what mmap() gives, takes no lock, changes no
- * signal, and keeps nothing that fork() would break. It sees neither close() nor dup(): what it knows of a
- * socket is filed under SO_COOKIE (Linux 4.12), a number that no other socket has until the next boot.
+ * The library shares a process with a program that knows nothing of it. So it takes memory from mmap() only, takes no
+ * lock, changes no signal, and keeps no state that fork() would break. It sees neither close() nor dup(). So it files
+ * its knowledge of a socket under SO_COOKIE (Linux 4.12), a number that no other socket has until the next boot.
  *
- * Functions return 0 or more, or a negative errno, as everywhere in fdpass; those in calls.c as libc's do.
+ * Functions return 0 or more, or a negative errno, as everywhere in fdpass. Those in wrappers.c and options.c return
+ * what libc's do.
  */
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,10 +34,12 @@
 #include <unistd.h>
 
 #include "handoff/protocol.h"
+#include "workers/choice.h"
 
+#define _public_ __attribute__((visibility("default")))
 #define _cleanup_close_ __attribute__((cleanup(close_at)))
 
-/* Closes what a variable holds, and keeps errno. */
+/* Closes the descriptor in a variable, if there is one. Keeps errno. */
 static inline void close_at(int *fd) {
         int saved_errno = errno;
 
@@ -40,6 +48,7 @@ static inline void close_at(int *fd) {
         errno = saved_errno;
 }
 
+/* Returns the descriptor in a variable, which no longer owns it. */
 static inline int take_fd(int *fd) {
         int taken = *fd;
 
@@ -47,7 +56,18 @@ static inline int take_fd(int *fd) {
         return taken;
 }
 
-/* libc's own functions, or those of the next library that stands in their place. */
+static inline bool is_ip(int family) {
+        return family == AF_INET || family == AF_INET6;
+}
+
+/* init.c */
+
+/* Initializes the library. Each wrapper calls it first, because other libraries may call us before our constructor. */
+void preload_init(void);
+
+/* real.c */
+
+/* The functions behind our wrappers: libc's, or those of the next library that wraps them. */
 typedef struct Real {
         int (*accept4)(int, struct sockaddr *, socklen_t *, int);
         int (*bind)(int, const struct sockaddr *, socklen_t);
@@ -63,199 +83,235 @@ typedef struct Real {
 
 extern Real real;
 
-/* Has to come before any use of real: other libraries may call us before our constructor has run. */
-void preload_init(void);
+/* Finds the functions. Ends the process if one is missing. */
+void real_init(void);
 
-/* An option of SOL_SOCKET that is an int; a negative errno where there is none. */
+/* Returns the value of an option of SOL_SOCKET that is an int, or a negative errno. */
 int socket_option(int fd, int option);
 
-/* The number that the kernel has for this socket, whatever its descriptors; 0 where @fd is no socket. */
+/* Returns SO_COOKIE, the kernel's number of this socket, the same for all its descriptors. 0: @fd is no socket. */
 uint64_t socket_cookie(int fd);
 
-/* say.c */
+/* log.c */
 
-/* What there is to say; each is said once by a process. */
-typedef enum Saying {
-        SAY_CONFIG,
-        SAY_FORM,
-        SAY_MISSING,
-        SAY_OTHER_PORT,
-        SAY_FAMILY,
-        SAY_OTHER,
-        SAY_SENDER,
-        SAY_SILENT,
-        SAY_MESSAGE,
-        SAY_CONSUMED,
-        SAY_ROOM,
-        _SAYINGS,
-} Saying;
+/* Subjects of warnings. A process logs one warning of each. */
+typedef enum LogTopic {
+        TOPIC_CLOSED_PAIR,
+        TOPIC_CONSUMED,
+        TOPIC_FAMILY,
+        TOPIC_LOST_FD,
+        TOPIC_MESSAGE,
+        TOPIC_PORT,
+        TOPIC_SENDER,
+        TOPIC_SILENT,
+        _TOPIC_MAX,
+} LogTopic;
 
-void say_init(void);
+void log_init(void);
 
-/* A line to stderr, if that is still what it was when the program was started. */
-__attribute__((format(printf, 2, 3))) void say(Saying what, const char *format, ...);
+/* Writes a line to stderr, unless the program has replaced that since its start. */
+__attribute__((format(printf, 2, 3))) void log_once(LogTopic topic, const char *format, ...);
 
-/* The same, and the end of the process with EX_CONFIG: starting it again would change nothing. */
-__attribute__((format(printf, 1, 2), noreturn)) void give_up(const char *format, ...);
+/* Writes a line and ends the process with EX_CONFIG, because a restart would change nothing. */
+__attribute__((format(printf, 1, 2), noreturn)) void log_fatal(const char *format, ...);
 
 /* address.c */
 
-typedef union Address {
-        struct sockaddr_in6 in6; /* first: it is the longest */
+typedef union IpAddress {
+        struct sockaddr_in6 in6; /* first, because an initializer clears the first member and this is the longest */
         struct sockaddr_in in;
         struct sockaddr sa;      /* AF_UNSPEC: none */
-} Address;
+} IpAddress;
 
-socklen_t address_length(const Address *a);
-void address_set_port(Address *a, in_port_t port); /* in network order */
+socklen_t address_length(const IpAddress *a);
 
-/* An IPv4 address as a socket for both families shows it (::ffff:192.0.2.1), or as itself. IPv6 stays what it is. */
-void address_present(Address *a, bool mapped);
-
-/* A listener for IPv4 has no form for an address of IPv6: 0.0.0.0 and the port. Whether that was needed. */
-bool address_hide(Address *a);
+/* @port is in network order. */
+void address_set_port(IpAddress *a, in_port_t port);
 
 /*
- * As the kernel gives an address to a caller: cut to the caller's room, with its true length. But who has room for
- * IPv4 only is told 0.0.0.0 of a client over IPv6, and not the half of an address.
+ * Converts an IPv4 address to the form of a socket for both families (::ffff:192.0.2.1, RFC 4291 section 2.5.5.2) if
+ * @mapped, otherwise from that form. Leaves other IPv6 addresses alone.
  */
-void address_give(const Address *a, struct sockaddr *to, socklen_t *to_len);
+void address_present(IpAddress *a, bool mapped);
 
-/* settings.c: the environment, as it was when the process began */
+/* Replaces an IPv6 address by 0.0.0.0 and its port, for a listener of IPv4. Returns true if it was one. */
+bool address_hide(IpAddress *a);
+
+/*
+ * Stores an address as the kernel does: truncated to *@to_len, which then has the full length (accept(2)). A caller
+ * with room for exactly IPv4 gets 0.0.0.0 for an IPv6 address, because half an address would be wrong.
+ */
+void address_give(const IpAddress *a, struct sockaddr *to, socklen_t *to_len);
+
+/* environment.c */
 
 #define PORTS_MAX 16
 
-/* Whether the program may lead its clients' sockets into the host's network, see basic/confine.h. */
-typedef enum Confine {
-        CONFINE_AUTO, /* not where the service has no network of its own either */
-        CONFINE_NO,
-        CONFINE_YES,
-} Confine;
-
-typedef struct Settings {
+/* Variables of the environment, as they were when the process began. */
+typedef struct Environment {
         size_t n_ports;
-        in_port_t ports[PORTS_MAX]; /* FDPASS_LISTEN=, in network order: the n-th is the n-th socket passed */
+        in_port_t ports[PORTS_MAX]; /* FDPASS_LISTEN=, network order; the n-th belongs to the n-th socket passed */
         char sockets[4096];         /* FDPASS_SOCKET= */
         int n_listen_fds;           /* LISTEN_FDS= */
-        Confine confine;            /* FDPASS_CONFINE= */
-} Settings;
+        ConfineMode confine;        /* FDPASS_CONFINE= */
+} Environment;
 
-extern Settings settings;
+extern Environment environment;
 
-void settings_init(void);
-bool settings_has_path(const char *path);
+void environment_init(void);
 
-/* told.c */
+/* Returns true if @path is below /run/fdpass or in FDPASS_SOCKET=. */
+bool environment_has_path(const char *path);
 
-/* What the message says of the client. */
-typedef struct Told {
-        Address peer, local;  /* AF_UNSPEC: as the socket itself has them */
-        bool is_late;         /* the sender has given the client up */
-        bool has_consumed;    /* bytes that the socket doesn't hold any more */
-} Told;
+/* message.c */
+
+/* Facts of a client, from its message. */
+typedef struct ClientInfo {
+        IpAddress peer;       /* AF_UNSPEC: as the client's socket has it */
+        IpAddress local;      /* AF_UNSPEC: as the client's socket has it */
+        bool is_late;         /* the deadline is over: the sender no longer waits for us */
+        bool has_consumed;    /* bytes of the client came in the message; its socket no longer has them */
+} ClientInfo;
 
 /*
- * Reads the @n_read bytes that there was room for of a message. @now_usec is the time of CLOCK_MONOTONIC. Returns
- * 0, or the answer that the sender gets. FDPASS_HEADER_MAX bytes are enough.
+ * Parses the first @n_read bytes of a message. FDPASS_HEADER_MAX bytes are enough to read; @is_cut: there were more.
+ * @now_usec is in CLOCK_MONOTONIC. Returns 0, or the answer for the sender (FDPASS_ANSWER_…).
  */
-int told_read(const uint8_t *p, size_t n_read, bool is_cut, uint64_t now_usec, Told *ret);
+int message_read(const uint8_t *p, size_t n_read, bool is_cut, uint64_t now_usec, ClientInfo *ret);
 
-/* listener.c: worker's sockets of fdpass */
+/* worker-socket.c */
 
-/* What a socket of TCP passes on to those that it accepts, and ours doesn't: the program may count on it. */
+/* Options of a TCP listener that the kernel copies to accepted sockets. Programs rely on them; AF_UNIX has none. */
 enum {
         OPTION_NODELAY = 1 << 0,   /* TCP_NODELAY */
         OPTION_KEEPALIVE = 1 << 1, /* SO_KEEPALIVE */
 };
 
-typedef struct Listener {
-        int type;
-        bool trusts_all;         /* its file's mode has kept others away */
-        uid_t owner;             /* of the file; its clients are believed too */
-        in_port_t claimed_port;  /* FDPASS_LISTEN= says that it is this port, in network order; 0: it is what it is */
-        sa_family_t family;      /* the program has bound it for; AF_UNSPEC: it has found it open */
-        unsigned options;        /* OPTION_… */
+/* A socket that clients come from: the one that systemd passed, or the program's end of a pair (family.c). */
+typedef struct WorkerSocket {
+        int type;                /* SOCK_STREAM or SOCK_SEQPACKET */
+        bool trusts_all;         /* the mode of its file keeps other users away */
+        uid_t owner;             /* of its file, whose clients are accepted too; (uid_t) -1: unknown */
+        in_port_t port;          /* port of FDPASS_LISTEN= that it stands for, network order; 0: none */
+        sa_family_t family;      /* family that the program bound; AF_UNSPEC: the program inherited the socket */
+        unsigned options;        /* OPTION_… for accepted clients */
+        bool is_pair;            /* it is the program's end of a pair */
+        int sender_fd;           /* our end of the pair for the other family; 0: there is no pair */
+        uint64_t sender_cookie;  /* of that end */
         struct sockaddr_un name;
+} WorkerSocket;
 
-        /* Where the program has bound the port for both families: see other.c. */
-        bool is_other;           /* clients come from the process that has accepted them */
-        int other_fd;            /* our end of the pair; 0: it has not */
-        uint64_t other_cookie;   /* of that end */
-} Listener;
+/* A worker's socket in the table. Entries are never removed. Threads read and write them without a lock. */
+typedef struct KnownSocket {
+        _Atomic uint64_t cookie;        /* set last; 0: not filled in yet */
+        WorkerSocket socket;            /* constant, except for the members below */
+        atomic_uint family;
+        atomic_uint options;
+        _Atomic uint64_t sender_cookie; /* set before sender_fd */
+        atomic_int sender_fd;
+} KnownSocket;
 
-/* The sockets that systemd has passed: puts them where listener_find() knows them. */
-void listeners_init(void);
+/* Returns true and fills in @ret if @fd is a worker's socket. */
+bool worker_socket_find(int fd, WorkerSocket *ret);
 
-/* Whether @fd is a worker's socket that clients come from. */
-bool listener_find(int fd, Listener *ret);
+/* The same without the table. Its result has what never changes. */
+bool worker_socket_inspect(int fd, WorkerSocket *ret);
 
-/* Its clients are to have the options @on, and not those @off. */
-void listener_set_options(int fd, unsigned on, unsigned off);
+/* Reads the path of a socket of AF_UNIX. Returns false for all others. */
+bool worker_socket_name(int fd, struct sockaddr_un *ret);
+
+/* Sets and clears options of the clients that @fd will bring. */
+void worker_socket_set_options(int fd, unsigned on, unsigned off);
+
+/* Returns the entry of a socket, or NULL. */
+KnownSocket *known_find(uint64_t cookie);
+
+/* Adds an entry. Returns NULL if the table is full. */
+KnownSocket *known_add(uint64_t cookie, const WorkerSocket *w);
+
+/* passed.c */
+
+/* Records the sockets that systemd passed. Ends the process if one of them can't be accepted on. */
+void passed_init(void);
 
 /*
- * Puts the socket that systemd has passed in the place of @fd, which had the OPTION_… @options. Returns 1, or 0 where
- * none is for it.
+ * Replaces @fd by the passed socket for the port of @wanted, or for @path. @options are the OPTION_… that @fd had.
+ * Returns 1, 0 if there is none, or a negative errno.
  */
-int listener_replace(int fd, const Address *wanted, unsigned options);
-int listener_replace_named(int fd, const char *path);
+int passed_replace_port(int fd, const IpAddress *wanted, unsigned options);
+int passed_replace_path(int fd, const char *path);
 
-/* claim.c: what the program is told of a socket, in the place of what the kernel says */
+/* override.c */
 
-typedef enum ClaimKind {
-        CLAIM_CLIENT = 1,
-        CLAIM_LISTENER,   /* a worker's socket that the program takes for its own TCP listener */
-        CLAIM_FUTURE,     /* a socket of AF_UNIX that was to be one of IP: waits for bind() */
-} ClaimKind;
+typedef enum OverrideKind {
+        OVERRIDE_CLIENT = 1,
+        OVERRIDE_LISTENER, /* a worker's socket that the program takes for its own TCP listener */
+        OVERRIDE_FUTURE,   /* a socket of AF_UNIX, made instead of one of IP, before bind() */
+} OverrideKind;
 
-typedef struct Claim {
-        ClaimKind kind;
-        unsigned options; /* OPTION_…, of CLAIM_FUTURE */
-        Address local;
-        Address peer;
-} Claim;
+/* Answers about a socket that the program gets instead of the kernel's. */
+typedef struct Override {
+        OverrideKind kind;
+        unsigned options; /* OPTION_…; OVERRIDE_FUTURE only */
+        IpAddress local;
+        IpAddress peer;
+} Override;
 
-/* Without room for it the truth is told. */
-void claim_set(int fd, const Claim *claim);
-bool claim_get(int fd, Claim *ret);
+/* Files an override under a descriptor. Without memory for it, the program gets the kernel's answers. */
+void override_set(int fd, const Override *override);
+bool override_get(int fd, Override *ret);
 
-/* A descriptor of the socket @cookie that the program takes for its listener, or -ENOENT. */
-int claim_find_listener(uint64_t cookie, Claim *ret);
+/* Returns a descriptor of the socket @cookie with OVERRIDE_LISTENER, or -ENOENT. */
+int override_find_listener(uint64_t cookie, Override *ret);
 
-/* accept.c, receive.c */
+/* options.c */
 
-/* The next client of a worker's socket @fd, and its address: AF_UNSPEC for a client over AF_UNIX. */
-int accept_client(int fd, const Listener *l, int flags, Address *ret_peer);
+/* Returns the OPTION_… that the kernel would copy from @fd to accepted sockets. */
+unsigned options_of(int fd);
 
-/* What becomes of a connection. */
+/* accept.c */
+
+/*
+ * Accepts the next client of the worker's socket @fd. @flags are those of accept4(2). Returns the client, which the
+ * caller owns, or a negative errno. *@ret_peer has AF_UNSPEC for a client over AF_UNIX.
+ */
+int accept_client(int fd, const WorkerSocket *w, int flags, IpAddress *ret_peer);
+
+/* receive.c */
+
+/* Results of a connection that brought no client. */
 enum {
-        RECEIVE_SKIP = 1, /* nothing of use came over it */
-        RECEIVE_SILENT,   /* nothing came */
+        RECEIVE_SKIP = 1, /* the sender left, or was answered that its message is refused */
+        RECEIVE_SILENT,   /* no message came in time */
 };
 
 /*
- * Receives the client from a connection, which is consumed. @place is closed before: its number is the client's.
- * @listener_fd tells how long to wait. Returns 0, a condition, or a negative errno.
+ * Receives the client of a connection. Consumes @conn_fd, and closes *@place before, so that the client gets that
+ * number. How long it waits depends on whether @listener_fd has O_NONBLOCK. Returns 0, RECEIVE_…, or a negative errno.
  */
-int receive_client(int conn_fd, int *place, int listener_fd, const Listener *l, Told *ret_told, int *ret_fd);
+int receive_client(int conn_fd, int *place, int listener_fd, const WorkerSocket *w, ClientInfo *ret_info, int *ret_fd);
 
-/* Of the client that is in a connection, which keeps it. AF_UNSPEC: there is none, or it can't be told. */
+/* Returns the family of the client in a connection, without receiving it. AF_UNSPEC: no client, or unknown. */
 sa_family_t receive_family(int conn_fd, int listener_fd);
 
 /*
- * The descriptor that comes next over @fd, a pair's end, or -ECONNABORTED where there was none in a message.
- * Waits unless @fd has O_NONBLOCK. Returns 1, 0 where no other end is open, or a negative errno.
+ * Receives a connection over @fd, an end of a pair. Waits unless @fd has O_NONBLOCK. Returns 1, 0 if no process has the
+ * other end, or a negative errno. *@ret is owned by the caller, and -ECONNABORTED if the message had no descriptor.
  */
 int receive_connection(int fd, int *ret);
 
 void send_answer(int conn_fd, uint8_t answer);
 
-/* other.c */
+/* family.c */
 
-/* The program's end of a pair. Ours goes to *@ret_sender. */
-int other_open(int *ret_sender);
+/* Makes a pair. Returns the program's end, or a negative errno; *@ret_sender is ours. */
+int family_open(int *ret_sender);
 
-/* Gives the connection to the program's listener of the other family. 0: it stays; 1: it is gone, and was consumed. */
-int other_send(int conn_fd, const Listener *l);
+/*
+ * Sends a connection to the program's listener of the other family. Returns 1 if @conn_fd was consumed, 0 if it was
+ * not, because there is no such listener any more.
+ */
+int family_send(int conn_fd, const WorkerSocket *w);
 
-/* The next connection that the program's end @fd of a pair brings, or a negative errno. Waits unless it has O_NONBLOCK. */
-int other_receive(int fd);
+/* Returns the next connection from @fd, the program's end, or a negative errno. Waits unless @fd has O_NONBLOCK. */
+int family_receive(int fd);

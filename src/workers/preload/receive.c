@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT-0 */
 
-/* One connection, one message, one client: with the receipt that the protocol wants, see fdpass-protocol(7). */
+/* Receives one message and its client from one connection, and gives the answer: see fdpass-protocol(7). */
 
 #include "workers/preload/preload.h"
 
@@ -9,39 +9,38 @@
 #include <time.h>
 
 /*
- * How long an accepted connection may be without its message. It is sent right behind, so this is only for a sender
- * that was interrupted in between: a program that doesn't block is to get on with its clients, and would never hear
- * of a message that came later. Giving up loses nothing: the sender learns that it still has the client.
+ * How long to wait for the message of an accepted connection. Senders connect and send at once, so only a sender that
+ * was interrupted in between needs this. A program that does not block has other clients to serve, so it waits less.
+ * No client is lost when we stop waiting, because the sender sees that its message was not read.
  */
 #define WAIT_BLOCKING_MS 1000
 #define WAIT_MS 100
 
-/*
- * Room for more descriptors than may come, so that the kernel gives us those that are too many and we can close
- * them; and for what a socket unit may have the kernel add (PassCredentials=, PassSecurity=, …).
- */
+/* Room for more descriptors than a message may have, so that we get the extra ones and can count and close them. */
 #define FDS_MAX 8
+
+/* Room for other control messages, which a socket unit may turn on (PassCredentials=, PassSecurity=, …). */
 #define OTHERS_SIZE 512
 
 #ifndef SCM_PIDFD
-#define SCM_PIDFD 0x04 /* Linux 6.5: a descriptor as well */
+#define SCM_PIDFD 0x04 /* Linux 6.5; it carries a descriptor, too */
 #endif
 
-static uint64_t now_usec(void) {
+static uint64_t receive_now_usec(void) {
         struct timespec t;
 
         (void) clock_gettime(CLOCK_MONOTONIC, &t);
         return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
 }
 
-/* A signal doesn't end the wait: the connection would be lost to the program. */
-static bool wait_for_message(int fd, int ms) {
-        uint64_t deadline = now_usec() + (uint64_t) ms * 1000;
+/* Continues after signals, because the connection would be lost to the program. Returns false if no message came. */
+static bool receive_wait(int fd, int ms) {
+        uint64_t deadline = receive_now_usec() + (uint64_t) ms * 1000;
         struct pollfd p = { .fd = fd, .events = POLLIN };
         int n;
 
         do {
-                uint64_t now = now_usec();
+                uint64_t now = receive_now_usec();
 
                 if (now >= deadline)
                         return false;
@@ -51,8 +50,8 @@ static bool wait_for_message(int fd, int ms) {
         return n > 0;
 }
 
-/* Takes the first descriptor out of @message, closes all others, and says how many there were. */
-static size_t take_fds(struct msghdr *message, int *ret) {
+/* Stores the first descriptor of @message, and closes all others. Returns their number. */
+static size_t receive_take_fds(struct msghdr *message, int *ret) {
         size_t n = 0;
 
         for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
@@ -73,15 +72,15 @@ static size_t take_fds(struct msghdr *message, int *ret) {
         return n;
 }
 
-/* What came over a connection. */
-typedef struct Message {
-        ssize_t n; /* bytes, or a negative errno */
-        int flags;
-        size_t n_fds;
+typedef struct ReceivedMessage {
+        ssize_t n;    /* length of @bytes, or a negative errno */
+        int flags;    /* MSG_TRUNC, MSG_CTRUNC */
+        size_t n_fds; /* descriptors that came with it */
         uint8_t bytes[FDPASS_HEADER_MAX];
-} Message;
+} ReceivedMessage;
 
-static void receive_message(int conn_fd, int flags, Message *m, int *ret_fd) {
+/* @ret_fd is set if a descriptor came, and owned by the caller. */
+static void receive_once(int conn_fd, int flags, ReceivedMessage *m, int *ret_fd) {
         union {
                 struct cmsghdr header; /* for its alignment */
                 char buffer[OTHERS_SIZE + CMSG_SPACE(sizeof(int) * FDS_MAX)];
@@ -101,47 +100,48 @@ static void receive_message(int conn_fd, int flags, Message *m, int *ret_fd) {
         }
 
         m->flags = message.msg_flags;
-        m->n_fds = take_fds(&message, ret_fd);
+        m->n_fds = receive_take_fds(&message, ret_fd);
 }
 
-static bool is_client(int fd) {
+static bool receive_is_client(int fd) {
         int family = socket_option(fd, SO_DOMAIN);
 
         return (family == AF_INET || family == AF_INET6 || family == AF_UNIX) &&
                socket_option(fd, SO_TYPE) == SOCK_STREAM && socket_option(fd, SO_ACCEPTCONN) == 0;
 }
 
-/* Returns 0, or the answer that the sender gets. */
-static int check_message(const Message *m, const Listener *l, int client_fd, Told *ret) {
+/* Returns 0, or the answer for the sender. */
+static int receive_check(const ReceivedMessage *m, const WorkerSocket *w, int client_fd, ClientInfo *ret) {
         bool is_cut = m->flags & MSG_TRUNC;
         int answer;
 
-        /* The process has no room for it, or a security module has kept it: another worker may take it. */
+        /* LimitNOFILE= is reached, or a security module forbids the descriptor. Another worker may get it. */
         if (m->n_fds == 0 && m->flags & MSG_CTRUNC) {
-                say(SAY_ROOM, "The socket of a client was lost, by LimitNOFILE= or by a security module.");
+                log_once(TOPIC_LOST_FD, "The socket of a client was lost, by LimitNOFILE= or by a security module.");
                 return FDPASS_ANSWER_REFUSED;
         }
 
         answer = FDPASS_ANSWER_ERROR;
-        if (m->n > 0 && m->n_fds == 1 && !(m->flags & MSG_CTRUNC) && (l->type != SOCK_STREAM || m->n == 1))
-                answer = told_read(m->bytes, (size_t) m->n, is_cut, now_usec(), ret);
-        if (answer == 0 && !is_client(client_fd))
+        if (m->n > 0 && m->n_fds == 1 && !(m->flags & MSG_CTRUNC) && (w->type != SOCK_STREAM || m->n == 1))
+                answer = message_read(m->bytes, (size_t) m->n, is_cut, receive_now_usec(), ret);
+        if (answer == 0 && !receive_is_client(client_fd))
                 answer = FDPASS_ANSWER_ERROR;
         if (answer != 0) {
-                say(SAY_MESSAGE, "A message on %s was none, or had no client with it.", l->name.sun_path);
+                log_once(TOPIC_MESSAGE, "A message on %s was none, or had no client with it.", w->name.sun_path);
                 return answer;
         }
 
         if (ret->has_consumed) {
-                say(SAY_CONSUMED, "A client came with bytes that were taken from its socket already, which this program "
-                                  "can't be given. It needs a worker that knows fdpass, or no stage before it.");
+                log_once(TOPIC_CONSUMED,
+                         "A client came with bytes that were taken from its socket already, which this program "
+                         "can't be given. It needs a worker that knows fdpass, or no stage before it.");
                 return FDPASS_ANSWER_ERROR;
         }
 
         return ret->is_late ? FDPASS_ANSWER_REFUSED : 0;
 }
 
-static int wait_time(int listener_fd) {
+static int receive_wait_ms(int listener_fd) {
         int flags = fcntl(listener_fd, F_GETFL);
 
         return flags >= 0 && flags & O_NONBLOCK ? WAIT_MS : WAIT_BLOCKING_MS;
@@ -151,22 +151,31 @@ void send_answer(int conn_fd, uint8_t answer) {
         (void) !send(conn_fd, &answer, sizeof(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* Receives a message that may not be there yet. Returns false if none came in time. */
+static bool receive_in_time(int conn_fd, int listener_fd, int flags, ReceivedMessage *m, int *ret_fd) {
+        receive_once(conn_fd, flags | MSG_DONTWAIT, m, ret_fd);
+        if (m->n != -EAGAIN)
+                return true;
+        if (!receive_wait(conn_fd, receive_wait_ms(listener_fd)))
+                return false;
+
+        receive_once(conn_fd, flags | MSG_DONTWAIT, m, ret_fd);
+        return true;
+}
+
 sa_family_t receive_family(int conn_fd, int listener_fd) {
         _cleanup_close_ int client_fd = -EBADF;
-        Message m = { .n = 0 };
-        Address peer = {};
+        ReceivedMessage m = { .n = 0 };
+        IpAddress peer = {};
         socklen_t length = sizeof(peer);
-        Told told = {};
+        ClientInfo info = {};
 
-        receive_message(conn_fd, MSG_PEEK | MSG_DONTWAIT, &m, &client_fd);
-        if (m.n == -EAGAIN && wait_for_message(conn_fd, wait_time(listener_fd)))
-                receive_message(conn_fd, MSG_PEEK | MSG_DONTWAIT, &m, &client_fd);
-        if (m.n <= 0 || client_fd < 0)
+        if (!receive_in_time(conn_fd, listener_fd, MSG_PEEK, &m, &client_fd) || m.n <= 0 || client_fd < 0)
                 return AF_UNSPEC;
 
-        (void) told_read(m.bytes, (size_t) m.n, m.flags & MSG_TRUNC, now_usec(), &told);
-        if (told.peer.sa.sa_family != AF_UNSPEC)
-                peer = told.peer;
+        (void) message_read(m.bytes, (size_t) m.n, m.flags & MSG_TRUNC, receive_now_usec(), &info);
+        if (info.peer.sa.sa_family != AF_UNSPEC)
+                peer = info.peer;
         else if (real.getpeername(client_fd, &peer.sa, &length) < 0)
                 return AF_UNSPEC;
 
@@ -175,40 +184,36 @@ sa_family_t receive_family(int conn_fd, int listener_fd) {
 }
 
 int receive_connection(int fd, int *ret) {
-        Message m;
+        ReceivedMessage m;
 
         *ret = -ECONNABORTED;
-        receive_message(fd, 0, &m, ret);
+        receive_once(fd, 0, &m, ret);
         if (m.n < 0)
                 return (int) m.n;
 
         return m.n > 0;
 }
 
-int receive_client(int conn_fd, int *place, int listener_fd, const Listener *l, Told *ret_told, int *ret_fd) {
+int receive_client(int conn_fd, int *place, int listener_fd, const WorkerSocket *w, ClientInfo *ret_info, int *ret_fd) {
         _cleanup_close_ int conn = conn_fd, client_fd = -EBADF;
-        Message m = { .n = 0 };
+        ReceivedMessage m = { .n = 0 };
         uint8_t answer;
 
         close_at(place);
         *place = -EBADF;
 
-        receive_message(conn, MSG_DONTWAIT, &m, &client_fd);
-        if (m.n == -EAGAIN) {
-                if (!wait_for_message(conn, wait_time(listener_fd))) {
-                        say(SAY_SILENT, "A connection to %s brought no client in time.", l->name.sun_path);
-                        return RECEIVE_SILENT;
-                }
-                receive_message(conn, MSG_DONTWAIT, &m, &client_fd);
+        if (!receive_in_time(conn, listener_fd, 0, &m, &client_fd)) {
+                log_once(TOPIC_SILENT, "A connection to %s brought no client in time.", w->name.sun_path);
+                return RECEIVE_SILENT;
         }
 
-        /* The sender is gone, and had nothing to say. */
+        /* The sender left without a message. */
         if (m.n < 0 || (m.n == 0 && m.n_fds == 0))
                 return RECEIVE_SKIP;
 
-        answer = (uint8_t) check_message(&m, l, client_fd, ret_told);
+        answer = (uint8_t) receive_check(&m, w, client_fd, ret_info);
         if (answer != 0) {
-                /* Not to have it any more when the sender reads this. */
+                /* Before the answer, which means that we have no copy of the client. */
                 close_at(&client_fd);
                 client_fd = -EBADF;
                 send_answer(conn, answer);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT-0 */
 
-/* Words to the administrator: a line on stderr, which is the journal. */
+/* Messages to the administrator: lines on stderr, which systemd connects with the journal. */
 
 #include "workers/preload/preload.h"
 
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -13,10 +12,10 @@
 
 static struct stat stderr_at_start;
 static bool is_journal;
-static atomic_bool said[_SAYINGS];
+static atomic_bool is_logged[_TOPIC_MAX];
 
-/* JOURNAL_STREAM names the device and inode of the journal's socket, see systemd.exec(5). */
-void say_init(void) {
+/* JOURNAL_STREAM has the device and inode of the journal's socket, see systemd.exec(5). */
+void log_init(void) {
         const char *journal = getenv("JOURNAL_STREAM");
         unsigned long long device, inode;
 
@@ -27,15 +26,16 @@ void say_init(void) {
                      device == stderr_at_start.st_dev && inode == stderr_at_start.st_ino;
 }
 
-/* A server may have closed it since, and have a client under its number. */
-static bool stderr_is_ours(void) {
+/* A server may have closed stderr since its start; a client may have its number then, and must not get our line. */
+static bool log_may_write(void) {
         struct stat st;
 
         return fstat(STDERR_FILENO, &st) >= 0 &&
                (S_ISREG(st.st_mode) || (st.st_dev == stderr_at_start.st_dev && st.st_ino == stderr_at_start.st_ino));
 }
 
-__attribute__((format(printf, 2, 0))) static void say_line(char level, const char *format, va_list arguments) {
+/* @level is the digit of sd-daemon(3). */
+__attribute__((format(printf, 2, 0))) static void log_write(char level, const char *format, va_list arguments) {
         char line[1024];
         int saved_errno = errno, n, m;
 
@@ -45,29 +45,29 @@ __attribute__((format(printf, 2, 0))) static void say_line(char level, const cha
         n = m < (int) sizeof(line) - n - 1 ? n + m : (int) sizeof(line) - 2;
         line[n++] = '\n';
 
-        if (stderr_is_ours())
+        if (log_may_write())
                 (void) !write(STDERR_FILENO, line, (size_t) n);
         errno = saved_errno;
 }
 
-void say(Saying what, const char *format, ...) {
+void log_once(LogTopic topic, const char *format, ...) {
         va_list arguments;
 
-        if (atomic_exchange(&said[what], true))
+        if (atomic_exchange(&is_logged[topic], true))
                 return;
 
         va_start(arguments, format);
-        say_line('4', format, arguments);
+        log_write('4', format, arguments);
         va_end(arguments);
 }
 
-void give_up(const char *format, ...) {
+void log_fatal(const char *format, ...) {
         va_list arguments;
 
         va_start(arguments, format);
-        say_line('3', format, arguments);
+        log_write('3', format, arguments);
         va_end(arguments);
 
-        /* Not exit(): the program's own handlers expect a program that has begun. */
+        /* Not exit(), because the program's own exit handlers expect that its main() has begun. */
         _exit(EX_CONFIG);
 }
