@@ -8,14 +8,13 @@
 
 #include "basic/address.h"
 #include "basic/fd.h"
-#include "fdpassctl/fdpassctl.h"
-#include "fdpassctl/terminal.h"
+#include "fdpassctl/options.h"
 
-/* A reload reads every unit; whatever takes longer than this does not come. */
-#define TIMEOUT_USEC (30 * USEC_PER_SEC)
+/* A reload reads every unit, and no call takes longer than that. */
+#define BUS_TIMEOUT_USEC (30 * USEC_PER_SEC)
 
-/* So often a list is begun anew because the units were read again meanwhile. */
-#define TRIES_MAX 5
+/* How often a list is read at most until all of its pages have the same generation. */
+#define BUS_TRIES_MAX 5
 
 static const char *bus_hint(int error) {
         switch (error) {
@@ -24,7 +23,7 @@ static const char *bus_hint(int error) {
                 return "; is fdpass-control.socket started?";
         case -EACCES:
         case -EPERM:
-        case -EPIPE: /* the mode lets everybody connect, and the broker ends the connection */
+        case -EPIPE: /* the socket accepts any user, and the broker closes the connection */
         case -ECONNRESET:
                 return ". It may be asked only by root and members of the group fdpass-admin: "
                        "usermod -a -G fdpass-admin NAME";
@@ -33,15 +32,15 @@ static const char *bus_hint(int error) {
         }
 }
 
-static int say_no_broker(int error) {
-        fprintf(stderr, "The broker can't be reached at %s: %s%s\n", arg_control, strerror(-error), bus_hint(error));
+static int bus_print_unreachable(int error) {
+        fprintf(stderr, "Failed to reach the broker at %s: %s%s\n", arg_control, strerror(-error), bus_hint(error));
         return error;
 }
 
-static int say_failed(const sd_bus_error *error, int r) {
+static int bus_print_failed(const sd_bus_error *error, int r) {
         const char *message = error->message ?: strerror(-r);
 
-        /* The broker has ended, or this connection was one too many, or the broker turns this user away. */
+        /* The broker has ended, or has too many connections, or does not answer this user. */
         if (r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE)
                 message = "the broker has closed the connection; it answers root and members of the group fdpass-admin only. "
                           "See systemctl status fdpass.service";
@@ -50,7 +49,7 @@ static int say_failed(const sd_bus_error *error, int r) {
         return r;
 }
 
-static int connect_control(void) {
+static int bus_connect(void) {
         _cleanup_close_ int fd = -EBADF;
         struct sockaddr_un sun;
         socklen_t len;
@@ -71,9 +70,9 @@ int bus_open(sd_bus **ret) {
         _cleanup_bus_ sd_bus *bus = NULL;
         int fd, r;
 
-        fd = connect_control();
+        fd = bus_connect();
         if (fd < 0)
-                return say_no_broker(fd);
+                return bus_print_unreachable(fd);
 
         r = sd_bus_new(&bus);
         if (r >= 0)
@@ -83,9 +82,9 @@ int bus_open(sd_bus **ret) {
         if (r >= 0)
                 r = sd_bus_start(bus);
         if (r >= 0)
-                r = sd_bus_set_method_call_timeout(bus, TIMEOUT_USEC);
+                r = sd_bus_set_method_call_timeout(bus, BUS_TIMEOUT_USEC);
         if (r < 0)
-                return say_no_broker(r);
+                return bus_print_unreachable(r);
 
         *ret = TAKE_PTR(bus);
         return 0;
@@ -100,7 +99,7 @@ int bus_call(sd_bus *bus, const char *method, sd_bus_message **ret, const char *
         r = sd_bus_call_methodv(bus, NULL, BUS_PATH, BUS_INTERFACE, method, &error, ret, types, ap);
         va_end(ap);
 
-        return r < 0 ? say_failed(&error, r) : 0;
+        return r < 0 ? bus_print_failed(&error, r) : 0;
 }
 
 int bus_properties(sd_bus *bus, Value *ret) {
@@ -113,11 +112,11 @@ int bus_properties(sd_bus *bus, Value *ret) {
         if (r >= 0)
                 r = value_read(m, ret);
 
-        return r < 0 ? say_failed(&error, r) : 0;
+        return r < 0 ? bus_print_failed(&error, r) : 0;
 }
 
-/* Returns 0, 1 where the pages are of different configurations, or a negative errno. */
-static int list_once(sd_bus *bus, const char *method, Value *ret) {
+/* Returns 0, 1 if the routes were reloaded between two pages, or a negative errno. */
+static int bus_list_once(sd_bus *bus, const char *method, Value *ret) {
         uint64_t generation, first_generation = 0;
         uint32_t next = 0;
         int r;
@@ -139,7 +138,7 @@ static int list_once(sd_bus *bus, const char *method, Value *ret) {
                 if (r >= 0)
                         r = value_append_all(ret, &page);
                 if (r < 0) {
-                        fprintf(stderr, "%s: the broker's answer can't be read: %s.\n", method, strerror(-r));
+                        fprintf(stderr, "Failed to read the broker's answer to %s: %s.\n", method, strerror(-r));
                         return r;
                 }
 
@@ -153,11 +152,11 @@ static int list_once(sd_bus *bus, const char *method, Value *ret) {
 int bus_list(sd_bus *bus, const char *method, Value *ret) {
         int r = 1;
 
-        for (unsigned i = 0; i < TRIES_MAX && r == 1; i++) {
+        for (unsigned i = 0; i < BUS_TRIES_MAX && r == 1; i++) {
                 _cleanup_value_ Value list = { .kind = VALUE_LIST };
 
-                r = list_once(bus, method, &list);
-                if (r == 0 || (r == 1 && i == TRIES_MAX - 1)) {
+                r = bus_list_once(bus, method, &list);
+                if (r == 0 || (r == 1 && i == BUS_TRIES_MAX - 1)) {
                         *ret = list;
                         list = (Value){};
                 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The broker, as it can be asked. Every function says on stderr what fails, and returns a negative errno. */
+/* Calls to the broker. Every function prints its own error to stderr and returns 0 or a negative errno. */
 
 #include <systemd/sd-bus.h>
 
@@ -11,6 +11,7 @@
 #define BUS_PATH "/org/fdpass/Broker1"
 #define BUS_INTERFACE "org.fdpass.Broker1"
 
+/* Connects to the broker's control socket, which --control= names. */
 int bus_open(sd_bus **ret);
 
 static inline void bus_closep(sd_bus **bus) {
@@ -19,23 +20,24 @@ static inline void bus_closep(sd_bus **bus) {
 
 #define _cleanup_bus_ _cleanup_(bus_closep)
 
-/* All properties, as a dictionary. */
+/* Gets all properties of the broker as a dictionary. */
 int bus_properties(sd_bus *bus, Value *ret);
 
-/* All entries of "ListRoutes", …: a list of dictionaries of one configuration. */
+/* Gets all pages of "ListRoutes", "ListWorkers", … as one list of dictionaries, from one generation of the routes. */
 int bus_list(sd_bus *bus, const char *method, Value *ret);
 
-/* Calls a method; @types as in sd_bus_call_method(). @ret may be NULL. */
+/* Calls a method; @types as in sd_bus_call_method(3). @ret may be NULL. */
 int bus_call(sd_bus *bus, const char *method, sd_bus_message **ret, const char *types, ...);
 
-/* What the program asks for most: all in one. */
+/* The broker at one moment, as status, top, graph and metrics need it. */
 typedef struct Snapshot {
-        usec_t at; /* usec_now() */
+        usec_t at;        /* time of the first question, CLOCK_MONOTONIC; 0: no snapshot */
         Value properties;
         Value listeners;
         Value routes;
         Value workers;
 } Snapshot;
 
+/* Fills @ret, which the caller gives to snapshot_done(). */
 int snapshot_take(sd_bus *bus, Snapshot *ret);
 void snapshot_done(Snapshot *s);

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* fdpassctl cat: what is in effect for a route or a public socket, and where it was said. */
+/* fdpassctl cat: the settings of a route or a public socket, and the file and line of each. */
 
 #include <fcntl.h>
 #include <stdio.h>
 
 #include "basic/fd.h"
 #include "basic/output.h"
-#include "fdpassctl/fdpassctl.h"
+#include "fdpassctl/load-units.h"
+#include "fdpassctl/options.h"
+#include "fdpassctl/verbs.h"
 
-#define SERVICE "fdpass.service"
+#define CAT_SERVICE "fdpass.service"
+#define CAT_PLACE_COLUMN 48 /* column of the comment that names the file */
 
-/* Lines are printed as they could stand in a unit, with the place in a comment. */
-static void print_line(void *userdata, const char *section, const char *key, const char *value, const char *path,
-                       unsigned line) {
+/* Prints the setting as it could stand in a unit, with its place in a comment. @userdata is the section of the line before. */
+static void cat_print_line(void *userdata, const char *section, const char *key, const char *value, const char *path,
+                           unsigned line) {
         const char **current = userdata;
         int n;
 
@@ -23,20 +26,20 @@ static void print_line(void *userdata, const char *section, const char *key, con
         }
 
         n = printf("%s=%s", key, value);
-        printf("%*s# ", n < 48 ? 48 - n : 1, "");
+        printf("%*s# ", n < CAT_PLACE_COLUMN ? CAT_PLACE_COLUMN - n : 1, "");
         output_text(stdout, path ? path : "default");
         if (path)
                 printf(":%u", line);
         printf("\n");
 }
 
-/* Returns 0, CONFIG_NO_UNIT, or a negative errno, which it has said. */
-static int cat_unit(int root_fd, const char *unit, bool is_listener) {
+/* Returns 0, CONFIG_NO_UNIT, or a negative errno after a message. */
+static int cat_print_unit(int root_fd, const char *unit, bool is_listener) {
         const char *section = NULL;
         int r;
 
         printf("# %s\n", unit);
-        r = config_describe(root_fd, unit, is_listener, print_line, &section);
+        r = config_describe(root_fd, unit, is_listener, cat_print_line, &section);
         printf("\n");
 
         if (r < 0)
@@ -44,45 +47,40 @@ static int cat_unit(int root_fd, const char *unit, bool is_listener) {
         return r;
 }
 
-static bool is_route(const Config *config, const char *name) {
-        for (size_t i = 0; i < config->n_routes; i++)
-                if (streq(config->routes[i].unit, name))
-                        return true;
-
-        return false;
-}
-
-static bool is_listener(const Config *config, const char *name) {
-        for (size_t i = 0; i < config->n_listeners; i++)
-                if (streq(config->listeners[i].unit, name))
-                        return true;
-
-        return false;
-}
-
-static int cat_all(int root_fd, const Config *config) {
+static int cat_print_all(int root_fd, const Config *config) {
         int r;
 
-        r = cat_unit(root_fd, SERVICE, false);
+        r = cat_print_unit(root_fd, CAT_SERVICE, false);
 
         for (size_t i = 0; r >= 0 && i < config->n_listeners; i++)
-                r = cat_unit(root_fd, config->listeners[i].unit, true);
+                r = cat_print_unit(root_fd, config->listeners[i].unit, true);
 
         for (size_t i = 0; r >= 0 && i < config->n_routes; i++)
-                r = cat_unit(root_fd, config->routes[i].unit, false);
+                r = cat_print_unit(root_fd, config->routes[i].unit, false);
 
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int cat_print_one(int root_fd, const Config *config, const char *unit) {
+        bool is_listener = load_find_listener(config, unit) != NULL;
+
+        if (!is_listener && !load_find_route(config, unit) && !streq(unit, CAT_SERVICE)) {
+                fprintf(stderr, "%s is no route and no public socket. Is it enabled, and does fdpassctl verify accept it?\n", unit);
+                return EXIT_FAILURE;
+        }
+
+        return cat_print_unit(root_fd, unit, is_listener) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int verb_cat(int argc, char *argv[]) {
         _cleanup_(config_freep) Config *config = NULL;
         _cleanup_close_ int root_fd = -EBADF;
-        int i = parse_common(argc, argv), status = EXIT_SUCCESS;
+        int i = parse_options(argc, argv, NULL, NULL), status = EXIT_SUCCESS;
 
         if (i <= 0)
                 return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        config = units_load();
+        config = load_units();
         if (!config)
                 return EXIT_FAILURE;
 
@@ -93,13 +91,10 @@ int verb_cat(int argc, char *argv[]) {
         }
 
         if (i == argc)
-                return cat_all(root_fd, config);
+                return cat_print_all(root_fd, config);
 
         for (; i < argc; i++)
-                if (!is_route(config, argv[i]) && !is_listener(config, argv[i]) && !streq(argv[i], SERVICE)) {
-                        fprintf(stderr, "%s is no route and no public socket: not enabled, or wrong (see fdpassctl verify), or no unit.\n", argv[i]);
-                        status = EXIT_FAILURE;
-                } else if (cat_unit(root_fd, argv[i], is_listener(config, argv[i])) < 0)
+                if (cat_print_one(root_fd, config, argv[i]) != EXIT_SUCCESS)
                         status = EXIT_FAILURE;
 
         return status;

@@ -4,23 +4,23 @@
 
 #include "basic/utf8.h"
 
-/* The longest is 255 bytes with its type (unit_name_is_valid() of systemd). */
-#define STEM_MAX 200
+/* A unit's name has at most 255 bytes with its type (unit_name_is_valid() of systemd). */
+#define HTTPD_STEM_MAX 200
 
-/* What may stand in a unit's name without being escaped, but for what has a meaning there. */
-static bool is_plain(char c) {
+/* Returns whether the character needs no escaping in a unit's name and has no meaning there. */
+static bool httpd_unit_is_plain(char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_';
 }
 
-static void stem_of(const HttpdRoute *route, char ret[static STEM_MAX + 1]) {
-        char text[STEM_MAX + 1];
+static void httpd_unit_make_stem(const HttpdRoute *route, char ret[static HTTPD_STEM_MAX + 1]) {
+        char text[HTTPD_STEM_MAX + 1];
         size_t n = 0;
 
         (void) snprintf(text, sizeof(text), "httpd-%s%s", route->hosts.n_items > 0 ? route->hosts.items[0] : "", route->path);
 
-        /* One dash for all that can't stand there. */
+        /* One dash replaces each run of other characters. */
         for (const char *p = text; *p; p++)
-                if (is_plain(*p))
+                if (httpd_unit_is_plain(*p))
                         ret[n++] = *p;
                 else if (n > 0 && ret[n - 1] != '-')
                         ret[n++] = '-';
@@ -30,12 +30,12 @@ static void stem_of(const HttpdRoute *route, char ret[static STEM_MAX + 1]) {
 }
 
 void httpd_unit_name(const HttpdRoutes *routes, size_t i, char *ret, size_t size) {
-        char stem[STEM_MAX + 1], other[STEM_MAX + 1];
+        char stem[HTTPD_STEM_MAX + 1], other[HTTPD_STEM_MAX + 1];
         unsigned same = 1;
 
-        stem_of(&routes->items[i], stem);
+        httpd_unit_make_stem(&routes->items[i], stem);
         for (size_t k = 0; k < i; k++) {
-                stem_of(&routes->items[k], other);
+                httpd_unit_make_stem(&routes->items[k], other);
                 same += streq(stem, other);
         }
 
@@ -45,8 +45,8 @@ void httpd_unit_name(const HttpdRoutes *routes, size_t i, char *ret, size_t size
                 (void) snprintf(ret, size, "%s.target", stem);
 }
 
-/* A percent sign begins a specifier. */
-static void print_value(FILE *f, const char *key, const char *value) {
+/* Doubles percent signs, because one begins a specifier. */
+static void httpd_unit_print_value(FILE *f, const char *key, const char *value) {
         fprintf(f, "%s=", key);
         for (const char *p = value; *p; p++)
                 fputs(*p == '%' ? "%%" : (char[]){ *p, '\0' }, f);
@@ -63,12 +63,12 @@ void httpd_unit_print(const HttpdRoute *route, const char *file, FILE *f) {
         }
         fputs("\n\n[X-FDPass]\n", f);
 
-        /* The worker listens by itself, as it did for httpd. */
-        print_value(f, "Worker", route->worker);
+        /* The worker listens itself, as it did for httpd, so this is no socket unit. */
+        httpd_unit_print_value(f, "Worker", route->worker);
         for (size_t i = 0; i < route->hosts.n_items; i++)
-                print_value(f, "Host", route->hosts.items[i]);
+                httpd_unit_print_value(f, "Host", route->hosts.items[i]);
         if (!streq(route->path, "/"))
-                print_value(f, "Path", route->path);
-        print_value(f, "Flusher", route->flusher);
+                httpd_unit_print_value(f, "Path", route->path);
+        httpd_unit_print_value(f, "Flusher", route->flusher);
         fputs("\n[Install]\nWantedBy=fdpass.target\n", f);
 }

@@ -12,30 +12,30 @@
 #include "probe/http.h"
 #include "probe/name.h"
 
-#define LINE_MAX_SIZE 8192 /* httpd's own limit (MAX_STRING_LEN) */
-#define WORDS_MAX 64
+#define HTTPD_LINE_MAX 8192 /* limit of httpd itself (MAX_STRING_LEN) */
+#define HTTPD_WORDS_MAX 64
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *) NULL)->sun_path) - 1)
 
-typedef struct Parser {
+typedef struct HttpdParser {
         const char *p, *end;
-        unsigned next_line;         /* the number of the line at @p */
-        unsigned line;              /* where the directive began */
-        char text[LINE_MAX_SIZE];
-        char *words[WORDS_MAX + 1]; /* of the directive, its name first */
+        unsigned next_line;         /* number of the line at @p, from 1 */
+        unsigned line;              /* number of the directive's first line */
+        char text[HTTPD_LINE_MAX];
+        char *words[HTTPD_WORDS_MAX + 1]; /* of the directive; its name is the first */
         size_t n_words;
 
         char root[SOCKET_PATH_MAX + 1]; /* ServerRoot */
-        bool in_host;
-        unsigned host_line;
-        StringList hosts;           /* of the virtual host that is open */
-        size_t first_of_host;       /* the first route that is its own */
-        bool in_location;
-        char location[LINE_MAX_SIZE]; /* its path; "": one that can't be told */
+        bool is_in_host;            /* between <VirtualHost> and </VirtualHost> */
+        unsigned host_line;         /* number of the line of <VirtualHost> */
+        StringList hosts;           /* names of the virtual host */
+        size_t first_of_host;       /* index of the first route of the virtual host */
+        bool is_in_location;        /* between <Location> and </Location> */
+        char location[HTTPD_LINE_MAX]; /* path of the location; "": Path= can't express it */
 
         HttpdRoutes *routes;
         HttpdSay say;
         void *userdata;
-} Parser;
+} HttpdParser;
 
 void httpd_routes_done(HttpdRoutes *routes) {
         for (size_t i = 0; i < routes->n_items; i++) {
@@ -51,9 +51,9 @@ void httpd_routes_done(HttpdRoutes *routes) {
         *routes = (HttpdRoutes){};
 }
 
-static void say(Parser *c, const char *format, ...) _printf_(2, 3);
+static void httpd_say(HttpdParser *c, const char *format, ...) _printf_(2, 3);
 
-static void say(Parser *c, const char *format, ...) {
+static void httpd_say(HttpdParser *c, const char *format, ...) {
         char message[512];
         va_list ap;
 
@@ -65,26 +65,26 @@ static void say(Parser *c, const char *format, ...) {
         c->say(c->userdata, c->line, message);
 }
 
-/* So much of a word is shown in a message. */
-#define SHOWN(s) (int) utf8_cut((s), 80), (s)
+/* Arguments of "%.*s" for the first 80 bytes of a word. */
+#define HTTPD_SHOWN(s) (int) utf8_cut((s), 80), (s)
 
-/* The next line, with those that continue it behind a backslash. False at the end; what is too long is cut. */
-static bool next_line(Parser *c) {
+/* Reads the next line and its continuations behind backslashes. A line that is too long is cut. Returns false at the end. */
+static bool httpd_next_line(HttpdParser *c) {
         size_t n = 0;
-        bool more = true;
+        bool has_more = true;
 
         if (c->p == c->end)
                 return false;
 
         c->line = c->next_line;
-        while (more && c->p < c->end) {
+        while (has_more && c->p < c->end) {
                 const char *nl = memchr(c->p, '\n', (size_t) (c->end - c->p)), *stop = nl ? nl : c->end;
                 size_t k = (size_t) (stop - c->p);
 
                 if (k > 0 && c->p[k - 1] == '\r')
                         k--;
-                more = k > 0 && c->p[k - 1] == '\\';
-                if (more)
+                has_more = k > 0 && c->p[k - 1] == '\\';
+                if (has_more)
                         k--;
 
                 k = MIN(k, sizeof(c->text) - 1 - n);
@@ -94,7 +94,7 @@ static bool next_line(Parser *c) {
                 c->next_line++;
         }
 
-        /* A NUL would hide what follows it. */
+        /* A NUL would hide the rest of the line. */
         for (size_t i = 0; i < n; i++)
                 if (c->text[i] == '\0')
                         c->text[i] = '?';
@@ -102,8 +102,8 @@ static bool next_line(Parser *c) {
         return true;
 }
 
-/* Takes one word off *s, as ap_getword_conf() of httpd: quotes of both kinds, in which a backslash frees one. */
-static char *next_word(char **s) {
+/* Takes one word off *s, as ap_getword_conf() of httpd does: in quotes of either kind, a backslash escapes a quote. */
+static char *httpd_next_word(char **s) {
         char *in = *s + strspn(*s, " \t\r\f\v"), *out = in, *word, quote;
 
         if (!*in)
@@ -123,13 +123,13 @@ static char *next_word(char **s) {
         return word;
 }
 
-static void split(Parser *c) {
+static void httpd_split(HttpdParser *c) {
         char *s = c->text, *word;
         size_t n;
 
         c->n_words = 0;
 
-        /* The ">" of a section is no part of its last word. */
+        /* The ">" of a section does not belong to its last word. */
         s += strspn(s, " \t\r\f\v");
         n = strlen(s);
         while (n > 0 && isspace((unsigned char) s[n - 1]))
@@ -140,17 +140,17 @@ static void split(Parser *c) {
         if (*s == '#')
                 return;
 
-        while (c->n_words < WORDS_MAX && (word = next_word(&s)))
+        while (c->n_words < HTTPD_WORDS_MAX && (word = httpd_next_word(&s)))
                 c->words[c->n_words++] = word;
         c->words[c->n_words] = NULL;
 }
 
-static bool is(const Parser *c, const char *directive) {
+static bool httpd_is(const HttpdParser *c, const char *directive) {
         return strcasecmp(c->words[0], directive) == 0;
 }
 
-/* A name of the virtual host: with a scheme or a port perhaps, which don't matter, and perhaps with "*." before it. */
-static int add_host(Parser *c, const char *word) {
+/* Adds a name of the virtual host. A scheme and a port are ignored, and "*." may stand before the name. */
+static int httpd_add_host(HttpdParser *c, const char *word) {
         const char *s = strstr(word, "://"), *rest;
         char pattern[PROBE_NAME_MAX + 3] = "*.";
         ProbeName name;
@@ -160,7 +160,7 @@ static int add_host(Parser *c, const char *word) {
         rest = startswith(s, "*.");
         if (!probe_name_set_authority(&name, &port, slice_from_string(rest ?: s)) || name.n == 0 || strpbrk(rest ?: s, "*?") ||
             (rest && name.text[0] == '[')) {
-                say(c, "Host= can't express the name \"%.*s\"; clients that ask for it are not matched.", SHOWN(word));
+                httpd_say(c, "Host= can't express the name \"%.*s\"; clients that ask for it are not matched.", HTTPD_SHOWN(word));
                 return 0;
         }
 
@@ -168,12 +168,12 @@ static int add_host(Parser *c, const char *word) {
         return strlist_add(&c->hosts, rest ? pattern : pattern + 2);
 }
 
-static int add_hosts(Parser *c) {
-        if (!c->in_host)
+static int httpd_add_hosts(HttpdParser *c) {
+        if (!c->is_in_host)
                 return 0;
 
         for (size_t i = 1; i < c->n_words; i++) {
-                int r = add_host(c, c->words[i]);
+                int r = httpd_add_host(c, c->words[i]);
 
                 if (r < 0)
                         return r;
@@ -182,8 +182,8 @@ static int add_hosts(Parser *c) {
         return 0;
 }
 
-/* ServerName may stand behind ProxyPass: the names are known when the virtual host ends. */
-static int end_host(Parser *c) {
+/* Gives the names to the routes at the end of the virtual host, because ServerName may stand behind ProxyPass. */
+static int httpd_end_host(HttpdParser *c) {
         for (size_t i = c->first_of_host; i < c->routes->n_items; i++)
                 for (size_t k = 0; k < c->hosts.n_items; k++) {
                         int r = strlist_add(&c->routes->items[i].hosts, c->hosts.items[k]);
@@ -193,17 +193,17 @@ static int end_host(Parser *c) {
                 }
 
         if (c->routes->n_items > c->first_of_host && c->hosts.n_items == 0)
-                say(c, "The virtual host of line %u has no name that can be matched: its routes take every host.", c->host_line);
+                httpd_say(c, "The virtual host of line %u has no name that can be matched: its routes take every host.", c->host_line);
 
         strlist_clear(&c->hosts);
-        c->in_host = false;
+        c->is_in_host = false;
         return 0;
 }
 
-static int begin_host(Parser *c) {
-        int r = c->in_host ? end_host(c) : 0;
+static int httpd_begin_host(HttpdParser *c) {
+        int r = c->is_in_host ? httpd_end_host(c) : 0;
 
-        c->in_host = true;
+        c->is_in_host = true;
         c->host_line = c->line;
         c->first_of_host = c->routes->n_items;
 
@@ -211,37 +211,40 @@ static int begin_host(Parser *c) {
                 const char *port = strrchr(c->words[i], ':');
 
                 if (port && !streq(port, ":80") && !streq(port, ":*") && !strchr(port, ']'))
-                        say(c, "Clients of port %.*s are told by Listener=, which is to be added by hand.", SHOWN(port + 1));
+                        httpd_say(c, "Add Listener= by hand for clients of port %.*s.", HTTPD_SHOWN(port + 1));
         }
 
         return r;
 }
 
-static void begin_location(Parser *c) {
-        bool is_path = is(c, "<Location") && c->n_words == 2 && c->words[1][0] == '/';
+static void httpd_begin_location(HttpdParser *c) {
+        bool is_path = httpd_is(c, "<Location") && c->n_words == 2 && c->words[1][0] == '/';
 
-        c->in_location = true;
+        c->is_in_location = true;
         c->location[0] = '\0';
         if (is_path && !strpbrk(c->words[1], "*?[#"))
                 (void) snprintf(c->location, sizeof(c->location), "%s", c->words[1]);
 }
 
-/* The path as Path= has it. False where that can't say the same. */
-static bool path_is_fine(const char *path) {
+/* Returns whether Path= can express the path. */
+static bool httpd_path_is_expressible(const char *path) {
         return path[0] == '/' && !strpbrk(path, "?#\"' \t") && utf8_is_valid(path) &&
                !http_path_is_ambiguous(slice_from_string(path));
 }
 
-/* The literal beginning of a regular expression that is no more than that. Sets what $1 stands for: always nothing? */
-static bool take_regex(char *regex, bool *ret_empty_group) {
+/*
+ * Replaces a regular expression by the path that it begins with. Returns false if it is more than such a path. Sets
+ * @ret_has_empty_group if its group $1 is always empty.
+ */
+static bool httpd_take_regex(char *regex, bool *ret_has_empty_group) {
         char *p = regex + 1;
         const char *rest;
 
-        *ret_empty_group = false;
+        *ret_has_empty_group = false;
         if (regex[0] != '^')
                 return false;
 
-        /* Escapes of a character that means itself. */
+        /* A backslash before punctuation makes it literal. */
         for (char *in = p; *in; p++, in++) {
                 if (*in == '\\' && ispunct((unsigned char) in[1])) {
                         *p = *++in;
@@ -250,7 +253,7 @@ static bool take_regex(char *regex, bool *ret_empty_group) {
                 if (strchr("()[]{}.*+?|$^\\", *in)) {
                         rest = in;
                         if (startswith(rest, "()")) {
-                                *ret_empty_group = true;
+                                *ret_has_empty_group = true;
                                 rest += 2;
                         }
                         if (*rest && !streq(rest, "$") && !streq(rest, ".*") && !streq(rest, ".*$"))
@@ -265,8 +268,8 @@ static bool take_regex(char *regex, bool *ret_empty_group) {
         return true;
 }
 
-/* An fd:// URL's path, as httpd makes it: relative to ServerRoot where it is not absolute. */
-static bool worker_of(const Parser *c, const char *rest, char ret[static SOCKET_PATH_MAX + 1]) {
+/* Makes the path of an fd:// URL absolute, below ServerRoot, as httpd does. Returns false if no unit can have such a path. */
+static bool httpd_make_worker(const HttpdParser *c, const char *rest, char ret[static SOCKET_PATH_MAX + 1]) {
         const char *root = *rest == '/' ? "" : c->root;
         int n = snprintf(ret, SOCKET_PATH_MAX + 1, "%s%s%s", root, *root && !endswith(root, "/") ? "/" : "", rest);
 
@@ -277,11 +280,11 @@ static bool worker_of(const Parser *c, const char *rest, char ret[static SOCKET_
                 if (utf8_printable(p) == 0)
                         return false;
 
-        /* As systemd and the unit parser want it. */
+        /* systemd and the unit parser accept no "." and ".." in a path. */
         return !strstr(ret, "/../") && !strstr(ret, "/./") && !endswith(ret, "/..") && !endswith(ret, "/.") && *rest;
 }
 
-static int add_route(Parser *c, const char *path, const char *worker, const char *flusher) {
+static int httpd_add_route(HttpdParser *c, const char *path, const char *worker, const char *flusher) {
         HttpdRoute *r;
 
         if (!ARRAY_GROW(c->routes->items, c->routes->n_items))
@@ -292,16 +295,17 @@ static int add_route(Parser *c, const char *path, const char *worker, const char
         return r->path && r->worker && r->flusher ? 0 : -ENOMEM;
 }
 
-static void say_order(Parser *c, const char *path) {
-        for (size_t i = c->in_host ? c->first_of_host : 0; i < c->routes->n_items; i++)
+/* Says which lines before this one take its clients in httpd. */
+static void httpd_check_order(HttpdParser *c, const char *path) {
+        for (size_t i = c->is_in_host ? c->first_of_host : 0; i < c->routes->n_items; i++)
                 if (!streq(c->routes->items[i].path, path) &&
                     http_path_has_prefix(slice_from_string(path), slice_from_string(c->routes->items[i].path)))
-                        say(c, "httpd never comes to this line, because line %u takes its paths; here the longer path wins.",
+                        httpd_say(c, "httpd never comes to this line, because line %u takes its paths; here the longer path wins.",
                             c->routes->items[i].line);
 }
 
-/* What stands behind the URL. Only flusher= has a meaning for mod_proxy_fdpass. */
-static const char *read_options(Parser *c, size_t first) {
+/* Reads the words behind the URL, of which mod_proxy_fdpass uses flusher= only. Returns the flusher, or NULL. */
+static const char *httpd_read_options(HttpdParser *c, size_t first) {
         const char *flusher = "flush", *value;
 
         for (size_t i = first; i < c->n_words; i++) {
@@ -309,89 +313,106 @@ static const char *read_options(Parser *c, size_t first) {
                 if (value)
                         flusher = value;
                 else
-                        say(c, "%.*s has no effect with fd:// in httpd, and has none here.", SHOWN(c->words[i]));
+                        httpd_say(c, "%.*s has no effect with fd:// in httpd, and has none here.", HTTPD_SHOWN(c->words[i]));
         }
 
         if (!flusher_name_is_valid(flusher) || streq(flusher, "none")) {
-                say(c, "Flusher= can't express flusher=%.*s; no unit is printed.", SHOWN(flusher));
+                httpd_say(c, "Flusher= can't express flusher=%.*s; no unit is printed.", HTTPD_SHOWN(flusher));
                 return NULL;
         }
         if (!streq(flusher, "flush"))
-                say(c, "The flusher %s of httpd has to be written anew: see fdpass-flusher(3).", flusher);
+                httpd_say(c, "The flusher %s of httpd has to be written again: see fdpass-flusher(3).", flusher);
 
         return flusher;
 }
 
-static const char *skip_scheme(const char *url) {
-        const char *bar = startswith(url, "unix:") ? strchr(url, '|') : NULL;
+static char *httpd_skip_scheme(char *url) {
+        char *bar = startswith(url, "unix:") ? strchr(url, '|') : NULL;
 
         url = bar ? bar + 1 : url;
         return strncasecmp(url, "fd://", 5) == 0 ? url + 5 : NULL;
 }
 
-/* ProxyPass and ProxyPassMatch, whose path is that of the section they are in, or their first word. */
-static int read_proxy_pass(Parser *c) {
-        bool is_match = is(c, "ProxyPassMatch"), empty_group = false;
-        size_t url_at = c->in_location ? 1 : 2;
-        char worker[SOCKET_PATH_MAX + 1], *path, *dollar;
-        const char *rest, *flusher;
+/*
+ * Takes "$1" off the URL's path @rest. An empty group and "$1" keep httpd from adding the rest of the request's path to the
+ * URL. Returns false if the URL has more of the request in it.
+ */
+static bool httpd_take_dollar(HttpdParser *c, char *rest, bool has_empty_group, const char *path) {
+        char *dollar = strchr(rest, '$');
+
+        if (!dollar)
+                httpd_say(c, "httpd adds the part of the request's path behind \"%.*s\" to the path of the socket. A unit does not.",
+                          HTTPD_SHOWN(path));
+        else if (!has_empty_group || !streq(dollar, "$1")) {
+                httpd_say(c, "The client's request is part of the socket's path. No unit can express that, so none is printed.");
+                return false;
+        } else
+                *dollar = '\0';
+
+        return true;
+}
+
+/* Adds the route from @path to the URL's path @rest, if a unit can express both. */
+static int httpd_add_proxy_pass(HttpdParser *c, const char *path, const char *rest, size_t first_option) {
+        char worker[SOCKET_PATH_MAX + 1];
+        const char *flusher;
+
+        if (!httpd_path_is_expressible(path)) {
+                httpd_say(c, "Path= can't express the path \"%.*s\"; no unit is printed.", HTTPD_SHOWN(path));
+                return 0;
+        }
+        if (!httpd_make_worker(c, rest, worker)) {
+                httpd_say(c, "\"%.*s\" is no path of a socket; no unit is printed.", HTTPD_SHOWN(rest));
+                return 0;
+        }
+
+        flusher = httpd_read_options(c, first_option);
+        if (!flusher)
+                return 0;
+
+        if (httpd_is(c, "ProxyPassMatch"))
+                httpd_say(c, "The expression may take other paths than Path=, which takes whole segments and all paths below.");
+        httpd_check_order(c, path);
+        return httpd_add_route(c, path, worker, flusher);
+}
+
+/* Reads ProxyPass or ProxyPassMatch. The path is that of the location around it, or the first word. */
+static int httpd_read_proxy_pass(HttpdParser *c) {
+        bool is_match = httpd_is(c, "ProxyPassMatch"), has_empty_group = false;
+        size_t url_at = c->is_in_location ? 1 : 2;
+        char *path, *rest;
 
         if (c->n_words <= url_at)
                 return 0;
         if (streq(c->words[url_at], "!")) {
-                say(c, "An exception can't be expressed: give its path a route of its own, if it needs one.");
+                httpd_say(c, "An exception can't be expressed: give its path a route of its own, if it needs one.");
                 return 0;
         }
 
-        rest = skip_scheme(c->words[url_at]);
+        rest = httpd_skip_scheme(c->words[url_at]);
         if (!rest)
-                return 0; /* another module's */
+                return 0; /* the line belongs to another module */
 
-        path = c->in_location ? c->location : c->words[1];
-        if (is_match && !c->in_location && !take_regex(path, &empty_group)) {
-                say(c, "Path= can't express the expression \"%.*s\"; no unit is printed.", SHOWN(path));
+        path = c->is_in_location ? c->location : c->words[1];
+        if (is_match && !c->is_in_location && !httpd_take_regex(path, &has_empty_group)) {
+                httpd_say(c, "Path= can't express the expression \"%.*s\"; no unit is printed.", HTTPD_SHOWN(path));
                 return 0;
         }
 
-        /* "$1" with an empty group is how httpd is kept from adding what the client has asked for. */
-        dollar = strchr(rest, '$');
-        if (dollar && (!is_match || !empty_group || !streq(dollar, "$1"))) {
-                say(c, "The client's request is part of the socket's path: no unit does that; none is printed.");
-                return 0;
-        }
-        if (dollar)
-                *dollar = '\0';
-        else
-                say(c, "httpd adds what the request's path has more than \"%.*s\" to the path of the socket; this is not done here.",
-                    SHOWN(path));
-
-        if (!path_is_fine(path)) {
-                say(c, "Path= can't express the path \"%.*s\"; no unit is printed.", SHOWN(path));
-                return 0;
-        }
-        if (!worker_of(c, rest, worker)) {
-                say(c, "\"%.*s\" is no path of a socket; no unit is printed.", SHOWN(rest));
-                return 0;
-        }
-
-        flusher = read_options(c, url_at + 1);
-        if (!flusher)
+        if (!httpd_take_dollar(c, rest, has_empty_group, path))
                 return 0;
 
-        if (is_match)
-                say(c, "Not all paths that the expression takes are the same here: Path= takes whole segments, and all below.");
-        say_order(c, path);
-        return add_route(c, path, worker, flusher);
+        return httpd_add_proxy_pass(c, path, rest, url_at + 1);
 }
 
-static void set_root(Parser *c) {
+static void httpd_set_root(HttpdParser *c) {
         if (c->n_words < 2 || c->words[1][0] != '/' || strlen(c->words[1]) >= sizeof(c->root))
-                say(c, "ServerRoot wants an absolute path; %s stays.", c->root);
+                httpd_say(c, "ServerRoot wants an absolute path; %s stays.", c->root);
         else
                 strcpy(c->root, c->words[1]);
 }
 
-static bool mentions_fd(const Parser *c) {
+static bool httpd_mentions_fd(const HttpdParser *c) {
         for (size_t i = 1; i < c->n_words; i++)
                 if (strcasestr(c->words[i], "fd://"))
                         return true;
@@ -399,62 +420,62 @@ static bool mentions_fd(const Parser *c) {
         return false;
 }
 
-/* What is not read, and may concern the routes. */
-static void say_others(Parser *c) {
+/* Names directives that this parser does not read, but that may change the routes. */
+static void httpd_check_others(HttpdParser *c) {
         static const char *const conditions[] = { "<If", "<ElseIf", "<Else", "<IfDefine", "<IfVersion", "<Macro" };
 
         for (size_t i = 0; i < ELEMENTSOF(conditions); i++)
-                if (is(c, conditions[i]))
-                        say(c, "%s is not evaluated: what is in it is read as if it applied.", c->words[0] + 1);
+                if (httpd_is(c, conditions[i]))
+                        httpd_say(c, "%s is not evaluated: its lines are read as if the condition were true.", c->words[0] + 1);
 
-        if (is(c, "Include") || is(c, "IncludeOptional"))
-                say(c, "%s is not followed: give its files to this command as well.", c->words[0]);
-        else if (is(c, "Header") || is(c, "RequestHeader"))
-                say(c, "%s is not read: ResponseHeader= adds fields to what a flusher writes.", c->words[0]);
-        else if (mentions_fd(c))
-                say(c, "%.*s with fd:// can't be expressed; no unit is printed.", SHOWN(c->words[0]));
+        if (httpd_is(c, "Include") || httpd_is(c, "IncludeOptional"))
+                httpd_say(c, "%s is not followed: give its files to this command, too.", c->words[0]);
+        else if (httpd_is(c, "Header") || httpd_is(c, "RequestHeader"))
+                httpd_say(c, "%s is not read: ResponseHeader= adds fields to what a flusher writes.", c->words[0]);
+        else if (httpd_mentions_fd(c))
+                httpd_say(c, "%.*s with fd:// can't be expressed; no unit is printed.", HTTPD_SHOWN(c->words[0]));
 }
 
-static int read_directive(Parser *c) {
-        if (is(c, "ServerRoot"))
-                set_root(c);
-        else if (is(c, "<VirtualHost"))
-                return begin_host(c);
-        else if (is(c, "</VirtualHost"))
-                return end_host(c);
-        else if (is(c, "ServerName") || is(c, "ServerAlias"))
-                return add_hosts(c);
-        else if (is(c, "<Location") || is(c, "<LocationMatch"))
-                begin_location(c);
-        else if (is(c, "</Location") || is(c, "</LocationMatch"))
-                c->in_location = false;
-        else if (is(c, "ProxyPass") || is(c, "ProxyPassMatch"))
-                return read_proxy_pass(c);
+static int httpd_read_directive(HttpdParser *c) {
+        if (httpd_is(c, "ServerRoot"))
+                httpd_set_root(c);
+        else if (httpd_is(c, "<VirtualHost"))
+                return httpd_begin_host(c);
+        else if (httpd_is(c, "</VirtualHost"))
+                return httpd_end_host(c);
+        else if (httpd_is(c, "ServerName") || httpd_is(c, "ServerAlias"))
+                return httpd_add_hosts(c);
+        else if (httpd_is(c, "<Location") || httpd_is(c, "<LocationMatch"))
+                httpd_begin_location(c);
+        else if (httpd_is(c, "</Location") || httpd_is(c, "</LocationMatch"))
+                c->is_in_location = false;
+        else if (httpd_is(c, "ProxyPass") || httpd_is(c, "ProxyPassMatch"))
+                return httpd_read_proxy_pass(c);
         else
-                say_others(c);
+                httpd_check_others(c);
 
         return 0;
 }
 
 int httpd_parse(const char *text, size_t n, const char *server_root, HttpdSay f, void *userdata, HttpdRoutes *ret) {
-        Parser *c = calloc(1, sizeof(*c));
+        HttpdParser *c = calloc(1, sizeof(*c));
         int r = 0;
 
         if (!c)
                 return -ENOMEM;
 
         *ret = (HttpdRoutes){};
-        *c = (Parser){ .p = text, .end = text + n, .next_line = 1, .routes = ret, .say = f, .userdata = userdata };
+        *c = (HttpdParser){ .p = text, .end = text + n, .next_line = 1, .routes = ret, .say = f, .userdata = userdata };
         (void) snprintf(c->root, sizeof(c->root), "%s", server_root);
 
-        while (r >= 0 && next_line(c)) {
-                split(c);
+        while (r >= 0 && httpd_next_line(c)) {
+                httpd_split(c);
                 if (c->n_words > 0)
-                        r = read_directive(c);
+                        r = httpd_read_directive(c);
         }
 
-        if (r >= 0 && c->in_host)
-                r = end_host(c);
+        if (r >= 0 && c->is_in_host)
+                r = httpd_end_host(c);
         strlist_clear(&c->hosts);
         free(c);
 

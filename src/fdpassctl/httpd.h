@@ -2,10 +2,8 @@
 #pragma once
 
 /*
- * What a configuration of Apache httpd hands to mod_proxy_fdpass, and the units that do the same.
- *
- * httpd's language has conditions, expressions and modules without end: this reads the lines that matter here, and says
- * of everything that concerns them and that it can't express where it stands.
+ * Converts a configuration of Apache httpd for mod_proxy_fdpass to units. Conditions, expressions and the directives of other
+ * modules are not evaluated: the parser reads the lines that define routes, and reports lines that it can't express.
  */
 
 #include <stdio.h>
@@ -14,11 +12,11 @@
 
 /* One ProxyPass or ProxyPassMatch line with an fd:// target. */
 typedef struct HttpdRoute {
-        unsigned line;
-        StringList hosts;  /* of its virtual host, as Host= has them; none: all */
-        char *path;        /* as Path= has it */
+        unsigned line;     /* number of the line, from 1 */
+        StringList hosts;  /* names of the virtual host, for Host=; none: all hosts */
+        char *path;        /* for Path= */
         char *worker;      /* absolute path of the worker's socket */
-        char *flusher;     /* "flush", if not given */
+        char *flusher;     /* for Flusher=; default "flush" */
 } HttpdRoute;
 
 typedef struct HttpdRoutes {
@@ -28,17 +26,17 @@ typedef struct HttpdRoutes {
 
 void httpd_routes_done(HttpdRoutes *routes);
 
-/* What could not be expressed, or is not the same: @line counts from 1. One sentence. */
+/* Reports a line (from 1) that units can't express, or not exactly. @message is one sentence without a line break. */
 typedef void (*HttpdSay)(void *userdata, unsigned line, const char *message);
 
 /*
- * Reads the @n bytes at @text, with a relative fd:// path below @server_root until the file says another. Returns 0 or
- * -ENOMEM.
+ * Reads the @n bytes at @text. A relative fd:// path is below @server_root until the text sets ServerRoot. Returns 0, and
+ * routes in @ret for httpd_routes_done(), or -ENOMEM.
  */
 int httpd_parse(const char *text, size_t n, const char *server_root, HttpdSay say, void *userdata, HttpdRoutes *ret);
 
-/* Names the unit of the route number @i: "httpd-example.org-chat.target". Writes at most @size bytes with a NUL. */
+/* Writes the name of the unit of route @i to @ret: "httpd-example.org-chat.target". At most @size bytes with the NUL. */
 void httpd_unit_name(const HttpdRoutes *routes, size_t i, char *ret, size_t size);
 
-/* Prints the unit. @file is named in it. */
+/* Prints the unit, which names @file in its description. */
 void httpd_unit_print(const HttpdRoute *route, const char *file, FILE *f);

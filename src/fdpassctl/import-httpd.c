@@ -1,39 +1,46 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* fdpassctl import-httpd: the units that do what lines of Apache httpd for mod_proxy_fdpass did. */
+/* fdpassctl import-httpd: prints the units that replace the lines of Apache httpd for mod_proxy_fdpass. */
 
 #include <fcntl.h>
-#include <getopt.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "basic/fd.h"
-#include "fdpassctl/fdpassctl.h"
 #include "fdpassctl/httpd.h"
+#include "fdpassctl/options.h"
+#include "fdpassctl/verbs.h"
 
-/* Debian's; a file that says ServerRoot says otherwise. */
-#define SERVER_ROOT "/etc/apache2"
+/* Debian's default, until a file sets ServerRoot. */
+#define IMPORT_SERVER_ROOT "/etc/apache2"
 
-#define FILE_MAX (16 * 1024 * 1024)
+#define IMPORT_FILE_MAX (16 * 1024 * 1024)
 
 DEFINE_CLEANUP(FILE *, fclose);
 
-static int help(void) {
+typedef struct ImportOptions {
+        const char *server_root;
+        const char *output; /* directory for the units; NULL: standard output */
+} ImportOptions;
+
+enum { ARG_SERVER_ROOT = 0x100, ARG_OUTPUT };
+
+static int import_help(void) {
         printf("fdpassctl import-httpd [OPTIONS...] FILE...\n\n"
                "Print the units that replace ProxyPass and ProxyPassMatch lines with fd:// of Apache httpd.\n"
-               "What can't be expressed is said on stderr, with file and line.\n\n"
+               "Messages on stderr name the lines that units can't express.\n\n"
                "Options:\n"
                "  -h --help             Show this help\n"
-               "     --server-root=DIR  Where relative paths begin until a file says ServerRoot (" SERVER_ROOT ")\n"
-               "     --output=DIR       Write the units into files there, which must not be there yet\n");
-        return EXIT_SUCCESS;
+               "     --server-root=DIR  The directory of relative paths, until a file sets ServerRoot (" IMPORT_SERVER_ROOT ")\n"
+               "     --output=DIR       Write the units to new files in this directory\n");
+        return 0;
 }
 
-static void report(void *userdata, unsigned line, const char *message) {
+static void import_report(void *userdata, unsigned line, const char *message) {
         fprintf(stderr, "%s:%u: %s\n", (const char *) userdata, line, message);
 }
 
-static int read_file(const char *path, char **ret, size_t *ret_n) {
+static int import_read_file(const char *path, char **ret, size_t *ret_n) {
         _cleanup_(fclosep) FILE *f = fopen(path, "re");
         _cleanup_free_ char *text = NULL;
         size_t n = 0, size = 0;
@@ -51,7 +58,7 @@ static int read_file(const char *path, char **ret, size_t *ret_n) {
                 }
 
                 n += fread(text + n, 1, size - n, f);
-                if (n > FILE_MAX)
+                if (n > IMPORT_FILE_MAX)
                         return -EFBIG;
                 if (n < size)
                         break;
@@ -65,8 +72,8 @@ static int read_file(const char *path, char **ret, size_t *ret_n) {
         return 0;
 }
 
-/* One that is there already is somebody's. */
-static FILE *open_unit(int directory_fd, const char *name) {
+/* Fails if the file exists, because an administrator may have edited it. */
+static FILE *import_open_unit(int directory_fd, const char *name) {
         int fd = openat(directory_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
         FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
 
@@ -75,16 +82,16 @@ static FILE *open_unit(int directory_fd, const char *name) {
         return f;
 }
 
-static int write_unit(const HttpdRoute *route, const char *name, const char *path, int directory_fd) {
-        FILE *f = open_unit(directory_fd, name);
-        bool failed;
+static int import_write_unit(const HttpdRoute *route, const char *name, const char *path, int directory_fd) {
+        FILE *f = import_open_unit(directory_fd, name);
+        bool has_failed;
 
         if (!f)
                 return -errno;
 
         httpd_unit_print(route, path, f);
-        failed = ferror(f) != 0;
-        return fclose(f) != 0 || failed ? -EIO : 0;
+        has_failed = ferror(f) != 0;
+        return fclose(f) != 0 || has_failed ? -EIO : 0;
 }
 
 static int import_one(const char *path, const char *server_root, int directory_fd, size_t *n_units) {
@@ -96,9 +103,9 @@ static int import_one(const char *path, const char *server_root, int directory_f
         if (!userdata)
                 return -ENOMEM;
 
-        r = read_file(path, &text, &n);
+        r = import_read_file(path, &text, &n);
         if (r >= 0)
-                r = httpd_parse(text, n, server_root, report, userdata, &routes);
+                r = httpd_parse(text, n, server_root, import_report, userdata, &routes);
 
         for (size_t i = 0; i < routes.n_items && r >= 0; i++) {
                 char name[256];
@@ -106,7 +113,7 @@ static int import_one(const char *path, const char *server_root, int directory_f
                 httpd_unit_name(&routes, i, name, sizeof(name));
                 printf("%s# %s\n", *n_units > 0 ? "\n" : "", name);
                 if (directory_fd >= 0)
-                        r = write_unit(&routes.items[i], name, path, directory_fd);
+                        r = import_write_unit(&routes.items[i], name, path, directory_fd);
                 else
                         httpd_unit_print(&routes.items[i], path, stdout);
                 (*n_units)++;
@@ -115,58 +122,73 @@ static int import_one(const char *path, const char *server_root, int directory_f
         return r;
 }
 
+static int import_take_option(void *userdata, int option, const char *value) {
+        ImportOptions *o = userdata;
+
+        switch (option) {
+
+        case ARG_SERVER_ROOT:
+                o->server_root = value;
+                return 1;
+        case ARG_OUTPUT:
+                o->output = value;
+                return 1;
+        default:
+                return -ENOTSUP;
+        }
+}
+
+/* Returns 0, or a negative errno after a message. */
+static int import_files(int argc, char *argv[], const ImportOptions *o, size_t *ret_n_units) {
+        _cleanup_close_ int directory_fd = -EBADF;
+
+        if (o->output) {
+                directory_fd = open(o->output, O_PATH | O_DIRECTORY | O_CLOEXEC);
+                if (directory_fd < 0) {
+                        int r = -errno;
+
+                        fprintf(stderr, "Failed to open %s: %s.\n", o->output, strerror(-r));
+                        return r;
+                }
+        }
+
+        for (int i = 0; i < argc; i++) {
+                int r = import_one(argv[i], o->server_root, directory_fd, ret_n_units);
+
+                if (r < 0) {
+                        fprintf(stderr, "Failed to import %s: %s.\n", argv[i], strerror(-r));
+                        return r;
+                }
+        }
+
+        return 0;
+}
+
 int verb_import_httpd(int argc, char *argv[]) {
-        enum { ARG_SERVER_ROOT = 0x100, ARG_OUTPUT };
         static const struct option options[] = {
-                { "help", no_argument, NULL, 'h' },
                 { "server-root", required_argument, NULL, ARG_SERVER_ROOT },
                 { "output", required_argument, NULL, ARG_OUTPUT },
                 {},
         };
-        const char *server_root = SERVER_ROOT, *output = NULL;
-        _cleanup_close_ int directory_fd = -EBADF;
+        static const VerbOptions own = { .help = import_help, .options = options, .take = import_take_option };
+        ImportOptions o = { .server_root = IMPORT_SERVER_ROOT };
         size_t n_units = 0;
-        int c;
+        int i;
 
-        optind = 0; /* a new beginning (getopt(3)) */
-        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
-                switch (c) {
-                case 'h':
-                        return help();
-                case ARG_SERVER_ROOT:
-                        server_root = optarg;
-                        break;
-                case ARG_OUTPUT:
-                        output = optarg;
-                        break;
-                default:
-                        return EXIT_FAILURE;
-                }
+        i = parse_options(argc, argv, &own, &o);
+        if (i <= 0)
+                return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        if (optind == argc) {
-                fprintf(stderr, "import-httpd needs a file: httpd's configuration.\n");
+        if (i == argc) {
+                fprintf(stderr, "import-httpd needs a file: the configuration of httpd.\n");
                 return EXIT_FAILURE;
         }
 
-        if (output) {
-                directory_fd = open(output, O_PATH | O_DIRECTORY | O_CLOEXEC);
-                if (directory_fd < 0) {
-                        fprintf(stderr, "Failed to open %s: %s.\n", output, strerror(errno));
-                        return EXIT_FAILURE;
-                }
-        }
-
-        for (int i = optind; i < argc; i++) {
-                int r = import_one(argv[i], server_root, directory_fd, &n_units);
-
-                if (r < 0) {
-                        fprintf(stderr, "Failed to import %s: %s.\n", argv[i], strerror(-r));
-                        return EXIT_FAILURE;
-                }
-        }
+        if (import_files(argc - i, argv + i, &o, &n_units) < 0)
+                return EXIT_FAILURE;
 
         if (n_units == 0) {
-                fprintf(stderr, "Nothing is handed to mod_proxy_fdpass there.\n");
+                fprintf(stderr, "No line there hands clients to mod_proxy_fdpass.\n");
                 return EXIT_FAILURE;
         }
 

@@ -1,88 +1,69 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* fdpassctl list-…: the broker's lists as tables. */
+/* fdpassctl list-listeners, list-routes, list-workers and list-clients: the broker's lists as tables. */
 
 #include <stdio.h>
 
 #include "fdpassctl/bus.h"
-#include "fdpassctl/fdpassctl.h"
-#include "fdpassctl/show.h"
+#include "fdpassctl/options.h"
+#include "fdpassctl/pager.h"
 #include "fdpassctl/table.h"
+#include "fdpassctl/text.h"
+#include "fdpassctl/verbs.h"
 
-Color state_color(const char *state) {
-        static const struct {
-                const char *state;
-                Color color;
-        } colors[] = {
-                { "ready", COLOR_GREEN },   { "accepting", COLOR_GREEN }, { "running", COLOR_GREEN },
-                { "gone", COLOR_RED },      { "stuck", COLOR_RED },       { "paused", COLOR_RED },
-                { "hanging", COLOR_RED },
-                { "drained", COLOR_YELLOW }, { "resting", COLOR_YELLOW }, { "stopping", COLOR_YELLOW },
-        };
+/* How one of the lists is asked for and shown. */
+typedef struct ListSpec {
+        const char *noun;   /* of one entry, in the footer */
+        const char *method; /* of the broker's D-Bus interface */
+        const Column *columns;
+        size_t n_columns;
+        void (*add)(Table *t, const Value *row); /* adds a row's cells */
+} ListSpec;
 
-        for (size_t i = 0; i < ELEMENTSOF(colors); i++)
-                if (streq(colors[i].state, state))
-                        return colors[i].color;
-
-        return COLOR_NONE;
+static void list_add_string(Table *t, const Value *row, const char *name) {
+        table_text(t, value_string(row, name), COLOR_NONE);
 }
 
-static void state_cell(Table *t, const Value *row) {
-        const char *state = value_string(row, "State");
-
-        table_text(t, state, state_color(state));
-}
-
-static void number_cell(Table *t, const Value *row, const char *name) {
+static void list_add_number(Table *t, const Value *row, const char *name) {
         table_number(t, value_number(row, name), COLOR_NONE);
 }
 
-static void sum_cell(Table *t, const Value *row, const char *name) {
+static void list_add_sum(Table *t, const Value *row, const char *name) {
         uint64_t n = value_sum(value_get(row, name));
 
         table_number(t, n, n > 0 ? COLOR_YELLOW : COLOR_NONE);
 }
 
-/* "a b c", of a list of strings. */
-static void strings_cell(Table *t, const Value *row, const char *name) {
+/* Adds a list of strings as one cell: "a b c". */
+static void list_add_strings(Table *t, const Value *row, const char *name) {
         const Value *list = value_get(row, name);
         _cleanup_free_ char *text = NULL;
         size_t size = 1;
 
         for (size_t i = 0; i < list->n_items; i++)
-                size += list->items[i].kind == VALUE_STRING ? strlen(list->items[i].s) + 1 : 0;
+                size += strlen(value_item_string(list, i)) + 1;
 
         text = calloc(1, size);
         for (size_t i = 0, n = 0; text && i < list->n_items; i++)
-                if (list->items[i].kind == VALUE_STRING)
-                        n += (size_t) snprintf(text + n, size - n, "%s%s", n > 0 ? " " : "", list->items[i].s);
+                n += (size_t) snprintf(text + n, size - n, "%s%s", i > 0 ? " " : "", value_item_string(list, i));
 
         table_text(t, text ?: "", COLOR_NONE);
 }
 
-/* What is one of them called, how is it asked for, what does it look like? */
-typedef struct Listing {
-        const char *noun;
-        const char *method;
-        const Column *columns;
-        size_t n_columns;
-        void (*add)(Table *t, const Value *row);
-} Listing;
-
-static void show_table(const Listing *l, const Value *list) {
-        _cleanup_(table_freep) Table *t = table_new(l->columns, l->n_columns);
+static void list_print_table(const ListSpec *spec, const Value *list) {
+        _cleanup_(table_freep) Table *t = table_new(spec->columns, spec->n_columns);
 
         for (size_t i = 0; t && i < list->n_items; i++)
-                l->add(t, &list->items[i]);
+                spec->add(t, &list->items[i]);
 
         pager_open();
-        table_print(t, stdout, line_width(), 0, !arg_no_legend && list->n_items > 0);
+        table_print(t, stdout, line_width(), !arg_no_legend && list->n_items > 0);
         if (!arg_no_legend)
-                printf("%s%zu %s%s listed.\n", list->n_items > 0 ? "\n" : "", list->n_items, l->noun,
+                printf("%s%zu %s%s listed.\n", list->n_items > 0 ? "\n" : "", list->n_items, spec->noun,
                        list->n_items == 1 ? "" : "s");
 }
 
-static int show_list(int argc, char *argv[], const Listing *l) {
+static int list_run(int argc, char *argv[], const ListSpec *spec) {
         _cleanup_value_ Value list = {};
         _cleanup_bus_ sd_bus *bus = NULL;
         int r;
@@ -91,25 +72,25 @@ static int show_list(int argc, char *argv[], const Listing *l) {
         if (r <= 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        if (bus_open(&bus) < 0 || bus_list(bus, l->method, &list) < 0)
+        if (bus_open(&bus) < 0 || bus_list(bus, spec->method, &list) < 0)
                 return EXIT_FAILURE;
 
         if (arg_json != JSON_OFF) {
-                value_print_json(stdout, &list, arg_json);
+                json_print(stdout, &list, arg_json);
                 putchar('\n');
         } else
-                show_table(l, &list);
+                list_print_table(spec, &list);
 
         return EXIT_SUCCESS;
 }
 
-static void add_listener(Table *t, const Value *row) {
-        table_text(t, value_string(row, "Name"), COLOR_NONE);
-        table_text(t, value_string(row, "Address"), COLOR_NONE);
-        state_cell(t, row);
-        number_cell(t, row, "Accepted");
-        sum_cell(t, row, "Refusals");
-        table_text(t, value_string(row, "Unit"), COLOR_NONE);
+static void list_add_listener(Table *t, const Value *row) {
+        list_add_string(t, row, "Name");
+        list_add_string(t, row, "Address");
+        table_state(t, value_string(row, "State"));
+        list_add_number(t, row, "Accepted");
+        list_add_sum(t, row, "Refusals");
+        list_add_string(t, row, "Unit");
 }
 
 int verb_list_listeners(int argc, char *argv[]) {
@@ -118,43 +99,44 @@ int verb_list_listeners(int argc, char *argv[]) {
                 { "ACCEPTED", COLUMN_RIGHT },  { "REFUSED", COLUMN_RIGHT },  { "UNIT", COLUMN_SHRINK },
         };
 
-        return show_list(argc, argv, &(Listing){ "listener", "ListListeners", columns, ELEMENTSOF(columns), add_listener });
+        return list_run(argc, argv,
+                        &(ListSpec){ "listener", "ListListeners", columns, ELEMENTSOF(columns), list_add_listener });
 }
 
-static void add_route(Table *t, const Value *row) {
+static void list_add_route(Table *t, const Value *row) {
         const char *match = value_string(row, "Match");
         uint64_t queued = value_number(row, "Queued");
 
-        table_text(t, value_string(row, "Unit"), COLOR_NONE);
+        list_add_string(t, row, "Unit");
         table_text(t, *match ? match : "any client", *match ? COLOR_NONE : COLOR_GREY);
-        state_cell(t, row);
+        table_state(t, value_string(row, "State"));
         table_number(t, queued, queued > 0 ? COLOR_YELLOW : COLOR_NONE);
-        number_cell(t, row, "Pending");
-        number_cell(t, row, "Taken");
-        sum_cell(t, row, "Refusals");
+        list_add_number(t, row, "Pending");
+        list_add_number(t, row, "Taken");
+        list_add_sum(t, row, "Refusals");
 }
 
 int verb_list_routes(int argc, char *argv[]) {
         static const Column columns[] = {
-                { "UNIT", COLUMN_SHRINK },  { "MATCH", COLUMN_SHRINK },     { "STATE", COLUMN_LEFT },
-                { "QUEUED", COLUMN_RIGHT }, { "PENDING", COLUMN_RIGHT }, { "TAKEN", COLUMN_RIGHT },
+                { "UNIT", COLUMN_SHRINK },   { "MATCH", COLUMN_SHRINK },  { "STATE", COLUMN_LEFT },
+                { "QUEUED", COLUMN_RIGHT },  { "PENDING", COLUMN_RIGHT }, { "TAKEN", COLUMN_RIGHT },
                 { "REFUSED", COLUMN_RIGHT },
         };
 
-        return show_list(argc, argv, &(Listing){ "route", "ListRoutes", columns, ELEMENTSOF(columns), add_route });
+        return list_run(argc, argv, &(ListSpec){ "route", "ListRoutes", columns, ELEMENTSOF(columns), list_add_route });
 }
 
-static void add_worker(Table *t, const Value *row) {
+static void list_add_worker(Table *t, const Value *row) {
         const char *state = value_string(row, "State"), *error = streq(state, "gone") ? value_string(row, "GoneError") : "";
         char text[96];
 
-        table_text(t, value_string(row, "Worker"), COLOR_NONE);
+        list_add_string(t, row, "Worker");
         (void) snprintf(text, sizeof(text), "%s%s%s", state, *error ? ": " : "", error);
         table_text(t, text, state_color(state));
-        number_cell(t, row, "Pending");
-        number_cell(t, row, "Taken");
-        number_cell(t, row, "Unread");
-        strings_cell(t, row, "Units");
+        list_add_number(t, row, "Pending");
+        list_add_number(t, row, "Taken");
+        list_add_number(t, row, "Unread");
+        list_add_strings(t, row, "Units");
 }
 
 int verb_list_workers(int argc, char *argv[]) {
@@ -163,18 +145,19 @@ int verb_list_workers(int argc, char *argv[]) {
                 { "TAKEN", COLUMN_RIGHT }, { "UNREAD", COLUMN_RIGHT }, { "UNITS", COLUMN_SHRINK },
         };
 
-        return show_list(argc, argv, &(Listing){ "worker", "ListWorkers", columns, ELEMENTSOF(columns), add_worker });
+        return list_run(argc, argv, &(ListSpec){ "worker", "ListWorkers", columns, ELEMENTSOF(columns), list_add_worker });
 }
 
-static void add_client(Table *t, const Value *row) {
+static void list_add_client(Table *t, const Value *row) {
+        const char *worker = value_string(row, "Worker");
         char span[32];
 
-        table_text(t, value_string(row, "Client"), COLOR_NONE);
-        table_text(t, value_string(row, "Listener"), COLOR_NONE);
-        state_cell(t, row);
-        table_text(t, format_span(span, value_number(row, "AgeUSec")), COLOR_NONE);
-        table_text(t, value_string(row, "Route"), COLOR_NONE);
-        table_text(t, *value_string(row, "Worker") ? value_string(row, "Worker") : value_string(row, "Reason"), COLOR_NONE);
+        list_add_string(t, row, "Client");
+        list_add_string(t, row, "Listener");
+        table_state(t, value_string(row, "State"));
+        table_text(t, text_from_span(span, value_number(row, "AgeUSec")), COLOR_NONE);
+        list_add_string(t, row, "Route");
+        table_text(t, *worker ? worker : value_string(row, "Reason"), COLOR_NONE);
 }
 
 int verb_list_clients(int argc, char *argv[]) {
@@ -183,5 +166,5 @@ int verb_list_clients(int argc, char *argv[]) {
                 { "AGE", COLUMN_RIGHT },     { "ROUTE", COLUMN_SHRINK },    { "WORKER", COLUMN_SHRINK | COLUMN_CUT_LEFT },
         };
 
-        return show_list(argc, argv, &(Listing){ "client", "ListClients", columns, ELEMENTSOF(columns), add_client });
+        return list_run(argc, argv, &(ListSpec){ "client", "ListClients", columns, ELEMENTSOF(columns), list_add_client });
 }

@@ -1,52 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* fdpassctl: questions to the configuration and to the broker, and a few wishes. */
+/* fdpassctl: shows and changes the state of the broker, and checks units. */
 
+#include <locale.h>
 #include <stdio.h>
 
 #include "basic/output.h"
 #include "fdpassctl/options.h"
-#include "fdpassctl/terminal.h"
+#include "fdpassctl/pager.h"
+#include "fdpassctl/verbs.h"
 
-int help(void) {
-        printf("fdpassctl [OPTIONS...] COMMAND\n\n"
-               "Query and control the socket handoff broker.\n\n"
-               "The broker, for root and the group fdpass-admin:\n"
-               "  status              Show how it is, and first what is wrong\n"
-               "  list-listeners      List the public sockets\n"
-               "  list-routes         List the routes, with counters\n"
-               "  list-workers        List the workers and how they are\n"
-               "  list-clients        List the clients that have no worker yet\n"
-               "  monitor             Show each handoff as it happens\n"
-               "  top                 Show rates, queues and waits, live\n"
-               "  metrics             Print all counters as OpenMetrics\n"
-               "  graph               Print listeners, routes and workers for Graphviz\n\n"
-               "Changes, for the same:\n"
-               "  drain WORKER...     Give these workers no more clients\n"
-               "  undrain WORKER...   Give them clients again\n"
-               "  reload              Read the units again, and say what is wrong with them\n"
-               "  log-level [LEVEL]   Show or set the lowest level that is logged\n\n"
-               "Units, without a broker:\n"
-               "  verify              Check all units, with an exit status\n"
-               "  cat [UNIT...]       Show what is in effect for each unit, and from which file\n"
-               "  test OPTIONS...     Show which route a client would take, and why no other\n"
-               "  import-httpd FILE   Print the units that replace lines for mod_proxy_fdpass\n\n"
-               "Options:\n"
-               "  -h --help           Show this help; after a command, its own\n"
-               "     --version        Show the version\n"
-               "     --json=MODE      Print JSON: pretty, short or off\n"
-               "  -j                  The same: pretty on a terminal, short elsewhere\n"
-               "     --no-pager       Do not pipe output into a pager\n"
-               "     --no-legend      Do not print headers and footers\n"
-               "  -l --full           Do not cut lines\n"
-               "  -q --quiet          Print errors only\n"
-               "     --root=DIR       Read the units below DIR instead of /\n"
-               "     --control=PATH   Ask the broker at PATH instead of /run/fdpass/control\n\n"
-               "See the fdpassctl(1) man page for details.\n");
-        return 0;
-}
-
-static int dispatch(int argc, char *argv[]) {
+static int main_dispatch(int argc, char *argv[]) {
         static const struct {
                 const char *name;
                 int (*run)(int argc, char *argv[]);
@@ -87,12 +51,14 @@ int main(int argc, char *argv[]) {
         if (output_guard() < 0)
                 return EXIT_FAILURE;
 
-        /* "+": what follows the command belongs to it. */
-        i = parse_options(argc, argv, NULL, "+", NULL, NULL);
+        /* wcwidth(3) needs a UTF-8 locale. This one is part of glibc since 2.35, so it exists on every system. */
+        (void) setlocale(LC_CTYPE, "C.UTF-8");
+
+        i = parse_before_verb(argc, argv);
         if (i <= 0)
                 return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        status = dispatch(argc - i, argv + i);
+        status = main_dispatch(argc - i, argv + i);
         pager_close();
         return status;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* fdpassctl monitor: what happens, line by line. */
+/* fdpassctl monitor: one line for each event of the broker. */
 
 #include <inttypes.h>
 #include <limits.h>
@@ -9,14 +9,16 @@
 
 #include "basic/parse.h"
 #include "fdpassctl/bus.h"
-#include "fdpassctl/fdpassctl.h"
-#include "fdpassctl/table.h"
+#include "fdpassctl/options.h"
+#include "fdpassctl/terminal.h"
+#include "fdpassctl/text.h"
+#include "fdpassctl/verbs.h"
 
 typedef struct Monitor {
-        unsigned n_left; /* events until the end; UINT_MAX: no end */
+        unsigned n_left; /* events that are still to be shown; UINT_MAX: any number */
 } Monitor;
 
-static void print_clock(void) {
+static void monitor_print_clock(void) {
         char text[16] = "";
         time_t t = time(NULL);
         struct tm tm;
@@ -26,14 +28,14 @@ static void print_clock(void) {
         printf("%s%s%s ", terminal_color(COLOR_GREY), text, terminal_color(COLOR_NONE));
 }
 
-static Color kind_color(const char *kind) {
+static Color monitor_kind_color(const char *kind) {
         return streq(kind, "handed") || streq(kind, "worker-back") ? COLOR_GREEN
              : streq(kind, "refused") || streq(kind, "worker-gone") ? COLOR_RED
                                                                     : COLOR_YELLOW;
 }
 
-/* Who, from where, to whom, and why: escaped, and to be freed. */
-static char *describe(const Value *details) {
+/* Returns the event's details as one escaped line, for the caller to free, or NULL. */
+static char *monitor_describe(const Value *details) {
         static const struct {
                 const char *entry, *before;
         } parts[] = {
@@ -55,23 +57,23 @@ static char *describe(const Value *details) {
                         text_print(f, s);
                 }
                 if (i == 1 && value_get(details, "AgeUSec")->kind == VALUE_UNSIGNED)
-                        fprintf(f, ", %s", format_span(span, value_number(details, "AgeUSec")));
+                        fprintf(f, ", %s", text_from_span(span, value_number(details, "AgeUSec")));
         }
 
         return fclose(f) == 0 ? text : NULL;
 }
 
-static void print_event(const char *kind, const Value *details) {
+static void monitor_print_event(const char *kind, const Value *details) {
         size_t columns = line_width(), used = sizeof("23:59:59 worker-gone ") - 1;
-        _cleanup_free_ char *text = describe(details);
+        _cleanup_free_ char *text = monitor_describe(details);
 
-        print_clock();
-        printf("%s%-11s%s ", terminal_color(kind_color(kind)), kind, terminal_color(COLOR_NONE));
+        monitor_print_clock();
+        printf("%s%-11s%s ", terminal_color(monitor_kind_color(kind)), kind, terminal_color(COLOR_NONE));
         text_print_cut(stdout, text ?: "?", columns > used ? columns - used : 0);
         printf("\n");
 }
 
-static int on_event(Monitor *monitor, sd_bus_message *m) {
+static int monitor_on_event(Monitor *monitor, sd_bus_message *m) {
         _cleanup_value_ Value details = {};
         const char *kind;
         int r;
@@ -86,17 +88,17 @@ static int on_event(Monitor *monitor, sd_bus_message *m) {
                 printf("{\"Event\":");
                 json_print_string(stdout, kind);
                 printf(",\"Details\":");
-                value_print_json(stdout, &details, JSON_SHORT);
+                json_print(stdout, &details, JSON_SHORT);
                 printf("}\n");
         } else
-                print_event(kind, &details);
+                monitor_print_event(kind, &details);
 
         if (monitor->n_left != UINT_MAX)
                 monitor->n_left--;
         return 0;
 }
 
-static int on_lost(sd_bus_message *m) {
+static int monitor_on_lost(sd_bus_message *m) {
         uint64_t n;
         int r;
 
@@ -107,26 +109,26 @@ static int on_lost(sd_bus_message *m) {
         if (arg_json != JSON_OFF)
                 printf("{\"Lost\":%" PRIu64 "}\n", n);
         else {
-                print_clock();
+                monitor_print_clock();
                 printf("%s… %" PRIu64 " more events were left out …%s\n", terminal_color(COLOR_YELLOW), n,
                        terminal_color(COLOR_NONE));
         }
         return 0;
 }
 
-static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int monitor_on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         int r = 0;
 
         if (sd_bus_message_is_signal(m, BUS_INTERFACE, "Event") > 0)
-                r = on_event(userdata, m);
+                r = monitor_on_event(userdata, m);
         else if (sd_bus_message_is_signal(m, BUS_INTERFACE, "Lost") > 0)
-                r = on_lost(m);
+                r = monitor_on_lost(m);
 
         (void) fflush(stdout);
         return r < 0 ? r : 0;
 }
 
-static int follow(sd_bus *bus, Monitor *monitor) {
+static int monitor_follow(sd_bus *bus, Monitor *monitor) {
         while (monitor->n_left > 0) {
                 int r = sd_bus_process(bus, NULL);
 
@@ -143,24 +145,22 @@ static int follow(sd_bus *bus, Monitor *monitor) {
         return EXIT_SUCCESS;
 }
 
-static int help_monitor(void) {
+static int monitor_help(void) {
         printf("fdpassctl monitor [OPTIONS...]\n\n"
                "Show each handoff as it happens, up to 1000 a second.\n\n"
-               "  -n --count=N        End after so many\n"
+               "  -n --count=N        End after N events\n"
                "  -h --help           Show this help\n");
         return 0;
 }
 
-static int take_option(void *userdata, int option, const char *value) {
+static int monitor_take_option(void *userdata, int option, const char *value) {
         Monitor *monitor = userdata;
 
-        if (option == 'h')
-                return help_monitor();
         if (option != 'n')
                 return -ENOTSUP;
 
         if (parse_unsigned(value, &monitor->n_left) < 0) {
-                fprintf(stderr, "--count=%s: this is no number.\n", value);
+                fprintf(stderr, "--count=%s: must be a number.\n", value);
                 return -EINVAL;
         }
         return 1;
@@ -168,17 +168,20 @@ static int take_option(void *userdata, int option, const char *value) {
 
 int verb_monitor(int argc, char *argv[]) {
         static const struct option options[] = { { "count", required_argument, NULL, 'n' }, {} };
+        static const VerbOptions own = {
+                .help = monitor_help, .options = options, .letters = "n:", .take = monitor_take_option,
+        };
         _cleanup_bus_ sd_bus *bus = NULL;
         Monitor monitor = { .n_left = UINT_MAX };
         int i;
 
-        i = parse_options(argc, argv, options, "n:", take_option, &monitor);
+        i = parse_options(argc, argv, &own, &monitor);
         if (i <= 0)
                 return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        if (bus_open(&bus) < 0 || sd_bus_add_filter(bus, NULL, on_signal, &monitor) < 0 ||
+        if (bus_open(&bus) < 0 || sd_bus_add_filter(bus, NULL, monitor_on_signal, &monitor) < 0 ||
             bus_call(bus, "Subscribe", NULL, "") < 0)
                 return EXIT_FAILURE;
 
-        return follow(bus, &monitor);
+        return monitor_follow(bus, &monitor);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The options that may stand before and behind any command. */
+#include "fdpassctl/options.h"
 
 #include <stdio.h>
 
-#include "fdpassctl/options.h"
+#include "fdpassctl/help.h"
 #include "fdpassctl/terminal.h"
 
 const char *arg_root = "/";
@@ -18,7 +18,7 @@ bool arg_full = false;
 #define OPTIONS_MAX 32
 
 enum {
-        ARG_VERSION = 0x1000, /* a verb's own begin at 0x100 */
+        ARG_VERSION = 0x1000, /* a verb's own options begin at 0x100 */
         ARG_ROOT,
         ARG_CONTROL,
         ARG_JSON,
@@ -26,7 +26,7 @@ enum {
         ARG_NO_LEGEND,
 };
 
-static const struct option common[] = {
+static const struct option options_common[] = {
         { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, ARG_VERSION },
         { "root", required_argument, NULL, ARG_ROOT },
@@ -38,7 +38,7 @@ static const struct option common[] = {
         { "full", no_argument, NULL, 'l' },
 };
 
-static int set_json(const char *value) {
+static int options_set_json(const char *value) {
         static const struct {
                 const char *name;
                 JsonMode mode;
@@ -50,15 +50,15 @@ static int set_json(const char *value) {
                         return 1;
                 }
 
-        fprintf(stderr, "--json=%s: pretty, short or off.\n", value);
+        fprintf(stderr, "--json=%s: must be pretty, short or off.\n", value);
         return -EINVAL;
 }
 
-static int take_common(int option, const char *value) {
+static int options_take_common(int option, const char *value) {
         switch (option) {
 
         case 'h':
-                return help();
+                return help_general();
         case ARG_VERSION:
                 printf("fdpass %s\n", FDPASS_VERSION);
                 return 0;
@@ -69,7 +69,7 @@ static int take_common(int option, const char *value) {
                 arg_control = value;
                 return 1;
         case ARG_JSON:
-                return set_json(value);
+                return options_set_json(value);
         case 'j':
                 arg_json = terminal_has_colors() ? JSON_PRETTY : JSON_SHORT;
                 return 1;
@@ -86,27 +86,38 @@ static int take_common(int option, const char *value) {
                 arg_full = true;
                 return 1;
         default:
-                return -EINVAL; /* getopt_long() has said what is wrong */
+                return -EINVAL; /* getopt_long() has printed the error */
         }
 }
 
-int parse_options(int argc, char *argv[], const struct option *own, const char *own_letters, TakeOption take,
-                  void *userdata) {
+static int options_take(const VerbOptions *own, void *userdata, int option, const char *value) {
+        int r = -ENOTSUP;
+
+        if (option == 'h' && own->help)
+                return own->help();
+        if (own->take)
+                r = own->take(userdata, option, value);
+
+        return r == -ENOTSUP ? options_take_common(option, value) : r;
+}
+
+int parse_options(int argc, char *argv[], const VerbOptions *own, void *userdata) {
+        static const VerbOptions none = {};
         struct option options[OPTIONS_MAX] = {};
         char letters[32];
         size_t n = 0;
         int c, r;
 
-        for (; own && own->name && n < OPTIONS_MAX - ELEMENTSOF(common) - 1; own++)
-                options[n++] = *own;
-        memcpy(options + n, common, sizeof(common));
-        (void) snprintf(letters, sizeof(letters), "%shjql", own_letters);
+        if (!own)
+                own = &none;
+        for (const struct option *o = own->options; o && o->name && n < OPTIONS_MAX - ELEMENTSOF(options_common) - 1; o++)
+                options[n++] = *o;
+        memcpy(options + n, options_common, sizeof(options_common));
+        (void) snprintf(letters, sizeof(letters), "%shjql", own->letters ?: "");
 
-        optind = 0; /* a new beginning, with what GNU's getopt_long() keeps to itself (getopt(3)) */
+        optind = 0; /* makes GNU getopt_long() start afresh (getopt(3)) */
         while ((c = getopt_long(argc, argv, letters, options, NULL)) >= 0) {
-                r = take ? take(userdata, c, optarg) : -ENOTSUP;
-                if (r == -ENOTSUP)
-                        r = take_common(c, optarg);
+                r = options_take(own, userdata, c, optarg);
                 if (r <= 0)
                         return r < 0 ? -EINVAL : 0;
         }
@@ -114,8 +125,13 @@ int parse_options(int argc, char *argv[], const struct option *own, const char *
         return optind;
 }
 
+int parse_before_verb(int argc, char *argv[]) {
+        /* "+": the parser stops at the verb, because the options behind it may be the verb's own. */
+        return parse_options(argc, argv, &(VerbOptions){ .letters = "+" }, NULL);
+}
+
 int parse_alone(int argc, char *argv[]) {
-        int i = parse_common(argc, argv);
+        int i = parse_options(argc, argv, NULL, NULL);
 
         if (i > 0 && i < argc) {
                 fprintf(stderr, "%s takes no arguments, but got %s.\n", argv[0], argv[i]);

@@ -1,34 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What is wrong, in the words of somebody who would have to mend it. */
+#include "fdpassctl/problems.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "fdpassctl/show.h"
-#include "fdpassctl/table.h"
+#include "fdpassctl/text.h"
 
-/* The lines of what was found in the units. */
-static size_t print_findings(FILE *f, const char *findings) {
-        size_t n = 0;
+/* Each of these functions prints lines and returns how many. */
 
-        while (*findings) {
-                size_t k = strcspn(findings, "\n");
-                _cleanup_free_ char *line = strndup(findings, k);
+static size_t problems_print_reload(FILE *f, const Value *properties) {
+        uint64_t at = value_number(properties, "ReloadUSec"), now = usec_now_realtime();
+        char span[32];
 
-                text_print(f, line ?: "");
-                fputc('\n', f);
-                findings += k + (findings[k] == '\n');
-                n++;
-        }
+        if (!value_number(properties, "ReloadFailed"))
+                return 0;
 
-        return n;
+        fprintf(f, "The last reload failed %s ago. The routes from before it are still in use:\n",
+                text_from_span(span, now > at ? now - at : 0));
+        return 1;
 }
 
-static size_t print_broker(FILE *f, const Value *properties) {
-        uint64_t dropped = value_number(properties, "LogDropped");
+static size_t problems_print_broker(FILE *f, const Value *properties) {
+        uint64_t n_dropped = value_number(properties, "LogDropped");
         const char *state = value_string(properties, "State");
-        char span[32];
         size_t n = 0;
 
         if (streq(state, "stopping")) {
@@ -41,67 +36,81 @@ static size_t print_broker(FILE *f, const Value *properties) {
                 fprintf(f, ".\n");
                 n++;
         }
-        if (value_number(properties, "ReloadFailed")) {
-                uint64_t at = value_number(properties, "ReloadUSec"), now = usec_now_realtime();
 
-                fprintf(f, "The last reload failed %s ago, the routes from before stay:\n",
-                        format_span(span, now > at ? now - at : 0));
-                n++;
-        }
+        n += problems_print_reload(f, properties);
+        n += text_print_lines(f, value_string(properties, "ReloadFindings"));
 
-        n += print_findings(f, value_string(properties, "ReloadFindings"));
-
-        if (dropped > 0) {
-                fprintf(f, "%" PRIu64 " log lines were dropped, because the journal did not take them.\n", dropped);
+        if (n_dropped > 0) {
+                fprintf(f, "%" PRIu64 " log lines were dropped, because the journal did not take them.\n", n_dropped);
                 n++;
         }
 
         return n;
 }
 
-static size_t print_worker(FILE *f, const Value *w) {
-        const char *state = value_string(w, "State");
+static void problems_print_gone(FILE *f, const Value *worker) {
+        const char *error = value_string(worker, "GoneError"), *hint = value_string(worker, "GoneHint");
         char span[32];
+
+        fprintf(f, " can't be reached for %s%s", text_from_span(span, value_number(worker, "GoneForUSec")), *error ? ": " : "");
+        text_print(f, error);
+        fprintf(f, "%s", *hint ? " (" : "");
+        text_print(f, hint);
+        fprintf(f, "%s.\n", *hint ? ")" : "");
+}
+
+static size_t problems_print_worker(FILE *f, const Value *worker) {
+        const char *state = value_string(worker, "State");
 
         if (streq(state, "ready") || streq(state, "resting"))
                 return 0;
 
         fprintf(f, "Worker ");
-        text_print(f, value_string(w, "Worker"));
-        if (streq(state, "gone")) {
-                const char *error = value_string(w, "GoneError"), *hint = value_string(w, "GoneHint");
-
-                fprintf(f, " can't be reached for %s%s", format_span(span, value_number(w, "GoneForUSec")), *error ? ": " : "");
-                text_print(f, error);
-                fprintf(f, "%s", *hint ? " (" : "");
-                text_print(f, hint);
-                fprintf(f, "%s.\n", *hint ? ")" : "");
-        } else if (streq(state, "stuck"))
-                fprintf(f, " does not take its clients; %" PRIu64 " wait in its backlog.\n", value_number(w, "Pending"));
+        text_print(f, value_string(worker, "Worker"));
+        if (streq(state, "gone"))
+                problems_print_gone(f, worker);
+        else if (streq(state, "stuck"))
+                fprintf(f, " does not take its clients; %" PRIu64 " wait in its backlog.\n", value_number(worker, "Pending"));
         else if (streq(state, "hanging"))
-                fprintf(f, " holds up calls on the sockets of its clients, and gets no more of them.\n");
+                fprintf(f, " blocks system calls on the sockets of its clients, and gets no more clients.\n");
         else
                 fprintf(f, " is drained.\n");
 
         return 1;
 }
 
-static size_t print_queue(FILE *f, const Value *route) {
-        uint64_t queued = value_number(route, "Queued"), max = value_number(route, "MaxQueued");
+static size_t problems_print_queue(FILE *f, const Value *route) {
+        uint64_t n_queued = value_number(route, "Queued"), max = value_number(route, "MaxQueued");
         char span[32];
 
-        /* Each pool once: by its first route. */
-        if (queued == 0 || !streq(value_string(route, "Unit"), value_string(route, "Pool")))
+        /* The queue belongs to the pool, which is shown once: as its first route. */
+        if (n_queued == 0 || !streq(value_string(route, "Unit"), value_string(route, "Pool")))
                 return 0;
 
         text_print(f, value_string(route, "Unit"));
-        fprintf(f, queued >= max ? ": the queue is full: %" PRIu64 " clients wait, the first for %s.\n"
-                                 : ": %" PRIu64 " clients wait for a worker, the first for %s.\n",
-                queued, format_span(span, value_number(route, "OldestWaitUSec")));
+        fprintf(f, n_queued >= max ? ": the queue is full: %" PRIu64 " clients wait, the first for %s.\n"
+                                   : ": %" PRIu64 " clients wait for a worker, the first for %s.\n",
+                n_queued, text_from_span(span, value_number(route, "OldestWaitUSec")));
         return 1;
 }
 
-char *problems_of(const Snapshot *s, size_t *ret_n) {
+static size_t problems_print_all(FILE *f, const Snapshot *s) {
+        size_t n = problems_print_broker(f, &s->properties);
+
+        for (size_t i = 0; i < s->workers.n_items; i++)
+                n += problems_print_worker(f, &s->workers.items[i]);
+        for (size_t i = 0; i < s->routes.n_items; i++)
+                n += problems_print_queue(f, &s->routes.items[i]);
+        if (s->routes.n_items == 0) {
+                fprintf(f, "There are no routes, so every client is refused. "
+                           "See systemctl list-dependencies fdpass.target.\n");
+                n++;
+        }
+
+        return n;
+}
+
+char *problems_find(const Snapshot *s, size_t *ret_n) {
         char *text = NULL;
         size_t size, n;
         FILE *f;
@@ -110,17 +119,7 @@ char *problems_of(const Snapshot *s, size_t *ret_n) {
         if (!f)
                 return NULL;
 
-        n = print_broker(f, &s->properties);
-        for (size_t i = 0; i < s->workers.n_items; i++)
-                n += print_worker(f, &s->workers.items[i]);
-        for (size_t i = 0; i < s->routes.n_items; i++)
-                n += print_queue(f, &s->routes.items[i]);
-        if (s->routes.n_items == 0) {
-                fprintf(f, "There are no routes: every client is refused. "
-                           "See systemctl list-dependencies fdpass.target.\n");
-                n++;
-        }
-
+        n = problems_print_all(f, s);
         if (fclose(f) != 0) {
                 free(text);
                 return NULL;

@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* fdpassctl status: one screen, and what is wrong comes first. */
+/* fdpassctl status: the state of the broker on one screen, problems first. */
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
 
-#include "fdpassctl/fdpassctl.h"
-#include "fdpassctl/show.h"
+#include "fdpassctl/bus.h"
+#include "fdpassctl/options.h"
+#include "fdpassctl/problems.h"
 #include "fdpassctl/table.h"
+#include "fdpassctl/text.h"
+#include "fdpassctl/verbs.h"
 
-/* The exit status where the broker runs, but something is wrong. */
-#define EXIT_PROBLEMS 2
+/* The exit status if the broker runs and there are problems. */
+#define STATUS_EXIT_PROBLEMS 2
 
-/* Of many problems only the first are shown: they are the gravest. */
-#define PROBLEMS_MAX 8
+/* Only the first problems are shown, because they are the gravest. */
+#define STATUS_PROBLEMS_MAX 8
 
-static void print_time(const char *label, uint64_t usec) {
+#define STATUS_LISTENERS_MAX 4
+
+static void status_print_time(const char *label, uint64_t usec) {
         char text[64] = "", span[32];
         time_t t = (time_t) (usec / USEC_PER_SEC);
         struct tm tm;
@@ -24,55 +29,51 @@ static void print_time(const char *label, uint64_t usec) {
         if (localtime_r(&t, &tm))
                 (void) strftime(text, sizeof(text), "%a %Y-%m-%d %H:%M:%S %Z", &tm);
         printf("%11s: %s; %s ago\n", label, text,
-               format_span(span, usec_now_realtime() > usec ? usec_now_realtime() - usec : 0));
+               text_from_span(span, usec_now_realtime() > usec ? usec_now_realtime() - usec : 0));
 }
 
-static void print_problems(const char *text, size_t n) {
+/* Prints an escaped text behind what the line has already, and goes on in the next line at a space. */
+static void status_print_wrapped(const char *text, size_t room) {
+        while (*text) {
+                size_t used, n = text_fit(text, room, &used);
+                const char *space = text[n] ? memrchr(text, ' ', n) : NULL;
+
+                if (space)
+                        n = (size_t) (space + 1 - text);
+                printf("%.*s\n%s", (int) n, text, text[n] ? "    " : "");
+                text += n;
+        }
+}
+
+/* Problems are never cut, because they are why status is called. */
+static void status_print_problems(const char *text, size_t n) {
         size_t columns = line_width();
 
-        for (size_t i = 0; *text && i < PROBLEMS_MAX; i++) {
-                size_t k = strcspn(text, "\n"), room = columns > 6 ? columns - 4 : SIZE_MAX;
-                _cleanup_free_ char *line = strndup(text, k);
+        for (size_t i = 0, k; *text && i < STATUS_PROBLEMS_MAX; i++, text += k + (text[k] == '\n')) {
+                _cleanup_free_ char *line = strndup(text, k = strcspn(text, "\n"));
 
                 printf("  %s✗%s ", terminal_color(COLOR_RED), terminal_color(COLOR_NONE));
-                /* Where it does not fit it goes on in the next line: this is what one has come for. */
-                for (const char *p = line ?: ""; *p;) {
-                        size_t width = 0, m = 0, space = 0;
-
-                        for (; p[m] && width < room; m++) {
-                                if (p[m] == ' ')
-                                        space = m;
-                                if (((unsigned char) p[m + 1] & 0xc0) != 0x80)
-                                        width++;
-                        }
-                        if (p[m] && space > 0)
-                                m = space + 1;
-                        printf("%.*s\n", (int) m, p);
-                        p += m;
-                        if (*p)
-                                printf("    ");
-                }
-                text += k + (text[k] == '\n');
+                status_print_wrapped(line ?: "?", columns > 6 ? columns - 4 : SIZE_MAX);
         }
 
-        if (n > PROBLEMS_MAX)
-                printf("    … and %zu more.\n", n - PROBLEMS_MAX);
+        if (n > STATUS_PROBLEMS_MAX)
+                printf("    … and %zu more.\n", n - STATUS_PROBLEMS_MAX);
 }
 
-static void print_listeners(const Value *listeners) {
+static void status_print_listeners(const Value *listeners) {
         printf("%11s: %zu", "Listeners", listeners->n_items);
-        for (size_t i = 0; i < listeners->n_items && i < 4; i++) {
+        for (size_t i = 0; i < listeners->n_items && i < STATUS_LISTENERS_MAX; i++) {
                 printf("%s", i == 0 ? " (" : ", ");
                 text_print(stdout, value_string(&listeners->items[i], "Name"));
                 printf(" ");
                 text_print(stdout, value_string(&listeners->items[i], "Address"));
         }
-        printf("%s\n", listeners->n_items > 4 ? ", …)" : listeners->n_items > 0 ? ")" : "");
+        printf("%s\n", listeners->n_items > STATUS_LISTENERS_MAX ? ", …)" : listeners->n_items > 0 ? ")" : "");
 }
 
-static void print_workers(const Value *workers) {
+static void status_print_workers(const Value *workers) {
         static const char *const states[] = { "ready", "resting", "drained", "stuck", "hanging", "gone" };
-        bool first = true;
+        bool is_first = true;
 
         printf("%11s: %zu", "Workers", workers->n_items);
         for (size_t k = 0; k < ELEMENTSOF(states); k++) {
@@ -81,15 +82,15 @@ static void print_workers(const Value *workers) {
                 for (size_t i = 0; i < workers->n_items; i++)
                         n += streq(value_string(&workers->items[i], "State"), states[k]);
                 if (n > 0)
-                        printf("%s%zu %s%s%s", first ? " (" : ", ", n, terminal_color(state_color(states[k])), states[k],
+                        printf("%s%zu %s%s%s", is_first ? " (" : ", ", n, terminal_color(state_color(states[k])), states[k],
                                terminal_color(COLOR_NONE));
-                first = first && n == 0;
+                is_first = is_first && n == 0;
         }
-        printf("%s\n", first ? "" : ")");
+        printf("%s\n", is_first ? "" : ")");
 }
 
-/* "head 1, queued 2": a dictionary of numbers without those that are 0. */
-static void print_counts(const Value *counts) {
+/* Prints a dictionary of numbers without those that are 0: "1 head, 2 queued". */
+static void status_print_counts(const Value *counts) {
         const char *separator = "";
 
         for (size_t i = 0; i < counts->n_items; i++)
@@ -100,14 +101,14 @@ static void print_counts(const Value *counts) {
                 }
 }
 
-static void print_clients(const Value *properties) {
+static void status_print_clients(const Value *properties) {
         const Value *clients = value_get(properties, "Clients"), *refusals = value_get(properties, "Refusals");
         const Value *n = value_get(properties, "Counters");
-        uint64_t under_way = value_sum(clients);
+        uint64_t n_clients = value_sum(clients);
 
-        printf("%11s: %" PRIu64 " under way of %" PRIu64 " at most%s", "Clients", under_way,
-               value_number(properties, "MaxClients"), under_way > 0 ? ": " : "");
-        print_counts(clients);
+        printf("%11s: %" PRIu64 " under way of %" PRIu64 " at most%s", "Clients", n_clients,
+               value_number(properties, "MaxClients"), n_clients > 0 ? ": " : "");
+        status_print_counts(clients);
         printf("\n%11s: %" PRIu64 " accepted, %" PRIu64 " handed over", "So far", value_number(n, "Accepted"),
                value_number(n, "Taken"));
         if (value_number(n, "Returned") > 0)
@@ -117,11 +118,11 @@ static void print_clients(const Value *properties) {
         if (value_number(n, "Gone") > 0)
                 printf(", %" PRIu64 " left", value_number(n, "Gone"));
         printf("\n%11s: %" PRIu64 "%s", "Refused", value_number(n, "Refused"), refusals->n_items > 0 ? ": " : "");
-        print_counts(refusals);
+        status_print_counts(refusals);
         printf("\n");
 }
 
-static void print_status(const Snapshot *s, const char *problems, size_t n_problems) {
+static void status_print(const Snapshot *s, const char *problems, size_t n_problems) {
         const char *state = value_string(&s->properties, "State");
         Color color = n_problems > 0 ? COLOR_RED : state_color(state);
 
@@ -131,18 +132,18 @@ static void print_status(const Snapshot *s, const char *problems, size_t n_probl
                 printf(", %zu thing%s to look at:", n_problems, n_problems == 1 ? "" : "s");
         printf("\n");
 
-        print_problems(problems, n_problems);
-        print_time("Since", value_number(&s->properties, "StartedUSec"));
-        print_time("Units read", value_number(&s->properties, "LoadedUSec"));
-        print_listeners(&s->listeners);
+        status_print_problems(problems, n_problems);
+        status_print_time("Since", value_number(&s->properties, "StartedUSec"));
+        status_print_time("Units read", value_number(&s->properties, "LoadedUSec"));
+        status_print_listeners(&s->listeners);
         printf("%11s: %zu\n", "Routes", s->routes.n_items);
-        print_workers(&s->workers);
-        print_clients(&s->properties);
+        status_print_workers(&s->workers);
+        status_print_clients(&s->properties);
         if (!streq(value_string(&s->properties, "LogLevel"), "info"))
                 printf("%11s: %s\n", "Log level", value_string(&s->properties, "LogLevel"));
 }
 
-static void print_json(Snapshot *s) {
+static void status_print_json(Snapshot *s) {
         struct {
                 const char *name;
                 Value *value;
@@ -153,7 +154,7 @@ static void print_json(Snapshot *s) {
                 fputs(i == 0 ? "{" : ",", stdout);
                 json_print_string(stdout, parts[i].name);
                 fputs(":", stdout);
-                value_print_json(stdout, parts[i].value, arg_json);
+                json_print(stdout, parts[i].value, arg_json);
         }
         fputs("}\n", stdout);
 }
@@ -172,14 +173,14 @@ int verb_status(int argc, char *argv[]) {
         if (bus_open(&bus) < 0 || snapshot_take(bus, &s) < 0)
                 return EXIT_FAILURE;
 
-        problems = problems_of(&s, &n_problems);
+        problems = problems_find(&s, &n_problems);
         if (!problems)
                 return EXIT_FAILURE;
 
         if (arg_json != JSON_OFF)
-                print_json(&s);
+                status_print_json(&s);
         else if (!arg_quiet)
-                print_status(&s, problems, n_problems);
+                status_print(&s, problems, n_problems);
 
-        return n_problems > 0 ? EXIT_PROBLEMS : EXIT_SUCCESS;
+        return n_problems > 0 ? STATUS_EXIT_PROBLEMS : EXIT_SUCCESS;
 }

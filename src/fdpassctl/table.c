@@ -5,9 +5,9 @@
 #include <inttypes.h>
 
 #include "basic/array.h"
-#include "basic/time.h"
+#include "fdpassctl/text.h"
 
-#define WIDTH_MIN 6 /* what a column keeps when it gives way */
+#define WIDTH_MIN 6 /* the least width of a column that shrinks */
 #define COLUMNS_MAX 16
 
 typedef struct Cell {
@@ -20,7 +20,7 @@ struct Table {
         size_t n_columns;
         Cell *cells;
         size_t n_cells;
-        bool failed;
+        bool has_failed; /* a cell is missing, because there was no memory */
 };
 
 Table *table_new(const Column *columns, size_t n_columns) {
@@ -50,7 +50,7 @@ void table_text(Table *t, const char *text, Color color) {
         escaped = text_escape(text);
         if (!escaped || !ARRAY_GROW(t->cells, t->n_cells)) {
                 free(escaped);
-                t->failed = true;
+                t->has_failed = true;
                 return;
         }
 
@@ -64,7 +64,11 @@ void table_number(Table *t, uint64_t n, Color color) {
         table_text(t, text, color);
 }
 
-static void measure(const Table *t, size_t *widths) {
+void table_state(Table *t, const char *state) {
+        table_text(t, state, state_color(state));
+}
+
+static void table_measure(const Table *t, size_t *widths) {
         for (size_t i = 0; i < t->n_columns; i++)
                 widths[i] = text_width(t->columns[i].title);
         for (size_t i = 0; i < t->n_cells; i++) {
@@ -74,27 +78,30 @@ static void measure(const Table *t, size_t *widths) {
         }
 }
 
+/* Returns the widest column that can lose width, or SIZE_MAX. */
+static size_t table_widest(const Table *t, const size_t *widths) {
+        size_t widest = SIZE_MAX;
+
+        for (size_t i = 0; i < t->n_columns; i++)
+                if (t->columns[i].flags & COLUMN_SHRINK && widths[i] > WIDTH_MIN &&
+                    (widest == SIZE_MAX || widths[i] > widths[widest]))
+                        widest = i;
+
+        return widest;
+}
+
 /*
- * The widest of those that give way loses a column at a time, until the line fits or none can lose more. Returns how
- * many columns of the table there is room for then.
+ * Takes width from the widest column that shrinks, one terminal column at a time, until the line fits or no column can
+ * lose more. Returns how many columns of the table fit then.
  */
-static size_t shrink(const Table *t, size_t *widths, size_t columns) {
-        size_t total = t->n_columns - 1, n = t->n_columns;
+static size_t table_shrink(const Table *t, size_t *widths, size_t columns) {
+        size_t total = t->n_columns - 1, n = t->n_columns, widest;
 
         for (size_t i = 0; i < t->n_columns; i++)
                 total += widths[i];
 
-        for (; columns > 0 && total > columns; total--) {
-                size_t widest = SIZE_MAX;
-
-                for (size_t i = 0; i < t->n_columns; i++)
-                        if (t->columns[i].flags & COLUMN_SHRINK && widths[i] > WIDTH_MIN &&
-                            (widest == SIZE_MAX || widths[i] > widths[widest]))
-                                widest = i;
-                if (widest == SIZE_MAX)
-                        break;
+        for (; columns > 0 && total > columns && (widest = table_widest(t, widths)) != SIZE_MAX; total--)
                 widths[widest]--;
-        }
 
         for (; columns > 0 && total > columns && n > 1; n--)
                 total -= widths[n - 1] + 1;
@@ -102,74 +109,82 @@ static size_t shrink(const Table *t, size_t *widths, size_t columns) {
         return n;
 }
 
-/* The text in exactly that many columns; without padding behind it at the end of a line. */
-static void print_cell(FILE *f, const char *text, size_t width, ColumnFlags flags, bool is_last) {
-        size_t n = text_width(text);
+/* Prints the text in exactly @width columns, or without padding behind it if it is the last of its line. */
+static void table_print_cell(FILE *f, const char *text, size_t width, ColumnFlags flags, bool is_last) {
+        const char *before = "", *after = "";
+        size_t n = strlen(text), used = text_width(text);
+        int padding;
 
-        if (n > width && flags & COLUMN_CUT_LEFT)
-                fprintf(f, "…%s", text_skip(text, n - width + 1));
-        else if (n > width)
-                fprintf(f, "%.*s…", (int) (text_skip(text, width - 1) - text), text);
-        else
-                fprintf(f, "%*s%s%*s", (int) (flags & COLUMN_RIGHT ? width - n : 0), "", text,
-                        (int) (flags & COLUMN_RIGHT || is_last ? 0 : width - n), "");
+        if (used > width) {
+                width--; /* for the mark */
+                if (flags & COLUMN_CUT_LEFT) {
+                        before = "…";
+                        text = text_fit_end(text, width);
+                        n = strlen(text);
+                        used = text_width(text);
+                } else {
+                        after = "…";
+                        n = text_fit(text, width, &used);
+                }
+        }
+
+        /* A cut text needs padding, too, where a wide character did not fit. */
+        padding = (int) (width - used);
+        fprintf(f, "%*s%s%.*s%s%*s", flags & COLUMN_RIGHT ? padding : 0, "", before, (int) n, text, after,
+                flags & COLUMN_RIGHT || is_last ? 0 : padding, "");
 }
 
-static void print_header(const Table *t, FILE *f, const size_t *widths, size_t n) {
+static void table_print_header(const Table *t, FILE *f, const size_t *widths, size_t n) {
         fputs(terminal_color(COLOR_BOLD), f);
         for (size_t i = 0; i < n; i++) {
-                print_cell(f, t->columns[i].title, widths[i], t->columns[i].flags & COLUMN_RIGHT, i == n - 1);
+                table_print_cell(f, t->columns[i].title, widths[i], t->columns[i].flags & COLUMN_RIGHT, i == n - 1);
                 fputs(i < n - 1 ? " " : "", f);
         }
         fprintf(f, "%s\n", terminal_color(COLOR_NONE));
 }
 
-void table_print(Table *t, FILE *f, size_t columns, size_t max_rows, bool with_header) {
-        size_t widths[COLUMNS_MAX], n;
+static void table_print_row(const Table *t, FILE *f, const Cell *cells, const size_t *widths, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                bool is_last = i == n - 1, has_color = cells[i].color != COLOR_NONE;
 
-        if (!t || t->failed) {
-                fprintf(stderr, "Out of memory.\n");
-                return;
-        }
-
-        measure(t, widths);
-        n = shrink(t, widths, columns);
-
-        if (with_header)
-                print_header(t, f, widths, n);
-
-        for (size_t i = 0; i < t->n_cells && (max_rows == 0 || i / t->n_columns < max_rows); i++) {
-                const Cell *cell = &t->cells[i];
-                size_t k = i % t->n_columns;
-                bool is_last = k == n - 1;
-
-                if (k >= n)
-                        continue;
-
-                if (cell->color != COLOR_NONE)
-                        fputs(terminal_color(cell->color), f);
-                print_cell(f, cell->text, widths[k], t->columns[k].flags, is_last);
-                if (cell->color != COLOR_NONE)
-                        fputs(terminal_color(COLOR_NONE), f);
+                fputs(has_color ? terminal_color(cells[i].color) : "", f);
+                table_print_cell(f, cells[i].text, widths[i], t->columns[i].flags, is_last);
+                fputs(has_color ? terminal_color(COLOR_NONE) : "", f);
                 fputs(is_last ? "\n" : " ", f);
         }
 }
 
-const char *format_span(char ret[static 32], uint64_t usec) {
-        uint64_t s = usec / USEC_PER_SEC;
+void table_print(const Table *t, FILE *f, size_t columns, bool with_header) {
+        size_t widths[COLUMNS_MAX], n;
 
-        if (usec < USEC_PER_MSEC)
-                (void) snprintf(ret, 32, "%" PRIu64 "µs", usec);
-        else if (s < 1)
-                (void) snprintf(ret, 32, "%" PRIu64 "ms", usec / USEC_PER_MSEC);
-        else if (s < 60)
-                (void) snprintf(ret, 32, "%" PRIu64 ".%" PRIu64 "s", s, usec % USEC_PER_SEC / 100000);
-        else if (s < 3600)
-                (void) snprintf(ret, 32, "%" PRIu64 "min %" PRIu64 "s", s / 60, s % 60);
-        else if (s < 86400)
-                (void) snprintf(ret, 32, "%" PRIu64 "h %" PRIu64 "min", s / 3600, s / 60 % 60);
-        else
-                (void) snprintf(ret, 32, "%" PRIu64 "d %" PRIu64 "h", s / 86400, s / 3600 % 24);
+        if (!t || t->has_failed) {
+                fprintf(stderr, "Out of memory.\n");
+                return;
+        }
 
-        return ret;
+        table_measure(t, widths);
+        n = table_shrink(t, widths, columns);
+
+        if (with_header)
+                table_print_header(t, f, widths, n);
+        for (size_t i = 0; i + t->n_columns <= t->n_cells; i += t->n_columns)
+                table_print_row(t, f, t->cells + i, widths, n);
+}
+
+Color state_color(const char *state) {
+        static const struct {
+                const char *state;
+                Color color;
+        } colors[] = {
+                { "ready", COLOR_GREEN },    { "accepting", COLOR_GREEN }, { "running", COLOR_GREEN },
+                { "gone", COLOR_RED },       { "stuck", COLOR_RED },       { "paused", COLOR_RED },
+                { "hanging", COLOR_RED },    { "drained", COLOR_YELLOW },  { "resting", COLOR_YELLOW },
+                { "stopping", COLOR_YELLOW },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(colors); i++)
+                if (streq(colors[i].state, state))
+                        return colors[i].color;
+
+        return COLOR_NONE;
 }

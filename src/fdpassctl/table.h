@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Tables for people: aligned, and cut to the terminal's width. */
+/* Tables for people: aligned, coloured, and cut to the width of the terminal. */
+
+#include <stdio.h>
 
 #include "fdpassctl/terminal.h"
 
@@ -9,9 +11,9 @@ typedef struct Table Table;
 
 typedef enum ColumnFlags {
         COLUMN_LEFT = 0,
-        COLUMN_RIGHT = 1 << 0,  /* numbers */
-        COLUMN_SHRINK = 1 << 1, /* gives way where the line is too long, and is cut with "…" */
-        COLUMN_CUT_LEFT = 1 << 2, /* … at its beginning: the end of a path says more */
+        COLUMN_RIGHT = 1 << 0,    /* numbers */
+        COLUMN_SHRINK = 1 << 1,   /* loses width if the line is too long; cut texts end in "…" */
+        COLUMN_CUT_LEFT = 1 << 2, /* cut texts begin with "…": the end of a path tells more than its beginning */
 } ColumnFlags;
 
 typedef struct Column {
@@ -19,20 +21,26 @@ typedef struct Column {
         ColumnFlags flags;
 } Column;
 
-/* @columns must outlive it. NULL where memory is out, as for all that follows; then nothing is shown. */
+/* Returns a table without rows, or NULL without memory. @columns must outlive it. */
 Table *table_new(const Column *columns, size_t n_columns);
 Table *table_free(Table *t);
 DEFINE_CLEANUP(Table *, table_free);
 
-/* The next cell, in the order of reading. The text is escaped. */
+/*
+ * Adds the next cell, from left to right and from top to bottom. The text is escaped. A failed allocation is remembered
+ * for table_print().
+ */
 void table_text(Table *t, const char *text, Color color);
 void table_number(Table *t, uint64_t n, Color color);
 
-/*
- * With as many rows as fit into @max_rows, 0: all of them. @columns: the width of a line, 0: any. Where even cut texts
- * are too long, the columns at the end are left out.
- */
-void table_print(Table *t, FILE *f, size_t columns, size_t max_rows, bool with_header);
+/* Adds the state of a broker, a worker, a route or a listener, in its colour. */
+void table_state(Table *t, const char *state);
 
-/* "12ms", "3.4s", "5min 2s", "2h 5min", "3d 4h": @ret has room for 32 bytes. Returns @ret. */
-const char *format_span(char ret[static 32], uint64_t usec);
+/*
+ * Prints the table in lines of at most @columns (0: any width). Columns at the end are left out if they have no room even
+ * after the others have shrunk. Without memory it prints an error to stderr.
+ */
+void table_print(const Table *t, FILE *f, size_t columns, bool with_header);
+
+/* Returns the colour of a state: green if it is good, red if it is not. */
+Color state_color(const char *state);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the broker answers, as a tree: numbers, texts, lists and dictionaries. */
+/* The broker's answers as a tree: numbers, strings, lists and dictionaries. */
 
-#include <stdio.h>
 #include <systemd/sd-bus.h>
 
 #include "basic/macro.h"
@@ -28,39 +27,40 @@ struct Value {
                 int64_t i;
                 char *s;
         };
-        char *name;    /* of a dictionary's entry */
+        char *name;    /* key of a dictionary's entry; otherwise NULL */
         Value *items;  /* of a list or a dictionary */
         size_t n_items;
 };
 
+/* Frees what is in @v, and makes it a VALUE_NULL. */
 void value_done(Value *v);
 
 #define _cleanup_value_ _cleanup_(value_done)
 
-/* Reads the next value of the message, of any type that the broker uses. Returns 0 or a negative errno. */
+/* Reads the next value of the message, of any type that the broker sends. Returns 0 or a negative errno. */
 int value_read(sd_bus_message *m, Value *ret);
 
-/* Moves all items of the list @from behind those of the list @to, which may be empty yet. */
+/* Moves all items of the list @from to the end of the list @to, or of a VALUE_NULL. Returns 0 or -ENOMEM. */
 int value_append_all(Value *to, Value *from);
 
-/* The entry of a dictionary; an empty value where there is none. Never NULL. */
+/* Adds an item to a list (@name is NULL) or an entry to a dictionary. Returns it, of @kind and empty, or NULL without memory. */
+Value *value_add(Value *to, const char *name, ValueKind kind);
+
+/* Adds a copy of @s in the same way. Returns 0 or -ENOMEM. */
+int value_add_string(Value *to, const char *name, const char *s);
+
+/* Returns the entry of a dictionary, or a VALUE_NULL if there is none. Never NULL. */
 const Value *value_get(const Value *dict, const char *name);
 
-/* The same for what is expected there: "" and 0 where it is something else. */
+/* Returns the entry of a list of dictionaries in which the entry @name is the string @s, or a VALUE_NULL. */
+const Value *value_find(const Value *list, const char *name, const char *s);
+
+/* Return the entry's value, or "" and 0 if there is no such entry of this kind. A bool is the number 0 or 1. */
 const char *value_string(const Value *dict, const char *name);
 uint64_t value_number(const Value *dict, const char *name);
 
-/* Of a dictionary of numbers, or a list of them. */
+/* Returns the string at this index of a list, or "". */
+const char *value_item_string(const Value *list, size_t i);
+
+/* Returns the sum of the unsigned numbers in a list or a dictionary. */
 uint64_t value_sum(const Value *v);
-
-typedef enum JsonMode {
-        JSON_OFF,
-        JSON_SHORT,
-        JSON_PRETTY,
-} JsonMode;
-
-/* Without a line break behind it. */
-void value_print_json(FILE *f, const Value *v, JsonMode mode);
-
-/* A string as JSON, with its quotes (RFC 8259 7). */
-void json_print_string(FILE *f, const char *s);

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * fdpassctl metrics --serve: the exporter. As little HTTP as a scraper needs (RFC 9112): GET and HEAD of /metrics, one
- * request a connection, heads of 8 KiB at most, and 5 s for everything.
- */
+#include "fdpassctl/metrics-http.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -16,25 +12,30 @@
 #include "basic/error.h"
 #include "basic/fd.h"
 #include "basic/list.h"
-#include "fdpassctl/metrics.h"
+#include "fdpassctl/openmetrics.h"
 #include "probe/http.h"
+
+/*
+ * As little HTTP as a scraper needs (RFC 9112): GET and HEAD of /metrics, one request for each connection, heads of 8 KiB at
+ * most, and 5 s for the whole request.
+ */
 
 #define HEAD_MAX 8192
 #define CONNECTIONS_MAX 32
 #define DEADLINE_USEC (5 * USEC_PER_SEC)
-#define IDLE_USEC (120 * USEC_PER_SEC) /* without a request for so long, it ends: systemd starts the next */
+#define IDLE_USEC (120 * USEC_PER_SEC) /* the process ends after this time without a request; systemd starts the next one */
 
-typedef struct Server {
+typedef struct MetricsServer {
         sd_event *event;
-        List connections;  /* Connection.link, the oldest first */
+        List connections;  /* MetricsRequest.link, oldest first */
         size_t n_connections;
         sd_event_source *idle;
-        const ServeNames *names;
-} Server;
+        const MetricsNames *names;
+} MetricsServer;
 
-typedef struct Connection {
-        Server *server;
-        List link;         /* Server.connections */
+typedef struct MetricsRequest {
+        MetricsServer *server;
+        List link;         /* MetricsServer.connections */
         int fd;
         sd_event_source *io;
         sd_event_source *timer;
@@ -42,10 +43,10 @@ typedef struct Connection {
         size_t n_head;
         char *reply;
         size_t n_reply, n_sent;
-        bool lingers;      /* all is sent; the peer may read it */
-} Connection;
+        bool is_lingering; /* the reply is sent, and the peer may still read it */
+} MetricsRequest;
 
-static void connection_free(Connection *c) {
+static void metrics_http_free(MetricsRequest *c) {
         list_remove(&c->link);
         c->server->n_connections--;
         sd_event_source_disable_unref(c->io);
@@ -55,8 +56,8 @@ static void connection_free(Connection *c) {
         free(c);
 }
 
-/* What the broker says now, or NULL. */
-static char *collect(MetricsFormat format, size_t *ret_n) {
+/* Returns the metrics as they are now, for the caller to free, or NULL after a message. */
+static char *metrics_http_collect(MetricsFormat format, size_t *ret_n) {
         _cleanup_(snapshot_done) Snapshot s = {};
         _cleanup_bus_ sd_bus *bus = NULL;
         char *text = NULL;
@@ -69,7 +70,7 @@ static char *collect(MetricsFormat format, size_t *ret_n) {
         if (!f)
                 return NULL;
 
-        metrics_write(f, &s, format);
+        openmetrics_write(f, &s, format);
         if (fclose(f) != 0) {
                 free(text);
                 return NULL;
@@ -78,7 +79,8 @@ static char *collect(MetricsFormat format, size_t *ret_n) {
         return text;
 }
 
-static void set_reply(Connection *c, const char *status, const char *type, const char *body, size_t n, bool with_body) {
+static void metrics_http_set_reply(MetricsRequest *c, const char *status, const char *type, const char *body, size_t n,
+                                   bool has_body) {
         size_t size = 0;
         FILE *f = open_memstream(&c->reply, &size);
 
@@ -87,21 +89,21 @@ static void set_reply(Connection *c, const char *status, const char *type, const
 
         fprintf(f, "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n%s\r\n", status, type, n,
                 startswith(status, "405") ? "Allow: GET, HEAD\r\n" : "");
-        if (with_body)
+        if (has_body)
                 (void) fwrite(body, 1, n, f);
         if (fclose(f) == 0)
                 c->n_reply = size;
 }
 
-static void set_short_reply(Connection *c, const char *status) {
+static void metrics_http_set_short_reply(MetricsRequest *c, const char *status) {
         char body[64];
         int n = snprintf(body, sizeof(body), "%s\n", status);
 
-        set_reply(c, status, "text/plain; charset=utf-8", body, (size_t) n, true);
+        metrics_http_set_reply(c, status, "text/plain; charset=utf-8", body, (size_t) n, true);
 }
 
-/* Prometheus says what it reads in Accept. */
-static MetricsFormat format_wanted(const HttpFacts *http) {
+/* Returns the form that the Accept field asks for. */
+static MetricsFormat metrics_http_format_wanted(const HttpFacts *http) {
         Slice rest = http->fields, name, value;
 
         while (http_next_field(&rest, &name, &value))
@@ -112,22 +114,22 @@ static MetricsFormat format_wanted(const HttpFacts *http) {
         return METRICS_PROMETHEUS;
 }
 
-static void answer_metrics(Connection *c, const HttpFacts *http) {
-        MetricsFormat format = format_wanted(http);
+static void metrics_http_answer_metrics(MetricsRequest *c, const HttpFacts *http) {
+        MetricsFormat format = metrics_http_format_wanted(http);
         size_t n;
-        _cleanup_free_ char *text = collect(format, &n);
+        _cleanup_free_ char *text = metrics_http_collect(format, &n);
 
         if (!text)
-                set_short_reply(c, "503 Service Unavailable");
+                metrics_http_set_short_reply(c, "503 Service Unavailable");
         else
-                set_reply(c, "200 OK", format == METRICS_OPENMETRICS
+                metrics_http_set_reply(c, "200 OK", format == METRICS_OPENMETRICS
                                                ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
                                                : "text/plain; version=0.0.4; charset=utf-8",
                           text, n, slice_equal(http->method, SLICE_LITERAL("GET")));
 }
 
-/* Is the head there, and what does it want? False where more is needed. */
-static bool answer(Connection *c) {
+/* Sets the reply. Returns false if the head is not complete yet. */
+static bool metrics_http_answer(MetricsRequest *c) {
         HttpFacts http;
 
         switch (probe_http1((const uint8_t *) c->head, c->n_head, sizeof(c->head), &http)) {
@@ -137,47 +139,48 @@ static bool answer(Connection *c) {
 
         case PROBE_MATCH:
                 if (!slice_equal(http.method, SLICE_LITERAL("GET")) && !slice_equal(http.method, SLICE_LITERAL("HEAD")))
-                        set_short_reply(c, "405 Method Not Allowed");
-                else if (!serve_host_is_ours(&http.host, c->server->names))
-                        set_short_reply(c, "421 Misdirected Request");
+                        metrics_http_set_short_reply(c, "405 Method Not Allowed");
+                else if (!metrics_host_is_ours(&http.host, c->server->names))
+                        metrics_http_set_short_reply(c, "421 Misdirected Request");
                 else if (!slice_equal(http.path, SLICE_LITERAL("/metrics")))
-                        set_short_reply(c, "404 Not Found");
+                        metrics_http_set_short_reply(c, "404 Not Found");
                 else
-                        answer_metrics(c, &http);
+                        metrics_http_answer_metrics(c, &http);
                 break;
 
         case PROBE_NO_MATCH:
         case PROBE_MALFORMED:
-                set_short_reply(c, "400 Bad Request");
+                metrics_http_set_short_reply(c, "400 Bad Request");
                 break;
         }
 
         return true;
 }
 
-/* Returns false where the connection is over. */
-static bool receive(Connection *c) {
+/* Returns false if the connection has ended. */
+static bool metrics_http_receive(MetricsRequest *c) {
         ssize_t n;
 
         if (c->n_head == sizeof(c->head))
-                return false; /* it has its answer, and should read it */
+                return false; /* the reply is set; the peer sends on instead of reading it */
 
         n = recv(c->fd, c->head + c->n_head, sizeof(c->head) - c->n_head, MSG_DONTWAIT);
         if (n < 0)
                 return errno_is_transient(-errno);
-        if (n == 0 || c->lingers)
+        if (n == 0 || c->is_lingering)
                 return n > 0;
 
         c->n_head += (size_t) n;
-        if (!answer(c))
+        if (!metrics_http_answer(c))
                 return true;
 
-        /* Without memory for it there is no reply. */
+        /* There is no reply without memory. */
         (void) sd_event_source_set_io_events(c->io, EPOLLOUT);
         return c->n_reply > 0;
 }
 
-static bool transmit(Connection *c) {
+/* Returns false if the connection has ended. */
+static bool metrics_http_transmit(MetricsRequest *c) {
         ssize_t n = send(c->fd, c->reply + c->n_sent, c->n_reply - c->n_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
 
         if (n < 0)
@@ -187,42 +190,42 @@ static bool transmit(Connection *c) {
         if (c->n_sent < c->n_reply)
                 return true;
 
-        /* Until the peer closes as well, or its time is over: unread bytes would make the close a reset. */
-        c->lingers = true;
+        /* Keep the connection until the peer closes it or the deadline: closing with unread bytes sends a reset. */
+        c->is_lingering = true;
         (void) shutdown(c->fd, SHUT_WR);
         (void) sd_event_source_set_io_events(c->io, EPOLLIN);
         return true;
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        Connection *c = userdata;
-        bool alive = !(revents & (EPOLLERR | EPOLLHUP));
+static int metrics_http_on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        MetricsRequest *c = userdata;
+        bool is_alive = !(revents & (EPOLLERR | EPOLLHUP));
 
-        if (alive && revents & EPOLLIN)
-                alive = receive(c);
-        if (alive && revents & EPOLLOUT)
-                alive = transmit(c);
-        if (!alive)
-                connection_free(c);
+        if (is_alive && revents & EPOLLIN)
+                is_alive = metrics_http_receive(c);
+        if (is_alive && revents & EPOLLOUT)
+                is_alive = metrics_http_transmit(c);
+        if (!is_alive)
+                metrics_http_free(c);
 
         return 0;
 }
 
-static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
-        connection_free(userdata);
+static int metrics_http_on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
+        metrics_http_free(userdata);
         return 0;
 }
 
-static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        Server *s = userdata;
-        Connection *c;
+static int metrics_http_on_listener(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        MetricsServer *s = userdata;
+        MetricsRequest *c;
 
         fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0)
                 return 0;
 
         if (s->n_connections >= CONNECTIONS_MAX)
-                connection_free(CONTAINER_OF(list_first(&s->connections), Connection, link));
+                metrics_http_free(CONTAINER_OF(list_first(&s->connections), MetricsRequest, link));
 
         c = calloc(1, sizeof(*c));
         if (!c) {
@@ -235,21 +238,21 @@ static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *
         list_append(&s->connections, &c->link);
         s->n_connections++;
 
-        if (sd_event_add_io(s->event, &c->io, fd, EPOLLIN, on_io, c) < 0 ||
-            sd_event_add_time_relative(s->event, &c->timer, CLOCK_MONOTONIC, DEADLINE_USEC, 0, on_deadline, c) < 0)
-                connection_free(c);
+        if (sd_event_add_io(s->event, &c->io, fd, EPOLLIN, metrics_http_on_io, c) < 0 ||
+            sd_event_add_time_relative(s->event, &c->timer, CLOCK_MONOTONIC, DEADLINE_USEC, 0, metrics_http_on_deadline, c) < 0)
+                metrics_http_free(c);
 
         (void) sd_event_source_set_time_relative(s->idle, IDLE_USEC);
         return 0;
 }
 
-static int on_idle(sd_event_source *source, uint64_t usec, void *userdata) {
-        Server *s = userdata;
+static int metrics_http_on_idle(sd_event_source *source, uint64_t usec, void *userdata) {
+        MetricsServer *s = userdata;
 
         return sd_event_exit(s->event, 0);
 }
 
-static int serve(Server *s) {
+static int metrics_http_run(MetricsServer *s) {
         int r;
 
         r = sd_event_default(&s->event);
@@ -258,9 +261,9 @@ static int serve(Server *s) {
         if (r >= 0)
                 r = fd_nonblock(SD_LISTEN_FDS_START, true);
         if (r >= 0)
-                r = sd_event_add_io(s->event, NULL, SD_LISTEN_FDS_START, EPOLLIN, on_listener, s);
+                r = sd_event_add_io(s->event, NULL, SD_LISTEN_FDS_START, EPOLLIN, metrics_http_on_listener, s);
         if (r >= 0)
-                r = sd_event_add_time_relative(s->event, &s->idle, CLOCK_MONOTONIC, IDLE_USEC, 0, on_idle, s);
+                r = sd_event_add_time_relative(s->event, &s->idle, CLOCK_MONOTONIC, IDLE_USEC, 0, metrics_http_on_idle, s);
         if (r >= 0)
                 r = sd_notify(0, "READY=1");
         if (r >= 0)
@@ -269,8 +272,8 @@ static int serve(Server *s) {
         return r;
 }
 
-int metrics_serve(const ServeNames *names) {
-        Server s = { .names = names };
+int metrics_http_serve(const MetricsNames *names) {
+        MetricsServer s = { .names = names };
         int r;
 
         list_init(&s.connections);
@@ -282,15 +285,15 @@ int metrics_serve(const ServeNames *names) {
                 return EXIT_FAILURE;
         }
 
-        /* Where the kernel has no Landlock for TCP, the unit's own filter remains. */
+        /* A kernel without Landlock for TCP (before 6.7) leaves it to the unit's own filter. */
         (void) confine(CONFINE_MAY_CONNECT);
 
-        r = serve(&s);
+        r = metrics_http_run(&s);
         if (r < 0)
                 fprintf(stderr, "Serving metrics failed: %s.\n", strerror(-r));
 
         LIST_FOREACH(i, &s.connections)
-                connection_free(CONTAINER_OF(i, Connection, link));
+                metrics_http_free(CONTAINER_OF(i, MetricsRequest, link));
         sd_event_source_disable_unref(s.idle);
         sd_event_unref(s.event);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

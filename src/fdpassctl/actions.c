@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* fdpassctl drain, undrain, reload and log-level: the broker does as it is told. */
+/* fdpassctl drain, undrain, reload and log-level: the verbs that change the broker. */
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "fdpassctl/bus.h"
-#include "fdpassctl/fdpassctl.h"
-#include "fdpassctl/terminal.h"
+#include "fdpassctl/options.h"
+#include "fdpassctl/text.h"
+#include "fdpassctl/verbs.h"
 
-/* Is there such a worker? Says what is wrong. */
-static bool check_worker(const Value *routes, const char *name) {
+/* Returns whether there is such a worker; otherwise it prints an error. */
+static bool actions_check_worker(const Value *routes, const char *name) {
         const char *meant = NULL;
         size_t n = strlen(name);
 
@@ -33,10 +34,10 @@ static bool check_worker(const Value *routes, const char *name) {
         return false;
 }
 
-/* All of them before the first one is changed: half of what was asked for would be the worst. */
-static int check_workers(sd_bus *bus, int n, char *names[]) {
+/* Checks all workers before the first one is changed, so that a wrong name changes nothing. */
+static int actions_check_workers(sd_bus *bus, int n, char *names[]) {
         _cleanup_value_ Value routes = {};
-        bool right = true;
+        bool are_right = true;
         int r;
 
         r = bus_list(bus, "ListRoutes", &routes);
@@ -44,14 +45,14 @@ static int check_workers(sd_bus *bus, int n, char *names[]) {
                 return r;
 
         for (int i = 0; i < n; i++)
-                right = check_worker(&routes, names[i]) && right;
+                are_right = actions_check_worker(&routes, names[i]) && are_right;
 
-        return right ? 0 : -ENOENT;
+        return are_right ? 0 : -ENOENT;
 }
 
-static int call_for_each(int argc, char *argv[], const char *method) {
+static int actions_call_for_each(int argc, char *argv[], const char *method) {
         _cleanup_bus_ sd_bus *bus = NULL;
-        int i = parse_common(argc, argv), status = EXIT_SUCCESS;
+        int i = parse_options(argc, argv, NULL, NULL), status = EXIT_SUCCESS;
 
         if (i <= 0)
                 return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -60,7 +61,7 @@ static int call_for_each(int argc, char *argv[], const char *method) {
                 return EXIT_FAILURE;
         }
 
-        if (bus_open(&bus) < 0 || check_workers(bus, argc - i, argv + i) < 0)
+        if (bus_open(&bus) < 0 || actions_check_workers(bus, argc - i, argv + i) < 0)
                 return EXIT_FAILURE;
 
         for (; i < argc; i++)
@@ -71,11 +72,11 @@ static int call_for_each(int argc, char *argv[], const char *method) {
 }
 
 int verb_drain(int argc, char *argv[]) {
-        return call_for_each(argc, argv, "Drain");
+        return actions_call_for_each(argc, argv, "Drain");
 }
 
 int verb_undrain(int argc, char *argv[]) {
-        return call_for_each(argc, argv, "Undrain");
+        return actions_call_for_each(argc, argv, "Undrain");
 }
 
 int verb_reload(int argc, char *argv[]) {
@@ -96,19 +97,13 @@ int verb_reload(int argc, char *argv[]) {
         if (r < 0)
                 return EXIT_FAILURE;
 
-        for (size_t k; *findings; findings += k + (findings[k] == '\n')) {
-                _cleanup_free_ char *line = strndup(findings, k = strcspn(findings, "\n"));
-
-                text_print(stderr, line ?: "");
-                fputc('\n', stderr);
-        }
-
+        (void) text_print_lines(stderr, findings);
         if (!arg_quiet)
                 printf("Reloaded: %" PRIu64 " route%s.\n", n, n == 1 ? "" : "s");
         return EXIT_SUCCESS;
 }
 
-static int show_level(sd_bus *bus) {
+static int actions_show_level(sd_bus *bus) {
         _cleanup_value_ Value properties = {};
 
         if (bus_properties(bus, &properties) < 0)
@@ -120,7 +115,7 @@ static int show_level(sd_bus *bus) {
 
 int verb_log_level(int argc, char *argv[]) {
         _cleanup_bus_ sd_bus *bus = NULL;
-        int i = parse_common(argc, argv);
+        int i = parse_options(argc, argv, NULL, NULL);
 
         if (i <= 0)
                 return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -132,7 +127,7 @@ int verb_log_level(int argc, char *argv[]) {
         if (bus_open(&bus) < 0)
                 return EXIT_FAILURE;
         if (i == argc)
-                return show_level(bus);
+                return actions_show_level(bus);
 
         return bus_call(bus, "SetLogLevel", NULL, "s", argv[i]) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

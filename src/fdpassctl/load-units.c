@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "fdpassctl/load-units.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "basic/fd.h"
+#include "basic/output.h"
+#include "fdpassctl/options.h"
+
+unsigned load_n_warnings = 0;
+
+static void load_report(void *userdata, ConfigSeverity severity, const char *unit, const char *path, unsigned line,
+                        const char *message) {
+        static const char *const names[] = {
+                [CONFIG_WARNING] = "warning",
+                [CONFIG_ERROR] = "error",
+                [CONFIG_NOTE] = "note",
+        };
+
+        if (severity == CONFIG_WARNING)
+                load_n_warnings++;
+        if (severity != CONFIG_ERROR && arg_quiet)
+                return;
+
+        output_text(stderr, path ? path : unit ? unit : arg_root);
+        if (path && line > 0)
+                fprintf(stderr, ":%u", line);
+        fprintf(stderr, ": %s: ", names[severity]);
+        output_text(stderr, message);
+        fputc('\n', stderr);
+}
+
+void load_warn(const RouteConfig *route, const char *key, const char *value, const char *message) {
+        load_n_warnings++;
+        if (arg_quiet)
+                return;
+
+        output_text(stderr, route->path);
+        fprintf(stderr, ": warning: %s=", key);
+        output_text(stderr, value);
+        fprintf(stderr, ": %s\n", message);
+}
+
+/*
+ * Loads the flushers of this system, which checks them completely. Code of another root is not run, so there only the
+ * existence of the files is checked.
+ */
+static int load_flushers(Config **config) {
+        _cleanup_free_ char *directory = NULL;
+        bool is_ours = streq(arg_root, "/");
+        int r = -ENOMEM;
+
+        if (asprintf(&directory, "%s%s", is_ours ? "" : arg_root, FDPASS_FLUSHER_DIR) < 0)
+                directory = NULL;
+        else
+                r = config_load_flushers(*config, directory, is_ours, load_report, NULL);
+        if (r < 0)
+                *config = config_free(*config);
+
+        return r;
+}
+
+Config *load_units(void) {
+        _cleanup_close_ int root_fd = -EBADF;
+        Config *config;
+        int r;
+
+        root_fd = open(arg_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        r = root_fd < 0 ? -errno : config_load(root_fd, load_report, NULL, &config);
+        if (r >= 0)
+                r = load_flushers(&config);
+        if (r < 0) {
+                fprintf(stderr, "Failed to read the units below %s: %s.\n", arg_root, strerror(-r));
+                return NULL;
+        }
+
+        return config;
+}
+
+int load_lint(const Config *config) {
+        _cleanup_close_ int root_fd = open(arg_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int r = root_fd < 0 ? -errno : config_lint(root_fd, config, load_report, NULL);
+
+        if (r < 0)
+                fprintf(stderr, "Failed to read the units below %s: %s.\n", arg_root, strerror(-r));
+
+        return r;
+}
+
+const RouteConfig *load_find_route(const Config *config, const char *unit) {
+        for (size_t i = 0; i < config->n_routes; i++)
+                if (streq(config->routes[i].unit, unit))
+                        return &config->routes[i];
+
+        return NULL;
+}
+
+const ListenerConfig *load_find_listener(const Config *config, const char *unit) {
+        for (size_t i = 0; i < config->n_listeners; i++)
+                if (streq(config->listeners[i].unit, unit))
+                        return &config->listeners[i];
+
+        return NULL;
+}
+
+const ListenerConfig *load_find_listener_name(const Config *config, const char *name) {
+        for (size_t i = 0; i < config->n_listeners; i++)
+                if (streq(config->listeners[i].name, name))
+                        return &config->listeners[i];
+
+        return NULL;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The units below --root=, as verify, cat and test read them. Findings go to stderr, with file and line. */
+
+#include "config/config.h"
+
+/* The warnings so far. */
+extern unsigned load_n_warnings;
+
+/* Reads the units and loads the flushers that they name. Returns the configuration, or NULL after a message. */
+Config *load_units(void);
+
+/* Prints warnings about settings that are valid, but hardly what was meant. Returns 0, or a negative errno after a message. */
+int load_lint(const Config *config);
+
+/* Prints a warning about "@key=@value" in the unit of @route, and counts it. */
+void load_warn(const RouteConfig *route, const char *key, const char *value, const char *message);
+
+/* Return the route or the listener of this unit, or NULL. */
+const RouteConfig *load_find_route(const Config *config, const char *unit);
+const ListenerConfig *load_find_listener(const Config *config, const char *unit);
+
+/* Returns the listener of this name, or NULL. */
+const ListenerConfig *load_find_listener_name(const Config *config, const char *name);
