@@ -15,7 +15,7 @@
 
 #include "basic/address.h"
 #include "basic/fd.h"
-#include "broker/broker.h"
+#include "broker-view.h"
 #include "handoff/handoff.h"
 #include "helper/internal.h"
 
@@ -44,16 +44,11 @@ static const Form forms[] = {
 
 static struct {
         const Form *form;
-        char directory[32];
-        sd_event *event;
-        Log *log;
-        Helper *helper;      /* without a process, because valgrind can't run that */
-        Broker *broker;
         struct sockaddr_in public;
         int worker_fd;
         int kept_fd;
         uint16_t n_kept;
-} t = { .kept_fd = -EBADF };
+} own = { .kept_fd = -EBADF };
 
 static void check(int r, const char *what) {
         if (r < 0)
@@ -76,7 +71,7 @@ static Config *make_config(void) {
         config->routes[0] = (RouteConfig){
                 .unit = strdup("a.socket"),
                 .worker = strdup(path_of("a")),
-                .form = t.form->form,
+                .form = own.form->form,
                 .metadata = true,
                 .weight = 1,
                 .max_pending = 64,
@@ -101,19 +96,19 @@ static void listen_as_worker(void) {
         socklen_t len;
 
         check(address_from_path(path_of("a"), &sun, &len), "address");
-        t.worker_fd = socket(AF_UNIX, t.form->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        check(bind(t.worker_fd, (struct sockaddr *) &sun, len), "bind");
-        check(listen(t.worker_fd, 16), "listen");
+        own.worker_fd = socket(AF_UNIX, own.form->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        check(bind(own.worker_fd, (struct sockaddr *) &sun, len), "bind");
+        check(listen(own.worker_fd, 16), "listen");
 }
 
 static int listen_in_public(void) {
-        socklen_t len = sizeof(t.public);
+        socklen_t len = sizeof(own.public);
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-        t.public = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        check(bind(fd, (struct sockaddr *) &t.public, len), "bind");
+        own.public = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        check(bind(fd, (struct sockaddr *) &own.public, len), "bind");
         check(listen(fd, 16), "listen");
-        check(getsockname(fd, (struct sockaddr *) &t.public, &len), "getsockname");
+        check(getsockname(fd, (struct sockaddr *) &own.public, &len), "getsockname");
         return fd;
 }
 
@@ -127,9 +122,10 @@ static void start(void) {
         check(sd_event_new(&t.event), "sd_event_new");
         t.log = log_new("handoffs");
         check(broker_new(t.event, t.log, N_FDS, &t.broker), "broker_new");
+        /* Without a process, because valgrind can't run that. */
         check(helper_new_here(N_FDS, sizeof(SocketTask), socket_task_run, &t.helper), "helper_new_here");
         check(broker_set_helper(t.broker, t.helper), "broker_set_helper");
-        t.broker->pace.slow_until = USEC_INFINITY; /* how quickly clients come depends on the machine */
+        never_poll(); /* how quickly clients come depends on the machine */
         check(broker_add_listener(t.broker, "public", listen_in_public()), "broker_add_listener");
 
         check(broker_set_config(t.broker, make_config()), "broker_set_config");
@@ -140,15 +136,15 @@ static void stop(void) {
         t.helper = helper_free(t.helper);
         t.log = log_free(t.log);
         t.event = sd_event_unref(t.event);
-        fd_close(t.kept_fd);
-        fd_close(t.worker_fd);
+        fd_close(own.kept_fd);
+        fd_close(own.worker_fd);
         (void) unlink(path_of("a"));
         (void) rmdir(t.directory);
 }
 
 /* The broker's turns, until so many were accepted and handed over: what is done in here is counted. */
-__attribute__((noinline)) static void turn(uint64_t n_accepted, uint64_t n_handed) {
-        while (t.broker->n.n_accepted < n_accepted || t.broker->n.n_handed < n_handed)
+__attribute__((noinline)) static void turn(uint64_t to_accept, uint64_t to_take) {
+        while (n_accepted() < to_accept || n_taken() < to_take)
                 check(broker_turn(t.broker, TURN_USEC), "broker_turn");
 }
 
@@ -165,14 +161,14 @@ static void take_from(int fd) {
 static void take(void) {
         int fd;
 
-        fd = t.kept_fd >= 0 ? t.kept_fd : accept4(t.worker_fd, NULL, NULL, SOCK_CLOEXEC);
+        fd = own.kept_fd >= 0 ? own.kept_fd : accept4(own.worker_fd, NULL, NULL, SOCK_CLOEXEC);
         check(fd, "accept4");
         take_from(fd);
 
-        if (t.form->keeps) {
-                t.kept_fd = fd;
-                check(handoff_answer_kept(fd, FDPASS_ANSWER_TAKEN, t.n_kept, 1, (uint16_t) (t.n_kept + 16)), "answer");
-                t.n_kept++;
+        if (own.form->keeps) {
+                own.kept_fd = fd;
+                check(handoff_answer_kept(fd, FDPASS_ANSWER_TAKEN, own.n_kept, 1, (uint16_t) (own.n_kept + 16)), "answer");
+                own.n_kept++;
         } else
                 fd_close(fd);
 }
@@ -180,7 +176,7 @@ static void take(void) {
 static void hand_over(uint64_t i) {
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-        check(connect(fd, (struct sockaddr *) &t.public, sizeof(t.public)), "connect");
+        check(connect(fd, (struct sockaddr *) &own.public, sizeof(own.public)), "connect");
         check((int) send(fd, request, sizeof(request) - 1, 0), "send");
         turn(i + 1, i);
         take();
@@ -197,8 +193,8 @@ int main(int argc, char *argv[]) {
 
         for (size_t i = 0; i < ELEMENTSOF(forms) && argc == 3; i++)
                 if (streq(argv[1], forms[i].name))
-                        t.form = &forms[i];
-        if (!t.form || n == 0)
+                        own.form = &forms[i];
+        if (!own.form || n == 0)
                 errx(EXIT_FAILURE, "Usage: handoffs stream|seqpacket|kept NUMBER");
 
         start();

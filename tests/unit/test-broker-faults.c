@@ -6,7 +6,6 @@
 
 #include <arpa/inet.h>
 
-#include "broker/listener.h"
 
 static void say(int fd, const char *text) {
         assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t) strlen(text));
@@ -79,7 +78,7 @@ static void test_shared_worker(void **state) {
         first = dial("public");
         WAIT_FOR(has_event(a, POLLIN));
         second = dial_and_say("other", 'x');
-        WAIT_FOR(t.broker->n.n_accepted == 2);
+        WAIT_FOR(n_accepted() == 2);
 
         fd_close(accept4(a, NULL, NULL, SOCK_CLOEXEC)); /* the first goes to b */
         assert_int_equal(take_byte(a), 'x');
@@ -97,7 +96,7 @@ static void test_end_with_old_queue(void **state) {
         USE({ .unit = "a.socket", .worker = "a", .max_pending = 1 });
         first = dial("public");
         second = dial("public");
-        WAIT_FOR(t.broker->n.n_accepted == 2);
+        WAIT_FOR(n_accepted() == 2);
         USE({ .unit = "a.socket", .worker = "a", .max_pending = 1 });
 
         fd_close(first);
@@ -118,8 +117,8 @@ static void test_lingering_makes_room(void **state) {
                 say(refused[i], "GET / HTTP/1.1\r\nHost: nobody\r\n\r\n");
                 (void) broker_turn(t.broker, 0);
         }
-        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(refused));
-        assert_false(t.broker->paused);
+        WAIT_FOR(n_accepted() == ELEMENTSOF(refused));
+        assert_false(is_paused());
 
         client = dial("public");
         say(client, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n");
@@ -144,14 +143,14 @@ static void test_over_share_evicts_nobody(void **state) {
                 idle[i] = dial("public");
                 say(idle[i], "GET /");
         }
-        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(idle));
+        WAIT_FOR(n_accepted() == ELEMENTSOF(idle));
         for (size_t i = 0; i < ELEMENTSOF(greedy); i++) {
                 greedy[i] = dial_tcp();
                 say(greedy[i], "GET /");
         }
-        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(idle) + ELEMENTSOF(greedy));
-        assert_int_equal(t.broker->n.n_refused[REFUSAL_EVICTED], 0);
-        assert_int_equal(t.broker->n.n_refused[REFUSAL_SOURCE_FULL], ELEMENTSOF(greedy) - 1);
+        WAIT_FOR(n_accepted() == ELEMENTSOF(idle) + ELEMENTSOF(greedy));
+        assert_int_equal(n_refused(REFUSAL_EVICTED), 0);
+        assert_int_equal(n_refused(REFUSAL_SOURCE_FULL), ELEMENTSOF(greedy) - 1);
 
         close_all(idle, ELEMENTSOF(idle));
         close_all(greedy, ELEMENTSOF(greedy));
@@ -196,7 +195,7 @@ static void test_optional_proxy_is_counted(void **state) {
                 clients[i] = dial_tcp();
                 say(clients[i], "GET /");
         }
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_SOURCE_FULL] == ELEMENTSOF(clients) - 2);
+        WAIT_FOR(n_refused(REFUSAL_SOURCE_FULL) == ELEMENTSOF(clients) - 2);
 
         close_all(clients, ELEMENTSOF(clients));
         fd_close(worker);
@@ -211,13 +210,13 @@ static void test_shorter_head_timeout(void **state) {
         use(config);
         first = dial("public");
         say(first, "GET ");
-        WAIT_FOR(t.broker->n.n_accepted == 1);
+        WAIT_FOR(n_accepted() == 1);
         use(config_by_host());
         second = dial("public");
         say(second, "GET ");
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_HEAD_TIMEOUT] == 1);
+        WAIT_FOR(n_refused(REFUSAL_HEAD_TIMEOUT) == 1);
         fd_close(second);
-        WAIT_FOR(t.broker->clients.n_used == 1);
+        WAIT_FOR(n_in_broker() == 1);
 
         fd_close(first);
 }
@@ -229,9 +228,9 @@ static void test_deadlines_behind_reset(void **state) {
 
         USE({ .unit = "a.socket", .worker = "a", .max_pending = 1, .queue_timeout = 500 * USEC_PER_MSEC });
         first = dial("public");
-        WAIT_FOR(t.broker->n.n_accepted == 1);
+        WAIT_FOR(n_accepted() == 1);
         second = dial("public");
-        WAIT_FOR(t.broker->n.n_accepted == 2);
+        WAIT_FOR(n_accepted() == 2);
         start = usec_now();
         run_for(400 * USEC_PER_MSEC);
 
@@ -240,7 +239,7 @@ static void test_deadlines_behind_reset(void **state) {
         worker = listen_at("a", 0);
         other = occupy("a");
 
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_TIMEOUT] == 2);
+        WAIT_FOR(n_refused(REFUSAL_TIMEOUT) == 2);
         assert_true(usec_now() - start < 700 * USEC_PER_MSEC);
 
         fd_close(other);
@@ -256,22 +255,22 @@ static void test_time_with_hanging_worker(void **state) {
 
         USE({ .unit = "a.socket", .worker = "a", .max_pending = 1, .queue_timeout = 300 * USEC_PER_MSEC });
         first = dial_and_say("public", '1');
-        WAIT_FOR(t.broker->n.n_accepted == 1);
+        WAIT_FOR(n_accepted() == 1);
         second = dial_and_say("public", '2');
-        WAIT_FOR(t.broker->n.n_accepted == 2);
+        WAIT_FOR(n_accepted() == 2);
         assert_int_equal(take_byte(worker), '1');
-        WAIT_FOR(t.broker->routing->routes[0].worker->n_pending == 1); /* the second, which has waited */
+        WAIT_FOR(n_pending("a") == 1); /* the second, which has waited */
         WAIT_FOR(is_closed(second));
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_TIMEOUT] == 1);
-        assert_int_equal(t.broker->routing->routes[0].worker->n_pending, 1); /* it keeps its place there */
+        WAIT_FOR(n_refused(REFUSAL_TIMEOUT) == 1);
+        assert_int_equal(n_pending("a"), 1); /* it keeps its place there */
 
         conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
         assert_int_equal(handoff_receive(conn, &client), 0);
         fd_close(conn);
         assert_int_equal(recv(client, &byte, 1, 0), 0);
         assert_true(send(client, &byte, 1, MSG_NOSIGNAL) < 0);
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(t.broker->routing->routes[0].worker->n_pending, 0);
+        WAIT_FOR(n_in_broker() == 0);
+        assert_int_equal(n_pending("a"), 0);
 
         fd_close(client);
         fd_close(first);
@@ -285,12 +284,12 @@ static void test_full_is_not_gone(void **state) {
 
         USE({ .unit = "a.socket", .worker = "a" });
         client = dial("public");
-        WAIT_FOR(t.broker->n.n_accepted == 1 && t.broker->routing->routes[0].worker->gone);
+        WAIT_FOR(n_accepted() == 1 && is_gone("a"));
         worker = listen_at("a", 0);
         other = occupy("a");
-        WAIT_FOR(!t.broker->routing->routes[0].worker->gone);
+        WAIT_FOR(!is_gone("a"));
         run_for(1500 * USEC_PER_MSEC);
-        assert_int_equal(t.broker->n.n_refused[REFUSAL_WORKER_GONE], 0);
+        assert_int_equal(n_refused(REFUSAL_WORKER_GONE), 0);
 
         fd_close(other);
         fd_close(client);
@@ -308,12 +307,12 @@ static void test_dead_clients_in_queue(void **state) {
                 clients[i] = dial_tcp();
                 assert_int_equal(setsockopt(clients[i], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
         }
-        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(clients));
+        WAIT_FOR(n_accepted() == ELEMENTSOF(clients));
         close_all(clients, ELEMENTSOF(clients));
 
         last = dial_tcp();
-        WAIT_FOR(t.broker->n.n_gone == 4);
-        assert_int_equal(t.broker->n.n_refused[REFUSAL_QUEUE_FULL], 0);
+        WAIT_FOR(n_gone() == 4);
+        assert_int_equal(n_refused(REFUSAL_QUEUE_FULL), 0);
 
         fd_close(last);
         fd_close(worker);
@@ -331,7 +330,7 @@ static void test_stop_with_head(void **state) {
         use(config);
         client = dial_tcp();
         say(client, "GET / HTTP/1.1\r\n");
-        WAIT_FOR(t.broker->n.n_accepted == 1);
+        WAIT_FOR(n_accepted() == 1);
 
         broker_stop(t.broker);
         assert_int_equal(broker_run(t.broker), 0);
@@ -349,7 +348,7 @@ static void test_stop_with_stuck_worker(void **state) {
 
         USE({ .unit = "a.socket", .worker = "a" });
         client = dial_and_say("public", 'x');
-        WAIT_FOR(t.broker->routing->routes[0].worker->n_pending == 1);
+        WAIT_FOR(n_pending("a") == 1);
 
         start = usec_now();
         broker_stop(t.broker);
@@ -376,9 +375,9 @@ static void test_reload_ends_pause(void **state) {
         use(config);
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 clients[i] = i < 2 ? dial("public") : dial_tcp();
-        WAIT_FOR(t.broker->paused);
+        WAIT_FOR(is_paused());
         use(config_of(specs, 2));
-        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(clients));
+        WAIT_FOR(n_accepted() == ELEMENTSOF(clients));
 
         close_all(clients, ELEMENTSOF(clients));
         fd_close(a);
@@ -424,7 +423,7 @@ static void test_trickle_starves_nobody(void **state) {
                 trickling[i] = dial_tcp();
                 say(trickling[i], "GET /");
         }
-        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(trickling));
+        WAIT_FOR(n_accepted() == ELEMENTSOF(trickling));
 
         client = dial_tcp();
         say(client, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n");
@@ -475,24 +474,22 @@ static void expect_line(int pipe_fd, const char *what) {
 /* Refusals that no other one follows are told when the interval of their line is over, or the broker ends. */
 static void test_held_back_count(void **state) {
         int worker = listen_at("a", 64), clients[8], stderr_fd, log = log_to_pipe(&stderr_fd);
-        Pool *p;
 
         USE({ .unit = "a.socket", .worker = "a", .max_pending = 1, .max_queued = 1 });
-        p = &t.broker->routing->pools[0];
         for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
                 clients[i] = dial("public");
-                WAIT_FOR(t.broker->n.n_accepted == i + 1);
+                WAIT_FOR(n_accepted() == i + 1);
 
                 if (i == 2) {
                         expect_line(log, "1 client was refused");
-                        assert_false(timer_is_on(&t.broker->diag_timer));
-                        p->full.last -= 9800 * USEC_PER_MSEC; /* as if it were that long ago */
+                        assert_false(holds_back_lines());
+                        age_line_of_full_pool("a.socket", 9800 * USEC_PER_MSEC);
                 } else if (i == 4) {
                         expect_line(log, "2 clients were refused");
-                        assert_false(timer_is_on(&t.broker->diag_timer));
+                        assert_false(holds_back_lines());
                 }
         }
-        assert_true(timer_is_on(&t.broker->diag_timer));
+        assert_true(holds_back_lines());
         assert_false(has_event(log, POLLIN));
         t.broker = broker_free(t.broker);
         expect_line(log, "3 clients were refused");

@@ -102,7 +102,7 @@ static void test_return_socket(void **state) {
         USE({ .unit = "a.socket", .worker = "a" });
         client_pair(client);
         serve_one(worker);
-        TURN_UNTIL(t.broker->clients.n_used == 0 && helper_n_pending(t.helper) == 0);
+        TURN_UNTIL(n_in_broker() == 0 && helper_n_pending(t.helper) == 0);
         lowest = lowest_free_fd();
 
         for (size_t i = 0; i < n; i++) {
@@ -121,8 +121,8 @@ static void test_return_socket(void **state) {
                         pages = resident_pages();
         }
 
-        TURN_UNTIL(lowest_free_fd() <= lowest && t.broker->clients.n_used == 0); /* the helper may have closed one since */
-        assert_int_equal(t.broker->n.n_returned, 0);
+        TURN_UNTIL(lowest_free_fd() <= lowest && n_in_broker() == 0); /* the helper may have closed one since */
+        assert_int_equal(n_returned(), 0);
         report("wrong messages to the return socket", n, pages);
         pair_close(client);
         fd_close(worker);
@@ -153,7 +153,7 @@ static void test_silent_peers(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(conns); i++)
                 conns[i] = connect_to(&f);
         late = send_good(&f, connect_to(&f), &mine[1]);
-        TURN_UNTIL(t.broker->n_parked == 2);
+        TURN_UNTIL(n_parked() == 2);
         assert_int_equal(handoff_receipt(early, false), RECEIPT_TAKEN);
         assert_int_equal(handoff_receipt(late, false), RECEIPT_TAKEN);
 
@@ -162,7 +162,7 @@ static void test_silent_peers(void **state) {
         fd_close(early);
         fd_close(late);
         pair_close(mine);
-        TURN_UNTIL(t.broker->clients.n_used == 0);
+        TURN_UNTIL(n_in_broker() == 0);
         report("silent peers", ELEMENTSOF(conns), resident_pages());
 }
 
@@ -174,7 +174,7 @@ static void test_peer_that_never_reads(void **state) {
         uint8_t answer;
 
         USE({ .unit = "a.socket", .worker = "a", .host = "a" });
-        t.broker->max_parked = 1;
+        set_max_parked(1);
         client_pair(client);
         for (usec_t end = usec_now() + DEADLINE_USEC; usec_now() < end;) {
                 Message m = MESSAGE_NULL;
@@ -191,11 +191,11 @@ static void test_peer_that_never_reads(void **state) {
         for (ssize_t k; (k = recv(conn, &answer, 1, MSG_DONTWAIT)) == 1 || (k < 0 && errno == ECONNRESET);)
                 n_answers += k == 1 && answer == FDPASS_ANSWER_TAKEN; /* the reset is told once, before what is there */
         assert_true(n_answers > 0 && n_answers <= n);
-        TURN_UNTIL(t.broker->clients.n_used <= 1); /* one source: each makes room for the next */
+        TURN_UNTIL(n_in_broker() <= 1); /* one source: each makes room for the next */
 
         fd_close(conn);
         pair_close(client);
-        TURN_UNTIL(t.broker->clients.n_used == 0);
+        TURN_UNTIL(n_in_broker() == 0);
 }
 
 /* A connection with unsent bytes, which keeps whoever closes it last waiting for a minute. */
@@ -332,7 +332,7 @@ static void test_workers(void **state) {
         USE({ .unit = "a.socket", .worker = "a", .listener = "tcp" },
             { .unit = "b.socket", .worker = "b", .listener = "public" });
         serve_one(other);
-        TURN_UNTIL(t.broker->clients.n_used == 0);
+        TURN_UNTIL(n_in_broker() == 0);
         lowest = lowest_free_fd();
         longest = 0;
 
@@ -357,7 +357,7 @@ static void test_workers(void **state) {
                         play(GARBAGE, conn, pair);
                         fd_close(conn);
                 }
-                TURN_UNTIL(t.broker->clients.n_used == 0);
+                TURN_UNTIL(n_in_broker() == 0);
                 fd_close(client);
                 close_without_lingering(pair);
                 if (i % 100 == 0)
@@ -366,7 +366,7 @@ static void test_workers(void **state) {
                         pages = resident_pages();
         }
 
-        TURN_UNTIL(t.broker->clients.n_used == 0);
+        TURN_UNTIL(n_in_broker() == 0);
         TURN_UNTIL(lowest_free_fd() <= lowest);
         assert_true(longest < USEC_PER_SEC);
         report("tricks of a worker", n, pages);

@@ -16,8 +16,8 @@ static void test_handoff(void **state) {
         client = dial_and_say("public", 'x');
         assert_int_equal(take_byte(worker), 'x');
 
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(t.broker->n.n_handed, 1);
+        WAIT_FOR(n_in_broker() == 0);
+        assert_int_equal(n_taken(), 1);
         WAIT_FOR(is_closed(client));
 
         fd_close(client);
@@ -32,15 +32,15 @@ static void test_window(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 clients[i] = dial_and_say("public", (char) ('0' + i));
 
-        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(clients));
-        assert_int_equal(t.broker->routing->routes[0].worker->n_pending, 2);
-        assert_int_equal(t.broker->routing->pools[0].n_queued, ELEMENTSOF(clients) - 2);
+        WAIT_FOR(n_accepted() == ELEMENTSOF(clients));
+        assert_int_equal(n_pending("a"), 2);
+        assert_int_equal(queued("a.socket"), ELEMENTSOF(clients) - 2);
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
                 assert_int_equal(take_byte(worker), '0' + i);
-                assert_true(t.broker->routing->routes[0].worker->n_pending <= 2);
+                assert_true(n_pending("a") <= 2);
         }
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 fd_close(clients[i]);
@@ -57,7 +57,7 @@ static void test_queue_full(void **state) {
         c = dial("public");
 
         WAIT_FOR(is_closed(c));
-        assert_int_equal(t.broker->n.n_refused[REFUSAL_QUEUE_FULL], 1);
+        assert_int_equal(n_refused(REFUSAL_QUEUE_FULL), 1);
         assert_false(is_closed(a) || is_closed(b));
 
         fd_close(a);
@@ -79,7 +79,7 @@ static void test_queue_timeout(void **state) {
         assert_true(usec_now() - start >= 100 * USEC_PER_MSEC);
         WAIT_FOR(is_closed(a)); /* it was in the worker's backlog */
         assert_true(usec_now() - start < 1 * USEC_PER_SEC);
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_TIMEOUT] == 2);
+        WAIT_FOR(n_refused(REFUSAL_TIMEOUT) == 2);
 
         fd_close(a);
         fd_close(b);
@@ -96,10 +96,10 @@ static void test_reset(void **state) {
         for (size_t i = 0; i < 3; i++) {
                 WAIT_FOR(has_event(worker, POLLIN));
                 fd_close(accept4(worker, NULL, NULL, SOCK_CLOEXEC));
-                WAIT_FOR(t.broker->n.n_reset == i + 1);
+                WAIT_FOR(n_unread() == i + 1);
         }
         assert_int_equal(take_byte(worker), 'x');
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
 
         fd_close(client);
         fd_close(worker);
@@ -113,10 +113,10 @@ static void test_full_after_back_off(void **state) {
         USE({ .unit = "a.socket", .worker = "a", .max_pending = 1 });
         first = dial("public");
         second = dial("public");
-        WAIT_FOR(t.broker->n.n_accepted == 2);
+        WAIT_FOR(n_accepted() == 2);
         fd_close(accept4(worker, NULL, NULL, SOCK_CLOEXEC));
-        WAIT_FOR(t.broker->n.n_reset == 1);
-        WAIT_FOR(t.broker->routing->routes[0].worker->n_pending == 1);
+        WAIT_FOR(n_unread() == 1);
+        WAIT_FOR(n_pending("a") == 1);
 
         for (usec_t end = usec_now() + 300 * USEC_PER_MSEC; usec_now() < end; n_turns++)
                 assert_true(broker_turn(t.broker, end - MIN(usec_now(), end)) >= 0);
@@ -137,8 +137,8 @@ static void test_worker_keeps_connection(void **state) {
         conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
         assert_int_equal(handoff_receive(conn, &received), 0);
 
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(t.broker->n.n_handed, 1);
+        WAIT_FOR(n_in_broker() == 0);
+        assert_int_equal(n_taken(), 1);
         assert_false(is_closed(client));
 
         fd_close(received);
@@ -192,15 +192,15 @@ static void test_ack(void **state) {
         conn = take_both(worker, &received);
         fd_close(received);
         fd_close(conn);
-        WAIT_FOR(t.broker->n.n_reset == 1);
+        WAIT_FOR(n_unread() == 1);
 
         conn = take_both(worker, &received);
         for (usec_t end = usec_now() + 300 * USEC_PER_MSEC; usec_now() < end;)
                 assert_true(broker_turn(t.broker, end - MIN(usec_now(), end)) >= 0);
-        assert_int_equal(t.broker->clients.n_used, 1); /* it was received, but that is not enough */
+        assert_int_equal(n_in_broker(), 1); /* it was received, but that is not enough */
         assert_int_equal(write(conn, &taken, 1), 1);
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(t.broker->n.n_handed, 1);
+        WAIT_FOR(n_in_broker() == 0);
+        assert_int_equal(n_taken(), 1);
 
         fd_close(conn);
         fd_close(received);
@@ -226,9 +226,9 @@ static void test_touched(void **state) {
                         assert_int_equal(write(conn, &answers[i], 1), 1);
                 fd_close(conn);
 
-                WAIT_FOR(t.broker->clients.n_used == 0);
-                assert_int_equal(t.broker->n.n_handed, i + 1);
-                assert_int_equal(t.broker->n.n_reset, 0);
+                WAIT_FOR(n_in_broker() == 0);
+                assert_int_equal(n_taken(), i + 1);
+                assert_int_equal(n_unread(), 0);
                 fd_close(client);
         }
 
@@ -257,7 +257,7 @@ static void test_worker_answers(void **state) {
         fd_close(conn);
         fd_close(received);
         WAIT_FOR(is_closed(client));
-        assert_int_equal(t.broker->n.n_refused[REFUSAL_WORKER], 1);
+        assert_int_equal(n_refused(REFUSAL_WORKER), 1);
 
         fd_close(client);
         fd_close(worker);
@@ -268,14 +268,14 @@ static void test_pool_balances(void **state) {
         int a = listen_at("a", 64), b = listen_at("b", 64), clients[10];
 
         USE({ .unit = "a.socket", .worker = "a" }, { .unit = "b.socket", .worker = "b" });
-        assert_int_equal(t.broker->routing->n_pools, 1);
+        assert_int_equal(n_pools(), 1);
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 clients[i] = dial_and_say("public", 'x');
-        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(clients));
+        WAIT_FOR(n_accepted() == ELEMENTSOF(clients));
 
-        for (size_t i = 0; i < t.broker->routing->n_routes; i++)
-                assert_int_equal(t.broker->routing->routes[i].worker->n_pending, ELEMENTSOF(clients) / 2);
+        assert_int_equal(n_pending("a"), ELEMENTSOF(clients) / 2);
+        assert_int_equal(n_pending("b"), ELEMENTSOF(clients) / 2);
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 fd_close(clients[i]);
@@ -305,12 +305,12 @@ static void test_worker_comes_back(void **state) {
 
         USE({ .unit = "a.socket", .worker = "a" });
         client = dial_and_say("public", 'x');
-        WAIT_FOR(t.broker->clients.n_used == 1);
-        assert_true(t.broker->routing->routes[0].worker->gone);
+        WAIT_FOR(n_in_broker() == 1);
+        assert_true(is_gone("a"));
 
         worker = listen_at("a", 8);
         assert_int_equal(take_byte(worker), 'x');
-        assert_false(t.broker->routing->routes[0].worker->gone);
+        assert_false(is_gone("a"));
 
         fd_close(client);
         fd_close(worker);
@@ -325,7 +325,7 @@ static void test_worker_stays_away(void **state) {
         a = dial("public");
         b = dial("public");
         WAIT_FOR(is_closed(a) && is_closed(b));
-        assert_int_equal(t.broker->n.n_refused[REFUSAL_WORKER_GONE], 2);
+        assert_int_equal(n_refused(REFUSAL_WORKER_GONE), 2);
 
         start = usec_now();
         c = dial_and_say("public", 0x01); /* no protocol that has an answer */
@@ -344,7 +344,7 @@ static void test_backlog_full(void **state) {
         USE({ .unit = "a.socket", .worker = "a" });
         other = dial("a"); /* somebody else's connection takes the only place */
         client = dial_and_say("public", 'x');
-        WAIT_FOR(t.broker->routing->pools[0].n_queued == 1);
+        WAIT_FOR(queued("a.socket") == 1);
 
         fd_close(accept4(worker, NULL, NULL, SOCK_CLOEXEC));
         assert_int_equal(take_byte(worker), 'x');
@@ -373,7 +373,7 @@ static void test_rank(void **state) {
         USE({ .unit = "b.socket", .worker = "b", .listener = "other" });
         clients[3] = dial("public");
         WAIT_FOR(is_closed(clients[3]));
-        assert_int_equal(t.broker->n.n_refused[REFUSAL_NO_ROUTE], 1);
+        assert_int_equal(n_refused(REFUSAL_NO_ROUTE), 1);
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 fd_close(clients[i]);
@@ -388,15 +388,15 @@ static void test_reload(void **state) {
         USE({ .unit = "a.socket", .worker = "a", .max_pending = 1 });
         clients[0] = dial_and_say("public", '0');
         clients[1] = dial_and_say("public", '1');
-        WAIT_FOR(t.broker->n.n_accepted == 2);
+        WAIT_FOR(n_accepted() == 2);
 
         USE({ .unit = "b.socket", .worker = "b" });
         clients[2] = dial_and_say("public", '2');
         assert_int_equal(take_byte(b), '2');
         assert_int_equal(take_byte(a), '0');
         assert_int_equal(take_byte(a), '1');
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(t.broker->workers.n_workers, 1);
+        WAIT_FOR(n_in_broker() == 0);
+        assert_int_equal(n_workers(), 1);
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 fd_close(clients[i]);
@@ -411,13 +411,13 @@ static void test_client_leaves_queue(void **state) {
         USE({ .unit = "a.socket", .worker = "a", .max_pending = 1 });
         first = dial_and_say("public", '1');
         second = dial_and_say("public", '2');
-        WAIT_FOR(t.broker->n.n_accepted == 2);
+        WAIT_FOR(n_accepted() == 2);
         fd_close(second);
         third = dial_and_say("public", '3');
 
         assert_int_equal(take_byte(worker), '1');
         assert_int_equal(take_byte(worker), '3');
-        assert_int_equal(t.broker->n.n_gone, 1);
+        assert_int_equal(n_gone(), 1);
 
         fd_close(first);
         fd_close(third);
@@ -431,14 +431,14 @@ static void test_stop(void **state) {
         USE({ .unit = "a.socket", .worker = "a", .max_pending = 1 });
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 clients[i] = dial_and_say("public", (char) ('0' + i));
-        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(clients));
+        WAIT_FOR(n_accepted() == ELEMENTSOF(clients));
 
         broker_stop(t.broker);
-        assert_int_equal(t.broker->routing->routes[0].worker->n_pending, ELEMENTSOF(clients));
+        assert_int_equal(n_pending("a"), ELEMENTSOF(clients));
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 assert_int_equal(take_byte(worker), '0' + i);
-        WAIT_FOR(sd_event_get_state(t.event) == SD_EVENT_FINISHED || t.broker->clients.n_used == 0);
+        WAIT_FOR(sd_event_get_state(t.event) == SD_EVENT_FINISHED || n_in_broker() == 0);
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 fd_close(clients[i]);
@@ -454,14 +454,14 @@ static void test_exit_idle(void **state) {
         config->broker.exit_idle_usec = 50 * USEC_PER_MSEC;
         assert_int_equal(broker_set_config(t.broker, config), 0);
         client = dial_and_say("public", 'x');
-        WAIT_FOR(t.broker->n.n_accepted == 1);
+        WAIT_FOR(n_accepted() == 1);
 
         for (usec_t end = usec_now() + 200 * USEC_PER_MSEC; usec_now() < end;)
                 assert_true(broker_turn(t.broker, end - MIN(usec_now(), end)) >= 0);
-        assert_false(t.broker->stopping);
+        assert_false(is_stopping());
 
         assert_int_equal(take_byte(worker), 'x');
-        WAIT_FOR(t.broker->stopping);
+        WAIT_FOR(is_stopping());
 
         fd_close(client);
         fd_close(worker);
@@ -479,15 +479,15 @@ static void test_high_water(void **state) {
                 (void) broker_turn(t.broker, 0);
         }
 
-        WAIT_FOR(t.broker->paused);
-        assert_int_equal(t.broker->clients.n_used, t.broker->max_clients);
+        WAIT_FOR(is_paused());
+        assert_int_equal(n_in_broker(), max_clients());
 
-        for (size_t i = 0; i < t.broker->max_clients / 2; i++) {
+        for (size_t i = 0; i < max_clients() / 2; i++) {
                 assert_int_equal(take_byte(a), 'x');
                 assert_int_equal(take_byte(b), 'x');
         }
-        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(clients));
-        assert_false(t.broker->paused);
+        WAIT_FOR(n_accepted() == ELEMENTSOF(clients));
+        assert_false(is_paused());
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 fd_close(clients[i]);
@@ -504,9 +504,9 @@ static void test_share(void **state) {
             { .unit = "b.socket", .worker = "b", .listener = "other" });
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 clients[i] = dial("public");
-        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(clients));
-        WAIT_FOR(t.broker->clients.n_used == t.broker->max_clients / 2); /* the others were refused and are gone */
-        assert_int_equal(t.broker->n.n_refused[REFUSAL_QUEUE_FULL], ELEMENTSOF(clients) - t.broker->max_clients / 2);
+        WAIT_FOR(n_accepted() == ELEMENTSOF(clients));
+        WAIT_FOR(n_in_broker() == max_clients() / 2); /* the others were refused and are gone */
+        assert_int_equal(n_refused(REFUSAL_QUEUE_FULL), ELEMENTSOF(clients) - max_clients() / 2);
 
         other = dial_and_say("other", 'x');
         assert_int_equal(take_byte(b), 'x');
@@ -530,7 +530,7 @@ static void test_out_of_descriptors(void **state) {
         assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
         none = (struct rlimit){ (rlim_t) lowest_free_fd(), limit.rlim_max };
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-        WAIT_FOR(t.broker->paused);
+        WAIT_FOR(is_paused());
         for (usec_t end = usec_now() + 500 * USEC_PER_MSEC; usec_now() < end; n_turns++)
                 assert_true(broker_turn(t.broker, end - MIN(usec_now(), end)) >= 0);
         assert_true(n_turns < 20);

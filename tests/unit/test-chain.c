@@ -4,7 +4,6 @@
 
 #include "handback-fixture.h"
 
-#include "broker/listener.h"
 
 static int teardown_both(void **state) {
         t.other = broker_free(t.other);
@@ -60,7 +59,7 @@ static void test_two_brokers(void **state) {
         assert_int_equal(broker_add_listener(t.broker, "tcp", listen_tcp(&sin)), 0);
         use_proxied(&(RouteSpec){ .unit = "next.socket", .worker = "other", .path = "/a", .form = WORKER_SEQPACKET });
         start_other(&(RouteSpec){ .unit = "a.socket", .worker = "a", .host = "example.org", .form = WORKER_SEQPACKET });
-        (void) snprintf(id, sizeof(id), "%08x-1", t.broker->instance);
+        (void) snprintf(id, sizeof(id), "%08x-1", instance());
 
         client = dial_tcp(&sin);
         say(client, "PROXY TCP4 192.0.2.1 192.0.2.2 4711 80\r\n" HEAD_A);
@@ -72,9 +71,9 @@ static void test_two_brokers(void **state) {
         assert_true(slice_equal(m.listener, SLICE_LITERAL("return")));
         assert_int_equal(m.hops, 2);
 
-        WAIT_FOR(t.broker->clients.n_used + t.other->clients.n_used == 0);
-        assert_int_equal(t.broker->n.n_handed, 1);
-        assert_int_equal(t.other->n.n_handed, 1);
+        WAIT_FOR(n_in_broker() + other_n_in_broker() == 0);
+        assert_int_equal(n_taken(), 1);
+        assert_int_equal(other_n_taken(), 1);
         fd_close(client);
         fd_close(a);
 }
@@ -88,12 +87,12 @@ static void test_other_is_full(void **state) {
         use_proxied(&(RouteSpec){ .unit = "next.socket", .worker = "other", .form = WORKER_SEQPACKET,
                                   .queue_timeout = 100 * USEC_PER_MSEC });
         start_other(&(RouteSpec){ .unit = "a.socket", .worker = "a" });
-        t.other->max_clients = 0;
+        set_other_max_clients(0);
 
         client = dial_tcp(&sin);
         say(client, HEAD_A);
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_TIMEOUT] == 1);
-        assert_true(t.broker->n.n_reset > 0);
+        WAIT_FOR(n_refused(REFUSAL_TIMEOUT) == 1);
+        assert_true(n_unread() > 0);
         fd_close(client);
 }
 
@@ -113,7 +112,7 @@ static void test_loop(void **state) {
         WAIT_FOR(has_event(client, POLLIN));
         assert_true(recv(client, answer, sizeof(answer) - 1, 0) > 0);
         assert_string_equal(answer, "HTTP/1.1 503 Se");
-        assert_int_equal(t.broker->n.n_returned + t.other->n.n_returned, FDPASS_HOPS_MAX);
+        assert_int_equal(n_returned() + other_n_returned(), FDPASS_HOPS_MAX);
         fd_close(client);
 }
 
@@ -128,8 +127,8 @@ static void test_own_socket(void **state) {
 
         client = dial_tcp(&sin);
         say(client, HEAD_A);
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_TIMEOUT] + t.broker->n.n_refused[REFUSAL_WORKER_GONE] == 1);
-        assert_int_equal(t.broker->n.n_returned, 0);
+        WAIT_FOR(n_refused(REFUSAL_TIMEOUT) + n_refused(REFUSAL_WORKER_GONE) == 1);
+        assert_int_equal(n_returned(), 0);
         fd_close(client);
 }
 
@@ -147,7 +146,7 @@ static void test_form_is_found(void **state) {
                 WAIT_FOR(has_event(a, POLLIN));
                 fd_close(client);
                 fd_close(a);
-                WAIT_FOR(t.broker->clients.n_used == 0);
+                WAIT_FOR(n_in_broker() == 0);
         }
 }
 
@@ -179,13 +178,13 @@ static void test_stream(void **state) {
         int b = listen_type_at("b", SOCK_SEQPACKET, 8), client, fd, conn;
 
         start_stream();
-        assert_false(broker_find_listener(t.broker, SLICE_LITERAL("return-web"))->needs_head);
+        assert_false(listener_needs_head("return-web"));
         tcp_pair(&client, &fd);
         say(client, HEAD_A "body");
         conn = send_as_httpd(fd);
         fd_close(conn); /* httpd reads no answer */
         assert_true(slice_equal(take_message(b, "body").listener, SLICE_LITERAL("return-web")));
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
         fd_close(client);
         fd_close(b);
 }
@@ -229,7 +228,7 @@ static void test_stream_garbage(void **state) {
         conn = connect_type("return", SOCK_STREAM);
         say(conn, "\n");
         expect_answer(conn, FDPASS_ANSWER_ERROR);
-        assert_int_equal(t.broker->clients.n_used, 0);
+        assert_int_equal(n_in_broker(), 0);
 }
 
 /* With the table full, clients stay in their connections until there is room: their senders would not hear a no. */
@@ -237,15 +236,15 @@ static void test_stream_waits_for_room(void **state) {
         int b = listen_type_at("b", SOCK_SEQPACKET, 8), client, fd, conn;
 
         start_stream();
-        t.broker->max_clients = 0;
+        set_max_clients(0);
         tcp_pair(&client, &fd);
         say(client, HEAD_A);
         conn = send_as_httpd(fd);
         while (broker_turn(t.broker, 0) > 0)
                 ;
-        assert_int_equal(t.broker->n.n_returned, 0);
+        assert_int_equal(n_returned(), 0);
 
-        t.broker->max_clients = 8;
+        set_max_clients(8);
         (void) take_message(b, "");
         expect_answer(conn, FDPASS_ANSWER_TAKEN);
         fd_close(client);

@@ -4,27 +4,7 @@
 
 #include "broker-fixture.h"
 
-#include "broker/listener.h"
-#include "broker/pool.h"
-#include "broker/refusal.h"
-
-static const Route *route_of(const char *unit) {
-        for (size_t i = 0; i < t.broker->routing->n_routes; i++)
-                if (streq(t.broker->routing->routes[i].config->unit, unit))
-                        return &t.broker->routing->routes[i];
-
-        fail_msg("no route %s", unit);
-        return NULL;
-}
-
-static uint64_t n_timed(const RouteStats *stats) {
-        uint64_t n = 0;
-
-        for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
-                n += stats->time.n[i];
-
-        return n;
-}
+#include "broker/stats.h"
 
 static void test_histogram(void **state) {
         Histogram h = {};
@@ -47,44 +27,41 @@ static void test_histogram(void **state) {
 
 static void test_survive_reload(void **state) {
         int a = listen_at("a", 16), b = listen_at("b", 16), client;
-        const RouteStats *before;
 
         USE({ .unit = "a.socket", .worker = "a" });
         client = dial_and_say("public", 'x');
         assert_int_equal(take_byte(a), 'x');
-        WAIT_FOR(route_of("a.socket")->stats->n_taken == 1);
+        WAIT_FOR(route_n_taken("a.socket") == 1);
         fd_close(client);
 
-        before = route_of("a.socket")->stats;
-        assert_int_equal(n_timed(before), 1);
-        assert_int_equal(route_of("a.socket")->worker->n_taken, 1);
+        assert_int_equal(route_n_timed("a.socket"), 1);
+        assert_int_equal(worker_n_taken("a"), 1);
 
         /* The same unit and worker: the same counters, whatever else changes. */
         USE({ .unit = "a.socket", .worker = "a", .priority = 5 }, { .unit = "b.socket", .worker = "b" });
-        assert_ptr_equal(route_of("a.socket")->stats, before);
-        assert_int_equal(before->n_taken, 1);
-        assert_int_equal(route_of("b.socket")->stats->n_taken, 0);
+        assert_int_equal(route_n_taken("a.socket"), 1);
+        assert_int_equal(route_n_timed("a.socket"), 1);
+        assert_int_equal(route_n_taken("b.socket"), 0);
 
         /* Another worker under the same unit, and another unit to the same worker, count for themselves. */
         USE({ .unit = "a.socket", .worker = "b" }, { .unit = "c.socket", .worker = "a" });
-        assert_int_equal(route_of("a.socket")->stats->n_taken, 0);
-        assert_int_equal(route_of("c.socket")->stats->n_taken, 0);
-        assert_int_equal(route_of("c.socket")->worker->n_taken, 1);
+        assert_int_equal(route_n_taken("a.socket"), 0);
+        assert_int_equal(route_n_taken("c.socket"), 0);
+        assert_int_equal(worker_n_taken("a"), 1);
 
         fd_close(a);
         fd_close(b);
 }
 
 static void test_refusals(void **state) {
-        Listener *l = CONTAINER_OF(list_first(&t.broker->listeners), Listener, link);
         int client;
 
         USE({ .unit = "a.socket", .worker = "nobody", .queue_timeout = 100 * USEC_PER_MSEC });
         client = dial_and_say("public", 'x');
         WAIT_FOR(is_closed(client));
-        assert_int_equal(route_of("a.socket")->stats->n_refused[REFUSAL_TIMEOUT], 1);
-        assert_int_equal(l->n_refused[REFUSAL_TIMEOUT], 1);
-        assert_int_equal(l->n_accepted, 1);
+        assert_int_equal(route_n_refused("a.socket", REFUSAL_TIMEOUT), 1);
+        assert_int_equal(listener_n_refused("public", REFUSAL_TIMEOUT), 1);
+        assert_int_equal(listener_n_accepted("public"), 1);
         fd_close(client);
 }
 
@@ -92,7 +69,7 @@ static void test_drain_one_of_two(void **state) {
         int a = listen_at("a", 16), b = listen_at("b", 16), clients[3];
 
         USE({ .unit = "a.socket", .worker = "a" }, { .unit = "b.socket", .worker = "b" });
-        pool_drain_worker(t.broker, route_of("a.socket")->worker, true);
+        drain("a", true);
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
                 clients[i] = dial_and_say("public", (char) ('0' + i));
@@ -110,17 +87,17 @@ static void test_drain_the_only_one(void **state) {
         int a = listen_at("a", 16), client;
 
         USE({ .unit = "a.socket", .worker = "a" });
-        pool_drain_worker(t.broker, route_of("a.socket")->worker, true);
+        drain("a", true);
 
         client = dial_and_say("public", 'x');
-        WAIT_FOR(t.broker->routing->pools[0].n_queued == 1);
+        WAIT_FOR(queued("a.socket") == 1);
         assert_false(has_event(a, POLLIN));
 
         /* A reload changes nothing about it. */
         USE({ .unit = "a.socket", .worker = "a", .priority = 1 });
-        assert_true(route_of("a.socket")->worker->drained);
+        assert_true(is_drained("a"));
 
-        pool_drain_worker(t.broker, route_of("a.socket")->worker, false);
+        drain("a", false);
         assert_int_equal(take_byte(a), 'x');
 
         fd_close(client);
@@ -140,7 +117,7 @@ static void test_observer(void **state) {
 
         memset(&seen, 0, sizeof(seen));
         USE({ .unit = "a.socket", .worker = "a" });
-        t.broker->observer = on_observed;
+        observe(on_observed);
 
         client = dial_and_say("public", 'x');
         assert_int_equal(take_byte(a), 'x');

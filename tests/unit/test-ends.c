@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "broker/handback.h"
-#include "broker/pool.h"
 #include "handoff/message.h"
 
 /* The worker takes its first client and keeps the connection, which is returned. */
@@ -20,21 +19,16 @@ static int keep(int worker) {
         conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
         assert_int_equal(handoff_receive_batch(conn, 0, buffer, sizeof(buffer), &n, fds, &n_fds), 0);
         assert_int_equal(handoff_answer_kept(conn, FDPASS_ANSWER_TAKEN, 0, 1, 100), 0);
-        WAIT_FOR(t.broker->n.n_handed == 1);
+        WAIT_FOR(n_taken() == 1);
         fd_close(fds[0]);
         fd_close(first);
         return conn;
-}
-
-static Worker *first_worker(void) {
-        return t.broker->routing->routes[0].worker;
 }
 
 /* One that was refused and lingers does not point to the routes that a reload has ended. */
 static void test_refused_over_reload(void **state) {
         static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         int worker = listen_at("a", 8), client = dial("public"), conn, fd = -EBADF;
-        Client *c = &t.broker->clients.slots[0];
 
         USE({ .unit = "a.socket", .worker = "a" });
         assert_int_equal(send(client, request, sizeof(request) - 1, 0), sizeof(request) - 1);
@@ -43,11 +37,11 @@ static void test_refused_over_reload(void **state) {
         assert_int_equal(handoff_receive(conn, &fd), 0);
         fd_close(fd);
         handoff_answer(conn, FDPASS_ANSWER_ERROR);
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_WORKER] == 1);
+        WAIT_FOR(n_refused(REFUSAL_WORKER) == 1);
 
         USE({ .unit = "b.socket", .worker = "b" });
-        WAIT_FOR(c->state == CLIENT_REFUSED);
-        assert_null(c->route);
+        WAIT_FOR(first_client_state() == CLIENT_REFUSED);
+        assert_false(first_client_has_route());
 
         fd_close(conn);
         fd_close(client);
@@ -62,11 +56,11 @@ static void test_stop(void **state) {
             { .unit = "c.socket", .worker = "a", .listener = "public", .form = WORKER_SEQPACKET, .max_pending = 1 });
         conn = keep(worker);
         clients[0] = dial_tcp('h');
-        WAIT_FOR(first_worker()->n_pending == 1);
+        WAIT_FOR(n_pending("a") == 1);
         clients[1] = dial_tcp('q');
         clients[2] = dial_tcp('r');
         clients[3] = dial_and_say("public", 'p');
-        WAIT_FOR(t.broker->n.n_accepted == 5);
+        WAIT_FOR(n_accepted() == 5);
 
         fd_close(conn); /* the loop has no turn between this and the stop */
         (void) alarm(10);
@@ -85,7 +79,7 @@ static void test_exit(void **state) {
         USE({ .unit = "a.socket", .worker = "a", .form = WORKER_SEQPACKET });
         conn = keep(worker);
         client = dial_tcp('h');
-        WAIT_FOR(first_worker()->n_pending == 1);
+        WAIT_FOR(n_pending("a") == 1);
 
         USE({ .unit = "b.socket", .worker = "b", .form = WORKER_SEQPACKET });
         t.broker = broker_free(t.broker);
@@ -105,12 +99,12 @@ static void test_drained(void **state) {
         config->routes[1].backup = true;
         assert_int_equal(broker_set_config(t.broker, config), 0);
         clients[0] = dial_and_say("public", '1');
-        WAIT_FOR(t.broker->n.n_accepted == 1);
+        WAIT_FOR(n_accepted() == 1);
         clients[1] = dial_and_say("public", '2');
-        WAIT_FOR(t.broker->routing->pools[0].n_queued == 1);
+        WAIT_FOR(queued("a.socket") == 1);
 
-        pool_drain_worker(t.broker, first_worker(), true);
-        WAIT_FOR(t.broker->routing->pools[0].n_queued == 0);
+        drain("a", true);
+        WAIT_FOR(queued("a.socket") == 0);
         assert_int_equal(take_byte(b), '2');
 
         fd_close(clients[0]);
@@ -154,14 +148,14 @@ static void test_parked_stay(void **state) {
                 fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
                 assert_int_equal(handoff_send_message(conn, (Slice){ header, n }, (Slice){}, fd), 0);
         }
-        WAIT_FOR(t.broker->n_parked == N_PARKED);
+        WAIT_FOR(n_parked() == N_PARKED);
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 clients[i] = dial(listeners[i % 2]);
-        WAIT_FOR(t.broker->paused || t.broker->n.n_accepted == ELEMENTSOF(clients));
+        WAIT_FOR(is_paused() || n_accepted() == ELEMENTSOF(clients));
 
-        assert_in_range(t.broker->clients.n_used - t.broker->n_parked, 1, t.broker->max_clients);
-        assert_true(2 * t.broker->clients.n_used - t.broker->n_parked <= t.broker->n_fds);
+        assert_in_range(n_in_broker() - n_parked(), 1, max_clients());
+        assert_true(2 * n_in_broker() - n_parked() <= n_fds());
 
         for (size_t i = 0; i < N_PARKED; i++)
                 fd_close(parked[i]);

@@ -136,7 +136,7 @@ static void serve(int client, const char *waiting, const char *body) {
 }
 
 static void expect_empty_broker(void) {
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
 }
 
 /* Only the head goes: body and further requests are the worker's, in one segment or in two. */
@@ -160,8 +160,8 @@ static void test_stream(void **state) {
         serve(client, "HELLO", "");
         expect_empty_broker();
         expect_served(fd, "");
-        assert_int_equal(t.broker->n.n_flushed, 2);
-        assert_int_equal(t.broker->n.n_flush_again, 0);
+        assert_int_equal(n_flushed(), 2);
+        assert_int_equal(n_flush_again(), 0);
         fd_close(a);
 }
 
@@ -199,8 +199,8 @@ static void test_head(void **state) {
 
         expect_served(fd, "");
         expect_empty_broker();
-        assert_int_equal(t.broker->n.n_flush_whole, 1);
-        assert_int_equal(t.broker->n.n_handed, 0);
+        assert_int_equal(n_flush_whole(), 1);
+        assert_int_equal(n_taken(), 0);
         fd_close(a);
 }
 
@@ -227,7 +227,7 @@ static void test_nobody_there(void **state) {
 
         int other = dial("public");
         say(other, HEAD);
-        WAIT_FOR(t.broker->n.n_accepted == 3);
+        WAIT_FOR(n_accepted() == 3);
         assert_false(has_event(other, POLLIN));
 
         serve(take(worker), "", "one");
@@ -251,8 +251,8 @@ static void test_again(void **state) {
 
         serve(take(a), "HELLO", "body");
         expect_served(fd, "body");
-        assert_int_equal(t.broker->n.n_flushed, 1);
-        assert_int_equal(t.broker->n.n_flush_again, 1);
+        assert_int_equal(n_flushed(), 1);
+        assert_int_equal(n_flush_again(), 1);
         fd_close(a);
 }
 
@@ -274,7 +274,7 @@ static void test_untouched(void **state) {
         fd_close(conn);
         serve(client, "HELLO", "body");
         expect_served(fd, "body");
-        assert_int_equal(t.broker->n.n_flush_again, 1);
+        assert_int_equal(n_flush_again(), 1);
 
         /* One byte written, and it is nobody else's. */
         fd = dial_tcp(HEAD);
@@ -284,8 +284,8 @@ static void test_untouched(void **state) {
         fd_close(client);
         fd_close(conn);
         expect_served(fd, "b");
-        assert_int_equal(t.broker->n.n_flush_again, 1);
-        assert_int_equal(t.broker->n.n_handed, 2);
+        assert_int_equal(n_flush_again(), 1);
+        assert_int_equal(n_taken(), 2);
         expect_empty_broker();
         fd_close(a);
 }
@@ -310,8 +310,8 @@ static void test_lost(void **state) {
         assert_null(strstr(got, "503"));
         fd_close(fd);
         expect_empty_broker();
-        assert_int_equal(t.broker->n.n_flush_lost, 1);
-        assert_int_equal(t.broker->n.n_refused[REFUSAL_WORKER_GONE], 1);
+        assert_int_equal(n_flush_lost(), 1);
+        assert_int_equal(n_refused(REFUSAL_WORKER_GONE), 1);
 }
 
 /* Writes as much as fits. */
@@ -397,14 +397,14 @@ static void test_slow(void **state) {
         start_slow(&r);
         n = full_pair(&client, &fd);
         hand_back_named(fd, NULL, HEAD, 0, FDPASS_ANSWER_TAKEN);
-        WAIT_FOR(t.broker->n.n_flush_waits == 1);
+        WAIT_FOR(n_flush_waits() == 1);
 
         /* The worker's connection was closed again. */
         conn = accept_one(a);
         WAIT_FOR(has_event(conn, POLLIN));
         assert_int_equal(handoff_receive(conn, &fd), HANDOFF_CLOSED);
         fd_close(conn);
-        assert_int_equal(t.broker->n.n_handed, 0);
+        assert_int_equal(n_taken(), 0);
 
         while (got < n + FDPASS_FLUSHER_OUTPUT_MAX) {
                 ssize_t k;
@@ -420,7 +420,7 @@ static void test_slow(void **state) {
 
         fd_close(take(a));
         expect_empty_broker();
-        assert_int_equal(t.broker->n.n_flushed, 1);
+        assert_int_equal(n_flushed(), 1);
         fd_close(client);
         fd_close(a);
 }
@@ -432,10 +432,10 @@ static void test_too_slow(void **state) {
         start_slow(&r);
         (void) full_pair(&client, &fd);
         hand_back_named(fd, NULL, HEAD, 0, FDPASS_ANSWER_TAKEN);
-        WAIT_FOR(t.broker->n.n_flush_waits == 1);
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(t.broker->n.n_refused[REFUSAL_SLOW], 1);
-        assert_int_equal(t.broker->n.n_flush_lost, 1);
+        WAIT_FOR(n_flush_waits() == 1);
+        WAIT_FOR(n_in_broker() == 0);
+        assert_int_equal(n_refused(REFUSAL_SLOW), 1);
+        assert_int_equal(n_flush_lost(), 1);
         fd_close(client);
         fd_close(a);
 }
@@ -447,10 +447,10 @@ static void test_slow_and_gone(void **state) {
         start_slow(&r);
         (void) full_pair(&client, &fd);
         hand_back_named(fd, NULL, HEAD, 0, FDPASS_ANSWER_TAKEN);
-        WAIT_FOR(t.broker->n.n_flush_waits == 1);
+        WAIT_FOR(n_flush_waits() == 1);
         fd_close(client); /* with bytes unread: a reset */
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(t.broker->n.n_gone, 1);
+        WAIT_FOR(n_in_broker() == 0);
+        assert_int_equal(n_gone(), 1);
         fd_close(a);
 }
 
@@ -500,7 +500,7 @@ static void expect_verdict(int (*f)(const struct fdpass_flusher_request *, struc
         assert_non_null(startswith(got, line));
         fd_close(fd);
         expect_empty_broker();
-        assert_int_equal(t.broker->n.n_handed, 0);
+        assert_int_equal(n_taken(), 0);
 }
 
 /* RFC 9110 9.3.2: a refusal of HEAD has the head alone. */
@@ -528,7 +528,7 @@ static void test_verdicts(void **state) {
         expect_verdict(overrun, "HTTP/1.1 503 Service Unavailable\r\n");
         expect_verdict(odd, "HTTP/1.1 503 Service Unavailable\r\n");
         expect_verdict(look, "whole");
-        assert_int_equal(t.broker->n.n_refused[REFUSAL_FLUSHER], 3);
+        assert_int_equal(n_refused(REFUSAL_FLUSHER), 3);
         fd_close(a);
 }
 
@@ -543,8 +543,8 @@ static void test_no_worker_comes(void **state) {
         assert_false(read_all(client, got));
         assert_non_null(strstr(got, "HTTP/1.1 200 "));
         assert_null(strstr(got, "504"));
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_TIMEOUT] == 1);
-        assert_int_equal(t.broker->n.n_flush_lost, 1);
+        WAIT_FOR(n_refused(REFUSAL_TIMEOUT) == 1);
+        assert_int_equal(n_flush_lost(), 1);
 
         fd_close(client);
         fd_close(a);
@@ -607,13 +607,13 @@ static void test_handed_back(void **state) {
         pair[1] = take_message(b, &m);
         hand_back_named(pair[1], NULL, "", 200, FDPASS_ANSWER_ERROR);
         fd_close(pair[0]);
-        assert_int_equal(t.broker->n.n_flushed, 2);
+        assert_int_equal(n_flushed(), 2);
 
         /* No request, no response to it. */
         pair[0] = dial_tcp("HELLO");
         pair[1] = take_message(b, &m);
         hand_back_named(pair[1], "stream", "", 0, FDPASS_ANSWER_TAKEN);
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_WORKER] == 2);
+        WAIT_FOR(n_refused(REFUSAL_WORKER) == 2);
         fd_close(pair[0]);
         expect_empty_broker();
         fd_close(a);
@@ -633,13 +633,13 @@ static void test_restart(void **state) {
         conn = accept_one(a);
         WAIT_FOR(has_event(fd, POLLIN) && has_event(conn, POLLIN));
         fd_close(conn); /* unread: it waits now, because the worker is left alone for a moment */
-        WAIT_FOR(t.broker->n.n_reset == 1);
+        WAIT_FOR(n_unread() == 1);
 
         /* Its backlog is as good as full to a broker that can't connect. */
         fd_close(a);
         a = -EBADF;
         broker_stop(t.broker);
-        assert_int_equal(t.broker->n.n_passed_on, 1);
+        assert_int_equal(n_passed_on(), 1);
         t.broker = broker_free(t.broker);
         t.event = sd_event_unref(t.event);
 
@@ -660,7 +660,7 @@ static void test_restart(void **state) {
         fd_close(conn);
         serve(client, "HELLO", "body");
         expect_empty_broker();
-        assert_int_equal(t.broker->n.n_flushed, 0);
+        assert_int_equal(n_flushed(), 0);
         expect_served(fd, "body");
         fd_close(a);
 }

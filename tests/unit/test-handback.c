@@ -4,6 +4,8 @@
 
 #include "handback-fixture.h"
 
+static uint8_t bytes[FDPASS_MESSAGE_MAX]; /* read by a worker */
+
 static void start(int return_fd) {
         assert_int_equal(handback_listen(t.broker, "return", return_fd), 0);
         t.max_per_source = t.max_per_source ?: 1000;
@@ -34,12 +36,12 @@ static void test_park(void **state) {
         tcp_pair(&client, &fd);
         conn = hand_back(fd, MESSAGE_NULL);
         expect_answer(conn, FDPASS_ANSWER_TAKEN);
-        WAIT_FOR(t.broker->n_parked == 1);
+        WAIT_FOR(n_parked() == 1);
 
         say(client, HEAD_A);
         (void) take_message(a, HEAD_A);
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(t.broker->n_parked, 0);
+        WAIT_FOR(n_in_broker() == 0);
+        assert_int_equal(n_parked(), 0);
 
         fd_close(client);
         fd_close(a);
@@ -50,12 +52,12 @@ static void test_park_ends(void **state) {
         int first, second, fd;
 
         start(listen_type_at("return", SOCK_SEQPACKET, 8));
-        t.broker->park_timeout_usec = 100 * USEC_PER_MSEC;
+        set_park_timeout(100 * USEC_PER_MSEC);
 
         tcp_pair(&first, &fd);
         expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
         fd_close(first);
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
 
         tcp_pair(&second, &fd);
         expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
@@ -82,7 +84,7 @@ static void test_named_route(void **state) {
         assert_true(slice_equal(m.authority, SLICE_LITERAL("example.org")));
         assert_true(slice_equal(m.route, SLICE_LITERAL("b.socket")));
         assert_int_equal(m.name.n, 0);
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
 
         fd_close(client);
         fd_close(b);
@@ -127,8 +129,8 @@ static void test_untouched_by_next(void **state) {
                 fd_close(conn);
         }
 
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(t.broker->n.n_reset, 2);
+        WAIT_FOR(n_in_broker() == 0);
+        assert_int_equal(n_unread(), 2);
         assert_false(has_event(b, POLLIN));
         fd_close(client);
         fd_close(b);
@@ -145,7 +147,7 @@ static void test_unknown_name(void **state) {
         m.name = SLICE_LITERAL("nobody");
         expect_answer(hand_back(fd, m), FDPASS_ANSWER_TAKEN);
         WAIT_FOR(has_event(client, POLLIN));
-        assert_int_equal(t.broker->n.n_refused[REFUSAL_NO_ROUTE], 1);
+        assert_int_equal(n_refused(REFUSAL_NO_ROUTE), 1);
 
         fd_close(client);
         fd_close(a);
@@ -168,7 +170,7 @@ static void test_refuses_wrong_ones(void **state) {
         conn = connect_return();
         say(conn, "no descriptor");
         expect_answer(conn, FDPASS_ANSWER_ERROR);
-        assert_int_equal(t.broker->clients.n_used, 0);
+        assert_int_equal(n_in_broker(), 0);
 }
 
 /* MaxParked= holds: the source with the most parked clients gives up its oldest one. */
@@ -176,14 +178,14 @@ static void test_max_parked(void **state) {
         int first, second, fd;
 
         start(listen_type_at("return", SOCK_SEQPACKET, 8));
-        t.broker->max_parked = 1;
+        set_max_parked(1);
         tcp_pair(&first, &fd);
         expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
-        WAIT_FOR(t.broker->n_parked == 1); /* the helper looks at each, in any order */
+        WAIT_FOR(n_parked() == 1); /* the helper looks at each, in any order */
         tcp_pair(&second, &fd);
         expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
         WAIT_FOR(is_closed(first));
-        assert_int_equal(t.broker->n_parked, 1);
+        assert_int_equal(n_parked(), 1);
         assert_false(is_closed(second));
 
         fd_close(first);
@@ -206,15 +208,15 @@ static void test_share_of_source(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
                 tcp_pair(&clients[i], &fd);
                 expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
-                WAIT_FOR(t.broker->n.n_returned == i + 1 && !judge_any(&t.broker->judge));
+                WAIT_FOR(n_returned() == i + 1 && !is_judging());
         }
         WAIT_FOR(is_closed(clients[0]));
-        assert_int_equal(t.broker->n_parked, 3);
+        assert_int_equal(n_parked(), 3);
 
         newcomer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         assert_int_equal(connect(newcomer, (struct sockaddr *) &sin, sizeof(sin)), 0);
         WAIT_FOR(is_closed(clients[1]));
-        assert_int_equal(t.broker->n.n_refused[REFUSAL_SOURCE_FULL], 0);
+        assert_int_equal(n_refused(REFUSAL_SOURCE_FULL), 0);
         assert_false(is_closed(newcomer) || is_closed(clients[2]));
 
         fd_close(newcomer);
@@ -225,10 +227,10 @@ static void test_share_of_source(void **state) {
 /* Half a head, a parked client, and one for whom no worker had room: all are served by the next process. */
 static void test_next_process(void **state) {
         int return_fd = listen_type_at("return", SOCK_SEQPACKET, 8), a = listen_type_at("a", SOCK_SEQPACKET, 0);
-        int parked, half, queued, fd, other, again = fcntl(return_fd, F_DUPFD_CLOEXEC, 3);
+        int parked, half, waiting, fd, other, again = fcntl(return_fd, F_DUPFD_CLOEXEC, 3);
 
         start(return_fd);
-        t.broker->routing->routes[0].worker->retry_at = 0;
+        retry_now("a");
 
         tcp_pair(&parked, &fd);
         expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
@@ -237,16 +239,16 @@ static void test_next_process(void **state) {
         expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
 
         other = connect_type("a", SOCK_SEQPACKET); /* the only place in the worker's backlog */
-        tcp_pair(&queued, &fd);
-        say(queued, HEAD_A);
+        tcp_pair(&waiting, &fd);
+        say(waiting, HEAD_A);
         expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
-        WAIT_FOR(t.broker->routing->pools[0].n_queued + t.broker->routing->pools[1].n_queued == 1);
-        WAIT_FOR(t.broker->n_parked == 1);
+        WAIT_FOR(queued("a.socket") + queued("b.socket") == 1);
+        WAIT_FOR(n_parked() == 1);
 
-        WAIT_FOR(t.broker->n.n_returned == 3 && !judge_any(&t.broker->judge));
+        WAIT_FOR(n_returned() == 3 && !is_judging());
         broker_stop(t.broker);
-        assert_int_equal(t.broker->n.n_passed_on, 3);
-        assert_int_equal(t.broker->clients.n_used, 0);
+        assert_int_equal(n_passed_on(), 3);
+        assert_int_equal(n_in_broker(), 0);
         next_process(again);
 
         fd_close(accept4(a, NULL, NULL, SOCK_CLOEXEC));
@@ -256,11 +258,11 @@ static void test_next_process(void **state) {
         (void) take_message(a, "GET /a HTTP/1.1\r\nHost: example.org\r\n\r\n");
         say(parked, HEAD_A);
         (void) take_message(a, HEAD_A);
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
 
         fd_close(parked);
         fd_close(half);
-        fd_close(queued);
+        fd_close(waiting);
         fd_close(a);
 }
 
@@ -275,15 +277,15 @@ static void test_many_for_next_process(void **state) {
                 expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
         }
 
-        WAIT_FOR(t.broker->n_parked == ELEMENTSOF(clients));
+        WAIT_FOR(n_parked() == ELEMENTSOF(clients));
         broker_stop(t.broker);
-        assert_int_equal(t.broker->n.n_passed_on, ELEMENTSOF(clients));
+        assert_int_equal(n_passed_on(), ELEMENTSOF(clients));
         next_process_with(again, 8 * ELEMENTSOF(clients));
-        WAIT_FOR(t.broker->n_parked == ELEMENTSOF(clients));
+        WAIT_FOR(n_parked() == ELEMENTSOF(clients));
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 fd_close(clients[i]);
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
 }
 
 static int send_on(int conn, int fd, Slice consumed) {
@@ -311,7 +313,7 @@ static void test_while_stopping(void **state) {
         tcp_pair(&waiting, &fd);
         say(waiting, HEAD_A);
         expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
-        WAIT_FOR(receipts_any(&t.broker->receipts));
+        WAIT_FOR(awaits_receipts());
 
         broker_stop(t.broker);
         conn = connect_return();
@@ -329,13 +331,13 @@ static void test_while_stopping(void **state) {
         }
 
         (void) take_message(a, HEAD_A);
-        WAIT_FOR(sd_event_get_state(t.event) == SD_EVENT_EXITING || t.broker->clients.n_used == 0);
-        assert_int_equal(t.broker->n.n_passed_on, ELEMENTSOF(clients));
+        WAIT_FOR(sd_event_get_state(t.event) == SD_EVENT_EXITING || n_in_broker() == 0);
+        assert_int_equal(n_passed_on(), ELEMENTSOF(clients));
         assert_int_equal(send_on(conn, waiting, (Slice){}), -EPIPE);
         fd_close(conn);
 
         next_process(again);
-        WAIT_FOR(t.broker->n.n_returned == ELEMENTSOF(clients));
+        WAIT_FOR(n_returned() == ELEMENTSOF(clients));
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 fd_close(clients[i]);
@@ -376,9 +378,9 @@ static void test_facts_travel(void **state) {
         m = MESSAGE_NULL;
         m.hops = 1;
         expect_answer(hand_back(fd, m), FDPASS_ANSWER_TAKEN);
-        assert_int_equal(t.broker->n_parked, 0);
-        assert_int_equal(t.broker->clients.n_used, 1);
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_HEAD_TIMEOUT] == 1);
+        assert_int_equal(n_parked(), 0);
+        assert_int_equal(n_in_broker(), 1);
+        WAIT_FOR(n_refused(REFUSAL_HEAD_TIMEOUT) == 1);
         fd_close(client);
         fd_close(b);
 }
@@ -399,7 +401,7 @@ static void test_no_descriptor(void **state) {
         send_back(conn, fd, MESSAGE_NULL);
         while (broker_turn(t.broker, 0) > 0)
                 assert_true(++n_turns < 10);
-        assert_int_equal(t.broker->clients.n_used, 0);
+        assert_int_equal(n_in_broker(), 0);
 
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
         expect_answer(conn, FDPASS_ANSWER_TAKEN);
@@ -411,21 +413,21 @@ static void test_many_parked(void **state) {
         int clients[100], fd;
 
         start(listen_type_at("return", SOCK_SEQPACKET, 8));
-        assert_true(t.broker->max_clients < ELEMENTSOF(clients));
-        assert_int_equal(broker_room(t.broker), t.broker->max_clients);
-        t.broker->max_parked = ELEMENTSOF(clients);
+        assert_true(max_clients() < ELEMENTSOF(clients));
+        assert_int_equal(broker_room(t.broker), max_clients());
+        set_max_parked(ELEMENTSOF(clients));
         for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
                 tcp_pair(&clients[i], &fd);
                 expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
                 WAIT_FOR(helper_n_pending(t.helper) == 0); /* what is open yet takes room */
         }
-        WAIT_FOR(t.broker->n_parked == ELEMENTSOF(clients));
+        WAIT_FOR(n_parked() == ELEMENTSOF(clients));
         WAIT_FOR(helper_n_pending(t.helper) == 0);
-        assert_int_equal(broker_room(t.broker), (t.broker->n_fds - ELEMENTSOF(clients)) / 2);
+        assert_int_equal(broker_room(t.broker), (n_fds() - ELEMENTSOF(clients)) / 2);
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 fd_close(clients[i]);
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
 }
 
 int main(void) {

@@ -4,7 +4,6 @@
 
 #include "broker-fixture.h"
 
-#include "broker/listener.h"
 #include "handoff/message.h"
 
 static void say(int fd, const char *text) {
@@ -119,8 +118,8 @@ static void test_metadata(void **state) {
         assert_int_equal(handoff_receive_message(conn, 0, bytes, sizeof(bytes), &n, &received), 0);
         check_message(bytes, n, received, head);
         fd_close(conn);
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(t.broker->n.n_handed, 1);
+        WAIT_FOR(n_in_broker() == 0);
+        assert_int_equal(n_taken(), 1);
         fd_close(received);
         fd_close(client);
 
@@ -143,8 +142,8 @@ static void test_head_in_pieces(void **state) {
 
         USE({ .unit = "a.socket", .worker = "a", .host = "example.org" });
         client = dial_and_request("GET / HTTP/1.1\r\nHo");
-        WAIT_FOR(t.broker->n.n_accepted == 1);
-        assert_int_equal(t.broker->clients.slots[0].state, CLIENT_HEAD);
+        WAIT_FOR(n_accepted() == 1);
+        assert_int_equal(first_client_state(), CLIENT_HEAD);
 
         for (usec_t end = usec_now() + 150 * USEC_PER_MSEC; usec_now() < end; n_turns++)
                 assert_true(broker_turn(t.broker, end - MIN(usec_now(), end)) >= 0);
@@ -152,7 +151,7 @@ static void test_head_in_pieces(void **state) {
 
         say(client, "st: example.org\r\n\r\n");
         expect_at(a, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n");
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
 
         fd_close(client);
         fd_close(a);
@@ -175,7 +174,7 @@ static void test_refuses_http(void **state) {
         USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .path = "/p" });
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
                 expect_status(dial_and_request(cases[i].head), cases[i].status);
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
 
         fd_close(a);
 }
@@ -246,7 +245,7 @@ static void test_routes_protocols(void **state) {
         clients[1] = dial_and_request("HELO there\r\n");
         expect_at(b, "HELO there\r\n");
         clients[2] = dial_and_request("HEL");
-        WAIT_FOR(t.broker->n.n_accepted == 3);
+        WAIT_FOR(n_accepted() == 3);
         say(clients[2], "O you\r\n");
         expect_at(b, "HELO you\r\n");
 
@@ -267,7 +266,7 @@ static void test_client_ends_early(void **state) {
 
         USE({ .unit = "a.socket", .worker = "a", .host = "example.org" });
         clients[0] = dial_and_request("GET / HTT");
-        WAIT_FOR(t.broker->n.n_accepted == 1);
+        WAIT_FOR(n_accepted() == 1);
         assert_int_equal(shutdown(clients[0], SHUT_WR), 0);
         WAIT_FOR(is_closed(clients[0]));
 
@@ -287,11 +286,11 @@ static void test_refuses_at_the_door(void **state) {
 
         USE({ .unit = "a.socket", .worker = "a", .listener = "elsewhere" });
         client = dial("public");
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_NO_ROUTE] == 1);
+        WAIT_FOR(n_refused(REFUSAL_NO_ROUTE) == 1);
         say(client, "GET / HT");
         say(client, "TP/1.1\r\nHost: x\r\n\r\n");
         expect_status(client, "HTTP/1.1 404 ");
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
 }
 
 /* Those who say nothing make room for those who do. */
@@ -301,13 +300,13 @@ static void test_evicts_oldest(void **state) {
         USE({ .unit = "a.socket", .worker = "a", .host = "example.org" });
         for (size_t i = 0; i < ELEMENTSOF(idle); i++)
                 idle[i] = dial_and_request("GET / ");
-        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(idle));
+        WAIT_FOR(n_accepted() == ELEMENTSOF(idle));
 
         client = dial_and_request("GET / HTTP/1.1\r\nHost: example.org\r\n\r\n");
         expect_at(a, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n");
-        assert_false(t.broker->paused);
+        assert_false(is_paused());
         expect_status(idle[0], "HTTP/1.1 408 ");
-        assert_true(t.broker->n.n_refused[REFUSAL_EVICTED] >= 1);
+        assert_true(n_refused(REFUSAL_EVICTED) >= 1);
 
         for (size_t i = 1; i < ELEMENTSOF(idle); i++)
                 fd_close(idle[i]);

@@ -78,14 +78,8 @@ static struct sockaddr_in port;
 static unsigned n_wakeups, n_kept_back;
 
 static void describe(void) {
-        BrokerCounters *n = &t.broker->n;
-        uint64_t n_refused = 0;
-
-        for (size_t i = 0; i < _REFUSAL_MAX; i++)
-                n_refused += n->n_refused[i];
         fprintf(stderr, "  accepted %lu handed %lu reset %lu refused %lu returned %lu gone %lu; in the broker %zu; kept %u\n",
-                n->n_accepted, n->n_handed, n->n_reset, n_refused, n->n_returned, n->n_gone, t.broker->clients.n_used,
-                n_kept_back);
+                n_accepted(), n_taken(), n_unread(), n_refused_in_all(), n_returned(), n_gone(), n_in_broker(), n_kept_back);
         for (size_t i = 0; i < ELEMENTSOF(visitors); i++)
                 fprintf(stderr, "  visitor %zu: fd %d said %d taken %u refused %d ended %d conn %d\n", i, visitors[i].fd,
                         visitors[i].said, visitors[i].n_taken, visitors[i].refused, visitors[i].ended, visitors[i].conn_fd);
@@ -186,7 +180,7 @@ static bool may_go_on(const Visitor *v) {
         if (v->kind == PARKED)
                 return v->conn_fd < 0;
 
-        return v->kind == HALVES ? t.broker->n.n_accepted > 0 : visitors[FIRST].ended;
+        return v->kind == HALVES ? n_accepted() > 0 : visitors[FIRST].ended;
 }
 
 static void look_at_visitor(Visitor *v) {
@@ -201,7 +195,7 @@ static void look_at_visitor(Visitor *v) {
         if (!v->said && !v->refused && may_go_on(v)) {
                 v->said = true;
                 say_head(v, v->kind == PARKED ? "GET /" : "");
-        } else if (v->kind == LEAVES && t.broker->n.n_accepted >= 7) {
+        } else if (v->kind == LEAVES && n_accepted() >= 7) {
                 v->fd = fd_close(v->fd);
                 v->ended = true;
                 return;
@@ -310,7 +304,7 @@ static void look_at_keeper(int worker) {
 static void turn(usec_t span) {
         int r;
 
-        hurry(t.broker);
+        poll_every_other_turn();
         fault_enter();
         r = broker_turn(t.broker, 0);
         if (r == 0) { /* now it sleeps */
@@ -332,7 +326,7 @@ static bool all_ended(void) {
                 if (visitors[i].fd >= 0 && !visitors[i].ended)
                         return false;
 
-        return t.broker->clients.n_used == 0;
+        return n_in_broker() == 0;
 }
 
 static void run_for(usec_t span) {
@@ -385,14 +379,8 @@ static void done(void) {
 
 /* Nobody was lost: each was handed over, refused, or left by itself; and nobody was handed to two. */
 static void account(void) {
-        const BrokerCounters *n = &t.broker->n;
-        uint64_t n_refused = 0;
-
-        for (size_t i = 0; i < _REFUSAL_MAX; i++)
-                n_refused += n->n_refused[i];
-
-        CHECK(n->n_accepted + n->n_returned == n->n_handed + n_refused + n->n_gone);
-        CHECK(n->n_gone <= 1 || what.error == ENOTCONN); /* the one that leaves, or those that seem to have left */
+        CHECK(is_account_even() && n_in_broker() == 0);
+        CHECK(n_gone() <= 1 || what.error == ENOTCONN); /* the one that leaves, or those that seem to have left */
         for (size_t i = 0; i < ELEMENTSOF(visitors); i++)
                 CHECK(visitors[i].n_taken <= 1);
 }
@@ -525,13 +513,13 @@ static void set_up(void) {
                         fds[1] = -EBADF;
         }
         for (size_t i = 0; i < ELEMENTSOF(configs) && r >= 0; i++) {
-                Routing *before = t.broker->routing;
+                const void *before = routing();
 
                 r = broker_set_config(t.broker, configs[i]);
                 if (r >= 0)
                         configs[i] = NULL;
                 else
-                        CHECK(t.broker->routing == before);
+                        CHECK(routing() == before);
         }
         t.broker = broker_free(t.broker);
         fault_leave();

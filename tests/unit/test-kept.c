@@ -75,7 +75,7 @@ static Kept accept_kept(int worker) {
 
 /* One client comes and is taken, and the connection is kept. */
 static Kept keep(int worker, uint16_t limit) {
-        uint64_t before = t.broker->n.n_handed;
+        uint64_t before = n_taken();
         int client = dial_tcp('!');
         Kept k = accept_kept(worker);
         Clients c;
@@ -83,15 +83,11 @@ static Kept keep(int worker, uint16_t limit) {
         assert_int_equal(receive(&k, &c), 0);
         assert_int_equal(c.n, 1);
         answer(&k, FDPASS_ANSWER_TAKEN, 0, 1, limit);
-        WAIT_FOR(t.broker->n.n_handed == before + 1);
+        WAIT_FOR(n_taken() == before + 1);
 
         fd_close(c.fds[0]);
         fd_close(client);
         return k;
-}
-
-static const Worker *the_worker(void) {
-        return t.broker->routing->routes[0].worker;
 }
 
 /* All that was said to each client is there, whoever has it. */
@@ -110,10 +106,10 @@ static void test_batches(void **state) {
 
         USE(ROUTE());
         k = keep(worker, 100);
-        assert_int_equal(the_worker()->n_channels, 1);
+        assert_int_equal(n_connections("a"), 1);
 
         dial_many(clients, ELEMENTSOF(clients));
-        WAIT_FOR(the_worker()->n_pending == ELEMENTSOF(clients));
+        WAIT_FOR(n_pending("a") == ELEMENTSOF(clients));
         assert_false(has_event(worker, POLLIN));
 
         for (; n < ELEMENTSOF(clients); n += c.n, n_messages++) {
@@ -125,9 +121,9 @@ static void test_batches(void **state) {
         assert_true(n_messages < ELEMENTSOF(clients));
 
         answer(&k, FDPASS_ANSWER_TAKEN, 1, ELEMENTSOF(clients), 200);
-        WAIT_FOR(t.broker->n.n_handed == 1 + ELEMENTSOF(clients));
-        assert_int_equal(the_worker()->n_pending, 0);
-        assert_int_equal(t.broker->clients.n_used, 0);
+        WAIT_FOR(n_taken() == 1 + ELEMENTSOF(clients));
+        assert_int_equal(n_pending("a"), 0);
+        assert_int_equal(n_in_broker(), 0);
 
         /* The broker's copies are closed: that of the worker was the last. */
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
@@ -135,7 +131,7 @@ static void test_batches(void **state) {
 
         close_many(clients, ELEMENTSOF(clients));
         fd_close(k.fd);
-        WAIT_FOR(the_worker()->n_channels == 0);
+        WAIT_FOR(n_connections("a") == 0);
         fd_close(worker);
 }
 
@@ -150,9 +146,9 @@ static void test_limit(void **state) {
         k = keep(worker, 4);
 
         dial_many(clients, ELEMENTSOF(clients));
-        WAIT_FOR(t.broker->n.n_accepted == 1 + ELEMENTSOF(clients));
-        assert_int_equal(the_worker()->n_pending, 6);
-        assert_int_equal(t.broker->routing->pools[0].n_queued, 4);
+        WAIT_FOR(n_accepted() == 1 + ELEMENTSOF(clients));
+        assert_int_equal(n_pending("a"), 6);
+        assert_int_equal(queued("a.socket"), 4);
 
         while (receive(&k, &c) == 0) {
                 n += c.n;
@@ -191,9 +187,9 @@ static void test_end(void **state) {
         k = keep(worker, 100);
 
         dial_many(clients, 1); /* a message of its own */
-        WAIT_FOR(the_worker()->n_pending == 1);
+        WAIT_FOR(n_pending("a") == 1);
         dial_rest(clients, 1, ELEMENTSOF(clients));
-        WAIT_FOR(the_worker()->n_pending == ELEMENTSOF(clients));
+        WAIT_FOR(n_pending("a") == ELEMENTSOF(clients));
 
         /* Some are received, of which one is read, one is answered, and others not even received. */
         assert_int_equal(receive(&k, &c), 0);
@@ -202,8 +198,8 @@ static void test_end(void **state) {
         close_many(c.fds, c.n);
         fd_close(k.fd);
 
-        WAIT_FOR(t.broker->n.n_handed == 2);
-        WAIT_FOR(t.broker->n.n_reset == ELEMENTSOF(clients) - 1);
+        WAIT_FOR(n_taken() == 2);
+        WAIT_FOR(n_unread() == ELEMENTSOF(clients) - 1);
         for (size_t i = 1; i < ELEMENTSOF(clients); i++) {
                 k = accept_kept(worker);
                 assert_int_equal(receive(&k, &c), 0);
@@ -213,8 +209,8 @@ static void test_end(void **state) {
         }
 
         assert_int_equal(seen, 0xfe);
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(t.broker->n.n_handed, 1 + ELEMENTSOF(clients));
+        WAIT_FOR(n_in_broker() == 0);
+        assert_int_equal(n_taken(), 1 + ELEMENTSOF(clients));
         close_many(clients, ELEMENTSOF(clients));
         fd_close(worker);
 }
@@ -230,9 +226,9 @@ static void test_answer_and_end(void **state) {
         k = keep(worker, 100);
 
         dial_many(clients, 1); /* a message of its own */
-        WAIT_FOR(the_worker()->n_pending == 1);
+        WAIT_FOR(n_pending("a") == 1);
         dial_rest(clients, 1, ELEMENTSOF(clients));
-        WAIT_FOR(the_worker()->n_pending == ELEMENTSOF(clients));
+        WAIT_FOR(n_pending("a") == ELEMENTSOF(clients));
         assert_int_equal(receive(&k, &c), 0);
         n = (uint16_t) c.n;
         assert_int_equal(n, 1);
@@ -240,8 +236,8 @@ static void test_answer_and_end(void **state) {
         fd_close(k.fd);
 
         /* The worker has given those that it took to somebody else, perhaps. */
-        WAIT_FOR(t.broker->n.n_reset + t.broker->n.n_handed == 1 + ELEMENTSOF(clients));
-        assert_int_equal(t.broker->n.n_handed, 1 + n);
+        WAIT_FOR(n_unread() + n_taken() == 1 + ELEMENTSOF(clients));
+        assert_int_equal(n_taken(), 1 + n);
 
         close_many(c.fds, c.n);
         close_many(clients, ELEMENTSOF(clients));
@@ -268,8 +264,8 @@ static void test_end_unnoticed(void **state) {
                 fd_close(k.fd);
         }
 
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(the_worker()->retry_at, 0);
+        WAIT_FOR(n_in_broker() == 0);
+        assert_false(is_retried_later("a"));
         close_many(clients, ELEMENTSOF(clients));
         fd_close(worker);
 }
@@ -284,7 +280,7 @@ static void test_refused(void **state) {
         USE(ROUTE());
         k = keep(worker, 100);
         dial_many(clients, ELEMENTSOF(clients));
-        WAIT_FOR(the_worker()->n_pending == ELEMENTSOF(clients));
+        WAIT_FOR(n_pending("a") == ELEMENTSOF(clients));
         while (receive(&k, &c) == 0)
                 close_many(c.fds, c.n);
 
@@ -292,10 +288,10 @@ static void test_refused(void **state) {
         answer(&k, FDPASS_ANSWER_ERROR, 2, 1, 100);
         answer(&k, FDPASS_ANSWER_TAKEN, 1, 1, 100);
         answer(&k, FDPASS_ANSWER_REFUSED, 3, 1, 100);
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_WORKER] == 1);
-        WAIT_FOR(t.broker->n.n_handed == 2);
-        WAIT_FOR(t.broker->n.n_reset == 1);
-        assert_int_equal(t.broker->routing->routes[0].stats->n_declined, 1);
+        WAIT_FOR(n_refused(REFUSAL_WORKER) == 1);
+        WAIT_FOR(n_taken() == 2);
+        WAIT_FOR(n_unread() == 1);
+        assert_int_equal(route_n_declined("a.socket"), 1);
         WAIT_FOR(is_closed(clients[1]));
 
         next = k.n_received;
@@ -304,7 +300,7 @@ static void test_refused(void **state) {
         assert_int_equal(byte_of(c.fds[0]), 'c');
         close_many(c.fds, c.n);
         answer(&k, FDPASS_ANSWER_TAKEN, next, 1, 100);
-        WAIT_FOR(t.broker->n.n_handed == 3);
+        WAIT_FOR(n_taken() == 3);
 
         close_many(clients, ELEMENTSOF(clients));
         fd_close(k.fd);
@@ -331,23 +327,23 @@ static void test_hostile(void **state) {
         }
 
         /* What was said before may still be unread, and be about this one. */
-        n_handed = t.broker->n.n_handed;
+        n_handed = n_taken();
         client = dial_tcp('x');
-        WAIT_FOR(the_worker()->n_pending == 1 || t.broker->n.n_handed > n_handed);
+        WAIT_FOR(n_pending("a") == 1 || n_taken() > n_handed);
         answer(&k, FDPASS_ANSWER_TAKEN, (uint16_t) (k.n_received + 1), 65535 - 16, 3);
         assert_true(broker_turn(t.broker, 0) >= 0);
         assert_int_equal(send(k.fd, "garbage!", 8, MSG_NOSIGNAL), 8);
-        WAIT_FOR(the_worker()->n_channels == 0);
+        WAIT_FOR(n_connections("a") == 0);
         fd_close(k.fd);
 
         /* Whether it was sent there or not, it gets its worker. */
-        if (t.broker->clients.n_used > 0) {
+        if (n_in_broker() > 0) {
                 k = accept_kept(worker);
                 assert_int_equal(receive(&k, &c), 0);
                 close_many(c.fds, c.n);
                 fd_close(k.fd);
         }
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
         fd_close(client);
         fd_close(worker);
 }
@@ -368,7 +364,7 @@ static void test_reload(void **state) {
         close_many(c.fds, c.n);
         fd_close(other.fd);
         fd_close(client);
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
 
         USE({ .unit = "b.socket", .worker = "b" });
         WAIT_FOR(has_event(k.fd, POLLIN));
@@ -388,7 +384,7 @@ static void test_table(void **state) {
         USE(ROUTE());
         for (size_t i = 0; i < N; i++)
                 k[i] = keep(worker, 1); /* no credit: each client needs a connection of its own */
-        assert_int_equal(the_worker()->n_channels, N);
+        assert_int_equal(n_connections("a"), N);
 
         clients[0] = dial_tcp('x');
         k[N] = accept_kept(worker);
@@ -396,14 +392,14 @@ static void test_table(void **state) {
         assert_int_equal(receive(&k[N], &c), 0);
         close_many(c.fds, c.n);
         answer(&k[N], FDPASS_ANSWER_TAKEN, 0, 1, 100); /* nevertheless: it counts as taken, and is closed */
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(the_worker()->n_channels, N);
+        WAIT_FOR(n_in_broker() == 0);
+        assert_int_equal(n_connections("a"), N);
         WAIT_FOR(has_event(k[N].fd, POLLRDHUP));
 
         fd_close(clients[0]);
         for (size_t i = 0; i < N + 1; i++)
                 fd_close(k[i].fd);
-        WAIT_FOR(the_worker()->n_channels == 0);
+        WAIT_FOR(n_connections("a") == 0);
         fd_close(worker);
 }
 
@@ -425,7 +421,7 @@ static void test_receiver(void **state) {
                         struct fdpass *f;
                         int fd;
 
-                        WAIT_FOR(has_event(fdpass_receiver_fd(r), POLLIN) || t.broker->clients.n_used > 0);
+                        WAIT_FOR(has_event(fdpass_receiver_fd(r), POLLIN) || n_in_broker() > 0);
                         assert_true(broker_turn(t.broker, 0) >= 0);
                         while ((fd = fdpass_receive(r, SOCK_CLOEXEC | FDPASS_ANY_SENDER, &f)) >= 0) {
                                 assert_string_equal(fdpass_route(f), "a.socket");
@@ -438,14 +434,14 @@ static void test_receiver(void **state) {
                         assert_int_equal(fd, -EAGAIN);
                 }
 
-                WAIT_FOR(t.broker->clients.n_used == 0);
+                WAIT_FOR(n_in_broker() == 0);
                 close_many(clients, ELEMENTSOF(clients));
         }
 
-        assert_int_equal(t.broker->n.n_handed, n);
-        assert_in_range(the_worker()->n_channels, 1, 8);
+        assert_int_equal(n_taken(), n);
+        assert_in_range(n_connections("a"), 1, 8);
         fdpass_receiver_free(r);
-        WAIT_FOR(the_worker()->n_channels == 0);
+        WAIT_FOR(n_connections("a") == 0);
         fd_close(worker);
 }
 
@@ -466,18 +462,18 @@ static void test_receiver_keep(void **state) {
                         assert_int_equal(fdpass_taken(f[0]), -EALREADY);
                 }
         }
-        WAIT_FOR(t.broker->n.n_handed == 1);
-        assert_int_equal(the_worker()->n_pending, 4);
+        WAIT_FOR(n_taken() == 1);
+        assert_int_equal(n_pending("a"), 4);
 
         fd_close(fds[3]);
         assert_int_equal(fdpass_reject(f[3]), 0);
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_WORKER] == 1);
+        WAIT_FOR(n_refused(REFUSAL_WORKER) == 1);
         assert_int_equal(fdpass_taken(f[2]), 0);
         fdpass_receiver_free(r);
         fdpass_free(f[1]); /* taken, too */
         fdpass_free(f[4]);
-        WAIT_FOR(t.broker->n.n_handed == 4);
-        WAIT_FOR(the_worker()->n_channels == 0 || t.broker->clients.n_used == 0);
+        WAIT_FOR(n_taken() == 4);
+        WAIT_FOR(n_connections("a") == 0 || n_in_broker() == 0);
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
                 if (i == 0 || i == 2 || i == 3)
@@ -486,7 +482,7 @@ static void test_receiver_keep(void **state) {
                         fd_close(fds[i]);
                 fd_close(clients[i]);
         }
-        WAIT_FOR(the_worker()->n_channels == 0);
+        WAIT_FOR(n_connections("a") == 0);
         fd_close(worker);
 }
 
@@ -502,10 +498,10 @@ static void test_receiver_end(void **state) {
         clients[0] = dial_tcp('0');
         WAIT_FOR((fd = fdpass_receive(r, 0, NULL)) >= 0);
         fd_close(fd);
-        WAIT_FOR(t.broker->n.n_handed == 1);
+        WAIT_FOR(n_taken() == 1);
 
         dial_many(clients + 1, 8);
-        WAIT_FOR(the_worker()->n_pending == 8);
+        WAIT_FOR(n_pending("a") == 8);
         struct fdpass *f;
         assert_true((fd = fdpass_receive(r, FDPASS_DEFER, &f)) >= 0);
         assert_int_equal(byte_of(fd), 'a');
@@ -522,7 +518,7 @@ static void test_receiver_end(void **state) {
                 fd_close(fd);
         }
         assert_int_equal(seen, 0xfe);
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
         fdpass_receiver_free(r);
         close_many(clients, ELEMENTSOF(clients));
         fd_close(worker);
@@ -531,8 +527,7 @@ static void test_receiver_end(void **state) {
 /* As if clients came quickly, whatever happens. */
 static void quick_turns(size_t n) {
         for (size_t i = 0; i < n; i++) {
-                t.broker->pace = (Pace){ .n_accepted = t.broker->n.n_accepted, .at = usec_now(), .gap = 1, .is_quick = true };
-                receipts_watch(&t.broker->receipts, true);
+                set_polling(true);
                 assert_true(broker_turn(t.broker, 0) >= 0);
         }
 }
@@ -554,7 +549,7 @@ static void test_limit_in_a_hurry(void **state) {
         assert_int_equal(receive(&k, &c), 0);
         answer(&k, FDPASS_ANSWER_TAKEN, 1, 1, 100);
         quick_turns(1);
-        assert_int_equal(t.broker->n.n_handed, 2);
+        assert_int_equal(n_taken(), 2);
 
         close_many(c.fds, c.n);
         fd_close(client);
@@ -582,7 +577,7 @@ static void test_receipts_in_a_hurry(void **state) {
         assert_true(fd >= 0);
         fd_close(fd); /* without a look: it comes back, and is sent again */
         quick_turns(2);
-        assert_true(t.broker->n.n_reset == 1 || judge_any(&t.broker->judge));
+        assert_true(n_unread() == 1 || is_judging());
 
         fd_close(hangs);
         fd_close(other);

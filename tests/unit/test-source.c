@@ -95,17 +95,17 @@ static void add_tcp(void) {
 static int come_from(unsigned host, char what) {
         struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl((127U << 24) + host) };
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        uint64_t before = t.broker->n.n_accepted;
+        uint64_t before = n_accepted();
 
         assert_int_equal(bind(fd, (struct sockaddr *) &sin, sizeof(sin)), 0);
         assert_int_equal(connect(fd, (struct sockaddr *) &port, sizeof(port)), 0);
         assert_int_equal(send(fd, &what, 1, MSG_NOSIGNAL), 1);
-        WAIT_FOR(t.broker->n.n_accepted > before);
+        WAIT_FOR(n_accepted() > before);
         return fd;
 }
 
 static uint64_t count_full(void) {
-        return t.broker->n.n_refused[REFUSAL_QUEUE_FULL];
+        return n_refused(REFUSAL_QUEUE_FULL);
 }
 
 static void use_queue(unsigned max_queued) {
@@ -139,7 +139,7 @@ static void test_full_queue(void **state) {
         clients[n++] = come_from(4, 'C'); /* more than two of nine would not be even */
         clients[n++] = come_from(5, 'D');
         assert_int_equal(count_full(), 5);
-        assert_int_equal(t.broker->routing->pools[0].n_queued, 8);
+        assert_int_equal(queued("a.socket"), 8);
 
         for (size_t i = 0; i < 9; i++) {
                 char byte = take_byte(worker);

@@ -26,12 +26,12 @@ static inline int lowest_free_fd(void) {
         return fd;
 }
 
-static int remember_fds(void **state) {
+static inline int remember_fds(void **state) {
         *state = (void *) (intptr_t) lowest_free_fd();
         return 0;
 }
 
-static int compare_fds(void **state) {
+static inline int compare_fds(void **state) {
         int before = (int) (intptr_t) *state, after = lowest_free_fd();
 
         if (before == after)
