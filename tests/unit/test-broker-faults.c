@@ -499,27 +499,21 @@ static void test_held_back_count(void **state) {
         fd_close(worker);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                BROKER_TEST(test_shared_worker),
-                BROKER_TEST(test_end_with_old_queue),
-                BROKER_TEST(test_lingering_makes_room),
-                BROKER_TEST(test_over_share_evicts_nobody),
-                BROKER_TEST(test_silent_behind_proxy),
-                BROKER_TEST(test_optional_proxy_is_counted),
-                BROKER_TEST(test_shorter_head_timeout),
-                BROKER_TEST(test_deadlines_behind_reset),
-                BROKER_TEST(test_time_with_hanging_worker),
-                BROKER_TEST(test_full_is_not_gone),
-                BROKER_TEST(test_dead_clients_in_queue),
-                BROKER_TEST(test_stop_with_head),
-                BROKER_TEST(test_stop_with_stuck_worker),
-                BROKER_TEST(test_reload_ends_pause),
-                BROKER_TEST(test_byte_is_no_receipt),
-                BROKER_TEST(test_unclear_client_is_closed),
-                BROKER_TEST(test_trickle_starves_nobody),
-                BROKER_TEST(test_held_back_count),
-        };
-
-        return cmocka_run_group_tests_name("broker faults", tests, NULL, NULL);
-}
+TEST_MAIN(BROKER_TEST(test_shared_worker),
+          BROKER_TEST(test_end_with_old_queue),
+          BROKER_TEST(test_lingering_makes_room),
+          BROKER_TEST(test_over_share_evicts_nobody),
+          BROKER_TEST(test_silent_behind_proxy),
+          BROKER_TEST(test_optional_proxy_is_counted),
+          BROKER_TEST(test_shorter_head_timeout),
+          BROKER_TEST(test_deadlines_behind_reset),
+          BROKER_TEST(test_time_with_hanging_worker),
+          BROKER_TEST(test_full_is_not_gone),
+          BROKER_TEST(test_dead_clients_in_queue),
+          BROKER_TEST(test_stop_with_head),
+          BROKER_TEST(test_stop_with_stuck_worker),
+          BROKER_TEST(test_reload_ends_pause),
+          BROKER_TEST(test_byte_is_no_receipt),
+          BROKER_TEST(test_unclear_client_is_closed),
+          BROKER_TEST(test_trickle_starves_nobody),
+          BROKER_TEST(test_held_back_count))

@@ -374,12 +374,8 @@ static void test_workers(void **state) {
         fd_close(other);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                BROKER_TEST_WITH_HELPER(test_return_socket),         BROKER_TEST_WITH_HELPER(test_silent_peers),
-                BROKER_TEST_WITH_HELPER(test_peer_that_never_reads), BROKER_TEST_WITH_HELPER(test_lingering_return),
-                BROKER_TEST_WITH_HELPER(test_workers),
-        };
-
-        return cmocka_run_group_tests_name("broker, hostile peers", tests, NULL, NULL);
-}
+TEST_MAIN(BROKER_TEST_WITH_HELPER(test_return_socket),
+          BROKER_TEST_WITH_HELPER(test_silent_peers),
+          BROKER_TEST_WITH_HELPER(test_peer_that_never_reads),
+          BROKER_TEST_WITH_HELPER(test_lingering_return),
+          BROKER_TEST_WITH_HELPER(test_workers))

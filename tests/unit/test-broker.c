@@ -542,32 +542,26 @@ static void test_out_of_descriptors(void **state) {
         fd_close(worker);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                BROKER_TEST(test_handoff),
-                BROKER_TEST(test_window),
-                BROKER_TEST(test_queue_full),
-                BROKER_TEST(test_queue_timeout),
-                BROKER_TEST(test_reset),
-                BROKER_TEST(test_full_after_back_off),
-                BROKER_TEST(test_worker_keeps_connection),
-                BROKER_TEST(test_ack),
-                BROKER_TEST(test_touched),
-                BROKER_TEST(test_worker_answers),
-                BROKER_TEST(test_pool_balances),
-                BROKER_TEST(test_pool_fails_over),
-                BROKER_TEST(test_worker_comes_back),
-                BROKER_TEST(test_worker_stays_away),
-                BROKER_TEST(test_backlog_full),
-                BROKER_TEST(test_rank),
-                BROKER_TEST(test_reload),
-                BROKER_TEST(test_client_leaves_queue),
-                BROKER_TEST(test_stop),
-                BROKER_TEST(test_exit_idle),
-                BROKER_TEST(test_high_water),
-                BROKER_TEST(test_share),
-                BROKER_TEST(test_out_of_descriptors),
-        };
-
-        return cmocka_run_group_tests_name("broker", tests, NULL, NULL);
-}
+TEST_MAIN(BROKER_TEST(test_handoff),
+          BROKER_TEST(test_window),
+          BROKER_TEST(test_queue_full),
+          BROKER_TEST(test_queue_timeout),
+          BROKER_TEST(test_reset),
+          BROKER_TEST(test_full_after_back_off),
+          BROKER_TEST(test_worker_keeps_connection),
+          BROKER_TEST(test_ack),
+          BROKER_TEST(test_touched),
+          BROKER_TEST(test_worker_answers),
+          BROKER_TEST(test_pool_balances),
+          BROKER_TEST(test_pool_fails_over),
+          BROKER_TEST(test_worker_comes_back),
+          BROKER_TEST(test_worker_stays_away),
+          BROKER_TEST(test_backlog_full),
+          BROKER_TEST(test_rank),
+          BROKER_TEST(test_reload),
+          BROKER_TEST(test_client_leaves_queue),
+          BROKER_TEST(test_stop),
+          BROKER_TEST(test_exit_idle),
+          BROKER_TEST(test_high_water),
+          BROKER_TEST(test_share),
+          BROKER_TEST(test_out_of_descriptors))

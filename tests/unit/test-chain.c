@@ -272,19 +272,13 @@ static void test_silent_senders(void **state) {
 
 #define CHAIN_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown_both)
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                CHAIN_TEST(test_two_brokers),
-                CHAIN_TEST(test_other_is_full),
-                CHAIN_TEST(test_loop),
-                CHAIN_TEST(test_own_socket),
-                CHAIN_TEST(test_form_is_found),
-                CHAIN_TEST(test_stream),
-                CHAIN_TEST(test_stream_with_head),
-                CHAIN_TEST(test_stream_garbage),
-                CHAIN_TEST(test_stream_waits_for_room),
-                CHAIN_TEST(test_silent_senders),
-        };
-
-        return cmocka_run_group_tests_name("chains", tests, NULL, NULL);
-}
+TEST_MAIN(CHAIN_TEST(test_two_brokers),
+          CHAIN_TEST(test_other_is_full),
+          CHAIN_TEST(test_loop),
+          CHAIN_TEST(test_own_socket),
+          CHAIN_TEST(test_form_is_found),
+          CHAIN_TEST(test_stream),
+          CHAIN_TEST(test_stream_with_head),
+          CHAIN_TEST(test_stream_garbage),
+          CHAIN_TEST(test_stream_waits_for_room),
+          CHAIN_TEST(test_silent_senders))

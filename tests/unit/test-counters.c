@@ -131,15 +131,9 @@ static void test_observer(void **state) {
         fd_close(client);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_histogram),
-                BROKER_TEST(test_survive_reload),
-                BROKER_TEST(test_refusals),
-                BROKER_TEST(test_drain_one_of_two),
-                BROKER_TEST(test_drain_the_only_one),
-                BROKER_TEST(test_observer),
-        };
-
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(cmocka_unit_test(test_histogram),
+          BROKER_TEST(test_survive_reload),
+          BROKER_TEST(test_refusals),
+          BROKER_TEST(test_drain_one_of_two),
+          BROKER_TEST(test_drain_the_only_one),
+          BROKER_TEST(test_observer))

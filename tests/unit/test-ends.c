@@ -167,14 +167,8 @@ static void test_parked_stay(void **state) {
         fd_close(workers[1]);
 }
 
-int main(void) {
-        static const struct CMUnitTest tests[] = {
-                BROKER_TEST(test_refused_over_reload),
-                TCP_TEST(test_stop),
-                TCP_TEST(test_exit),
-                BROKER_TEST(test_drained),
-                BROKER_TEST(test_parked_stay),
-        };
-
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(BROKER_TEST(test_refused_over_reload),
+          TCP_TEST(test_stop),
+          TCP_TEST(test_exit),
+          BROKER_TEST(test_drained),
+          BROKER_TEST(test_parked_stay))

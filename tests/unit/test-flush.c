@@ -665,23 +665,18 @@ static void test_restart(void **state) {
         fd_close(a);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                BROKER_TEST(test_stream),
-                BROKER_TEST(test_message),
-                BROKER_TEST(test_head),
-                BROKER_TEST(test_nobody_there),
-                BROKER_TEST(test_again),
-                BROKER_TEST(test_untouched),
-                BROKER_TEST(test_lost),
-                BROKER_TEST(test_slow),
-                BROKER_TEST(test_too_slow),
-                BROKER_TEST(test_slow_and_gone),
-                BROKER_TEST(test_verdicts),
-                BROKER_TEST(test_refused_head),
-                BROKER_TEST(test_handed_back), BROKER_TEST(test_no_worker_comes),
-                BROKER_TEST(test_restart),
-        };
-
-        return cmocka_run_group_tests_name("flushing", tests, NULL, NULL);
-}
+TEST_MAIN(BROKER_TEST(test_stream),
+          BROKER_TEST(test_message),
+          BROKER_TEST(test_head),
+          BROKER_TEST(test_nobody_there),
+          BROKER_TEST(test_again),
+          BROKER_TEST(test_untouched),
+          BROKER_TEST(test_lost),
+          BROKER_TEST(test_slow),
+          BROKER_TEST(test_too_slow),
+          BROKER_TEST(test_slow_and_gone),
+          BROKER_TEST(test_verdicts),
+          BROKER_TEST(test_refused_head),
+          BROKER_TEST(test_handed_back),
+          BROKER_TEST(test_no_worker_comes),
+          BROKER_TEST(test_restart))

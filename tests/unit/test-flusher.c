@@ -140,7 +140,7 @@ static const struct fdpass_flusher *load(const char *name, void **handle) {
         const struct fdpass_flusher *f = NULL;
         const char *why;
 
-        assert_int_equal(flusher_load(getenv("FDPASS_FLUSHERS"), name, &f, handle, &why), 0);
+        assert_int_equal(flusher_load(FLUSHERS_DIR, name, &f, handle, &why), 0);
         assert_string_equal(f->name, name);
         return f;
 }
@@ -290,7 +290,7 @@ static void test_limit_full(void **state) {
 }
 
 static void test_wrong(void **state) {
-        const char *directory = getenv("FDPASS_BAD_FLUSHERS"), *why = NULL;
+        const char *directory = BAD_FLUSHERS_DIR, *why = NULL;
         const struct fdpass_flusher *f = NULL;
         void *handle = NULL;
 
@@ -336,21 +336,15 @@ static void test_names(void **state) {
                 assert_false(flusher_name_is_valid(bad[i]));
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                TEST(test_flush),
-                TEST(test_expect),
-                TEST(test_response),
-                TEST(test_no_room),
-                TEST(test_header),
-                TEST(test_event_stream),
-                TEST(test_limit),
-                TEST(test_limit_in_turn),
-                TEST(test_limit_full),
-                TEST(test_wrong),
-                TEST(test_no_object),
-                TEST(test_names),
-        };
-
-        return cmocka_run_group_tests_name("flushers", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_flush),
+          TEST(test_expect),
+          TEST(test_response),
+          TEST(test_no_room),
+          TEST(test_header),
+          TEST(test_event_stream),
+          TEST(test_limit),
+          TEST(test_limit_in_turn),
+          TEST(test_limit_full),
+          TEST(test_wrong),
+          TEST(test_no_object),
+          TEST(test_names))

@@ -430,16 +430,17 @@ static void test_many_parked(void **state) {
         WAIT_FOR(n_in_broker() == 0);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                BROKER_TEST(test_park),           BROKER_TEST(test_park_ends),
-                BROKER_TEST(test_named_route),    BROKER_TEST(test_untouched_by_next),
-                BROKER_TEST(test_unknown_name),   BROKER_TEST(test_max_parked), BROKER_TEST(test_share_of_source),
-                BROKER_TEST(test_many_parked),    BROKER_TEST(test_refuses_wrong_ones),
-                BROKER_TEST(test_next_process),   BROKER_TEST(test_many_for_next_process),
-                BROKER_TEST(test_while_stopping), BROKER_TEST(test_facts_travel),
-                BROKER_TEST(test_no_descriptor),
-        };
-
-        return cmocka_run_group_tests_name("handing back", tests, NULL, NULL);
-}
+TEST_MAIN(BROKER_TEST(test_park),
+          BROKER_TEST(test_park_ends),
+          BROKER_TEST(test_named_route),
+          BROKER_TEST(test_untouched_by_next),
+          BROKER_TEST(test_unknown_name),
+          BROKER_TEST(test_max_parked),
+          BROKER_TEST(test_share_of_source),
+          BROKER_TEST(test_many_parked),
+          BROKER_TEST(test_refuses_wrong_ones),
+          BROKER_TEST(test_next_process),
+          BROKER_TEST(test_many_for_next_process),
+          BROKER_TEST(test_while_stopping),
+          BROKER_TEST(test_facts_travel),
+          BROKER_TEST(test_no_descriptor))

@@ -314,21 +314,15 @@ static void test_evicts_oldest(void **state) {
         fd_close(a);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                BROKER_TEST(test_routes_http),
-                BROKER_TEST(test_metadata),
-                BROKER_TEST(test_head_in_pieces),
-                BROKER_TEST(test_refuses_http),
-                BROKER_TEST(test_refuses_large_head),
-                BROKER_TEST(test_refuses_for_gone_worker),
-                BROKER_TEST(test_refuses_tls),
-                BROKER_TEST(test_refuses_ssh),
-                BROKER_TEST(test_routes_protocols),
-                BROKER_TEST(test_client_ends_early),
-                BROKER_TEST(test_refuses_at_the_door),
-                BROKER_TEST(test_evicts_oldest),
-        };
-
-        return cmocka_run_group_tests_name("head", tests, NULL, NULL);
-}
+TEST_MAIN(BROKER_TEST(test_routes_http),
+          BROKER_TEST(test_metadata),
+          BROKER_TEST(test_head_in_pieces),
+          BROKER_TEST(test_refuses_http),
+          BROKER_TEST(test_refuses_large_head),
+          BROKER_TEST(test_refuses_for_gone_worker),
+          BROKER_TEST(test_refuses_tls),
+          BROKER_TEST(test_refuses_ssh),
+          BROKER_TEST(test_routes_protocols),
+          BROKER_TEST(test_client_ends_early),
+          BROKER_TEST(test_refuses_at_the_door),
+          BROKER_TEST(test_evicts_oldest))

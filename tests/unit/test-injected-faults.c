@@ -585,12 +585,6 @@ static void test_for_a_while(void **state) {
         for_each_fault(all_the_time, true);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_set_up),
-                cmocka_unit_test(test_once),
-                cmocka_unit_test(test_for_a_while),
-        };
-
-        return cmocka_run_group_tests_name("injected faults", tests, NULL, NULL);
-}
+TEST_MAIN(cmocka_unit_test(test_set_up),
+          cmocka_unit_test(test_once),
+          cmocka_unit_test(test_for_a_while))

@@ -584,23 +584,17 @@ static void test_receipts_in_a_hurry(void **state) {
         close_many(clients, ELEMENTSOF(clients));
 }
 
-int main(void) {
-        static const struct CMUnitTest tests[] = {
-                TCP_TEST(test_batches),
-                TCP_TEST(test_limit),
-                TCP_TEST(test_end),
-                TCP_TEST(test_answer_and_end),
-                TCP_TEST(test_end_unnoticed),
-                TCP_TEST(test_limit_in_a_hurry),
-                TCP_TEST(test_receipts_in_a_hurry),
-                TCP_TEST(test_refused),
-                TCP_TEST(test_hostile),
-                TCP_TEST(test_reload),
-                TCP_TEST(test_table),
-                TCP_TEST(test_receiver),
-                TCP_TEST(test_receiver_keep),
-                TCP_TEST(test_receiver_end),
-        };
-
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(TCP_TEST(test_batches),
+          TCP_TEST(test_limit),
+          TCP_TEST(test_end),
+          TCP_TEST(test_answer_and_end),
+          TCP_TEST(test_end_unnoticed),
+          TCP_TEST(test_limit_in_a_hurry),
+          TCP_TEST(test_receipts_in_a_hurry),
+          TCP_TEST(test_refused),
+          TCP_TEST(test_hostile),
+          TCP_TEST(test_reload),
+          TCP_TEST(test_table),
+          TCP_TEST(test_receiver),
+          TCP_TEST(test_receiver_keep),
+          TCP_TEST(test_receiver_end))

@@ -273,13 +273,11 @@ static void test_walk(void **state) {
         REMOVE("private/s", "private/to-s", "private", "group/s", "group", "sticky/d/s", "sticky/d", "sticky", "to-private");
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                BROKER_TEST(test_link_at_the_end), BROKER_TEST(test_link_in_the_middle),
-                BROKER_TEST(test_replaced),        BROKER_TEST(test_own_socket),
-                BROKER_TEST(test_no_socket),       BROKER_TEST(test_private),
-                BROKER_TEST(test_walk),            BROKER_TEST(test_own_socket_mounted),
-        };
-
-        return cmocka_run_group_tests_name("reach", tests, NULL, NULL);
-}
+TEST_MAIN(BROKER_TEST(test_link_at_the_end),
+          BROKER_TEST(test_link_in_the_middle),
+          BROKER_TEST(test_replaced),
+          BROKER_TEST(test_own_socket),
+          BROKER_TEST(test_no_socket),
+          BROKER_TEST(test_private),
+          BROKER_TEST(test_walk),
+          BROKER_TEST(test_own_socket_mounted))

@@ -193,8 +193,6 @@ static void test_many_newcomers(void **state) {
         fd_close(worker);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = { TEST(test_places), BROKER_TEST(test_full_queue), BROKER_TEST(test_many_newcomers) };
-
-        return cmocka_run_group_tests_name("source", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_places),
+          BROKER_TEST(test_full_queue),
+          BROKER_TEST(test_many_newcomers))
