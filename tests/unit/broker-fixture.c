@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 bool is_polled(void) {
@@ -24,6 +25,11 @@ int turn_both(usec_t timeout) {
         r = broker_turn(t.broker, timeout);
 
         return r >= 0 && t.other ? broker_turn(t.other, 0) : r;
+}
+
+void run_for(usec_t span) {
+        for (usec_t end = usec_now() + span; usec_now() < end;)
+                assert_true(broker_turn(t.broker, end - MIN(usec_now(), end)) >= 0);
 }
 
 void path_of(const char *name, char ret[static 64]) {
@@ -61,6 +67,15 @@ int dial(const char *name) {
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         assert_int_equal(connect(fd, (struct sockaddr *) &sun, len), 0);
         return fd;
+}
+
+void say(int fd, const char *text) {
+        assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t) strlen(text));
+}
+
+void close_all(const int *fds, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                fd_close(fds[i]);
 }
 
 bool has_event(int fd, short events) {
@@ -164,6 +179,19 @@ Config *config_of(const RouteSpec *specs, size_t n) {
         }
 
         return config;
+}
+
+void use_config(Config *config) {
+        assert_int_equal(broker_set_config(t.broker, config), 0);
+}
+
+void trust_all_proxies(Config *config, ProxyProtocol mode) {
+        ListenerConfig *l = &config->listener_default;
+
+        l->proxy_protocol = mode;
+        l->trusted_proxies = calloc(1, sizeof(*l->trusted_proxies));
+        l->trusted_proxies[0].family = AF_INET;
+        l->n_trusted_proxies = 1;
 }
 
 static void fixture_start_helper(void) {

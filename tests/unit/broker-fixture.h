@@ -42,6 +42,9 @@ int turn_both(usec_t timeout);
                 }                                                                           \
         } while (false)
 
+/* Turns of the broker alone. */
+void run_for(usec_t span);
+
 /* The path of @name in the fixture's directory. */
 void path_of(const char *name, char ret[static 64]);
 
@@ -54,6 +57,8 @@ int dial(const char *name);
 /* It sends one byte, by which the worker's end is found. */
 int dial_and_say(const char *name, char what);
 
+void say(int fd, const char *text);
+void close_all(const int *fds, size_t n);
 bool has_event(int fd, short events);
 bool is_closed(int fd);
 
@@ -77,10 +82,14 @@ typedef struct RouteSpec {
 /* A configuration of these routes, for the caller to change, and for broker_set_config(). */
 Config *config_of(const RouteSpec *specs, size_t n);
 
-#define USE(...)                                                                                  \
-        do {                                                                                      \
-                const RouteSpec _specs[] = { __VA_ARGS__ };                                       \
-                assert_int_equal(broker_set_config(t.broker, config_of(_specs, ELEMENTSOF(_specs))), 0); \
+/* Consumes @config. */
+void use_config(Config *config);
+void trust_all_proxies(Config *config, ProxyProtocol mode);
+
+#define USE(...)                                                                \
+        do {                                                                    \
+                const RouteSpec _specs[] = { __VA_ARGS__ };                     \
+                use_config(config_of(_specs, ELEMENTSOF(_specs)));              \
         } while (false)
 
 int setup(void **state);

@@ -7,10 +7,6 @@
 
 static uint8_t bytes[FDPASS_MESSAGE_MAX]; /* of the last message */
 
-void say(int fd, const char *text) {
-        assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t) strlen(text));
-}
-
 void tcp_pair(int *ret_client, int *ret_worker) {
         struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         socklen_t len = sizeof(sin);
@@ -86,4 +82,11 @@ Message take_message(int worker, const char *text) {
         assert_string_equal(buffer, text);
         fd_close(client);
         return m;
+}
+
+void start_handback(int return_fd) {
+        assert_int_equal(handback_listen(t.broker, "return", return_fd), 0);
+        t.max_per_source = t.max_per_source ?: 1000;
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .path = "/a", .form = WORKER_SEQPACKET },
+            { .unit = "b.socket", .worker = "b", .form = WORKER_SEQPACKET, .name = "stream" });
 }

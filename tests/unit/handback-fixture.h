@@ -3,7 +3,7 @@
 
 /* TCP clients that a test hands back to the broker, and the workers that get them. */
 
-#include "broker-fixture.h"
+#include "tcp-fixture.h"
 
 #include <arpa/inet.h>
 
@@ -12,7 +12,8 @@
 
 #define HEAD_A "GET /a HTTP/1.1\r\nHost: example.org\r\n\r\n"
 
-void say(int fd, const char *text);
+/* The broker takes hand-backs at @return_fd, and routes GET /a to "a", and what is for "stream" to "b". */
+void start_handback(int return_fd);
 
 /* Both ends of a TCP connection: the client's, and the descriptor of it that a worker has. */
 void tcp_pair(int *ret_client, int *ret_worker);

@@ -2,7 +2,7 @@
 
 /* What workers, and peers of the return socket, may send to the broker. */
 
-#include "broker-fixture.h"
+#include "tcp-fixture.h"
 #include "hostile-messages.h"
 
 #include <errno.h>
@@ -311,24 +311,12 @@ static void play(Trick trick, int conn, int pair[static 2]) {
         fd_close(client);
 }
 
-static struct sockaddr_in add_tcp(void) {
-        struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        socklen_t len = sizeof(sin);
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        assert_int_equal(bind(fd, (struct sockaddr *) &sin, sizeof(sin)), 0);
-        assert_int_equal(listen(fd, 128), 0);
-        assert_int_equal(getsockname(fd, (struct sockaddr *) &sin, &len), 0);
-        assert_int_equal(broker_add_listener(t.broker, "tcp", fd), 0);
-        return sin;
-}
-
 /* Whatever a worker does, its own clients may suffer, and nobody else waits or notices. */
 static void test_workers(void **state) {
-        struct sockaddr_in tcp = add_tcp();
         int worker = listen_at("a", 64), other = listen_at("b", 8), lowest;
         size_t n = how_many(60000) / 100, pages = 0;
 
+        add_tcp("tcp");
         USE({ .unit = "a.socket", .worker = "a", .listener = "tcp" },
             { .unit = "b.socket", .worker = "b", .listener = "public" });
         serve_one(other);
@@ -339,11 +327,10 @@ static void test_workers(void **state) {
         for (size_t i = 0; i < n; i++) {
                 /* A million answers are enough once. */
                 Trick trick = i == 0 ? MANY_ANSWERS : (Trick) (i % N_TRICKS);
-                int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), conn, pair[2] = { -EBADF, -EBADF };
+                int client = connect_tcp(), conn, pair[2] = { -EBADF, -EBADF };
 
                 if (trick == MANY_ANSWERS && i > 0)
                         trick = GARBAGE;
-                assert_int_equal(connect(client, (struct sockaddr *) &tcp, sizeof(tcp)), 0);
                 TURN_UNTIL(has_event(worker, POLLIN));
                 conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
                 play(trick, conn, pair);

@@ -2,13 +2,9 @@
 
 /* From the first bytes to a route, or to an answer in the client's own protocol. */
 
-#include "broker-fixture.h"
+#include "tcp-fixture.h"
 
 #include "handoff/message.h"
-
-static void say(int fd, const char *text) {
-        assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t) strlen(text));
-}
 
 static int dial_and_request(const char *text) {
         int fd = dial("public");
@@ -314,6 +310,72 @@ static void test_evicts_oldest(void **state) {
         fd_close(a);
 }
 
+/* Behind a PROXY header a client may be silent, and a route may ask for nothing. */
+static void test_silent_behind_proxy(void **state) {
+        static const unsigned protocols[] = { PROTOCOL_SILENT, 0 };
+        int worker = listen_at("a", 64);
+
+        add_tcp("tcp");
+
+        for (size_t i = 0; i < ELEMENTSOF(protocols); i++) {
+                const RouteSpec spec = { .unit = "a.socket", .worker = "a", .protocols = protocols[i] };
+                Config *config = config_of(&spec, 1);
+                int client;
+
+                trust_all_proxies(config, PROXY_PROTOCOL_REQUIRE);
+                use_config(config);
+                client = connect_tcp();
+                say(client, "PROXY TCP4 192.0.2.1 192.0.2.2 1000 25\r\n");
+                WAIT_FOR(has_event(worker, POLLIN));
+                say(client, "x");
+                assert_int_equal(take_byte(worker), 'x');
+                fd_close(client);
+        }
+
+        fd_close(worker);
+}
+
+static const RouteSpec by_host = { .unit = "a.socket", .worker = "a", .host = "example.org" };
+
+/* A client without the header that might have been there counts for its address. */
+static void test_optional_proxy_is_counted(void **state) {
+        int worker = listen_at("a", 64), clients[20];
+        Config *config = config_of(&by_host, 1);
+
+        add_tcp("tcp");
+        trust_all_proxies(config, PROXY_PROTOCOL_OPTIONAL);
+        config->listener_default.max_clients_per_source = 2;
+        use_config(config);
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                clients[i] = connect_tcp();
+                say(clients[i], "GET /");
+        }
+        WAIT_FOR(n_refused(REFUSAL_SOURCE_FULL) == ELEMENTSOF(clients) - 2);
+
+        close_all(clients, ELEMENTSOF(clients));
+        fd_close(worker);
+}
+
+/* A shorter time holds for those who come after the reload, and those who came before it keep theirs. */
+static void test_shorter_head_timeout(void **state) {
+        Config *config = config_of(&by_host, 1);
+        int first, second;
+
+        config->listener_default.head_timeout_usec = 60 * USEC_PER_SEC;
+        use_config(config);
+        first = dial("public");
+        say(first, "GET ");
+        WAIT_FOR(n_accepted() == 1);
+        use_config(config_of(&by_host, 1));
+        second = dial("public");
+        say(second, "GET ");
+        WAIT_FOR(n_refused(REFUSAL_HEAD_TIMEOUT) == 1);
+        fd_close(second);
+        WAIT_FOR(n_in_broker() == 1);
+
+        fd_close(first);
+}
+
 TEST_MAIN(BROKER_TEST(test_routes_http),
           BROKER_TEST(test_metadata),
           BROKER_TEST(test_head_in_pieces),
@@ -325,4 +387,7 @@ TEST_MAIN(BROKER_TEST(test_routes_http),
           BROKER_TEST(test_routes_protocols),
           BROKER_TEST(test_client_ends_early),
           BROKER_TEST(test_refuses_at_the_door),
-          BROKER_TEST(test_evicts_oldest))
+          BROKER_TEST(test_evicts_oldest),
+          BROKER_TEST(test_silent_behind_proxy),
+          BROKER_TEST(test_optional_proxy_is_counted),
+          BROKER_TEST(test_shorter_head_timeout))

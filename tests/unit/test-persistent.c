@@ -1,27 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Connections that a worker keeps: the broker's end, and the library's. */
+/* Persistent connections to a worker: the end of the broker. */
 
 #include "tcp-fixture.h"
 
+#include <unistd.h>
+
 #include "handoff/message.h"
-#include "libfdpass/fdpass.h"
 
 #define ROUTE(...) { .unit = "a.socket", .worker = "a", .form = WORKER_SEQPACKET, __VA_ARGS__ }
-
-static void dial_rest(int *clients, size_t first, size_t n) {
-        for (size_t i = first; i < n; i++)
-                clients[i] = dial_tcp((char) ('a' + i));
-}
-
-static void dial_many(int *clients, size_t n) {
-        dial_rest(clients, 0, n);
-}
-
-static void close_many(int *fds, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                fd_close(fds[i]);
-}
 
 /* A worker by hand. */
 typedef struct Kept {
@@ -90,14 +77,6 @@ static Kept keep(int worker, uint16_t limit) {
         return k;
 }
 
-/* All that was said to each client is there, whoever has it. */
-static char byte_of(int client) {
-        char byte = 0;
-
-        assert_int_equal(recv(client, &byte, 1, 0), 1);
-        return byte;
-}
-
 static void test_batches(void **state) {
         int worker = listen_type_at("a", SOCK_SEQPACKET, 8), clients[15];
         size_t n = 0, n_messages = 0;
@@ -116,7 +95,7 @@ static void test_batches(void **state) {
                 assert_int_equal(receive(&k, &c), 0);
                 for (size_t i = 0; i < c.n; i++)
                         assert_int_equal(byte_of(c.fds[i]), 'a' + n + i);
-                close_many(c.fds, c.n);
+                close_all(c.fds, c.n);
         }
         assert_true(n_messages < ELEMENTSOF(clients));
 
@@ -129,7 +108,7 @@ static void test_batches(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 WAIT_FOR(is_closed(clients[i]));
 
-        close_many(clients, ELEMENTSOF(clients));
+        close_all(clients, ELEMENTSOF(clients));
         fd_close(k.fd);
         WAIT_FOR(n_connections("a") == 0);
         fd_close(worker);
@@ -152,7 +131,7 @@ static void test_limit(void **state) {
 
         while (receive(&k, &c) == 0) {
                 n += c.n;
-                close_many(c.fds, c.n);
+                close_all(c.fds, c.n);
         }
         assert_int_equal(n, 3);
 
@@ -162,7 +141,7 @@ static void test_limit(void **state) {
         assert_int_equal(receive(&other, &c), 0);
         assert_int_equal(c.n, 1);
         assert_int_equal(receive(&other, &(Clients){}), -EAGAIN);
-        close_many(c.fds, c.n);
+        close_all(c.fds, c.n);
         assert_int_equal(receive(&k, &c), -EAGAIN);
 
         /* A limit that comes without an answer. */
@@ -173,7 +152,7 @@ static void test_limit(void **state) {
         fd_close(other.fd);
         fd_close(k.fd);
         fd_close(worker);
-        close_many(clients, ELEMENTSOF(clients));
+        close_all(clients, ELEMENTSOF(clients));
 }
 
 /* The end of the connection: who is untouched goes on, who was touched is not given twice. */
@@ -195,7 +174,7 @@ static void test_end(void **state) {
         assert_int_equal(receive(&k, &c), 0);
         assert_int_equal(c.n, 1);
         assert_int_equal(byte_of(c.fds[0]), 'a');
-        close_many(c.fds, c.n);
+        close_all(c.fds, c.n);
         fd_close(k.fd);
 
         WAIT_FOR(n_taken() == 2);
@@ -204,14 +183,14 @@ static void test_end(void **state) {
                 k = accept_kept(worker);
                 assert_int_equal(receive(&k, &c), 0);
                 seen |= 1U << (byte_of(c.fds[0]) - 'a'); /* in any order */
-                close_many(c.fds, c.n);
+                close_all(c.fds, c.n);
                 fd_close(k.fd);
         }
 
         assert_int_equal(seen, 0xfe);
         WAIT_FOR(n_in_broker() == 0);
         assert_int_equal(n_taken(), 1 + ELEMENTSOF(clients));
-        close_many(clients, ELEMENTSOF(clients));
+        close_all(clients, ELEMENTSOF(clients));
         fd_close(worker);
 }
 
@@ -239,8 +218,8 @@ static void test_answer_and_end(void **state) {
         WAIT_FOR(n_unread() + n_taken() == 1 + ELEMENTSOF(clients));
         assert_int_equal(n_taken(), 1 + n);
 
-        close_many(c.fds, c.n);
-        close_many(clients, ELEMENTSOF(clients));
+        close_all(c.fds, c.n);
+        close_all(clients, ELEMENTSOF(clients));
         fd_close(worker);
 }
 
@@ -260,13 +239,13 @@ static void test_end_unnoticed(void **state) {
                 k = accept_kept(worker);
                 assert_int_equal(receive(&k, &c), 0);
                 assert_int_equal(byte_of(c.fds[0]), 'a' + i);
-                close_many(c.fds, c.n);
+                close_all(c.fds, c.n);
                 fd_close(k.fd);
         }
 
         WAIT_FOR(n_in_broker() == 0);
         assert_false(is_retried_later("a"));
-        close_many(clients, ELEMENTSOF(clients));
+        close_all(clients, ELEMENTSOF(clients));
         fd_close(worker);
 }
 
@@ -282,7 +261,7 @@ static void test_refused(void **state) {
         dial_many(clients, ELEMENTSOF(clients));
         WAIT_FOR(n_pending("a") == ELEMENTSOF(clients));
         while (receive(&k, &c) == 0)
-                close_many(c.fds, c.n);
+                close_all(c.fds, c.n);
 
         /* The answers come in another order than the clients. */
         answer(&k, FDPASS_ANSWER_ERROR, 2, 1, 100);
@@ -298,11 +277,11 @@ static void test_refused(void **state) {
         WAIT_FOR(has_event(k.fd, POLLIN));
         assert_int_equal(receive(&k, &c), 0);
         assert_int_equal(byte_of(c.fds[0]), 'c');
-        close_many(c.fds, c.n);
+        close_all(c.fds, c.n);
         answer(&k, FDPASS_ANSWER_TAKEN, next, 1, 100);
         WAIT_FOR(n_taken() == 3);
 
-        close_many(clients, ELEMENTSOF(clients));
+        close_all(clients, ELEMENTSOF(clients));
         fd_close(k.fd);
         fd_close(worker);
 }
@@ -340,7 +319,7 @@ static void test_hostile(void **state) {
         if (n_in_broker() > 0) {
                 k = accept_kept(worker);
                 assert_int_equal(receive(&k, &c), 0);
-                close_many(c.fds, c.n);
+                close_all(c.fds, c.n);
                 fd_close(k.fd);
         }
         WAIT_FOR(n_in_broker() == 0);
@@ -361,7 +340,7 @@ static void test_reload(void **state) {
         other = accept_kept(worker);
         other.n_received = 1; /* no KEEP in it */
         assert_int_equal(receive(&other, &c), 0);
-        close_many(c.fds, c.n);
+        close_all(c.fds, c.n);
         fd_close(other.fd);
         fd_close(client);
         WAIT_FOR(n_in_broker() == 0);
@@ -390,7 +369,7 @@ static void test_table(void **state) {
         k[N] = accept_kept(worker);
         k[N].n_received = 1; /* no KEEP: there are enough */
         assert_int_equal(receive(&k[N], &c), 0);
-        close_many(c.fds, c.n);
+        close_all(c.fds, c.n);
         answer(&k[N], FDPASS_ANSWER_TAKEN, 0, 1, 100); /* nevertheless: it counts as taken, and is closed */
         WAIT_FOR(n_in_broker() == 0);
         assert_int_equal(n_connections("a"), N);
@@ -403,127 +382,6 @@ static void test_table(void **state) {
         fd_close(worker);
 }
 
-/* The library does all that by itself. */
-static void test_receiver(void **state) {
-        int worker = listen_type_at("a", SOCK_SEQPACKET, 8), clients[15], n = 0;
-        struct fdpass_receiver *r;
-
-        USE(ROUTE());
-        /* As systemd passes it. Whoever waits there alone would miss those who come on another connection. */
-        assert_int_equal(fd_nonblock(worker, false), 0);
-        assert_int_equal(fdpass_receiver_new(worker, 32, &r), 0);
-        assert_int_equal(fdpass_receive(r, FDPASS_ANY_SENDER, NULL), -EAGAIN);
-
-        for (size_t turn = 0; turn < 4; turn++) {
-                dial_many(clients, ELEMENTSOF(clients));
-
-                for (size_t k = 0; k < ELEMENTSOF(clients);) {
-                        struct fdpass *f;
-                        int fd;
-
-                        WAIT_FOR(has_event(fdpass_receiver_fd(r), POLLIN) || n_in_broker() > 0);
-                        assert_true(broker_turn(t.broker, 0) >= 0);
-                        while ((fd = fdpass_receive(r, SOCK_CLOEXEC | FDPASS_ANY_SENDER, &f)) >= 0) {
-                                assert_string_equal(fdpass_route(f), "a.socket");
-                                assert_string_equal(fdpass_listener(f), "tcp");
-                                assert_int_equal(byte_of(fd), 'a' + k++);
-                                fdpass_free(f);
-                                fd_close(fd);
-                                n++;
-                        }
-                        assert_int_equal(fd, -EAGAIN);
-                }
-
-                WAIT_FOR(n_in_broker() == 0);
-                close_many(clients, ELEMENTSOF(clients));
-        }
-
-        assert_int_equal(n_taken(), n);
-        assert_in_range(n_connections("a"), 1, 8);
-        fdpass_receiver_free(r);
-        WAIT_FOR(n_connections("a") == 0);
-        fd_close(worker);
-}
-
-/* Answers one by one, late and in any order, also after the receiver has gone. */
-static void test_receiver_keep(void **state) {
-        int worker = listen_type_at("a", SOCK_SEQPACKET, 8), clients[5], fds[5];
-        struct fdpass_receiver *r;
-        struct fdpass *f[5];
-
-        USE(ROUTE(.receipt = RECEIPT_BY_ACK));
-        assert_int_equal(fdpass_receiver_new(worker, 8, &r), 0);
-
-        dial_many(clients, ELEMENTSOF(clients));
-        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
-                WAIT_FOR((fds[i] = fdpass_receive(r, SOCK_CLOEXEC | FDPASS_DEFER, &f[i])) >= 0);
-                if (i == 0) {
-                        assert_int_equal(fdpass_taken(f[0]), 0); /* the others have come on connections of their own */
-                        assert_int_equal(fdpass_taken(f[0]), -EALREADY);
-                }
-        }
-        WAIT_FOR(n_taken() == 1);
-        assert_int_equal(n_pending("a"), 4);
-
-        fd_close(fds[3]);
-        assert_int_equal(fdpass_reject(f[3]), 0);
-        WAIT_FOR(n_refused(REFUSAL_WORKER) == 1);
-        assert_int_equal(fdpass_taken(f[2]), 0);
-        fdpass_receiver_free(r);
-        fdpass_free(f[1]); /* taken, too */
-        fdpass_free(f[4]);
-        WAIT_FOR(n_taken() == 4);
-        WAIT_FOR(n_connections("a") == 0 || n_in_broker() == 0);
-
-        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
-                if (i == 0 || i == 2 || i == 3)
-                        fdpass_free(f[i]);
-                if (i != 3)
-                        fd_close(fds[i]);
-                fd_close(clients[i]);
-        }
-        WAIT_FOR(n_connections("a") == 0);
-        fd_close(worker);
-}
-
-/* Clients that came with others and were not given out go to somebody else when the receiver ends. */
-static void test_receiver_end(void **state) {
-        int worker = listen_type_at("a", SOCK_SEQPACKET, 8), clients[9], fd;
-        struct fdpass_receiver *r;
-        size_t n = 1;
-        unsigned seen = 0;
-
-        USE(ROUTE());
-        assert_int_equal(fdpass_receiver_new(worker, 64, &r), 0);
-        clients[0] = dial_tcp('0');
-        WAIT_FOR((fd = fdpass_receive(r, 0, NULL)) >= 0);
-        fd_close(fd);
-        WAIT_FOR(n_taken() == 1);
-
-        dial_many(clients + 1, 8);
-        WAIT_FOR(n_pending("a") == 8);
-        struct fdpass *f;
-        assert_true((fd = fdpass_receive(r, FDPASS_DEFER, &f)) >= 0);
-        assert_int_equal(byte_of(fd), 'a');
-        assert_int_equal(fdpass_taken(f), 0);
-        fdpass_free(f);
-        fd_close(fd);
-        fdpass_receiver_free(r);
-
-        assert_int_equal(fdpass_receiver_new(worker, 64, &r), 0);
-        while (n < 8) {
-                WAIT_FOR((fd = fdpass_receive(r, 0, NULL)) >= 0);
-                seen |= 1U << (byte_of(fd) - 'a'); /* in any order */
-                n++;
-                fd_close(fd);
-        }
-        assert_int_equal(seen, 0xfe);
-        WAIT_FOR(n_in_broker() == 0);
-        fdpass_receiver_free(r);
-        close_many(clients, ELEMENTSOF(clients));
-        fd_close(worker);
-}
-
 /* As if clients came quickly, whatever happens. */
 static void quick_turns(size_t n) {
         for (size_t i = 0; i < n; i++) {
@@ -533,7 +391,7 @@ static void quick_turns(size_t n) {
 }
 
 /* A limit that comes without an answer is seen while nobody owes one. */
-static void test_limit_in_a_hurry(void **state) {
+static void test_limit_polled(void **state) {
         int worker = listen_type_at("a", SOCK_SEQPACKET, 8), client;
         Clients c;
         Kept k;
@@ -551,14 +409,14 @@ static void test_limit_in_a_hurry(void **state) {
         quick_turns(1);
         assert_int_equal(n_taken(), 2);
 
-        close_many(c.fds, c.n);
+        close_all(c.fds, c.n);
         fd_close(client);
         fd_close(k.fd);
         fd_close(worker);
 }
 
 /* However many wait for a worker that hangs, the receipt of another one is seen as soon as they have waited for 1 ms. */
-static void test_receipts_in_a_hurry(void **state) {
+static void test_receipts_polled(void **state) {
         int hangs = listen_type_at("a", SOCK_SEQPACKET, 64), other = listen_type_at("b", SOCK_SEQPACKET, 8), clients[41], fd;
         usec_t end;
 
@@ -581,7 +439,48 @@ static void test_receipts_in_a_hurry(void **state) {
 
         fd_close(hangs);
         fd_close(other);
-        close_many(clients, ELEMENTSOF(clients));
+        close_all(clients, ELEMENTSOF(clients));
+}
+
+/* A stop while two pools wait for one worker, whose kept connection has ended unnoticed. */
+static void test_stop(void **state) {
+        int worker = listen_type_at("a", SOCK_SEQPACKET, 16), clients[4], conn;
+
+        USE({ .unit = "a.socket", .worker = "a", .listener = "tcp", .form = WORKER_SEQPACKET, .max_pending = 1 },
+            { .unit = "c.socket", .worker = "a", .listener = "public", .form = WORKER_SEQPACKET, .max_pending = 1 });
+        conn = keep(worker, 100).fd;
+        clients[0] = dial_tcp('h');
+        WAIT_FOR(n_pending("a") == 1);
+        clients[1] = dial_tcp('q');
+        clients[2] = dial_tcp('r');
+        clients[3] = dial_and_say("public", 'p');
+        WAIT_FOR(n_accepted() == 5);
+
+        fd_close(conn); /* the loop has no turn between this and the stop */
+        (void) alarm(10);
+        broker_stop(t.broker);
+        (void) alarm(0);
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                fd_close(clients[i]);
+        fd_close(worker);
+}
+
+/* The end of the broker, with a client unanswered on a kept connection of a worker that no route leads to any more. */
+static void test_exit(void **state) {
+        int worker = listen_type_at("a", SOCK_SEQPACKET, 16), client, conn;
+
+        USE({ .unit = "a.socket", .worker = "a", .form = WORKER_SEQPACKET });
+        conn = keep(worker, 100).fd;
+        client = dial_tcp('h');
+        WAIT_FOR(n_pending("a") == 1);
+
+        USE({ .unit = "b.socket", .worker = "b", .form = WORKER_SEQPACKET });
+        t.broker = broker_free(t.broker);
+
+        fd_close(client);
+        fd_close(conn);
+        fd_close(worker);
 }
 
 TEST_MAIN(TCP_TEST(test_batches),
@@ -589,12 +488,11 @@ TEST_MAIN(TCP_TEST(test_batches),
           TCP_TEST(test_end),
           TCP_TEST(test_answer_and_end),
           TCP_TEST(test_end_unnoticed),
-          TCP_TEST(test_limit_in_a_hurry),
-          TCP_TEST(test_receipts_in_a_hurry),
           TCP_TEST(test_refused),
           TCP_TEST(test_hostile),
           TCP_TEST(test_reload),
           TCP_TEST(test_table),
-          TCP_TEST(test_receiver),
-          TCP_TEST(test_receiver_keep),
-          TCP_TEST(test_receiver_end))
+          TCP_TEST(test_limit_polled),
+          TCP_TEST(test_receipts_polled),
+          TCP_TEST(test_stop),
+          TCP_TEST(test_exit))
