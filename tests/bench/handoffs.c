@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Makes NUMBER handoffs, one after the other, by a broker in this process: `instructions` counts its instructions. Client
- * and worker are in this process too, and act only when the broker sleeps, so that each run does the same.
+ * So many handoffs, one after the other, by a broker in this process: what `instructions` counts. Client and worker
+ * are in this process too, and do their part only when the broker sleeps, so that it does the same each time.
  *
  *         handoffs stream|seqpacket|persistent NUMBER
  */
@@ -15,7 +15,7 @@
 
 #include "basic/address.h"
 #include "basic/fd.h"
-#include "broker/broker.h"
+#include "broker-view.h"
 #include "handoff/handoff.h"
 #include "helper/internal.h"
 
@@ -39,21 +39,16 @@ typedef struct Form {
 static const Form forms[] = {
         { "stream",    WORKER_STREAM,    SOCK_STREAM,    false },
         { "seqpacket", WORKER_SEQPACKET, SOCK_SEQPACKET, false },
-        { "persistent",      WORKER_SEQPACKET, SOCK_SEQPACKET, true  },
+        { "persistent", WORKER_SEQPACKET, SOCK_SEQPACKET, true  },
 };
 
 static struct {
         const Form *form;
-        char directory[32];
-        sd_event *event;
-        Log *log;
-        Helper *helper;      /* without a process, because valgrind can't run that */
-        Broker *broker;
         struct sockaddr_in public;
         int worker_fd;
         int persistent_fd;
         uint16_t n_persistent;
-} t = { .persistent_fd = -EBADF };
+} own = { .persistent_fd = -EBADF };
 
 static void check(int r, const char *what) {
         if (r < 0)
@@ -67,7 +62,7 @@ static const char *path_of(const char *name) {
         return path;
 }
 
-/* Made by hand, because valgrind does not know openat2(2), with which units are read. */
+/* By hand: valgrind knows no openat2(2), with which units are read. */
 static Config *make_config(void) {
         Config *config = calloc(1, sizeof(*config));
 
@@ -76,7 +71,7 @@ static Config *make_config(void) {
         config->routes[0] = (RouteConfig){
                 .unit = strdup("a.socket"),
                 .worker = strdup(path_of("a")),
-                .form = t.form->form,
+                .form = own.form->form,
                 .metadata = true,
                 .weight = 1,
                 .max_pending = 64,
@@ -101,24 +96,24 @@ static void listen_as_worker(void) {
         socklen_t len;
 
         check(address_from_path(path_of("a"), &sun, &len), "address");
-        t.worker_fd = socket(AF_UNIX, t.form->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        check(bind(t.worker_fd, (struct sockaddr *) &sun, len), "bind");
-        check(listen(t.worker_fd, 16), "listen");
+        own.worker_fd = socket(AF_UNIX, own.form->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        check(bind(own.worker_fd, (struct sockaddr *) &sun, len), "bind");
+        check(listen(own.worker_fd, 16), "listen");
 }
 
 static int listen_in_public(void) {
-        socklen_t len = sizeof(t.public);
+        socklen_t len = sizeof(own.public);
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-        t.public = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        check(bind(fd, (struct sockaddr *) &t.public, len), "bind");
+        own.public = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        check(bind(fd, (struct sockaddr *) &own.public, len), "bind");
         check(listen(fd, 16), "listen");
-        check(getsockname(fd, (struct sockaddr *) &t.public, &len), "getsockname");
+        check(getsockname(fd, (struct sockaddr *) &own.public, &len), "getsockname");
         return fd;
 }
 
 static void start(void) {
-        /* Not below /tmp, because a path in a directory that others can write to costs more (broker/reach.h). */
+        /* Not below /tmp: where others may put links, the way to a worker costs more (broker/reach.h). */
         strcpy(t.directory, "/run/handoffs-XXXXXX");
         if (!mkdtemp(t.directory))
                 err(EXIT_FAILURE, "%s", t.directory);
@@ -127,9 +122,10 @@ static void start(void) {
         check(sd_event_new(&t.event), "sd_event_new");
         t.log = log_new("handoffs");
         check(broker_new(t.event, t.log, N_FDS, &t.broker), "broker_new");
+        /* Without a process, because valgrind can't run that. */
         check(helper_new_here(N_FDS, sizeof(SocketTask), socket_task_run, &t.helper), "helper_new_here");
         check(broker_set_helper(t.broker, t.helper), "broker_set_helper");
-        t.broker->pace.slow_until = USEC_INFINITY; /* no polling, because the rate of clients depends on the machine */
+        never_poll(); /* how quickly clients come depends on the machine */
         check(broker_add_listener(t.broker, "public", listen_in_public()), "broker_add_listener");
 
         check(broker_set_config(t.broker, make_config()), "broker_set_config");
@@ -140,15 +136,15 @@ static void stop(void) {
         t.helper = helper_free(t.helper);
         t.log = log_free(t.log);
         t.event = sd_event_unref(t.event);
-        fd_close(t.persistent_fd);
-        fd_close(t.worker_fd);
+        fd_close(own.persistent_fd);
+        fd_close(own.worker_fd);
         (void) unlink(path_of("a"));
         (void) rmdir(t.directory);
 }
 
-/* The broker's turns, until @n_accepted and @n_handed are reached. `instructions` counts what runs in here. */
-__attribute__((noinline)) static void turn(uint64_t n_accepted, uint64_t n_handed) {
-        while (t.broker->n.n_accepted < n_accepted || t.broker->n.n_handed < n_handed)
+/* The broker's turns, until so many were accepted and handed over: what is done in here is counted. */
+__attribute__((noinline)) static void turn(uint64_t to_accept, uint64_t to_take) {
+        while (n_accepted() < to_accept || n_taken() < to_take)
                 check(broker_turn(t.broker, TURN_USEC), "broker_turn");
 }
 
@@ -165,14 +161,14 @@ static void take_from(int fd) {
 static void take(void) {
         int fd;
 
-        fd = t.persistent_fd >= 0 ? t.persistent_fd : accept4(t.worker_fd, NULL, NULL, SOCK_CLOEXEC);
+        fd = own.persistent_fd >= 0 ? own.persistent_fd : accept4(own.worker_fd, NULL, NULL, SOCK_CLOEXEC);
         check(fd, "accept4");
         take_from(fd);
 
-        if (t.form->is_persistent) {
-                t.persistent_fd = fd;
-                check(handoff_answer_persistent(fd, FDPASS_ANSWER_TAKEN, t.n_persistent, 1, (uint16_t) (t.n_persistent + 16)), "answer");
-                t.n_persistent++;
+        if (own.form->is_persistent) {
+                own.persistent_fd = fd;
+                check(handoff_answer_persistent(fd, FDPASS_ANSWER_TAKEN, own.n_persistent, 1, (uint16_t) (own.n_persistent + 16)), "answer");
+                own.n_persistent++;
         } else
                 fd_close(fd);
 }
@@ -180,14 +176,14 @@ static void take(void) {
 static void hand_over(uint64_t i) {
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-        check(connect(fd, (struct sockaddr *) &t.public, sizeof(t.public)), "connect");
+        check(connect(fd, (struct sockaddr *) &own.public, sizeof(own.public)), "connect");
         check((int) send(fd, request, sizeof(request) - 1, 0), "send");
         turn(i + 1, i);
         take();
         turn(i + 1, i + 1);
         helper_work_here(t.helper); /* in fdpassd another process does that */
 
-        /* Closes with a reset, which leaves no TIME_WAIT. */
+        /* With a reset, which leaves no TIME_WAIT behind. */
         (void) setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
         fd_close(fd);
 }
@@ -197,8 +193,8 @@ int main(int argc, char *argv[]) {
 
         for (size_t i = 0; i < ELEMENTSOF(forms) && argc == 3; i++)
                 if (streq(argv[1], forms[i].name))
-                        t.form = &forms[i];
-        if (!t.form || n == 0)
+                        own.form = &forms[i];
+        if (!own.form || n == 0)
                 errx(EXIT_FAILURE, "Usage: handoffs stream|seqpacket|persistent NUMBER");
 
         start();

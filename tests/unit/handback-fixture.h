@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Clients over TCP, which are handed to a broker, and the workers that it hands them to. */
+/* TCP clients that a test hands back to the broker, and the workers that get them. */
 
-#include "broker-fixture.h"
+#include "tcp-fixture.h"
 
 #include <arpa/inet.h>
 
@@ -12,89 +12,25 @@
 
 #define HEAD_A "GET /a HTTP/1.1\r\nHost: example.org\r\n\r\n"
 
-static uint8_t bytes[FDPASS_MESSAGE_MAX];
+/* The broker takes hand-backs at @return_fd, and routes GET /a to "a", and what is for "stream" to "b". */
+void start_handback(int return_fd);
 
-_unused_ static void say(int fd, const char *text) {
-        assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t) strlen(text));
-}
+/* Both ends of a TCP connection: the client's, and the descriptor of it that a worker has. */
+void tcp_pair(int *ret_client, int *ret_worker);
 
-/* A client and a worker that have a TCP connection. */
-_unused_ static void tcp_pair(int *ret_client, int *ret_worker) {
-        struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        socklen_t len = sizeof(sin);
-        int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+int connect_type(const char *name, int type);
+/* A connection to the broker's socket for hand-backs. */
+int connect_return(void);
 
-        assert_int_equal(bind(listener, (struct sockaddr *) &sin, sizeof(sin)), 0);
-        assert_int_equal(listen(listener, 1), 0);
-        assert_int_equal(getsockname(listener, (struct sockaddr *) &sin, &len), 0);
-        *ret_client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        assert_int_equal(connect(*ret_client, (struct sockaddr *) &sin, sizeof(sin)), 0);
-        *ret_worker = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        assert_true(*ret_worker >= 0);
-        fd_close(listener);
-}
-
-_unused_ static int connect_type(const char *name, int type) {
-        struct sockaddr_un sun;
-        socklen_t len;
-        char path[64];
-        int fd;
-
-        path_of(name, path);
-        assert_int_equal(address_from_path(path, &sun, &len), 0);
-        fd = handoff_connect_type(&sun, len, type);
-        assert_true(fd >= 0);
-        return fd;
-}
-
-_unused_ static int connect_return(void) {
-        return connect_type("return", SOCK_SEQPACKET);
-}
-
-/* Sends @fd, which is closed, as a worker does that hands it back. */
-_unused_ static void send_back(int conn, int fd, Message m) {
-        uint8_t header[FDPASS_HEADER_MAX];
-        size_t n;
-
-        m.listener = SLICE_LITERAL("public");
-        assert_int_equal(message_encode(&m, header, sizeof(header), &n), 0);
-        assert_int_equal(handoff_send_message(conn, (Slice){ header, n }, m.consumed, fd), 0);
-        fd_close(fd);
-}
-
+/* Hands back @fd, which is closed, on @conn. */
+void send_back(int conn, int fd, Message m);
 /* The same on a new connection, which is returned. */
-_unused_ static int hand_back(int fd, Message m) {
-        int conn = connect_return();
+int hand_back(int fd, Message m);
+/* Waits for the broker's answer on @conn, which is closed. */
+void expect_answer(int conn, uint8_t expected);
 
-        send_back(conn, fd, m);
-        return conn;
-}
-
-_unused_ static void expect_answer(int conn, uint8_t expected) {
-        uint8_t answer = 0;
-
-        WAIT_FOR(has_event(conn, POLLIN));
-        assert_int_equal(recv(conn, &answer, 1, MSG_DONTWAIT), 1);
-        assert_int_equal(answer, expected);
-        fd_close(conn);
-}
-
-/* The worker's side: takes a client with its message, and finds @text in its socket, which blocks. */
-_unused_ static Message take_message(int worker, const char *text) {
-        char buffer[256] = "";
-        int conn, client = -EBADF;
-        Message m;
-        size_t n;
-
-        WAIT_FOR(has_event(worker, POLLIN));
-        conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
-        assert_int_equal(handoff_receive_message(conn, 0, bytes, sizeof(bytes), &n, &client), 0);
-        assert_int_equal(message_decode(bytes, n, &m), 0);
-        fd_close(conn);
-
-        assert_false(fcntl(client, F_GETFL) & O_NONBLOCK);
-        (void) !recv(client, buffer, sizeof(buffer) - 1, MSG_DONTWAIT);
-        assert_string_equal(buffer, text);
-        fd_close(client);
-        return m;
-}
+/*
+ * The worker's side: takes a client with its message, finds @text in its socket, which blocks, and closes it. The message
+ * points into a buffer that the next call overwrites.
+ */
+Message take_message(int worker, const char *text);

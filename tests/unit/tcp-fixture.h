@@ -1,34 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The broker of broker-fixture.h with a listener for TCP on loopback, of whose clients it is known who is untouched. */
+/* The broker of broker-fixture.h with a TCP listener on loopback: TCP shows whether a client is untouched. */
 
 #include "broker-fixture.h"
 
 #include <netinet/in.h>
 
-static struct sockaddr_in tcp;
+extern struct sockaddr_in tcp; /* the last address of listen_tcp() */
 
-static int setup_tcp(void **state) {
-        socklen_t len = sizeof(tcp);
-        int fd;
+/* A socket that listens on loopback. */
+int listen_tcp(void);
+/* It becomes a listener of the broker. */
+void add_tcp(const char *name);
 
-        (void) setup(state);
-        tcp = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        assert_int_equal(bind(fd, (struct sockaddr *) &tcp, len), 0);
-        assert_int_equal(listen(fd, 128), 0);
-        assert_int_equal(getsockname(fd, (struct sockaddr *) &tcp, &len), 0);
-        assert_int_equal(broker_add_listener(t.broker, "tcp", fd), 0);
-        return 0;
-}
+/* A client, and one that has sent a byte. */
+int connect_tcp(void);
+int dial_tcp(char what);
+/* Clients that send 'a', 'b', ... The first function leaves out the first @first ones. */
+void dial_rest(int *clients, size_t first, size_t n);
+void dial_many(int *clients, size_t n);
 
-static int dial_tcp(char what) {
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+/* The byte that a client has sent, which waits for it. */
+char byte_of(int client);
 
-        assert_int_equal(connect(fd, (const struct sockaddr *) &tcp, sizeof(tcp)), 0);
-        assert_int_equal(send(fd, &what, 1, 0), 1);
-        return fd;
-}
+/* setup(), with a listener "tcp". */
+int setup_tcp(void **state);
 
 #define TCP_TEST(f) cmocka_unit_test_setup_teardown(f, setup_tcp, teardown)

@@ -158,11 +158,9 @@ static void test_backup(void **state) {
         assert_int_equal(next(NULL), 2);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                TEST(test_least_pending), TEST(test_ties_take_turns), TEST(test_round_robin),
-                TEST(test_source_hash),     TEST(test_only_ready),      TEST(test_backup),
-        };
-
-        return cmocka_run_group_tests_name("balance", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_least_pending),
+          TEST(test_ties_take_turns),
+          TEST(test_round_robin),
+          TEST(test_source_hash),
+          TEST(test_only_ready),
+          TEST(test_backup))

@@ -2,7 +2,7 @@
 
 /* What workers, and peers of the return socket, may send to the broker. */
 
-#include "broker-fixture.h"
+#include "tcp-fixture.h"
 #include "hostile-messages.h"
 
 #include <errno.h>
@@ -102,7 +102,7 @@ static void test_return_socket(void **state) {
         USE({ .unit = "a.socket", .worker = "a" });
         client_pair(client);
         serve_one(worker);
-        TURN_UNTIL(t.broker->clients.n_used == 0 && helper_n_pending(t.helper) == 0);
+        TURN_UNTIL(n_in_broker() == 0 && helper_n_pending(t.helper) == 0);
         lowest = lowest_free_fd();
 
         for (size_t i = 0; i < n; i++) {
@@ -121,8 +121,8 @@ static void test_return_socket(void **state) {
                         pages = resident_pages();
         }
 
-        TURN_UNTIL(lowest_free_fd() <= lowest && t.broker->clients.n_used == 0); /* the helper may have closed one since */
-        assert_int_equal(t.broker->n.n_returned, 0);
+        TURN_UNTIL(lowest_free_fd() <= lowest && n_in_broker() == 0); /* the helper may have closed one since */
+        assert_int_equal(n_returned(), 0);
         report("wrong messages to the return socket", n, pages);
         pair_close(client);
         fd_close(worker);
@@ -153,7 +153,7 @@ static void test_silent_peers(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(conns); i++)
                 conns[i] = connect_to(&f);
         late = send_good(&f, connect_to(&f), &mine[1]);
-        TURN_UNTIL(t.broker->n_parked == 2);
+        TURN_UNTIL(n_parked() == 2);
         assert_int_equal(handoff_receipt(early, false), RECEIPT_TAKEN);
         assert_int_equal(handoff_receipt(late, false), RECEIPT_TAKEN);
 
@@ -162,7 +162,7 @@ static void test_silent_peers(void **state) {
         fd_close(early);
         fd_close(late);
         pair_close(mine);
-        TURN_UNTIL(t.broker->clients.n_used == 0);
+        TURN_UNTIL(n_in_broker() == 0);
         report("silent peers", ELEMENTSOF(conns), resident_pages());
 }
 
@@ -174,7 +174,7 @@ static void test_peer_that_never_reads(void **state) {
         uint8_t answer;
 
         USE({ .unit = "a.socket", .worker = "a", .host = "a" });
-        t.broker->max_parked = 1;
+        set_max_parked(1);
         client_pair(client);
         for (usec_t end = usec_now() + DEADLINE_USEC; usec_now() < end;) {
                 Message m = MESSAGE_NULL;
@@ -191,11 +191,11 @@ static void test_peer_that_never_reads(void **state) {
         for (ssize_t k; (k = recv(conn, &answer, 1, MSG_DONTWAIT)) == 1 || (k < 0 && errno == ECONNRESET);)
                 n_answers += k == 1 && answer == FDPASS_ANSWER_TAKEN; /* the reset is told once, before what is there */
         assert_true(n_answers > 0 && n_answers <= n);
-        TURN_UNTIL(t.broker->clients.n_used <= 1); /* one source: each makes room for the next */
+        TURN_UNTIL(n_in_broker() <= 1); /* one source: each makes room for the next */
 
         fd_close(conn);
         pair_close(client);
-        TURN_UNTIL(t.broker->clients.n_used == 0);
+        TURN_UNTIL(n_in_broker() == 0);
 }
 
 /* A connection with unsent bytes, which keeps whoever closes it last waiting for a minute. */
@@ -311,39 +311,26 @@ static void play(Trick trick, int conn, int pair[static 2]) {
         fd_close(client);
 }
 
-static struct sockaddr_in add_tcp(void) {
-        struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        socklen_t len = sizeof(sin);
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        assert_int_equal(bind(fd, (struct sockaddr *) &sin, sizeof(sin)), 0);
-        assert_int_equal(listen(fd, 128), 0);
-        assert_int_equal(getsockname(fd, (struct sockaddr *) &sin, &len), 0);
-        assert_int_equal(broker_add_listener(t.broker, "tcp", fd), 0);
-        return sin;
-}
-
 /* Whatever a worker does, its own clients may suffer, and nobody else waits or notices. */
 static void test_workers(void **state) {
-        struct sockaddr_in tcp = add_tcp();
         int worker = listen_at("a", 64), other = listen_at("b", 8), lowest;
         size_t n = how_many(60000) / 100, pages = 0;
 
+        add_tcp("tcp");
         USE({ .unit = "a.socket", .worker = "a", .listener = "tcp" },
             { .unit = "b.socket", .worker = "b", .listener = "public" });
         serve_one(other);
-        TURN_UNTIL(t.broker->clients.n_used == 0);
+        TURN_UNTIL(n_in_broker() == 0);
         lowest = lowest_free_fd();
         longest = 0;
 
         for (size_t i = 0; i < n; i++) {
                 /* A million answers are enough once. */
                 Trick trick = i == 0 ? MANY_ANSWERS : (Trick) (i % N_TRICKS);
-                int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), conn, pair[2] = { -EBADF, -EBADF };
+                int client = connect_tcp(), conn, pair[2] = { -EBADF, -EBADF };
 
                 if (trick == MANY_ANSWERS && i > 0)
                         trick = GARBAGE;
-                assert_int_equal(connect(client, (struct sockaddr *) &tcp, sizeof(tcp)), 0);
                 TURN_UNTIL(has_event(worker, POLLIN));
                 conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
                 play(trick, conn, pair);
@@ -357,7 +344,7 @@ static void test_workers(void **state) {
                         play(GARBAGE, conn, pair);
                         fd_close(conn);
                 }
-                TURN_UNTIL(t.broker->clients.n_used == 0);
+                TURN_UNTIL(n_in_broker() == 0);
                 fd_close(client);
                 close_without_lingering(pair);
                 if (i % 100 == 0)
@@ -366,7 +353,7 @@ static void test_workers(void **state) {
                         pages = resident_pages();
         }
 
-        TURN_UNTIL(t.broker->clients.n_used == 0);
+        TURN_UNTIL(n_in_broker() == 0);
         TURN_UNTIL(lowest_free_fd() <= lowest);
         assert_true(longest < USEC_PER_SEC);
         report("tricks of a worker", n, pages);
@@ -374,12 +361,8 @@ static void test_workers(void **state) {
         fd_close(other);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                BROKER_TEST_WITH_HELPER(test_return_socket),         BROKER_TEST_WITH_HELPER(test_silent_peers),
-                BROKER_TEST_WITH_HELPER(test_peer_that_never_reads), BROKER_TEST_WITH_HELPER(test_lingering_return),
-                BROKER_TEST_WITH_HELPER(test_workers),
-        };
-
-        return cmocka_run_group_tests_name("broker, hostile peers", tests, NULL, NULL);
-}
+TEST_MAIN(BROKER_TEST_WITH_HELPER(test_return_socket),
+          BROKER_TEST_WITH_HELPER(test_silent_peers),
+          BROKER_TEST_WITH_HELPER(test_peer_that_never_reads),
+          BROKER_TEST_WITH_HELPER(test_lingering_return),
+          BROKER_TEST_WITH_HELPER(test_workers))

@@ -171,14 +171,8 @@ static void test_gone(void **state) {
         fd_close(pair[1]);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                TEST(test_tokens),
-                TEST(test_untouched),
-                TEST(test_untouched_again),
-                TEST(test_untouched_unknown),
-                TEST(test_gone),
-        };
-
-        return cmocka_run_group_tests_name("client", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_tokens),
+          TEST(test_untouched),
+          TEST(test_untouched_again),
+          TEST(test_untouched_unknown),
+          TEST(test_gone))

@@ -286,26 +286,20 @@ static void test_longest_name(_unused_ void **state) {
         assert_priority(&t, unit, 3);
 }
 
-int main(void) {
-        static const struct CMUnitTest tests[] = {
-                TEST(test_overrides_main_file),
-                TEST(test_brings_section),
-                TEST(test_sorted_by_name),
-                TEST(test_same_name),
-                TEST(test_special_names_first),
-                TEST(test_load_path_before_special),
-                TEST(test_odd_dashes),
-                TEST(test_alias),
-                TEST(test_alias_of_template),
-                TEST(test_masked),
-                TEST(test_dangling),
-                TEST(test_other_files),
-                TEST(test_linked_directory),
-                TEST(test_unreadable),
-                TEST(test_unreadable_directory),
-                TEST(test_without_unit),
-                TEST(test_longest_name),
-        };
-
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_overrides_main_file),
+          TEST(test_brings_section),
+          TEST(test_sorted_by_name),
+          TEST(test_same_name),
+          TEST(test_special_names_first),
+          TEST(test_load_path_before_special),
+          TEST(test_odd_dashes),
+          TEST(test_alias),
+          TEST(test_alias_of_template),
+          TEST(test_masked),
+          TEST(test_dangling),
+          TEST(test_other_files),
+          TEST(test_linked_directory),
+          TEST(test_unreadable),
+          TEST(test_unreadable_directory),
+          TEST(test_without_unit),
+          TEST(test_longest_name))

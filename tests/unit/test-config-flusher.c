@@ -211,7 +211,7 @@ static void assert_not_loaded(const char *flusher, const char *directory, bool l
 }
 
 static void test_load(void **state) {
-        const char *shipped = getenv("FDPASS_FLUSHERS"), *bad = getenv("FDPASS_TEST_FLUSHERS");
+        const char *shipped = FLUSHERS_DIR, *bad = BAD_FLUSHERS_DIR;
         _cleanup_tree_ Tree t;
         char message[512];
 
@@ -232,13 +232,17 @@ static void test_load(void **state) {
         assert_not_loaded("flush x", shipped, true, "Flusher=flush does not take the argument \"x\".");
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                TEST(test_none),       TEST(test_flush),    TEST(test_response), TEST(test_reset),
-                TEST(test_bad_names),  TEST(test_bad_headers), TEST(test_reserved), TEST(test_bad_status),
-                TEST(test_injection),  TEST(test_too_long), TEST(test_protocol), TEST(test_named),
-                TEST(test_without_flusher), TEST(test_load),
-        };
-
-        return cmocka_run_group_tests_name("flusher keys", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_none),
+          TEST(test_flush),
+          TEST(test_response),
+          TEST(test_reset),
+          TEST(test_bad_names),
+          TEST(test_bad_headers),
+          TEST(test_reserved),
+          TEST(test_bad_status),
+          TEST(test_injection),
+          TEST(test_too_long),
+          TEST(test_protocol),
+          TEST(test_named),
+          TEST(test_without_flusher),
+          TEST(test_load))

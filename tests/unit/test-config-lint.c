@@ -124,11 +124,10 @@ static void test_turned_off(_unused_ void **state) {
         assert_int_equal(t.n_found, 0);
 }
 
-int main(void) {
-        static const struct CMUnitTest tests[] = {
-                TEST(test_lines), TEST(test_namespaces), TEST(test_filters), TEST(test_landlock),
-                TEST(test_which_service), TEST(test_once), TEST(test_turned_off),
-        };
-
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_lines),
+          TEST(test_namespaces),
+          TEST(test_filters),
+          TEST(test_landlock),
+          TEST(test_which_service),
+          TEST(test_once),
+          TEST(test_turned_off))

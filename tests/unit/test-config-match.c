@@ -252,12 +252,11 @@ static void test_listener_errors(void **state) {
 
 #define CONFIG_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                CONFIG_TEST(test_strings),  CONFIG_TEST(test_reset),    CONFIG_TEST(test_others),
-                CONFIG_TEST(test_errors),   CONFIG_TEST(test_listener), CONFIG_TEST(test_listener_instance),
-                CONFIG_TEST(test_listener_errors), CONFIG_TEST(test_pairs),
-        };
-
-        return cmocka_run_group_tests_name("config-match", tests, NULL, NULL);
-}
+TEST_MAIN(CONFIG_TEST(test_strings),
+          CONFIG_TEST(test_reset),
+          CONFIG_TEST(test_others),
+          CONFIG_TEST(test_errors),
+          CONFIG_TEST(test_listener),
+          CONFIG_TEST(test_listener_instance),
+          CONFIG_TEST(test_listener_errors),
+          CONFIG_TEST(test_pairs))

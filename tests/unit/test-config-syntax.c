@@ -328,27 +328,21 @@ static void test_specifiers(_unused_ void **state) {
         assert_not_expanded("abc", 3, SPECIFIER_TOO_LONG, 0);
 }
 
-int main(void) {
-        static const struct CMUnitTest tests[] = {
-                TEST(test_sections),
-                TEST(test_empty_section),
-                TEST(test_white_space),
-                TEST(test_comments),
-                TEST(test_continuation),
-                TEST(test_continuation_comment),
-                TEST(test_line_ends),
-                TEST(test_byte_order_mark),
-                TEST(test_repeated_sections),
-                TEST(test_broken_lines),
-                TEST(test_broken_files),
-                TEST(test_utf8),
-                TEST(test_long_line),
-                TEST(test_many_findings),
-                TEST(test_unit_names),
-                TEST(test_unit_instantiate),
-                TEST(test_dropin_names),
-                TEST(test_specifiers),
-        };
-
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_sections),
+          TEST(test_empty_section),
+          TEST(test_white_space),
+          TEST(test_comments),
+          TEST(test_continuation),
+          TEST(test_continuation_comment),
+          TEST(test_line_ends),
+          TEST(test_byte_order_mark),
+          TEST(test_repeated_sections),
+          TEST(test_broken_lines),
+          TEST(test_broken_files),
+          TEST(test_utf8),
+          TEST(test_long_line),
+          TEST(test_many_findings),
+          TEST(test_unit_names),
+          TEST(test_unit_instantiate),
+          TEST(test_dropin_names),
+          TEST(test_specifiers))

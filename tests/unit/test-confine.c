@@ -307,17 +307,16 @@ static void test_is_due(void **state) {
 
 #define CONFINE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                CONFINE_TEST(test_unconfined),
-                CONFINE_TEST(test_closed),
-                CONFINE_TEST(test_all_refused),
-                CONFINE_TEST(test_may_connect),
-                CONFINE_TEST(test_may_listen),
-                CONFINE_TEST(test_wrong_flags),
-                TEST(test_is_due),
-        };
-
+static int ignore_sigpipe(void **state) {
         (void) signal(SIGPIPE, SIG_IGN);
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return 0;
 }
+
+TEST_MAIN_WITH(ignore_sigpipe, NULL,
+               CONFINE_TEST(test_unconfined),
+               CONFINE_TEST(test_closed),
+               CONFINE_TEST(test_all_refused),
+               CONFINE_TEST(test_may_connect),
+               CONFINE_TEST(test_may_listen),
+               CONFINE_TEST(test_wrong_flags),
+               TEST(test_is_due))

@@ -420,20 +420,14 @@ static void test_properties(void **state) {
         control = control_free(control);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                BROKER_TEST(test_access),
-                BROKER_TEST(test_stranger_with_descriptor),
-                BROKER_TEST(test_peer_with_descriptor),
-                BROKER_TEST(test_descriptors_refused),
-                BROKER_TEST(test_many_at_once),
-                BROKER_TEST(test_turns),
-                BROKER_TEST(test_deaf),
-                BROKER_TEST(test_deaf_at_the_end),
-                BROKER_TEST(test_crowd),
-                BROKER_TEST(test_clients_by_state),
-                BROKER_TEST(test_properties),
-        };
-
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(BROKER_TEST(test_access),
+          BROKER_TEST(test_stranger_with_descriptor),
+          BROKER_TEST(test_peer_with_descriptor),
+          BROKER_TEST(test_descriptors_refused),
+          BROKER_TEST(test_many_at_once),
+          BROKER_TEST(test_turns),
+          BROKER_TEST(test_deaf),
+          BROKER_TEST(test_deaf_at_the_end),
+          BROKER_TEST(test_crowd),
+          BROKER_TEST(test_clients_by_state),
+          BROKER_TEST(test_properties))

@@ -230,18 +230,12 @@ static void test_find(void **state) {
         assert_string_equal(path_given, "/a/b");
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                EXEC_TEST(test_program),
-                EXEC_TEST(test_environment),
-                EXEC_TEST(test_no_program),
-                EXEC_TEST(test_consumed),
-                EXEC_TEST(test_limit),
-                EXEC_TEST(test_runtime),
-                EXEC_TEST(test_stderr),
-                EXEC_TEST(test_deadline),
-                TEST(test_find),
-        };
-
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(EXEC_TEST(test_program),
+          EXEC_TEST(test_environment),
+          EXEC_TEST(test_no_program),
+          EXEC_TEST(test_consumed),
+          EXEC_TEST(test_limit),
+          EXEC_TEST(test_runtime),
+          EXEC_TEST(test_stderr),
+          EXEC_TEST(test_deadline),
+          TEST(test_find))

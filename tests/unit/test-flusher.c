@@ -140,7 +140,7 @@ static const struct fdpass_flusher *load(const char *directory, const char *name
         const struct fdpass_flusher *f = NULL;
         const char *why;
 
-        assert_int_equal(flusher_load(getenv(directory), name, &f, handle, &why), 0);
+        assert_int_equal(flusher_load(directory, name, &f, handle, &why), 0);
         assert_string_equal(f->name, name);
         return f;
 }
@@ -151,7 +151,7 @@ static void test_event_stream(void **state) {
         const struct fdpass_flusher *f;
         void *handle;
 
-        f = load("FDPASS_FLUSHERS", "event-stream", &handle);
+        f = load(FLUSHERS_DIR, "event-stream", &handle);
         expect(f, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", FDPASS_FLUSHER_GO, 200,
                "HTTP/1.1 200 OK\r\nDate: " DATE "\r\nServer: fdpass\r\nContent-Type: text/event-stream\r\n"
                "Cache-Control: no-store\r\nConnection: close\r\n\r\nretry: 3000\n\n");
@@ -203,7 +203,7 @@ static void test_limit(void **state) {
         const struct fdpass_flusher *f;
         void *handle;
 
-        f = load("FDPASS_TEST_FLUSHERS", "limit", &handle);
+        f = load(BAD_FLUSHERS_DIR, "limit", &handle);
 
         for (unsigned i = 0; i < 3; i++)
                 assert_int_equal(come(f, "192.0.2.1", 1000, "3"), FDPASS_FLUSHER_GO);
@@ -258,7 +258,7 @@ static void test_limit_in_turn(void **state) {
                 other++;
         assert_true(other <= UINT16_MAX);
 
-        f = load("FDPASS_TEST_FLUSHERS", "limit", &handle);
+        f = load(BAD_FLUSHERS_DIR, "limit", &handle);
         for (unsigned i = 0; i < 3; i++) {
                 assert_int_equal(come(f, network_of(0, text), 1000, "3"), FDPASS_FLUSHER_GO);
                 assert_int_equal(come(f, network_of(other, text), 1000, "3"), FDPASS_FLUSHER_GO);
@@ -276,7 +276,7 @@ static void test_limit_full(void **state) {
         char text[64];
         void *handle;
 
-        f = load("FDPASS_TEST_FLUSHERS", "limit", &handle);
+        f = load(BAD_FLUSHERS_DIR, "limit", &handle);
         for (unsigned i = 0; i < N_FEW; i++)
                 assert_int_equal(come(f, network_of(i, text), 1000, "1"), FDPASS_FLUSHER_GO);
 
@@ -290,7 +290,7 @@ static void test_limit_full(void **state) {
 }
 
 static void test_wrong(void **state) {
-        const char *directory = getenv("FDPASS_TEST_FLUSHERS"), *why = NULL;
+        const char *directory = BAD_FLUSHERS_DIR, *why = NULL;
         const struct fdpass_flusher *f = NULL;
         void *handle = NULL;
 
@@ -336,21 +336,15 @@ static void test_names(void **state) {
                 assert_false(flusher_name_is_valid(bad[i]));
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                TEST(test_flush),
-                TEST(test_expect),
-                TEST(test_response),
-                TEST(test_no_room),
-                TEST(test_header),
-                TEST(test_event_stream),
-                TEST(test_limit),
-                TEST(test_limit_in_turn),
-                TEST(test_limit_full),
-                TEST(test_wrong),
-                TEST(test_no_object),
-                TEST(test_names),
-        };
-
-        return cmocka_run_group_tests_name("flushers", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_flush),
+          TEST(test_expect),
+          TEST(test_response),
+          TEST(test_no_room),
+          TEST(test_header),
+          TEST(test_event_stream),
+          TEST(test_limit),
+          TEST(test_limit_in_turn),
+          TEST(test_limit_full),
+          TEST(test_wrong),
+          TEST(test_no_object),
+          TEST(test_names))

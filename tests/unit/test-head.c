@@ -2,14 +2,9 @@
 
 /* From the first bytes to a route, or to an answer in the client's own protocol. */
 
-#include "broker-fixture.h"
+#include "tcp-fixture.h"
 
-#include "broker/listener.h"
 #include "handoff/message.h"
-
-static void say(int fd, const char *text) {
-        assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t) strlen(text));
-}
 
 static int dial_and_request(const char *text) {
         int fd = dial("public");
@@ -119,8 +114,8 @@ static void test_metadata(void **state) {
         assert_int_equal(handoff_receive_message(conn, 0, bytes, sizeof(bytes), &n, &received), 0);
         check_message(bytes, n, received, head);
         fd_close(conn);
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(t.broker->n.n_handed, 1);
+        WAIT_FOR(n_in_broker() == 0);
+        assert_int_equal(n_taken(), 1);
         fd_close(received);
         fd_close(client);
 
@@ -143,8 +138,8 @@ static void test_head_in_pieces(void **state) {
 
         USE({ .unit = "a.socket", .worker = "a", .host = "example.org" });
         client = dial_and_request("GET / HTTP/1.1\r\nHo");
-        WAIT_FOR(t.broker->n.n_accepted == 1);
-        assert_int_equal(t.broker->clients.slots[0].state, CLIENT_HEAD);
+        WAIT_FOR(n_accepted() == 1);
+        assert_int_equal(first_client_state(), CLIENT_HEAD);
 
         for (usec_t end = usec_now() + 150 * USEC_PER_MSEC; usec_now() < end; n_turns++)
                 assert_true(broker_turn(t.broker, end - MIN(usec_now(), end)) >= 0);
@@ -152,7 +147,7 @@ static void test_head_in_pieces(void **state) {
 
         say(client, "st: example.org\r\n\r\n");
         expect_at(a, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n");
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
 
         fd_close(client);
         fd_close(a);
@@ -175,7 +170,7 @@ static void test_refuses_http(void **state) {
         USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .path = "/p" });
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
                 expect_status(dial_and_request(cases[i].head), cases[i].status);
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
 
         fd_close(a);
 }
@@ -246,7 +241,7 @@ static void test_routes_protocols(void **state) {
         clients[1] = dial_and_request("HELO there\r\n");
         expect_at(b, "HELO there\r\n");
         clients[2] = dial_and_request("HEL");
-        WAIT_FOR(t.broker->n.n_accepted == 3);
+        WAIT_FOR(n_accepted() == 3);
         say(clients[2], "O you\r\n");
         expect_at(b, "HELO you\r\n");
 
@@ -267,7 +262,7 @@ static void test_client_ends_early(void **state) {
 
         USE({ .unit = "a.socket", .worker = "a", .host = "example.org" });
         clients[0] = dial_and_request("GET / HTT");
-        WAIT_FOR(t.broker->n.n_accepted == 1);
+        WAIT_FOR(n_accepted() == 1);
         assert_int_equal(shutdown(clients[0], SHUT_WR), 0);
         WAIT_FOR(is_closed(clients[0]));
 
@@ -287,11 +282,11 @@ static void test_refuses_at_the_door(void **state) {
 
         USE({ .unit = "a.socket", .worker = "a", .listener = "elsewhere" });
         client = dial("public");
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_NO_ROUTE] == 1);
+        WAIT_FOR(n_refused(REFUSAL_NO_ROUTE) == 1);
         say(client, "GET / HT");
         say(client, "TP/1.1\r\nHost: x\r\n\r\n");
         expect_status(client, "HTTP/1.1 404 ");
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
 }
 
 /* Those who say nothing make room for those who do. */
@@ -301,13 +296,13 @@ static void test_evicts_oldest(void **state) {
         USE({ .unit = "a.socket", .worker = "a", .host = "example.org" });
         for (size_t i = 0; i < ELEMENTSOF(idle); i++)
                 idle[i] = dial_and_request("GET / ");
-        WAIT_FOR(t.broker->n.n_accepted == ELEMENTSOF(idle));
+        WAIT_FOR(n_accepted() == ELEMENTSOF(idle));
 
         client = dial_and_request("GET / HTTP/1.1\r\nHost: example.org\r\n\r\n");
         expect_at(a, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n");
-        assert_false(t.broker->paused);
+        assert_false(is_paused());
         expect_status(idle[0], "HTTP/1.1 408 ");
-        assert_true(t.broker->n.n_refused[REFUSAL_EVICTED] >= 1);
+        assert_true(n_refused(REFUSAL_EVICTED) >= 1);
 
         for (size_t i = 1; i < ELEMENTSOF(idle); i++)
                 fd_close(idle[i]);
@@ -315,21 +310,84 @@ static void test_evicts_oldest(void **state) {
         fd_close(a);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                BROKER_TEST(test_routes_http),
-                BROKER_TEST(test_metadata),
-                BROKER_TEST(test_head_in_pieces),
-                BROKER_TEST(test_refuses_http),
-                BROKER_TEST(test_refuses_large_head),
-                BROKER_TEST(test_refuses_for_gone_worker),
-                BROKER_TEST(test_refuses_tls),
-                BROKER_TEST(test_refuses_ssh),
-                BROKER_TEST(test_routes_protocols),
-                BROKER_TEST(test_client_ends_early),
-                BROKER_TEST(test_refuses_at_the_door),
-                BROKER_TEST(test_evicts_oldest),
-        };
+/* Behind a PROXY header a client may be silent, and a route may ask for nothing. */
+static void test_silent_behind_proxy(void **state) {
+        static const unsigned protocols[] = { PROTOCOL_SILENT, 0 };
+        int worker = listen_at("a", 64);
 
-        return cmocka_run_group_tests_name("head", tests, NULL, NULL);
+        add_tcp("tcp");
+
+        for (size_t i = 0; i < ELEMENTSOF(protocols); i++) {
+                const RouteSpec spec = { .unit = "a.socket", .worker = "a", .protocols = protocols[i] };
+                Config *config = config_of(&spec, 1);
+                int client;
+
+                trust_all_proxies(config, PROXY_PROTOCOL_REQUIRE);
+                use_config(config);
+                client = connect_tcp();
+                say(client, "PROXY TCP4 192.0.2.1 192.0.2.2 1000 25\r\n");
+                WAIT_FOR(has_event(worker, POLLIN));
+                say(client, "x");
+                assert_int_equal(take_byte(worker), 'x');
+                fd_close(client);
+        }
+
+        fd_close(worker);
 }
+
+static const RouteSpec by_host = { .unit = "a.socket", .worker = "a", .host = "example.org" };
+
+/* A client without the header that might have been there counts for its address. */
+static void test_optional_proxy_is_counted(void **state) {
+        int worker = listen_at("a", 64), clients[20];
+        Config *config = config_of(&by_host, 1);
+
+        add_tcp("tcp");
+        trust_all_proxies(config, PROXY_PROTOCOL_OPTIONAL);
+        config->listener_default.max_clients_per_source = 2;
+        use_config(config);
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                clients[i] = connect_tcp();
+                say(clients[i], "GET /");
+        }
+        WAIT_FOR(n_refused(REFUSAL_SOURCE_FULL) == ELEMENTSOF(clients) - 2);
+
+        close_all(clients, ELEMENTSOF(clients));
+        fd_close(worker);
+}
+
+/* A shorter time holds for those who come after the reload, and those who came before it keep theirs. */
+static void test_shorter_head_timeout(void **state) {
+        Config *config = config_of(&by_host, 1);
+        int first, second;
+
+        config->listener_default.head_timeout_usec = 60 * USEC_PER_SEC;
+        use_config(config);
+        first = dial("public");
+        say(first, "GET ");
+        WAIT_FOR(n_accepted() == 1);
+        use_config(config_of(&by_host, 1));
+        second = dial("public");
+        say(second, "GET ");
+        WAIT_FOR(n_refused(REFUSAL_HEAD_TIMEOUT) == 1);
+        fd_close(second);
+        WAIT_FOR(n_in_broker() == 1);
+
+        fd_close(first);
+}
+
+TEST_MAIN(BROKER_TEST(test_routes_http),
+          BROKER_TEST(test_metadata),
+          BROKER_TEST(test_head_in_pieces),
+          BROKER_TEST(test_refuses_http),
+          BROKER_TEST(test_refuses_large_head),
+          BROKER_TEST(test_refuses_for_gone_worker),
+          BROKER_TEST(test_refuses_tls),
+          BROKER_TEST(test_refuses_ssh),
+          BROKER_TEST(test_routes_protocols),
+          BROKER_TEST(test_client_ends_early),
+          BROKER_TEST(test_refuses_at_the_door),
+          BROKER_TEST(test_evicts_oldest),
+          BROKER_TEST(test_silent_behind_proxy),
+          BROKER_TEST(test_optional_proxy_is_counted),
+          BROKER_TEST(test_shorter_head_timeout))

@@ -347,12 +347,12 @@ static void test_none(void **state) {
 
 #define HELPER_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                HELPER_TEST(test_closes),   HELPER_TEST(test_wakes_up),      HELPER_TEST(test_lingers),
-                HELPER_TEST(test_task),     HELPER_TEST(test_late),          HELPER_TEST(test_late_but_done),
-                HELPER_TEST(test_replaced), HELPER_TEST(test_restarted),     cmocka_unit_test(test_none),
-        };
-
-        return cmocka_run_group_tests_name("helper", tests, NULL, NULL);
-}
+TEST_MAIN(HELPER_TEST(test_closes),
+          HELPER_TEST(test_wakes_up),
+          HELPER_TEST(test_lingers),
+          HELPER_TEST(test_task),
+          HELPER_TEST(test_late),
+          HELPER_TEST(test_late_but_done),
+          HELPER_TEST(test_replaced),
+          HELPER_TEST(test_restarted),
+          cmocka_unit_test(test_none))

@@ -123,8 +123,7 @@ static void test_units(void **state) {
         httpd_routes_done(&found.routes);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = { TEST(test_lines), TEST(test_said), TEST(test_hosts), TEST(test_units) };
-
-        return cmocka_run_group_tests_name("import from httpd", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_lines),
+          TEST(test_said),
+          TEST(test_hosts),
+          TEST(test_units))

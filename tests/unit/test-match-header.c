@@ -234,12 +234,9 @@ static void test_as_route_by_route(void **state) {
         assert_in_range(n_taken, 1000, 19000); /* else the cases are no cases */
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                TEST(test_many_names), TEST(test_no_header),         TEST(test_many_values),
-                TEST(test_next_head),  TEST(test_as_route_by_route),
-                TEST(test_as_fnmatch),
-        };
-
-        return cmocka_run_group_tests_name("match-header", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_many_names),
+          TEST(test_no_header),
+          TEST(test_many_values),
+          TEST(test_next_head),
+          TEST(test_as_route_by_route),
+          TEST(test_as_fnmatch))

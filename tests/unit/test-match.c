@@ -235,11 +235,10 @@ static void test_many_hosts(void **state) {
         match_index_free(index);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                TEST(test_hosts),      TEST(test_paths),      TEST(test_ambiguous_path), TEST(test_priority),
-                TEST(test_other_keys), TEST(test_first_miss), TEST(test_many_hosts),
-        };
-
-        return cmocka_run_group_tests_name("match", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_hosts),
+          TEST(test_paths),
+          TEST(test_ambiguous_path),
+          TEST(test_priority),
+          TEST(test_other_keys),
+          TEST(test_first_miss),
+          TEST(test_many_hosts))

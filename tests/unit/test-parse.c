@@ -206,11 +206,10 @@ static void test_strlist(_unused_ void **state) {
         assert_int_equal(l.n_items, 0);
 }
 
-int main(void) {
-        static const struct CMUnitTest tests[] = {
-                TEST(test_bool),     TEST(test_unsigned), TEST(test_int),     TEST(test_timespan),
-                TEST(test_size),     TEST(test_utf8),     TEST(test_strlist),
-        };
-
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_bool),
+          TEST(test_unsigned),
+          TEST(test_int),
+          TEST(test_timespan),
+          TEST(test_size),
+          TEST(test_utf8),
+          TEST(test_strlist))

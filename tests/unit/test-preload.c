@@ -44,7 +44,7 @@ static void read_line(int fd, char *ret, size_t size) {
 /* In the child: descriptor 3 as systemd passes it, and nothing else. */
 static void become_server(Server *s, const char *listen, const char *wait, const char *letters, const char *env,
                           int passed_fd, int out, int err) {
-        const char *preload = getenv("FDPASS_PRELOAD"), *program = getenv("FDPASS_PRELOAD_SERVER");
+        const char *preload = PRELOAD, *program = PRELOAD_SERVER;
         char pid[16], all[256];
 
         (void) dup2(out, STDOUT_FILENO);
@@ -75,8 +75,6 @@ static void server_spawn(Server *s, const char *listen, const char *wait, const 
         int out[2], err[2];
 
         s->has_nodelay = strlen(listen) == 1;
-        assert_non_null(getenv("FDPASS_PRELOAD"));
-        assert_non_null(getenv("FDPASS_PRELOAD_SERVER"));
         assert_int_equal(pipe2(out, O_CLOEXEC), 0);
         assert_int_equal(pipe2(err, O_CLOEXEC), 0);
         s->pid = fork();
@@ -864,29 +862,23 @@ static void test_words(void **state) {
         pair_close(client);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                TEST(test_ways),
-                TEST(test_crowd),
-                TEST(test_flags),
-                TEST(test_lowest_number),
-                TEST(test_listener),
-                TEST(test_true_listener),
-                TEST(test_told),
-                TEST(test_families),
-                TEST(test_closed_end),
-                TEST(test_hostile_families),
-                TEST(test_shutdown),
-                TEST(test_others),
-                TEST(test_gives_up),
-                TEST(test_hostile),
-                TEST(test_no_client),
-                TEST(test_silent),
-                TEST(test_gone),
-                TEST(test_no_room),
-                TEST(test_sender),
-                TEST(test_words),
-        };
-
-        return cmocka_run_group_tests_name("preload", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_ways),
+          TEST(test_crowd),
+          TEST(test_flags),
+          TEST(test_lowest_number),
+          TEST(test_listener),
+          TEST(test_true_listener),
+          TEST(test_told),
+          TEST(test_families),
+          TEST(test_closed_end),
+          TEST(test_hostile_families),
+          TEST(test_shutdown),
+          TEST(test_others),
+          TEST(test_gives_up),
+          TEST(test_hostile),
+          TEST(test_no_client),
+          TEST(test_silent),
+          TEST(test_gone),
+          TEST(test_no_room),
+          TEST(test_sender),
+          TEST(test_words))

@@ -292,17 +292,11 @@ static void test_path_prefix(void **state _unused_) {
         assert_false(http_path_is_ambiguous(SLICE_LITERAL("*")));
 }
 
-int main(void) {
-        static const struct CMUnitTest tests[] = {
-                TEST(test_heads),
-                TEST(test_heads_cut),
-                TEST(test_facts),
-                TEST(test_limit),
-                TEST(test_method_early),
-                TEST(test_fields),
-                TEST(test_upgrade),
-                TEST(test_path_prefix),
-        };
-
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_heads),
+          TEST(test_heads_cut),
+          TEST(test_facts),
+          TEST(test_limit),
+          TEST(test_method_early),
+          TEST(test_fields),
+          TEST(test_upgrade),
+          TEST(test_path_prefix))

@@ -300,17 +300,11 @@ static void test_signature(void **state _unused_) {
                 assert_int_equal(probe_proxy_signature(cases[i].s.p, cases[i].s.n), cases[i].verdict);
 }
 
-int main(void) {
-        static const struct CMUnitTest tests[] = {
-                TEST(test_v1),
-                TEST(test_v2),
-                TEST(test_v2_unix),
-                TEST(test_v2_checksum),
-                TEST(test_crc32c),
-                TEST(test_v2_sizes),
-                TEST(test_v2_ssl),
-                TEST(test_signature),
-        };
-
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_v1),
+          TEST(test_v2),
+          TEST(test_v2_unix),
+          TEST(test_v2_checksum),
+          TEST(test_crc32c),
+          TEST(test_v2_sizes),
+          TEST(test_v2_ssl),
+          TEST(test_signature))

@@ -406,8 +406,7 @@ static void test_real(void **state _unused_) {
         unsigned n = 0;
         DIR *dir;
 
-        assert_non_null(getenv("FDPASS_TESTS_DIR"));
-        assert_true(asprintf(&path, "%s/fuzz/tls", getenv("FDPASS_TESTS_DIR")) > 0);
+        assert_true(asprintf(&path, "%s/fuzz/tls", TESTS_DIR) > 0);
         dir = opendir(path);
         assert_non_null(dir);
 
@@ -458,22 +457,16 @@ static void test_real(void **state _unused_) {
         assert_true(n >= 30);
 }
 
-int main(void) {
-        static const struct CMUnitTest tests[] = {
-                TEST(test_made),
-                TEST(test_made_cut),
-                TEST(test_more_behind),
-                TEST(test_old),
-                TEST(test_limit),
-                TEST(test_names),
-                TEST(test_extensions),
-                TEST(test_versions),
-                TEST(test_body),
-                TEST(test_records),
-                TEST(test_other),
-                TEST(test_reader),
-                TEST(test_real),
-        };
-
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_made),
+          TEST(test_made_cut),
+          TEST(test_more_behind),
+          TEST(test_old),
+          TEST(test_limit),
+          TEST(test_names),
+          TEST(test_extensions),
+          TEST(test_versions),
+          TEST(test_body),
+          TEST(test_records),
+          TEST(test_other),
+          TEST(test_reader),
+          TEST(test_real))

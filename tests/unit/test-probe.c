@@ -148,8 +148,7 @@ static void test_corpora_cut(void **state _unused_) {
                 struct dirent *entry;
                 DIR *dir;
 
-                assert_non_null(getenv("FDPASS_TESTS_DIR"));
-                assert_true(asprintf(&path, "%s/fuzz/%s", getenv("FDPASS_TESTS_DIR"), names[i]) > 0);
+                assert_true(asprintf(&path, "%s/fuzz/%s", TESTS_DIR, names[i]) > 0);
                 dir = opendir(path);
                 assert_non_null(dir);
 
@@ -180,14 +179,8 @@ static void test_corpora_cut(void **state _unused_) {
         assert_true(n_files >= 120);
 }
 
-int main(void) {
-        static const struct CMUnitTest tests[] = {
-                TEST(test_protocols),
-                TEST(test_reasons),
-                TEST(test_ssh),
-                TEST(test_prefix),
-                TEST(test_corpora_cut),
-        };
-
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_protocols),
+          TEST(test_reasons),
+          TEST(test_ssh),
+          TEST(test_prefix),
+          TEST(test_corpora_cut))

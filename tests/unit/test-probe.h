@@ -15,8 +15,7 @@ static inline FILE *open_tests_file(const char *path) {
         _cleanup_free_ char *full = NULL;
         FILE *f;
 
-        assert_non_null(getenv("FDPASS_TESTS_DIR"));
-        assert_true(asprintf(&full, "%s/%s", getenv("FDPASS_TESTS_DIR"), path) > 0);
+        assert_true(asprintf(&full, "%s/%s", TESTS_DIR, path) > 0);
 
         f = fopen(full, "re");
         if (!f)

@@ -341,20 +341,14 @@ static void test_flow_reset(void **state) {
         way_free(w);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                TEST(test_addresses),
-                TEST(test_unix_addresses),
-                TEST(test_names),
-                TEST(test_wrong_addresses),
-                TEST(test_choice),
-                TEST(test_header_v1),
-                TEST(test_header_told),
-                TEST(test_flow_amounts),
-                TEST(test_flow_prepends),
-                TEST(test_flow_discards),
-                TEST(test_flow_reset),
-        };
-
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_addresses),
+          TEST(test_unix_addresses),
+          TEST(test_names),
+          TEST(test_wrong_addresses),
+          TEST(test_choice),
+          TEST(test_header_v1),
+          TEST(test_header_told),
+          TEST(test_flow_amounts),
+          TEST(test_flow_prepends),
+          TEST(test_flow_discards),
+          TEST(test_flow_reset))

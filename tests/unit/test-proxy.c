@@ -366,21 +366,15 @@ static void test_exit_idle(void **state) {
         assert_int_equal(code, 0);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                PROXY_TEST(test_both_ways),
-                PROXY_TEST(test_order),
-                PROXY_TEST(test_no_backend),
-                PROXY_TEST(test_second_backend),
-                PROXY_TEST(test_retry),
-                PROXY_TEST(test_full_backlog),
-                PROXY_TEST(test_limit),
-                PROXY_TEST(test_reset),
-                PROXY_TEST(test_early_answer),
-                PROXY_TEST(test_timeouts),
-                PROXY_TEST(test_bulk),
-                PROXY_TEST(test_exit_idle),
-        };
-
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(PROXY_TEST(test_both_ways),
+          PROXY_TEST(test_order),
+          PROXY_TEST(test_no_backend),
+          PROXY_TEST(test_second_backend),
+          PROXY_TEST(test_retry),
+          PROXY_TEST(test_full_backlog),
+          PROXY_TEST(test_limit),
+          PROXY_TEST(test_reset),
+          PROXY_TEST(test_early_answer),
+          PROXY_TEST(test_timeouts),
+          PROXY_TEST(test_bulk),
+          PROXY_TEST(test_exit_idle))

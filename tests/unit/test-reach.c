@@ -44,20 +44,16 @@ static void remove_all(const char *const names[], size_t n) {
                 remove_all(_names, ELEMENTSOF(_names));                         \
         } while (false)
 
-static const Worker *the_worker(void) {
-        return t.broker->routing->routes[0].worker;
-}
-
 /* A client comes, and the worker at @name, which leads to @victim in some way, is gone with @error: the victim has nothing. */
 static void expect_gone(const char *name, WorkerForm form, int error, int victim) {
         int client;
 
         USE({ .unit = "a.socket", .worker = name, .form = form });
         client = dial_and_say("public", 'x');
-        WAIT_FOR(the_worker()->gone);
-        assert_int_equal(the_worker()->gone_error, error);
+        WAIT_FOR(is_gone(name));
+        assert_int_equal(gone_error(name), error);
         assert_false(victim >= 0 && has_event(victim, POLLIN));
-        assert_int_equal(t.broker->n.n_handed, 0);
+        assert_int_equal(n_taken(), 0);
         fd_close(client);
 }
 
@@ -115,14 +111,14 @@ static void test_replaced(void **state) {
         USE({ .unit = "a.socket", .worker = "d/s" });
         client = dial_and_say("public", '1');
         assert_int_equal(take_byte(a), '1');
-        WAIT_FOR(t.broker->n.n_handed == 1);
-        assert_false(the_worker()->is_private);
+        WAIT_FOR(n_taken() == 1);
+        assert_false(is_private("d/s"));
         fd_close(client);
 
         make_link("../b", "d/s");
         client = dial_and_say("public", '2');
-        WAIT_FOR(the_worker()->gone);
-        assert_int_equal(the_worker()->gone_error, -ELOOP);
+        WAIT_FOR(is_gone("d/s"));
+        assert_int_equal(gone_error("d/s"), -ELOOP);
         assert_false(has_event(b, POLLIN));
 
         /* The worker is back. */
@@ -191,23 +187,23 @@ static void test_private(void **state) {
 
         a = listen_at("a", 5);
         USE({ .unit = "a.socket", .worker = "a" });
-        assert_false(the_worker()->is_private);
+        assert_false(is_private("a"));
         client = dial_and_say("other", '1');
         assert_int_equal(take_byte(a), '1');
-        assert_true(the_worker()->is_private);
+        assert_true(is_private("a"));
         fd_close(client);
 
         USE({ .unit = "a.socket", .worker = "a" });
-        assert_false(the_worker()->is_private);
+        assert_false(is_private("a"));
         client = dial_and_say("other", '2');
         assert_int_equal(take_byte(a), '2');
-        assert_true(the_worker()->is_private);
+        assert_true(is_private("a"));
         fd_close(client);
 
         fd_close(a);
         client = dial_and_say("other", '3');
-        WAIT_FOR(the_worker()->gone);
-        assert_false(the_worker()->is_private);
+        WAIT_FOR(is_gone("a"));
+        assert_false(is_private("a"));
         fd_close(client);
 
         REMOVE("a", "other", "");
@@ -277,13 +273,11 @@ static void test_walk(void **state) {
         REMOVE("private/s", "private/to-s", "private", "group/s", "group", "sticky/d/s", "sticky/d", "sticky", "to-private");
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                BROKER_TEST(test_link_at_the_end), BROKER_TEST(test_link_in_the_middle),
-                BROKER_TEST(test_replaced),        BROKER_TEST(test_own_socket),
-                BROKER_TEST(test_no_socket),       BROKER_TEST(test_private),
-                BROKER_TEST(test_walk),            BROKER_TEST(test_own_socket_mounted),
-        };
-
-        return cmocka_run_group_tests_name("reach", tests, NULL, NULL);
-}
+TEST_MAIN(BROKER_TEST(test_link_at_the_end),
+          BROKER_TEST(test_link_in_the_middle),
+          BROKER_TEST(test_replaced),
+          BROKER_TEST(test_own_socket),
+          BROKER_TEST(test_no_socket),
+          BROKER_TEST(test_private),
+          BROKER_TEST(test_walk),
+          BROKER_TEST(test_own_socket_mounted))

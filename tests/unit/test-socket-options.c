@@ -162,8 +162,7 @@ static void test_filter(void **state) {
         fd_close(listener);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = { TEST(test_new), TEST(test_changed), TEST(test_of_listener), TEST(test_filter) };
-
-        return cmocka_run_group_tests_name("socket options", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_new),
+          TEST(test_changed),
+          TEST(test_of_listener),
+          TEST(test_filter))

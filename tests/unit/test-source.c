@@ -2,7 +2,7 @@
 
 /* Sources: which addresses are one place, and how much of a pool's queue one place may have. */
 
-#include "broker-fixture.h"
+#include "tcp-fixture.h"
 
 #include <arpa/inet.h>
 
@@ -77,35 +77,21 @@ static void test_places(void **state) {
                         fail_msg("%s and %s", cases[i].a, cases[i].b);
 }
 
-static struct sockaddr_in port;
-
-static void add_tcp(void) {
-        struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        socklen_t len = sizeof(sin);
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        assert_int_equal(bind(fd, (struct sockaddr *) &sin, sizeof(sin)), 0);
-        assert_int_equal(listen(fd, 1024), 0);
-        assert_int_equal(getsockname(fd, (struct sockaddr *) &sin, &len), 0);
-        assert_int_equal(broker_add_listener(t.broker, "tcp", fd), 0);
-        port = sin;
-}
-
 /* A client from 127.0.0.0 plus @host, which says @what. The broker has it when this returns. */
 static int come_from(unsigned host, char what) {
         struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl((127U << 24) + host) };
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        uint64_t before = t.broker->n.n_accepted;
+        uint64_t before = n_accepted();
 
         assert_int_equal(bind(fd, (struct sockaddr *) &sin, sizeof(sin)), 0);
-        assert_int_equal(connect(fd, (struct sockaddr *) &port, sizeof(port)), 0);
+        assert_int_equal(connect(fd, (struct sockaddr *) &tcp, sizeof(tcp)), 0);
         assert_int_equal(send(fd, &what, 1, MSG_NOSIGNAL), 1);
-        WAIT_FOR(t.broker->n.n_accepted > before);
+        WAIT_FOR(n_accepted() > before);
         return fd;
 }
 
 static uint64_t count_full(void) {
-        return t.broker->n.n_refused[REFUSAL_QUEUE_FULL];
+        return n_refused(REFUSAL_QUEUE_FULL);
 }
 
 static void use_queue(unsigned max_queued) {
@@ -120,7 +106,7 @@ static void test_full_queue(void **state) {
         int worker, clients[16];
         size_t n = 0;
 
-        add_tcp();
+        add_tcp("tcp");
         worker = listen_at("a", 64);
         use_queue(8);
 
@@ -139,7 +125,7 @@ static void test_full_queue(void **state) {
         clients[n++] = come_from(4, 'C'); /* more than two of nine would not be even */
         clients[n++] = come_from(5, 'D');
         assert_int_equal(count_full(), 5);
-        assert_int_equal(t.broker->routing->pools[0].n_queued, 8);
+        assert_int_equal(queued("a.socket"), 8);
 
         for (size_t i = 0; i < 9; i++) {
                 char byte = take_byte(worker);
@@ -170,7 +156,7 @@ static void test_many_newcomers(void **state) {
 
         t.broker = broker_free(t.broker);
         assert_int_equal(broker_new(t.event, t.log, 4096, &t.broker), 0);
-        add_tcp();
+        add_tcp("tcp");
         worker = listen_at("a", 64);
         use_queue(2 * N_GREEDY);
 
@@ -193,8 +179,6 @@ static void test_many_newcomers(void **state) {
         fd_close(worker);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = { TEST(test_places), BROKER_TEST(test_full_queue), BROKER_TEST(test_many_newcomers) };
-
-        return cmocka_run_group_tests_name("source", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_places),
+          BROKER_TEST(test_full_queue),
+          BROKER_TEST(test_many_newcomers))

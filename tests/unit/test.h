@@ -14,6 +14,9 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "basic/macro.h"
@@ -26,12 +29,12 @@ static inline int lowest_free_fd(void) {
         return fd;
 }
 
-static int remember_fds(void **state) {
+static inline int remember_fds(void **state) {
         *state = (void *) (intptr_t) lowest_free_fd();
         return 0;
 }
 
-static int compare_fds(void **state) {
+static inline int compare_fds(void **state) {
         int before = (int) (intptr_t) *state, after = lowest_free_fd();
 
         if (before == after)
@@ -41,5 +44,31 @@ static int compare_fds(void **state) {
         return -1;
 }
 
-/* An entry for cmocka_run_group_tests() with the check around it. */
+/* An entry of TEST_MAIN() with the check around it. */
 #define TEST(f) cmocka_unit_test_setup_teardown(f, remember_fds, compare_fds)
+
+/* Leaves only the tests that match the first argument, as in `test-head 'test_evicts*'`. Exits if none does. */
+static inline void choose_tests(int argc, char *argv[], const struct CMUnitTest *tests, size_t n_tests) {
+        if (argc < 2)
+                return;
+
+        cmocka_set_test_filter(argv[1]);
+        for (size_t i = 0; i < n_tests; i++)
+                if (fnmatch(argv[1], tests[i].name, 0) == 0)
+                        return;
+
+        fprintf(stderr, "No test matches %s. There are:\n", argv[1]);
+        for (size_t i = 0; i < n_tests; i++)
+                fprintf(stderr, "  %s\n", tests[i].name);
+        exit(EXIT_FAILURE);
+}
+
+/* The main() of a test program, with its entries. The other macro adds what is done once for all of them. */
+#define TEST_MAIN(...) TEST_MAIN_WITH(NULL, NULL, __VA_ARGS__)
+#define TEST_MAIN_WITH(group_setup, group_teardown, ...)                                \
+        int main(int argc, char *argv[]) {                                              \
+                static const struct CMUnitTest tests[] = { __VA_ARGS__ };               \
+                                                                                        \
+                choose_tests(argc, argv, tests, ELEMENTSOF(tests));                     \
+                return cmocka_run_group_tests(tests, group_setup, group_teardown);      \
+        }

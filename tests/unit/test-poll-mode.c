@@ -106,17 +106,12 @@ static void test_no_naps(void **state) {
         assert_int_equal(p.naps, PACE_NO_NAPS);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup(test_rates, setup),
-                cmocka_unit_test_setup(test_beginning_and_end, setup),
-                cmocka_unit_test_setup(test_other_turns, setup),
-                cmocka_unit_test_setup(test_between, setup),
-                cmocka_unit_test_setup(test_too_slow, setup),
-                cmocka_unit_test_setup(test_naps, setup),
-                cmocka_unit_test_setup(test_naps_at_one_rate, setup),
-                cmocka_unit_test_setup(test_no_naps, setup),
-        };
-
-        return cmocka_run_group_tests(tests, remember_fds, compare_fds);
-}
+TEST_MAIN_WITH(remember_fds, compare_fds,
+               cmocka_unit_test_setup(test_rates, setup),
+               cmocka_unit_test_setup(test_beginning_and_end, setup),
+               cmocka_unit_test_setup(test_other_turns, setup),
+               cmocka_unit_test_setup(test_between, setup),
+               cmocka_unit_test_setup(test_too_slow, setup),
+               cmocka_unit_test_setup(test_naps, setup),
+               cmocka_unit_test_setup(test_naps_at_one_rate, setup),
+               cmocka_unit_test_setup(test_no_naps, setup))

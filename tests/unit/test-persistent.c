@@ -1,27 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Connections that a worker keeps: the broker's end, and the library's. */
+/* Persistent connections to a worker: the end of the broker. */
 
 #include "tcp-fixture.h"
 
+#include <unistd.h>
+
 #include "handoff/message.h"
-#include "libfdpass/fdpass.h"
 
 #define ROUTE(...) { .unit = "a.socket", .worker = "a", .form = WORKER_SEQPACKET, __VA_ARGS__ }
-
-static void dial_rest(int *clients, size_t first, size_t n) {
-        for (size_t i = first; i < n; i++)
-                clients[i] = dial_tcp((char) ('a' + i));
-}
-
-static void dial_many(int *clients, size_t n) {
-        dial_rest(clients, 0, n);
-}
-
-static void close_many(int *fds, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                fd_close(fds[i]);
-}
 
 /* A worker by hand. */
 typedef struct Kept {
@@ -75,7 +62,7 @@ static Kept accept_kept(int worker) {
 
 /* One client comes and is taken, and the connection is kept. */
 static Kept keep(int worker, uint16_t limit) {
-        uint64_t before = t.broker->n.n_handed;
+        uint64_t before = n_taken();
         int client = dial_tcp('!');
         Kept k = accept_kept(worker);
         Clients c;
@@ -83,23 +70,11 @@ static Kept keep(int worker, uint16_t limit) {
         assert_int_equal(receive(&k, &c), 0);
         assert_int_equal(c.n, 1);
         answer(&k, FDPASS_ANSWER_TAKEN, 0, 1, limit);
-        WAIT_FOR(t.broker->n.n_handed == before + 1);
+        WAIT_FOR(n_taken() == before + 1);
 
         fd_close(c.fds[0]);
         fd_close(client);
         return k;
-}
-
-static const Worker *the_worker(void) {
-        return t.broker->routing->routes[0].worker;
-}
-
-/* All that was said to each client is there, whoever has it. */
-static char byte_of(int client) {
-        char byte = 0;
-
-        assert_int_equal(recv(client, &byte, 1, 0), 1);
-        return byte;
 }
 
 static void test_batches(void **state) {
@@ -110,32 +85,32 @@ static void test_batches(void **state) {
 
         USE(ROUTE());
         k = keep(worker, 100);
-        assert_int_equal(the_worker()->n_channels, 1);
+        assert_int_equal(n_connections("a"), 1);
 
         dial_many(clients, ELEMENTSOF(clients));
-        WAIT_FOR(the_worker()->n_pending == ELEMENTSOF(clients));
+        WAIT_FOR(n_pending("a") == ELEMENTSOF(clients));
         assert_false(has_event(worker, POLLIN));
 
         for (; n < ELEMENTSOF(clients); n += c.n, n_messages++) {
                 assert_int_equal(receive(&k, &c), 0);
                 for (size_t i = 0; i < c.n; i++)
                         assert_int_equal(byte_of(c.fds[i]), 'a' + n + i);
-                close_many(c.fds, c.n);
+                close_all(c.fds, c.n);
         }
         assert_true(n_messages < ELEMENTSOF(clients));
 
         answer(&k, FDPASS_ANSWER_TAKEN, 1, ELEMENTSOF(clients), 200);
-        WAIT_FOR(t.broker->n.n_handed == 1 + ELEMENTSOF(clients));
-        assert_int_equal(the_worker()->n_pending, 0);
-        assert_int_equal(t.broker->clients.n_used, 0);
+        WAIT_FOR(n_taken() == 1 + ELEMENTSOF(clients));
+        assert_int_equal(n_pending("a"), 0);
+        assert_int_equal(n_in_broker(), 0);
 
         /* The broker's copies are closed: that of the worker was the last. */
         for (size_t i = 0; i < ELEMENTSOF(clients); i++)
                 WAIT_FOR(is_closed(clients[i]));
 
-        close_many(clients, ELEMENTSOF(clients));
+        close_all(clients, ELEMENTSOF(clients));
         fd_close(k.fd);
-        WAIT_FOR(the_worker()->n_channels == 0);
+        WAIT_FOR(n_connections("a") == 0);
         fd_close(worker);
 }
 
@@ -150,13 +125,13 @@ static void test_limit(void **state) {
         k = keep(worker, 4);
 
         dial_many(clients, ELEMENTSOF(clients));
-        WAIT_FOR(t.broker->n.n_accepted == 1 + ELEMENTSOF(clients));
-        assert_int_equal(the_worker()->n_pending, 6);
-        assert_int_equal(t.broker->routing->pools[0].n_queued, 4);
+        WAIT_FOR(n_accepted() == 1 + ELEMENTSOF(clients));
+        assert_int_equal(n_pending("a"), 6);
+        assert_int_equal(queued("a.socket"), 4);
 
         while (receive(&k, &c) == 0) {
                 n += c.n;
-                close_many(c.fds, c.n);
+                close_all(c.fds, c.n);
         }
         assert_int_equal(n, 3);
 
@@ -166,7 +141,7 @@ static void test_limit(void **state) {
         assert_int_equal(receive(&other, &c), 0);
         assert_int_equal(c.n, 1);
         assert_int_equal(receive(&other, &(Clients){}), -EAGAIN);
-        close_many(c.fds, c.n);
+        close_all(c.fds, c.n);
         assert_int_equal(receive(&k, &c), -EAGAIN);
 
         /* A limit that comes without an answer. */
@@ -177,7 +152,7 @@ static void test_limit(void **state) {
         fd_close(other.fd);
         fd_close(k.fd);
         fd_close(worker);
-        close_many(clients, ELEMENTSOF(clients));
+        close_all(clients, ELEMENTSOF(clients));
 }
 
 /* The end of the connection: who is untouched goes on, who was touched is not given twice. */
@@ -191,31 +166,31 @@ static void test_end(void **state) {
         k = keep(worker, 100);
 
         dial_many(clients, 1); /* a message of its own */
-        WAIT_FOR(the_worker()->n_pending == 1);
+        WAIT_FOR(n_pending("a") == 1);
         dial_rest(clients, 1, ELEMENTSOF(clients));
-        WAIT_FOR(the_worker()->n_pending == ELEMENTSOF(clients));
+        WAIT_FOR(n_pending("a") == ELEMENTSOF(clients));
 
         /* Some are received, of which one is read, one is answered, and others not even received. */
         assert_int_equal(receive(&k, &c), 0);
         assert_int_equal(c.n, 1);
         assert_int_equal(byte_of(c.fds[0]), 'a');
-        close_many(c.fds, c.n);
+        close_all(c.fds, c.n);
         fd_close(k.fd);
 
-        WAIT_FOR(t.broker->n.n_handed == 2);
-        WAIT_FOR(t.broker->n.n_reset == ELEMENTSOF(clients) - 1);
+        WAIT_FOR(n_taken() == 2);
+        WAIT_FOR(n_unread() == ELEMENTSOF(clients) - 1);
         for (size_t i = 1; i < ELEMENTSOF(clients); i++) {
                 k = accept_kept(worker);
                 assert_int_equal(receive(&k, &c), 0);
                 seen |= 1U << (byte_of(c.fds[0]) - 'a'); /* in any order */
-                close_many(c.fds, c.n);
+                close_all(c.fds, c.n);
                 fd_close(k.fd);
         }
 
         assert_int_equal(seen, 0xfe);
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(t.broker->n.n_handed, 1 + ELEMENTSOF(clients));
-        close_many(clients, ELEMENTSOF(clients));
+        WAIT_FOR(n_in_broker() == 0);
+        assert_int_equal(n_taken(), 1 + ELEMENTSOF(clients));
+        close_all(clients, ELEMENTSOF(clients));
         fd_close(worker);
 }
 
@@ -230,9 +205,9 @@ static void test_answer_and_end(void **state) {
         k = keep(worker, 100);
 
         dial_many(clients, 1); /* a message of its own */
-        WAIT_FOR(the_worker()->n_pending == 1);
+        WAIT_FOR(n_pending("a") == 1);
         dial_rest(clients, 1, ELEMENTSOF(clients));
-        WAIT_FOR(the_worker()->n_pending == ELEMENTSOF(clients));
+        WAIT_FOR(n_pending("a") == ELEMENTSOF(clients));
         assert_int_equal(receive(&k, &c), 0);
         n = (uint16_t) c.n;
         assert_int_equal(n, 1);
@@ -240,11 +215,11 @@ static void test_answer_and_end(void **state) {
         fd_close(k.fd);
 
         /* The worker has given those that it took to somebody else, perhaps. */
-        WAIT_FOR(t.broker->n.n_reset + t.broker->n.n_handed == 1 + ELEMENTSOF(clients));
-        assert_int_equal(t.broker->n.n_handed, 1 + n);
+        WAIT_FOR(n_unread() + n_taken() == 1 + ELEMENTSOF(clients));
+        assert_int_equal(n_taken(), 1 + n);
 
-        close_many(c.fds, c.n);
-        close_many(clients, ELEMENTSOF(clients));
+        close_all(c.fds, c.n);
+        close_all(clients, ELEMENTSOF(clients));
         fd_close(worker);
 }
 
@@ -264,13 +239,13 @@ static void test_end_unnoticed(void **state) {
                 k = accept_kept(worker);
                 assert_int_equal(receive(&k, &c), 0);
                 assert_int_equal(byte_of(c.fds[0]), 'a' + i);
-                close_many(c.fds, c.n);
+                close_all(c.fds, c.n);
                 fd_close(k.fd);
         }
 
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(the_worker()->retry_at, 0);
-        close_many(clients, ELEMENTSOF(clients));
+        WAIT_FOR(n_in_broker() == 0);
+        assert_false(is_retried_later("a"));
+        close_all(clients, ELEMENTSOF(clients));
         fd_close(worker);
 }
 
@@ -284,29 +259,29 @@ static void test_refused(void **state) {
         USE(ROUTE());
         k = keep(worker, 100);
         dial_many(clients, ELEMENTSOF(clients));
-        WAIT_FOR(the_worker()->n_pending == ELEMENTSOF(clients));
+        WAIT_FOR(n_pending("a") == ELEMENTSOF(clients));
         while (receive(&k, &c) == 0)
-                close_many(c.fds, c.n);
+                close_all(c.fds, c.n);
 
         /* The answers come in another order than the clients. */
         answer(&k, FDPASS_ANSWER_ERROR, 2, 1, 100);
         answer(&k, FDPASS_ANSWER_TAKEN, 1, 1, 100);
         answer(&k, FDPASS_ANSWER_REFUSED, 3, 1, 100);
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_WORKER] == 1);
-        WAIT_FOR(t.broker->n.n_handed == 2);
-        WAIT_FOR(t.broker->n.n_reset == 1);
-        assert_int_equal(t.broker->routing->routes[0].stats->n_declined, 1);
+        WAIT_FOR(n_refused(REFUSAL_WORKER) == 1);
+        WAIT_FOR(n_taken() == 2);
+        WAIT_FOR(n_unread() == 1);
+        assert_int_equal(route_n_declined("a.socket"), 1);
         WAIT_FOR(is_closed(clients[1]));
 
         next = k.n_received;
         WAIT_FOR(has_event(k.fd, POLLIN));
         assert_int_equal(receive(&k, &c), 0);
         assert_int_equal(byte_of(c.fds[0]), 'c');
-        close_many(c.fds, c.n);
+        close_all(c.fds, c.n);
         answer(&k, FDPASS_ANSWER_TAKEN, next, 1, 100);
-        WAIT_FOR(t.broker->n.n_handed == 3);
+        WAIT_FOR(n_taken() == 3);
 
-        close_many(clients, ELEMENTSOF(clients));
+        close_all(clients, ELEMENTSOF(clients));
         fd_close(k.fd);
         fd_close(worker);
 }
@@ -331,23 +306,23 @@ static void test_hostile(void **state) {
         }
 
         /* What was said before may still be unread, and be about this one. */
-        n_handed = t.broker->n.n_handed;
+        n_handed = n_taken();
         client = dial_tcp('x');
-        WAIT_FOR(the_worker()->n_pending == 1 || t.broker->n.n_handed > n_handed);
+        WAIT_FOR(n_pending("a") == 1 || n_taken() > n_handed);
         answer(&k, FDPASS_ANSWER_TAKEN, (uint16_t) (k.n_received + 1), 65535 - 16, 3);
         assert_true(broker_turn(t.broker, 0) >= 0);
         assert_int_equal(send(k.fd, "garbage!", 8, MSG_NOSIGNAL), 8);
-        WAIT_FOR(the_worker()->n_channels == 0);
+        WAIT_FOR(n_connections("a") == 0);
         fd_close(k.fd);
 
         /* Whether it was sent there or not, it gets its worker. */
-        if (t.broker->clients.n_used > 0) {
+        if (n_in_broker() > 0) {
                 k = accept_kept(worker);
                 assert_int_equal(receive(&k, &c), 0);
-                close_many(c.fds, c.n);
+                close_all(c.fds, c.n);
                 fd_close(k.fd);
         }
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
         fd_close(client);
         fd_close(worker);
 }
@@ -365,10 +340,10 @@ static void test_reload(void **state) {
         other = accept_kept(worker);
         other.n_received = 1; /* no KEEP in it */
         assert_int_equal(receive(&other, &c), 0);
-        close_many(c.fds, c.n);
+        close_all(c.fds, c.n);
         fd_close(other.fd);
         fd_close(client);
-        WAIT_FOR(t.broker->clients.n_used == 0);
+        WAIT_FOR(n_in_broker() == 0);
 
         USE({ .unit = "b.socket", .worker = "b" });
         WAIT_FOR(has_event(k.fd, POLLIN));
@@ -388,157 +363,35 @@ static void test_table(void **state) {
         USE(ROUTE());
         for (size_t i = 0; i < N; i++)
                 k[i] = keep(worker, 1); /* no credit: each client needs a connection of its own */
-        assert_int_equal(the_worker()->n_channels, N);
+        assert_int_equal(n_connections("a"), N);
 
         clients[0] = dial_tcp('x');
         k[N] = accept_kept(worker);
         k[N].n_received = 1; /* no KEEP: there are enough */
         assert_int_equal(receive(&k[N], &c), 0);
-        close_many(c.fds, c.n);
+        close_all(c.fds, c.n);
         answer(&k[N], FDPASS_ANSWER_TAKEN, 0, 1, 100); /* nevertheless: it counts as taken, and is closed */
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        assert_int_equal(the_worker()->n_channels, N);
+        WAIT_FOR(n_in_broker() == 0);
+        assert_int_equal(n_connections("a"), N);
         WAIT_FOR(has_event(k[N].fd, POLLRDHUP));
 
         fd_close(clients[0]);
         for (size_t i = 0; i < N + 1; i++)
                 fd_close(k[i].fd);
-        WAIT_FOR(the_worker()->n_channels == 0);
-        fd_close(worker);
-}
-
-/* The library does all that by itself. */
-static void test_receiver(void **state) {
-        int worker = listen_type_at("a", SOCK_SEQPACKET, 8), clients[15], n = 0;
-        struct fdpass_receiver *r;
-
-        USE(ROUTE());
-        /* As systemd passes it. Whoever waits there alone would miss those who come on another connection. */
-        assert_int_equal(fd_nonblock(worker, false), 0);
-        assert_int_equal(fdpass_receiver_new(worker, 32, &r), 0);
-        assert_int_equal(fdpass_receive(r, FDPASS_ANY_SENDER, NULL), -EAGAIN);
-
-        for (size_t turn = 0; turn < 4; turn++) {
-                dial_many(clients, ELEMENTSOF(clients));
-
-                for (size_t k = 0; k < ELEMENTSOF(clients);) {
-                        struct fdpass *f;
-                        int fd;
-
-                        WAIT_FOR(has_event(fdpass_receiver_fd(r), POLLIN) || t.broker->clients.n_used > 0);
-                        assert_true(broker_turn(t.broker, 0) >= 0);
-                        while ((fd = fdpass_receive(r, SOCK_CLOEXEC | FDPASS_ANY_SENDER, &f)) >= 0) {
-                                assert_string_equal(fdpass_route(f), "a.socket");
-                                assert_string_equal(fdpass_listener(f), "tcp");
-                                assert_int_equal(byte_of(fd), 'a' + k++);
-                                fdpass_free(f);
-                                fd_close(fd);
-                                n++;
-                        }
-                        assert_int_equal(fd, -EAGAIN);
-                }
-
-                WAIT_FOR(t.broker->clients.n_used == 0);
-                close_many(clients, ELEMENTSOF(clients));
-        }
-
-        assert_int_equal(t.broker->n.n_handed, n);
-        assert_in_range(the_worker()->n_channels, 1, 8);
-        fdpass_receiver_free(r);
-        WAIT_FOR(the_worker()->n_channels == 0);
-        fd_close(worker);
-}
-
-/* Answers one by one, late and in any order, also after the receiver has gone. */
-static void test_receiver_keep(void **state) {
-        int worker = listen_type_at("a", SOCK_SEQPACKET, 8), clients[5], fds[5];
-        struct fdpass_receiver *r;
-        struct fdpass *f[5];
-
-        USE(ROUTE(.receipt = RECEIPT_BY_ACK));
-        assert_int_equal(fdpass_receiver_new(worker, 8, &r), 0);
-
-        dial_many(clients, ELEMENTSOF(clients));
-        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
-                WAIT_FOR((fds[i] = fdpass_receive(r, SOCK_CLOEXEC | FDPASS_DEFER, &f[i])) >= 0);
-                if (i == 0) {
-                        assert_int_equal(fdpass_taken(f[0]), 0); /* the others have come on connections of their own */
-                        assert_int_equal(fdpass_taken(f[0]), -EALREADY);
-                }
-        }
-        WAIT_FOR(t.broker->n.n_handed == 1);
-        assert_int_equal(the_worker()->n_pending, 4);
-
-        fd_close(fds[3]);
-        assert_int_equal(fdpass_reject(f[3]), 0);
-        WAIT_FOR(t.broker->n.n_refused[REFUSAL_WORKER] == 1);
-        assert_int_equal(fdpass_taken(f[2]), 0);
-        fdpass_receiver_free(r);
-        fdpass_free(f[1]); /* taken, too */
-        fdpass_free(f[4]);
-        WAIT_FOR(t.broker->n.n_handed == 4);
-        WAIT_FOR(the_worker()->n_channels == 0 || t.broker->clients.n_used == 0);
-
-        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
-                if (i == 0 || i == 2 || i == 3)
-                        fdpass_free(f[i]);
-                if (i != 3)
-                        fd_close(fds[i]);
-                fd_close(clients[i]);
-        }
-        WAIT_FOR(the_worker()->n_channels == 0);
-        fd_close(worker);
-}
-
-/* Clients that came with others and were not given out go to somebody else when the receiver ends. */
-static void test_receiver_end(void **state) {
-        int worker = listen_type_at("a", SOCK_SEQPACKET, 8), clients[9], fd;
-        struct fdpass_receiver *r;
-        size_t n = 1;
-        unsigned seen = 0;
-
-        USE(ROUTE());
-        assert_int_equal(fdpass_receiver_new(worker, 64, &r), 0);
-        clients[0] = dial_tcp('0');
-        WAIT_FOR((fd = fdpass_receive(r, 0, NULL)) >= 0);
-        fd_close(fd);
-        WAIT_FOR(t.broker->n.n_handed == 1);
-
-        dial_many(clients + 1, 8);
-        WAIT_FOR(the_worker()->n_pending == 8);
-        struct fdpass *f;
-        assert_true((fd = fdpass_receive(r, FDPASS_DEFER, &f)) >= 0);
-        assert_int_equal(byte_of(fd), 'a');
-        assert_int_equal(fdpass_taken(f), 0);
-        fdpass_free(f);
-        fd_close(fd);
-        fdpass_receiver_free(r);
-
-        assert_int_equal(fdpass_receiver_new(worker, 64, &r), 0);
-        while (n < 8) {
-                WAIT_FOR((fd = fdpass_receive(r, 0, NULL)) >= 0);
-                seen |= 1U << (byte_of(fd) - 'a'); /* in any order */
-                n++;
-                fd_close(fd);
-        }
-        assert_int_equal(seen, 0xfe);
-        WAIT_FOR(t.broker->clients.n_used == 0);
-        fdpass_receiver_free(r);
-        close_many(clients, ELEMENTSOF(clients));
+        WAIT_FOR(n_connections("a") == 0);
         fd_close(worker);
 }
 
 /* As if clients came quickly, whatever happens. */
 static void quick_turns(size_t n) {
         for (size_t i = 0; i < n; i++) {
-                t.broker->pace = (Pace){ .n_accepted = t.broker->n.n_accepted, .at = usec_now(), .gap = 1, .is_quick = true };
-                receipts_watch(&t.broker->receipts, true);
+                set_polling(true);
                 assert_true(broker_turn(t.broker, 0) >= 0);
         }
 }
 
 /* A limit that comes without an answer is seen while nobody owes one. */
-static void test_limit_in_a_hurry(void **state) {
+static void test_limit_polled(void **state) {
         int worker = listen_type_at("a", SOCK_SEQPACKET, 8), client;
         Clients c;
         Kept k;
@@ -554,16 +407,16 @@ static void test_limit_in_a_hurry(void **state) {
         assert_int_equal(receive(&k, &c), 0);
         answer(&k, FDPASS_ANSWER_TAKEN, 1, 1, 100);
         quick_turns(1);
-        assert_int_equal(t.broker->n.n_handed, 2);
+        assert_int_equal(n_taken(), 2);
 
-        close_many(c.fds, c.n);
+        close_all(c.fds, c.n);
         fd_close(client);
         fd_close(k.fd);
         fd_close(worker);
 }
 
 /* However many wait for a worker that hangs, the receipt of another one is seen as soon as they have waited for 1 ms. */
-static void test_receipts_in_a_hurry(void **state) {
+static void test_receipts_polled(void **state) {
         int hangs = listen_type_at("a", SOCK_SEQPACKET, 64), other = listen_type_at("b", SOCK_SEQPACKET, 8), clients[41], fd;
         usec_t end;
 
@@ -582,30 +435,64 @@ static void test_receipts_in_a_hurry(void **state) {
         assert_true(fd >= 0);
         fd_close(fd); /* without a look: it comes back, and is sent again */
         quick_turns(2);
-        assert_true(t.broker->n.n_reset == 1 || judge_any(&t.broker->judge));
+        assert_true(n_unread() == 1 || is_judging());
 
         fd_close(hangs);
         fd_close(other);
-        close_many(clients, ELEMENTSOF(clients));
+        close_all(clients, ELEMENTSOF(clients));
 }
 
-int main(void) {
-        static const struct CMUnitTest tests[] = {
-                TCP_TEST(test_batches),
-                TCP_TEST(test_limit),
-                TCP_TEST(test_end),
-                TCP_TEST(test_answer_and_end),
-                TCP_TEST(test_end_unnoticed),
-                TCP_TEST(test_limit_in_a_hurry),
-                TCP_TEST(test_receipts_in_a_hurry),
-                TCP_TEST(test_refused),
-                TCP_TEST(test_hostile),
-                TCP_TEST(test_reload),
-                TCP_TEST(test_table),
-                TCP_TEST(test_receiver),
-                TCP_TEST(test_receiver_keep),
-                TCP_TEST(test_receiver_end),
-        };
+/* A stop while two pools wait for one worker, whose kept connection has ended unnoticed. */
+static void test_stop(void **state) {
+        int worker = listen_type_at("a", SOCK_SEQPACKET, 16), clients[4], conn;
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        USE({ .unit = "a.socket", .worker = "a", .listener = "tcp", .form = WORKER_SEQPACKET, .max_pending = 1 },
+            { .unit = "c.socket", .worker = "a", .listener = "public", .form = WORKER_SEQPACKET, .max_pending = 1 });
+        conn = keep(worker, 100).fd;
+        clients[0] = dial_tcp('h');
+        WAIT_FOR(n_pending("a") == 1);
+        clients[1] = dial_tcp('q');
+        clients[2] = dial_tcp('r');
+        clients[3] = dial_and_say("public", 'p');
+        WAIT_FOR(n_accepted() == 5);
+
+        fd_close(conn); /* the loop has no turn between this and the stop */
+        (void) alarm(10);
+        broker_stop(t.broker);
+        (void) alarm(0);
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                fd_close(clients[i]);
+        fd_close(worker);
 }
+
+/* The end of the broker, with a client unanswered on a kept connection of a worker that no route leads to any more. */
+static void test_exit(void **state) {
+        int worker = listen_type_at("a", SOCK_SEQPACKET, 16), client, conn;
+
+        USE({ .unit = "a.socket", .worker = "a", .form = WORKER_SEQPACKET });
+        conn = keep(worker, 100).fd;
+        client = dial_tcp('h');
+        WAIT_FOR(n_pending("a") == 1);
+
+        USE({ .unit = "b.socket", .worker = "b", .form = WORKER_SEQPACKET });
+        t.broker = broker_free(t.broker);
+
+        fd_close(client);
+        fd_close(conn);
+        fd_close(worker);
+}
+
+TEST_MAIN(TCP_TEST(test_batches),
+          TCP_TEST(test_limit),
+          TCP_TEST(test_end),
+          TCP_TEST(test_answer_and_end),
+          TCP_TEST(test_end_unnoticed),
+          TCP_TEST(test_refused),
+          TCP_TEST(test_hostile),
+          TCP_TEST(test_reload),
+          TCP_TEST(test_table),
+          TCP_TEST(test_limit_polled),
+          TCP_TEST(test_receipts_polled),
+          TCP_TEST(test_stop),
+          TCP_TEST(test_exit))
