@@ -48,7 +48,7 @@ static void control_conn_process(ControlConn *conn) {
 
         /* sd-bus may have read another message already, and no event of the descriptor tells of that one. */
         if (r > 0) {
-                conn->active_at = broker_now(conn->control->broker);
+                conn->active_at = loop_now(&conn->control->broker->loop);
                 (void) sd_event_source_set_enabled(conn->next, SD_EVENT_ONESHOT);
         }
 
@@ -56,7 +56,7 @@ static void control_conn_process(ControlConn *conn) {
 }
 
 static bool control_conn_is_stalled(ControlConn *conn) {
-        usec_t now = broker_now(conn->control->broker);
+        usec_t now = loop_now(&conn->control->broker->loop);
         uint64_t n = control_conn_n_queued(conn);
 
         if (n == 0)
@@ -125,7 +125,7 @@ static int control_conn_start_bus(ControlConn *conn) {
 }
 
 static int control_conn_add_sources(ControlConn *conn) {
-        sd_event *event = conn->control->broker->event;
+        sd_event *event = conn->control->broker->loop.event;
         int r;
 
         r = sd_event_add_io(event, &conn->io, conn->fd, EPOLLIN, control_conn_on_io, conn);
@@ -148,7 +148,7 @@ int control_conn_new(Control *c, int fd, ControlConn **ret) {
                 return -ENOMEM;
         }
 
-        *conn = (ControlConn){ .control = c, .fd = fd, .active_at = broker_now(c->broker) };
+        *conn = (ControlConn){ .control = c, .fd = fd, .active_at = loop_now(&c->broker->loop) };
         list_append(&c->conns, &conn->link);
         c->n_conns++;
 
@@ -173,7 +173,7 @@ void control_conn_unsubscribe(ControlConn *conn) {
         conn->is_subscribed = false;
         c->n_subscribed--;
         if (c->n_subscribed == 0)
-                c->broker->observer = NULL;
+                c->broker->diag.observer = NULL;
 }
 
 ControlConn *control_conn_free(ControlConn *conn) {

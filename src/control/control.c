@@ -111,7 +111,7 @@ static int control_on_timer(sd_event_source *source, uint64_t usec, void *userda
 }
 
 static int control_add_sources(Control *c, int fd) {
-        sd_event *event = c->broker->event;
+        sd_event *event = c->broker->loop.event;
         int r;
 
         (void) handoff_refuse_rights(fd);

@@ -6,9 +6,8 @@
  */
 
 #include "basic/address.h"
-#include "broker/listener.h"
-#include "broker/refusal.h"
-#include "broker/routing.h"
+#include "broker/state/listener.h"
+#include "broker/state/routing.h"
 #include "control/internal.h"
 
 /* Signals per second to all connections together, because each takes the loop about 10 µs. */
@@ -36,7 +35,7 @@ static int events_send_lost(ControlConn *conn) {
 }
 
 static bool events_are_within_rate(Control *c) {
-        usec_t now = broker_now(c->broker);
+        usec_t now = loop_now(&c->broker->loop);
 
         if (now - c->events_at >= USEC_PER_SEC) {
                 c->events_at = now;
@@ -49,7 +48,7 @@ static bool events_are_within_rate(Control *c) {
 static void events_write_client(DBusWriter *w, const Broker *b, const Client *c) {
         control_entry_client(w, c);
         if (c->begun_at > 0)
-                dbus_entry_number(w, "AgeUSec", broker_now(b) - c->begun_at);
+                dbus_entry_number(w, "AgeUSec", loop_now(&b->loop) - c->begun_at);
 }
 
 static int events_send(ControlConn *conn, const ControlEvent *e) {
@@ -80,7 +79,7 @@ static void events_send_to_all(Control *c, const ControlEvent *e) {
         }
 
         /* The sources of the connections wait for other events now. */
-        watch_sd_event_changed(&c->broker->watch);
+        loop_sd_event_changed(&c->broker->loop);
 }
 
 /* Broker.observer. It is called in the middle of a handoff, so it changes nothing of the broker. */
@@ -96,7 +95,7 @@ static void events_on_broker(void *userdata, EventKind kind, const Client *clien
                 .client = client,
                 .route = route ? route->config->unit : NULL,
                 .worker = route && kind != EVENT_REFUSED ? route->worker->path : NULL,
-                .reason = kind == EVENT_REFUSED ? refusal_to_string(client->refusal) : NULL,
+                .reason = kind == EVENT_REFUSED ? refusal_to_string(client->refused.why) : NULL,
         });
 }
 
@@ -107,7 +106,7 @@ void events_reloaded(Control *c) {
 }
 
 void events_drained(Control *c, const Worker *w) {
-        events_send_to_all(c, &(ControlEvent){ .kind = w->drained ? "drained" : "undrained", .worker = w->path });
+        events_send_to_all(c, &(ControlEvent){ .kind = w->is_drained ? "drained" : "undrained", .worker = w->path });
 }
 
 void events_subscribe(ControlConn *conn) {
@@ -118,6 +117,6 @@ void events_subscribe(ControlConn *conn) {
 
         conn->is_subscribed = true;
         c->n_subscribed++;
-        c->broker->observer = events_on_broker;
-        c->broker->observer_userdata = c;
+        c->broker->diag.observer = events_on_broker;
+        c->broker->diag.observer_userdata = c;
 }

@@ -2,9 +2,7 @@
 
 /* The methods of org.fdpass.Broker1 that change something, and its table of methods and signals. */
 
-#include "broker/pool.h"
-#include "broker/refusal.h"
-#include "broker/routing.h"
+#include "broker/state/routing.h"
 #include "control/internal.h"
 
 #define ERROR_NO_SUCH_WORKER CONTROL_INTERFACE ".Error.NoSuchWorker"
@@ -34,10 +32,10 @@ static int interface_drain(sd_bus_message *m, ControlConn *conn, bool drained, s
                 return sd_bus_error_setf(error, ERROR_NO_SUCH_WORKER,
                                          "No route leads to a worker %s, or has that name.", name);
 
-        if (w->drained != drained) {
-                log_line(b->log, LOG_NOTICE, drained ? "Worker %s is drained: it gets no more clients."
+        if (w->is_drained != drained) {
+                log_line(b->diag.log, LOG_NOTICE, drained ? "Worker %s is drained: it gets no more clients."
                                                      : "Worker %s gets clients again.", w->path);
-                pool_drain_worker(b, w, drained);
+                broker_drain_worker(b, w, drained);
                 events_drained(conn->control, w);
         }
 
@@ -78,7 +76,7 @@ static int interface_on_set_log_level(sd_bus_message *m, void *userdata, sd_bus_
                 return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
                                         "The levels are emerg, alert, crit, err, warning, notice, info and debug.");
 
-        log_set_level(((ControlConn *) userdata)->control->broker->log, level);
+        log_set_level(((ControlConn *) userdata)->control->broker->diag.log, level);
         return sd_bus_reply_method_return(m, NULL);
 }
 

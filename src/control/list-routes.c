@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "basic/utf8.h"
-#include "broker/routing.h"
+#include "broker/state/routing.h"
 #include "control/internal.h"
 
 /* Bytes of a pattern that are shown; a longer one is cut. */
@@ -80,8 +80,8 @@ static void list_routes_write_counters(DBusWriter *w, const RouteStats *stats) {
 }
 
 static void list_routes_write_queue(DBusWriter *w, const Broker *b, const Pool *p) {
-        List *oldest = list_first(&p->again) ?: list_first(&p->queue);
-        usec_t wait = oldest ? broker_now(b) - CONTAINER_OF(oldest, Client, link)->begun_at : 0;
+        Wait *oldest = waiting_first(&p->again) ?: waiting_first(&p->queue);
+        usec_t wait = oldest ? loop_now(&b->loop) - CONTAINER_OF(oldest, Client, wait)->begun_at : 0;
 
         dbus_entry_string(w, "Pool", p->routes[0].config->unit);
         dbus_entry_number(w, "Queued", p->n_queued);

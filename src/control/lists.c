@@ -3,10 +3,7 @@
 /* The lists of listeners, workers and clients. ControlPage in internal.h says how a reply is paged. */
 
 #include "basic/address.h"
-#include "broker/diag.h"
-#include "broker/listener.h"
-#include "broker/refusal.h"
-#include "broker/routing.h"
+#include "broker/state/client-context.h"
 #include "control/internal.h"
 
 /* Slots of the client table that one call looks at. */
@@ -68,7 +65,7 @@ static void lists_write_listener(DBusWriter *w, const Broker *b, const void *ite
         dbus_entry_string(w, "Name", l->name);
         dbus_entry_string(w, "Address", address);
         dbus_entry_string(w, "Unit", l->config->unit);
-        dbus_entry_string(w, "State", b->stopping ? "stopping" : b->paused ? "paused" : "accepting");
+        dbus_entry_string(w, "State", broker_is_stopping(b) ? "stopping" : b->admission.is_paused ? "paused" : "accepting");
         dbus_entry_number(w, "Accepted", l->n_accepted);
         dbus_entry_counts(w, "Refusals", l->n_refused, _REFUSAL_MAX, control_refusal_name);
 }
@@ -94,11 +91,11 @@ int method_list_listeners(sd_bus_message *m, void *userdata, sd_bus_error *error
 }
 
 const char *control_worker_state(const Broker *b, const Worker *w) {
-        return w->drained       ? "drained"
-             : w->gone          ? "gone"
+        return w->is_drained       ? "drained"
+             : w->unreachable          ? "gone"
              : w->n_hanging > 0 ? "hanging"
-             : w->stuck         ? "stuck"
-             : !worker_is_ready(w, broker_now(b)) ? "resting"
+             : w->unresponsive         ? "stuck"
+             : !worker_is_ready(w, loop_now(&b->loop)) ? "resting"
                                 : "ready";
 }
 
@@ -118,11 +115,11 @@ static void lists_write_worker(DBusWriter *w, const Broker *b, const void *item)
         dbus_entry_string(w, "Worker", worker->path);
         lists_write_units(w, worker);
         dbus_entry_string(w, "State", control_worker_state(b, worker));
-        dbus_entry_bool(w, "Drained", worker->drained);
-        if (worker->gone) {
-                dbus_entry_number(w, "GoneForUSec", broker_now(b) - worker->gone_since);
-                dbus_entry_string(w, "GoneError", strerror(-worker->gone_error));
-                dbus_entry_string(w, "GoneHint", diag_gone_hint(worker->gone_error));
+        dbus_entry_bool(w, "Drained", worker->is_drained);
+        if (worker->unreachable) {
+                dbus_entry_number(w, "GoneForUSec", loop_now(&b->loop) - worker->unreachable_since);
+                dbus_entry_string(w, "GoneError", strerror(-worker->unreachable_error));
+                dbus_entry_string(w, "GoneHint", diag_gone_hint(worker->unreachable_error));
         }
         dbus_entry_number(w, "Pending", worker->n_pending);
         dbus_entry_number(w, "Taken", worker->n_taken);
@@ -150,19 +147,19 @@ static void lists_write_client(DBusWriter *w, const Broker *b, const void *item)
         static const char *const states[] = {
                 [CLIENT_FREE] = "free",       [CLIENT_NEW] = "new",           [CLIENT_HEAD] = "head",
                 [CLIENT_PARKED] = "parked",   [CLIENT_QUEUED] = "queued",     [CLIENT_PENDING] = "pending",
-                [CLIENT_REFUSED] = "refused", [CLIENT_FLUSHING] = "flushing", [CLIENT_JUDGED] = "judged",
+                [CLIENT_REFUSED] = "refused", [CLIENT_FLUSHING] = "flushing", [CLIENT_INSPECTED] = "inspected",
         };
         const Client *c = item;
 
         control_entry_client(w, c);
         dbus_entry_string(w, "State", states[c->state]);
-        dbus_entry_number(w, "AgeUSec", broker_now(b) - c->begun_at);
+        dbus_entry_number(w, "AgeUSec", loop_now(&b->loop) - c->begun_at);
         if (c->pool)
-                dbus_entry_string(w, "Route", c->route ? c->route->config->unit : c->pool->routes[0].config->unit);
-        if (c->route)
-                dbus_entry_string(w, "Worker", c->route->worker->path);
+                dbus_entry_string(w, "Route", c->sent.route ? c->sent.route->config->unit : c->pool->routes[0].config->unit);
+        if (c->sent.route)
+                dbus_entry_string(w, "Worker", c->sent.route->worker->path);
         if (c->state == CLIENT_REFUSED)
-                dbus_entry_string(w, "Reason", refusal_to_string(c->refusal));
+                dbus_entry_string(w, "Reason", refusal_to_string(c->refused.why));
 }
 
 int method_list_clients(sd_bus_message *m, void *userdata, sd_bus_error *error) {

@@ -2,8 +2,7 @@
 
 /* The properties of org.fdpass.Broker1. */
 
-#include "broker/refusal.h"
-#include "broker/routing.h"
+#include "broker/state/routing.h"
 #include "control/internal.h"
 
 /* Defines the getter properties_get_@name() of a property with the type @signature. @value may use @c and @b. */
@@ -22,20 +21,20 @@
 #define DEFINE_NUMBER(name, value) DEFINE_GETTER(name, "t", (uint64_t) (value))
 
 static const char *properties_state(const Broker *b) {
-        return b->stopping ? "stopping" : b->paused ? "paused" : "running";
+        return broker_is_stopping(b) ? "stopping" : b->admission.is_paused ? "paused" : "running";
 }
 
 static const char *properties_pause_reason(const Broker *b) {
-        if (!b->paused)
+        if (!b->admission.is_paused)
                 return "";
 
-        return b->pause_error < 0 ? strerror(-b->pause_error) : "MaxClients=";
+        return b->admission.pause_error < 0 ? strerror(-b->admission.pause_error) : "MaxClients=";
 }
 
 DEFINE_STRING(version, FDPASS_VERSION);
 DEFINE_STRING(state, properties_state(b));
 DEFINE_STRING(pause_reason, properties_pause_reason(b));
-DEFINE_STRING(log_level, log_level_to_string(log_level(b->log)));
+DEFINE_STRING(log_level, log_level_to_string(log_level(b->diag.log)));
 DEFINE_NUMBER(started, c->started_at);
 DEFINE_NUMBER(loaded, c->host.report->used_at);
 DEFINE_NUMBER(reload_time, c->host.report->at);
@@ -43,9 +42,9 @@ DEFINE_GETTER(reload_failed, "b", (int) c->host.report->has_failed);
 DEFINE_STRING(reload_findings, c->host.report->findings ?: "");
 DEFINE_NUMBER(n_routes, b->routing->n_routes);
 DEFINE_NUMBER(n_workers, b->workers.n_workers);
-DEFINE_NUMBER(max_clients, b->max_clients);
-DEFINE_NUMBER(max_parked, b->max_parked);
-DEFINE_NUMBER(log_dropped, log_n_dropped(b->log));
+DEFINE_NUMBER(max_clients, b->admission.max_clients);
+DEFINE_NUMBER(max_parked, b->parking.max);
+DEFINE_NUMBER(log_dropped, log_n_dropped(b->diag.log));
 DEFINE_NUMBER(n_conns, c->n_conns);
 DEFINE_NUMBER(n_subscribed, c->n_subscribed);
 
@@ -61,7 +60,7 @@ static int properties_get_refusals(sd_bus *bus, const char *path, const char *in
 static uint64_t properties_count_queued(const Broker *b) {
         uint64_t n = 0;
 
-        LIST_FOREACH(i, &b->waiting)
+        LIST_FOREACH(i, &b->generations.waiting)
                 n += CONTAINER_OF(i, Pool, waiting_link)->n_queued;
         return n;
 }
@@ -77,19 +76,19 @@ static uint64_t properties_count_pending(const Broker *b) {
 static uint64_t properties_count_flushing(const Broker *b) {
         uint64_t n = 0;
 
-        LIST_FOREACH(i, &b->flushing)
+        LIST_FOREACH(i, &b->flushes.clients.waits)
                 n++;
         return n;
 }
 
-/* A client that was sent to a worker is still counted as pending while it is judged. Only such a client has a route. */
-static uint64_t properties_count_judged(const Broker *b) {
+/* A client that was sent to a worker is still counted as pending while it is inspected. Only such a client has a route. */
+static uint64_t properties_count_inspected(const Broker *b) {
         uint64_t n = 0;
 
-        LIST_FOREACH(i, &b->judge.waiting)
-                n += !CONTAINER_OF(i, Client, link)->route;
-        for (size_t i = 0; i < ELEMENTSOF(b->judge.clients); i++)
-                n += b->judge.clients[i] && !b->judge.clients[i]->route;
+        LIST_FOREACH(i, &b->inspect.waiting)
+                n += !CONTAINER_OF(i, Client, wait.link)->sent.route;
+        for (size_t i = 0; i < ELEMENTSOF(b->inspect.asked); i++)
+                n += b->inspect.asked[i] && !b->inspect.asked[i]->sent.route;
         return n;
 }
 
@@ -98,12 +97,12 @@ static int properties_get_clients(sd_bus *bus, const char *path, const char *int
                                   sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const Broker *b = ((ControlConn *) userdata)->control->broker;
         uint64_t queued = properties_count_queued(b), pending = properties_count_pending(b);
-        uint64_t flushing = properties_count_flushing(b), judged = properties_count_judged(b);
-        uint64_t parked = b->n_parked, refused = b->n_refused_held;
-        uint64_t head = b->clients.n_used - parked - refused - queued - pending - flushing - judged;
+        uint64_t flushing = properties_count_flushing(b), inspected = properties_count_inspected(b);
+        uint64_t parked = b->parking.n, refused = b->linger.n;
+        uint64_t head = b->clients.n_used - parked - refused - queued - pending - flushing - inspected;
 
         return sd_bus_message_append(reply, "a{st}", 7, "head", head, "queued", queued, "pending", pending,
-                                     "flushing", flushing, "judged", judged, "parked", parked, "refused", refused);
+                                     "flushing", flushing, "inspected", inspected, "parked", parked, "refused", refused);
 }
 
 static int properties_get_counters(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -115,8 +114,8 @@ static int properties_get_counters(sd_bus *bus, const char *path, const char *in
                 n_refused += n->n_refused[i];
 
         return sd_bus_message_append(reply, "a{st}", 7, "Accepted", n->n_accepted, "Returned", n->n_returned,
-                                     "Taken", n->n_handed, "Unread", n->n_reset, "Refused", n_refused,
-                                     "PassedOn", n->n_passed_on, "Gone", n->n_gone);
+                                     "Taken", n->n_taken, "Unread", n->n_unread, "Refused", n_refused,
+                                     "PassedOn", n->n_handed_over, "Gone", n->n_gone);
 }
 
 const sd_bus_vtable properties_vtable[] = {

@@ -6,17 +6,8 @@
 
 #include <arpa/inet.h>
 
-#include "broker/facts.h"
-#include "broker/head.h"
-#include "broker/listener.h"
-#include "broker/routing.h"
 #include "control/internal.h"
-
-typedef struct TestOutcome {
-        const char *result; /* "route", "refused", or "more": more bytes are needed */
-        const char *reason; /* of a refusal; NULL otherwise */
-        const Pool *pool;   /* NULL: no route takes the client */
-} TestOutcome;
+#include "match/decide.h"
 
 static bool control_test_parse_source(const char *s, struct sockaddr_in6 *ret) {
         struct in_addr in;
@@ -33,76 +24,24 @@ static bool control_test_parse_source(const char *s, struct sockaddr_in6 *ret) {
         return inet_pton(AF_INET6, s, &ret->sin6_addr) == 1;
 }
 
-static TestOutcome control_test_find(const Routing *routing, const Facts *facts, ProbeReason malformed) {
-        MatchResult result;
-        const Pool *pool;
-
-        match_index_find(routing->index, facts, &result);
-        pool = result.found ? &routing->pools[result.pool] : NULL;
-
-        if (result.ambiguous_path)
-                malformed = PROBE_REASON_HTTP_AMBIGUOUS_PATH;
-
-        /* Malformed bytes are taken only by a route that names them with Prefix=. */
-        if (malformed != PROBE_REASON_NONE &&
-            (result.ambiguous_path || !pool || pool->routes[0].config->match.n_prefixes == 0))
-                return (TestOutcome){ "refused", probe_reason_to_string(malformed), NULL };
-
-        return pool ? (TestOutcome){ "route", NULL, pool } : (TestOutcome){ "refused", "no-route", NULL };
-}
-
-/* For a client that sends nothing. */
-static TestOutcome control_test_decide_silent(const Routing *routing, Facts *facts) {
-        TestOutcome o;
-
-        facts->protocol = PROTOCOL_SILENT;
-        o = control_test_find(routing, facts, PROBE_REASON_NONE);
-
-        return !o.pool || head_takes_silent(o.pool) ? o : (TestOutcome){ "refused", "no-route", NULL };
-}
-
 /* An unknown name is taken to be that of a public listener. */
-static bool control_test_needs_head(const Routing *routing, const char *name) {
-        LIST_FOREACH(i, &routing->broker->listeners)
-                if (streq(CONTAINER_OF(i, Listener, link)->name, name))
-                        return routing_needs_head(routing, CONTAINER_OF(i, Listener, link));
+static bool control_test_needs_head(const Broker *b, const char *name) {
+        const Listener *l = listener_find(&b->listeners, slice_from_string(name));
 
-        return routing_needs_head(routing, &(Listener){ .name = (char *) (uintptr_t) name });
+        return routing_needs_head(b->routing, l ?: &(Listener){ .name = (char *) (uintptr_t) name });
 }
 
-static TestOutcome control_test_decide(const Routing *routing, Facts *facts) {
-        const ListenerConfig *listener = routing_listener_config(routing, facts->listener);
-        Probe probe;
+static Decision control_test_decide(const Broker *b, ClientFacts *facts, Probe *probe) {
+        const ListenerConfig *listener = routing_listener_config(b->routing, facts->listener);
+        const MatchIndex *index = b->routing->index;
 
         /* The broker does not look at the first bytes if no route asks for them. */
-        if (!control_test_needs_head(routing, facts->listener)) {
+        if (!control_test_needs_head(b, facts->listener)) {
                 facts->head = (Slice){};
-                return control_test_find(routing, facts, PROBE_REASON_NONE);
+                return decide_facts(index, facts);
         }
 
-        if (facts->head.n == 0)
-                return control_test_decide_silent(routing, facts);
-
-        switch (probe_client(facts->head.p, facts->head.n, listener->max_head_size, &probe)) {
-
-        case PROBE_NEED_MORE:
-                return (TestOutcome){ "more", NULL, NULL };
-
-        case PROBE_MATCH:
-                facts_add_probe(facts, &probe);
-                return control_test_find(routing, facts, PROBE_REASON_NONE);
-
-        case PROBE_MALFORMED:
-                return control_test_find(routing, facts, probe.reason);
-
-        case PROBE_NO_MATCH:
-                break;
-        }
-
-        if (routing_prefix_needs_more(routing, facts->listener, facts->head))
-                return (TestOutcome){ "more", NULL, NULL };
-
-        return control_test_find(routing, facts, PROBE_REASON_NONE);
+        return facts->head.n == 0 ? decide_silent(index, facts) : decide_head(index, facts, listener->max_head_size, probe);
 }
 
 /* Writes the units, workers and states of the pool's routes as arrays of the same length, at most a page of them. */
@@ -121,14 +60,14 @@ static void control_test_write_pool(DBusWriter *w, const Broker *b, const Pool *
         dbus_entry_number(w, "Queued", p->n_queued);
 }
 
-static int control_test_reply(sd_bus_message *m, const Broker *b, const TestOutcome *o) {
+static int control_test_reply(sd_bus_message *m, const Broker *b, const Decision *d) {
         DBusWriter w = dbus_begin_reply(m);
 
         dbus_open(&w, 'a', "{sv}");
-        dbus_entry_string(&w, "Result", o->result);
-        dbus_entry_string(&w, "Reason", o->reason);
-        if (o->pool)
-                control_test_write_pool(&w, b, o->pool);
+        dbus_entry_string(&w, "Result", decision_result(d));
+        dbus_entry_string(&w, "Reason", decision_reason(d));
+        if (d->kind == DECISION_ROUTE)
+                control_test_write_pool(&w, b, &b->routing->pools[d->pool]);
         dbus_close(&w);
 
         return dbus_send(&w);
@@ -138,9 +77,10 @@ int method_test(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const Broker *b = ((ControlConn *) userdata)->control->broker;
         const char *listener, *source;
         struct sockaddr_in6 address;
-        Facts facts = {};
+        ClientFacts facts = {};
         const void *head;
-        TestOutcome o;
+        Decision decision;
+        Probe probe;
         int r;
 
         r = sd_bus_message_read(m, "ss", &listener, &source);
@@ -157,6 +97,6 @@ int method_test(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 facts.source = (const struct sockaddr *) &address;
         }
 
-        o = control_test_decide(b->routing, &facts);
-        return control_test_reply(m, b, &o);
+        decision = control_test_decide(b, &facts, &probe);
+        return control_test_reply(m, b, &decision);
 }

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 
 #include "basic/utf8.h"
-#include "broker/stats.h"
+#include "basic/histogram.h"
 
 typedef struct OpenMetrics {
         FILE *f;

@@ -40,22 +40,22 @@ static bool test_print_is_in_pool(const RouteConfig *route, const RouteConfig *w
 }
 
 /* Writes to @buffer why the route takes the client or not, and returns it. @winner is NULL if no route takes the client. */
-static const char *test_print_why(const RouteConfig *route, const RouteConfig *winner, const Facts *facts,
+static const char *test_print_why(const RouteConfig *route, const RouteConfig *winner, const ClientFacts *facts,
                                   char buffer[static 128]) {
         MatchKey miss = match_first_miss(&route->match, facts);
 
-        if (miss != MATCH_ALL)
+        if (miss != MATCH_NO_MISS)
                 (void) snprintf(buffer, 128, "%s does not match", match_key_to_string(miss));
         else
                 (void) snprintf(buffer, 128, "%s",
                                 route == winner                        ? "takes it"
                                 : test_print_is_in_pool(route, winner) ? "takes it, in one pool with the first"
-                                : test_print_criterion(match_why_behind(&route->match, &winner->match, facts)));
+                                : test_print_criterion(match_explain_loss(&route->match, &winner->match, facts)));
 
         return buffer;
 }
 
-static void test_print_route(const RouteConfig *route, const RouteConfig *winner, const Facts *facts) {
+static void test_print_route(const RouteConfig *route, const RouteConfig *winner, const ClientFacts *facts) {
         char why[128];
 
         printf("%s %-32s %s\n", route == winner ? "→" : " ", route->unit, test_print_why(route, winner, facts, why));
@@ -63,10 +63,10 @@ static void test_print_route(const RouteConfig *route, const RouteConfig *winner
 
 /* Returns whether the routes decided about the client, instead of its first bytes alone. */
 static bool test_print_has_routes(const TestOutcome *o) {
-        return streq(o->result, "route") || (o->reason && streq(o->reason, "no-route"));
+        return streq(o->result, "route") || (o->reason && (streq(o->reason, "no-route") || streq(o->reason, "no-such-host")));
 }
 
-static void test_print_text(const TestOutcome *o, const Config *config, const Facts *facts) {
+static void test_print_text(const TestOutcome *o, const Config *config, const ClientFacts *facts) {
         if (streq(o->result, "more"))
                 printf("The broker would wait for more bytes: these are only the beginning of a head.\n");
         else if (!test_print_has_routes(o))
@@ -98,7 +98,7 @@ static int test_print_add_pool(Value *dict, const char *name, bool is_worker, co
         return r;
 }
 
-static int test_print_add_route(Value *list, const RouteConfig *route, const RouteConfig *winner, const Facts *facts) {
+static int test_print_add_route(Value *list, const RouteConfig *route, const RouteConfig *winner, const ClientFacts *facts) {
         Value *dict = value_add(list, NULL, VALUE_DICT), *takes;
         char why[128];
         int r;
@@ -119,7 +119,7 @@ static int test_print_add_route(Value *list, const RouteConfig *route, const Rou
 }
 
 /* Makes the dictionary of the broker's method Test, without what only the broker knows, and adds "Routes". */
-static int test_print_make_dict(Value *dict, const TestOutcome *o, const Config *config, const Facts *facts) {
+static int test_print_make_dict(Value *dict, const TestOutcome *o, const Config *config, const ClientFacts *facts) {
         Value *routes;
         int r;
 
@@ -141,7 +141,7 @@ static int test_print_make_dict(Value *dict, const TestOutcome *o, const Config 
         return r;
 }
 
-static int test_print_json(const TestOutcome *o, const Config *config, const Facts *facts) {
+static int test_print_json(const TestOutcome *o, const Config *config, const ClientFacts *facts) {
         _cleanup_value_ Value dict = { .kind = VALUE_DICT };
         int r = test_print_make_dict(&dict, o, config, facts);
 
@@ -155,7 +155,7 @@ static int test_print_json(const TestOutcome *o, const Config *config, const Fac
         return 0;
 }
 
-int test_print(const TestOutcome *o, const Config *config, const Facts *facts) {
+int test_print(const TestOutcome *o, const Config *config, const ClientFacts *facts) {
         /* With -q only the exit status tells the result. */
         if (!arg_quiet && arg_json == JSON_OFF)
                 test_print_text(o, config, facts);

@@ -3,15 +3,15 @@
 
 /* What the units say about a client, as text or as JSON. */
 
-#include "broker/match.h"
+#include "match/match.h"
 #include "config/config.h"
 
 /* @result and @reason are those of the method Test of the broker's D-Bus interface. */
 typedef struct TestOutcome {
         const char *result;        /* "route", "refused" or "more" */
-        const char *reason;        /* for "refused": a probe's reason or "no-route"; otherwise NULL */
+        const char *reason;        /* for "refused": as decision_reason(); otherwise NULL */
         const RouteConfig *winner; /* first route of the pool; NULL unless the result is "route" */
 } TestOutcome;
 
 /* Prints the outcome, and for each route why it takes the client or not. Returns the exit status: 0 for "route". */
-int test_print(const TestOutcome *o, const Config *config, const Facts *facts);
+int test_print(const TestOutcome *o, const Config *config, const ClientFacts *facts);

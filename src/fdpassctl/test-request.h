@@ -5,11 +5,11 @@
 
 #include <netinet/in.h>
 
-#include "broker/facts.h"
-#include "broker/match.h"
+#include "match/facts.h"
+#include "match/match.h"
 
 typedef struct TestRequest {
-        Facts facts;             /* what routes match; points into the other fields */
+        ClientFacts facts;             /* what routes match; points into the other fields */
         bool is_for_broker;      /* --running: the running broker is asked, not the units */
         bool has_listener;       /* --listener= was given */
         const char *source_text; /* --source=; NULL: not given */

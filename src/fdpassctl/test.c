@@ -11,6 +11,7 @@
 #include "fdpassctl/test-request.h"
 #include "fdpassctl/test-running.h"
 #include "fdpassctl/verbs.h"
+#include "match/decide.h"
 
 /* Returns the listener's settings. Like the broker, it uses the defaults for a listener that no unit configures. */
 static const ListenerConfig *test_find_listener(const Config *config, const TestRequest *d) {
@@ -54,43 +55,8 @@ static bool test_take_proxy_header(TestRequest *d, const ListenerConfig *listene
         return true;
 }
 
-/* Looks at --bytes= or at a request, as the broker does at this listener. Returns false if more bytes are needed. */
-static bool test_probe(TestRequest *d, const ListenerConfig *listener) {
-        Slice *head = &d->facts.head;
-
-        if (!head->p) {
-                if (d->facts.protocol == 1U << PROBE_HTTP)
-                        d->malformed = test_bytes_check_request(d, listener->max_head_size);
-                return true;
-        }
-
-        if (!test_take_proxy_header(d, listener))
-                return false;
-        if (d->malformed != PROBE_REASON_NONE)
-                return true;
-
-        switch (probe_client(head->p, head->n, listener->max_head_size, &d->probe)) {
-
-        case PROBE_NEED_MORE:
-                return false;
-
-        case PROBE_MALFORMED:
-                d->malformed = d->probe.reason;
-                return true;
-
-        case PROBE_MATCH:
-                facts_add_probe(&d->facts, &d->probe);
-                return true;
-
-        case PROBE_NO_MATCH:
-                return true;
-        }
-
-        return true;
-}
-
-/* Finds the winner among all routes with the index that the broker uses. Returns 0 or -ENOMEM. */
-static int test_find_winner(const Config *config, const Facts *facts, MatchResult *ret) {
+/* The index that the broker uses, of all routes. Returns 0 or -ENOMEM. */
+static int test_make_index(const Config *config, MatchIndex **ret) {
         _cleanup_(match_index_freep) MatchIndex *index = NULL;
         int r;
 
@@ -102,53 +68,53 @@ static int test_find_winner(const Config *config, const Facts *facts, MatchResul
         if (r < 0)
                 return r;
 
-        match_index_find(index, facts, ret);
+        *ret = TAKE_PTR(index);
         return 0;
 }
 
-/* Returns 0 or -ENOMEM. */
-static int test_decide(const Config *config, TestRequest *d, TestOutcome *ret) {
-        const RouteConfig *winner;
-        MatchResult result;
-        int r;
+/* Decides by --bytes=, as the broker does at this listener. */
+static Decision test_decide_bytes(const MatchIndex *index, TestRequest *d, const ListenerConfig *listener) {
+        if (!test_take_proxy_header(d, listener))
+                return (Decision){ .kind = DECISION_MORE };
+        if (d->malformed != PROBE_REASON_NONE)
+                return (Decision){ .kind = DECISION_MALFORMED, .reason = d->malformed };
 
-        if (!test_probe(d, test_find_listener(config, d))) {
-                *ret = (TestOutcome){ .result = "more" };
-                return 0;
-        }
+        return decide_head(index, &d->facts, listener->max_head_size, &d->probe);
+}
 
-        r = test_find_winner(config, &d->facts, &result);
-        if (r < 0)
-                return r;
+/* Decides by the other options. They have to describe a request that the broker takes. */
+static Decision test_decide_options(const MatchIndex *index, TestRequest *d, const ListenerConfig *listener) {
+        if (d->facts.protocol == PROTOCOL_SILENT)
+                return decide_silent(index, &d->facts);
+        if (d->facts.protocol == 1U << PROBE_HTTP)
+                d->malformed = test_bytes_check_request(d, listener->max_head_size);
+        if (d->malformed != PROBE_REASON_NONE)
+                return (Decision){ .kind = DECISION_MALFORMED, .reason = d->malformed };
 
-        winner = result.found ? &config->routes[result.pool] : NULL;
-        if (result.ambiguous_path)
-                d->malformed = PROBE_REASON_HTTP_AMBIGUOUS_PATH;
-
-        /* Only a route with Prefix= takes bytes that are no valid request. */
-        if (result.ambiguous_path || (d->malformed != PROBE_REASON_NONE && (!winner || winner->match.n_prefixes == 0)))
-                *ret = (TestOutcome){ .result = "refused", .reason = probe_reason_to_string(d->malformed) };
-        else if (winner)
-                *ret = (TestOutcome){ .result = "route", .winner = winner };
-        else
-                *ret = (TestOutcome){ .result = "refused", .reason = "no-route" };
-
-        return 0;
+        return decide_facts(index, &d->facts);
 }
 
 static int test_by_units(TestRequest *d) {
+        _cleanup_(match_index_freep) MatchIndex *index = NULL;
         _cleanup_(config_freep) Config *config = load_units();
-        TestOutcome outcome;
+        const ListenerConfig *listener;
+        Decision decision;
 
         if (!config)
                 return EXIT_FAILURE;
 
-        if (test_decide(config, d, &outcome) < 0) {
+        if (test_make_index(config, &index) < 0) {
                 fprintf(stderr, "Out of memory.\n");
                 return EXIT_FAILURE;
         }
 
-        return test_print(&outcome, config, &d->facts);
+        listener = test_find_listener(config, d);
+        decision = d->facts.head.p ? test_decide_bytes(index, d, listener) : test_decide_options(index, d, listener);
+        return test_print(&(TestOutcome){
+                .result = decision_result(&decision),
+                .reason = decision_reason(&decision),
+                .winner = decision.kind == DECISION_ROUTE ? &config->routes[decision.pool] : NULL,
+        }, config, &d->facts);
 }
 
 int verb_test(int argc, char *argv[]) {

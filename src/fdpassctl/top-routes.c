@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "broker/stats.h"
+#include "basic/histogram.h"
 #include "fdpassctl/options.h"
 #include "fdpassctl/table.h"
 #include "fdpassctl/text.h"

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "basic/fd.h"
-#include "broker/match.h"
+#include "match/match.h"
 #include "fdpassctl/load-units.h"
 #include "fdpassctl/options.h"
 #include "fdpassctl/verbs.h"

@@ -8,7 +8,7 @@
 #include "basic/fd.h"
 #include "basic/message-ids.h"
 #include "broker/handback.h"
-#include "broker/reach.h"
+#include "broker/stage/reach.h"
 
 static void listen_names_free(char ***names) {
         for (char **n = *names; n && *n; n++)
@@ -29,7 +29,7 @@ static int listen_add_return(Broker *b, const char *name, int fd) {
         int r = handback_listen(b, name, fd);
 
         if (r < 0) {
-                log_line(b->log, LOG_ERR, "%s: failed to listen for handed back clients on descriptor %i: %s.",
+                log_line(b->diag.log, LOG_ERR, "%s: failed to listen for handed back clients on descriptor %i: %s.",
                          name, fd, strerror(-r));
                 fd_close(fd);
                 return r;
@@ -45,14 +45,14 @@ static int listen_add_one(Broker *b, const char *name, int fd, int *control_fd) 
         if (streq(name, "control") && *control_fd < 0 &&
             sd_is_socket(fd, AF_UNIX, SOCK_STREAM, /* listening= */ 1) > 0) {
                 *control_fd = fd;
-                return reach_add_own(b, fd);
+                return own_sockets_add(&b->own_sockets, fd);
         }
 
         if (listen_is_return(name, fd))
                 return listen_add_return(b, name, fd);
 
         if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, /* listening= */ 1) <= 0) {
-                log_line_id(b->log, LOG_WARNING, MESSAGE_SOCKET_IGNORED,
+                log_line_id(b->diag.log, LOG_WARNING, MESSAGE_SOCKET_IGNORED,
                             "%s: descriptor %i is no listening stream socket, ignoring it.", name, fd);
                 fd_close(fd);
                 return 0;
@@ -60,7 +60,7 @@ static int listen_add_one(Broker *b, const char *name, int fd, int *control_fd) 
 
         r = broker_add_listener(b, name, fd);
         if (r < 0) {
-                log_line(b->log, LOG_ERR, "%s: failed to listen on descriptor %i: %s.", name, fd, strerror(-r));
+                log_line(b->diag.log, LOG_ERR, "%s: failed to listen on descriptor %i: %s.", name, fd, strerror(-r));
                 fd_close(fd);
                 return r;
         }
@@ -77,7 +77,7 @@ int listen_inherited(Broker *b, int *ret_control_fd) {
         /* The environment is cleared, otherwise a child process would take the sockets for its own. */
         n = sd_listen_fds_with_names(/* unset_environment= */ 1, &names);
         if (n < 0) {
-                log_line(b->log, LOG_ERR, "Failed to take over the sockets from systemd: %s.", strerror(-n));
+                log_line(b->diag.log, LOG_ERR, "Failed to take over the sockets from systemd: %s.", strerror(-n));
                 return n;
         }
 

@@ -47,7 +47,7 @@ static void loader_on_finding(void *userdata, ConfigSeverity severity, const cha
         Loader *l = userdata;
         LogRecord record;
 
-        log_begin(&record, l->broker->log, severity == CONFIG_ERROR ? LOG_ERR : LOG_WARNING);
+        log_begin(&record, l->broker->diag.log, severity == CONFIG_ERROR ? LOG_ERR : LOG_WARNING);
         log_id(&record, severity == CONFIG_ERROR ? MESSAGE_UNIT_ERROR : MESSAGE_UNIT_WARNING);
         if (unit)
                 log_field(&record, "FDPASS_ROUTE", "%s", unit);
@@ -90,11 +90,11 @@ static int loader_read_config(Loader *l, Config **ret) {
 
 static void loader_log_result(Broker *b, const Config *config, const char *verb) {
         if (config->n_routes == 0)
-                log_line_id(b->log, LOG_WARNING, MESSAGE_NO_UNITS,
+                log_line_id(b->diag.log, LOG_WARNING, MESSAGE_NO_UNITS,
                             "%s, but no worker's unit is enabled: every client is refused. See systemctl "
                             "list-dependencies fdpass.target.", verb);
         else
-                log_line(b->log, LOG_INFO, "%s: %zu route%s.", verb, config->n_routes,
+                log_line(b->diag.log, LOG_INFO, "%s: %zu route%s.", verb, config->n_routes,
                          config->n_routes == 1 ? "" : "s");
 }
 
@@ -126,7 +126,7 @@ int loader_load(Loader *l) {
         if (r >= 0)
                 r = loader_use_config(l, &config, "Ready");
         if (r < 0)
-                log_line(l->broker->log, LOG_ERR, "Failed to load the units below %s: %s.", l->root, strerror(-r));
+                log_line(l->broker->diag.log, LOG_ERR, "Failed to load the units below %s: %s.", l->root, strerror(-r));
 
         return r;
 }
@@ -140,7 +140,7 @@ void loader_reload(Loader *l) {
         l->report.has_failed = r < 0 || config->n_errors > 0;
 
         if (r >= 0 && config->n_errors > 0) {
-                log_line_id(b->log, LOG_ERR, MESSAGE_RELOAD_FAILED,
+                log_line_id(b->diag.log, LOG_ERR, MESSAGE_RELOAD_FAILED,
                             "Not reloaded because of %u error%s, the old routes stay.", config->n_errors,
                             config->n_errors == 1 ? "" : "s");
                 return;
@@ -149,7 +149,7 @@ void loader_reload(Loader *l) {
         if (r >= 0)
                 r = loader_use_config(l, &config, "Reloaded");
         if (r < 0) {
-                log_line_id(b->log, LOG_ERR, MESSAGE_RELOAD_FAILED, "Not reloaded, the old routes stay: %s.",
+                log_line_id(b->diag.log, LOG_ERR, MESSAGE_RELOAD_FAILED, "Not reloaded, the old routes stay: %s.",
                             strerror(-r));
                 loader_keep(&l->report, "Not reloaded: %s.", strerror(-r));
                 l->report.has_failed = true;

@@ -8,7 +8,7 @@
 
 #include "basic/address.h"
 #include "basic/fd.h"
-#include "broker/routing.h"
+#include "broker/state/routing.h"
 
 /* A message takes PID 1 about 20 µs, and a flood of messages keeps it from its other work. */
 #define INTERVAL_USEC (1 * USEC_PER_SEC)
@@ -68,11 +68,11 @@ static void status_compose(const Status *s, char *text, size_t size) {
         (void) snprintf(text, size,
                         "STATUS=%s%s%zu route%s; %" PRIu64 " client%s handed over, %" PRIu64 " refused, "
                         "%zu under way, %zu parked.",
-                        b->stopping ? "Stopping; " : b->paused ? "Not accepting; " : "",
+                        broker_is_stopping(b) ? "Stopping; " : b->admission.is_paused ? "Not accepting; " : "",
                         s->report->has_failed ? "The last reload failed, see the journal; " : "",
                         b->routing->n_routes, b->routing->n_routes == 1 ? "" : "s",
-                        b->n.n_handed, b->n.n_handed == 1 ? "" : "s", n_refused,
-                        b->clients.n_used - b->n_parked, b->n_parked);
+                        b->n.n_taken, b->n.n_taken == 1 ? "" : "s", n_refused,
+                        b->clients.n_used - b->parking.n, b->parking.n);
 }
 
 /* Sends the status if it has changed, and then nothing for an interval. */
@@ -112,7 +112,7 @@ int status_new(Broker *b, const LoadReport *report, Status **ret) {
         s->report = report;
         s->fd = status_connect();
 
-        r = timer_init(&s->timer, b, status_on_timer, s);
+        r = timer_init(&s->timer, &b->loop, status_on_timer, s);
         if (r < 0)
                 return r;
 

@@ -90,3 +90,41 @@ Decision decide_silent(const MatchIndex *index, ClientFacts *facts) {
 
         return decide_route(&result);
 }
+
+const char *decision_result(const Decision *d) {
+        switch (d->kind) {
+
+        case DECISION_MORE:
+                return "more";
+
+        case DECISION_ROUTE:
+                return "route";
+
+        case DECISION_NO_ROUTE:
+        case DECISION_NO_HOST:
+        case DECISION_MALFORMED:
+                break;
+        }
+
+        return "refused";
+}
+
+const char *decision_reason(const Decision *d) {
+        switch (d->kind) {
+
+        case DECISION_NO_ROUTE:
+                return "no-route";
+
+        case DECISION_NO_HOST:
+                return "no-such-host";
+
+        case DECISION_MALFORMED:
+                return probe_reason_to_string(d->reason);
+
+        case DECISION_MORE:
+        case DECISION_ROUTE:
+                break;
+        }
+
+        return NULL;
+}

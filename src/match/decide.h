@@ -44,3 +44,9 @@ Decision decide_incomplete(const MatchIndex *index, const ClientFacts *facts);
  * listener and no key asks for bytes. Other routes are not meant for silent clients, because many of them would stop a worker.
  */
 Decision decide_silent(const MatchIndex *index, ClientFacts *facts);
+
+/* "route", "refused" or "more". */
+const char *decision_result(const Decision *d);
+
+/* Why the client is refused, as in the log; or NULL. */
+const char *decision_reason(const Decision *d);

@@ -39,7 +39,7 @@
 #define TIMEOUT_USEC (5 * USEC_PER_SEC)
 
 /* Where so many failed, nobody is there, and going on would only heat the room. */
-#define FAILURES_MAX 1000
+#define FALLBACKS_MAX 1000
 
 /* One bucket a µs; what is longer is counted in the last one. */
 #define LATENCY_MAX (1 * USEC_PER_SEC)
@@ -213,7 +213,7 @@ static void on_event(Load *l, Client *c, usec_t now) {
 }
 
 static bool is_over(const Load *l, usec_t now) {
-        return terminated || l->n_started >= l->n_wanted || now >= l->end || l->n_failed >= FAILURES_MAX;
+        return terminated || l->n_started >= l->n_wanted || now >= l->end || l->n_failed >= FALLBACKS_MAX;
 }
 
 static bool may_start(const Load *l, usec_t now) {

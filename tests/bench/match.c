@@ -6,7 +6,7 @@
 
 #include "basic/macro.h"
 #include "basic/time.h"
-#include "broker/match.h"
+#include "match/match.h"
 
 #define N_ROUNDS 15
 #define N_LOOKUPS 100000
@@ -23,7 +23,7 @@ static double measure(const MatchIndex *index, const ProbeName *names, size_t n)
         usec_t start = usec_now();
 
         for (size_t i = 0; i < N_LOOKUPS; i++) {
-                Facts facts = { .listener = "public", .protocol = 1U << PROBE_HTTP, .host = &names[k],
+                ClientFacts facts = { .listener = "public", .protocol = 1U << PROBE_HTTP, .host = &names[k],
                                 .path = SLICE_LITERAL("/index.html") };
                 MatchResult result;
 

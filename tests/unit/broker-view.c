@@ -5,28 +5,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/listener.h"
-#include "broker/pool.h"
-#include "broker/routing.h"
+#include "broker/admission.h"
+#include "broker/settlement.h"
 
 BrokerFixture t;
 
 void set_polling(bool is_polling) {
-        t.broker->pace = (Pace){ .n_accepted = n_accepted(), .at = usec_now(), .gap = 1, .is_quick = is_polling };
-        receipts_watch(&t.broker->receipts, is_polling);
+        t.broker->loop.poll_mode = (PollMode){ .n_accepted = n_accepted(), .at = usec_now(), .gap = 1, .is_busy = is_polling };
+        settlement_set_polled(t.broker, is_polling);
 }
 
 void never_poll(void) {
-        t.broker->pace.slow_until = USEC_INFINITY;
+        t.broker->loop.poll_mode.slow_until = USEC_INFINITY;
 }
 
 uint64_t n_accepted(void) { return t.broker->n.n_accepted; }
-uint64_t n_taken(void) { return t.broker->n.n_handed; }
-uint64_t n_unread(void) { return t.broker->n.n_reset; }
+uint64_t n_taken(void) { return t.broker->n.n_taken; }
+uint64_t n_unread(void) { return t.broker->n.n_unread; }
 uint64_t n_refused(Refusal reason) { return t.broker->n.n_refused[reason]; }
 uint64_t n_gone(void) { return t.broker->n.n_gone; }
 uint64_t n_returned(void) { return t.broker->n.n_returned; }
-uint64_t n_passed_on(void) { return t.broker->n.n_passed_on; }
+uint64_t n_handed_over(void) { return t.broker->n.n_handed_over; }
 uint64_t n_flushed(void) { return t.broker->n.n_flushed; }
 uint64_t n_flush_whole(void) { return t.broker->n.n_flush_whole; }
 uint64_t n_flush_waits(void) { return t.broker->n.n_flush_waits; }
@@ -43,29 +42,30 @@ uint64_t n_refused_in_all(void) {
 }
 
 bool is_account_even(void) {
-        size_t n_under_way = n_in_broker() - t.broker->n_refused_held; /* a refused client is counted already */
+        size_t n_under_way = n_in_broker() - t.broker->linger.n; /* a refused client is counted already */
 
-        return n_accepted() + n_returned() == n_taken() + n_refused_in_all() + n_gone() + n_passed_on() + n_under_way;
+        return n_accepted() + n_returned() == n_taken() + n_refused_in_all() + n_gone() + n_handed_over() + n_under_way;
 }
 
 size_t n_in_broker(void) { return t.broker->clients.n_used; }
-size_t n_parked(void) { return t.broker->n_parked; }
+size_t n_parked(void) { return t.broker->parking.n; }
 size_t n_pools(void) { return t.broker->routing->n_pools; }
 size_t n_workers(void) { return t.broker->workers.n_workers; }
-size_t n_fds(void) { return t.broker->n_fds; }
-size_t max_clients(void) { return t.broker->max_clients; }
-bool is_paused(void) { return t.broker->paused; }
-bool is_stopping(void) { return t.broker->stopping; }
+size_t n_fds(void) { return t.broker->admission.n_fds; }
+size_t max_clients(void) { return t.broker->admission.max_clients; }
+size_t n_free_places(void) { return admission_free_places(t.broker); }
+bool is_paused(void) { return t.broker->admission.is_paused; }
+bool is_stopping(void) { return broker_is_stopping(t.broker); }
 bool awaits_receipts(void) { return receipts_any(&t.broker->receipts); }
-bool is_judging(void) { return judge_any(&t.broker->judge); }
-bool holds_back_lines(void) { return timer_is_on(&t.broker->diag_timer); }
-uint32_t instance(void) { return t.broker->instance; }
+bool is_judging(void) { return inspect_any(&t.broker->inspect); }
+bool holds_back_lines(void) { return timer_is_on(&t.broker->diag.timer); }
+uint32_t instance(void) { return t.broker->clients.instance; }
 const void *routing(void) { return t.broker->routing; }
 
-void set_max_clients(size_t n) { t.broker->max_clients = n; }
-void set_max_parked(size_t n) { t.broker->max_parked = n; }
-void set_park_timeout(usec_t usec) { t.broker->park_timeout_usec = usec; }
-void observe(Observer observer) { t.broker->observer = observer; }
+void set_max_clients(size_t n) { t.broker->admission.max_clients = n; }
+void set_max_parked(size_t n) { t.broker->parking.max = n; }
+void set_park_timeout(usec_t usec) { t.broker->parking.timeout = usec; }
+void observe(Observer observer) { t.broker->diag.observer = observer; }
 
 static _Noreturn void view_unknown(const char *what, const char *name) {
         fprintf(stderr, "The broker knows no %s %s.\n", what, name);
@@ -103,7 +103,7 @@ static const Listener *view_listener(const char *name) {
 }
 
 size_t queued(const char *unit) { return view_route(unit)->pool->n_queued; }
-void age_line_of_full_pool(const char *unit, usec_t usec) { view_route(unit)->pool->full.last -= usec; }
+void age_line_of_full_pool(const char *unit, usec_t usec) { view_route(unit)->pool->full.limit.last -= usec; }
 
 uint64_t route_n_taken(const char *unit) { return view_route(unit)->stats->n_taken; }
 uint64_t route_n_declined(const char *unit) { return view_route(unit)->stats->n_declined; }
@@ -119,24 +119,24 @@ uint64_t route_n_timed(const char *unit) {
 }
 
 size_t n_pending(const char *worker) { return view_worker(worker)->n_pending; }
-size_t n_connections(const char *worker) { return view_worker(worker)->n_channels; }
+size_t n_connections(const char *worker) { return view_worker(worker)->n_persistent; }
 uint64_t worker_n_taken(const char *worker) { return view_worker(worker)->n_taken; }
-bool is_gone(const char *worker) { return view_worker(worker)->gone; }
-int gone_error(const char *worker) { return view_worker(worker)->gone_error; }
+bool is_gone(const char *worker) { return view_worker(worker)->unreachable; }
+int gone_error(const char *worker) { return view_worker(worker)->unreachable_error; }
 bool is_private(const char *worker) { return view_worker(worker)->is_private; }
-bool is_drained(const char *worker) { return view_worker(worker)->drained; }
+bool is_drained(const char *worker) { return view_worker(worker)->is_drained; }
 bool is_retried_later(const char *worker) { return view_worker(worker)->retry_at > 0; }
 void retry_now(const char *worker) { view_worker(worker)->retry_at = 0; }
-void drain(const char *worker, bool is_drained) { pool_drain_worker(t.broker, view_worker(worker), is_drained); }
+void drain(const char *worker, bool is_drained) { broker_drain_worker(t.broker, view_worker(worker), is_drained); }
 
 uint64_t listener_n_accepted(const char *name) { return view_listener(name)->n_accepted; }
 uint64_t listener_n_refused(const char *name, Refusal reason) { return view_listener(name)->n_refused[reason]; }
 bool listener_needs_head(const char *name) { return view_listener(name)->needs_head; }
 
 ClientState first_client_state(void) { return t.broker->clients.slots[0].state; }
-bool first_client_has_route(void) { return t.broker->clients.slots[0].route; }
+bool first_client_has_route(void) { return t.broker->clients.slots[0].sent.route; }
 
-uint64_t other_n_taken(void) { return t.other->n.n_handed; }
+uint64_t other_n_taken(void) { return t.other->n.n_taken; }
 uint64_t other_n_returned(void) { return t.other->n.n_returned; }
 size_t other_n_in_broker(void) { return t.other->clients.n_used; }
-void set_other_max_clients(size_t n) { t.other->max_clients = n; }
+void set_other_max_clients(size_t n) { t.other->admission.max_clients = n; }

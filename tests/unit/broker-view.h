@@ -34,7 +34,7 @@ uint64_t n_refused(Refusal reason);
 uint64_t n_refused_in_all(void);
 uint64_t n_gone(void);
 uint64_t n_returned(void);
-uint64_t n_passed_on(void);
+uint64_t n_handed_over(void);
 uint64_t n_flushed(void);
 uint64_t n_flush_whole(void);
 uint64_t n_flush_waits(void);
@@ -51,6 +51,7 @@ size_t n_pools(void);
 size_t n_workers(void);
 size_t n_fds(void);          /* for clients */
 size_t max_clients(void);
+size_t n_free_places(void);
 bool is_paused(void);        /* listeners are off */
 bool is_stopping(void);
 bool awaits_receipts(void);

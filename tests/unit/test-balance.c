@@ -7,14 +7,14 @@
 #include <stdio.h>
 
 #include "basic/hash.h"
-#include "broker/balance.h"
-#include "broker/broker.h"
+#include "broker/stage/balance.h"
 
 #define N_MAX 5
 #define NOW (100 * USEC_PER_SEC)
 
 static struct {
-        Broker broker;
+        RoutingShared shared;
+        Routing routing;
         RouteConfig configs[N_MAX];
         Worker workers[N_MAX];
         Route routes[N_MAX];
@@ -23,7 +23,8 @@ static struct {
 
 static void make_pool(Balance balance, size_t n) {
         memset(&t, 0, sizeof(t));
-        t.pool = (Pool){ .broker = &t.broker, .routes = t.routes, .n_routes = n, .balance = balance };
+        t.routing.shared = &t.shared;
+        t.pool = (Pool){ .routing = &t.routing, .routes = t.routes, .n_routes = n, .config = &t.configs[0] };
 
         for (size_t i = 0; i < N_MAX; i++) {
                 char path[32];
@@ -33,6 +34,7 @@ static void make_pool(Balance balance, size_t n) {
                 t.routes[i] = (Route){ .config = &t.configs[i], .pool = &t.pool, .worker = &t.workers[i],
                                        .hash = hash_string(path) };
         }
+        t.configs[0].balance = balance;
 }
 
 static size_t next(const Client *c) {
@@ -41,7 +43,7 @@ static size_t next(const Client *c) {
         if (!route)
                 return SIZE_MAX;
 
-        balance_taken(&t.pool, route, NOW);
+        balance_sent(&t.pool, route, NOW);
         return (size_t) (route - t.routes);
 }
 
@@ -137,7 +139,7 @@ static void test_only_ready(void **state) {
         assert_int_equal(next(NULL), 1);
         t.workers[1].retry_at = NOW + 1;
         assert_int_equal(next(NULL), SIZE_MAX);
-        t.broker.stopping = true;
+        t.shared.ignores_max_pending = true;
         assert_int_equal(next(NULL), 0);
 }
 
@@ -149,11 +151,11 @@ static void test_backup(void **state) {
         t.workers[0].n_pending = t.workers[1].n_pending = 100;
         assert_int_equal(next(NULL), SIZE_MAX);
 
-        t.workers[0].gone = true;
+        t.workers[0].unreachable = true;
         t.workers[0].retry_at = NOW + 1;
         assert_int_equal(next(NULL), SIZE_MAX);
 
-        t.workers[1].gone = true;
+        t.workers[1].unreachable = true;
         t.workers[1].retry_at = NOW + 1;
         assert_int_equal(next(NULL), 2);
 }

@@ -268,7 +268,7 @@ static void look_at_worker(int worker) {
 
 /* The one that keeps its connection. */
 static void look_at_keeper(int worker) {
-        int conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), fds[FDPASS_KEEP_MAX], r;
+        int conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), fds[FDPASS_PERSISTENT_MAX], r;
         size_t n, n_fds = ELEMENTSOF(fds);
         uint8_t bytes[FDPASS_HEADER_MAX];
 
@@ -296,7 +296,7 @@ static void look_at_keeper(int worker) {
         }
 
         n_kept = (uint16_t) (n_kept + n_fds);
-        if (handoff_answer_kept(kept_fd, FDPASS_ANSWER_TAKEN, (uint16_t) (n_kept - n_fds), (uint16_t) n_fds,
+        if (handoff_answer_persistent(kept_fd, FDPASS_ANSWER_TAKEN, (uint16_t) (n_kept - n_fds), (uint16_t) n_fds,
                                 (uint16_t) (n_kept + 4)) < 0)
                 kept_fd = fd_close(kept_fd);
 }

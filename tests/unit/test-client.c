@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 
 #include "basic/fd.h"
-#include "broker/client.h"
+#include "broker/state/client.h"
 
 /* Both ends of a TCP connection over loopback. */
 static void tcp_pair(int ret[static 2]) {
@@ -43,8 +43,8 @@ static void test_tokens(void **state) {
         a = client_new(&table, NULL, -EBADF);
         b = client_new(&table, NULL, -EBADF);
         assert_null(client_new(&table, NULL, -EBADF));
-        first = client_token(&table, a);
-        second = client_token(&table, b);
+        first = client_token(a);
+        second = client_token(b);
         assert_ptr_equal(client_by_token(&table, first), a);
 
         client_free(&table, a);
@@ -58,14 +58,14 @@ static void test_tokens(void **state) {
 }
 
 static void begin_untouched(Client *c) {
-        if (progress_get(c->fd, &c->untouched) < 0)
-                c->untouched = PROGRESS_UNKNOWN;
+        if (byte_counts_get(c->fd, &c->baseline) < 0)
+                c->baseline = BYTE_COUNTS_UNKNOWN;
 }
 
 static bool is_untouched(const Client *c) {
-        Progress now;
+        ByteCounts now;
 
-        return progress_get(c->fd, &now) >= 0 && now.n_read == c->untouched.n_read && now.n_written == c->untouched.n_written;
+        return byte_counts_get(c->fd, &now) >= 0 && now.n_read == c->baseline.n_read && now.n_written == c->baseline.n_written;
 }
 
 /* Untouched is whoever has only been peeked at, also after his FIN; one byte either way ends it. */
@@ -90,7 +90,7 @@ static void test_untouched(void **state) {
 
         assert_int_equal(recv(c.fd, &byte, 1, 0), 1);
         assert_false(is_untouched(&c));
-        c.untouched.n_read = 1;
+        c.baseline.n_read = 1;
         assert_true(is_untouched(&c));
 
         assert_int_equal(send(c.fd, "x", 1, MSG_NOSIGNAL), 1);
@@ -116,7 +116,7 @@ static void test_untouched_again(void **state) {
 
         do /* it is uncertain while the other side acknowledges */
                 begin_untouched(&c);
-        while (c.untouched.n_read == UINT64_MAX);
+        while (c.baseline.n_read == UINT64_MAX);
         for (size_t n = 0; n < sizeof(large);) {
                 ssize_t k = recv(pair[0], buffer, sizeof(buffer), 0);
 

@@ -376,7 +376,7 @@ static uint64_t n_clients(const char *state) {
 
 /* Each client is counted for the state that it is in. */
 static void test_clients_by_state(void **state) {
-        Client in_flush = { .state = CLIENT_FLUSHING }, judged = { .state = CLIENT_JUDGED }, sent = { .state = CLIENT_JUDGED };
+        Client in_flush = { .state = CLIENT_FLUSHING }, judged = { .state = CLIENT_INSPECTED }, sent = { .state = CLIENT_INSPECTED };
         Route route = {};
 
         start(0660, 0);
@@ -384,19 +384,19 @@ static void test_clients_by_state(void **state) {
 
         t.broker->clients.n_used += 2;
         assert_int_equal(n_clients("head"), 2);
-        list_append(&t.broker->flushing, &in_flush.link);
+        list_append(&t.broker->flushes.clients.waits, &in_flush.wait.link);
         assert_int_equal(n_clients("head"), 1);
         assert_int_equal(n_clients("flushing"), 1);
 
         /* A client of a worker is counted there. */
-        sent.route = &route;
-        t.broker->judge.clients[0] = &judged;
-        t.broker->judge.clients[1] = &sent;
-        assert_int_equal(n_clients("judged"), 1);
+        sent.sent.route = &route;
+        t.broker->inspect.asked[0] = &judged;
+        t.broker->inspect.asked[1] = &sent;
+        assert_int_equal(n_clients("inspected"), 1);
         assert_int_equal(n_clients("head"), 0);
 
-        t.broker->judge.clients[0] = t.broker->judge.clients[1] = NULL;
-        list_remove(&in_flush.link);
+        t.broker->inspect.asked[0] = t.broker->inspect.asked[1] = NULL;
+        list_remove(&in_flush.wait.link);
         t.broker->clients.n_used -= 2;
         control = control_free(control);
 }

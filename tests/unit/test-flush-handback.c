@@ -93,7 +93,7 @@ static void test_restart(void **state) {
         fd_close(a);
         a = -EBADF;
         broker_stop(t.broker);
-        assert_int_equal(n_passed_on(), 1);
+        assert_int_equal(n_handed_over(), 1);
         t.broker = broker_free(t.broker);
         t.event = sd_event_unref(t.event);
 

@@ -135,7 +135,7 @@ static void test_header(void **state) {
         assert_int_equal(request.header(&request, "X", 0, &value), 0);
 }
 
-/* Loads a flusher from the build: one that is installed, or an example (FDPASS_TEST_FLUSHERS). */
+/* Loads a flusher from the build: one that is installed, or an example (BAD_FLUSHERS_DIR). */
 static const struct fdpass_flusher *load(const char *directory, const char *name, void **handle) {
         const struct fdpass_flusher *f = NULL;
         const char *why;

@@ -42,7 +42,7 @@ static void test_next_process(void **state) {
 
         WAIT_FOR(n_returned() == 3 && !is_judging());
         broker_stop(t.broker);
-        assert_int_equal(n_passed_on(), 3);
+        assert_int_equal(n_handed_over(), 3);
         assert_int_equal(n_in_broker(), 0);
         next_process(again);
 
@@ -74,7 +74,7 @@ static void test_many_for_next_process(void **state) {
 
         WAIT_FOR(n_parked() == ELEMENTSOF(clients));
         broker_stop(t.broker);
-        assert_int_equal(n_passed_on(), ELEMENTSOF(clients));
+        assert_int_equal(n_handed_over(), ELEMENTSOF(clients));
         next_process_with(again, 8 * ELEMENTSOF(clients));
         WAIT_FOR(n_parked() == ELEMENTSOF(clients));
 
@@ -127,7 +127,7 @@ static void test_while_stopping(void **state) {
 
         (void) take_message(a, HEAD_A);
         WAIT_FOR(sd_event_get_state(t.event) == SD_EVENT_EXITING || n_in_broker() == 0);
-        assert_int_equal(n_passed_on(), ELEMENTSOF(clients));
+        assert_int_equal(n_handed_over(), ELEMENTSOF(clients));
         assert_int_equal(send_on(conn, waiting, (Slice){}), -EPIPE);
         fd_close(conn);
 

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "broker/match-header.h"
+#include "match/match-header.h"
 
 #define N_ROUTES 200
 #define NONE SIZE_MAX
@@ -66,7 +66,7 @@ static size_t find(const MatchIndex *index, const char *fields) {
         MatchResult result;
 
         n_fields_read = n_values_compared = 0;
-        match_index_find(index, &(Facts){ .listener = "public", .fields = slice_from_string(fields) }, &result);
+        match_index_find(index, &(ClientFacts){ .listener = "public", .fields = slice_from_string(fields) }, &result);
         return result.found ? result.pool : NONE;
 }
 

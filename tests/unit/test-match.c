@@ -7,14 +7,14 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
-#include "broker/match.h"
+#include "match/match.h"
 
 /* A list in a literal, which lives as long as the test's function. */
 #define LIST(...) ((char **) (uintptr_t) (const char *const[]){ __VA_ARGS__, NULL })
 
-static Facts facts_of_host(const char *host, ProbeName *name) {
+static ClientFacts facts_of_host(const char *host, ProbeName *name) {
         assert_true(probe_name_set(name, slice_from_string(host)));
-        return (Facts){ .listener = "public", .protocol = 1U << PROBE_HTTP, .host = name };
+        return (ClientFacts){ .listener = "public", .protocol = 1U << PROBE_HTTP, .host = name };
 }
 
 static MatchIndex *index_of(const RouteMatch *routes, size_t n) {
@@ -30,7 +30,7 @@ static MatchIndex *index_of(const RouteMatch *routes, size_t n) {
 #define TEXT(s) ((char *) (uintptr_t) (s))
 #define NONE SIZE_MAX
 
-static size_t find(const MatchIndex *index, const Facts *facts) {
+static size_t find(const MatchIndex *index, const ClientFacts *facts) {
         MatchResult result;
 
         match_index_find(index, facts, &result);
@@ -56,12 +56,12 @@ static void test_hosts(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 ProbeName name;
-                Facts facts = facts_of_host(cases[i].host, &name);
+                ClientFacts facts = facts_of_host(cases[i].host, &name);
 
                 assert_int_equal(find(index, &facts), cases[i].expected);
         }
 
-        assert_int_equal(find(index, &(Facts){ .listener = "public" }), 3);
+        assert_int_equal(find(index, &(ClientFacts){ .listener = "public" }), 3);
 }
 
 /* Then the longer path, on whole segments. */
@@ -87,7 +87,7 @@ static void test_paths(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 ProbeName name;
-                Facts facts = facts_of_host("h", &name);
+                ClientFacts facts = facts_of_host("h", &name);
 
                 facts.path = slice_from_string(cases[i].path);
                 assert_int_equal(find(index, &facts), cases[i].expected);
@@ -105,7 +105,7 @@ static void test_ambiguous_path(void **state) {
         _cleanup_(match_index_freep) MatchIndex *index = index_of(routes, ELEMENTSOF(routes));
         MatchResult result;
         ProbeName name;
-        Facts facts;
+        ClientFacts facts;
 
         facts = facts_of_host("h", &name);
         facts.path = SLICE_LITERAL("/x/../chat");
@@ -141,7 +141,7 @@ static void test_priority(void **state) {
         _cleanup_(match_index_freep) MatchIndex *index = index_of(routes, ELEMENTSOF(routes));
         _cleanup_(match_index_freep) MatchIndex *other = index_of(without, ELEMENTSOF(without));
         ProbeName name;
-        Facts facts = facts_of_host("h", &name);
+        ClientFacts facts = facts_of_host("h", &name);
 
         facts.path = SLICE_LITERAL("/");
         assert_int_equal(find(index, &facts), 1);
@@ -170,7 +170,7 @@ static void test_other_keys(void **state) {
         _cleanup_(match_index_freep) MatchIndex *index = index_of(routes, ELEMENTSOF(routes));
         struct sockaddr_in sin = { .sin_family = AF_INET };
         struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6 };
-        Facts facts = { .listener = "public", .protocol = 1U << PROBE_HTTP, .method = SLICE_LITERAL("GET") };
+        ClientFacts facts = { .listener = "public", .protocol = 1U << PROBE_HTTP, .method = SLICE_LITERAL("GET") };
 
         facts.fields = SLICE_LITERAL("Host: h\r\nUpgrade: websocket\r\nCookie: a=2; beta=1; c\r\n");
         assert_int_equal(find(index, &facts), 1);
@@ -190,10 +190,10 @@ static void test_other_keys(void **state) {
         assert_int_equal(inet_pton(AF_INET6, "2001:db8::7", &sin6.sin6_addr), 1);
         assert_int_equal(find(index, &facts), NONE);
 
-        assert_int_equal(find(index, &(Facts){ .listener = "public", .protocol = PROTOCOL_SILENT }), 4);
-        assert_int_equal(find(index, &(Facts){ .listener = "public", .head = SLICE_LITERAL("HELO x") }), 5);
-        assert_int_equal(find(index, &(Facts){ .listener = "public", .head = SLICE_LITERAL("HEL") }), NONE);
-        assert_int_equal(find(index, &(Facts){ .listener = "443" }), 6);
+        assert_int_equal(find(index, &(ClientFacts){ .listener = "public", .protocol = PROTOCOL_SILENT }), 4);
+        assert_int_equal(find(index, &(ClientFacts){ .listener = "public", .head = SLICE_LITERAL("HELO x") }), 5);
+        assert_int_equal(find(index, &(ClientFacts){ .listener = "public", .head = SLICE_LITERAL("HEL") }), NONE);
+        assert_int_equal(find(index, &(ClientFacts){ .listener = "443" }), 6);
 }
 
 /* The key that objects first has a name that an administrator knows. */
@@ -201,10 +201,10 @@ static void test_first_miss(void **state) {
         const RouteMatch route = { .listeners = LIST("public"), .hosts = LIST("h"), .paths = LIST("/p"),
                                           .methods = LIST("GET"), .alpns = LIST("h2") };
         ProbeName name;
-        Facts facts = facts_of_host("h", &name);
+        ClientFacts facts = facts_of_host("h", &name);
 
-        assert_string_equal(match_key_to_string(match_first_miss(&route, &(Facts){ .listener = "443" })), "Listener=");
-        assert_string_equal(match_key_to_string(match_first_miss(&route, &(Facts){ .listener = "public" })), "Host=");
+        assert_string_equal(match_key_to_string(match_first_miss(&route, &(ClientFacts){ .listener = "443" })), "Listener=");
+        assert_string_equal(match_key_to_string(match_first_miss(&route, &(ClientFacts){ .listener = "public" })), "Host=");
         assert_string_equal(match_key_to_string(match_first_miss(&route, &facts)), "Path=");
         facts.path = SLICE_LITERAL("/p");
         assert_string_equal(match_key_to_string(match_first_miss(&route, &facts)), "Method=");
@@ -228,7 +228,7 @@ static void test_many_hosts(void **state) {
         index = index_of(routes, N);
         for (size_t i = 0; i < N; i++) {
                 ProbeName name;
-                Facts facts = facts_of_host(names[i], &name);
+                ClientFacts facts = facts_of_host(names[i], &name);
 
                 assert_int_equal(find(index, &facts), i);
         }

@@ -289,7 +289,7 @@ static void test_refused(void **state) {
 /* Answers that are none, about clients that were not sent, and without an end. */
 static void test_hostile(void **state) {
         int worker = listen_type_at("a", SOCK_SEQPACKET, 64), client;
-        uint64_t n_handed;
+        uint64_t n_before;
         Clients c;
         Kept k;
 
@@ -306,9 +306,9 @@ static void test_hostile(void **state) {
         }
 
         /* What was said before may still be unread, and be about this one. */
-        n_handed = n_taken();
+        n_before = n_taken();
         client = dial_tcp('x');
-        WAIT_FOR(n_pending("a") == 1 || n_taken() > n_handed);
+        WAIT_FOR(n_pending("a") == 1 || n_taken() > n_before);
         answer(&k, FDPASS_ANSWER_TAKEN, (uint16_t) (k.n_received + 1), 65535 - 16, 3);
         assert_true(broker_turn(t.broker, 0) >= 0);
         assert_int_equal(send(k.fd, "garbage!", 8, MSG_NOSIGNAL), 8);
@@ -428,7 +428,7 @@ static void test_receipts_polled(void **state) {
         }
         clients[40] = dial_and_say("public", 'x');
         quick_turns(2);
-        for (end = usec_now() + 2 * PACE_TURN_USEC; usec_now() < end;)
+        for (end = usec_now() + 2 * POLL_MODE_TURN_USEC; usec_now() < end;)
                 ;
 
         fd = accept4(other, NULL, NULL, SOCK_CLOEXEC);

@@ -4,14 +4,14 @@
 
 #include "test.h"
 
-#include "broker/pace.h"
+#include "event/poll-mode.h"
 
-static Pace p;
+static PollMode p;
 static usec_t now;
 static uint64_t n_accepted;
 
 static int setup(void **state) {
-        pace_init(&p);
+        poll_mode_init(&p);
         now = 3600 * USEC_PER_SEC;
         n_accepted = 0;
         return 0;
@@ -19,15 +19,15 @@ static int setup(void **state) {
 
 /* So many turns, each with @n clients, @usec after the one before. */
 static bool turns(unsigned n_turns, uint64_t n, usec_t usec) {
-        bool is_quick = false;
+        bool is_busy = false;
 
         for (unsigned i = 0; i < n_turns; i++) {
                 now += usec;
                 n_accepted += n;
-                is_quick = pace_update(&p, n_accepted, now);
+                is_busy = poll_mode_update(&p, n_accepted, now);
         }
 
-        return is_quick;
+        return is_busy;
 }
 
 static void test_rates(void **state) {
@@ -65,7 +65,7 @@ static void test_between(void **state) {
 
 static void test_too_slow(void **state) {
         assert_true(turns(100, 1, 40));
-        pace_slow_down(&p, now);
+        poll_mode_slow_down(&p, now);
         assert_false(turns(100, 1, 40));
         assert_true(turns(2500, 1, 40)); /* 100 ms later */
 }
@@ -73,37 +73,37 @@ static void test_too_slow(void **state) {
 /* Clients come every 40 us, but with naps in so many. */
 static void go_on(usec_t with_naps, usec_t span) {
         for (usec_t end = now + span; now < end;)
-                (void) turns(1, 1, p.naps == PACE_TRY_NAPS || p.naps == PACE_NAPS ? with_naps : 40);
+                (void) turns(1, 1, p.coalescing == COALESCE_TRY_WITH || p.coalescing == COALESCE_YES ? with_naps : 40);
 }
 
 static void test_naps(void **state) {
         go_on(40, 5 * USEC_PER_MSEC);
-        assert_int_equal(p.naps, PACE_TRY_NONE);
+        assert_int_equal(p.coalescing, COALESCE_TRY_WITHOUT);
         go_on(40, 10 * USEC_PER_MSEC);
-        assert_int_equal(p.naps, PACE_TRY_NAPS);
+        assert_int_equal(p.coalescing, COALESCE_TRY_WITH);
         go_on(30, 10 * USEC_PER_MSEC);
-        assert_int_equal(p.naps, PACE_NAPS);
+        assert_int_equal(p.coalescing, COALESCE_YES);
 
         /* It does not hold for ever: others wait for each other by now. */
         go_on(30, 250 * USEC_PER_MSEC);
-        assert_int_equal(p.naps, PACE_TRY_NONE);
+        assert_int_equal(p.coalescing, COALESCE_TRY_WITHOUT);
         go_on(50, 20 * USEC_PER_MSEC);
-        assert_int_equal(p.naps, PACE_NO_NAPS);
+        assert_int_equal(p.coalescing, COALESCE_NO);
 }
 
 /* What comes at the same rate in any case does with naps what it costs least. */
 static void test_naps_at_one_rate(void **state) {
         go_on(41, 30 * USEC_PER_MSEC);
-        assert_int_equal(p.naps, PACE_NAPS);
+        assert_int_equal(p.coalescing, COALESCE_YES);
 }
 
 static void test_no_naps(void **state) {
         assert_true(turns(1000, 1, 70));
-        assert_int_equal(p.naps, PACE_NO_NAPS);
+        assert_int_equal(p.coalescing, COALESCE_NO);
         go_on(40, 300 * USEC_PER_MSEC);
-        assert_int_equal(p.naps, PACE_NAPS);
+        assert_int_equal(p.coalescing, COALESCE_YES);
         assert_false(turns(100, 1, 200));
-        assert_int_equal(p.naps, PACE_NO_NAPS);
+        assert_int_equal(p.coalescing, COALESCE_NO);
 }
 
 TEST_MAIN_WITH(remember_fds, compare_fds,

@@ -8,7 +8,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#include "broker/reach.h"
+#include "broker/stage/reach.h"
 #include "handoff/socket-path.h"
 
 /* Of another user than the test's, be that root or not. */

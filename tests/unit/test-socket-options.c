@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 
 #include "basic/fd.h"
-#include "broker/socket-options.h"
+#include "broker/stage/socket-options.h"
 
 /* A listener, and the address by which a client of one family reaches it. */
 typedef struct Case {

@@ -6,7 +6,7 @@
 
 #include <arpa/inet.h>
 
-#include "broker/source.h"
+#include "broker/state/source.h"
 
 /* "fe80::1%2" is on the second interface. */
 static ClientAddress address_of(const char *text) {

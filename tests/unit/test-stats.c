@@ -4,7 +4,7 @@
 
 #include "broker-fixture.h"
 
-#include "broker/stats.h"
+#include "broker/state/stats.h"
 
 static void test_histogram(void **state) {
         Histogram h = {};
