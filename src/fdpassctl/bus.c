@@ -42,8 +42,8 @@ static int bus_print_failed(const sd_bus_error *error, int r) {
 
         /* The broker has ended, or has too many connections, or does not answer this user. */
         if (r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE)
-                message = "the broker has closed the connection; it answers root and members of the group fdpass-admin only. "
-                          "See systemctl status fdpass.service";
+                message = "The broker has closed the connection. It answers only root and members of the group "
+                          "fdpass-admin. See systemctl status fdpass.service.";
 
         fprintf(stderr, "%s\n", message);
         return r;

@@ -14,7 +14,10 @@
 #define CAT_SERVICE "fdpass.service"
 #define CAT_PLACE_COLUMN 48 /* column of the comment that names the file */
 
-/* Prints the setting as it could stand in a unit, with its place in a comment. @userdata is the section of the line before. */
+/*
+ * Prints the setting as it could stand in a unit, with its place in a comment. @userdata is the section of the line
+ * before.
+ */
 static void cat_print_line(void *userdata, const char *section, const char *key, const char *value, const char *path,
                            unsigned line) {
         const char **current = userdata;
@@ -65,7 +68,7 @@ static int cat_print_one(int root_fd, const Config *config, const char *unit) {
         bool is_listener = load_find_listener(config, unit) != NULL;
 
         if (!is_listener && !load_find_route(config, unit) && !streq(unit, CAT_SERVICE)) {
-                fprintf(stderr, "%s is no route and no public socket. Is it enabled, and does fdpassctl verify accept it?\n", unit);
+                fprintf(stderr, "%s is no route and no public socket that is enabled. See fdpassctl verify.\n", unit);
                 return EXIT_FAILURE;
         }
 

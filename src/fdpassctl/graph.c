@@ -54,7 +54,8 @@ static void graph_print_listener(const Graph *g, const Value *l) {
         printf("\\n");
         graph_print_quoted(value_string(l, "Address"));
         printf("\\n");
-        graph_print_rate(g, value_number(l, "Accepted"), value_number(value_find(&g->before.listeners, "Name", name), "Accepted"));
+        graph_print_rate(g, value_number(l, "Accepted"),
+                         value_number(value_find(&g->before.listeners, "Name", name), "Accepted"));
         printf("\"]\n");
 }
 
@@ -126,7 +127,8 @@ static void graph_print_route(const Graph *g, const Value *route) {
         printf(" -> ");
         graph_print_node("worker", value_string(route, "Worker"));
         printf(" [label=\"");
-        graph_print_rate(g, value_number(route, "Taken"), value_number(value_find(&g->before.routes, "Unit", unit), "Taken"));
+        graph_print_rate(g, value_number(route, "Taken"),
+                         value_number(value_find(&g->before.routes, "Unit", unit), "Taken"));
         printf("\"%s]\n", value_number(route, "Backup") ? " style=dashed" : "");
 }
 

@@ -16,7 +16,8 @@ static void httpd_unit_make_stem(const HttpdRoute *route, char ret[static HTTPD_
         char text[HTTPD_STEM_MAX + 1];
         size_t n = 0;
 
-        (void) snprintf(text, sizeof(text), "httpd-%s%s", route->hosts.n_items > 0 ? route->hosts.items[0] : "", route->path);
+        (void) snprintf(text, sizeof(text), "httpd-%s%s", route->hosts.n_items > 0 ? route->hosts.items[0] : "",
+                        route->path);
 
         /* One dash replaces each run of other characters. */
         for (const char *p = text; *p; p++)

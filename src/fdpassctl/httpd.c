@@ -68,7 +68,10 @@ static void httpd_say(HttpdParser *c, const char *format, ...) {
 /* Arguments of "%.*s" for the first 80 bytes of a word. */
 #define HTTPD_SHOWN(s) (int) utf8_cut((s), 80), (s)
 
-/* Reads the next line and its continuations behind backslashes. A line that is too long is cut. Returns false at the end. */
+/*
+ * Reads the next line and its continuations behind backslashes. A line that is too long is cut. Returns false at the
+ * end.
+ */
 static bool httpd_next_line(HttpdParser *c) {
         size_t n = 0;
         bool has_more = true;
@@ -158,9 +161,11 @@ static int httpd_add_host(HttpdParser *c, const char *word) {
 
         s = s ? s + 3 : word;
         rest = startswith(s, "*.");
-        if (!probe_name_set_authority(&name, &port, slice_from_string(rest ?: s)) || name.n == 0 || strpbrk(rest ?: s, "*?") ||
+        if (!probe_name_set_authority(&name, &port, slice_from_string(rest ?: s)) || name.n == 0 ||
+            strpbrk(rest ?: s, "*?") ||
             (rest && name.text[0] == '[')) {
-                httpd_say(c, "Host= can't express the name \"%.*s\"; clients that ask for it are not matched.", HTTPD_SHOWN(word));
+                httpd_say(c, "Host= can't express the name \"%.*s\"; clients that ask for it are not matched.",
+                          HTTPD_SHOWN(word));
                 return 0;
         }
 
@@ -193,7 +198,8 @@ static int httpd_end_host(HttpdParser *c) {
                 }
 
         if (c->routes->n_items > c->first_of_host && c->hosts.n_items == 0)
-                httpd_say(c, "The virtual host of line %u has no name that can be matched: its routes take every host.", c->host_line);
+                httpd_say(c, "The virtual host of line %u has no name that can be matched: its routes take every host.",
+                          c->host_line);
 
         strlist_clear(&c->hosts);
         c->is_in_host = false;
@@ -268,12 +274,16 @@ static bool httpd_take_regex(char *regex, bool *ret_has_empty_group) {
         return true;
 }
 
-/* Makes the path of an fd:// URL absolute, below ServerRoot, as httpd does. Returns false if no unit can have such a path. */
+/*
+ * Makes the path of an fd:// URL absolute, below ServerRoot, as httpd does. Returns false if no unit can have such a
+ * path.
+ */
 static bool httpd_make_worker(const HttpdParser *c, const char *rest, char ret[static SOCKET_PATH_MAX + 1]) {
         const char *root = *rest == '/' ? "" : c->root;
         int n = snprintf(ret, SOCKET_PATH_MAX + 1, "%s%s%s", root, *root && !endswith(root, "/") ? "/" : "", rest);
 
-        if (n < 0 || (size_t) n > SOCKET_PATH_MAX || ret[0] != '/' || endswith(ret, "/") || endswith(ret, " ") || strpbrk(ret, "*?$\"\\"))
+        if (n < 0 || (size_t) n > SOCKET_PATH_MAX || ret[0] != '/' || endswith(ret, "/") || endswith(ret, " ") ||
+            strpbrk(ret, "*?$\"\\"))
                 return false;
 
         for (const char *p = ret; *p; p += utf8_printable(p))
@@ -291,7 +301,9 @@ static int httpd_add_route(HttpdParser *c, const char *path, const char *worker,
                 return -ENOMEM;
 
         r = &c->routes->items[c->routes->n_items++];
-        *r = (HttpdRoute){ .line = c->line, .path = strdup(path), .worker = strdup(worker), .flusher = strdup(flusher) };
+        *r = (HttpdRoute){
+                .line = c->line, .path = strdup(path), .worker = strdup(worker), .flusher = strdup(flusher),
+        };
         return r->path && r->worker && r->flusher ? 0 : -ENOMEM;
 }
 
@@ -300,7 +312,8 @@ static void httpd_check_order(HttpdParser *c, const char *path) {
         for (size_t i = c->is_in_host ? c->first_of_host : 0; i < c->routes->n_items; i++)
                 if (!streq(c->routes->items[i].path, path) &&
                     http_path_has_prefix(slice_from_string(path), slice_from_string(c->routes->items[i].path)))
-                        httpd_say(c, "httpd never comes to this line, because line %u takes its paths; here the longer path wins.",
+                        httpd_say(c, "httpd never comes to this line, because line %u takes its paths. "
+                                     "Here the longer path wins.",
                             c->routes->items[i].line);
 }
 
@@ -313,7 +326,8 @@ static const char *httpd_read_options(HttpdParser *c, size_t first) {
                 if (value)
                         flusher = value;
                 else
-                        httpd_say(c, "%.*s has no effect with fd:// in httpd, and has none here.", HTTPD_SHOWN(c->words[i]));
+                        httpd_say(c, "%.*s has no effect with fd:// in httpd, and has none here.",
+                                  HTTPD_SHOWN(c->words[i]));
         }
 
         if (!flusher_name_is_valid(flusher) || streq(flusher, "none")) {
@@ -334,17 +348,19 @@ static char *httpd_skip_scheme(char *url) {
 }
 
 /*
- * Takes "$1" off the URL's path @rest. An empty group and "$1" keep httpd from adding the rest of the request's path to the
- * URL. Returns false if the URL has more of the request in it.
+ * Takes "$1" off the URL's path @rest. An empty group and "$1" keep httpd from adding the rest of the request's path to
+ * the URL. Returns false if the URL has more of the request in it.
  */
 static bool httpd_take_dollar(HttpdParser *c, char *rest, bool has_empty_group, const char *path) {
         char *dollar = strchr(rest, '$');
 
         if (!dollar)
-                httpd_say(c, "httpd adds the part of the request's path behind \"%.*s\" to the path of the socket. A unit does not.",
+                httpd_say(c, "httpd adds the part of the request's path behind \"%.*s\" to the path of the socket. "
+                             "A unit does not.",
                           HTTPD_SHOWN(path));
         else if (!has_empty_group || !streq(dollar, "$1")) {
-                httpd_say(c, "The client's request is part of the socket's path. No unit can express that, so none is printed.");
+                httpd_say(c, "The client's request is part of the socket's path. No unit can express that, "
+                             "so none is printed.");
                 return false;
         } else
                 *dollar = '\0';
@@ -371,7 +387,8 @@ static int httpd_add_proxy_pass(HttpdParser *c, const char *path, const char *re
                 return 0;
 
         if (httpd_is(c, "ProxyPassMatch"))
-                httpd_say(c, "The expression may take other paths than Path=, which takes whole segments and all paths below.");
+                httpd_say(c, "The expression may take other paths than Path=, which takes whole segments "
+                             "and all paths below.");
         httpd_check_order(c, path);
         return httpd_add_route(c, path, worker, flusher);
 }
@@ -426,7 +443,8 @@ static void httpd_check_others(HttpdParser *c) {
 
         for (size_t i = 0; i < ELEMENTSOF(conditions); i++)
                 if (httpd_is(c, conditions[i]))
-                        httpd_say(c, "%s is not evaluated: its lines are read as if the condition were true.", c->words[0] + 1);
+                        httpd_say(c, "%s is not evaluated: its lines are read as if the condition were true.",
+                                  c->words[0] + 1);
 
         if (httpd_is(c, "Include") || httpd_is(c, "IncludeOptional"))
                 httpd_say(c, "%s is not followed: give its files to this command, too.", c->words[0]);

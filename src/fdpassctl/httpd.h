@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * Converts a configuration of Apache httpd for mod_proxy_fdpass to units. Conditions, expressions and the directives of other
- * modules are not evaluated: the parser reads the lines that define routes, and reports lines that it can't express.
+ * Converts a configuration of Apache httpd for mod_proxy_fdpass to units. Conditions, expressions and the directives of
+ * other modules are not evaluated: the parser reads the lines that define routes, and reports lines that it can't
+ * express.
  */
 
 #include <stdio.h>
@@ -30,12 +31,14 @@ void httpd_routes_done(HttpdRoutes *routes);
 typedef void (*HttpdSay)(void *userdata, unsigned line, const char *message);
 
 /*
- * Reads the @n bytes at @text. A relative fd:// path is below @server_root until the text sets ServerRoot. Returns 0, and
- * routes in @ret for httpd_routes_done(), or -ENOMEM.
+ * Reads the @n bytes at @text. A relative fd:// path is below @server_root until the text sets ServerRoot. Returns 0,
+ * and routes in @ret for httpd_routes_done(), or -ENOMEM.
  */
 int httpd_parse(const char *text, size_t n, const char *server_root, HttpdSay say, void *userdata, HttpdRoutes *ret);
 
-/* Writes the name of the unit of route @i to @ret: "httpd-example.org-chat.target". At most @size bytes with the NUL. */
+/*
+ * Writes the name of the unit of route @i to @ret: "httpd-example.org-chat.target". At most @size bytes with the NUL.
+ */
 void httpd_unit_name(const HttpdRoutes *routes, size_t i, char *ret, size_t size);
 
 /* Prints the unit, which names @file in its description. */

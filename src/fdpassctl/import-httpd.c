@@ -31,7 +31,7 @@ static int import_help(void) {
                "Messages on stderr name the lines that units can't express.\n\n"
                "Options:\n"
                "  -h --help             Show this help\n"
-               "     --server-root=DIR  The directory of relative paths, until a file sets ServerRoot (" IMPORT_SERVER_ROOT ")\n"
+               "     --server-root=DIR  Directory of relative paths before ServerRoot (" IMPORT_SERVER_ROOT ")\n"
                "     --output=DIR       Write the units to new files in this directory\n");
         return 0;
 }

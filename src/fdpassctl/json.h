@@ -16,5 +16,7 @@ typedef enum JsonMode {
 /* Prints @v, without a line break behind it. @mode is JSON_SHORT or JSON_PRETTY. */
 void json_print(FILE *f, const Value *v, JsonMode mode);
 
-/* Prints @s with its quotes. A byte that is not UTF-8 becomes U+FFFD. A character that acts on a terminal is escaped. */
+/*
+ * Prints @s with its quotes. A byte that is not UTF-8 becomes U+FFFD. A character that acts on a terminal is escaped.
+ */
 void json_print_string(FILE *f, const char *s);

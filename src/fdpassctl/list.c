@@ -127,7 +127,8 @@ int verb_list_routes(int argc, char *argv[]) {
 }
 
 static void list_add_worker(Table *t, const Value *row) {
-        const char *state = value_string(row, "State"), *error = streq(state, "gone") ? value_string(row, "GoneError") : "";
+        const char *state = value_string(row, "State");
+        const char *error = streq(state, "gone") ? value_string(row, "GoneError") : "";
         char text[96];
 
         list_add_string(t, row, "Worker");
@@ -145,7 +146,8 @@ int verb_list_workers(int argc, char *argv[]) {
                 { "TAKEN", COLUMN_RIGHT }, { "UNREAD", COLUMN_RIGHT }, { "UNITS", COLUMN_SHRINK },
         };
 
-        return list_run(argc, argv, &(ListSpec){ "worker", "ListWorkers", columns, ELEMENTSOF(columns), list_add_worker });
+        return list_run(argc, argv,
+                        &(ListSpec){ "worker", "ListWorkers", columns, ELEMENTSOF(columns), list_add_worker });
 }
 
 static void list_add_client(Table *t, const Value *row) {
@@ -163,8 +165,10 @@ static void list_add_client(Table *t, const Value *row) {
 int verb_list_clients(int argc, char *argv[]) {
         static const Column columns[] = {
                 { "CLIENT", COLUMN_SHRINK }, { "LISTENER", COLUMN_SHRINK }, { "STATE", COLUMN_LEFT },
-                { "AGE", COLUMN_RIGHT },     { "ROUTE", COLUMN_SHRINK },    { "WORKER", COLUMN_SHRINK | COLUMN_CUT_LEFT },
+                { "AGE", COLUMN_RIGHT },     { "ROUTE", COLUMN_SHRINK },
+                { "WORKER", COLUMN_SHRINK | COLUMN_CUT_LEFT },
         };
 
-        return list_run(argc, argv, &(ListSpec){ "client", "ListClients", columns, ELEMENTSOF(columns), list_add_client });
+        return list_run(argc, argv,
+                        &(ListSpec){ "client", "ListClients", columns, ELEMENTSOF(columns), list_add_client });
 }

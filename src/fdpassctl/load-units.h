@@ -11,7 +11,10 @@ extern unsigned load_n_warnings;
 /* Reads the units and loads the flushers that they name. Returns the configuration, or NULL after a message. */
 Config *load_units(void);
 
-/* Prints warnings about settings that are valid, but hardly what was meant. Returns 0, or a negative errno after a message. */
+/*
+ * Prints warnings about settings that are valid, but hardly what was meant. Returns 0, or a negative errno after a
+ * message.
+ */
 int load_lint(const Config *config);
 
 /* Prints a warning about "@key=@value" in the unit of @route, and counts it. */

@@ -20,7 +20,8 @@ static bool metrics_host_is_hostname(const char *s) {
 }
 
 bool metrics_host_is_ours(const ProbeName *host, const MetricsNames *names) {
-        if (host->n == 0 || streq(host->text, "localhost") || metrics_host_is_address(host->text) || metrics_host_is_hostname(host->text))
+        if (host->n == 0 || streq(host->text, "localhost") || metrics_host_is_address(host->text) ||
+            metrics_host_is_hostname(host->text))
                 return true;
 
         for (size_t i = 0; i < names->n; i++)

@@ -14,8 +14,8 @@ typedef struct MetricsNames {
 } MetricsNames;
 
 /*
- * Returns whether a request for @host (n = 0: none) is meant for this server. Otherwise a web page could read the metrics
- * through a browser on this host, because its own name may resolve to this host's address (DNS rebinding). A page can't
- * have an IP address, "localhost" or this host's name as its own name.
+ * Returns whether a request for @host (n = 0: none) is meant for this server. Otherwise a web page could read the
+ * metrics through a browser on this host, because its own name may resolve to this host's address (DNS rebinding). A
+ * page can't have an IP address, "localhost" or this host's name as its own name.
  */
 bool metrics_host_is_ours(const ProbeName *host, const MetricsNames *names);

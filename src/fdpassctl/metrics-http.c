@@ -16,14 +16,16 @@
 #include "probe/http.h"
 
 /*
- * As little HTTP as a scraper needs (RFC 9112): GET and HEAD of /metrics, one request for each connection, heads of 8 KiB at
- * most, and 5 s for the whole request.
+ * The server speaks as little HTTP as a scraper needs (RFC 9112): GET and HEAD of /metrics, one request for each
+ * connection. A head has at most 8 KiB, and a request takes at most 5 s.
  */
 
 #define HEAD_MAX 8192
 #define CONNECTIONS_MAX 32
 #define DEADLINE_USEC (5 * USEC_PER_SEC)
-#define IDLE_USEC (120 * USEC_PER_SEC) /* the process ends after this time without a request; systemd starts the next one */
+
+/* Time without a request after which the process ends. systemd starts the next one. */
+#define IDLE_USEC (120 * USEC_PER_SEC)
 
 typedef struct MetricsServer {
         sd_event *event;
@@ -87,7 +89,8 @@ static void metrics_http_set_reply(MetricsRequest *c, const char *status, const 
         if (!f)
                 return;
 
-        fprintf(f, "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n%s\r\n", status, type, n,
+        fprintf(f, "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n%s\r\n", status,
+                type, n,
                 startswith(status, "405") ? "Allow: GET, HEAD\r\n" : "");
         if (has_body)
                 (void) fwrite(body, 1, n, f);
@@ -239,7 +242,8 @@ static int metrics_http_on_listener(sd_event_source *source, int fd, uint32_t re
         s->n_connections++;
 
         if (sd_event_add_io(s->event, &c->io, fd, EPOLLIN, metrics_http_on_io, c) < 0 ||
-            sd_event_add_time_relative(s->event, &c->timer, CLOCK_MONOTONIC, DEADLINE_USEC, 0, metrics_http_on_deadline, c) < 0)
+            sd_event_add_time_relative(s->event, &c->timer, CLOCK_MONOTONIC, DEADLINE_USEC, 0,
+                                       metrics_http_on_deadline, c) < 0)
                 metrics_http_free(c);
 
         (void) sd_event_source_set_time_relative(s->idle, IDLE_USEC);
@@ -263,7 +267,8 @@ static int metrics_http_run(MetricsServer *s) {
         if (r >= 0)
                 r = sd_event_add_io(s->event, NULL, SD_LISTEN_FDS_START, EPOLLIN, metrics_http_on_listener, s);
         if (r >= 0)
-                r = sd_event_add_time_relative(s->event, &s->idle, CLOCK_MONOTONIC, IDLE_USEC, 0, metrics_http_on_idle, s);
+                r = sd_event_add_time_relative(s->event, &s->idle, CLOCK_MONOTONIC, IDLE_USEC, 0,
+                                               metrics_http_on_idle, s);
         if (r >= 0)
                 r = sd_notify(0, "READY=1");
         if (r >= 0)

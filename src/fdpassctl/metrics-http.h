@@ -4,7 +4,7 @@
 #include "fdpassctl/metrics-host.h"
 
 /*
- * Serves the metrics on the listening socket that systemd passed in, to requests for @names and for this host's own names.
- * Returns the exit status, after a message if it failed.
+ * Serves the metrics on the listening socket that systemd passed in, to requests for @names and for this host's own
+ * names. Returns the exit status, after a message if it failed.
  */
 int metrics_http_serve(const MetricsNames *names);

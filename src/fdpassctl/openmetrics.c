@@ -13,7 +13,8 @@ typedef struct OpenMetrics {
 } OpenMetrics;
 
 /* Begins a metric family. All of its samples must follow at once. */
-static void openmetrics_begin(const OpenMetrics *w, const char *name, const char *type, const char *unit, const char *help) {
+static void openmetrics_begin(const OpenMetrics *w, const char *name, const char *type, const char *unit,
+                              const char *help) {
         bool is_old_counter = w->format == METRICS_PROMETHEUS && streq(type, "counter");
         const char *suffix = is_old_counter ? "_total" : "";
 
@@ -23,7 +24,9 @@ static void openmetrics_begin(const OpenMetrics *w, const char *name, const char
                 fprintf(w->f, "# UNIT %s %s\n", name, unit);
 }
 
-/* Escapes @s (OpenMetrics, "Escaping"). A byte that acts on a terminal becomes \\xNN, because curl prints it as it is. */
+/*
+ * Escapes @s (OpenMetrics, "Escaping"). A byte that acts on a terminal becomes \\xNN, because curl prints it as it is.
+ */
 static void openmetrics_label_value(const OpenMetrics *w, const char *s) {
         for (size_t n; *s; s += MAX(n, (size_t) 1)) {
                 n = utf8_printable(s);
@@ -80,11 +83,13 @@ static void openmetrics_write_broker(const OpenMetrics *w, const Value *properti
         const Value *clients = value_get(properties, "Clients"), *n = value_get(properties, "Counters");
 
         openmetrics_begin(w, "fdpass_build_info", "gauge", NULL, "The version of the broker.");
-        openmetrics_sample(w, "fdpass_build_info", OPENMETRICS_LABELS("version", value_string(properties, "Version")), 1);
+        openmetrics_sample(w, "fdpass_build_info", OPENMETRICS_LABELS("version", value_string(properties, "Version")),
+                           1);
 
         openmetrics_begin(w, "fdpass_start_time_seconds", "gauge", "seconds", "When the broker started, since 1970.");
         openmetrics_sample_seconds(w, "fdpass_start_time_seconds", NULL, value_number(properties, "StartedUSec"));
-        openmetrics_begin(w, "fdpass_load_time_seconds", "gauge", "seconds", "When the units were read last, since 1970.");
+        openmetrics_begin(w, "fdpass_load_time_seconds", "gauge", "seconds",
+                          "When the units were read last, since 1970.");
         openmetrics_sample_seconds(w, "fdpass_load_time_seconds", NULL, value_number(properties, "LoadedUSec"));
         openmetrics_simple(w, "fdpass_reload_failed", "gauge", "1 while the units that were read last are not in use.",
                value_number(properties, "ReloadFailed"));
@@ -93,39 +98,51 @@ static void openmetrics_write_broker(const OpenMetrics *w, const Value *properti
 
         openmetrics_begin(w, "fdpass_clients", "gauge", NULL, "Clients in the broker, by state.");
         for (size_t i = 0; i < clients->n_items; i++)
-                openmetrics_sample(w, "fdpass_clients", OPENMETRICS_LABELS("state", clients->items[i].name), clients->items[i].u);
-        openmetrics_simple(w, "fdpass_clients_max", "gauge", "The most clients that the broker takes.", value_number(properties, "MaxClients"));
-        openmetrics_simple(w, "fdpass_clients_returned", "counter", "Clients that were handed back.", value_number(n, "Returned"));
-        openmetrics_simple(w, "fdpass_clients_passed_on", "counter", "Clients that were handed over to the next process.",
+                openmetrics_sample(w, "fdpass_clients", OPENMETRICS_LABELS("state", clients->items[i].name),
+                                   clients->items[i].u);
+        openmetrics_simple(w, "fdpass_clients_max", "gauge", "The most clients that the broker takes.",
+                           value_number(properties, "MaxClients"));
+        openmetrics_simple(w, "fdpass_clients_returned", "counter", "Clients that were handed back.",
+                           value_number(n, "Returned"));
+        openmetrics_simple(w, "fdpass_clients_passed_on", "counter",
+                           "Clients that were handed over to the next process.",
                value_number(n, "PassedOn"));
-        openmetrics_simple(w, "fdpass_clients_gone", "counter", "Clients that left before a worker took them.", value_number(n, "Gone"));
-        openmetrics_simple(w, "fdpass_log_dropped", "counter", "Log lines that were dropped, because the journal did not take them.",
+        openmetrics_simple(w, "fdpass_clients_gone", "counter", "Clients that left before a worker took them.",
+                           value_number(n, "Gone"));
+        openmetrics_simple(w, "fdpass_log_dropped", "counter",
+                           "Log lines that were dropped, because the journal did not take them.",
                value_number(properties, "LogDropped"));
 }
 
-static void openmetrics_write_refusals(const OpenMetrics *w, const char *name, const char *label, const char *value, const Value *row) {
+static void openmetrics_write_refusals(const OpenMetrics *w, const char *name, const char *label, const char *value,
+                                       const Value *row) {
         const Value *refusals = value_get(row, "Refusals");
 
         for (size_t i = 0; i < refusals->n_items; i++)
-                openmetrics_sample(w, name, OPENMETRICS_LABELS(label, value, "reason", refusals->items[i].name), refusals->items[i].u);
+                openmetrics_sample(w, name, OPENMETRICS_LABELS(label, value, "reason", refusals->items[i].name),
+                                   refusals->items[i].u);
 }
 
 static void openmetrics_write_listeners(const OpenMetrics *w, const Value *listeners) {
         openmetrics_begin(w, "fdpass_accepts", "counter", NULL, "Clients that were accepted.");
         for (size_t i = 0; i < listeners->n_items; i++)
-                openmetrics_sample(w, "fdpass_accepts_total", OPENMETRICS_LABELS("listener", value_string(&listeners->items[i], "Name")),
+                openmetrics_sample(w, "fdpass_accepts_total",
+                                   OPENMETRICS_LABELS("listener", value_string(&listeners->items[i], "Name")),
                        value_number(&listeners->items[i], "Accepted"));
 
         openmetrics_begin(w, "fdpass_refusals", "counter", NULL, "Clients that got no worker.");
         for (size_t i = 0; i < listeners->n_items; i++)
-                openmetrics_write_refusals(w, "fdpass_refusals_total", "listener", value_string(&listeners->items[i], "Name"),
+                openmetrics_write_refusals(w, "fdpass_refusals_total", "listener",
+                                           value_string(&listeners->items[i], "Name"),
                                &listeners->items[i]);
 }
 
 static void openmetrics_write_handoffs(const OpenMetrics *w, const Value *routes) {
         static const struct {
                 const char *entry, *result;
-        } results[] = { { "Taken", "taken" }, { "Unread", "unread" }, { "Declined", "declined" }, { "Failed", "failed" } };
+        } results[] = {
+                { "Taken", "taken" }, { "Unread", "unread" }, { "Declined", "declined" }, { "Failed", "failed" },
+        };
 
         openmetrics_begin(w, "fdpass_handoffs", "counter", NULL, "Handoffs to workers, by how they ended.");
         for (size_t i = 0; i < routes->n_items; i++) {
@@ -133,7 +150,8 @@ static void openmetrics_write_handoffs(const OpenMetrics *w, const Value *routes
 
                 for (size_t k = 0; k < ELEMENTSOF(results); k++)
                         openmetrics_sample(w, "fdpass_handoffs_total",
-                               OPENMETRICS_LABELS("route", value_string(row, "Unit"), "worker", value_string(row, "Worker"), "result",
+                               OPENMETRICS_LABELS("route", value_string(row, "Unit"), "worker",
+                                                  value_string(row, "Worker"), "result",
                                       results[k].result),
                                value_number(row, results[k].entry));
         }
@@ -141,7 +159,8 @@ static void openmetrics_write_handoffs(const OpenMetrics *w, const Value *routes
         openmetrics_begin(w, "fdpass_route_refusals", "counter", NULL,
               "Clients of a route's pool that got no worker, at its first route.");
         for (size_t i = 0; i < routes->n_items; i++)
-                openmetrics_write_refusals(w, "fdpass_route_refusals_total", "route", value_string(&routes->items[i], "Unit"),
+                openmetrics_write_refusals(w, "fdpass_route_refusals_total", "route",
+                                           value_string(&routes->items[i], "Unit"),
                                &routes->items[i]);
 }
 
@@ -159,24 +178,29 @@ static void openmetrics_write_histogram(const OpenMetrics *w, const Value *row) 
                 if (i % 2 != 0 || i + 1 >= times->n_items)
                         continue;
 
-                (void) snprintf(bound, sizeof(bound), "%" PRIu64 ".%06" PRIu64, span / USEC_PER_SEC, span % USEC_PER_SEC);
-                openmetrics_sample(w, "fdpass_handoff_seconds_bucket", OPENMETRICS_LABELS("route", unit, "worker", worker, "le", bound), sum);
+                (void) snprintf(bound, sizeof(bound), "%" PRIu64 ".%06" PRIu64, span / USEC_PER_SEC,
+                                span % USEC_PER_SEC);
+                openmetrics_sample(w, "fdpass_handoff_seconds_bucket",
+                                   OPENMETRICS_LABELS("route", unit, "worker", worker, "le", bound), sum);
         }
 
-        openmetrics_sample(w, "fdpass_handoff_seconds_bucket", OPENMETRICS_LABELS("route", unit, "worker", worker, "le", "+Inf"), sum);
+        openmetrics_sample(w, "fdpass_handoff_seconds_bucket",
+                           OPENMETRICS_LABELS("route", unit, "worker", worker, "le", "+Inf"), sum);
         openmetrics_sample(w, "fdpass_handoff_seconds_count", OPENMETRICS_LABELS("route", unit, "worker", worker), sum);
         openmetrics_sample_seconds(w, "fdpass_handoff_seconds_sum", OPENMETRICS_LABELS("route", unit, "worker", worker),
                        value_number(row, "HandoffTimeSumUSec"));
 }
 
 /* The queue belongs to the pool, which is shown once: as its first route. */
-static void openmetrics_write_queues(const OpenMetrics *w, const Value *routes, const char *name, const char *entry, const char *help) {
+static void openmetrics_write_queues(const OpenMetrics *w, const Value *routes, const char *name, const char *entry,
+                                     const char *help) {
         openmetrics_begin(w, name, "gauge", NULL, help);
         for (size_t i = 0; i < routes->n_items; i++) {
                 const Value *row = &routes->items[i];
 
                 if (streq(value_string(row, "Unit"), value_string(row, "Pool")))
-                        openmetrics_sample(w, name, OPENMETRICS_LABELS("route", value_string(row, "Unit")), value_number(row, entry));
+                        openmetrics_sample(w, name, OPENMETRICS_LABELS("route", value_string(row, "Unit")),
+                                           value_number(row, entry));
         }
 }
 
@@ -188,24 +212,30 @@ static void openmetrics_write_routes(const OpenMetrics *w, const Value *routes) 
         for (size_t i = 0; i < routes->n_items; i++)
                 openmetrics_write_histogram(w, &routes->items[i]);
 
-        openmetrics_write_queues(w, routes, "fdpass_queue_clients", "Queued", "Clients in the queue of a route's pool.");
-        openmetrics_write_queues(w, routes, "fdpass_queue_clients_max", "MaxQueued", "The most clients that this queue takes.");
+        openmetrics_write_queues(w, routes, "fdpass_queue_clients", "Queued",
+                                 "Clients in the queue of a route's pool.");
+        openmetrics_write_queues(w, routes, "fdpass_queue_clients_max", "MaxQueued",
+                                 "The most clients that this queue takes.");
 }
 
 static void openmetrics_write_workers(const OpenMetrics *w, const Value *workers) {
         openmetrics_begin(w, "fdpass_worker_up", "gauge", NULL, "0 while a worker's socket can't be reached.");
         for (size_t i = 0; i < workers->n_items; i++)
-                openmetrics_sample(w, "fdpass_worker_up", OPENMETRICS_LABELS("worker", value_string(&workers->items[i], "Worker")),
+                openmetrics_sample(w, "fdpass_worker_up",
+                                   OPENMETRICS_LABELS("worker", value_string(&workers->items[i], "Worker")),
                        !streq(value_string(&workers->items[i], "State"), "gone"));
 
         openmetrics_begin(w, "fdpass_worker_drained", "gauge", NULL, "1 while a worker is drained.");
         for (size_t i = 0; i < workers->n_items; i++)
-                openmetrics_sample(w, "fdpass_worker_drained", OPENMETRICS_LABELS("worker", value_string(&workers->items[i], "Worker")),
+                openmetrics_sample(w, "fdpass_worker_drained",
+                                   OPENMETRICS_LABELS("worker", value_string(&workers->items[i], "Worker")),
                        value_number(&workers->items[i], "Drained"));
 
-        openmetrics_begin(w, "fdpass_worker_pending", "gauge", NULL, "Clients that were sent to a worker and have no receipt yet.");
+        openmetrics_begin(w, "fdpass_worker_pending", "gauge", NULL,
+                          "Clients that were sent to a worker and have no receipt yet.");
         for (size_t i = 0; i < workers->n_items; i++)
-                openmetrics_sample(w, "fdpass_worker_pending", OPENMETRICS_LABELS("worker", value_string(&workers->items[i], "Worker")),
+                openmetrics_sample(w, "fdpass_worker_pending",
+                                   OPENMETRICS_LABELS("worker", value_string(&workers->items[i], "Worker")),
                        value_number(&workers->items[i], "Pending"));
 }
 

@@ -15,7 +15,7 @@ bool arg_no_legend = false;
 bool arg_quiet = false;
 bool arg_full = false;
 
-#define OPTIONS_MAX 32
+#define OPTIONS_OWN_MAX 16
 
 enum {
         ARG_VERSION = 0x1000, /* a verb's own options begin at 0x100 */
@@ -103,14 +103,14 @@ static int options_take(const VerbOptions *own, void *userdata, int option, cons
 
 int parse_options(int argc, char *argv[], const VerbOptions *own, void *userdata) {
         static const VerbOptions none = {};
-        struct option options[OPTIONS_MAX] = {};
+        struct option options[OPTIONS_OWN_MAX + ELEMENTSOF(options_common) + 1] = {};
         char letters[32];
         size_t n = 0;
         int c, r;
 
         if (!own)
                 own = &none;
-        for (const struct option *o = own->options; o && o->name && n < OPTIONS_MAX - ELEMENTSOF(options_common) - 1; o++)
+        for (const struct option *o = own->options; o && o->name && n < OPTIONS_OWN_MAX; o++)
                 options[n++] = *o;
         memcpy(options + n, options_common, sizeof(options_common));
         (void) snprintf(letters, sizeof(letters), "%shjql", own->letters ?: "");

@@ -21,13 +21,15 @@ typedef struct VerbOptions {
         const struct option *options; /* ends with an empty one; NULL: none */
         const char *letters;          /* short options, as getopt(3) has them; NULL: none */
 
-        /* Takes one option. Returns 1, -ENOTSUP for an option that every verb takes, or -EINVAL after its own message. */
+        /*
+         * Takes one option. Returns 1, -ENOTSUP for an option that every verb takes, or -EINVAL after its own message.
+         */
         int (*take)(void *userdata, int option, const char *value);
 } VerbOptions;
 
 /*
- * Parses the options that every verb takes, and those of @own (NULL: none), whose take() gets @userdata. Returns the index
- * of the first argument, 0 if --help or --version was all that was asked for, or -EINVAL after a message.
+ * Parses the options that every verb takes, and those of @own (NULL: none), whose take() gets @userdata. Returns the
+ * index of the first argument, 0 if --help or --version was all that was asked for, or -EINVAL after a message.
  */
 int parse_options(int argc, char *argv[], const VerbOptions *own, void *userdata);
 

@@ -58,7 +58,8 @@ void pager_open(void) {
         (void) fflush(stdout);
         pager_pid = fork();
         if (pager_pid == 0)
-                pager_exec(fds[0], streq(command, "less") ? "command -v less >/dev/null && exec less; exec cat" : command);
+                pager_exec(fds[0],
+                           streq(command, "less") ? "command -v less >/dev/null && exec less; exec cat" : command);
         if (pager_pid > 0) {
                 (void) signal(SIGPIPE, SIG_DFL); /* leaving the pager ends fdpassctl */
                 (void) dup2(fds[1], STDOUT_FILENO);

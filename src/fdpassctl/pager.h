@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Connects standard output to $SYSTEMD_PAGER, $PAGER or less(1). It does nothing if standard output is no terminal, with
- * --no-pager, and if the pager is "" or "cat".
+ * Connects standard output to $SYSTEMD_PAGER, $PAGER or less(1). It does nothing if standard output is no terminal,
+ * with --no-pager, and if the pager is "" or "cat".
  */
 void pager_open(void);
 

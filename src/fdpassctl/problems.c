@@ -52,7 +52,8 @@ static void problems_print_gone(FILE *f, const Value *worker) {
         const char *error = value_string(worker, "GoneError"), *hint = value_string(worker, "GoneHint");
         char span[32];
 
-        fprintf(f, " can't be reached for %s%s", text_from_span(span, value_number(worker, "GoneForUSec")), *error ? ": " : "");
+        fprintf(f, " can't be reached for %s%s", text_from_span(span, value_number(worker, "GoneForUSec")),
+                *error ? ": " : "");
         text_print(f, error);
         fprintf(f, "%s", *hint ? " (" : "");
         text_print(f, hint);
@@ -70,7 +71,8 @@ static size_t problems_print_worker(FILE *f, const Value *worker) {
         if (streq(state, "gone"))
                 problems_print_gone(f, worker);
         else if (streq(state, "stuck"))
-                fprintf(f, " does not take its clients; %" PRIu64 " wait in its backlog.\n", value_number(worker, "Pending"));
+                fprintf(f, " does not take its clients; %" PRIu64 " wait in its backlog.\n",
+                        value_number(worker, "Pending"));
         else if (streq(state, "hanging"))
                 fprintf(f, " blocks system calls on the sockets of its clients, and gets no more clients.\n");
         else

@@ -82,8 +82,8 @@ static void status_print_workers(const Value *workers) {
                 for (size_t i = 0; i < workers->n_items; i++)
                         n += streq(value_string(&workers->items[i], "State"), states[k]);
                 if (n > 0)
-                        printf("%s%zu %s%s%s", is_first ? " (" : ", ", n, terminal_color(state_color(states[k])), states[k],
-                               terminal_color(COLOR_NONE));
+                        printf("%s%zu %s%s%s", is_first ? " (" : ", ", n, terminal_color(state_color(states[k])),
+                               states[k], terminal_color(COLOR_NONE));
                 is_first = is_first && n == 0;
         }
         printf("%s\n", is_first ? "" : ")");

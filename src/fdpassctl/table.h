@@ -37,8 +37,8 @@ void table_number(Table *t, uint64_t n, Color color);
 void table_state(Table *t, const char *state);
 
 /*
- * Prints the table in lines of at most @columns (0: any width). Columns at the end are left out if they have no room even
- * after the others have shrunk. Without memory it prints an error to stderr.
+ * Prints the table in lines of at most @columns (0: any width). Columns at the end are left out if they have no room
+ * even after the others have shrunk. Without memory it prints an error to stderr.
  */
 void table_print(const Table *t, FILE *f, size_t columns, bool with_header);
 

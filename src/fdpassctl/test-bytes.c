@@ -85,7 +85,8 @@ static void test_bytes_make_hello(const TestRequest *d, TestBytes *b) {
         test_bytes_add_u16(b, n);
         test_bytes_add(b, (uint8_t[]){ 3, 3 }, 2);
         test_bytes_add(b, random, sizeof(random));
-        test_bytes_add(b, (uint8_t[]){ 0, 0, 2, 0x13, 0x01, 1, 0 }, 7); /* no session; one cipher suite; no compression */
+        /* No session; one cipher suite; no compression. */
+        test_bytes_add(b, (uint8_t[]){ 0, 0, 2, 0x13, 0x01, 1, 0 }, 7);
         test_bytes_add_u16(b, extensions.n);
         test_bytes_add(b, extensions.p, extensions.n);
 }

@@ -25,7 +25,7 @@ static int test_request_help(void) {
                "Where it comes from, and to:\n"
                "     --source=ADDRESS     An IP address\n"
                "     --listener=NAME      A listener (public)\n\n"
-               "     --running            Ask the running broker, which knows the state of the workers, instead of the units\n"
+               "     --running            Ask the running broker, which knows its workers, not the units\n"
                "     --root=DIR           Read the units below DIR instead of /\n"
                "  -h --help               Show this help\n\n"
                "The exit status is 0 if a route takes the client.\n");
@@ -81,7 +81,10 @@ static int test_request_set_source(TestRequest *d, const char *value) {
                 return 0;
         }
 
-        return inet_pton(AF_INET6, value, &d->source.sin6_addr) == 1 ? 0 : test_request_fail("source", value, "must be an IP address.");
+        if (inet_pton(AF_INET6, value, &d->source.sin6_addr) != 1)
+                return test_request_fail("source", value, "must be an IP address.");
+
+        return 0;
 }
 
 static int test_request_add_header(TestRequest *d, const char *value) {
@@ -105,7 +108,7 @@ static int test_request_add_alpn(TestRequest *d, const char *value) {
         size_t n = strlen(value);
 
         if (n == 0 || n > UINT8_MAX || list->n + 1 + n > sizeof(d->alpn))
-                return test_request_fail("alpn", value, "must be the name of a protocol, and all names together must be shorter than 1 KiB.");
+                return test_request_fail("alpn", value, "must be the name of a protocol, and all must fit into 1 KiB.");
 
         d->alpn[list->n] = (char) n;
         memcpy(d->alpn + list->n + 1, value, n);
@@ -218,7 +221,6 @@ static int test_request_take_option(void *userdata, int option, const char *valu
         return r < 0 ? r : 1;
 }
 
-/* Returns 1 to go on, 0 after --test_request_help, or -EINVAL. */
 int test_request_parse(int argc, char *argv[], TestRequest *d) {
         static const struct option options[] = {
                 { "host", required_argument, NULL, ARG_HOST },
@@ -234,7 +236,9 @@ int test_request_parse(int argc, char *argv[], TestRequest *d) {
                 { "running", no_argument, NULL, ARG_RUNNING },
                 {},
         };
-        static const VerbOptions own = { .help = test_request_help, .options = options, .take = test_request_take_option };
+        static const VerbOptions own = {
+                .help = test_request_help, .options = options, .take = test_request_take_option,
+        };
         int i;
 
         d->facts.listener = "public";

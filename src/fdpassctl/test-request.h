@@ -25,7 +25,7 @@ typedef struct TestRequest {
 } TestRequest;
 
 /*
- * Parses the options into @d, which must be zero and must stay where it is. Returns 1 to go on, 0 after --help or --version,
- * or -EINVAL after a message.
+ * Parses the options into @d, which must be zero and must stay where it is. Returns 1 to go on, 0 after --help or
+ * --version, or -EINVAL after a message.
  */
 int test_request_parse(int argc, char *argv[], TestRequest *d);

@@ -11,7 +11,8 @@
 #include "fdpassctl/text.h"
 
 static void test_running_print_pool(const Value *o) {
-        const Value *units = value_get(o, "Units"), *workers = value_get(o, "Workers"), *states = value_get(o, "States");
+        const Value *units = value_get(o, "Units"), *workers = value_get(o, "Workers");
+        const Value *states = value_get(o, "States");
 
         for (size_t i = 0; i < units->n_items; i++) {
                 const char *state = value_item_string(states, i);

@@ -18,12 +18,16 @@ static const ListenerConfig *test_find_listener(const Config *config, const Test
         const ListenerConfig *listener = load_find_listener_name(config, d->facts.listener);
 
         if (!listener && d->has_listener && !arg_quiet)
-                fprintf(stderr, "--listener=%s: warning: no public socket of this name is enabled.\n", d->facts.listener);
+                fprintf(stderr, "--listener=%s: warning: no public socket of this name is enabled.\n",
+                        d->facts.listener);
 
         return listener ?: &config->listener_default;
 }
 
-/* Takes off the PROXY header that the listener expects, as if the proxy were trusted. Returns false if more bytes are needed. */
+/*
+ * Takes off the PROXY header that the listener expects, as if the proxy were trusted. Returns false if more bytes are
+ * needed.
+ */
 static bool test_take_proxy_header(TestRequest *d, const ListenerConfig *listener) {
         ProxyFacts proxy;
 

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Texts for people: what is printed comes from units, workers and clients, so it is escaped first, and then measured in the
- * columns that a terminal uses for it.
+ * Texts for people: what is printed comes from units, workers and clients, so it is escaped first, and then measured in
+ * the columns that a terminal uses for it.
  */
 
 #include <stdio.h>
@@ -11,15 +11,17 @@
 #include "basic/macro.h"
 
 /*
- * Returns a copy of @s that can't act on a terminal, for the caller to free, or NULL without memory. Control characters,
- * bytes that are not UTF-8, characters that change the direction of writing, and backslashes become \xNN.
+ * Returns a copy of @s that can't act on a terminal, for the caller to free, or NULL without memory. Control
+ * characters, bytes that are not UTF-8, characters that change the direction of writing, and backslashes become \xNN.
  */
 char *text_escape(const char *s);
 
 /* Returns the number of columns of an escaped text: 2 for a wide character, 0 for a combining one (wcwidth(3)). */
 size_t text_width(const char *s);
 
-/* Returns how many bytes at the beginning of an escaped text fit into @columns, and in @ret_used the columns of these. */
+/*
+ * Returns how many bytes at the beginning of an escaped text fit into @columns, and in @ret_used the columns of these.
+ */
 size_t text_fit(const char *s, size_t columns, size_t *ret_used);
 
 /* Returns the longest end of an escaped text that fits into @columns. */

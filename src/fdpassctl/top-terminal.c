@@ -77,7 +77,9 @@ int top_terminal_take(void) {
         return 0;
 }
 
-/* Writes to the descriptor, because the stream of standard output lets no sequence pass but colours (basic/output.h). */
+/*
+ * Writes to the descriptor, because the stream of standard output lets no sequence pass but colours (basic/output.h).
+ */
 void top_terminal_clear(void) {
         static const char clear[] = "\033[H\033[2J";
 

@@ -175,7 +175,9 @@ int verb_top(int argc, char *argv[]) {
                 { "batch", no_argument, NULL, 'b' },
                 {},
         };
-        static const VerbOptions own = { .help = top_help, .options = options, .letters = "d:n:b", .take = top_take_option };
+        static const VerbOptions own = {
+                .help = top_help, .options = options, .letters = "d:n:b", .take = top_take_option,
+        };
         _cleanup_bus_ sd_bus *bus = NULL;
         Top t = { .interval = 1 * USEC_PER_SEC, .n_left = UINT_MAX };
         int i, status;

@@ -43,7 +43,10 @@ int value_read(sd_bus_message *m, Value *ret);
 /* Moves all items of the list @from to the end of the list @to, or of a VALUE_NULL. Returns 0 or -ENOMEM. */
 int value_append_all(Value *to, Value *from);
 
-/* Adds an item to a list (@name is NULL) or an entry to a dictionary. Returns it, of @kind and empty, or NULL without memory. */
+/*
+ * Adds an item to a list (@name is NULL) or an entry to a dictionary. Returns it, of @kind and empty, or NULL without
+ * memory.
+ */
 Value *value_add(Value *to, const char *name, ValueKind kind);
 
 /* Adds a copy of @s in the same way. Returns 0 or -ENOMEM. */

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The verbs of fdpassctl. Each gets its own name as argv[0], prints its own errors to stderr and returns the exit status:
- * 0, or EXIT_FAILURE if it failed or if the answer is no.
+ * The verbs of fdpassctl. Each gets its own name as argv[0], prints its own errors to stderr and returns the exit
+ * status: 0, or EXIT_FAILURE if it failed or if the answer is no.
  */
 
 /* Ask the broker */

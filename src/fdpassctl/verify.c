@@ -51,7 +51,10 @@ static const char *verify_worker_key(const RouteConfig *route) {
         return route->form_is_open ? "Worker" : keys[route->form];
 }
 
-/* Checks the directories above the worker's socket. The socket itself may be missing: systemd may not have created it yet. */
+/*
+ * Checks the directories above the worker's socket. The socket itself may be missing: systemd may not have created it
+ * yet.
+ */
 static void verify_path(int root_fd, const RouteConfig *route) {
         const char *key = verify_worker_key(route);
         char text[256];
@@ -62,10 +65,12 @@ static void verify_path(int root_fd, const RouteConfig *route) {
         fd_close(path.fd);
 
         if (r == -ELOOP)
-                load_warn(route, key, route->worker, "A part of this path is a symbolic link, and the broker follows none.");
+                load_warn(route, key, route->worker,
+                          "A part of this path is a symbolic link, and the broker follows none.");
 
         if (path.n_shared > 0) {
-                (void) snprintf(text, sizeof(text), "Others than root can write to %.*s, and decide which socket is there.",
+                (void) snprintf(text, sizeof(text),
+                                "Others than root can write to %.*s, and decide which socket is there.",
                                 (int) path.n_shared, route->worker);
                 load_warn(route, key, route->worker, text);
         }
@@ -98,7 +103,8 @@ int verb_verify(int argc, char *argv[]) {
                 return EXIT_FAILURE;
         if (!arg_quiet)
                 printf("%zu route%s, %u error%s, %u warning%s.\n", config->n_routes, config->n_routes == 1 ? "" : "s",
-                       config->n_errors, config->n_errors == 1 ? "" : "s", load_n_warnings, load_n_warnings == 1 ? "" : "s");
+                       config->n_errors, config->n_errors == 1 ? "" : "s", load_n_warnings,
+                       load_n_warnings == 1 ? "" : "s");
 
         return config->n_errors > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -70,8 +70,10 @@ int handoff_connect_type(const struct sockaddr_un *worker, socklen_t len, int ty
 int handoff_send(int conn_fd, int client_fd);
 
 /*
- * Does the same in the form with metadata: a @header of message_encode(), and the @consumed bytes behind it, which may
- * be empty. -EMSGSIZE: the message is larger than the socket's send buffer.
+ * Does the same in the form with metadata: a @header of message_encode() and, behind it, the @consumed bytes, which may
+ * be empty.
+ *
+ *   -EMSGSIZE         the message is larger than the socket's send buffer
  */
 int handoff_send_message(int conn_fd, Slice header, Slice consumed, int client_fd);
 
@@ -102,9 +104,9 @@ typedef struct PersistentAnswer {
 } PersistentAnswer;
 
 /*
- * Reads the receipt. With @look_into_queue the amount of unread bytes (SIOCOUTQ) tells RECEIPT_RECEIVED from
- * RECEIPT_NONE, for one more system call; without it the receipt of a worker that leaves the connection open comes with
- * its close(2).
+ * Reads the receipt. With @look_into_queue one more system call asks for the amount of unread bytes (SIOCOUTQ), which
+ * tells RECEIPT_RECEIVED from RECEIPT_NONE. Without it the receipt of a worker that leaves the connection open comes
+ * with its close(2).
  */
 Receipt handoff_receipt(int conn_fd, bool look_into_queue);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "handoff/message-internal.h"
+#include "handoff/message-fact.h"
 
 #include "probe/crc32c.h"
 
@@ -155,6 +155,19 @@ static int message_decode_tlvs(Slice header, Message *m) {
         }
 
         return rest.n == 0 && has_version ? 0 : MESSAGE_INVALID;
+}
+
+size_t message_header_length(const uint8_t *p, size_t n) {
+        Reader r = { p, n };
+        Slice prefix, block;
+        uint16_t length;
+
+        if (!reader_take(&r, MESSAGE_PREFIX_SIZE - 2, &prefix) || 
+            !slice_equal(slice_head(prefix, MESSAGE_SIGNATURE.n), MESSAGE_SIGNATURE) || !reader_u16(&r, &length) ||
+            !reader_take(&r, length, &block))
+                return 0;
+
+        return MESSAGE_PREFIX_SIZE + (size_t) length;
 }
 
 int message_decode(const uint8_t *p, size_t n, Message *ret) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "handoff/message-internal.h"
+#include "handoff/message-fact.h"
 
 /* The place of the next bytes. A writer that gets full ignores all further bytes. */
 typedef struct MessageWriter {

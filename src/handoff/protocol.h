@@ -96,11 +96,11 @@
  * the broker sends more clients on it. Clients have numbers: 0 for the one that came with PERSISTENT, wrapping at
  * 65536. All numbers are big endian.
  *
- *   byte 0     FDPASS_ANSWER_PERSISTENT
- *   byte 1     FDPASS_ANSWER_TAKEN, _REFUSED or _ERROR
- *   bytes 2-3  number of the first client that this answer is about
- *   bytes 4-5  number of clients from there on; 0: only the limit is new
- *   bytes 6-7  the limit: clients with numbers below it may be sent. At most 32767 above the next number
+ *   Byte 0     FDPASS_ANSWER_PERSISTENT.
+ *   Byte 1     FDPASS_ANSWER_TAKEN, _REFUSED or _ERROR.
+ *   Bytes 2-3  number of the first client that this answer is about.
+ *   Bytes 4-5  number of clients from there on; 0: only the limit is new.
+ *   Bytes 6-7  the limit: clients with numbers below it may be sent. At most 32767 above the next number.
  *
  * A message on a persistent connection has one or more descriptors, at most as many as PERSISTENT says. It has one
  * header for each, in the same order, one behind the other: no consumed bytes, and FDPASS_HEADER_MAX bytes at most in

@@ -95,10 +95,7 @@ int handoff_receive_answers(int conn_fd, PersistentAnswer ret[static HANDOFF_ANS
         if (n < 0)
                 return errno == EBADMSG ? HANDOFF_INVALID : -errno;
 
-        /*
-         * The next call returns an error that came behind the first message (recvmmsg(2), "BUGS"). The end has no
-         * bytes.
-         */
+        /* The next call returns an error behind the first message (recvmmsg(2), "BUGS"). The end is 0 bytes. */
         for (int i = 0; i < n; i++) {
                 if (messages[i].msg_len == 0)
                         return HANDOFF_CLOSED;
@@ -138,9 +135,10 @@ Receipt handoff_receipt_or_persistent(int conn_fd, bool look_into_queue, Persist
                 return RECEIPT_TAKEN; /* with descriptors it is no valid answer, and counts as an unknown one does */
         if (n > 0 && receipt_was_reset(conn_fd))
                 return RECEIPT_RESET;
+        if (n > 0 && ret_answer && receipt_parse_persistent(answer, (size_t) n, ret_answer))
+                return RECEIPT_PERSISTENT;
         if (n > 0)
-                return ret_answer && receipt_parse_persistent(answer, (size_t) n, ret_answer) ? RECEIPT_PERSISTENT :
-                                                                             receipt_from_answer(answer[0]);
+                return receipt_from_answer(answer[0]);
         if (n == 0)
                 return RECEIPT_CLOSED;
         if (errno_is_transient(-errno))

@@ -181,18 +181,13 @@ int handoff_check_connected(int client_fd) {
         if (r < 0)
                 return r;
 
-        /*
-         * tcp_poll() in Linux takes no lock. It sets POLLHUP for a socket that is not connected, or was and is no more.
-         */
+        /* tcp_poll() in Linux takes no lock. It sets POLLHUP for a socket that is not connected, also after a reset. */
         if (poll(&p, 1, 0) < 0)
                 return -errno;
         if (p.revents & POLLHUP || (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP))
                 return HANDOFF_NO_CLIENT;
 
-        /*
-         * A socket that is still connecting is not writable, and has nothing unsent. For MPTCP, SIOCOUTQ takes the
-         * lock.
-         */
+        /* A socket that is connecting is not writable, and has nothing unsent. For MPTCP, SIOCOUTQ takes the lock. */
         return p.revents == 0 && protocol == IPPROTO_TCP && ioctl(client_fd, SIOCOUTQ, &n_unsent) >= 0 && n_unsent == 0
                        ? HANDOFF_NO_CLIENT : 0;
 }

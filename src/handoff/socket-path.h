@@ -3,8 +3,7 @@
 
 /*
  * The path of a socket in the file system, without following symbolic links. The broker has more rights than other
- * users: a user that may write to a directory of the path could otherwise make it connect to sockets that this user may
- * not connect to.
+ * users. With links, a user that may write to a directory of the path could make it connect to other sockets.
  */
 
 #include <stdbool.h>

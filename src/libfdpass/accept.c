@@ -20,7 +20,7 @@ static int accept_check_message(AcceptConn *c, struct fdpass *f, size_t n, int c
 
         c->answer = FDPASS_ANSWER_ERROR;
 
-        if (n != 1 || f->bytes[0] != 0x00)
+        if (n != 1 || f->bytes[0] != FDPASS_STREAM_BYTE)
                 r = c->type == SOCK_STREAM ? MESSAGE_INVALID : message_decode(f->bytes, n, &f->message);
         if (r == MESSAGE_VERSION) {
                 c->answer = FDPASS_ANSWER_REFUSED; /* another worker may know this version */

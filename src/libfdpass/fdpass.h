@@ -44,9 +44,9 @@ enum {
  * @ret:   NULL, or where to put the object with the facts about the client. The caller owns it (fdpass_free()). After
  *         an error *ret is unchanged
  *
- * Waits for a client unless @fd has O_NONBLOCK. After it has accepted a connection, it waits for the message on it,
- * which the broker sends right behind: for 1 s if @fd blocks, and for 10 ms if not. A connection (Accept=yes) with
- * O_NONBLOCK is not waited for.
+ * Waits for a client unless @fd has O_NONBLOCK. Then it waits for the message on the accepted connection, which the
+ * broker sends at once: for 1 s if @fd blocks, and for 10 ms if not. A connection (Accept=yes) with O_NONBLOCK is not
+ * waited for.
  *
  * Without FDPASS_DEFER the sender has its receipt when this returns: the connection is closed, or with Accept=yes shut
  * down (shutdown(2)), and the caller closes @fd. The object holds no descriptor then.

@@ -4,7 +4,7 @@
 /*
  * Backends: the services that clients are connected to. On the command line:
  *
- *         HOST:PORT  [IPV6]:PORT     TCP. HOST is looked up at the start and again later, and no client waits for it
+ *         HOST:PORT  [IPV6]:PORT     TCP. HOST is looked up at the start, and again later: proxy-resolve.c
  *         HOST  [IPV6]               TCP, with the port that the client connected to
  *         /PATH                      AF_UNIX
  *         @NAME                      AF_UNIX, abstract: in the network namespace of the proxy only

@@ -132,6 +132,6 @@ def deaths_ack(m):
 
 
 @case
-def deaths_kept(m):
-    """The same on connections that libfdpass keeps, where others are on their way to the worker that dies."""
-    matrix(m, "ListenSequentialPacket", "kept", [moment for moment in MOMENTS if moment != "after-accept"])
+def deaths_persistent(m):
+    """The same on persistent connections of libfdpass, where other clients are on their way to the worker that dies."""
+    matrix(m, "ListenSequentialPacket", "persistent", [moment for moment in MOMENTS if moment != "after-accept"])

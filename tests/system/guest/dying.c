@@ -8,7 +8,7 @@
  *         dying DIRECTORY
  *
  * DIRECTORY/cell says "MOMENT CHANCE RECEIPT": one of the names below, the chance in 1/1000, and how it gives the
- * receipt: "kernel", "ack" (the route has Receipt=ack), or "kept": the same, by libfdpass on connections that are kept,
+ * receipt: "kernel", "ack" (the route has Receipt=ack), or "persistent": the same, by libfdpass on persistent connections,
  * so that more clients may be on their way to a worker when it dies. DIRECTORY/count is how often somebody came, in all processes together: whether the n-th time ends in
  * a death depends on n alone. DIRECTORY/log has lines "PID EVENT CLIENT".
  */
@@ -266,7 +266,7 @@ static void read_cell(void) {
         fclose(f);
 
         w.by_ack = strcmp(receipt, "ack") == 0;
-        if (strcmp(receipt, "kept") == 0 &&
+        if (strcmp(receipt, "persistent") == 0 &&
             (fcntl(LISTENER_FD, F_SETFL, O_NONBLOCK) < 0 || fdpass_receiver_new(LISTENER_FD, CREDITS, &w.receiver) < 0))
                 errx(EXIT_FAILURE, "No receiver");
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Constants and the table of facts, which the encoder and the decoder of messages share. */
+/* The facts of a message that are runs of bytes, and the constants that encoder and decoder share. */
 
 #include "handoff/message.h"
 

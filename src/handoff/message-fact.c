@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "handoff/message-fact.h"
+
+/* The bit field and the result of the verification (PROXY protocol 2.2.6), before the TLVs inside. */
+#define MESSAGE_SSL_SIZE_MIN 5
+
+const MessageFact message_facts[MESSAGE_N_FACTS] = {
+        { FDPASS_TLV_ALPN,      MESSAGE_FACT_OPAQUE, FDPASS_TEXT_MAX,      offsetof(Message, alpn)      },
+        { FDPASS_TLV_AUTHORITY, MESSAGE_FACT_TEXT,   FDPASS_TEXT_MAX,      offsetof(Message, authority) },
+        { FDPASS_TLV_UNIQUE_ID, MESSAGE_FACT_OPAQUE, FDPASS_UNIQUE_ID_MAX, offsetof(Message, unique_id) },
+        { FDPASS_TLV_SSL,       MESSAGE_FACT_SSL,    FDPASS_SSL_MAX,       offsetof(Message, ssl)       },
+        { FDPASS_TLV_ROUTE,     MESSAGE_FACT_TEXT,   FDPASS_TEXT_MAX,      offsetof(Message, route)     },
+        { FDPASS_TLV_LISTENER,  MESSAGE_FACT_TEXT,   FDPASS_TEXT_MAX,      offsetof(Message, listener)  },
+        { FDPASS_TLV_PROTOCOL,  MESSAGE_FACT_TEXT,   FDPASS_TEXT_MAX,      offsetof(Message, protocol)  },
+        { FDPASS_TLV_NAME,      MESSAGE_FACT_TEXT,   FDPASS_TEXT_MAX,      offsetof(Message, name)      },
+        { FDPASS_TLV_DATA,      MESSAGE_FACT_OPAQUE, FDPASS_DATA_MAX,      offsetof(Message, data)      },
+};
+
+/* Control characters are refused, because texts end up in logs and in C strings. */
+static bool message_fact_is_text(Slice s) {
+        return slice_span_text(s) == s.n;
+}
+
+static bool message_fact_is_ssl(Slice s) {
+        Slice inner, value;
+        uint8_t type;
+
+        if (s.n < MESSAGE_SSL_SIZE_MIN)
+                return false;
+
+        inner = slice_skip(s, MESSAGE_SSL_SIZE_MIN);
+        while (message_next_tlv(&inner, &type, &value))
+                ;
+        return inner.n == 0;
+}
+
+bool message_fact_is_valid(const MessageFact *fact, Slice value) {
+        switch (fact->kind) {
+
+        case MESSAGE_FACT_OPAQUE:
+                return true;
+
+        case MESSAGE_FACT_TEXT:
+                return message_fact_is_text(value);
+
+        case MESSAGE_FACT_SSL:
+                return message_fact_is_ssl(value);
+        }
+
+        return false;
+}
