@@ -27,7 +27,8 @@
 
 /*
  * Searches the sorted array @array of @n members of @size bytes, as bsearch(3). Returns the index of the first member
- * that is not less than @key: the member itself, or its place if there is none; @n if all members are less.
+ * that is not less than @key. That is the member itself, or the place for it if there is none. If all members are less,
+ * it is @n.
  */
 static inline size_t array_find_place(const void *key, const void *array, size_t n, size_t size,
                                       int (*compare)(const void *key, const void *member)) {

@@ -112,8 +112,8 @@ uint64_t log_n_dropped(const Log *log) {
 
 /*
  * Appends NAME=value\n within the first @limit bytes of the buffer. A field that does not fit is left out. The value is
- * masked, because a line end would begin another field, and control characters could act on a terminal. journalctl(1)
- * shows a value that is not UTF-8 as a blob.
+ * masked, because a line end would begin another field, and control characters could act on a terminal. Also,
+ * journalctl(1) shows a value that is not UTF-8 as a blob.
  */
 static void log_append_field(LogRecord *record, size_t limit, const char *name, const char *format, va_list ap)
                 _printf_(4, 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Signals about clients and workers, for connections with a subscription. A signal is dropped and counted if there are
- * too many in one second, or if too many wait for the peer: the broker never waits for a peer.
+ * Signals about clients and workers, for connections with a subscription. The broker never waits for a peer: a signal
+ * is dropped and counted if there are too many in one second, or if too many wait for the peer.
  */
 
 #include "basic/address.h"

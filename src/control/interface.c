@@ -30,7 +30,7 @@ static int interface_drain(sd_bus_message *m, ControlConn *conn, bool drained, s
         w = interface_find_worker(b, name);
         if (!w)
                 return sd_bus_error_setf(error, ERROR_NO_SUCH_WORKER,
-                                         "No route leads to a worker %s, or has that name.", name);
+                                         "No route has the worker or the unit %s.", name);
 
         if (w->is_drained != drained) {
                 log_line(b->diag.log, LOG_NOTICE, drained ? "Worker %s is drained: it gets no more clients."

@@ -6,7 +6,7 @@
 #include "control/conn.h"
 #include "control/dbus-append.h"
 
-/* Timers and handed back clients have SD_EVENT_PRIORITY_NORMAL. Handoffs are no sources of sd-event (broker/loop.c). */
+/* Timers and handed back clients have SD_EVENT_PRIORITY_NORMAL. Handoffs are no sources of sd-event. */
 #define CONTROL_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 
 #define CONTROL_PATH "/org/fdpass/Broker1"

@@ -8,8 +8,8 @@
  *
  * Why a call may wait. Another process may have the same socket, and can make calls on it wait, on purpose or not:
  *
- *   close(2)       waits for SO_LINGER, for a file of FUSE, for the mutex of an epoll instance, or for such descriptors
- *                  in flight inside of the socket that is closed.
+ *   close(2)       waits for SO_LINGER, for a file of FUSE, or for the mutex of an epoll instance. It also closes the
+ *                  descriptors in flight inside of the socket, and waits for these.
  *   recv(2), shutdown(2), getsockopt(2) with TCP_INFO
  *                  wait for the lock of the socket. send(2) in another process holds it while it reads a page of memory
  *                  that never comes.

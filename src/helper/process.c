@@ -38,7 +38,7 @@ static pid_t process_clone(int *ret_pid_fd) {
 
 static void process_run(Shared *s, pid_t parent) __attribute__((noreturn));
 static void process_run(Shared *s, pid_t parent) {
-        /* If the broker has died before this call, no signal comes (PR_SET_PDEATHSIG(2const)). */
+        /* If the broker has died before this call, no signal comes (prctl(2)). */
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
                 _exit(1);
 
