@@ -110,8 +110,8 @@ int config_parse_response_header(ConfigContext *c, const Assignment *a, void *fi
 }
 
 /*
- * True for a final status whose response has a body, because the worker writes the body: 1xx are interim, and 204, 205
- * and 304 have none (RFC 9110 15.2, 15.3.5, 15.3.6, 15.4.5).
+ * True for a final status whose response has a body, because the worker writes the body. 1xx are interim (RFC 9110
+ * 15.2). 204, 205 and 304 have no body (RFC 9110 15.3.5, 15.3.6, 15.4.5).
  */
 static bool flusher_config_has_body(unsigned status) {
         return status >= 200 && status <= 599 && status != 204 && status != 205 && status != 304;
@@ -226,16 +226,4 @@ int flusher_config_finish(ConfigContext *c, RouteDraft *d) {
         route->flusher_path = strdup(d->flusher_line->path);
         route->flusher_line = d->flusher_line->line;
         return route->response_reason && route->flusher_argument && route->flusher_path ? 0 : -ENOMEM;
-}
-
-static bool flusher_config_texts_differ(const char *a, const char *b) {
-        return !a || !b ? a != b : !streq(a, b);
-}
-
-bool route_config_flushes_alike(const RouteConfig *a, const RouteConfig *b) {
-        return !flusher_config_texts_differ(a->flusher, b->flusher) &&
-               !flusher_config_texts_differ(a->flusher_argument, b->flusher_argument) &&
-               !flusher_config_texts_differ(a->response_fields, b->response_fields) &&
-               !flusher_config_texts_differ(a->response_reason, b->response_reason) &&
-               a->response_status == b->response_status;
 }

@@ -1,11 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Finds and loads the flushers that routes name. */
+/* Finds and loads the flushers that routes name, and compares them. */
 
 #include "config/config.h"
 #include "config/report.h"
 #include "config/route-config.h"
 #include "flusher/flusher.h"
+
+static bool flusher_load_texts_differ(const char *a, const char *b) {
+        return !a || !b ? a != b : !streq(a, b);
+}
+
+bool route_config_flushes_alike(const RouteConfig *a, const RouteConfig *b) {
+        return !flusher_load_texts_differ(a->flusher, b->flusher) &&
+               !flusher_load_texts_differ(a->flusher_argument, b->flusher_argument) &&
+               !flusher_load_texts_differ(a->response_fields, b->response_fields) &&
+               !flusher_load_texts_differ(a->response_reason, b->response_reason) &&
+               a->response_status == b->response_status;
+}
 
 /* Returns the text that follows "Flusher=NAME" in the error for a condition of flusher_load(). */
 static const char *flusher_load_describe(int condition) {

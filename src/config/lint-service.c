@@ -2,12 +2,12 @@
 
 /* The sandbox of a worker's service: the lines that keep a client's socket from being used to reach the network. */
 
-#include "config/lint.h"
+#include "config/lint-service.h"
 
 #include <stdio.h>
 
 #include "basic/parse.h"
-#include "config/config-table.h"
+#include "config/config-parse.h"
 
 /* Groups of system calls in systemd.exec(5) that contain connect, bind and listen. */
 static const char *const lint_service_groups[] = { "@network-io", "@system-service", "@known" };

@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "config/config-table.h"
-#include "config/lint.h"
+#include "config/config-parse.h"
+#include "config/config.h"
+#include "config/lint-service.h"
 
 /* Default of SocketMode= (systemd.socket(5)). */
 #define MODE_DEFAULT 0666

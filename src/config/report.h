@@ -4,7 +4,7 @@
 /* Reporting of findings about units. */
 
 #include "basic/error.h"
-#include "config/config.h"
+#include "config/config-types.h"
 
 typedef struct Reporter {
         ConfigReport report; /* handler; NULL: findings are only counted */

@@ -10,7 +10,7 @@
  */
 
 #include "basic/macro.h"
-#include "config/config.h"
+#include "config/config-types.h"
 
 /* Limit of a file, in bytes: the limit of systemd for a single line (LONG_LINE_MAX). */
 #define UNIT_FILE_SIZE_MAX ((size_t) 1 << 20)

@@ -48,8 +48,8 @@ ProbeVerdict probe_http1(const uint8_t *p, size_t n, size_t max, HttpFacts *ret)
 bool http_next_field(Slice *fields, Slice *ret_name, Slice *ret_value);
 
 /*
- * True if the client asks to switch to @protocol ("websocket"): the request is HTTP/1.1, a Connection field has the
- * token "upgrade", and an Upgrade field has @protocol with or without a version (RFC 9110 7.8).
+ * True if the client asks to switch to @protocol ("websocket") in HTTP/1.1. A Connection field has the token "upgrade",
+ * and an Upgrade field has @protocol, with or without a version (RFC 9110 7.8).
  */
 bool http_wants_upgrade(const HttpFacts *facts, const char *protocol);
 

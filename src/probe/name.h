@@ -18,9 +18,9 @@ typedef struct ProbeName {
 } ProbeName;
 
 /*
- * Parses a registered name (RFC 3986 3.2.2) of the kind that the DNS and certificates have: labels of letters, digits,
- * '-' and '_', joined by single dots, with an optional dot at the end. Refuses escapes, other characters and lists,
- * because servers interpret them differently. Returns false for anything else; @ret is undefined then.
+ * Parses a registered name (RFC 3986 3.2.2) of the kind that the DNS and certificates have. Its labels have letters,
+ * digits, '-' and '_', and single dots join them. There may be a dot at the end. Refuses escapes, other characters and
+ * lists, because servers interpret them differently. Returns false for anything else; @ret is undefined then.
  */
 bool probe_name_set(ProbeName *ret, Slice s);
 
