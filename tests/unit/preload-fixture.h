@@ -37,19 +37,19 @@ void server_start(Server *s, int type, const char *listen, const char *wait, con
 
 void server_stop(Server *s);
 
-/* What a broker reads in the end: 0 for the end of the file, an answer, or -ECONNRESET. */
+/* The last thing that a broker reads from @conn: 0 for the end of the file, an answer, or -ECONNRESET. */
 int end_of(int conn);
 
-/* What the server tells the client of it, up to the FIN. */
+/* All bytes from the server, up to its FIN. */
 void read_answer(int fd, char *ret, size_t size);
 
-/* As the broker does: where the server has given the connection up in between, once more. Returns the connection. */
+/* Hands over one client, and tries again if the server has closed the connection meanwhile. Returns the connection. */
 int hand_over(const Server *s, const Message *m, int client_fd);
 
-/* Whatever it is, in time: the server doesn't look meanwhile. Returns the connection. */
+/* Sends these bytes with @n_fds copies of @fd while the server is stopped. Returns the connection. */
 int hand_over_raw(const Server *s, const void *bytes, size_t n, int fd, size_t n_fds);
 
-/* Hands one client over and compares what it hears of itself: its own address, the server's, its flags. */
+/* Hands over one client. The server tells it both addresses and its flags, which are compared. */
 void assert_served(Server *s, const char *host, const char *local, int nonblock, int cloexec);
 
 unsigned port_of(int fd);

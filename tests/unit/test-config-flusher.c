@@ -177,7 +177,7 @@ static void test_protocol(void **state) {
                    "Flusher=flush writes an HTTP/1 response, so no client would match Prefix=.");
 }
 
-/* Whom another worker names is not matched by its protocol. */
+/* A client that a worker sends to InternalName= is not matched by its protocol. */
 static void test_named(void **state) {
         _cleanup_tree_ Tree t;
         const RouteConfig *route = load_clean(&t, "Flusher=flush\nInternalName=next");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What `fdpassctl verify` notes of the services behind workers' sockets. */
+/* The findings of `fdpassctl verify` about the services behind workers' sockets. */
 
 #include "test-config.h"
 

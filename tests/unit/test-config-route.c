@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the keys of a unit mean, and what is said about values that mean nothing. */
+/* The keys of a unit, and the reports about wrong values. */
 
 #include "test-config.h"
 
@@ -389,7 +389,7 @@ static void test_proxy_without_trust(_unused_ void **state) {
                     "ProxyProtocol= needs TrustedProxies=, because no PROXY header is believed without it.");
 }
 
-/* What is no error, but hardly meant, is said when one asks for it. */
+/* A setting that is probably not meant is reported on demand. */
 static void test_lint(_unused_ void **state) {
         _cleanup_tree_ Tree t;
         size_t n;
@@ -426,7 +426,7 @@ static void test_lint(_unused_ void **state) {
         assert_int_equal(n, 7);
 }
 
-/* A line that can't be read in our own section is an error: nobody else would miss it. Elsewhere it warns. */
+/* A line that can't be parsed is an error in [X-FDPass], because no other program reads it. Elsewhere it warns. */
 static void test_broken_line(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
@@ -537,7 +537,7 @@ static void test_bad_specifiers(_unused_ void **state) {
                      "ListenStream= has the specifier \"%I\", but the name a@b\\y.socket can't be unescaped for it.");
 }
 
-/* What the specifiers of a long value make of it must not grow without limit. */
+/* A long value with specifiers does not grow without limit. */
 static void test_value_too_long(_unused_ void **state) {
         _cleanup_free_ char *line = malloc(5000);
 

@@ -129,7 +129,7 @@ static const struct {
         { SOCK_SEQPACKET, HEADER "\x21\0\0\0", sizeof(HEADER) + 3, 1, FDPASS_ANSWER_ERROR },
 };
 
-/* What can't be served is answered as ever, whichever listener it comes out of. */
+/* A client of a wrong family is answered as on the first listener, on each listener. */
 static void test_hostile_families(void **state) {
         size_t before;
         Server s;
@@ -173,7 +173,7 @@ static void assert_gives_up(Server *s, const char *listen, const char *env, int 
         fd_close(s->err);
 }
 
-/* What can't work ends with a word and a status that systemd does not start it again for. */
+/* A server that can't be served ends with a message and a status for which systemd does not restart it. */
 static void test_gives_up(void **state) {
         static const char *const wrong[] = { "http", "0", "65536", "80,443", "8080x", "99999999999999999999",
                                              "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17" };
@@ -268,7 +268,7 @@ static void test_no_client(void **state) {
         server_stop(&s);
 }
 
-/* Who says nothing, or leaves, costs the others at most a moment, and is told that the client is still his. */
+/* A silent broker delays the others for a moment only, and keeps its client. */
 static void test_silent(void **state) {
         static const char *const waits[] = { "poll", "edge", "block" };
 

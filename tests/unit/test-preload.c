@@ -85,7 +85,7 @@ static void test_lowest_number(void **state) {
         server_stop(&s);
 }
 
-/* What it takes its listener for. */
+/* The server sees a TCP listener. */
 static void test_listener(void **state) {
         static const struct {
                 const char *listen, *letters, *env, *seen;
@@ -140,7 +140,7 @@ static void test_true_listener(void **state) {
         }
 }
 
-/* Who is the client, where a proxy before the broker has said so. */
+/* The address of the client, if a proxy before the broker has sent it. */
 static void test_told(void **state) {
         static const struct {
                 const char *listen, *expected;
@@ -248,7 +248,7 @@ static int send_as(const Fixture *f, uid_t uid, int client_fd) {
         return WEXITSTATUS(status);
 }
 
-/* As libfdpass: the socket's mode says whom it is for. */
+/* As in libfdpass, the socket's mode says which users may send. */
 static void test_sender(void **state) {
         static const struct {
                 mode_t mode;
