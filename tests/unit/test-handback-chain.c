@@ -103,7 +103,7 @@ static void test_own_socket(void **state) {
         fd_close(client);
 }
 
-/* The form of a Worker= without ListenStream= is found by trying: the other broker's socket is SOCK_STREAM. */
+/* The form of a Worker= without ListenStream= is found by trying, for both types of sockets. */
 static void test_form_is_found(void **state) {
         static const int types[] = { SOCK_STREAM, SOCK_SEQPACKET };
 
