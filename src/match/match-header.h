@@ -6,7 +6,8 @@
  * routes mention, made at load time, takes the values of each.
  */
 
-#include "match/match.h"
+#include "config/config.h"
+#include "probe/probe.h"
 
 /*
  * Values of one name that are looked at. A head of 64 KiB has room for thousands, and each would be compared with the

@@ -13,6 +13,7 @@
 #include "basic/array.h"
 #include "basic/hash.h"
 #include "match/match-header.h"
+#include "match/match.h"
 
 /* One alternative of one route: a single host and a single path of its lists. */
 typedef struct MatchEntry {

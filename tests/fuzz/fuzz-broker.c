@@ -117,7 +117,7 @@ static Config *make_config(uint8_t variant) {
                         .queue_timeout_usec = 30 * USEC_PER_SEC,
                 };
                 if (i == 0)
-                        continue; /* takes whom the others don't */
+                        continue; /* takes the clients that the other routes leave */
                 route->match.hosts = list_of(workers[i]);
                 if (variant & 8)
                         route->match.name = strdup(workers[i]);
@@ -229,7 +229,7 @@ static void receive(int conn, int *ret) {
         if (handoff_receive_batch(conn, MSG_DONTWAIT, bytes, sizeof(bytes), &n, fds, &n_fds) != 0)
                 return;
 
-        /* What the broker sends can be read. */
+        /* A worker can read each message of the broker. */
         fuzz_assert(n == 1 ? bytes[0] == 0 : message_decode(bytes, n, &m) == 0);
         fd_close_socket(*ret);
         *ret = fds[0];

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * What every probe has to keep, whatever it is fed: facts lie inside the bytes, and no cut of the stream
+ * Every probe keeps two rules with any input: facts lie inside the bytes, and no cut of the stream
  * changes the outcome.
  */
 

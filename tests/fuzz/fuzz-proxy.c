@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (v == PROBE_MATCH)
                 check_facts(&f, data, size);
 
-        /* Where a header is not expected, one that is right is always seen. */
+        /* A valid header is seen, also if none is expected. */
         fuzz_assert(v != PROBE_MATCH || probe_proxy_signature(data, size) == PROBE_MATCH);
 
         fuzz_split(data, size, probe_text_proxy);

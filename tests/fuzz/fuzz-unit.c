@@ -68,7 +68,7 @@ static void check_value(const char *s, const UnitName *unit) {
         r = specifier_expand(s, &(SpecifierContext){ unit, "host" }, out, sizeof(out), &bad);
         require(r == 0 ? strlen(out) < sizeof(out) : bad >= s && bad <= s + strlen(s));
 
-        /* What fits into less is the same there. */
+        /* A value that fits into a smaller buffer is the same there. */
         if (specifier_expand(s, &(SpecifierContext){ unit, "host" }, small, sizeof(small), &bad) == 0)
                 require(r == 0 && streq(small, out));
 }

@@ -77,7 +77,7 @@ static inline void text_of_tls(ProbeText *t, const TlsFacts *f) {
         }
 }
 
-/* What probe_client() says. */
+/* The result of probe_client() as text. */
 static inline ProbeVerdict probe_text_client(ProbeText *t, const uint8_t *p, size_t n, size_t max) {
         Probe probe;
         ProbeVerdict v;
@@ -100,7 +100,7 @@ static inline ProbeVerdict probe_text_client(ProbeText *t, const uint8_t *p, siz
         return v;
 }
 
-/* What probe_proxy() says. */
+/* The result of probe_proxy() as text. */
 static inline ProbeVerdict probe_text_proxy(ProbeText *t, const uint8_t *p, size_t n) {
         char source[ADDRESS_TEXT_MAX], destination[ADDRESS_TEXT_MAX];
         ProxyFacts f;

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What tests know of a broker's inside. broker-view.c is the only file of the tests that reads the fields of struct Broker
- * and of the structs in it; tests, the fuzzer and the benchmark ask these functions. No cmocka in here.
+ * The broker's inside for tests. Only broker-view.c reads the fields of struct Broker and of the structs in it. Tests,
+ * the fuzzer and the benchmark call these functions, so no cmocka is in here.
  */
 
 #include "broker/broker.h"

@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * System calls and allocations that fail on demand: the linker sends every call of these, from whatever object of
- * the program, to __wrap_NAME() in here (ld(1), --wrap; meson.build says so of the programs that include this).
- * epoll_ctl() is simply defined, so that sd-event gets it as well.
+ * System calls and allocations that fail on demand. The linker sends every call of them, from any object of the program,
+ * to __wrap_NAME() in here (ld(1), --wrap). The option is in meson.build, for the programs that include this. The
+ * function epoll_ctl() is defined under its own name, so that sd-event gets it as well.
  *
- * Only what happens between fault_enter() and fault_leave() fails, or counts: the code under test, not the test.
+ * Only calls between fault_enter() and fault_leave() fail or count: those of the code under test, not of the test.
  */
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What a program does with the public headers: in C90 and in C++, with nothing included before. */
+/* A program that includes only the public headers, in C90 and in C++. */
 
 #include "flusher/fdpass-flusher.h"
 #include "libfdpass/fdpass.h"

@@ -1,16 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A server as others write it, for test-preload.c: it knows nothing of fdpass, and tells each client what it sees of it.
+ * A server that knows nothing of fdpass, for test-preload*.c. It tells each client what it sees of it.
  *
  *      preload-server LISTEN WAIT [FLAGS]
  *
- * LISTEN is fd (descriptor 3), 4 or 6 (its own socket of that family on port 8080), b (both, and serves the first),
- * 46 or 64 (both, bound in that order, and serves both), path:PATH or tcp (some port, of which it tells). WAIT is block, poll, select, epoll, edge, threads or fork. FLAGS are
- * those of accept4(), as letters: n, c; o for accept(). Besides, "s" forbids sockets of IP, as RestrictAddressFamilies=
- * does, "d" serves a dup() of the socket, and "x" shuts it down before. "f" cuts off whoever is of another family than
- * the listener, as nginx does; "l" has both sockets block, as git daemon does; "1" and "2" close one of both sockets, and serve the other in a child.
- * "k" closes all descriptors but its own.
+ * LISTEN:  fd           descriptor 3
+ *          4, 6         its own socket of that family on port 8080
+ *          b            both, of which it serves the first
+ *          46, 64       both, bound in that order, and it serves both
+ *          path:PATH    a socket at this path
+ *          tcp          any port, which it prints
+ * WAIT:    block, poll, select, epoll, edge, threads or fork
+ * FLAGS:   n, c         flags of accept4()
+ *          o            accept() instead
+ *          s            forbids sockets of IP, as RestrictAddressFamilies= does
+ *          d            serves a dup() of the socket
+ *          x            shuts the socket down before
+ *          f            closes clients of another family than the listener's, as nginx does
+ *          l            both sockets block, as in git daemon
+ *          1, 2         closes one of both sockets, and serves the other in a child
+ *          k            closes all descriptors but its own
  */
 
 #include <arpa/inet.h>
@@ -155,7 +165,7 @@ static int open_listener(const char *how) {
         return fd;
 }
 
-/* What it believes to listen on. */
+/* Prints the address that it listens on. */
 static void tell_listener(int fd) {
         struct sockaddr_storage a = {};
         socklen_t length = sizeof(a);
@@ -335,7 +345,7 @@ int main(int argc, char *argv[]) {
         fd = open_listener(argv[1]);
         if (has('d'))
                 fd = dup(fd);
-        if (has('x')) /* does nobody harm */
+        if (has('x')) /* it changes nothing */
                 (void) shutdown(fd, SHUT_RDWR);
         if (has('1') || has('2'))
                 fd = close_one(fd);

@@ -33,7 +33,7 @@ static inline Guest guest_send(const Fixture *f, const Message *m) {
         g.fd = pair[0];
         g.conn_fd = fixture_connect(f);
         assert_int_equal(m ? send_message(g.conn_fd, m, pair[1]) : send_in_form(f, g.conn_fd, pair[1]), 0);
-        fd_close(pair[1]); /* as a broker does with the receipt; a reset would show that nobody has it */
+        fd_close(pair[1]); /* as a broker does with the receipt; a reset would show that no worker has it */
         return g;
 }
 

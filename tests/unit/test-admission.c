@@ -4,7 +4,7 @@
 
 #include "tcp-fixture.h"
 
-/* At the high-water mark nobody is accepted; below it they are again. */
+/* At the high-water mark no client is accepted. Below it the broker accepts again. */
 static void test_high_water(void **state) {
         int a = listen_at("a", 128), b = listen_at("b", 128), clients[80];
 
@@ -81,7 +81,7 @@ static void test_out_of_descriptors(void **state) {
 
 static const RouteSpec by_host = { .unit = "a.socket", .worker = "a", .host = "example.org" };
 
-/* Who is over the share of his address evicts nobody. */
+/* A client over the share of its address evicts no other client. */
 static void test_over_share_evicts_nobody(void **state) {
         int worker = listen_at("a", 64), idle[50], greedy[40];
         Config *config = config_of(&by_host, 1);

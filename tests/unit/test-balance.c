@@ -51,7 +51,7 @@ static Client client_from(uint32_t address) {
         return (Client){ .address.in = { .sin_family = AF_INET, .sin_addr.s_addr = address } };
 }
 
-/* Nobody has more than one client more than another, for his weight. */
+/* By weight, no worker has more than one client more than another. */
 static void test_least_pending(void **state) {
         make_pool(BALANCE_LEAST_PENDING, 3);
         t.configs[2].weight = 2;
@@ -95,7 +95,7 @@ static void test_round_robin(void **state) {
         assert_int_equal(counts[2], 10);
 }
 
-/* One source, one worker; a new worker takes its share and moves nobody else; so does one that goes. */
+/* A source keeps its worker. A new worker takes its share and moves no other source; nor does a worker that goes. */
 static void test_source_hash(void **state) {
         enum { N = 2000 };
         static size_t before[N];

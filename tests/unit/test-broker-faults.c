@@ -47,8 +47,8 @@ typedef enum Kind {
         SIMPLE,   /* its head is there at once, for a stream worker */
         SECOND,   /* the same, for the same worker, which takes one at a time: it waits in the queue */
         HALVES,   /* … in two pieces, for one of Receipt=ack, which refuses it at first */
-        FIRST,    /* for a worker that keeps its connection, and */
-        NEXT,     /* … that one comes on it */
+        FIRST,    /* for a worker with a persistent connection */
+        NEXT,     /* comes on that connection */
         WRONG,    /* is answered with 400 */
         LEAVES,   /* goes before its head is whole */
         PARKED,   /* was handed back, and then says its request */
@@ -72,8 +72,8 @@ typedef struct Visitor {
 
 static Visitor visitors[N_KINDS + 1];
 static int worker_fds[3];
-static int kept_fd = -EBADF; /* of the last one, */
-static uint16_t n_kept;      /* and how many came on it */
+static int kept_fd = -EBADF; /* the last persistent connection */
+static uint16_t n_kept;      /* clients that came on it */
 static struct sockaddr_in port;
 static unsigned n_wakeups, n_kept_back;
 
@@ -377,7 +377,7 @@ static void done(void) {
         kept_fd = fd_close(kept_fd);
 }
 
-/* Nobody was lost: each was handed over, refused, or left by itself; and nobody was handed to two. */
+/* No client is lost: it was handed over, refused, or left by itself. No client was handed to two workers. */
 static void account(void) {
         CHECK(is_account_even() && n_in_broker() == 0);
         CHECK(n_gone() <= 1 || what.error == ENOTCONN); /* the one that leaves, or those that seem to have left */

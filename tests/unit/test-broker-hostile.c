@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What workers, and peers of the return socket, may send to the broker. */
+/* Hostile workers, and hostile peers of the return socket. */
 
 #include "tcp-fixture.h"
 #include "hostile-messages.h"
@@ -138,7 +138,7 @@ static int send_good(const Fixture *f, int conn, int ret[static 1]) {
         return conn;
 }
 
-/* A crowd that connects and says nothing keeps nobody out, and whoever said something before is heard. */
+/* Many silent peers keep no other one out, and the broker reads the peers that sent something earlier. */
 static void test_silent_peers(void **state) {
         Fixture f = return_socket();
         int early, late, conns[150], mine[2]; /* the broker gives each 64 of them a second */
@@ -166,7 +166,7 @@ static void test_silent_peers(void **state) {
         report("silent peers", ELEMENTSOF(conns), resident_pages());
 }
 
-/* Who reads no answers loses the connection, not the order of the answers. */
+/* A peer that reads no answers loses its connection. The answers keep their order. */
 static void test_peer_that_never_reads(void **state) {
         Fixture f = return_socket();
         int client[2], conn = connect_to(&f);
@@ -198,7 +198,7 @@ static void test_peer_that_never_reads(void **state) {
         TURN_UNTIL(n_in_broker() == 0);
 }
 
-/* A connection with unsent bytes, which keeps whoever closes it last waiting for a minute. */
+/* A connection with unsent bytes: the process that closes it last waits for a minute. */
 static void lingering_pair(int ret[static 2]) {
         const struct linger linger = { .l_onoff = 1, .l_linger = 60 };
         static const uint8_t zeros[65536];
@@ -231,7 +231,7 @@ static void test_lingering_return(void **state) {
         close_without_lingering(pair);
 }
 
-/* What a worker does on its connection with the client that it was sent. */
+/* The worker plays this trick on the connection and on the client that it was sent. */
 typedef enum Trick {
         CLOSES_UNREAD,
         GARBAGE,
@@ -311,7 +311,7 @@ static void play(Trick trick, int conn, int pair[static 2]) {
         fd_close(client);
 }
 
-/* Whatever a worker does, its own clients may suffer, and nobody else waits or notices. */
+/* A hostile worker harms its own clients only. All others are served in time. */
 static void test_workers(void **state) {
         int worker = listen_at("a", 64), other = listen_at("b", 8), lowest;
         size_t n = how_many(60000) / 100, pages = 0;

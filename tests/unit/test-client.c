@@ -33,7 +33,7 @@ static void wait_readable(int fd) {
         assert_int_equal(poll(&p, 1, 5000), 1);
 }
 
-/* A token finds its client, and nobody once the slot was given back. */
+/* A token finds its client, and no client once the slot is free. */
 static void test_tokens(void **state) {
         ClientTable table;
         uint64_t first, second;
@@ -68,7 +68,7 @@ static bool is_untouched(const Client *c) {
         return byte_counts_get(c->fd, &now) >= 0 && now.n_read == c->baseline.n_read && now.n_written == c->baseline.n_written;
 }
 
-/* Untouched is whoever has only been peeked at, also after his FIN; one byte either way ends it. */
+/* A client is untouched if it was only peeked at, also after its FIN. One byte in either direction ends that. */
 static void test_untouched(void **state) {
         int pair[2];
         Client c = {};
@@ -100,7 +100,7 @@ static void test_untouched(void **state) {
         fd_close(pair[1]);
 }
 
-/* For one that comes back, what was done before does not count; not even while its answer is on the way. */
+/* For a client that comes back, earlier bytes do not count, not even while its answer is on the way. */
 static void test_untouched_again(void **state) {
         static char large[65536], buffer[1024];
         int pair[2];

@@ -150,7 +150,7 @@ static void test_odd_dashes(_unused_ void **state) {
         }
 }
 
-/* Those of an alias apply too, behind the unit's own, wherever they lie. */
+/* Drop-ins of an alias apply too, after the unit's own, in any directory. */
 static void test_alias(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
@@ -227,7 +227,7 @@ static void test_linked_directory(_unused_ void **state) {
         assert_priority(&t, "a.socket", 2);
 }
 
-/* What can't be read might restrict the route: better none than a wider one. */
+/* A drop-in that can't be read might restrict the route, so there is no route. */
 static void test_unreadable(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 

@@ -7,7 +7,7 @@
 #include "flusher/flusher.h"
 #include "probe/probe.h"
 
-static void load_unit(Tree *t, const char *lines) {
+static void load_flushed(Tree *t, const char *lines) {
         _cleanup_free_ char *content = NULL;
 
         assert_true(asprintf(&content, WORKER "%s\n", lines) > 0);
@@ -17,7 +17,7 @@ static void load_unit(Tree *t, const char *lines) {
 }
 
 static const RouteConfig *load_clean(Tree *t, const char *lines) {
-        load_unit(t, lines);
+        load_flushed(t, lines);
         assert_int_equal(t->n_found, 0);
         assert_int_equal(t->config->n_routes, 1);
         return &t->config->routes[0];
@@ -27,7 +27,7 @@ static const RouteConfig *load_clean(Tree *t, const char *lines) {
 static void assert_bad(const char *lines, unsigned line, const char *message) {
         _cleanup_tree_ Tree t;
 
-        load_unit(&t, lines);
+        load_flushed(&t, lines);
         assert_only(&t, CONFIG_ERROR, "a.socket", USR "/a.socket", line, message);
         assert_int_equal(t.config->n_routes, 0);
 }
@@ -177,7 +177,7 @@ static void test_protocol(void **state) {
                    "Flusher=flush writes an HTTP/1 response, so no client would match Prefix=.");
 }
 
-/* Whom another worker names is not matched by its protocol. */
+/* A client that a worker sends to InternalName= is not matched by its protocol. */
 static void test_named(void **state) {
         _cleanup_tree_ Tree t;
         const RouteConfig *route = load_clean(&t, "Flusher=flush\nInternalName=next");
@@ -188,7 +188,7 @@ static void test_named(void **state) {
 static void test_without_flusher(void **state) {
         _cleanup_tree_ Tree t;
 
-        load_unit(&t, "ResponseHeader=X: 1");
+        load_flushed(&t, "ResponseHeader=X: 1");
         assert_only(&t, CONFIG_WARNING, "a.socket", USR "/a.socket", 4,
                     "ResponseHeader= has no effect without Flusher=, because the worker writes the response.");
         assert_int_equal(t.config->n_routes, 1);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What `fdpassctl verify` notes of the services behind workers' sockets. */
+/* The findings of `fdpassctl verify` about the services behind workers' sockets. */
 
 #include "test-config.h"
 
-#define SOCKET "[Socket]\nListenStream=/run/w\nSocketUser=fdpass\nSocketMode=0600\n"
+#define PRIVATE_SOCKET "[Socket]\nListenStream=/run/w\nSocketUser=fdpass\nSocketMode=0600\n"
 #define ROUTE "[X-FDPass]\n"
 #define REST "PrivateNetwork=yes\nPrivateDevices=yes\nRestrictNamespaces=yes\n"
 #define SHUT REST "SystemCallFilter=~connect bind listen\n"
@@ -29,7 +29,7 @@ static void check(const char *lines, const char *lacks) {
 
         tree_init(&t);
         (void) snprintf(content, sizeof(content), "[Service]\nExecStart=/bin/true\n%s", lines);
-        tree_worker(&t, "a.socket", SOCKET ROUTE);
+        tree_worker(&t, "a.socket", PRIVATE_SOCKET ROUTE);
         tree_file(&t, USR "/a.service", content);
         lint(&t);
         assert_int_equal(t.n_found, lacks ? 1 : 0);
@@ -80,7 +80,7 @@ static void test_which_service(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
         tree_init(&t);
-        tree_worker(&t, "a.socket", SOCKET "Service=%p-other.service\n" ROUTE);
+        tree_worker(&t, "a.socket", PRIVATE_SOCKET "Service=%p-other.service\n" ROUTE);
         tree_file(&t, USR "/a.service", "[Service]\n" SHUT);
         tree_file(&t, USR "/a-other.service", "[Service]\n");
         tree_worker(&t, "b.socket", "[Socket]\nListenStream=/run/b\nAccept=yes\nSocketUser=x\nSocketMode=0600\n" ROUTE);
@@ -116,7 +116,7 @@ static void test_turned_off(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
         tree_init(&t);
-        tree_worker(&t, "a.socket", SOCKET ROUTE "LintSandbox=no\n");
+        tree_worker(&t, "a.socket", PRIVATE_SOCKET ROUTE "LintSandbox=no\n");
         tree_file(&t, USR "/a.service", "[Service]\n");
         tree_worker(&t, "b.socket", "[Socket]\nListenStream=9\n" ROUTE "Worker=/run/x\n"); /* not its worker */
         tree_file(&t, USR "/b.service", "[Service]\n");

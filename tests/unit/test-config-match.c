@@ -152,7 +152,7 @@ static void test_others(void **state) {
         assert_memory_equal(m->prefixes[1].p, "HELO", 4);
 }
 
-/* What is wrong says so, with its line, and costs the route. */
+/* A wrong value is reported with its line, and its route is not used. */
 static void test_errors(void **state) {
         static const char *const wrong[] = {
                 "Host=exa mple..org",   "Host=a:80",         "Host=*.*.org",       "Host=user@a",   "Path=chat",
@@ -224,7 +224,7 @@ static void test_listener(void **state) {
         assert_int_equal(config->listeners[0].silent_timeout_usec, 500 * USEC_PER_MSEC);
 }
 
-/* One that is enabled by a link, an instance, with its template's file. */
+/* An instance that is enabled by a link to its template's file. */
 static void test_listener_instance(void **state) {
         _cleanup_(config_freep) Config *config = NULL;
         char path[256];
@@ -241,7 +241,7 @@ static void test_listener_instance(void **state) {
         assert_int_equal(config->listeners[0].max_head_size, 32768);
 }
 
-/* A header that nobody is trusted with is an error, and so is a size that no buffer has. */
+/* A PROXY header without trusted proxies is an error, and so is a size that no buffer has. */
 static void test_listener_errors(void **state) {
         _cleanup_(config_freep) Config *config = NULL;
 

@@ -1,40 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the keys of a unit mean, and what is said about values that mean nothing. */
+/* The keys of a unit, and the reports about wrong values. */
 
 #include "test-config.h"
-
-#include <sys/utsname.h>
-
-#define SOCKET "[Socket]\nListenStream=/run/w.sock\n"
-
-/* Loads one unit, and returns its route; nothing may be wrong. */
-static const RouteConfig *load_unit(Tree *t, const char *unit, const char *content) {
-        tree_init(t);
-        tree_worker(t, unit, content);
-        tree_load_clean(t);
-        assert_int_equal(t->config->n_routes, 1);
-        return &t->config->routes[0];
-}
-
-/* Loads "a.socket", which must have no route but one error in that line. */
-static void assert_error(const char *content, unsigned line, const char *message) {
-        _cleanup_tree_ Tree t;
-
-        tree_init(&t);
-        tree_worker(&t, "a.socket", content);
-        tree_load(&t);
-        assert_only(&t, CONFIG_ERROR, "a.socket", USR "/a.socket", line, message);
-        assert_int_equal(t.config->n_routes, 0);
-}
-
-/* The same for the line "KEY=VALUE" in [X-FDPass]. */
-static void assert_bad_line(const char *assignment, const char *message) {
-        _cleanup_free_ char *content = NULL;
-
-        assert_true(asprintf(&content, SOCKET "[X-FDPass]\n%s\n", assignment) > 0);
-        assert_error(content, 4, message);
-}
 
 static void test_defaults(_unused_ void **state) {
         _cleanup_tree_ Tree t;
@@ -389,7 +357,7 @@ static void test_proxy_without_trust(_unused_ void **state) {
                     "ProxyProtocol= needs TrustedProxies=, because no PROXY header is believed without it.");
 }
 
-/* What is no error, but hardly meant, is said when one asks for it. */
+/* A setting that is probably not meant is reported on demand. */
 static void test_lint(_unused_ void **state) {
         _cleanup_tree_ Tree t;
         size_t n;
@@ -426,7 +394,7 @@ static void test_lint(_unused_ void **state) {
         assert_int_equal(n, 7);
 }
 
-/* A line that can't be read in our own section is an error: nobody else would miss it. Elsewhere it warns. */
+/* A line that can't be parsed is an error in [X-FDPass], because no other program reads it. Elsewhere it warns. */
 static void test_broken_line(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
@@ -475,131 +443,6 @@ static void test_error_in_template(_unused_ void **state) {
         assert_int_equal(t.config->n_routes, 0);
 }
 
-static void test_specifiers(_unused_ void **state) {
-        _cleanup_tree_ Tree t;
-        const RouteConfig *route;
-        struct utsname uts;
-        char name[128];
-
-        tree_init(&t);
-        tree_file(&t, USR "/a\\x2db-c@.socket",
-                  "[Socket]\nListenStream=%t/%i\n[X-FDPass]\n"
-                  "Listener=1%i 2%I 3%p 4%P 5%n 6%N 7%j 8%J 9%% A%t B%H\n");
-        tree_enable(&t, "a\\x2db-c@d-e\\x2df.socket");
-        tree_load_clean(&t);
-
-        assert_int_equal(t.config->n_routes, 1);
-        route = &t.config->routes[0];
-        assert_string_equal(route->worker, "/run/d-e\\x2df");
-        assert_string_equal(route->match.listeners[0], "1d-e\\x2df");
-        assert_string_equal(route->match.listeners[1], "2d/e-f");
-        assert_string_equal(route->match.listeners[2], "3a\\x2db-c");
-        assert_string_equal(route->match.listeners[3], "4a-b/c");
-        assert_string_equal(route->match.listeners[4], "5a\\x2db-c@d-e\\x2df.socket");
-        assert_string_equal(route->match.listeners[5], "6a\\x2db-c@d-e\\x2df");
-        assert_string_equal(route->match.listeners[6], "7c");
-        assert_string_equal(route->match.listeners[7], "8c");
-        assert_string_equal(route->match.listeners[8], "9%");
-        assert_string_equal(route->match.listeners[9], "A/run");
-
-        assert_int_equal(uname(&uts), 0);
-        (void) snprintf(name, sizeof(name), "B%s", uts.nodename);
-        assert_string_equal(route->match.listeners[10], name);
-        assert_null(route->match.listeners[11]);
-}
-
-/* A unit without an instance has an empty one. */
-static void test_specifiers_plain(_unused_ void **state) {
-        _cleanup_tree_ Tree t;
-
-        assert_string_equal(load_unit(&t, "a-b.socket", "[Socket]\nListenStream=/%n,%N,%p,%P,%j,%J,%i,%I\n[X-FDPass]\n")
-                                    ->worker,
-                            "/a-b.socket,a-b,a-b,a/b,b,b,,");
-}
-
-static void test_bad_specifiers(_unused_ void **state) {
-        _cleanup_tree_ Tree t;
-
-        assert_bad_line("Worker=/run/%x", "Worker= has the unknown specifier \"%x\"; write \"%%\" for a percent sign.");
-        assert_bad_line("Worker=/run/%é", "Worker= has the unknown specifier \"%\"; write \"%%\" for a percent sign.");
-        assert_bad_line("Listener=a %", "Listener= ends with a single \"%\"; write \"%%\" for a percent sign.");
-        assert_error("[X-FDPass]\n[Socket]\nListenStream=/run/%q\n", 3, "ListenStream= has the unknown specifier \"%q\"; write \"%%\" for a percent sign.");
-
-        tree_init(&t);
-        tree_file(&t, USR "/a@.socket", "[Socket]\nListenStream=/run/%I\n[X-FDPass]\n");
-        tree_enable(&t, "a@b\\y.socket");
-        tree_enable(&t, "a@b\\x00.socket");
-        tree_load(&t);
-        assert_int_equal(t.n_found, 2);
-        assert_found(&t, 0, CONFIG_ERROR, "a@b\\x00.socket", USR "/a@.socket", 2,
-                     "ListenStream= has the specifier \"%I\", but the name a@b\\x00.socket can't be unescaped for it.");
-        assert_found(&t, 1, CONFIG_ERROR, "a@b\\y.socket", USR "/a@.socket", 2,
-                     "ListenStream= has the specifier \"%I\", but the name a@b\\y.socket can't be unescaped for it.");
-}
-
-/* What the specifiers of a long value make of it must not grow without limit. */
-static void test_value_too_long(_unused_ void **state) {
-        _cleanup_free_ char *line = malloc(5000);
-
-        assert_non_null(line);
-        memset(line, 'a', 4999);
-        line[4999] = '\0';
-        memcpy(line, "Worker=/", 8);
-        assert_bad_line(line, "The value of Worker= is longer than 4095 bytes.");
-        memcpy(line, "Listener=", 9);
-        assert_bad_line(line, "A word in Listener= is longer than 4095 bytes.");
-
-        line[1408] = '\0';
-        for (char *p = line + 8; *p; p += 2)
-                memcpy(p, "%n", 2);
-        memcpy(line, "Worker=/", 8);
-        assert_bad_line(line, "The value of Worker= is longer than 4095 bytes.");
-}
-
-static void test_broker(_unused_ void **state) {
-        static const struct {
-                const char *value;
-                LogHandoffs log_handoffs;
-        } cases[] = {
-                { "no", LOG_HANDOFFS_NO },       { "yes", LOG_HANDOFFS_YES },   { "failures", LOG_HANDOFFS_FAILURES },
-                { "false", LOG_HANDOFFS_NO },    { "1", LOG_HANDOFFS_YES },     { "", LOG_HANDOFFS_NO },
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                _cleanup_tree_ Tree t;
-                char content[128];
-
-                tree_init(&t);
-                (void) snprintf(content, sizeof(content), "[X-FDPass]\nLogHandoffs=yes\nLogHandoffs=%s\nMaxClients=77\n",
-                                cases[i].value);
-                tree_file(&t, USR "/fdpass.service", content);
-                tree_load_clean(&t);
-                assert_int_equal(t.config->broker.log_handoffs, cases[i].log_handoffs);
-                assert_int_equal(t.config->broker.max_clients, 77);
-                assert_int_equal(t.config->n_routes, 0);
-        }
-}
-
-/* A drop-in for the broker's unit, and a key of a route, which is none of the broker's. */
-static void test_broker_dropin(_unused_ void **state) {
-        _cleanup_tree_ Tree t;
-
-        tree_init(&t);
-        tree_file(&t, USR "/fdpass.service", "[Service]\nExecStart=/bin/true\n");
-        tree_file(&t, ETC "/fdpass.service.d/x.conf", "[X-FDPass]\nLogHandoffs=maybe\nMaxClients=-1\nListener=a\n");
-        tree_load(&t);
-        assert_int_equal(t.n_found, 3);
-        assert_found(&t, 0, CONFIG_ERROR, "fdpass.service", ETC "/fdpass.service.d/x.conf", 2,
-                     "LogHandoffs= wants \"no\", \"failures\" or \"yes\", not \"maybe\".");
-        assert_found(&t, 1, CONFIG_ERROR, "fdpass.service", ETC "/fdpass.service.d/x.conf", 3,
-                     "MaxClients= wants a number from 0 to 4294967295, not \"-1\".");
-        assert_found(&t, 2, CONFIG_WARNING, "fdpass.service", ETC "/fdpass.service.d/x.conf", 4,
-                     "The unknown key \"Listener\" in [X-FDPass] is ignored; it belongs into a worker's unit.");
-        assert_int_equal(t.config->n_errors, 2);
-        assert_int_equal(t.config->broker.log_handoffs, LOG_HANDOFFS_NO);
-        assert_int_equal(t.config->broker.max_clients, 0);
-}
-
 /* Findings may go nowhere, and are counted all the same. */
 static void test_no_report(_unused_ void **state) {
         _cleanup_tree_ Tree t;
@@ -634,10 +477,4 @@ TEST_MAIN(TEST(test_defaults),
           TEST(test_broken_line),
           TEST(test_all_errors),
           TEST(test_error_in_template),
-          TEST(test_specifiers),
-          TEST(test_specifiers_plain),
-          TEST(test_bad_specifiers),
-          TEST(test_value_too_long),
-          TEST(test_broker),
-          TEST(test_broker_dropin),
           TEST(test_no_report))

@@ -135,7 +135,7 @@ static void test_repeated_sections(_unused_ void **state) {
 #define ASSERT_FINDING(text, severity, line, message) \
         assert_finding(text, sizeof(text) - 1, severity, line, message)
 
-/* What systemd passes over with a warning is one here, but in our own section an error. */
+/* A line that systemd skips with a warning gets a warning here, too, and is an error in [X-FDPass]. */
 static void test_broken_lines(_unused_ void **state) {
         assert_int_equal(ASSERT_FINDING("A=1\n[X-FDPass]\nB=2\n", CONFIG_WARNING, 1,
                                         "This line is before the first section; write a header such as [X-FDPass] above it."), 1);
@@ -147,13 +147,13 @@ static void test_broken_lines(_unused_ void **state) {
         assert_int_equal(ASSERT_FINDING("[X-FDPass]\n=A\nB=2\n", CONFIG_ERROR, 2,
                                         "This line has no key before its \"=\"; write KEY=VALUE."), 1);
 
-        /* Nobody but their owner knows how lines in other sections X-… look like. */
+        /* Only its owner knows the syntax of another section X-... */
         _cleanup_file_ UnitFile *f = parse("[X-Other]\nA\n=\n");
 
         assert_int_equal(f->n_findings, 0);
 }
 
-/* What makes systemd give up the unit is an error, and ends the file. */
+/* An error for which systemd rejects the unit ends the file. */
 static void test_broken_files(_unused_ void **state) {
         assert_int_equal(ASSERT_FINDING("[X-FDPass]\nA=1\n[Unit\nB\n[X-FDPass]\nB=2\n", CONFIG_ERROR, 3,
                                         "This header of a section does not end with \"]\"."), 1);

@@ -132,7 +132,7 @@ static void test_wanted_masked(_unused_ void **state) {
         assert_non_null(tree_route(&t, "c.socket"));
 }
 
-/* What is masked in .wants/ may still be required. */
+/* A unit that is masked in .wants/ may still be required. */
 static void test_wanted_masked_but_required(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
@@ -156,7 +156,7 @@ static void test_wanted_bad_name(_unused_ void **state) {
         assert_int_equal(t.config->n_routes, 1);
 }
 
-/* systemd would start the instance "fdpass", which nobody means. */
+/* systemd would start the instance "fdpass", which is never meant. */
 static void test_wanted_template(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
@@ -212,7 +212,7 @@ static void test_dangling_unit(_unused_ void **state) {
         assert_int_equal(t.config->n_routes, 0);
 }
 
-/* A masked unit has no route, and nobody needs to be told. */
+/* A masked unit has no route and no report. */
 static void test_unit_masked(_unused_ void **state) {
         _cleanup_tree_ Tree t;
 
@@ -412,7 +412,7 @@ static void test_load_path_forbidden(_unused_ void **state) {
         assert_int_equal(t.config->n_routes, 1);
 }
 
-/* What is no regular file is never waited for. */
+/* The reader never waits for anything but a regular file. */
 static void test_unit_is_fifo(_unused_ void **state) {
         _cleanup_tree_ Tree t;
         _cleanup_free_ char *path = NULL;

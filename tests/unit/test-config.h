@@ -175,3 +175,33 @@ static inline void assert_only(const Tree *t, ConfigSeverity severity, const cha
         assert_int_equal(t->n_found, 1);
         assert_int_equal(t->config->n_errors, severity == CONFIG_ERROR ? 1 : 0);
 }
+
+#define SOCKET "[Socket]\nListenStream=/run/w.sock\n"
+
+/* Loads one unit, and returns its route; nothing may be wrong. */
+static inline const RouteConfig *load_unit(Tree *t, const char *unit, const char *content) {
+        tree_init(t);
+        tree_worker(t, unit, content);
+        tree_load_clean(t);
+        assert_int_equal(t->config->n_routes, 1);
+        return &t->config->routes[0];
+}
+
+/* Loads "a.socket", which must have no route but one error in that line. */
+static inline void assert_error(const char *content, unsigned line, const char *message) {
+        _cleanup_tree_ Tree t;
+
+        tree_init(&t);
+        tree_worker(&t, "a.socket", content);
+        tree_load(&t);
+        assert_only(&t, CONFIG_ERROR, "a.socket", USR "/a.socket", line, message);
+        assert_int_equal(t.config->n_routes, 0);
+}
+
+/* The same for the line "KEY=VALUE" in [X-FDPass]. */
+static inline void assert_bad_line(const char *assignment, const char *message) {
+        _cleanup_free_ char *content = NULL;
+
+        assert_true(asprintf(&content, SOCKET "[X-FDPass]\n%s\n", assignment) > 0);
+        assert_error(content, 4, message);
+}

@@ -72,7 +72,7 @@ static int error_of(long r) {
         return r < 0 ? errno : 0;
 }
 
-/* What an attacker tries, each with the client's socket. 0, or the errno of the step that fails. */
+/* One step of an attacker with the client's socket. Returns 0, or the errno of the call that fails. */
 
 static int disconnect(void) {
         struct sockaddr none = { .sa_family = AF_UNSPEC };
@@ -136,7 +136,7 @@ static int try_closed(void) {
                                sizeof(t.service)));
 }
 
-/* What a worker needs. */
+/* The calls that a worker needs still work. */
 
 static int try_database(void) {
         int fd = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -273,7 +273,7 @@ static void test_wrong_flags(void **state) {
         assert_int_equal(r, -EINVAL);
 }
 
-/* The rule by which fdpass-exec and the preload decide: the tests' own process was given no_new_privs by nobody. */
+/* The rule by which fdpass-exec and the preload decide: the tests' own process has no no_new_privs. */
 static int is_due(void) {
         return confine_is_due();
 }

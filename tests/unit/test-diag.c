@@ -4,7 +4,7 @@
 
 #include "broker-fixture.h"
 
-/* What the broker says goes to stderr. */
+/* Sends the log to a pipe. */
 static int log_to_pipe(int *ret_stderr) {
         int p[2];
 

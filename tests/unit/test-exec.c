@@ -19,7 +19,7 @@ static struct {
 
 static char shell[] = "/bin/sh", option[] = "-c";
 
-/* What the worker was started with: some of it is not for programs. */
+/* The environment of the worker. Some of it is not passed on to programs. */
 static char path[] = "PATH=/usr/bin:/bin", forged[] = "REMOTE_ADDR=forged", fds[] = "LISTEN_FDS=1";
 static char *const own[] = { path, forged, fds, NULL };
 

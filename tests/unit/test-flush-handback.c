@@ -104,7 +104,7 @@ static void test_restart(void **state) {
         a = listen_at("a", 8);
         USE({ .unit = "a.socket", .worker = "a", .flusher = &flusher_flush, .receipt = RECEIPT_BY_ACK });
 
-        /* What was read and written before is no obstacle to a second worker either. */
+        /* Bytes that were read and written earlier do not keep a second worker from getting it. */
         conn = accept_one(a);
         fd_close(receive_client(conn));
         fd_close(conn);

@@ -69,7 +69,7 @@ static void test_head(void **state) {
         fd_close(a);
 }
 
-/* Nobody hears of a 200 before a worker has a place for him. */
+/* No client gets a 200 before a worker has room for it. */
 static void test_nobody_there(void **state) {
         int fd, worker;
         char got[65536];
@@ -141,7 +141,7 @@ static void test_untouched(void **state) {
         expect_served(fd, "body");
         assert_int_equal(n_flush_again(), 1);
 
-        /* One byte written, and it is nobody else's. */
+        /* After one byte from the worker no other worker gets it. */
         fd = dial_request(HEAD);
         conn = accept_one(a);
         client = receive_client(conn);
@@ -155,7 +155,7 @@ static void test_untouched(void **state) {
         fd_close(a);
 }
 
-/* A response that has begun can't become another: it is cut off so that nobody takes it for whole. */
+/* A response that has begun can't become another one. It is reset, so that the client sees that it is not complete. */
 static void test_lost(void **state) {
         int a = listen_at("a", 8), fd, conn;
         char got[65536], path[64];
@@ -179,7 +179,7 @@ static void test_lost(void **state) {
         assert_int_equal(n_refused(REFUSAL_WORKER_GONE), 1);
 }
 
-/* A response that has begun is not followed by an answer when no worker comes: it is reset, so that nobody takes it for whole. */
+/* If no worker comes, a response that has begun is reset, and no second answer follows. */
 static void test_no_worker_comes(void **state) {
         int a = listen_at("a", 8), client;
         char got[65536];

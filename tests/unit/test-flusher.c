@@ -48,7 +48,7 @@ static struct fdpass_flusher_output output_of(size_t capacity) {
         return (struct fdpass_flusher_output){ .size = sizeof(struct fdpass_flusher_output), .bytes = bytes, .capacity = capacity };
 }
 
-/* What @f answers to this head. */
+/* The response of @f to this head. */
 static void expect(const struct fdpass_flusher *f, const char *head, int verdict, unsigned status, const char *text) {
         struct fdpass_flusher_request request = request_of(head);
         struct fdpass_flusher_output output = output_of(sizeof(bytes));
@@ -302,7 +302,7 @@ static void test_wrong(void **state) {
         assert_null(handle);
 }
 
-/* What is no shared object at all is said why. */
+/* A file that is no shared object is reported with the reason. */
 static void test_no_object(void **state) {
         const struct fdpass_flusher *f = NULL;
         char directory[] = "/tmp/test-flusher-XXXXXX", path[64];

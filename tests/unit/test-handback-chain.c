@@ -55,7 +55,7 @@ static void test_two_brokers(void **state) {
         fd_close(a);
 }
 
-/* Where the second broker has no room, the first one keeps the client, and has it answered in the end. */
+/* If the second broker has no room, the first one keeps the client and answers it in the end. */
 static void test_other_is_full(void **state) {
         int client;
 
@@ -89,7 +89,7 @@ static void test_loop(void **state) {
         fd_close(client);
 }
 
-/* One that points at itself does not even begin. */
+/* A route to the broker's own socket is not used. */
 static void test_own_socket(void **state) {
         int client;
 
@@ -103,7 +103,7 @@ static void test_own_socket(void **state) {
         fd_close(client);
 }
 
-/* Where Worker= alone says where, the form is found out: the other broker's socket is of another kind than usual. */
+/* The form of a Worker= without ListenStream= is found by trying, for both types of sockets. */
 static void test_form_is_found(void **state) {
         static const int types[] = { SOCK_STREAM, SOCK_SEQPACKET };
 

@@ -4,7 +4,7 @@
 
 #include "handback-fixture.h"
 
-/* What httpd's mod_proxy_fdpass does: the head was read, the answer begun, and the socket doesn't block. */
+/* Sends as httpd's mod_proxy_fdpass: it has read the head and begun the response, and the socket does not block. */
 static int send_as_httpd(int fd) {
         char head[256];
         int conn;

@@ -41,8 +41,8 @@ static int receive_on(int conn) {
 }
 
 /*
- * What the first worker did with the client does not count against the next: if that one refuses it, or dies, it goes
- * to another worker; not so if it has written to it.
+ * Bytes that the first worker read or wrote do not count against the next one. If the next one declines, or dies,
+ * another worker gets the client. It does not if the next one has written to it.
  */
 static void test_untouched_by_next(void **state) {
         int b = listen_type_at("b", SOCK_SEQPACKET, 8), client, fd, conn;
@@ -94,7 +94,7 @@ static void test_unknown_name(void **state) {
         fd_close(a);
 }
 
-/* What is no client, or no message, is refused, and nothing of it stays open. */
+/* A wrong descriptor and a wrong message are refused, and their descriptors are closed. */
 static void test_refuses_wrong_ones(void **state) {
         int pair[2], conn;
 
@@ -114,7 +114,7 @@ static void test_refuses_wrong_ones(void **state) {
         assert_int_equal(n_in_broker(), 0);
 }
 
-/* What a TLS stage has learned, and the client's own name, outlive the way through the broker; HOPS tells new ones. */
+/* The facts of a TLS stage and the client's id pass through the broker. HOPS counts each hand-back. */
 static void test_facts_travel(void **state) {
         int b = listen_type_at("b", SOCK_SEQPACKET, 8), client, fd;
         Message m = MESSAGE_NULL;
@@ -154,7 +154,7 @@ static void test_facts_travel(void **state) {
         fd_close(b);
 }
 
-/* Without a free descriptor the client stays where it is, and nobody turns. */
+/* Without a free descriptor the client stays with the worker, and the broker sleeps. */
 static void test_no_descriptor(void **state) {
         int return_fd = listen_type_at("return", SOCK_SEQPACKET, 8), client, fd, conn, n_turns = 0;
         struct rlimit limit, none;

@@ -19,7 +19,7 @@ static void next_process(int return_fd) {
         next_process_with(return_fd, N_FDS);
 }
 
-/* Half a head, a parked client, and one for whom no worker had room: all are served by the next process. */
+/* The next process serves a client with half a head, a parked one, and one in the queue. */
 static void test_next_process(void **state) {
         int return_fd = listen_type_at("return", SOCK_SEQPACKET, 8), a = listen_type_at("a", SOCK_SEQPACKET, 0);
         int parked, half, waiting, fd, other, again = fcntl(return_fd, F_DUPFD_CLOEXEC, 3);
@@ -61,7 +61,7 @@ static void test_next_process(void **state) {
         fd_close(a);
 }
 
-/* So many that a backlog of connections as large as they are by default would not take them. */
+/* More clients than the default backlog of a socket has places for. */
 static void test_many_for_next_process(void **state) {
         int return_fd = listen_type_at("return", SOCK_SEQPACKET, 0), again = fcntl(return_fd, F_DUPFD_CLOEXEC, 3);
         int clients[400], fd;

@@ -196,7 +196,7 @@ static void test_refuses_for_gone_worker(void **state) {
         expect_status(dial_and_request("GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"), "HTTP/1.1 503 ");
 }
 
-/* A hello for nobody gets an alert; garbage in a hello gets another one. */
+/* A hello without a route gets an alert, and a broken hello gets another one. */
 static void test_refuses_tls(void **state) {
         static const uint8_t broken[] = { 22, 3, 1, 0, 5, 1, 0, 0, 1, 0 };
         char buffer[64];
@@ -256,7 +256,7 @@ static void test_routes_protocols(void **state) {
         fd_close(b);
 }
 
-/* Who ends before the end of the head, ends. */
+/* A client that ends before the end of its head is dropped. */
 static void test_client_ends_early(void **state) {
         int a = listen_at("a", 8), clients[2];
 
@@ -276,7 +276,7 @@ static void test_client_ends_early(void **state) {
         fd_close(a);
 }
 
-/* One who is refused before he has said a word is answered when he has. */
+/* A client that is refused before its first byte is answered after it. */
 static void test_refuses_at_the_door(void **state) {
         int client;
 
@@ -289,7 +289,7 @@ static void test_refuses_at_the_door(void **state) {
         WAIT_FOR(n_in_broker() == 0);
 }
 
-/* Those who say nothing make room for those who do. */
+/* Silent clients are evicted for clients that send something. */
 static void test_evicts_oldest(void **state) {
         int a = listen_at("a", 8), idle[64], client;
 

@@ -251,8 +251,8 @@ static void kill_helper(void) {
 }
 
 /*
- * What hangs for a second has the helper replaced. The old one holds nothing but what it hangs at: the end of another
- * descriptor reaches its peer.
+ * A call that hangs for a second has the helper replaced. The old one holds only the descriptor of that call: the end
+ * of another descriptor reaches its peer.
  */
 static void test_replaced(void **state) {
         int hanging[2], pair[2], other[2], held[2];

@@ -8,7 +8,7 @@
 
 static const RouteSpec by_host = { .unit = "a.socket", .worker = "a", .host = "example.org" };
 
-/* Those who linger after a refusal do not stop those who come, nor do they push anybody out. */
+/* Refused clients that linger do not stop new clients, and do not evict others. */
 static void test_lingering_makes_room(void **state) {
         int worker = listen_at("a", 64), refused[100], client;
         Config *config = config_of(&by_host, 1);
@@ -45,7 +45,7 @@ static void test_unclear_client_is_closed(void **state) {
         fd_close(client);
 }
 
-/* One that was refused and lingers does not point to the routes that a reload has ended. */
+/* A refused client that lingers does not point to a route that a reload has freed. */
 static void test_refused_over_reload(void **state) {
         static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         int worker = listen_at("a", 8), client = dial("public"), conn, fd = -EBADF;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "match/match-header.h"
+#include "match/match.h"
 
 #define N_ROUTES 200
 #define NONE SIZE_MAX

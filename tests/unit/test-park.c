@@ -106,7 +106,7 @@ static void test_many_parked(void **state) {
         WAIT_FOR(n_in_broker() == 0);
 }
 
-/* Where those on their way are too many, nobody who is parked is thrown out for them: that makes no place. */
+/* At MaxClients= no parked client is evicted, because parked clients do not count for it. */
 static void test_parked_stay(void **state) {
         enum { N_PARKED = 8, N = 40 };
         static const char *const listeners[] = { "public", "other" };

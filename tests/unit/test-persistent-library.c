@@ -15,7 +15,7 @@ static void test_receiver(void **state) {
         struct fdpass_receiver *r;
 
         USE(ROUTE());
-        /* As systemd passes it. Whoever waits there alone would miss those who come on another connection. */
+        /* As systemd passes it. A wait for this one alone would miss clients on another connection. */
         assert_int_equal(fd_nonblock(worker, false), 0);
         assert_int_equal(fdpass_receiver_new(worker, 32, &r), 0);
         assert_int_equal(fdpass_receive(r, FDPASS_ANY_SENDER, NULL), -EAGAIN);
@@ -92,7 +92,7 @@ static void test_receiver_keep(void **state) {
         fd_close(worker);
 }
 
-/* Clients that came with others and were not given out go to somebody else when the receiver ends. */
+/* Clients that the receiver has not returned go to another worker when it ends. */
 static void test_receiver_end(void **state) {
         int worker = listen_type_at("a", SOCK_SEQPACKET, 8), clients[9], fd;
         struct fdpass_receiver *r;

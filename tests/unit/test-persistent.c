@@ -194,7 +194,7 @@ static void test_end(void **state) {
         fd_close(worker);
 }
 
-/* What was answered before the end holds, although the kernel tells of the unread messages first. */
+/* Answers from before the end count, although the kernel reports the unread messages first. */
 static void test_answer_and_end(void **state) {
         int worker = listen_type_at("a", SOCK_SEQPACKET, 64), clients[8];
         uint16_t n;
@@ -214,7 +214,7 @@ static void test_answer_and_end(void **state) {
         answer(&k, FDPASS_ANSWER_TAKEN, 1, n, 100);
         fd_close(k.fd);
 
-        /* The worker has given those that it took to somebody else, perhaps. */
+        /* The worker may have passed on the clients that it took. */
         WAIT_FOR(n_unread() + n_taken() == 1 + ELEMENTSOF(clients));
         assert_int_equal(n_taken(), 1 + n);
 
@@ -223,7 +223,7 @@ static void test_answer_and_end(void **state) {
         fd_close(worker);
 }
 
-/* The worker goes away between two clients, as it does when it was idle: nobody notices. */
+/* The worker ends between two clients, as an idle one does. No client is lost. */
 static void test_end_unnoticed(void **state) {
         int worker = listen_type_at("a", SOCK_SEQPACKET, 64), clients[3];
         Kept k;
@@ -249,7 +249,7 @@ static void test_end_unnoticed(void **state) {
         fd_close(worker);
 }
 
-/* Refused: another one gets it, or this one when it had some rest. An error: nobody. Untouched, in both cases. */
+/* A declined client goes to another worker, or to this one later. A rejected one goes to none, even untouched. */
 static void test_refused(void **state) {
         int worker = listen_type_at("a", SOCK_SEQPACKET, 64), clients[3];
         uint16_t next;
@@ -353,7 +353,7 @@ static void test_reload(void **state) {
         fd_close(worker);
 }
 
-/* So many connections are kept and no more; one that is not used makes room. */
+/* The number of persistent connections is limited. An unused one is closed for a new one. */
 static void test_table(void **state) {
         enum { N = 8 };
         int worker = listen_type_at("a", SOCK_SEQPACKET, 64), clients[N + 1];
@@ -390,7 +390,7 @@ static void quick_turns(size_t n) {
         }
 }
 
-/* A limit that comes without an answer is seen while nobody owes one. */
+/* A limit without an answer is read while no answer is outstanding. */
 static void test_limit_polled(void **state) {
         int worker = listen_type_at("a", SOCK_SEQPACKET, 8), client;
         Clients c;

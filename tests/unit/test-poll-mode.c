@@ -17,7 +17,7 @@ static int setup(void **state) {
         return 0;
 }
 
-/* So many turns, each with @n clients, @usec after the one before. */
+/* Makes @n_turns turns, each with @n clients, @usec after the last one. */
 static bool turns(unsigned n_turns, uint64_t n, usec_t usec) {
         bool is_busy = false;
 
@@ -48,7 +48,7 @@ static void test_beginning_and_end(void **state) {
 /* Turns without clients say nothing about those. */
 static void test_other_turns(void **state) {
         assert_true(turns(100, 1, 40));
-        assert_false(turns(2, 0, 6 * USEC_PER_MSEC)); /* but when nobody comes any more, none comes quickly */
+        assert_false(turns(2, 0, 6 * USEC_PER_MSEC)); /* without new clients the rate is low */
         assert_true(turns(100, 1, 40));
         for (unsigned i = 0; i < 100; i++) {
                 assert_true(turns(1, 0, 10));
@@ -91,7 +91,7 @@ static void test_naps(void **state) {
         assert_int_equal(p.coalescing, COALESCE_NO);
 }
 
-/* What comes at the same rate in any case does with naps what it costs least. */
+/* If naps do not change the rate, they are used, because they save CPU time. */
 static void test_naps_at_one_rate(void **state) {
         go_on(41, 30 * USEC_PER_MSEC);
         assert_int_equal(p.coalescing, COALESCE_YES);

@@ -71,7 +71,7 @@ static bool next_head(FILE *f, Head *ret) {
         return false;
 }
 
-/* What the probe found, in the words of the file. */
+/* The result of the probe, in the words of the file. */
 static void outcome_of(const Head *head, char *ret, size_t size) {
         HttpFacts f;
         ProbeVerdict v;
@@ -175,7 +175,7 @@ static void test_limit(void **state _unused_) {
         assert_int_equal(probe_http1((const uint8_t *) head, 20, 20, &f), PROBE_MALFORMED);
         assert_int_equal(probe_http1((const uint8_t *) head, 20, 21, &f), PROBE_NEED_MORE);
 
-        /* What was wrong before the limit stays so. */
+        /* An error before the limit stays an error. */
         assert_int_equal(probe_string("GET / HTTP/1.1\nHost: a", 15, &f), PROBE_MALFORMED);
         assert_int_equal(f.reason, PROBE_REASON_HTTP_BARE_LF);
 

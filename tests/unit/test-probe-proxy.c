@@ -277,8 +277,7 @@ static void test_v2_ssl(void **state _unused_) {
 }
 
 /*
- * Where none is expected it takes no more than its first bytes to see one; a request with the method PROXY
- * is none.
+ * If no header is expected, the first bytes are enough to see one. A request with the method PROXY is no header.
  */
 static void test_signature(void **state _unused_) {
         static const struct {

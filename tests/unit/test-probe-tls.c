@@ -33,8 +33,7 @@ static void assert_alpn(const TlsFacts *f, const char *wanted) {
 }
 
 /*
- * What was put into a hello is what the probe reads, however it is cut into records, and with GREASE or
- * without.
+ * The probe reads from a hello what was put into it, for any cut into records, with and without GREASE.
  */
 static void test_made(void **state _unused_) {
         HelloSpec spec;
@@ -76,7 +75,7 @@ static void test_made_cut(void **state _unused_) {
         }
 }
 
-/* What follows the hello in records of its own (early data, a change of cipher spec) is not looked at. */
+/* Records after the hello (early data, a change of cipher spec) are ignored. */
 static void test_more_behind(void **state _unused_) {
         TlsFacts f;
         size_t n;
@@ -358,7 +357,7 @@ static ProbeVerdict probe_literal(Slice s, TlsFacts *ret) {
         return probe_tls(s.p, s.n, 16384, ret);
 }
 
-/* SSL 2.0 is recognised with its fifth byte, whichever version it offers; all else is somebody else's. */
+/* SSL 2.0 is recognised with its fifth byte, for any version that it offers. Anything else is another protocol. */
 static void test_other(void **state _unused_) {
         TlsFacts f;
 

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/*
- * What the tests of the probes share: files of the source tree, and the proof that cutting changes nothing.
- */
+/* For the tests of the probes: files of the source tree, and the proof that a cut of the stream changes nothing. */
 
 #include "test.h"
 

@@ -12,7 +12,7 @@
 #include "workers/proxy-flow.h"
 #include "workers/proxy-header.h"
 
-/* What an address is read as. */
+/* The parts of an address. */
 
 static void assert_address(const char *text, int family, const char *host, unsigned port) {
         Backends b = {};
@@ -156,7 +156,7 @@ static void test_header_v1(void **state) {
         pair_close(pair);
 }
 
-/* What the broker has told goes on to the backend. An IPv4 client in an IPv6 address is told as what it is. */
+/* The facts of the broker go on to the backend. An IPv4 client in an IPv6 address is an IPv4 client there. */
 static void test_header_told(void **state) {
         Message m = MESSAGE_NULL, got;
         uint8_t header[FDPASS_HEADER_MAX];

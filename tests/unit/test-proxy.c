@@ -178,7 +178,7 @@ static void test_second_backend(void **state) {
         }
 }
 
-/* A backend that comes later, with --retry-time=: the client waits, and nobody has read from it. */
+/* A backend that comes later, with --retry-time=: the client waits, and its bytes are unread. */
 static void test_retry(void **state) {
         Guest g;
         int server;
@@ -248,7 +248,7 @@ static void test_limit(void **state) {
         RUN_UNTIL(t.proxy->service.n_busy == 0);
 }
 
-/* What is cut off at one end must not look finished at the other. */
+/* A reset at one end does not look like a complete end at the other. */
 static void test_reset(void **state) {
         const struct linger reset = { .l_onoff = 1 };
         Guest g;

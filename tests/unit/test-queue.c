@@ -66,7 +66,7 @@ static void test_queue_timeout(void **state) {
         fd_close(worker);
 }
 
-/* Who left while he waited is not handed to anybody. */
+/* A client that leaves the queue is not handed to a worker. */
 static void test_client_leaves_queue(void **state) {
         int worker = listen_at("a", 8), first, second, third;
 
@@ -124,7 +124,7 @@ static void test_end_with_old_queue(void **state) {
         fd_close(worker);
 }
 
-/* A client that was handed out before hides nobody's deadline. */
+/* A client with an earlier handoff does not hide the deadlines of the others. */
 static void test_deadlines_behind_reset(void **state) {
         int worker = listen_at("a", 64), other, first, second;
         usec_t start;
@@ -242,7 +242,7 @@ static void test_drain_the_only_one(void **state) {
         fd_close(a);
 }
 
-/* Those who wait for a worker that is drained go to its backup at once. */
+/* Clients that wait for a worker go to its backup as soon as it is drained. */
 static void test_drain_to_backup(void **state) {
         const RouteSpec specs[] = { { .unit = "a.socket", .worker = "a", .max_pending = 1 },
                                     { .unit = "b.socket", .worker = "b" } };

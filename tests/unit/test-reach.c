@@ -143,7 +143,7 @@ static void test_own_socket(void **state) {
 
         expect_gone("public", WORKER_STREAM, -EDEADLK, -EBADF);
 
-        /* It is another file when somebody else listens there. */
+        /* It is another file when another process listens there. */
         fd_close(listen_at("b", 5));
         expect_gone("b", WORKER_STREAM, -ECONNREFUSED, -EBADF);
 }

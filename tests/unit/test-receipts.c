@@ -83,7 +83,7 @@ static void test_ack(void **state) {
         fd_close(worker);
 }
 
-/* … but a client from which somebody has read is nobody else's, whatever the worker says or does not say. */
+/* A client from which a worker has read goes to no other worker, with any answer and without one. */
 static void test_touched(void **state) {
         static const uint8_t answers[] = { 0, FDPASS_ANSWER_REFUSED, FDPASS_ANSWER_ERROR };
         int worker = listen_at("a", 8);
@@ -136,7 +136,7 @@ static void test_worker_answers(void **state) {
         fd_close(worker);
 }
 
-/* What a worker says before it has looked is worth nothing. */
+/* An answer before the worker has received the message is no receipt. */
 static void test_byte_is_no_receipt(void **state) {
         int worker = listen_at("a", 8), client, conn;
 

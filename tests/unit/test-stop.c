@@ -25,7 +25,7 @@ static void test_stop_with_queue(void **state) {
         fd_close(worker);
 }
 
-/* With ExitIdleTimeSec= the loop ends by itself, but not while somebody is there. */
+/* With ExitIdleTimeSec= the loop ends by itself, but not while there is a client. */
 static void test_exit_idle(void **state) {
         const RouteSpec spec = { .unit = "a.socket", .worker = "a" };
         int worker = listen_at("a", 8), client;
@@ -71,7 +71,7 @@ static void test_stop_with_head(void **state) {
         fd_close(client);
 }
 
-/* Nor does a worker that takes nobody: its backlog is systemd's. */
+/* A worker that takes no client does not hold up the stop, because systemd keeps its backlog. */
 static void test_stop_with_stuck_worker(void **state) {
         int worker = listen_at("a", 64), client;
         usec_t start;

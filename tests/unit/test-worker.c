@@ -26,7 +26,7 @@ static void test_full_after_back_off(void **state) {
         fd_close(worker);
 }
 
-/* Nobody waits for a dead worker while another one of the pool lives. */
+/* No client waits for a dead worker while another one of the pool lives. */
 static void test_pool_fails_over(void **state) {
         int b = listen_at("b", 64), clients[4];
 
@@ -42,7 +42,7 @@ static void test_pool_fails_over(void **state) {
         fd_close(b);
 }
 
-/* A worker that is away for a moment costs nobody anything … */
+/* A worker that is away for a moment costs no client its connection. */
 static void test_worker_comes_back(void **state) {
         int client, worker;
 
@@ -59,7 +59,7 @@ static void test_worker_comes_back(void **state) {
         fd_close(worker);
 }
 
-/* … and one that stays away keeps nobody hanging: not those who wait, and not those who come. */
+/* If a worker stays away, waiting clients and new ones are refused. */
 static void test_worker_stays_away(void **state) {
         int a, b, c;
         usec_t start;
@@ -85,7 +85,7 @@ static void test_backlog_full(void **state) {
         int worker = listen_at("a", 0), other, client;
 
         USE({ .unit = "a.socket", .worker = "a" });
-        other = dial("a"); /* somebody else's connection takes the only place */
+        other = dial("a"); /* another connection takes the only place */
         client = dial_and_say("public", 'x');
         WAIT_FOR(queued("a.socket") == 1);
 

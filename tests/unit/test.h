@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/*
- * What every unit test includes first: cmocka in the order it wants, and a group that fails when a test
- * leaves a descriptor open.
- */
+/* Every unit test includes this first: cmocka with the headers that it needs, and a check for open descriptors. */
 
 #include <setjmp.h>
 #include <stdarg.h>
