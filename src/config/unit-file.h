@@ -83,5 +83,11 @@ int unit_file_is_masked(int root_fd, const char *path, bool *ret);
 /* Creates a masked file without reading it. Returns 0 or -ENOMEM. */
 int unit_file_new_masked(const char *path, UnitFile **ret);
 
+/* Creates a file without assignments in @state, with a copy of @path. Returns 0 or -ENOMEM. */
+int unit_file_new(const char *path, UnitFileState state, UnitFile **ret);
+
+/* Adds a finding with a copy of @message, unless the file has UNIT_FILE_FINDINGS_MAX of them. Returns 0 or -ENOMEM. */
+int unit_file_add_finding(UnitFile *f, ConfigSeverity severity, unsigned line, const char *message);
+
 UnitFile *unit_file_free(UnitFile *file);
 DEFINE_CLEANUP(UnitFile *, unit_file_free);

@@ -79,11 +79,38 @@ static void flusher_head_write(HeadWriter *w, const char *s) {
         flusher_head_write_bytes(w, s, strlen(s));
 }
 
+static void flusher_head_write_lines(HeadWriter *w, const struct fdpass_flusher_request *request, bool expects_continue,
+                                     const char *fields) {
+        char status[8];
+
+        /*
+         * Write 100 first, because a client that waits for it may send no content after a final status, and the worker
+         * would wait for the content. After a status of 300 or more the client need not send it.
+         */
+        if (expects_continue && request->status < 300)
+                flusher_head_write(w, "HTTP/1.1 100 Continue\r\n\r\n");
+
+        /*
+         * A response has the version of the server, also for a client of HTTP/1.0 (RFC 9110 6.2). The end of the
+         * connection ends the body in both versions (RFC 9112 6.3), so there is no Content-Length.
+         */
+        flusher_head_write(w, "HTTP/1.1 ");
+        (void) snprintf(status, sizeof(status), "%03u ", request->status);
+        flusher_head_write(w, status);
+        flusher_head_write(w, request->reason);
+        flusher_head_write(w, "\r\nDate: ");
+        flusher_head_write(w, request->date);
+        flusher_head_write(w, "\r\n");
+        flusher_head_write(w, request->response_fields);
+        if (fields)
+                flusher_head_write(w, fields);
+        flusher_head_write(w, "Connection: close\r\n\r\n");
+}
+
 int flusher_head(const struct fdpass_flusher_request *request, struct fdpass_flusher_output *output,
                  const char *fields) {
         HeadWriter w = { .p = output->bytes, .n = output->len, .size = output->capacity };
         Expectation expectation = flusher_head_expectation(request);
-        char status[8];
 
         /* RFC 9110 10.1.1 allows 417. The worker does not see the field, so it can't meet the expectation. */
         if (expectation == EXPECTS_MORE) {
@@ -91,29 +118,7 @@ int flusher_head(const struct fdpass_flusher_request *request, struct fdpass_flu
                 return FDPASS_FLUSHER_REFUSE;
         }
 
-        /*
-         * Write 100 first, because a client that waits for it may send no content after a final status, and the worker
-         * would wait for the content. After a status of 300 or more the client need not send it.
-         */
-        if (expectation == EXPECTS_CONTINUE && request->status < 300)
-                flusher_head_write(&w, "HTTP/1.1 100 Continue\r\n\r\n");
-
-        /*
-         * A response has the version of the server, also for a client of HTTP/1.0 (RFC 9110 6.2). The end of the
-         * connection ends the body in both versions (RFC 9112 6.3), so there is no Content-Length.
-         */
-        flusher_head_write(&w, "HTTP/1.1 ");
-        (void) snprintf(status, sizeof(status), "%03u ", request->status);
-        flusher_head_write(&w, status);
-        flusher_head_write(&w, request->reason);
-        flusher_head_write(&w, "\r\nDate: ");
-        flusher_head_write(&w, request->date);
-        flusher_head_write(&w, "\r\n");
-        flusher_head_write(&w, request->response_fields);
-        if (fields)
-                flusher_head_write(&w, fields);
-        flusher_head_write(&w, "Connection: close\r\n\r\n");
-
+        flusher_head_write_lines(&w, request, expectation == EXPECTS_CONTINUE, fields);
         if (w.is_full)
                 return -1;
 
