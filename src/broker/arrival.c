@@ -62,7 +62,7 @@ static HeadResult arrival_begin_behind_proxy(Broker *b, Client *c) {
         if (!l->needs_bytes)
                 return head_route_at_once(b->routing, c);
 
-        waiting_add(&l->silent, &c->second, usec_add(loop_now(&b->loop), l->config->silent_timeout_usec));
+        head_begin_silence(c, usec_add(loop_now(&b->loop), l->config->silent_timeout_usec));
         return (HeadResult){ .verdict = HEAD_PROXY };
 }
 
@@ -115,10 +115,10 @@ static void arrival_refuse(Broker *b, Client *c, Refusal why) {
 
 /* Looks, and waits for more bytes. */
 static void arrival_enter(Broker *b, Client *c) {
-        head_enter(c);
         if (arrival_look(b, c))
                 return;
 
+        head_enter(c);
         if (watch_client(&b->loop, c) < 0)
                 arrival_refuse(b, c, REFUSAL_BROKER);
         else if (c->inspect.has_news) /* the copy may lack the last bytes before the end */

@@ -34,15 +34,16 @@ static void delivery_note_sent(Broker *b, Route *route, Client *c) {
 
 /* Offers the client to the worker of a route. Returns false if that did not take it. */
 static bool delivery_offer(Broker *b, Route *route, Client *c) {
-        bool was_flushed = c->flush.status != 0, is_due = flush_is_due(route, c);
+        bool was_flushed = c->flush.status != 0, is_flushed;
         OfferResult result = offer(&b->offers, route, c);
 
-        b->n.n_flushed += !was_flushed && c->flush.status != 0;
+        is_flushed = !was_flushed && c->flush.status != 0;
+        b->n.n_flushed += is_flushed;
 
         switch (result) {
 
         case OFFER_BUSY:
-                b->n.n_flush_again += is_due && c->flush.status != 0;
+                b->n.n_flush_again += is_flushed;
                 return false;
 
         case OFFER_SENT:

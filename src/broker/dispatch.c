@@ -77,8 +77,7 @@ static void dispatch_reap_routing(Broker *b, Routing *routing) {
 void dispatch_reap(Broker *b) {
         List *retired = &b->generations.retired, *unused = &b->workers.unused;
 
-        if (!list_is_empty(&b->persistent.ended))
-                persistent_reap(&b->persistent);
+        persistent_reap(&b->persistent);
         for (List *l; (l = list_first(retired));)
                 dispatch_reap_routing(b, CONTAINER_OF(l, Routing, link));
         for (List *l; (l = list_first(unused));) {
@@ -103,7 +102,9 @@ static void dispatch_finish_turn(Broker *b) {
                 delivery_serve(b);
         }
 
-        dispatch_reap(b);
+        if (!list_is_empty(&b->persistent.ended) || !list_is_empty(&b->generations.retired) ||
+            !list_is_empty(&b->workers.unused))
+                dispatch_reap(b);
 }
 
 /* Handles the events of our own. Returns the number of them, 1 for one of sd-event's, or a negative errno. */

@@ -18,6 +18,12 @@ void head_enter(Client *c) {
                 waiting_add(&l->silent, &c->second, c->second.due);
 }
 
+void head_begin_silence(Client *c, usec_t due) {
+        c->second.due = due;
+        if (c->state == CLIENT_HEAD)
+                waiting_add(&c->listener->silent, &c->second, due);
+}
+
 void head_leave(Loop *loop, Client *c) {
         unwatch_client(loop, c);
         waiting_remove(&c->wait);

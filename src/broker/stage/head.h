@@ -33,6 +33,9 @@ typedef struct HeadResult {
  */
 void head_enter(Client *c);
 
+/* From now on the client counts as silent at @due, unless it says something. */
+void head_begin_silence(Client *c, usec_t due);
+
 /* Takes the client out of the lists, and ends the watch of its socket. */
 void head_leave(Loop *loop, Client *c);
 

@@ -56,11 +56,10 @@ static OfferResult offer_after_flush(FlushResult r) {
 }
 
 /*
- * Connects, flushes, watches for the receipt, sends. In this order, so that no response begins without a worker, and nothing is sent
+ * Connects, flushes if @is_due, watches for the receipt, sends. In this order, so that no response begins without a worker, and nothing is sent
  * that can't be watched. Returns 0, or 1 with *ret_result if the flusher ended the offer, or a negative errno.
  */
-static int offer_by_connection(Offers *o, const Route *route, Client *c, OfferResult *ret_result) {
-        bool is_due = flush_is_due(route, c);
+static int offer_by_connection(Offers *o, const Route *route, Client *c, bool is_due, OfferResult *ret_result) {
         _cleanup_close_ int fd = -EBADF;
         int r;
 
@@ -87,15 +86,15 @@ static int offer_by_connection(Offers *o, const Route *route, Client *c, OfferRe
 }
 
 /* If no unit of ours says of which type the worker's socket is, connecting to it tells. The type that works is kept. */
-static int offer_in_its_form(Offers *o, Route *route, Client *c, OfferResult *ret_result) {
+static int offer_in_its_form(Offers *o, Route *route, Client *c, bool is_due, OfferResult *ret_result) {
         int r;
 
-        r = offer_by_connection(o, route, c, ret_result);
+        r = offer_by_connection(o, route, c, is_due, ret_result);
         if (r != -EPROTOTYPE || !route->config->form_is_open)
                 return r;
 
         route->form = route->form == WORKER_STREAM ? WORKER_SEQPACKET : WORKER_STREAM;
-        return offer_by_connection(o, route, c, ret_result);
+        return offer_by_connection(o, route, c, is_due, ret_result);
 }
 
 static void offer_mark_unreachable(Offers *o, const Route *route, int error) {
@@ -139,16 +138,17 @@ static void offer_note_failure(Offers *o, const Route *route, int error) {
 }
 
 OfferResult offer(Offers *o, Route *route, Client *c) {
+        bool is_due = flush_is_due(route, c);
         OfferResult result = OFFER_SENT;
         PersistentConn *pc;
         int r;
 
         /* A client that is flushed needs a connection of its own, because only that promises that the worker is there. */
-        pc = flush_is_due(route, c) ? NULL : persistent_find(route, c);
+        pc = is_due ? NULL : persistent_find(route, c);
         if (pc && persistent_add(pc, route, c))
                 return OFFER_SENT;
 
-        r = offer_in_its_form(o, route, c, &result);
+        r = offer_in_its_form(o, route, c, is_due, &result);
         if (r < 0) {
                 offer_note_failure(o, route, r);
                 return OFFER_BUSY;

@@ -469,9 +469,6 @@ void diag_taken(Diag *d, const Client *c) {
         char peer[ADDRESS_TEXT_MAX];
         LogRecord record;
 
-        if (d->log_handoffs < LOG_HANDOFFS_YES)
-                return;
-
         diag_begin_client(&record, d, c, peer);
         log_field(&record, "FDPASS_ROUTE", "%s", c->sent.route->config->unit);
         log_field(&record, "FDPASS_WORKER", "%s", c->sent.route->worker->path);

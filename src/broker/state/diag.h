@@ -128,7 +128,7 @@ void diag_handover_failed(Diag *d, size_t n, int error);
 /* @sender handed back something that is no client, or no message. */
 void diag_return_refused(Diag *d, const struct ucred *sender);
 
-/* For LogHandoffs=, which these check. @c was taken, or answered by a flusher with the whole response, or refused. */
+/* For LogHandoffs=: @c was taken (the caller checks it), or answered by a flusher with the whole response, or refused. */
 void diag_taken(Diag *d, const Client *c);
 void diag_answered(Diag *d, const Client *c);
 void diag_refused(Diag *d, const Client *c, Refusal why, ProbeReason reason);
