@@ -57,6 +57,7 @@ static void lists_write_listener(DBusWriter *w, const Broker *b, const void *ite
         const Listener *l = item;
         struct sockaddr_storage ss = {};
         socklen_t len = sizeof(ss);
+        const char *state = broker_is_stopping(b) ? "stopping" : b->admission.is_paused ? "paused" : "accepting";
         char address[ADDRESS_TEXT_MAX] = "unknown";
 
         if (getsockname(l->fd, (struct sockaddr *) &ss, &len) >= 0)
@@ -65,7 +66,7 @@ static void lists_write_listener(DBusWriter *w, const Broker *b, const void *ite
         dbus_entry_string(w, "Name", l->name);
         dbus_entry_string(w, "Address", address);
         dbus_entry_string(w, "Unit", l->config->unit);
-        dbus_entry_string(w, "State", broker_is_stopping(b) ? "stopping" : b->admission.is_paused ? "paused" : "accepting");
+        dbus_entry_string(w, "State", state);
         dbus_entry_number(w, "Accepted", l->n_accepted);
         dbus_entry_counts(w, "Refusals", l->n_refused, _REFUSAL_MAX, control_refusal_name);
 }
@@ -155,7 +156,7 @@ static void lists_write_client(DBusWriter *w, const Broker *b, const void *item)
         dbus_entry_string(w, "State", states[c->state]);
         dbus_entry_number(w, "AgeUSec", loop_now(&b->loop) - c->begun_at);
         if (c->pool)
-                dbus_entry_string(w, "Route", c->sent.route ? c->sent.route->config->unit : c->pool->routes[0].config->unit);
+                dbus_entry_string(w, "Route", (c->sent.route ?: c->pool->routes)->config->unit);
         if (c->sent.route)
                 dbus_entry_string(w, "Worker", c->sent.route->worker->path);
         if (c->state == CLIENT_REFUSED)

@@ -81,7 +81,7 @@ static uint64_t properties_count_flushing(const Broker *b) {
         return n;
 }
 
-/* A client that was sent to a worker is still counted as pending while it is inspected. Only such a client has a route. */
+/* A client that was sent to a worker counts as pending also while it is inspected. Only such a client has a route. */
 static uint64_t properties_count_inspected(const Broker *b) {
         uint64_t n = 0;
 
@@ -102,7 +102,8 @@ static int properties_get_clients(sd_bus *bus, const char *path, const char *int
         uint64_t head = b->clients.n_used - parked - refused - queued - pending - flushing - inspected;
 
         return sd_bus_message_append(reply, "a{st}", 7, "head", head, "queued", queued, "pending", pending,
-                                     "flushing", flushing, "inspected", inspected, "parked", parked, "refused", refused);
+                                     "flushing", flushing, "inspected", inspected, "parked", parked,
+                                     "refused", refused);
 }
 
 static int properties_get_counters(sd_bus *bus, const char *path, const char *interface, const char *property,

@@ -41,7 +41,10 @@ static Decision control_test_decide(const Broker *b, ClientFacts *facts, Probe *
                 return decide_facts(index, facts);
         }
 
-        return facts->head.n == 0 ? decide_silent(index, facts) : decide_head(index, facts, listener->max_head_size, probe);
+        if (facts->head.n == 0)
+                return decide_silent(index, facts);
+
+        return decide_head(index, facts, listener->max_head_size, probe);
 }
 
 /* Writes the units, workers and states of the pool's routes as arrays of the same length, at most a page of them. */
