@@ -9,6 +9,7 @@
 #include "broker/admission.h"
 #include "broker/delivery.h"
 #include "broker/departure.h"
+#include "broker/settlement.h"
 #include "broker/stage/head.h"
 #include "broker/state/client-context.h"
 #include "broker/state/watch.h"
@@ -34,11 +35,18 @@ static void arrival_inspect_head(Broker *b, Client *c) {
         inspect_begin(&b->inspect, c, &arrival_head_kind);
 }
 
-/* A parked client of the same source gives its place to a client that would be one too many. */
+/*
+ * Counts the client for its source. If it would be one too many, receipts of other clients may have come in this turn, and a parked
+ * client of the source gives its place.
+ */
 static bool arrival_count_source(Broker *b, Client *c) {
         const Source *s;
         Client *oldest;
 
+        if (admission_take_source(b, c))
+                return true;
+
+        settlement_look_at_source(b, source_find(&b->sources, &c->address));
         if (admission_take_source(b, c))
                 return true;
 

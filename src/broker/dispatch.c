@@ -54,6 +54,10 @@ static void dispatch_listener(Listener *l) {
                 l->on_ready(l, l->userdata);
 }
 
+static bool dispatch_is_listener(uint64_t token) {
+        return (token & (TOKEN_LISTENER | TOKEN_PERSISTENT)) == TOKEN_LISTENER;
+}
+
 static void dispatch_event(Broker *b, const struct epoll_event *event) {
         uint64_t token = event->data.u64;
         Client *c;
@@ -62,10 +66,25 @@ static void dispatch_event(Broker *b, const struct epoll_event *event) {
                 inspect_on_event(&b->inspect);
         else if (token & TOKEN_PERSISTENT)
                 persistent_on_event(&b->persistent, (uint32_t) token);
-        else if (token & TOKEN_LISTENER)
-                dispatch_listener((Listener *) (uintptr_t) (token & ~TOKEN_LISTENER));
         else if ((c = client_by_token(&b->clients, token)))
                 dispatch_client(b, c, event->events);
+}
+
+/* New clients come last, because receipts of this turn give them places: those of the broker, and those of their source. */
+static void dispatch_events(Broker *b, const struct epoll_event *events, int n) {
+        int n_listeners = 0;
+
+        for (int i = 0; i < n; i++)
+                if (dispatch_is_listener(events[i].data.u64))
+                        n_listeners++;
+                else
+                        dispatch_event(b, &events[i]);
+
+        for (int i = 0; n_listeners > 0; i++)
+                if (dispatch_is_listener(events[i].data.u64)) {
+                        dispatch_listener((Listener *) (uintptr_t) (events[i].data.u64 & ~TOKEN_LISTENER));
+                        n_listeners--;
+                }
 }
 
 static void dispatch_reap_routing(Broker *b, Routing *routing) {
@@ -124,8 +143,7 @@ static int dispatch_own(Broker *b, usec_t timeout) {
         if (r < 0)
                 return r;
 
-        for (int i = 0; i < n; i++)
-                dispatch_event(b, &events[i]);
+        dispatch_events(b, events, n);
         if (b->receipts.is_polled) {
                 persistent_send_all(&b->persistent);
                 settlement_poll(b);

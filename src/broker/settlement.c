@@ -10,6 +10,9 @@
 /* In a turn of poll mode, looks that may find no receipt. The client that has waited longest is looked at first. */
 #define MISSES_MAX 4
 
+/* Clients that settlement_look_at_source() looks at. */
+#define SOURCE_LOOKS_MAX 64
+
 /* Time after which the log says that a worker takes no clients. Most likely its service does not start. */
 #define UNRESPONSIVE_USEC (10 * USEC_PER_SEC)
 
@@ -331,6 +334,26 @@ void settlement_poll(Broker *b) {
                 l = again.prev;
                 list_remove(l);
                 list_prepend(&b->receipts.unwatched, l);
+        }
+}
+
+void settlement_look_at_source(Broker *b, const Source *s) {
+        List *head = &b->receipts.pending[0].waits, *before;
+        unsigned n = 0;
+
+        if (b->receipts.looked_at == loop_now(&b->loop))
+                return;
+
+        b->receipts.looked_at = loop_now(&b->loop);
+        persistent_look_all(&b->persistent);
+        settlement_settle_persistent(b);
+
+        for (List *i = head->prev; i != head && n < SOURCE_LOOKS_MAX; i = before, n++) {
+                Client *c = CONTAINER_OF(i, Client, wait.link);
+
+                before = i->prev;
+                if (c->source == s && !c->sent.persistent)
+                        (void) settlement_look(b, c, /* look_into_queue= */ false);
         }
 }
 

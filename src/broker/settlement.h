@@ -17,6 +17,12 @@ void settlement_settle_persistent(Broker *b);
 /* Something happened on the connection to the worker of a client that is CLIENT_PENDING. */
 void settlement_on_event(Broker *b, Client *c);
 
+/*
+ * Looks for receipts of clients of this source, because it has too many clients. Looks at the 64 newest pending ones, and only once
+ * a turn, because each look is a system call.
+ */
+void settlement_look_at_source(Broker *b, const Source *s);
+
 /* Looks for receipts, in a turn of poll mode. */
 void settlement_poll(Broker *b);
 

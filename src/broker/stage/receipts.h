@@ -15,6 +15,7 @@ typedef struct Receipts {
         WaitingList pending[RECEIPTS_LEVELS]; /* Client.wait; due at the next look */
         WaitingList last_looks; /* Client.wait; the next look is at the end of QueueTimeoutSec= */
         bool is_polled;         /* receipts are looked for in each turn, and are no events (event/poll-mode.h) */
+        usec_t looked_at;       /* last settlement_look_at_source() */
         List unwatched;         /* Client.second.link: clients with a connection of their own that is not watched */
 } Receipts;
 
