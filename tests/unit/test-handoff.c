@@ -241,12 +241,12 @@ static void test_receive_without_room(void **state) {
         fd_close(pair[1]);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                TEST(test_taken_by_close),   TEST(test_taken_by_queue),       TEST(test_reset),
-                TEST(test_reset_in_backlog), TEST(test_answers), TEST(test_backlog_full),         TEST(test_wrong_type),
-                TEST(test_receive_strict),   TEST(test_receive_without_room),
-        };
-
-        return cmocka_run_group_tests_name("handoff", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_taken_by_close),
+          TEST(test_taken_by_queue),
+          TEST(test_reset),
+          TEST(test_reset_in_backlog),
+          TEST(test_answers),
+          TEST(test_backlog_full),
+          TEST(test_wrong_type),
+          TEST(test_receive_strict),
+          TEST(test_receive_without_room))

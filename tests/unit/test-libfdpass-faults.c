@@ -125,11 +125,5 @@ static void test_return(void **state) {
         assert_true(n_failed > 10);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                TEST(test_accept),
-                TEST(test_return),
-        };
-
-        return cmocka_run_group_tests_name("libfdpass, injected faults", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_accept),
+          TEST(test_return))

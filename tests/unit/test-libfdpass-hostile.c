@@ -286,12 +286,10 @@ static void test_sender_in_namespace(void **state) {
         pair_close(client);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                TEST(test_hostile_stream),     TEST(test_hostile_seqpacket),
-                TEST(test_hostile_connection), TEST(test_two_for_one_place),   TEST(test_sender),
-                TEST(test_sender_keeps),       TEST(test_sender_in_namespace),
-        };
-
-        return cmocka_run_group_tests_name("libfdpass-hostile", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_hostile_stream),
+          TEST(test_hostile_seqpacket),
+          TEST(test_hostile_connection),
+          TEST(test_two_for_one_place),
+          TEST(test_sender),
+          TEST(test_sender_keeps),
+          TEST(test_sender_in_namespace))

@@ -222,11 +222,9 @@ static void test_default_path(void **state) {
         pair_close(client);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                TEST(test_park),   TEST(test_to_route),   TEST(test_about),
-                TEST(test_errors), TEST(test_no_clients), TEST(test_default_path),
-        };
-
-        return cmocka_run_group_tests_name("libfdpass-return", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_park),
+          TEST(test_to_route),
+          TEST(test_about),
+          TEST(test_errors),
+          TEST(test_no_clients),
+          TEST(test_default_path))

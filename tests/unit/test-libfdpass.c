@@ -571,15 +571,19 @@ static void test_threads(void **state) {
         fixture_close(&shared.f);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                TEST(test_accept),        TEST(test_metadata),
-                TEST(test_flags),         TEST(test_accept_yes),         TEST(test_accept_yes_failure),
-                TEST(test_answers),       TEST(test_answers_given),      TEST(test_nonblocking),
-                TEST(test_blocking),      TEST(test_wrong_sockets),      TEST(test_no_room),
-                TEST(test_more_control_data), TEST(test_version),        TEST(test_consumed_unread),
-                TEST(test_longest),       TEST(test_threads),
-        };
-
-        return cmocka_run_group_tests_name("libfdpass", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_accept),
+          TEST(test_metadata),
+          TEST(test_flags),
+          TEST(test_accept_yes),
+          TEST(test_accept_yes_failure),
+          TEST(test_answers),
+          TEST(test_answers_given),
+          TEST(test_nonblocking),
+          TEST(test_blocking),
+          TEST(test_wrong_sockets),
+          TEST(test_no_room),
+          TEST(test_more_control_data),
+          TEST(test_version),
+          TEST(test_consumed_unread),
+          TEST(test_longest),
+          TEST(test_threads))

@@ -515,7 +515,7 @@ static void read_dump(Bytes *ret) {
         _cleanup_fclose_ FILE *f = NULL;
         char path[4096], line[256];
 
-        assert_true(snprintf(path, sizeof(path), "%s/../src/man/fdpass-protocol.7.scd", getenv("FDPASS_TESTS_DIR")) <
+        assert_true(snprintf(path, sizeof(path), "%s/../src/man/fdpass-protocol.7.scd", TESTS_DIR) <
                     (int) sizeof(path));
         f = fopen(path, "re");
         assert_non_null(f);
@@ -552,13 +552,18 @@ static void test_manual_page(void **state) {
         assert_same(&m, &got);
 }
 
-int main(void) {
-        const struct CMUnitTest tests[] = {
-                TEST(test_round_trip), TEST(test_mixed_addresses), TEST(test_is_proxy_header), TEST(test_limits),
-                TEST(test_every_size), TEST(test_texts),           TEST(test_version), TEST(test_response),        TEST(test_unknown),
-                TEST(test_twice),      TEST(test_values),          TEST(test_prefix),          TEST(test_checksum),
-                TEST(test_address_set), TEST(test_manual_page),
-        };
-
-        return cmocka_run_group_tests_name("message", tests, NULL, NULL);
-}
+TEST_MAIN(TEST(test_round_trip),
+          TEST(test_mixed_addresses),
+          TEST(test_is_proxy_header),
+          TEST(test_limits),
+          TEST(test_every_size),
+          TEST(test_texts),
+          TEST(test_version),
+          TEST(test_response),
+          TEST(test_unknown),
+          TEST(test_twice),
+          TEST(test_values),
+          TEST(test_prefix),
+          TEST(test_checksum),
+          TEST(test_address_set),
+          TEST(test_manual_page))

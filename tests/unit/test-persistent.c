@@ -305,7 +305,7 @@ static void test_hostile(void **state) {
                         assert_true(broker_turn(t.broker, 0) >= 0);
         }
 
-        /* What was said before may still be unread, and be about this one. */
+        /* An earlier answer may still be unread, and be about this client. */
         n_before = n_taken();
         client = dial_tcp('x');
         WAIT_FOR(n_pending("a") == 1 || n_taken() > n_before);
