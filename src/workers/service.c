@@ -62,8 +62,12 @@ static void service_socket_failed(ServiceSocket *k, int r) {
                 service_complain(s, "Failed to take a client: %s. It waits.", strerror(-r));
                 if (k->again)
                         (void) sd_event_source_set_enabled(k->again, SD_EVENT_ONESHOT);
-        } else if (service_handoff_error(r))
-                service_complain(s, "A handoff was not accepted: %s.", service_handoff_error(r));
+        } else {
+                const char *why = service_handoff_error(r);
+
+                if (why)
+                        service_complain(s, "A handoff was not accepted: %s.", why);
+        }
 }
 
 static int service_socket_accept(ServiceSocket *k, struct fdpass **ret_info) {
