@@ -19,7 +19,7 @@
 /* While the fault lasts: the time until all are where they wait, and then the time in which wake-ups are counted. */
 #define SETTLE_USEC (400 * USEC_PER_MSEC)
 #define COUNT_USEC (1 * USEC_PER_SEC)
-#define WAKEUPS_MAX 10
+#define WAKEUPS_MAX 16 /* looks for receipts every 100 to 200 ms, and attempts every 250 ms for two senders; no spinning */
 #define LINES_MAX 2 /* in 10 s, one about those who come, and one about those who are to go on */
 
 /* After it. A worker is tried again after 1 s at the latest; the rest is for a busy machine. */

@@ -369,7 +369,7 @@ void persistent_look_all(PersistentTable *table) {
 static void persistent_watch_or_end(PersistentConn *pc, bool answers) {
         PersistentTable *table = pc->table;
 
-        if (pc->fd < 0 || watch_persistent(table->loop, pc->slot, pc->fd, answers) >= 0)
+        if (pc->fd < 0 || watch_persistent(table->loop, pc->slot, pc->fd, answers && !pc->is_deaf) >= 0)
                 return;
 
         persistent_give_up(pc);
