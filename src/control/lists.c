@@ -159,7 +159,7 @@ static void lists_write_client(DBusWriter *w, const Broker *b, const void *item)
                 dbus_entry_string(w, "Route", (c->sent.route ?: c->pool->routes)->config->unit);
         if (c->sent.route)
                 dbus_entry_string(w, "Worker", c->sent.route->worker->path);
-        if (c->state == CLIENT_REFUSED)
+        if (c->state == CLIENT_REFUSED && c->flush.status == 0) /* otherwise a flusher has answered it */
                 dbus_entry_string(w, "Reason", refusal_to_string(c->refused.why));
 }
 
