@@ -10,7 +10,7 @@ void line_put(Shared *s, CloseLine *l, CloseItem item) {
 }
 
 void line_wake(CloseLine *l) {
-        if (atomic_load(&l->is_asleep) && atomic_exchange(&l->is_asleep, 0))
+        if (line_length(l) > 0 && atomic_load(&l->is_asleep) && atomic_exchange(&l->is_asleep, 0))
                 shared_wake(&l->is_asleep);
 }
 

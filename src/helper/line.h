@@ -8,7 +8,7 @@
 /* Adds an item. Called by the loop. A line is never full, because it has room for all descriptors of the process. */
 void line_put(Shared *s, CloseLine *l, CloseItem item);
 
-/* Wakes up the leader if it sleeps. Called by the loop. */
+/* Wakes up the leader if it sleeps and there is an item. Called by the loop. */
 void line_wake(CloseLine *l);
 
 /* Returns how many items the line has. */
