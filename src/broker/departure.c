@@ -27,7 +27,7 @@ void departure_taken(Broker *b, Client *c) {
         c->sent.route->worker->n_taken++;
         stats->n_taken++;
         histogram_add(&stats->time, loop_now(&b->loop) - c->begun_at);
-        diag_observe(&b->diag, EVENT_HANDED, c, c->sent.route);
+        diag_observe(&b->diag, EVENT_TAKEN, c, c->sent.route);
         if (b->diag.log_handoffs >= LOG_HANDOFFS_YES)
                 diag_taken(&b->diag, c);
         departure_drop(b, c);

@@ -85,7 +85,7 @@ static void events_send_to_all(Control *c, const ControlEvent *e) {
 /* Broker.observer. It is called in the middle of a handoff, so it changes nothing of the broker. */
 static void events_on_broker(void *userdata, EventKind kind, const Client *client, const Route *route) {
         static const char *const kinds[_EVENT_MAX] = {
-                [EVENT_HANDED] = "handed",           [EVENT_UNREAD] = "unread",
+                [EVENT_TAKEN] = "taken",             [EVENT_UNREAD] = "unread",
                 [EVENT_DECLINED] = "declined",       [EVENT_REFUSED] = "refused",
                 [EVENT_WORKER_GONE] = "worker-gone", [EVENT_WORKER_BACK] = "worker-back",
         };

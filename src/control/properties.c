@@ -116,7 +116,7 @@ static int properties_get_counters(sd_bus *bus, const char *path, const char *in
 
         return sd_bus_message_append(reply, "a{st}", 7, "Accepted", n->n_accepted, "Returned", n->n_returned,
                                      "Taken", n->n_taken, "Unread", n->n_unread, "Refused", n_refused,
-                                     "PassedOn", n->n_handed_over, "Gone", n->n_gone);
+                                     "HandedOver", n->n_handed_over, "Gone", n->n_gone);
 }
 
 const sd_bus_vtable properties_vtable[] = {

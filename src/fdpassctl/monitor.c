@@ -29,7 +29,7 @@ static void monitor_print_clock(void) {
 }
 
 static Color monitor_kind_color(const char *kind) {
-        return streq(kind, "handed") || streq(kind, "worker-back") ? COLOR_GREEN
+        return streq(kind, "taken") || streq(kind, "worker-back") ? COLOR_GREEN
              : streq(kind, "refused") || streq(kind, "worker-gone") ? COLOR_RED
                                                                     : COLOR_YELLOW;
 }

@@ -104,9 +104,9 @@ static void openmetrics_write_broker(const OpenMetrics *w, const Value *properti
                            value_number(properties, "MaxClients"));
         openmetrics_simple(w, "fdpass_clients_returned", "counter", "Clients that were handed back.",
                            value_number(n, "Returned"));
-        openmetrics_simple(w, "fdpass_clients_passed_on", "counter",
+        openmetrics_simple(w, "fdpass_clients_handed_over", "counter",
                            "Clients that were handed over to the next process.",
-               value_number(n, "PassedOn"));
+               value_number(n, "HandedOver"));
         openmetrics_simple(w, "fdpass_clients_gone", "counter", "Clients that left before a worker took them.",
                            value_number(n, "Gone"));
         openmetrics_simple(w, "fdpass_log_dropped", "counter",

@@ -109,7 +109,7 @@ static void status_print_clients(const Value *properties) {
         printf("%11s: %" PRIu64 " under way of %" PRIu64 " at most%s", "Clients", n_clients,
                value_number(properties, "MaxClients"), n_clients > 0 ? ": " : "");
         status_print_counts(clients);
-        printf("\n%11s: %" PRIu64 " accepted, %" PRIu64 " handed over", "So far", value_number(n, "Accepted"),
+        printf("\n%11s: %" PRIu64 " accepted, %" PRIu64 " taken", "So far", value_number(n, "Accepted"),
                value_number(n, "Taken"));
         if (value_number(n, "Returned") > 0)
                 printf(", %" PRIu64 " handed back", value_number(n, "Returned"));

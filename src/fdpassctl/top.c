@@ -86,7 +86,7 @@ static void top_print_screen(const Top *t, size_t columns, size_t rows) {
         printf("Clients: %" PRIu64 " in head, %" PRIu64 " queued, %" PRIu64 " pending, %" PRIu64 " parked\n",
                value_number(clients, "head"), value_number(clients, "queued"), value_number(clients, "pending"),
                value_number(clients, "parked"));
-        printf("Accepted %.0f/s  handed over %.0f/s  refused %.0f/s  ", top_total_rate(t, "Accepted"),
+        printf("Accepted %.0f/s  taken %.0f/s  refused %.0f/s  ", top_total_rate(t, "Accepted"),
                top_total_rate(t, "Taken"), top_total_rate(t, "Refused"));
         top_print_curve(t, columns > 60 ? MIN(columns - 54, (size_t) TOP_HISTORY) : 0);
         printf("\n");

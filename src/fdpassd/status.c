@@ -66,7 +66,7 @@ static void status_compose(const Status *s, char *text, size_t size) {
                 n_refused += b->n.n_refused[i];
 
         (void) snprintf(text, size,
-                        "STATUS=%s%s%zu route%s; %" PRIu64 " client%s handed over, %" PRIu64 " refused, "
+                        "STATUS=%s%s%zu route%s; %" PRIu64 " client%s taken, %" PRIu64 " refused, "
                         "%zu under way, %zu parked.",
                         broker_is_stopping(b) ? "Stopping; " : b->admission.is_paused ? "Not accepting; " : "",
                         s->report->has_failed ? "The last reload failed, see the journal; " : "",

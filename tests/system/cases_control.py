@@ -219,7 +219,7 @@ def control_monitor(m):
     out, err = child.communicate(timeout=10)
     m.children.remove(child)
     kinds = [json.loads(line)["Event"] for line in out.splitlines()]
-    check(sorted(kinds) == ["drained", "handed", "handed", "undrained"], out + err)
+    check(sorted(kinds) == ["drained", "taken", "taken", "undrained"], out + err)
     check('"Route":"fdpass-hello.socket"' in out, out)
 
 

@@ -79,7 +79,7 @@ static void test_observer(void **state) {
 
         client = dial_and_say("public", 'x');
         assert_int_equal(take_byte(a), 'x');
-        WAIT_FOR(seen.n[EVENT_HANDED] == 1);
+        WAIT_FOR(seen.n[EVENT_TAKEN] == 1);
         fd_close(client);
         fd_close(a);
 

@@ -186,7 +186,7 @@ static void diag_write_worker_reset(Diag *d, void *subject, uint64_t n) {
         LogRecord record;
 
         log_begin(&record, d->log, LOG_WARNING);
-        log_id(&record, MESSAGE_WORKER_RESET);
+        log_id(&record, MESSAGE_WORKER_UNREAD);
         log_field(&record, "FDPASS_ROUTE", "%s", stats->unit);
         log_field(&record, "FDPASS_WORKER", "%s", stats->worker->path);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
@@ -472,7 +472,7 @@ void diag_taken(Diag *d, const Client *c) {
         diag_begin_client(&record, d, c, peer);
         log_field(&record, "FDPASS_ROUTE", "%s", c->sent.route->config->unit);
         log_field(&record, "FDPASS_WORKER", "%s", c->sent.route->worker->path);
-        log_commit(&record, "%s on %s: handed to %s.", peer, c->listener->name, c->sent.route->config->unit);
+        log_commit(&record, "%s on %s: taken by %s.", peer, c->listener->name, c->sent.route->config->unit);
 }
 
 void diag_answered(Diag *d, const Client *c) {

@@ -17,7 +17,7 @@
 
 /* For an observer: the control interface. */
 typedef enum EventKind {
-        EVENT_HANDED,      /* a worker took the client */
+        EVENT_TAKEN,      /* a worker took the client */
         EVENT_UNREAD,      /* a worker left the client unread */
         EVENT_DECLINED,    /* a worker declined the client */
         EVENT_REFUSED,     /* Client.refused says why */

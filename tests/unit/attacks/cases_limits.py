@@ -93,7 +93,7 @@ def silent_behind_proxy(header, segments):
             check(seconds < 1, f"it came after {seconds:.2f} s instead of 0.3 s")
             client.close()
             broker.stop()
-            return f"handed over {seconds:.2f} s after the header's end"
+            return f"taken {seconds:.2f} s after the header's end"
     return run
 
 
