@@ -208,10 +208,10 @@ def syntax_error(m):
 
     m.run("systemctl stop fdpass.service")
     m.mark()
-    m.unit("test-wrong.socket", "[Socket]\nListenStream=/run/fdpass/wrong.sock\n[X-FDPass]\nPriorty=5\n")
+    m.unit("test-wrong.socket", "[Socket]\nListenStream=/run/fdpass/wrong.sock\n[X-FDPass]\nRoutePriorty=5\n")
     m.run("systemctl daemon-reload")
     m.start_broker()
-    line = m.one_line("Priorty")
+    line = m.one_line("RoutePriorty")
     check(f"{UNITS}/test-wrong.socket:4" in line["MESSAGE"] and "RoutePriority=?" in line["MESSAGE"], f"{line}")
     check(line["PRIORITY"] == "3", f"a route without the key would be another one: {line}")
 
