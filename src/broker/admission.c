@@ -4,17 +4,20 @@
 
 #include "broker/state/watch.h"
 
-/* Descriptors for everything but clients: listeners, the loop, the log, units, persistent connections, senders. */
+/*
+ * Descriptors that are kept for other things than clients: listeners, the loop, the log, units, persistent connections,
+ * connections of senders. A sixteenth of all, within these bounds.
+ */
 #define FDS_RESERVED 128
 #define FDS_RESERVED_MAX 512
 
-/* A client on its way holds two: its socket, and the connection to its worker. A parked client holds one. */
+/* Descriptors of a client that is not parked: its socket, and the connection to its worker. A parked client has one. */
 #define FDS_PER_CLIENT 2
 
-/* Interval between two attempts after accept4(2) failed for lack of something. */
+/* Time until listeners are turned on again after accept4(2) failed for lack of memory or descriptors. */
 #define PAUSE_USEC (250 * USEC_PER_MSEC)
 
-/* The same while the places are taken by descriptors that the helper has yet to close. */
+/* The same if descriptors are lacking that the helper has yet to close. */
 #define PAUSE_CLOSING_USEC (10 * USEC_PER_MSEC)
 
 static void admission_on_timer(void *userdata) {
@@ -44,7 +47,10 @@ void admission_set_max_clients(Broker *b, unsigned max_clients) {
         admission_resume_if_possible(b);
 }
 
-/* While receipts are awaited workers may hand back, because a worker may wait for the answer to that before it gives a receipt. */
+/*
+ * True if @l should be on. Return sockets stay on while receipts are awaited, because a worker may wait for the answer
+ * to a client that it handed back before it gives a receipt.
+ */
 static bool admission_wants(const Broker *b, const Listener *l) {
         return !b->admission.is_paused && (l->is_return ? b->stop.phase != STOP_HANDOVER : !broker_is_stopping(b));
 }
@@ -71,7 +77,7 @@ void admission_pause(Broker *b, int error) {
 
         b->admission.pause_error = error;
         b->admission.is_paused = true;
-        (void) admission_enable_listeners(b); /* turning off can't fail */
+        (void) admission_enable_listeners(b); /* turning off never fails */
         diag_paused(&b->diag, error, b->clients.n_used);
 }
 
@@ -99,12 +105,12 @@ size_t admission_free_places(const Broker *b) {
 
 void admission_resume_if_possible(Broker *b) {
         if (!b->admission.is_paused || b->admission.pause_error != 0)
-                return; /* after an error the timer tries again */
+                return; /* after an error the timer resumes */
 
-        /* Some more places than none, so that listeners don't go on and off all the time. */
+        /* Waits for more than one place, otherwise listeners would go on and off with each client. */
         if (admission_free_places(b) > b->admission.max_clients / 16)
                 admission_resume(b);
-        else if (helper_n_pending(b->helper) > 0) /* no event reports that the helper has closed something */
+        else if (helper_n_pending(b->helper) > 0) /* no event reports that the helper has closed one */
                 timer_set(&b->admission.timer, usec_now() + PAUSE_CLOSING_USEC);
 }
 
@@ -115,7 +121,7 @@ int admission_add_listener(Broker *b, Listener *l) {
         if (r >= 0)
                 r = watch_enable_listener(&b->loop, l, admission_wants(b, l));
         if (r < 0) {
-                l->fd = -EBADF; /* still the caller's */
+                l->fd = -EBADF; /* @fd is not consumed */
                 listener_free(l);
                 return r;
         }
@@ -124,7 +130,7 @@ int admission_add_listener(Broker *b, Listener *l) {
         return 0;
 }
 
-/* The default of MaxClientsPerSource= is a share of the table, and small enough for the default MaxQueued=. */
+/* Returns MaxClientsPerSource=. Its default is a share of MaxClients=, and small enough for the default MaxQueued=. */
 static unsigned admission_source_max(const Broker *b, const ListenerConfig *config) {
         return config->max_clients_per_source ?: MAX(MIN((unsigned) (b->admission.max_clients / 8), 512U), 16U);
 }
@@ -139,7 +145,7 @@ Client *admission_source_surplus(const Broker *b, const Client *c) {
         if (!c->source)
                 return NULL;
 
-        /* If the sender did not name the public listener, the smallest limit of all holds. */
+        /* A client of a return socket belongs to no public listener, so the smallest limit of all public ones holds. */
         LIST_FOREACH(i, &b->listeners)
                 if (c->listener->is_return && !CONTAINER_OF(i, Listener, link)->is_return)
                         max = MIN(max, admission_source_max(b, CONTAINER_OF(i, Listener, link)->config));

@@ -16,7 +16,7 @@
 
 #define BATCH_MAX 32U
 
-/* Wake-ups with one call of accept4(2), before a second call is tried again. */
+/* Largest number of wake-ups with one call of accept4(2) before a second call is tried again. */
 #define SINGLE_ACCEPTS_MAX 15U
 
 static void arrival_ask_head(void *userdata, Client *c, SocketTask *t) {
@@ -28,7 +28,7 @@ static void arrival_go_on_head(void *userdata, Client *c, const SocketTask *t);
 
 static const InspectKind arrival_head_kind = { arrival_ask_head, arrival_go_on_head };
 
-/* The socket is shared: the helper copies the first bytes, and the client comes back to arrival_go_on_head(). */
+/* Has the helper copy the first bytes, because the socket is shared. arrival_go_on_head() gets the client back. */
 static void arrival_inspect_head(Broker *b, Client *c) {
         waiting_remove(&c->wait);
         waiting_remove(&c->second);
@@ -36,8 +36,8 @@ static void arrival_inspect_head(Broker *b, Client *c) {
 }
 
 /*
- * Counts the client for its source. If it would be one too many, receipts of other clients may have come in this turn, and a parked
- * client of the source gives its place.
+ * Counts the client for its source. If the source has too many clients, first looks for receipts, and then ends its
+ * oldest parked client. Returns false if that is not enough.
  */
 static bool arrival_count_source(Broker *b, Client *c) {
         const Source *s;
@@ -59,7 +59,7 @@ static bool arrival_count_source(Broker *b, Client *c) {
         return admission_take_source(b, c);
 }
 
-/* The real source of a client behind a proxy is known now. */
+/* Goes on after the PROXY header, which tells the source of the client. */
 static HeadResult arrival_begin_behind_proxy(Broker *b, Client *c) {
         Listener *l = c->listener;
 
@@ -74,7 +74,7 @@ static HeadResult arrival_begin_behind_proxy(Broker *b, Client *c) {
         return (HeadResult){ .verdict = HEAD_PROXY };
 }
 
-/* Does what @r says. Returns true if the client is in this stage no more. */
+/* Moves the client on as @r says. Returns true if the client has left this stage. Then it may have been freed. */
 static bool arrival_conclude(Broker *b, Client *c, const HeadResult *r) {
         if (r->verdict == HEAD_WAIT)
                 return false;
@@ -93,7 +93,7 @@ static bool arrival_conclude(Broker *b, Client *c, const HeadResult *r) {
         return true;
 }
 
-/* Looks at the bytes that are there. Returns true if the client is in this stage no more. */
+/* Looks at the first bytes and moves the client on. Returns true if the client has left this stage. */
 static bool arrival_look(Broker *b, Client *c) {
         for (;;) {
                 HeadResult r = head_look(&b->head_buffer, b->routing, c);
@@ -105,7 +105,7 @@ static bool arrival_look(Broker *b, Client *c) {
         }
 }
 
-/* No more bytes come, and those that are there are no head. */
+/* Ends a client that sends no more bytes before its head is complete, unless a route takes the bytes. */
 static void arrival_end_incomplete(Broker *b, Client *c) {
         HeadResult r = head_look_last(&b->head_buffer, b->routing, c);
 
@@ -121,7 +121,7 @@ static void arrival_refuse(Broker *b, Client *c, Refusal why) {
         departure_refuse(b, c, why, PROBE_REASON_NONE);
 }
 
-/* Looks, and waits for more bytes. */
+/* Looks at the first bytes, and waits for more if needed. */
 static void arrival_enter(Broker *b, Client *c) {
         if (arrival_look(b, c))
                 return;
@@ -129,7 +129,7 @@ static void arrival_enter(Broker *b, Client *c) {
         head_enter(c);
         if (watch_client(&b->loop, c) < 0)
                 arrival_refuse(b, c, REFUSAL_BROKER);
-        else if (c->inspect.has_news) /* the copy may lack the last bytes before the end */
+        else if (c->inspect.has_news) /* the last bytes may have come after the copy was made */
                 arrival_inspect_head(b, c);
         else if (c->has_ended)
                 arrival_end_incomplete(b, c);
@@ -152,7 +152,7 @@ void arrival_begin(Broker *b, Client *c) {
 
         c->begun_at = now;
 
-        /* If a worker has named the route, or no route asks for bytes, nothing has to be found out. */
+        /* No byte is needed if no route asks for bytes, or if a worker has named the route. */
         if (!l->needs_head || client_route_name(c)) {
                 HeadResult r = head_route_at_once(b->routing, c);
 
@@ -192,7 +192,10 @@ void arrival_on_park_event(Broker *b, Client *c, uint32_t events) {
         }
 }
 
-/* A source with too many clients gives up its oldest parked ones. If MaxParked= are parked, another one has to go. */
+/*
+ * Ends parked clients to make a place for another one: the oldest of a source with too many clients, and one if
+ * MaxParked= are parked.
+ */
 static void arrival_make_parking_place(Broker *b, const Client *newcomer) {
         Client *surplus;
 
@@ -215,17 +218,17 @@ void arrival_park(Broker *b, Client *c) {
                 arrival_on_park_event(b, c, 0);
 }
 
-/* A client has said nothing for SilentTimeoutSec=: it may wait for the server to begin. */
+/* Routes a client that has sent nothing for SilentTimeoutSec=, because it may wait for the server to begin. */
 static void arrival_route_silent(Broker *b, Client *c) {
         HeadResult r;
 
         waiting_remove(&c->second);
 
-        /* Bytes may have come whose event is later in this turn. */
+        /* Bytes may have come, with an event later in this turn. */
         if (arrival_look(b, c))
                 return;
 
-        /* A client that owes a PROXY header is late and not silent. */
+        /* A client that has not sent its PROXY header counts as late and not as silent. */
         if (c->needs_proxy)
                 return;
 
@@ -261,11 +264,14 @@ void arrival_refuse_all(Broker *b, Refusal why) {
                         arrival_refuse(b, CONTAINER_OF(w, Client, wait), why);
 }
 
-/* Refuses the client that has waited longest for its head. Returns false if there is none. */
+/* Refuses the client whose head has been awaited longest. Returns false if there is none. */
 static bool arrival_evict_oldest(Broker *b) {
         Client *oldest = NULL;
 
-        /* Ids count up, and each list has its oldest client first, or nearly so. */
+        /*
+         * The oldest client of each list is at its beginning, or near. Of these the one with the smallest id is the
+         * oldest.
+         */
         LIST_FOREACH(i, &b->listeners) {
                 Wait *first = waiting_first(&CONTAINER_OF(i, Listener, link)->heads);
 
@@ -279,8 +285,9 @@ static bool arrival_evict_oldest(Broker *b) {
 }
 
 /*
- * Makes a place for the next client, if there is none: a client that was answered already goes first, then the one that has taken
- * longest to say what it wants. Otherwise new clients wait in the backlog.
+ * Makes a place for the next client if there is none. First a client is ended that was answered already, then the one
+ * whose head has been awaited longest. If there is none of these, listeners are turned off, and new clients wait in the
+ * backlog.
  */
 static void arrival_make_place(Broker *b) {
         Client *parked;
@@ -288,7 +295,7 @@ static void arrival_make_place(Broker *b) {
         if (admission_free_places(b) > 0 || departure_evict_refused(b) || arrival_evict_oldest(b))
                 return;
 
-        /* Parked clients hold descriptors, but no place among clients on their way. */
+        /* Parked clients need descriptors, but do not count for MaxClients=. */
         while (admission_free_places(b) == 0 && b->clients.n_used - b->parking.n < b->admission.max_clients &&
                (parked = park_oldest(&b->parking)))
                 departure_evict_parked(b, parked);
@@ -297,7 +304,7 @@ static void arrival_make_place(Broker *b) {
                 admission_pause(b, 0);
 }
 
-/* A PROXY header may come from these, or has to. */
+/* True if the client's address is in TrustedProxies=. Only such a client may send a PROXY header. */
 static bool arrival_is_trusted_proxy(const ListenerConfig *config, const Client *c) {
         for (size_t i = 0; i < config->n_trusted_proxies; i++)
                 if (address_range_contains(&config->trusted_proxies[i], &c->address.sa))
@@ -319,18 +326,20 @@ static void arrival_admit(Broker *b, Client *c) {
         else
                 arrival_begin(b, c);
 
-        /* After that, because a client that its source has no place for must not take the place of another one. */
+        /*
+         * This comes last. A client that is refused for its source frees its own place, so no other client has to go.
+         */
         arrival_make_place(b);
 }
 
-/* Returns 0, -EAGAIN if the backlog is empty, or another error that is not about this client. */
+/* Returns 0, -EAGAIN if the backlog is empty, or a negative errno that is not about one client. */
 static int arrival_accept_one(Broker *b, Listener *l) {
         _cleanup_close_ int fd = -EBADF;
         ClientAddress address = {};
         socklen_t len = sizeof(address);
         Client *c;
 
-        /* Without SOCK_NONBLOCK: that flag is in the open file description, and the worker would get it. */
+        /* SOCK_NONBLOCK is not set. The flag belongs to the open file description, so the worker would get it, too. */
         fd = accept4(l->fd, &address.sa, &len, SOCK_CLOEXEC);
         if (fd < 0)
                 return errno != EAGAIN && errno_is_accept_again(-errno) ? 0 : -errno;
@@ -339,7 +348,7 @@ static int arrival_accept_one(Broker *b, Listener *l) {
         l->n_accepted++;
 
         c = client_new(&b->clients, l, fd);
-        if (!c) /* can't happen: there is a place, or the listeners are off */
+        if (!c) /* can't happen: a place was made, or the listeners are off */
                 return -ENOBUFS;
 
         (void) TAKE_FD(fd);
@@ -349,9 +358,12 @@ static int arrival_accept_one(Broker *b, Listener *l) {
 }
 
 /*
- * A call of accept4(2) that fails with EAGAIN costs as much as one that succeeds. So a batch begins with one call and doubles while
- * clients are waiting. After a second call failed, the next wake-ups make one call only. In poll mode a batch is always full, because
- * clients that are accepted in one turn share a message to the worker, and that is worth more.
+ * Returns the number of calls of accept4(2) for this wake-up. A call that fails with EAGAIN costs as much as one that
+ * succeeds. So a batch begins with one call, and doubles while clients are waiting. After a second call has failed, the
+ * next wake-ups make one call only.
+ *
+ * In poll mode a batch is always full. Clients that are accepted in one turn share a message to the worker, which saves
+ * more than the call costs.
  */
 static unsigned arrival_batch_size(const Broker *b, Listener *l) {
         if (b->loop.poll_mode.is_busy)
@@ -365,7 +377,7 @@ static unsigned arrival_batch_size(const Broker *b, Listener *l) {
         return l->batch;
 }
 
-/* The backlog had @n clients. */
+/* Sets the size of the next batches. The backlog was empty after @n clients. */
 static void arrival_adapt_batch(Listener *l, unsigned n) {
         l->batch = 1;
         l->single_accepts = n > 1 ? 0 : MIN(l->single_accepts * 2 + 1, SINGLE_ACCEPTS_MAX);

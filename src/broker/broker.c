@@ -13,7 +13,7 @@
 #include "broker/stop.h"
 #include "handoff/handoff.h"
 
-/* What the structs of stages borrow from each other. */
+/* Sets the objects that stages borrow from each other. */
 static void broker_link_stages(Broker *b) {
         b->generations = (RoutingShared){
                 .loop = &b->loop,
@@ -125,7 +125,7 @@ Broker *broker_free(Broker *b) {
         if (!b)
                 return NULL;
 
-        b->admission.is_paused = false; /* no listener is to be turned on again */
+        b->admission.is_paused = false; /* so no listener is turned on again */
         diag_write_held(&b->diag);
 
         if (b->clients.slots)
@@ -156,7 +156,7 @@ int broker_add_listener(Broker *b, const char *name, int fd) {
         Listener *l;
         int r;
 
-        (void) handoff_refuse_rights(fd); /* a client over AF_UNIX may send descriptors, and no route asks for them */
+        (void) handoff_refuse_rights(fd); /* a client over AF_UNIX could send descriptors, and no route wants them */
         r = listener_new(&b->loop, name, fd, SOCK_STREAM, &arrival_handlers, b, &l);
         if (r < 0)
                 return r;
@@ -164,7 +164,7 @@ int broker_add_listener(Broker *b, const char *name, int fd) {
         return admission_add_listener(b, l);
 }
 
-/* Warns if routes wait for clients of a listener that is not there: its name is misspelt, most likely. */
+/* Warns about values of Listener= that name no listener, because they are most likely misspelt. */
 static void broker_check_listeners(Broker *b) {
         const Config *config = b->routing->config;
         const RouteConfig *example = NULL;
@@ -182,7 +182,10 @@ static void broker_check_listeners(Broker *b) {
                 diag_unknown_listener(&b->diag, example, name, n);
 }
 
-/* Warns about settings that have no effect. A pool has one flusher, because a flushed client may go to any of its workers. */
+/*
+ * Warns about settings that have no effect. A pool has one flusher, because a flushed client may go to any worker of
+ * the pool.
+ */
 static void broker_check_pools(Broker *b) {
         const Routing *routing = b->routing;
 
@@ -198,7 +201,7 @@ static void broker_check_pools(Broker *b) {
         }
 }
 
-/* The head buffer has to take the largest head that any listener allows. */
+/* Enlarges the head buffer for the largest head of any listener, and for the longest PROXY header. */
 static int broker_reserve_head_buffer(Broker *b, const Config *config) {
         size_t n = MAX((size_t) config->listener_default.max_head_size,
                        (size_t) PROXY_V2_HEADER_SIZE + PROXY_V2_LENGTH_MAX);
@@ -265,5 +268,5 @@ void broker_drain_worker(Broker *b, Worker *w, bool is_drained) {
                 return;
 
         w->is_drained = is_drained;
-        worker_serve_later(&b->workers, w); /* its queued clients may have another worker now, such as a backup */
+        worker_serve_later(&b->workers, w); /* its queued clients may have another worker now */
 }

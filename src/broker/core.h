@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* All state of the broker. Each member is a struct that one file owns. */
+/*
+ * All state of the broker. Each member is a struct that one file owns, and has the name of that file or of its stage.
+ */
 
 #include "broker/stage/offer.h"
 #include "broker/stage/linger.h"
@@ -10,35 +12,35 @@
 
 typedef struct Handback Handback;
 
-/* May more clients come? (admission.c) */
+/* State of admission.c. */
 typedef struct Admission {
         size_t n_fds;        /* descriptors for clients */
-        size_t max_clients;  /* MaxClients=: clients on their way at once, parked ones not included */
+        size_t max_clients;  /* MaxClients=: largest number of clients, parked ones not counted */
         bool is_paused;      /* listeners are off */
-        int pause_error;     /* accept4(2) failed with this, and the timer tries again; 0: there is no place for a client */
+        int pause_error;     /* negative errno of accept4(2), and the timer tries again; 0: no place is free */
         Timer timer;
 } Admission;
 
 typedef enum StopPhase {
-        STOP_NOT,       /* the broker runs */
-        STOP_RECEIPTS,  /* receipts are awaited; workers may still hand clients back */
-        STOP_HANDOVER,  /* clients that are left are handed over to the next process */
+        STOP_NOT,       /* the broker does not stop */
+        STOP_RECEIPTS,  /* receipts are awaited, and workers may hand clients back */
+        STOP_HANDOVER,  /* other clients are handed over to the next process */
 } StopPhase;
 
-/* The end of the broker (stop.c) */
+/* State of stop.c. */
 typedef struct Stop {
         StopPhase phase;
-        bool is_late;        /* incomplete heads are refused */
+        bool is_late;        /* clients with an incomplete head were refused */
         Timer timer;
         Timer idle_timer;    /* for ExitIdleTimeSec= */
-        uint64_t idle_n_accepted; /* BrokerCounters.n_accepted when that was set */
+        uint64_t idle_n_accepted; /* BrokerCounters.n_accepted when @idle_timer was set */
 } Stop;
 
 typedef struct Broker {
         Loop loop;
         Diag diag;
         BrokerCounters n;
-        void (*on_turn)(void *userdata); /* is called at the end of each turn; NULL: nothing is */
+        void (*on_turn)(void *userdata); /* is called at the end of each turn; NULL: none */
         void *on_turn_userdata;
 
         ClientTable clients;
@@ -47,7 +49,7 @@ typedef struct Broker {
         List listeners;          /* Listener.link */
         OwnSockets own_sockets;
         RoutingShared generations;
-        Routing *routing;        /* new clients are routed by it */
+        Routing *routing;        /* generation of routes for new clients */
 
         HeadBuffer head_buffer;
         Parking parking;

@@ -6,13 +6,13 @@
 #include "broker/stage/balance.h"
 #include "broker/stage/queue.h"
 
-/* Pools that Fallback= may lead a client through, one after the other. */
+/* Largest number of pools that a client gets to by Fallback=. */
 #define FALLBACKS_MAX 4
 
 typedef enum Placement {
-        PLACEMENT_DONE, /* the client is on its way, or has ended */
-        PLACEMENT_BUSY, /* each worker has MaxPending= clients, or is left alone for a while */
-        PLACEMENT_LOST, /* no worker could be reached for 1 s */
+        PLACEMENT_DONE, /* the client was sent, or has left this file in another way */
+        PLACEMENT_BUSY, /* no worker may get a client now */
+        PLACEMENT_LOST, /* all workers of the pool have been lost for 1 s */
 } Placement;
 
 static void delivery_ask_flush(void *userdata, Client *c, SocketTask *t) {
@@ -32,7 +32,7 @@ static void delivery_note_sent(Broker *b, Route *route, Client *c) {
                 persistent_send_if_full(c->sent.persistent);
 }
 
-/* Offers the client to the worker of a route. Returns false if that did not take it. */
+/* Sends the client to the worker of a route. Returns false if that worker did not get it, and another one may. */
 static bool delivery_offer(Broker *b, Route *route, Client *c) {
         bool was_flushed = c->flush.status != 0, is_flushed;
         OfferResult result = offer(&b->offers, route, c);
@@ -74,7 +74,10 @@ static bool delivery_offer(Broker *b, Route *route, Client *c) {
         return true;
 }
 
-/* Offers the client to one worker after the other. This ends, because a worker that did not take it is not ready any more. */
+/*
+ * Sends the client to the first worker that can be reached. The loop ends, because a worker that failed is not ready
+ * for a while.
+ */
 static Placement delivery_place(Broker *b, Pool *p, Client *c) {
         usec_t now = loop_now(&b->loop);
         Route *route;
@@ -88,7 +91,10 @@ static Placement delivery_place(Broker *b, Pool *p, Client *c) {
         return balance_is_lost(p, now) ? PLACEMENT_LOST : PLACEMENT_BUSY;
 }
 
-/* Queues the client. The first one has all workers looked at once more, because one may become free in this turn. */
+/*
+ * Queues the client. If the queue was empty, its workers are asked again at the end of the turn, because one may have
+ * become ready.
+ */
 static void delivery_queue(Broker *b, Pool *p, Client *c, bool again) {
         bool is_first = p->n_queued == 0;
 
@@ -97,7 +103,7 @@ static void delivery_queue(Broker *b, Pool *p, Client *c, bool again) {
                 worker_serve_later(&b->workers, p->routes[i].worker);
 }
 
-/* Removes clients that have left, because they must not keep the places of new ones. */
+/* Removes queued clients that have left, because they take places of new ones. */
 static void delivery_sweep(Broker *b, Pool *p) {
         if (!queue_is_sweep_due(p))
                 return;
@@ -113,7 +119,7 @@ static void delivery_sweep(Broker *b, Pool *p) {
         }
 }
 
-/* No worker of its pool gets the client: Fallback= says what becomes of it. */
+/* Refuses a client for which the pool has no worker, or does what Fallback= says. */
 static void delivery_refuse(Broker *b, Client *c, Refusal why) {
         Pool *p = c->pool;
 
@@ -133,7 +139,10 @@ static void delivery_refuse_full(Broker *b, Client *c) {
         delivery_refuse(b, c, REFUSAL_QUEUE_FULL);
 }
 
-/* Refuses a queued client whose source has more of them, in favour of @c. Otherwise two sources could keep a queue full. */
+/*
+ * Refuses a queued client whose source has many of them, to make a place for @c. Returns false if there is none.
+ * Otherwise two sources could keep a queue full.
+ */
 static bool delivery_make_place(Broker *b, Pool *p, const Client *c) {
         Client *greedy = c->source ? queue_find_greedy(p, c) : NULL;
 
@@ -145,7 +154,7 @@ static bool delivery_make_place(Broker *b, Pool *p, const Client *c) {
         return true;
 }
 
-/* One pool leaves half of the places to others, whatever its units say. */
+/* True if the pool has half of all places. Then it gets no more, whatever MaxQueued= of its units says. */
 static bool delivery_has_its_share(const Broker *b, const Pool *p) {
         return p->n_clients > MAX(b->admission.max_clients / 2, (size_t) 1);
 }
@@ -167,7 +176,7 @@ void delivery_admit(Broker *b, Pool *p, Client *c) {
 
         c->queue.expires_at = p->queue_timeout > 0 ? usec_add(loop_now(&b->loop), p->queue_timeout) : USEC_INFINITY;
 
-        /* No client overtakes queued ones. */
+        /* A client must not overtake queued ones. */
         if (p->n_queued == 0)
                 r = delivery_place(b, p, c);
 
@@ -197,11 +206,11 @@ void delivery_readmit(Broker *b, Client *c) {
         r = delivery_place(b, p, c);
         if (r == PLACEMENT_LOST)
                 delivery_refuse(b, c, REFUSAL_WORKER_GONE);
-        else if (r == PLACEMENT_BUSY) /* also if the queue is full: MaxQueued= is for new clients */
+        else if (r == PLACEMENT_BUSY) /* even if the queue is full, because MaxQueued= is for new clients */
                 delivery_queue(b, p, c, /* again= */ true);
 }
 
-/* Sends the first queued client. Returns false if it has to go on waiting, or if there is none. */
+/* Sends the first queued client. Returns false if no client was sent and none has left. */
 static bool delivery_serve_one(Broker *b, Pool *p) {
         Client *c;
 
@@ -210,7 +219,7 @@ static bool delivery_serve_one(Broker *b, Pool *p) {
 
         c = queue_pop(p);
 
-        /* No worker is to be started for a client that has left. */
+        /* systemd must not start a worker for a client that has left. */
         if (client_is_gone(c)) {
                 departure_gone(b, c);
                 return true;
@@ -239,8 +248,8 @@ static void delivery_serve_pool(Broker *b, Pool *p) {
 }
 
 /*
- * True if no waiting pool may send to this worker, so that thousands of pools need not be asked at each receipt. False if it is
- * drained or lost, because the pools may have other workers.
+ * True if no waiting pool may send to this worker. So thousands of pools need not be asked at each receipt. False if
+ * the worker is drained or lost, because then the pools may have other workers.
  */
 static bool delivery_is_full(const Worker *w) {
         return !w->is_drained && !worker_is_lost(w) && w->n_pending >= w->max_pending;
@@ -249,19 +258,22 @@ static bool delivery_is_full(const Worker *w) {
 static void delivery_serve_worker(Broker *b, Worker *w) {
         bool ignores_max = b->generations.ignores_max_pending;
 
-        /* Until no pool of a whole round could send a client: each pool has its own MaxPending=. */
+        /*
+         * Ends after a whole round in which no pool could send. One pool is not enough, because each has its own
+         * MaxPending=.
+         */
         for (size_t n = w->n_waiting; n > 0 && (ignores_max || !delivery_is_full(w)) && !list_is_empty(&w->waiting);) {
                 List *l = list_first(&w->waiting);
                 Route *route = CONTAINER_OF(l, Route, waiting_link);
 
-                /* To the end: the next pool has its turn first. */
+                /* The pool goes to the end, so that the next one has its turn first. */
                 list_remove(l);
                 list_append(&w->waiting, l);
 
                 n = delivery_serve_one(b, route->pool) ? w->n_waiting : n - 1;
         }
 
-        /* The worker is left alone for a while: then the timers of its pools are what tries again. */
+        /* The worker may get no client for a while. The timers of its pools try again. */
         if (w->retry_at > 0)
                 LIST_FOREACH(i, &w->waiting)
                         queue_arm(CONTAINER_OF(i, Route, waiting_link)->pool);
@@ -278,7 +290,7 @@ void delivery_serve_all(Broker *b) {
         List *waiting = &b->generations.waiting;
         size_t n = 0;
 
-        /* Each pool once, because serving one may empty another. */
+        /* Each pool is served once. They are counted before, because serving one may take it out of the list. */
         LIST_FOREACH(i, waiting)
                 n++;
 
@@ -299,7 +311,10 @@ void delivery_drop_all(Broker *b) {
                 departure_drop(b, queue_pop(CONTAINER_OF(l, Pool, waiting_link)));
 }
 
-/* The flusher's response was sent, or something came of it. The first offer is over, so the client goes to any worker. */
+/*
+ * Moves a client on after its flusher. The offer in which the flusher was called is over, so the client may go to any
+ * worker.
+ */
 static void delivery_after_flush(Broker *b, Client *c, FlushResult r) {
         switch (r) {
 

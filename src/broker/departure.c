@@ -8,7 +8,7 @@
 #include "broker/state/watch.h"
 
 void departure_drop(Broker *b, Client *c) {
-        /* First, because the lists may end with the generation of routes. */
+        /* This comes first, because the heads of the lists may be freed with the generation of routes. */
         list_remove(&c->wait.link);
         list_remove(&c->second.link);
         pool_release_client(c);
@@ -38,7 +38,7 @@ void departure_gone(Broker *b, Client *c) {
         departure_drop(b, c);
 }
 
-/* Unread bytes would make close(2) reset the connection. */
+/* Ends the client. Its unread bytes are read before, because close(2) would reset the connection otherwise. */
 static void departure_discard(Broker *b, Client *c) {
         if (!c->is_shared)
                 (void) linger_discard(&b->head_buffer, c);
@@ -50,7 +50,10 @@ void departure_gone_unread(Broker *b, Client *c) {
         departure_discard(b, c);
 }
 
-/* Keeps the client until it has read the answer. Such clients take at most a quarter of the places. */
+/*
+ * Keeps the client until it has read the answer. Such clients may have a quarter of the places. Others are ended at
+ * once.
+ */
 static void departure_linger(Broker *b, Client *c) {
         if (linger_enter(&b->linger, c, b->admission.max_clients / 4))
                 pool_release_client(c);
@@ -58,12 +61,15 @@ static void departure_linger(Broker *b, Client *c) {
                 departure_discard(b, c);
 }
 
-/* The place of an evicted client is needed now, and a broker that stops has no time. */
+/* False if the client has to go at once: its place is needed, or the broker stops. */
 static bool departure_may_linger(Refusal why) {
         return why != REFUSAL_EVICTED && why != REFUSAL_STOPPING;
 }
 
-/* The helper does for a shared socket what the functions below do for others. */
+/*
+ * Describes the helper's task for a refused client whose socket is shared. departure_refuse(), _answered() and _close()
+ * do the same for other sockets.
+ */
 static void departure_ask(void *userdata, Client *c, SocketTask *t) {
         if (c->flush.status == 0)
                 t->steps = SOCKET_STEP_PEEK | SOCKET_STEP_ANSWER | SOCKET_STEP_DRAIN | SOCKET_STEP_SEND | SOCKET_STEP_SHUTDOWN;
@@ -114,8 +120,8 @@ void departure_count_refusal(Broker *b, const Client *c, Refusal why, ProbeReaso
 }
 
 /*
- * The end of the connection may be the end of the response. A reset says that something went wrong, so the client does not take
- * what it has for the whole (RFC 9112 8).
+ * Ends the client with a reset. Otherwise the client could take the end of the connection for the end of
+ * the response, and a part for the whole (RFC 9112 8).
  */
 static void departure_reset(Broker *b, Client *c) {
         const struct linger at_once = { .l_onoff = 1 };
@@ -139,7 +145,7 @@ void departure_close(Broker *b, Client *c, Refusal why) {
                 departure_reset(b, c);
 }
 
-/* True if the client was refused so early that its protocol may yet become clear. */
+/* True if the client may still send bytes that tell its protocol. */
 static bool departure_may_still_identify(Refusal why) {
         return departure_may_linger(why) && why != REFUSAL_HEAD_TIMEOUT && why != REFUSAL_TIMEOUT;
 }
@@ -189,7 +195,7 @@ void departure_on_event(Broker *b, Client *c, uint32_t events) {
                 return;
         }
         if (c->is_shared)
-                return; /* the helper looked once: later bytes go with the socket */
+                return; /* the helper has looked already, and later bytes are lost with the socket */
 
         if (!c->refused.answer_sent && linger_answer(&b->head_buffer, c) == LINGER_UNCLEAR && !(events & EPOLLRDHUP))
                 return;

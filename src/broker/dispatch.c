@@ -11,7 +11,7 @@
 #include "broker/stop.h"
 
 static void dispatch_client(Broker *b, Client *c, uint32_t events) {
-        /* Its bytes are for the next process, which finds them in the socket. */
+        /* The bytes of this client are for the next process, which finds them in the socket. */
         if (broker_is_stopping(b) && handover_takes(b, c))
                 return;
 
@@ -45,12 +45,12 @@ static void dispatch_client(Broker *b, Client *c, uint32_t events) {
         case CLIENT_FREE:
         case CLIENT_NEW:
         case CLIENT_QUEUED:
-                break; /* an event before this one moved the client */
+                break; /* an earlier event of this turn moved the client */
         }
 }
 
 static void dispatch_listener(Listener *l) {
-        if (l->is_on) /* or an event before this one turned it off */
+        if (l->is_on) /* an earlier event of this turn may have turned it off */
                 l->on_ready(l, l->userdata);
 }
 
@@ -70,7 +70,10 @@ static void dispatch_event(Broker *b, const struct epoll_event *event) {
                 dispatch_client(b, c, event->events);
 }
 
-/* New clients come last, because receipts of this turn give them places: those of the broker, and those of their source. */
+/*
+ * Handles the events. Those of listeners come last, because receipts free places of the broker and of sources for new
+ * clients.
+ */
 static void dispatch_events(Broker *b, const struct epoll_event *events, int n) {
         int n_listeners = 0;
 
@@ -108,8 +111,9 @@ void dispatch_reap(Broker *b) {
 }
 
 /*
- * Settles what the events have left. Each step may make work for the others. The loop ends, because a persistent connection that
- * failed gets no more clients, and a worker that did not take a client is left alone until a later turn.
+ * Settles the consequences of the events. Each step may make work for another one, so the steps are repeated. This
+ * ends: a persistent connection that failed gets no more clients, and a worker that failed gets none before a later
+ * turn.
  */
 static void dispatch_finish_turn(Broker *b) {
         while (!list_is_empty(&b->persistent.to_send) || !list_is_empty(&b->persistent.settled) ||
@@ -126,7 +130,9 @@ static void dispatch_finish_turn(Broker *b) {
                 dispatch_reap(b);
 }
 
-/* Handles the events of our own. Returns the number of them, 1 for one of sd-event's, or a negative errno. */
+/*
+ * Waits for events of our own and handles them. Returns their number, 1 for an event of sd-event, or a negative errno.
+ */
 static int dispatch_own(Broker *b, usec_t timeout) {
         struct epoll_event events[LOOP_BATCH_MAX];
         PollMode *poll_mode = &b->loop.poll_mode;
@@ -135,7 +141,7 @@ static int dispatch_own(Broker *b, usec_t timeout) {
         if (timeout > 0)
                 poll_mode_coalesce(poll_mode);
 
-        /* A receipt that is no event is found in the next turn, which must come soon. */
+        /* Polled receipts are found in the next turn only, so that must come soon. */
         if (b->receipts.is_polled && receipts_any(&b->receipts))
                 timeout = MIN(timeout, POLL_MODE_TURN_USEC);
 

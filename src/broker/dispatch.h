@@ -2,15 +2,19 @@
 #pragma once
 
 /*
- * One turn: events, then what they have left to do. An event notes its consequences only. They are settled at the end of the turn,
- * and nothing is freed before that, because functions of the turn may still use it.
+ * Dispatch: one turn of the broker. First each event is handled, and its consequences are noted only. At the end of the
+ * turn the consequences are settled. Objects that are no longer needed are freed last, because functions of the turn
+ * may still use them.
+ *
+ * The order of these steps is in dispatch.c. The function that handles an event is in the file that moves the client
+ * on.
  */
 
 #include "broker/core.h"
 
-/* As broker_turn() and broker_run(). */
+/* The work of broker_turn() and broker_run(). */
 int dispatch_turn(Broker *b, usec_t timeout);
 int dispatch_run(Broker *b);
 
-/* Frees persistent connections, generations of routes and workers that are used no more. */
+/* Frees persistent connections that have ended, generations of routes without a client, and workers without a route. */
 void dispatch_reap(Broker *b);

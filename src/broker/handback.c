@@ -14,53 +14,53 @@
 #include "handoff/handoff.h"
 #include "handoff/message.h"
 
-/* Connections at once; the others wait in the backlog. */
+/* Largest number of connections. Further ones wait in the backlog. */
 #define CONNS_MAX 64
 
-/* Descriptors that the helper has yet to close, with which no connection is accepted: each is another descriptor. */
+/* Number of descriptors that the helper has yet to close at which no connection is accepted, because each adds one. */
 #define CLOSING_MAX 1024
 
-/* A connection that was silent for so long may have to make room for a new one. */
+/* Time without a message after which a connection may be ended for a new one. */
 #define CONN_GRACE_USEC (1 * USEC_PER_SEC)
 
-/* Time after which it is tried again if there was no place for a client or a connection. */
+/* Time until a connection or a listener that found no place is tried again. */
 #define PAUSE_USEC (250 * USEC_PER_MSEC)
 
-/* A broker that stops waits so long for what connected senders are about to send. */
+/* Time for which a broker that stops waits for senders that are connected. */
 #define STOP_CONNS_USEC (20 * USEC_PER_MSEC)
 
-/* Messages of one connection in one turn. */
+/* Messages that are taken from one connection in one turn. */
 #define BATCH_MAX 32
 
-/* A connection that brings clients: any number in messages, one in the stream form. */
+/* A connection that brings clients: any number of messages, or one byte in the stream form. */
 typedef struct ReturnConn {
         Broker *broker;
         Listener *listener;
-        List link;              /* Handback.conns, the one that has been silent longest first */
+        List link;              /* Handback.conns, the longest silent one first */
         int fd;
         sd_event_source *io;
         usec_t active_at;
-        uint8_t answer;         /* an answer that could not be given yet; 0: none */
+        uint8_t answer;         /* an answer that the socket had no room for yet; 0: none */
         struct ucred sender;
 } ReturnConn;
 
 struct Handback {
-        const Listener *self;   /* the first one with messages; NULL: none */
+        const Listener *self;   /* the first return socket with messages; NULL: none */
         List conns;             /* ReturnConn.link */
         size_t n_conns;
-        Timer timer;            /* turns on what waits for a place: connections, and the listeners */
+        Timer timer;            /* turns on connections and listeners that wait for a place */
         uint8_t buffer[FDPASS_MESSAGE_MAX];
 };
 
 /*
- * For the helper: the sender that may be the reason if a call hangs. Numbers of workers are lower. With PrivateUsers= most users
- * have the same number here (user_namespaces(7)).
+ * Returns the number by which the helper knows the sender, if a call on a descriptor of it hangs. Numbers of workers
+ * are lower. With PrivateUsers= most users have the same number here (user_namespaces(7)).
  */
 static uint32_t handback_owner(const ReturnConn *conn) {
         return UINT32_C(1) << 31 | conn->sender.uid;
 }
 
-/* The helper closes the connection, because descriptors may be in its queue. */
+/* Frees the connection. The helper closes it, because its queue may hold descriptors. */
 static void handback_free(ReturnConn *conn) {
         sd_event_source_disable_unref(conn->io);
         helper_close(conn->broker->helper, HELPER_CONNECTIONS, conn->fd, handback_owner(conn));
@@ -92,7 +92,10 @@ static void handback_pause(ReturnConn *conn) {
         handback_arm(conn->broker->handback);
 }
 
-/* Returns 0, HANDOFF_CLOSED if the sender does not read its answers, or a negative errno. */
+/*
+ * Sends the answer that is left. Returns 0, HANDOFF_CLOSED if the sender does not read its answers, or a negative
+ * errno.
+ */
 static int handback_give_answer(ReturnConn *conn) {
         int r = conn->answer != 0 ? handoff_answer(conn->fd, conn->answer) : 0;
 
@@ -116,7 +119,7 @@ static void handback_on_timer(void *userdata) {
         handback_enable_listeners(b);
 }
 
-/* Two forms, by the type of the socket: a message, or one byte. */
+/* Decodes a message, or the one byte of the stream form. The type of the socket tells which form it is. */
 static bool handback_decode(const Listener *l, const uint8_t *p, size_t n, Message *ret) {
         if (l->type == SOCK_SEQPACKET)
                 return message_decode(p, n, ret) == 0;
@@ -126,8 +129,8 @@ static bool handback_decode(const Listener *l, const uint8_t *p, size_t n, Messa
 }
 
 /*
- * Without a place the message stays where it is: the kernel would drop the descriptor, and the sender of the stream form reads no
- * answer. Returns 0 or a negative errno.
+ * Returns 0 if a client can be taken now, or a negative errno. Otherwise its message stays in the queue. If it was
+ * received without a place, the kernel would drop its descriptor, and a sender of the stream form could not be told.
  */
 static int handback_check_room(const ReturnConn *conn) {
         Broker *b = conn->broker;
@@ -146,8 +149,9 @@ static bool handback_is_client(int fd) {
 }
 
 /*
- * Looks at the next message, and takes it while its descriptors are open here too, so none that the kernel drops is the last copy. The
- * helper closes all but a client's.
+ * Takes the next message, and writes its answer to *ret_answer. First the message is peeked at, which opens its
+ * descriptors here. So the kernel never drops the last copy of one. The helper closes all descriptors that are no
+ * client. Returns as handback_receive_one().
  */
 static int handback_look_and_take(ReturnConn *conn, uint8_t *ret_answer) {
         bool is_stream = conn->listener->type == SOCK_STREAM;
@@ -164,7 +168,7 @@ static int handback_look_and_take(ReturnConn *conn, uint8_t *ret_answer) {
         if (k < 0)
                 r = k; /* the next look finds it again */
         else if (r == HANDOFF_NO_FD)
-                *ret_answer = FDPASS_ANSWER_REFUSED; /* it is still the sender's */
+                *ret_answer = FDPASS_ANSWER_REFUSED; /* the sender still has it */
         else if (r == 0 && handback_is_client(fds[0]) && handback_decode(conn->listener, h->buffer, n, &m))
                 *ret_answer = returned_take(b, conn->listener, fds[0], &m, handback_owner(conn));
 
@@ -177,7 +181,10 @@ static int handback_look_and_take(ReturnConn *conn, uint8_t *ret_answer) {
         return r;
 }
 
-/* Returns 0, a condition that ends the connection, or a negative errno: -EAGAIN, or one for lack of something (error.h). */
+/*
+ * Takes the next message and answers it. Returns 0, a positive condition that ends the connection, or a negative errno:
+ * -EAGAIN if there is no message, or an error for which errno_is_resource() is true.
+ */
 static int handback_receive_one(ReturnConn *conn) {
         uint8_t answer = FDPASS_ANSWER_ERROR;
         int r, k;
@@ -202,8 +209,8 @@ static int handback_receive_one(ReturnConn *conn) {
 }
 
 /*
- * Takes what was sent on a connection that has to go. After the shutdown its sender gets EPIPE, and so knows that it still has the
- * client. What was sent before is all here (unix(7)).
+ * Takes the messages that are left on a connection that has to end. After the shutdown its sender gets EPIPE, so the
+ * sender knows that it still has the client. Messages that were sent before are all in the queue (unix(7)).
  */
 static void handback_receive_rest(ReturnConn *conn) {
         (void) shutdown(conn->fd, SHUT_RD);
@@ -260,8 +267,9 @@ static int handback_new_conn(Broker *b, Listener *l, int fd) {
 }
 
 /*
- * If all connections are taken, the one that has been silent longest ends. What it says later stays its sender's. A new connection is
- * given time, because a sender of the stream form loses its client with the connection.
+ * Makes a place for a connection. If there are CONNS_MAX, the one that has been silent longest ends. Returns false if
+ * that one is not silent for 1 s yet. A sender of the stream form loses its client with its connection, so it needs
+ * that time.
  */
 static bool handback_make_place(Handback *h, usec_t now) {
         ReturnConn *conn;
@@ -296,7 +304,7 @@ static void handback_on_ready(Listener *l, void *userdata) {
 
         if (handback_new_conn(b, l, conn_fd) >= 0)
                 (void) TAKE_FD(conn_fd);
-        else { /* its sender may have gone: what it sent is ours */
+        else { /* takes its messages, because the sender may have gone and left the clients to us */
                 handback_receive_rest(&(ReturnConn){ .broker = b, .listener = l, .fd = conn_fd });
                 helper_close(b->helper, HELPER_CONNECTIONS, TAKE_FD(conn_fd), 0);
         }
@@ -358,7 +366,10 @@ void handback_done(Broker *b) {
         free(TAKE_PTR(b->handback));
 }
 
-/* httpd sends the client a little later than it connects, and would lose it with the connection. */
+/*
+ * Waits up to 20 ms for bytes on connections in the stream form. httpd connects a little before it sends its client. It
+ * would lose the client with the connection.
+ */
 static void handback_await_streams(Handback *h) {
         usec_t end = usec_now() + STOP_CONNS_USEC, now;
 

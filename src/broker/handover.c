@@ -13,10 +13,16 @@
 #include "handoff/handoff.h"
 #include "handoff/message.h"
 
-/* Clients on one connection: so few that the next process can empty each connection when it ends in turn. */
+/*
+ * Clients on one connection. The next process must be able to take all of them when the connection ends
+ * (HANDBACK_REST_MAX).
+ */
 #define CLIENTS_MAX (HANDBACK_REST_MAX / 2)
 
-/* Connects to our own return socket, where the next process finds what is sent. */
+/*
+ * Connects to our own return socket, from which the next process accepts. Returns an owned descriptor or a negative
+ * errno.
+ */
 static int handover_connect(const Listener *self) {
         struct sockaddr_un sun = {};
         socklen_t len = sizeof(sun);
@@ -27,14 +33,16 @@ static int handover_connect(const Listener *self) {
 
         fd = handoff_connect_type(&sun, len, SOCK_SEQPACKET);
 
-        /* Backlog= bounds the number of connections. A connection takes 278 clients by default, and more with a larger buffer
-         * (net.core.wmem_max, socket(7)). */
+        /*
+         * Backlog= limits the number of connections, so each should take many clients. With the default buffer it takes
+         * 278, and with a larger one more (net.core.wmem_max, socket(7)).
+         */
         if (fd >= 0)
                 (void) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
         return fd;
 }
 
-/* Sends a client with the facts that the next process needs. */
+/* Sends a client with the facts that the next process needs. Returns 0 or a negative errno. */
 static int handover_send(int conn_fd, const Client *c) {
         uint8_t header[FDPASS_HEADER_MAX];
         Message m = MESSAGE_NULL;
@@ -44,12 +52,12 @@ static int handover_send(int conn_fd, const Client *c) {
 
         m.unique_id = (Slice){ (const uint8_t *) id, client_id(c, id) };
         m.hops = c->n_hops;
-        if (m.hops == 0 && c->state != CLIENT_PARKED) /* it has begun a request */
+        if (m.hops == 0 && c->state != CLIENT_PARKED) /* has begun a request: not to be parked */
                 m.hops = 1;
         m.listener = slice_from_string(c->listener->name);
         message_address_set(&m.source, &c->address.sa, sizeof(c->address));
         message_address_set(&m.destination, &c->local.sa, sizeof(c->local));
-        if (m.source.sa.sa_family != m.destination.sa.sa_family) /* the next process asks the socket */
+        if (m.source.sa.sa_family != m.destination.sa.sa_family) /* the next process asks the socket for both */
                 m.source.sa.sa_family = m.destination.sa.sa_family = AF_UNSPEC;
         client_fill_message(c, &m);
 
@@ -65,7 +73,7 @@ bool handover_takes(const Broker *b, const Client *c) {
                !c->needs_proxy && client_is_ip(c);
 }
 
-/* Makes another connection if the one at hand is full. */
+/* Sends a client. Makes another connection if the present one is full. Returns 0 or a negative errno. */
 static int handover_send_one(const Listener *self, int *conn_fd, size_t *n, const Client *c) {
         int r = -EAGAIN;
 
@@ -107,7 +115,7 @@ void handover_all(Broker *b) {
                 r = handover_send_one(self, &conn_fd, &n, c);
                 if (r < 0) {
                         diag_handover_failed(&b->diag, handover_count(b, i), r);
-                        return; /* the rest is refused when the timer says so */
+                        return; /* the timer of stop.c refuses the others */
                 }
 
                 b->n.n_handed_over++;

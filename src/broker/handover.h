@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Handover: clients that a stopping broker leaves to the next process, by its own return socket, which systemd holds. */
+/*
+ * Handover: sends the clients of a stopping broker to the next process. systemd holds the return socket, and the next
+ * process accepts from it.
+ */
 
 #include "broker/core.h"
 
-/* True if the client can be handed over: its head is awaited, it is parked, or it is queued. */
+/*
+ * True if the client can be handed over: it is CLIENT_HEAD, CLIENT_PARKED or CLIENT_QUEUED, there is a return socket,
+ * its PROXY header has come, and it is a TCP client.
+ */
 bool handover_takes(const Broker *b, const Client *c);
 
-/* Hands over all of these. */
+/*
+ * Hands over all clients for which handover_takes() is true, and ends them. If that fails, logs it, and leaves the
+ * others as they are.
+ */
 void handover_all(Broker *b);

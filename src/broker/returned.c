@@ -13,7 +13,10 @@
 #include "broker/state/client-context.h"
 #include "broker/state/watch.h"
 
-/* A message may give addresses to route by. What the socket itself says stays known beside them. */
+/*
+ * Takes the addresses of the message for routing, if it has any. Client.peer and Client.own still are those of the
+ * socket.
+ */
 static void returned_set_addresses(Client *c, const Message *m) {
         if (m->source.sa.sa_family == AF_UNSPEC)
                 return;
@@ -23,8 +26,8 @@ static void returned_set_addresses(Client *c, const Message *m) {
 }
 
 /*
- * The options of a socket are compared with those of its listener. If that is not known here, another listener of the same family
- * most likely has the same options. Returns its descriptor, or -EBADF.
+ * Returns the descriptor of a listener with the same family as @fd, or -EBADF. The client's own listener is not known.
+ * Most likely another one of the same family has the same options.
  */
 static int returned_find_model(const Broker *b, int fd) {
         int family, other;
@@ -43,7 +46,7 @@ static int returned_find_model(const Broker *b, int fd) {
         return -EBADF;
 }
 
-/* A TLS stage may have left the kernel's TLS on the socket. */
+/* Describes the helper's task. TCP_ULP may stay, because a TLS stage may have left the kernel's TLS on the socket. */
 static void returned_ask(void *userdata, Client *c, SocketTask *t) {
         t->steps = SOCKET_STEP_CONNECTED | SOCKET_STEP_RESTORE | SOCKET_STEP_PEEK;
         inspect_describe(c, t);
@@ -52,8 +55,8 @@ static void returned_ask(void *userdata, Client *c, SocketTask *t) {
 }
 
 /*
- * Is it between two requests? Then it has no bytes, and no broker has handed it over as one that has begun a request. A broker that
- * stops parks all, for the next process.
+ * True if the client is to wait for its next request: it may be parked, and has sent no byte. A broker that stops parks
+ * all clients, because it hands over parked ones.
  */
 static bool returned_is_to_be_parked(const Broker *b, const Client *c) {
         bool has_bytes = c->copy->n > 0 || c->copy->is_end || client_consumed(c).n > 0;
@@ -78,7 +81,7 @@ static void returned_go_on(void *userdata, Client *c, const SocketTask *t) {
         c->n_received = t->counts.n_received;
         if (c->address.sa.sa_family == AF_UNSPEC)
                 c->address = t->peer;
-        (void) source_get(&b->sources, c, UINT_MAX); /* counted and never refused, because the sender vouches for it */
+        (void) source_get(&b->sources, c, UINT_MAX); /* counted, never refused: it was admitted before */
 
         if (returned_is_to_be_parked(b, c))
                 arrival_park(b, c);
@@ -88,12 +91,12 @@ static void returned_go_on(void *userdata, Client *c, const SocketTask *t) {
 
 static const InspectKind returned_kind = { returned_ask, returned_go_on };
 
-/* Returns false for lack of memory, or of watches (epoll_ctl(2), ENOSPC). */
+/* Initialises the client. Returns false if there is no memory, or no watch (epoll_ctl(2), ENOSPC). */
 static bool returned_init(Broker *b, const Listener *l, Client *c, const Message *m) {
         returned_set_addresses(c, m);
         c->n_hops = m->hops;
         c->is_shared = c->was_returned = true;
-        c->peer.sa.sa_family = AF_INET; /* until the helper has looked */
+        c->peer.sa.sa_family = AF_INET; /* TCP, until the helper has looked */
         c->may_park = l->type == SOCK_SEQPACKET && m->name.n == 0 && m->hops == 0;
 
         return client_set_context(c, m) >= 0 && watch_client(&b->loop, c) >= 0;
@@ -102,7 +105,7 @@ static bool returned_init(Broker *b, const Listener *l, Client *c, const Message
 uint8_t returned_take(Broker *b, Listener *l, int fd, const Message *m, uint32_t owner) {
         Client *c;
 
-        /* Its response ends with the connection, so there is no next request to wait for. */
+        /* The response that was begun ends with the connection, so there is no next request. */
         if (m->status != 0 && m->name.n == 0 && m->consumed.n == 0)
                 return FDPASS_ANSWER_ERROR;
 
@@ -120,7 +123,7 @@ uint8_t returned_take(Broker *b, Listener *l, int fd, const Message *m, uint32_t
 
         if (!returned_init(b, l, c, m)) {
                 unwatch_client(&b->loop, c);
-                c->fd = -EBADF; /* still the caller's */
+                c->fd = -EBADF; /* @fd is not consumed */
                 departure_drop(b, c);
                 return FDPASS_ANSWER_REFUSED;
         }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Takes up one client that was handed back. */
+/*
+ * Takes up a client that was handed back. The helper looks at its socket first. Then it is parked, or its next request
+ * begins (arrival.h).
+ */
 
 #include "broker/core.h"
 
 /*
- * Takes the client @fd that @m is about, which came by the return socket @l. @owner names its sender for the helper. Returns the answer
- * for the sender. @fd is consumed with FDPASS_ANSWER_TAKEN only.
+ * Takes the client @fd, whose facts are in @m, from the return socket @l. @owner is the number of its sender for the
+ * helper. Returns the answer for the sender (FDPASS_ANSWER_…). @fd is consumed with FDPASS_ANSWER_TAKEN only.
  */
 uint8_t returned_take(Broker *b, Listener *l, int fd, const Message *m, uint32_t owner);

@@ -7,28 +7,37 @@
 #include "broker/delivery.h"
 #include "broker/departure.h"
 
-/* In a turn of poll mode, looks that may find no receipt. The client that has waited longest is looked at first. */
+/* Looks without a receipt in one turn of poll mode. The client that has waited longest comes first. */
 #define MISSES_MAX 4
 
-/* Clients that settlement_look_at_source() looks at. */
+/* Pending clients at which one call of settlement_look_at_source() looks. */
 #define SOURCE_LOOKS_MAX 64
 
-/* Time after which the log says that a worker takes no clients. Most likely its service does not start. */
+/*
+ * Time without a receipt after which the log says that a worker takes no clients. Most likely its service does not
+ * start.
+ */
 #define UNRESPONSIVE_USEC (10 * USEC_PER_SEC)
 
-/* Workers that may die with the same client untouched. Then no other worker gets it, because it may be what kills them. */
+/*
+ * Workers that may die with the same client untouched. After that no worker gets it, because the client may be the
+ * cause.
+ */
 #define DEATHS_MAX 3
 
 typedef enum Outcome {
-        OUTCOME_NONE,   /* nothing yet */
+        OUTCOME_NONE,   /* nothing is known yet */
         OUTCOME_TAKEN,
-        OUTCOME_AGAIN,  /* another worker may have it */
-        OUTCOME_FAILED, /* no worker gets it */
+        OUTCOME_AGAIN,  /* another worker may get the client */
+        OUTCOME_FAILED, /* no worker gets the client */
 } Outcome;
 
 /*
- * A client from which a worker read a byte, or to which it wrote one, is never given to a second worker, whatever the first one
- * says. If that can't be known (AF_UNIX), the worker's answer counts, but not its silence.
+ * Returns what a receipt means if the client is untouched. Another worker never gets a client that a worker touched,
+ * whatever that worker answers (settlement_go_on()).
+ *
+ * Of an AF_UNIX client it can't be known whether it is untouched. Then the answer of the worker decides. Without an
+ * answer the client counts as taken.
  */
 static Outcome settlement_interpret(const Client *c, Receipt receipt) {
         bool by_ack = c->sent.route->config->receipt == RECEIPT_BY_ACK;
@@ -59,7 +68,7 @@ static Outcome settlement_interpret(const Client *c, Receipt receipt) {
         return OUTCOME_TAKEN;
 }
 
-/* The worker takes what it is sent. */
+/* Notes that the worker takes clients. */
 static void settlement_note_progress(Broker *b, Client *c) {
         Worker *w = c->sent.route->worker;
 
@@ -89,17 +98,17 @@ static void settlement_count_again(Broker *b, const Client *c, Receipt receipt) 
         diag_observe(&b->diag, receipt == RECEIPT_REFUSED ? EVENT_DECLINED : EVENT_UNREAD, c, c->sent.route);
 }
 
-/* The client is still ours, whole: another worker gets it, or this one when it has been left alone for a while. */
+/* The worker left the client untouched. Another worker gets it, or the same one after its wait. */
 static void settlement_again(Broker *b, Client *c, Receipt receipt) {
         settlement_count_again(b, c, receipt);
 
-        /* A worker may end a persistent connection at any time, and still take clients on another one. */
+        /* A worker may end a persistent connection at any time, and take clients on another one. */
         if (!c->sent.was_persistent || receipt == RECEIPT_REFUSED) {
                 worker_back_off(c->sent.route->worker, loop_now(&b->loop));
                 diag_worker_reset(&b->diag, c->sent.route);
         }
 
-        /* Only a worker that received the client (CLOSED) can have died by it. */
+        /* Only a worker that had received the client (RECEIPT_CLOSED) can have died because of it. */
         if (receipt == RECEIPT_CLOSED && ++c->sent.n_deaths == DEATHS_MAX) {
                 c->sent.route->stats->n_failed++;
                 settlement_refuse(b, c, REFUSAL_WORKER);
@@ -132,7 +141,10 @@ static void settlement_conclude(Broker *b, Client *c, Outcome outcome, Receipt r
         worker_serve_later(&b->workers, w);
 }
 
-/* The same connection, untouched, and as accept4(2) returned it: else no other worker gets it. AF_UNIX tells nothing of that. */
+/*
+ * Checks that the client is untouched on the same connection, and restores its socket. If a step fails, no other worker
+ * gets it. An AF_UNIX socket tells nothing of that.
+ */
 static void settlement_ask(void *userdata, Client *c, SocketTask *t) {
         inspect_describe(c, t);
         t->steps = SOCKET_STEP_PEEK;
@@ -140,7 +152,7 @@ static void settlement_ask(void *userdata, Client *c, SocketTask *t) {
                 t->steps |= SOCKET_STEP_SAME | SOCKET_STEP_UNTOUCHED | SOCKET_STEP_RESTORE;
 }
 
-/* A client that its worker left unread, and whose connection has ended, has left by itself. */
+/* True if the client itself has ended the connection, and its worker left it unread. */
 static bool settlement_has_left(const Client *c, const SocketTask *t) {
         return t && t->error == -ENOTCONN && c->sent.receipt == RECEIPT_RESET;
 }
@@ -168,7 +180,7 @@ static void settlement_go_on(void *userdata, Client *c, const SocketTask *t) {
 
 static const InspectKind settlement_kind = { settlement_ask, settlement_go_on };
 
-/* Ends what connects the client with its worker. */
+/* Ends the connection between the client and its worker. */
 static void settlement_disconnect(Broker *b, Client *c) {
         receipts_leave(c);
         c->sent.was_persistent = c->sent.was_persistent || c->sent.persistent;
@@ -176,7 +188,7 @@ static void settlement_disconnect(Broker *b, Client *c) {
         client_close_connection(&b->clients, c);
 }
 
-/* A receipt after the client's time was over: its slot is not needed any more. */
+/* Frees the slot of a client whose time was over, because its receipt has come. */
 static void settlement_end_expired(Broker *b, Client *c, Receipt receipt) {
         Worker *w = c->sent.route->worker;
 
@@ -193,7 +205,7 @@ bool settlement_settle(Broker *b, Client *c, Receipt receipt) {
         if (outcome == OUTCOME_NONE)
                 return false;
 
-        /* The helper is just ending it: settlement_go_on_expired() concludes. */
+        /* The helper is ending the client. settlement_go_on_expired() concludes. */
         if (c->state == CLIENT_INSPECTED) {
                 waiting_remove(&c->second);
                 c->sent.persistent = NULL;
@@ -227,12 +239,13 @@ void settlement_settle_persistent(Broker *b) {
 }
 
 /*
- * The end of QueueTimeoutSec= for a client in the backlog of its worker. It can't be recalled, but it can be answered and shut down, so
- * the worker that comes at last gets a socket at its end. Its slot waits for the receipt, because the worker must not get another
- * client instead.
+ * Describes the helper's task at the end of QueueTimeoutSec= for a client in a worker's backlog. The client can't be
+ * taken back from there. So it is answered, and its socket is shut down for the worker, too.
+ *
+ * Its slot waits for the receipt. Until then the client still counts for MaxPending=.
  */
 static void settlement_ask_expired(void *userdata, Client *c, SocketTask *t) {
-        if (c->flush.status != 0) /* its response has begun: see departure_close() */
+        if (c->flush.status != 0) /* its response has begun, see departure_close() */
                 t->steps = SOCKET_STEP_RESET;
         else
                 t->steps = SOCKET_STEP_PEEK | SOCKET_STEP_ANSWER | SOCKET_STEP_DRAIN | SOCKET_STEP_SEND | SOCKET_STEP_SHUTDOWN;
@@ -246,7 +259,7 @@ static void settlement_ask_expired(void *userdata, Client *c, SocketTask *t) {
 static void settlement_go_on_expired(void *userdata, Client *c, const SocketTask *t) {
         Broker *b = userdata;
 
-        /* The worker has received it meanwhile, and works on it. */
+        /* The worker has received the client meanwhile, and has it. */
         if (!t || t->failed & (SOCKET_STEP_SAME | SOCKET_STEP_UNTOUCHED)) {
                 settlement_disconnect(b, c);
                 settlement_conclude(b, c, OUTCOME_TAKEN, RECEIPT_TAKEN);
@@ -279,7 +292,7 @@ static void settlement_expire(Broker *b, Client *c) {
         inspect_begin(&b->inspect, c, &settlement_expired_kind);
 }
 
-/* Looks for the receipt of a client that has a connection of its own. Returns false if there is none yet. */
+/* Looks for the receipt of a client with a connection of its own. Returns false if there is none yet. */
 static bool settlement_look(Broker *b, Client *c, bool look_into_queue) {
         PersistentAnswer kept;
         Receipt receipt;
@@ -293,7 +306,10 @@ static bool settlement_look(Broker *b, Client *c, bool look_into_queue) {
         if (settlement_settle(b, c, receipt))
                 return true;
 
-        /* It was received just now. The worker may still say that it has no room, so the next look counts. */
+        /*
+         * A worker that has just received the client may still decline it. So only a second look that finds the same
+         * counts.
+         */
         c->sent.was_received = receipt == RECEIPT_RECEIVED;
         return false;
 }
@@ -303,8 +319,9 @@ void settlement_on_event(Broker *b, Client *c) {
 }
 
 /*
- * A client whose look found no receipt. It is polled again, or watched if it has waited longer than a turn: otherwise a slow worker
- * would use up the looks of others. Returns true if it is polled again: then it is in @again.
+ * Handles a client whose look found no receipt. It goes to @again to be polled again, and the result is true. If it has
+ * waited longer than a turn, it is watched, and the result is false. Otherwise a slow worker would use up the looks of
+ * others.
  */
 static bool settlement_poll_later(Broker *b, Client *c, List *again) {
         if (loop_now(&b->loop) - c->sent.at > POLL_MODE_TURN_USEC) {
@@ -365,7 +382,10 @@ void settlement_set_polled(Broker *b, bool is_polled) {
         receipts_set_polled(&b->receipts, is_polled);
 }
 
-/* A worker that has received the client has it, unless it has to say so itself (Receipt=ack, persistent connections). */
+/*
+ * Handles the end of QueueTimeoutSec=. A client that its worker has received is the worker's. With Receipt=ack or on a
+ * persistent connection it is not, because there the worker has to answer.
+ */
 static void settlement_end_of_time(Broker *b, Client *c) {
         if (!c->sent.was_received || c->sent.persistent || !settlement_settle(b, c, RECEIPT_RECEIVED))
                 settlement_expire(b, c);

@@ -11,18 +11,18 @@
 #include "broker/settlement.h"
 
 /*
- * Time for receipts. A client without one is in a backlog then, which systemd holds. New clients wait in the backlog of the public
- * socket meanwhile, which is full some time.
+ * Time for receipts. Clients without one are then in backlogs of workers, which systemd holds. New clients wait
+ * meanwhile in the backlog of the public socket, which may be full after some time.
  */
 #define STOP_WAIT_USEC (1 * USEC_PER_SEC)
 
-/* Time for the rest of a client's head, if the client can't be handed over. */
+/* Time for the head of a client that can't be handed over. */
 #define STOP_HEAD_USEC (500 * USEC_PER_MSEC)
 
-/* Clients that wait here are left to the next process. */
+/* Ends the phase of receipts, and hands clients over to the next process. */
 static void stop_hand_over(Broker *b) {
         b->stop.phase = STOP_HANDOVER;
-        (void) admission_enable_listeners(b); /* turns off, which can't fail */
+        (void) admission_enable_listeners(b); /* turning off never fails */
         handback_stop(b);
 
         if (b->clients.n_used > b->linger.n)
@@ -60,7 +60,7 @@ void stop_begin(Broker *b) {
         stop_go_on(b);
 }
 
-/* Clients whose head may never be complete go first, and later all others. */
+/* Ends what is left. At first only clients with an incomplete head are refused, and after 1 s all others. */
 static void stop_on_timer(void *userdata) {
         Broker *b = userdata;
 
@@ -79,7 +79,7 @@ static void stop_on_timer(void *userdata) {
         stop_finish(b);
 }
 
-/* One timer looks whether anything has happened, instead of a timer that is set for each client. */
+/* Stops the broker if no client has come since the timer was set. So the timer need not be set for each client. */
 static void stop_on_idle_timer(void *userdata) {
         Broker *b = userdata;
 

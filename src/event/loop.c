@@ -50,7 +50,7 @@ static int loop_to_msec(usec_t timeout) {
         return timeout == USEC_INFINITY ? -1 : (int) MIN((timeout + USEC_PER_MSEC - 1) / USEC_PER_MSEC, (usec_t) INT_MAX);
 }
 
-/* A wait that fails for want of something is tried again in the next turn. */
+/* Returns 0 for an error that goes by, and @error otherwise. The next turn waits again. */
 static int loop_error(int error) {
         return errno_is_transient(error) || errno_is_resource(error) ? 0 : error;
 }
@@ -61,7 +61,10 @@ static int loop_take_events(Loop *loop, struct epoll_event events[static LOOP_BA
         return n < 0 ? loop_error(-errno) : n;
 }
 
-/* Clients come so quickly that some are there by now, and poll(2) was called a moment ago: it can be left out once. */
+/*
+ * True if poll(2) can be left out. In poll mode clients come so quickly that some are most likely there. The time limit
+ * lets sd-event's descriptor be looked at.
+ */
 static bool loop_may_skip_poll(const Loop *loop) {
         return loop->poll_mode.is_busy && loop->now < loop->polled_at + POLL_MODE_TURN_USEC;
 }

@@ -2,13 +2,14 @@
 #pragma once
 
 /*
- * The event loop. One epoll instance of our own reports what happens for each client: listeners, receipts, bytes of a client.
- * sd-event reports the rest: timers, signals, the control interface. An iteration of sd-event costs a third of a handoff, so
- * sd-event runs only when its descriptor is readable, or when a source of it was changed by a call.
+ * The event loop. An epoll instance of our own reports the events of each client: listeners, receipts, bytes of a
+ * client. sd-event reports all other events: timers, signals, the control interface. An iteration of sd-event costs a
+ * third of a handoff. So sd-event runs only if its descriptor is readable, or if a call has changed one of its sources.
  *
- * poll(2) waits for both descriptors. sd-event's descriptor is not in our epoll instance, because epoll_ctl(2) takes a lock of
- * the whole kernel for an epoll instance inside another one (epnested_mutex). Any user can hold that lock for ever, by an epoll
- * instance whose own lock a page of FUSE holds.
+ * poll(2) waits for both descriptors. sd-event's descriptor is not in our epoll instance. The reason is epoll_ctl(2):
+ * for an epoll instance inside another one it takes a lock of the whole kernel (epnested_mutex in fs/eventpoll.c). Any
+ * user could hold that lock for ever, because epoll_ctl(2) then waits for the lock of the inner instance, which a page
+ * of FUSE can hold.
  */
 
 #include <sys/epoll.h>
@@ -17,47 +18,52 @@
 #include "basic/time.h"
 #include "event/poll-mode.h"
 
-/* Events of one turn. */
+/* Largest number of events of our own in one turn. */
 #define LOOP_BATCH_MAX 64
 
 typedef struct Loop {
         sd_event *event;    /* one reference */
         int epoll_fd;
-        int sd_event_fd;    /* sd_event_get_fd(3), not ours to close */
-        bool is_prepared;   /* sd_event_prepare(3) was called, and no source was changed since */
-        usec_t polled_at;   /* last poll(2), CLOCK_MONOTONIC */
+        int sd_event_fd;    /* sd_event_get_fd(3); borrowed */
+        bool is_prepared;   /* sd_event_prepare(3) was called, and no source has changed since */
+        usec_t polled_at;   /* time of the last poll(2), CLOCK_MONOTONIC */
         usec_t now;         /* start of this turn, CLOCK_MONOTONIC; 0: no turn yet */
         PollMode poll_mode;
 } Loop;
 
-/* Takes a reference to @event. Returns 0 or a negative errno; loop_done() is to be called in both cases. */
+/*
+ * Initialises @loop and takes a reference to @event. Returns 0 or a negative errno. In both cases loop_done() is to be
+ * called.
+ */
 int loop_init(Loop *loop, sd_event *event);
 void loop_done(Loop *loop);
 
-/* The time of this turn. It stands still within a turn. */
+/* Returns the time of this turn, CLOCK_MONOTONIC. It does not change within a turn. */
 static inline usec_t loop_now(const Loop *loop) {
         return loop->now ?: usec_now();
 }
 
 /*
- * To be called after a change that sd-event notices by sd_event_prepare(3) only, outside of its own handlers: a timer (timer.h
- * calls it), a source without a descriptor, a message in sd-bus's queue, sd_event_exit(3). It notices a descriptor by itself.
+ * To be called after a change that sd-event's descriptor does not report, because only sd_event_prepare(3) looks for
+ * it. Such a change is: a timer (timer.h calls this), a source without a descriptor, a message in sd-bus's queue,
+ * sd_event_exit(3). Handlers of sd-event need not call it.
  */
 static inline void loop_sd_event_changed(Loop *loop) {
         loop->is_prepared = false;
 }
 
 /*
- * Lets sd-event look at its sources if that is due. Returns 1 if a source is to be dispatched by loop_dispatch_sd_event(), 0 if
- * none is, or a negative errno.
+ * Lets sd-event look at its sources if one may have changed. Returns 1 if loop_dispatch_sd_event() is to be called, 0
+ * if no source has an event, or a negative errno.
  */
 int loop_prepare(Loop *loop);
 
-/* Dispatches the most urgent source of sd-event. Returns 0 or a negative errno. */
+/* Calls the handler of sd-event's source with the highest priority. Returns 0 or a negative errno. */
 int loop_dispatch_sd_event(Loop *loop);
 
 /*
- * Waits up to @timeout (USEC_INFINITY: for ever) for events, and sets the time of the turn. *ret_n events of our own are in
- * @events. Returns 1 if there was any event, also of sd-event's, 0 if there was none, or a negative errno.
+ * Waits for events, at most for @timeout (USEC_INFINITY: without limit), and sets the time of the turn. Puts events of
+ * our own into @events and their number into *ret_n. Returns 1 if there was an event, also one of sd-event, 0 if there
+ * was none, or a negative errno.
  */
 int loop_wait(Loop *loop, usec_t timeout, struct epoll_event events[static LOOP_BATCH_MAX], int *ret_n);

@@ -2,29 +2,31 @@
 
 #include "event/poll-mode.h"
 
-/* Average time between two clients below which poll mode begins, and above which it ends. */
+/* Average time between two clients. Below the first poll mode begins, above the second it ends. */
 #define BUSY_USEC ((usec_t) 80)
 #define QUIET_USEC ((usec_t) 160)
 
-/* A longer gap counts as this one, so poll mode ends with the first client after a pause. */
+/* A longer gap counts as this one. It is so long that the first client after a pause ends poll mode. */
 #define GAP_MAX (10 * USEC_PER_MSEC)
 
-/* Weight of the old average: turns with clients. */
+/* Weight of the old average, in turns with clients. A new gap has the weight of one turn. */
 #define N_TURNS 8
 
 #define SLOW_FOR_USEC (100 * USEC_PER_MSEC)
 
-/* The kernel makes 0.1 ms of it (prctl(2), PR_SET_TIMERSLACK). */
+/* Length of the sleep that is asked for. The kernel makes 0.1 ms of it (prctl(2), PR_SET_TIMERSLACK). */
 #define COALESCE_USEC 50
 
-/* Larger gaps are not coalesced, because too few clients would be found at once. */
+/* Clients with a longer average gap are not coalesced, because a sleep would collect too few of them. */
 #define COALESCE_GAP_USEC ((usec_t) 60)
 
-/* Length of a trial, and time for which its result holds. */
+/* Length of one trial, and the time for which its result holds. */
 #define TRIAL_USEC (10 * USEC_PER_MSEC)
 #define RESULT_USEC (250 * USEC_PER_MSEC)
 
-/* Coalescing goes on at this share of the rate without it, because two equal trials differ by up to 5 %. */
+/*
+ * Coalescing goes on if its rate is at least this share of the rate without it. Two equal trials differ by up to 5 %.
+ */
 #define RATE_MIN 0.95
 
 void poll_mode_init(PollMode *p) {
@@ -35,7 +37,7 @@ void poll_mode_coalesce(const PollMode *p) {
         const struct timespec span = { .tv_nsec = COALESCE_USEC * 1000 };
 
         if (p->coalescing == COALESCE_YES || p->coalescing == COALESCE_TRY_WITH)
-                (void) nanosleep(&span, NULL); /* a signal may end it early */
+                (void) nanosleep(&span, NULL); /* a signal ends it early, which does no harm */
 }
 
 static void poll_mode_begin(PollMode *p, Coalescing coalescing, usec_t now, usec_t span) {
@@ -83,7 +85,7 @@ static void poll_mode_end(PollMode *p) {
 bool poll_mode_update(PollMode *p, uint64_t n_accepted, usec_t now) {
         uint64_t n = n_accepted - p->n_accepted;
 
-        if (n == 0) { /* a turn for something else */
+        if (n == 0) { /* no client came in this turn */
                 if (p->is_busy && now - p->at > GAP_MAX)
                         poll_mode_end(p);
                 return p->is_busy;

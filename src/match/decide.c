@@ -38,8 +38,9 @@ Decision decide_incomplete(const MatchIndex *index, const ClientFacts *facts) {
 }
 
 /*
- * Bytes of an unknown protocol, or malformed ones of a known protocol. Only a route that names these bytes, the listener or the
- * source alone can want the former, and only a route that names these bytes the latter.
+ * Decides when the probe does not know the protocol of the bytes, or, with @is_malformed, finds an error in them. Bytes
+ * of an unknown protocol may go to a route with Prefix=, or to one that asks for the listener or the source only.
+ * Malformed bytes may only go to a route with Prefix=.
  */
 static Decision decide_unknown(const MatchIndex *index, const ClientFacts *facts, bool is_malformed, ProbeReason reason) {
         Decision d;

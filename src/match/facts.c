@@ -7,7 +7,7 @@ static void facts_add_http(ClientFacts *f, const HttpFacts *http) {
         f->method = http->method;
         f->fields = http->fields;
 
-        /* "OPTIONS *" is about the host, not about any path on it. */
+        /* "OPTIONS *" asks for no path of the host. */
         if (http->form != HTTP_FORM_ASTERISK)
                 f->path = http->path.n > 0 ? http->path : SLICE_LITERAL("/");
 }

@@ -7,44 +7,47 @@
 #include "basic/array.h"
 #include "basic/hash.h"
 
-/* Fields of the largest head: MaxHeadSize= is 64 KiB at most, the shortest field is "a:\r\n". */
+/* Largest number of fields in a head. MaxHeadSize= is at most 64 KiB, and the shortest field is "a:\r\n". */
 #define FIELDS_MAX (65536 / 4)
 
-/* A longer value is matched by its beginning. */
+/* Bytes of a value that are compared with a pattern. Later bytes are ignored. */
 #define HEADER_VALUE_MAX 1023
 
-/* One name, and the values that the current head has for it. */
+/* One field name, and its values in the current head. */
 typedef struct Name {
         const char *text;  /* borrowed from a RouteMatch; NULL: this place of the table is free */
-        uint64_t head;     /* number of the head that the fields below belong to */
-        uint32_t first;    /* index into HeaderIndex.values */
-        uint32_t last;     /* likewise */
+        uint64_t head;     /* number of the head that @first, @last and @n_values are about */
+        uint32_t first;    /* index of its first value in HeaderIndex.values */
+        uint32_t last;     /* index of its last value */
         uint32_t n_values;
 } Name;
 
 typedef struct Value {
         Slice text;
-        uint32_t next;     /* index of the next one of this name; undefined for Name.last */
+        uint32_t next;     /* index of the next value of the same name; not defined for Name.last */
 } Value;
 
 struct HeaderIndex {
-        const char **names; /* as they were added; NULL behind header_index_finish() */
+        const char **names; /* in the order of header_index_add(); NULL after header_index_finish() */
         size_t n_names;
 
         Name *table;
         size_t n_places;   /* a power of two, at least twice the number of names */
-        uint64_t lengths;  /* bit n: some name has n bytes; bit 63: at least 63 */
+        uint64_t lengths;  /* bit n: some name has n bytes; bit 63: some name has at least 63 */
 
         Value *values;
         size_t n_values;
         size_t n_values_max;
 
         uint64_t head;     /* number of the current head, from 1 */
-        Slice fields;      /* of that */
-        bool is_read;      /* @fields are in the table */
+        Slice fields;      /* its fields; borrowed */
+        bool is_read;      /* @fields were read into @table and @values */
 };
 
-/* The length of the plain bytes that @glob begins with: fnmatch(3) gives a meaning to the one behind them. */
+/*
+ * Returns how many bytes at the beginning of @glob stand for themselves. The next byte is special for fnmatch(3), or
+ * the end.
+ */
 static size_t match_header_span_plain(const char *glob) {
         size_t n = 0;
 
@@ -62,7 +65,10 @@ static bool match_header_fnmatch(Slice value, const char *glob) {
         return fnmatch(glob, text, 0) == 0;
 }
 
-/* Moves *rest behind the first @literal in it, or at its beginning with @is_anchored. Returns false if there is none. */
+/*
+ * Searches *rest for @literal and moves *rest behind it. With @is_anchored *rest has to begin with @literal. Returns
+ * true if @literal was found.
+ */
 static bool match_header_skip_literal(Slice *rest, Slice literal, bool is_anchored) {
         const uint8_t *found = rest->p;
 
@@ -77,8 +83,9 @@ static bool match_header_skip_literal(Slice *rest, Slice literal, bool is_anchor
 }
 
 /*
- * As fnmatch(3), which is called only for patterns with more than plain bytes and "*" in them: it takes 7 ns for each byte
- * of a value, ten times as much as memmem(3).
+ * True if @value matches @glob, as fnmatch(3) defines that. Patterns of plain bytes and "*" are matched here.
+ *
+ * For all others fnmatch(3) is called. It takes ten times as long as memmem(3): 7 ns for each byte of the value.
  */
 static bool match_header_value_matches(Slice value, const char *glob) {
         Slice rest = value = slice_head(value, HEADER_VALUE_MAX);
@@ -99,7 +106,10 @@ static bool match_header_value_matches(Slice value, const char *glob) {
         }
 }
 
-/* The number of the patterns from the first of @n on that have its name: they are alternatives, side by side. */
+/*
+ * Returns how many of the @n patterns have the same name as the first. They are side by side, and a field has to match
+ * one of them.
+ */
 static size_t match_header_count_alternatives(const HeaderMatch *h, size_t n) {
         size_t k = 1;
 
@@ -179,7 +189,7 @@ static uint64_t match_header_length_bit(size_t n) {
         return UINT64_C(1) << MIN(n, (size_t) 63);
 }
 
-/* The place of this name, or the free one that it would have. */
+/* Returns the place of this name in the table, or the free place for it. */
 static Name *match_header_find(const HeaderIndex *index, Slice name) {
         uint64_t hash = HASH_BEGIN;
 

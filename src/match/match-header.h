@@ -2,20 +2,23 @@
 #pragma once
 
 /*
- * Header= of all routes. The fields of a head are read once, however many routes ask for them: a table of the names that
- * routes mention, made at load time, takes the values of each.
+ * Header= of all routes. A table has the names that routes mention. It is made at load time. The fields of a head are
+ * read into the table once, however many routes ask for them.
  */
 
 #include "config/config.h"
 #include "probe/probe.h"
 
 /*
- * Values of one name that are looked at. A head of 64 KiB has room for thousands, and each would be compared with the
- * pattern of each route.
+ * Values of one name that are looked at. Without a limit a head of 64 KiB could have thousands, and each is compared
+ * with the pattern of each route.
  */
 #define HEADER_VALUES_MAX 100
 
-/* True where @match has no Header=, or @fields satisfy it. Reads all of @fields for each pattern: for single routes. */
+/*
+ * True if @match has no Header=, or if @fields match it. Reads @fields once for each name, so it is for single routes
+ * only.
+ */
 bool match_takes_fields(const RouteMatch *match, Slice fields);
 
 typedef struct HeaderIndex HeaderIndex;
@@ -23,14 +26,18 @@ typedef struct HeaderIndex HeaderIndex;
 int header_index_new(HeaderIndex **ret);
 HeaderIndex *header_index_free(HeaderIndex *index);
 
-/* Adds the names that @match mentions; it has to outlive the index. Returns 0 or -ENOMEM. */
+/* Adds the names that @match mentions. @match has to outlive @index. Returns 0 or -ENOMEM. */
 int header_index_add(HeaderIndex *index, const RouteMatch *match);
 
-/* After the last header_index_add(). Returns 0 or -ENOMEM. */
+/* Makes the table. To be called once, after the last header_index_add(). Returns 0 or -ENOMEM. */
 int header_index_finish(HeaderIndex *index);
 
-/* A new head, with these fields. They are read when a route with Header= asks for the first time. */
+/*
+ * Begins a new head. @fields are borrowed until the next call, and read when a route with Header= asks for them first.
+ */
 void header_index_begin(HeaderIndex *index, Slice fields);
 
-/* As match_takes_fields() with the fields of the head. @match was added, and has Header=. */
+/*
+ * As match_takes_fields(), with the fields of the current head. @match has to have Header=, and must have been added.
+ */
 bool header_index_takes(HeaderIndex *index, const RouteMatch *match);

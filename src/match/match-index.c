@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * All routes by host and path: a hash table of buckets, one for each name that a Host= line mentions and one for the
- * routes without, and for each of these, one for each path that goes with it. A client looks into the bucket of its own
- * host, into those of the wildcards above it (at most one for each label) and into the last one, and beside each of them
- * into those of the paths above its own (at most one for each segment); within a bucket the first entry that takes it is
- * the best.
+ * All routes, in a hash table by host and path.
+ *
+ * Each name of a Host= line has a bucket, and routes without Host= have one of the name "". Each path that goes with
+ * such a name has a bucket, too. The entries of a bucket are sorted by rank, so the first one that takes a client is
+ * the best of the bucket.
+ *
+ * A client is looked up by its host, by each wildcard above that, and by "". With each of these names it is looked up
+ * by each path above its own. So the number of lookups grows with the labels of its host and the segments of its path,
+ * and not with the number of routes.
  */
 
 #include <errno.h>
@@ -15,22 +19,22 @@
 #include "match/match-header.h"
 #include "match/match.h"
 
-/* One alternative of one route: a single host and a single path of its lists. */
+/* One alternative of one route: one host and one path of its lists. */
 typedef struct MatchEntry {
         const RouteMatch *match;
         const char *unit;
         size_t pool;
-        const char *host;      /* as in RouteMatch.hosts; "" for none */
-        const char *path;      /* NULL: any */
-        unsigned n_keys;       /* see match_index_weight() */
+        const char *host;      /* one of RouteMatch.hosts; "": the route has no Host= */
+        const char *path;      /* one of RouteMatch.paths; NULL: the route has no Path= */
+        unsigned n_keys;       /* number of keys of MATCH_BY_KEYS */
         unsigned source_bits;
 } MatchEntry;
 
-/* Of a host, or of a host and a path. The name is that of its first entry. */
+/* The entries of one host, or of one host and one path. The first entry has the name of the bucket. */
 typedef struct MatchBucket {
-        const MatchEntry *entries;  /* NULL: this place of the table is free */
-        uint32_t n_entries;    /* of the host: those without a path, which may be none */
-        uint32_t n_of_host;    /* all of them, those with a path behind those without; 0: it is one of a path */
+        const MatchEntry *entries;  /* borrowed from MatchIndex.entries; NULL: this place of the table is free */
+        uint32_t n_entries;    /* entries to look at; in the bucket of a host only those without a path, maybe 0 */
+        uint32_t n_of_host;    /* all entries of the host, those with a path last; 0: the bucket is of a path */
 } MatchBucket;
 
 struct MatchIndex {
@@ -39,11 +43,11 @@ struct MatchIndex {
         size_t n_allocated;
 
         MatchBucket *buckets;
-        size_t n_buckets;      /* a power of two, at least twice what is used */
-        size_t path_max;       /* how long the longest path is */
+        size_t n_buckets;      /* a power of two, at least twice the number of used places */
+        size_t path_max;       /* length of the longest path in bytes */
 
         HeaderIndex *headers;
-        const RouteMatch **prefixes; /* those with Prefix= */
+        const RouteMatch **prefixes; /* the routes that have Prefix=; borrowed */
         size_t n_prefixes;
         bool has_hosts;        /* a route has Host= */
 };
@@ -84,7 +88,7 @@ static unsigned match_index_count_keys(const RouteMatch *m) {
         return n + !!m->methods + !!m->alpns + !!m->protocols + (m->n_sources > 0) + (m->n_prefixes > 0);
 }
 
-/* The shortest of the alternatives: that much is certain. */
+/* Returns the bits of the shortest prefix in Source=, because the route promises no more than that. 0: no Source=. */
 static unsigned match_index_count_source_bits(const RouteMatch *m) {
         unsigned n = m->n_sources > 0 ? UINT8_MAX : 0;
 
@@ -161,12 +165,15 @@ int match_index_add(MatchIndex *index, const RouteMatch *match, const char *unit
         return 0;
 }
 
-/* 0: no host, 1: a wildcard, 2: exact. */
+/* Returns 0 for no host, 1 for a wildcard, 2 for an exact host. */
 static unsigned match_index_host_class(const MatchEntry *e) {
         return e->host[0] == 0 ? 0 : e->host[0] == '*' ? 1 : 2;
 }
 
-/* What goes before what, the first difference counts. More is better. */
+/*
+ * Returns the weight of @e by one criterion. The entry with the larger weight is better. An earlier criterion decides
+ * first.
+ */
 static int64_t match_index_weight(const MatchEntry *e, MatchCriterion criterion) {
         switch (criterion) {
 
@@ -174,7 +181,10 @@ static int64_t match_index_weight(const MatchEntry *e, MatchCriterion criterion)
                 return e->match->priority;
 
         case MATCH_BY_HOST:
-                /* The longer wildcard. Exact names that take the same client are the same name. */
+                /*
+                 * The longer wildcard wins. Two exact hosts that take the same client are equal, so their length does
+                 * not matter.
+                 */
                 return (int64_t) match_index_host_class(e) << 32 | (int64_t) strlen(e->host);
 
         case MATCH_BY_PATH:
@@ -196,8 +206,8 @@ static int64_t match_index_weight(const MatchEntry *e, MatchCriterion criterion)
 }
 
 /*
- * The rank within one bucket, and, of entries that take the same client, over all. Negative: @a goes first.
- * *ret_criterion, if asked for, is what decided.
+ * Compares two entries that take the same client, or are in one bucket. Returns a negative number if @a is better.
+ * *ret_criterion is the criterion that decided. It is not set if the entries are equal. NULL: not wanted.
  */
 static int match_index_rank(const MatchEntry *a, const MatchEntry *b, MatchCriterion *ret_criterion) {
         for (MatchCriterion c = MATCH_BY_PRIORITY; c < MATCH_BY_NAME; c++) {
@@ -214,7 +224,7 @@ static int match_index_rank(const MatchEntry *a, const MatchEntry *b, MatchCrite
         return 0;
 }
 
-/* Any path is behind none. */
+/* Compares as strcmp(3). An entry without a path comes first. */
 static int match_index_compare_paths(const char *a, const char *b) {
         return a && b ? strcmp(a, b) : (a != NULL) - (b != NULL);
 }
@@ -241,11 +251,11 @@ static bool match_index_is_bucket_of(const MatchBucket *bucket, const char *host
 }
 
 /*
- * The bucket of this name, and this path, if there is one; or the free place where it would be. @hash is that of the
- * host with the path behind it: no host has a slash.
+ * Returns the bucket of this host and path (@path->n is 0: of the host), or the free place for it. @hash is the hash of
+ * the host followed by the path. Two buckets never hash the same string, because no host contains a slash.
  */
 static MatchBucket *match_index_find_bucket(const MatchIndex *index, uint64_t hash, const char *host, Slice path) {
-        /* The names in the table are the administrator's: nobody else can make them collide. */
+        /* The hash needs no secret, because only the administrator chooses the names in the table. */
         for (size_t i = mix64(hash);; i++) {
                 MatchBucket *bucket = &index->buckets[i & (index->n_buckets - 1)];
 
@@ -320,12 +330,12 @@ static bool match_index_takes_the_rest(const MatchSearch *s, const RouteMatch *m
         return match_takes_all_but_indexed(m, s->facts) && (m->n_headers == 0 || header_index_takes(s->index->headers, m));
 }
 
-/* Looks for the best of them, which go by rank. */
+/* Searches the entries, which are sorted by rank, for one that is better than MatchSearch.best. */
 static void match_index_search_bucket(MatchSearch *s, const MatchBucket *bucket) {
         for (size_t i = 0; i < bucket->n_entries; i++) {
                 const MatchEntry *e = &bucket->entries[i];
 
-                /* From here on they all rank behind what was found. */
+                /* This entry and all later ones are not better than the best one so far. */
                 if (s->best && match_index_rank(s->best, e, NULL) <= 0)
                         return;
 
@@ -336,7 +346,7 @@ static void match_index_search_bucket(MatchSearch *s, const MatchBucket *bucket)
         }
 }
 
-/* "/a/b/c": "/", then "/a", then "/a/b", then all of it. */
+/* For "/a/b/c" searches "/", then "/a", then "/a/b", then "/a/b/c". */
 static void match_index_search_paths(MatchSearch *s, uint64_t hash, const char *host) {
         Slice path = s->facts->path;
         size_t n = MIN(path.n, s->index->path_max);
@@ -357,7 +367,10 @@ static void match_index_search_paths(MatchSearch *s, uint64_t hash, const char *
         }
 }
 
-/* Would one of them take the client, if servers agreed on what its path is? Nobody gets it then: one is enough. */
+/*
+ * Servers read this path in different ways. Searches for an entry with Path= that may be meant. If there is one, no
+ * route gets the client, so one is enough.
+ */
 static void match_index_search_ambiguous(MatchSearch *s, const MatchBucket *of_host) {
         for (size_t i = of_host->n_entries; i < of_host->n_of_host; i++) {
                 const MatchEntry *e = &of_host->entries[i];
@@ -392,7 +405,7 @@ static void match_index_search_host(MatchSearch *s, const char *host) {
                 match_index_search_paths(s, hash, host);
 }
 
-/* "a.b.example.org": "*.b.example.org", then "*.example.org", then "*.org". */
+/* For "a.b.example.org" searches "*.b.example.org", then "*.example.org", then "*.org". */
 static void match_index_search_wildcards(MatchSearch *s, const ProbeName *host) {
         char pattern[PROBE_NAME_MAX + 3];
 
@@ -452,7 +465,7 @@ bool match_index_prefix_needs_more(const MatchIndex *index, const ClientFacts *f
         return false;
 }
 
-/* The alternative by which the route takes the client. */
+/* Returns the best alternative of the route among those that take the client. */
 static MatchEntry match_index_entry_for(const RouteMatch *m, const ClientFacts *facts) {
         MatchEntry e = { .match = m, .host = "", .n_keys = match_index_count_keys(m), .source_bits = match_index_count_source_bits(m) };
 

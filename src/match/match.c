@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* One route and one client: what matches, and how routes compare. */
+/* Compares one route with one client, and routes with each other. */
 
 #include "match/match.h"
 
@@ -45,7 +45,7 @@ static bool match_takes_protocol(const RouteMatch *m, const ClientFacts *f) {
 static bool match_host_is_below(const ProbeName *host, const char *suffix) {
         size_t n = strlen(suffix);
 
-        /* @suffix begins with the dot: at least one character stands before it. */
+        /* @suffix begins with a dot. At least one character has to be before the dot. */
         return host->n > n && memcmp(host->text + host->n - n, suffix, n) == 0;
 }
 
@@ -108,7 +108,7 @@ static bool match_takes_alpn(const RouteMatch *m, const ClientFacts *f) {
         return false;
 }
 
-/* The bytes of an IP address, IPv4 for one mapped into IPv6; NULL for other families. */
+/* Returns the bytes of an IP address, and four bytes for an IPv4 address mapped into IPv6. Empty for other families. */
 static const uint8_t *match_address_bytes(const struct sockaddr *sa, int *ret_family) {
         if (sa && sa->sa_family == AF_INET) {
                 *ret_family = AF_INET;

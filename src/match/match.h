@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Which route a client takes, by what is known of it. No event loop, no broker: fdpassctl asks the same
- * questions offline.
+ * Finds the route that takes a client, by what is known of the client. There is no event loop and no broker in it,
+ * because fdpassctl calls the same functions offline.
  */
 
 #include <sys/socket.h>
@@ -11,23 +11,23 @@
 #include "config/config.h"
 #include "probe/probe.h"
 
-/* What is known of a client when it is routed. Everything is borrowed. */
+/* The facts by which a client is routed. All members are borrowed. */
 typedef struct ClientFacts {
         const char *listener;
-        unsigned protocol;          /* one bit, as in RouteMatch.protocols; 0: none that is known here */
-        const ProbeName *host;      /* of Host or SNI; NULL or n = 0: none */
-        Slice path;                 /* n = 0: none */
+        unsigned protocol;          /* one bit, as in RouteMatch.protocols; 0: unknown */
+        const ProbeName *host;      /* from the Host field or SNI; NULL or n is 0: none */
+        Slice path;                 /* n is 0: none */
         Slice method;
-        Slice fields;               /* of an HTTP head, for http_next_field() */
-        const TlsFacts *tls;        /* for ALPN; NULL: not TLS */
+        Slice fields;               /* fields of an HTTP head, for http_next_field(); n is 0: none */
+        const TlsFacts *tls;        /* for ALPN=; NULL: the client does not speak TLS */
         const struct sockaddr *source;
-        Slice head;                 /* all bytes that are there */
-        const char *name;           /* of the one route that a worker hands it to; NULL: any other */
+        Slice head;                 /* all first bytes that are known */
+        const char *name;           /* InternalName= of the only route that may take the client; NULL: any route may */
 } ClientFacts;
 
-/* The keys, in the order in which they are looked at. */
+/* The keys of a route, in the order in which they are compared. */
 typedef enum MatchKey {
-        MATCH_NO_MISS, /* no key objects */
+        MATCH_NO_MISS, /* every key takes the client */
         MATCH_LISTENER,
         MATCH_PROTOCOL,
         MATCH_HOST,
@@ -41,33 +41,45 @@ typedef enum MatchKey {
         _MATCH_KEY_MAX,
 } MatchKey;
 
-/* An IPv4 address inside IPv6 counts as the IPv4 address that it is; other families are in no range. */
+/*
+ * True if @sa is in @range. An IPv4 address that is mapped into IPv6 counts as IPv4. Other families than IP are in no
+ * range.
+ */
 bool address_range_contains(const AddressRange *range, const struct sockaddr *sa);
 
-/* "Host=", … */
+/* Returns the name of the key with its "=", for example "Host=". The string is static. */
 const char *match_key_to_string(MatchKey key);
 
-/* The first key by which @match does not take the client, or MATCH_NO_MISS. */
+/* Returns the first key by which @match does not take the client, or MATCH_NO_MISS. */
 MatchKey match_first_miss(const RouteMatch *match, const ClientFacts *facts);
 
-/* True where it takes the client, as far as Host=, Path= and Header= don't object: MatchIndex has tables for these. */
+/* True if all keys but Host=, Path= and Header= take the client. MatchIndex has tables for these three. */
 bool match_takes_all_but_indexed(const RouteMatch *match, const ClientFacts *facts);
 
-/* True where a key needs bytes of the client; a route without such a key takes it as soon as it is there. */
+/* True if a key needs bytes of the client. A route without such a key takes a client before it has said anything. */
 bool match_needs_head(const RouteMatch *match);
 
-/* The order of equal sets of clients: 0 where both take exactly the same ones. */
+/*
+ * Compares the clients that two routes take. Returns 0 if both take exactly the same ones. The sign orders routes, and
+ * means nothing else.
+ */
 int match_compare(const RouteMatch *a, const RouteMatch *b);
 
 /*
- * All routes, indexed by host and path, so that a client looks at the few that can concern it. Entries go by rank:
- * RoutePriority=; an exact host before a wildcard, and a longer wildcard before a shorter, before none; the longer
- * path; the larger number of Header=, Method=, ALPN=, Protocol=, Source= and Prefix= keys; a listener before
- * none; the longer prefix of a source address.
+ * All routes, by host and path, so that a client is compared with few of them. Of the routes that take a client, the
+ * best one gets it. The first of these rules that tells two routes apart decides:
+ *
+ * 1. the larger RoutePriority=
+ * 2. an exact host, then the longer wildcard, then no host
+ * 3. the longer path
+ * 4. the larger number of keys among Header= (each name counts), Method=, ALPN=, Protocol=, Source= and Prefix=
+ * 5. a route with Listener=
+ * 6. the longer prefix in Source=
+ * 7. the name of the unit, in the order of strcmp(3)
  */
 typedef struct MatchIndex MatchIndex;
 
-/* By what one of two routes that both take a client goes before the other, in this order. */
+/* The rule that prefers one of two routes, in the order of the list above. */
 typedef enum MatchCriterion {
         MATCH_BY_PRIORITY,
         MATCH_BY_HOST,
@@ -75,19 +87,19 @@ typedef enum MatchCriterion {
         MATCH_BY_KEYS,
         MATCH_BY_LISTENER,
         MATCH_BY_SOURCE,
-        MATCH_BY_NAME, /* all are equal: the order of the units' names */
+        MATCH_BY_NAME, /* all other rules find the routes equal */
 } MatchCriterion;
 
-/* Both have to take the client. */
+/* Returns the rule by which @winner is preferred to @loser. Both routes have to take the client. */
 MatchCriterion match_explain_loss(const RouteMatch *loser, const RouteMatch *winner, const ClientFacts *facts);
 
-/* What find says beside the route. */
+/* Result of match_index_find(). */
 typedef struct MatchResult {
-        size_t pool;         /* which one, with found */
-        const RouteMatch *match; /* of that one */
+        size_t pool;         /* number that was given to match_index_add(); valid with @found */
+        const RouteMatch *match; /* settings of the route; borrowed, valid with @found */
         bool found;
-        bool host_is_known;  /* some route names this host, or one that contains it */
-        bool ambiguous_path; /* a route with Path= might have been meant, but servers read this path in different ways */
+        bool host_is_known;  /* a Host= names the client's host, or a wildcard of one contains it */
+        bool ambiguous_path; /* a Path= may be meant, but servers read this path in different ways */
 } MatchResult;
 
 int match_index_new(MatchIndex **ret);
@@ -95,21 +107,23 @@ MatchIndex *match_index_free(MatchIndex *index);
 DEFINE_CLEANUP(MatchIndex *, match_index_free);
 
 /*
- * Adds a route, which must outlive the index, under the number that is to be found. The unit's name decides where
- * nothing else does.
+ * Adds a route under the number @pool. @match and @unit are borrowed and have to outlive @index. Returns 0 or -ENOMEM.
  */
 int match_index_add(MatchIndex *index, const RouteMatch *match, const char *unit, size_t pool);
 
-/* After the last match_index_add(). */
+/* Makes the tables. To be called once, after the last match_index_add(). Returns 0 or -ENOMEM. */
 int match_index_finish(MatchIndex *index);
 
-/* Has any route Host=? */
+/* True if a route has Host=. */
 bool match_index_has_hosts(const MatchIndex *index);
 
-/* May a route with this match take clients of the listener? */
+/* True if the Listener= of this route takes clients of @listener, or if the route has no Listener=. */
 bool match_is_for_listener(const RouteMatch *match, const char *listener);
 
-/* True if @facts->head is the beginning of a Prefix= of a route for @facts->listener, but not all of it. */
+/*
+ * True if @facts->head is the beginning of a Prefix=, but not all of it, and that route takes clients of
+ * @facts->listener.
+ */
 bool match_index_prefix_needs_more(const MatchIndex *index, const ClientFacts *facts);
 
 void match_index_find(const MatchIndex *index, const ClientFacts *facts, MatchResult *ret);

@@ -5,7 +5,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
-/* What is said besides the status. */
+/* Texts for the body of an answer in HTTP. */
 static const struct {
         unsigned status;
         const char *text;
@@ -28,7 +28,7 @@ static const char *answer_text_of(unsigned status) {
         return "The request was refused.";
 }
 
-/* Whoever gets a 503 or 429 may try again after this many seconds. */
+/* Retry-After of an answer with status 503 or 429, in seconds (RFC 9110 10.2.3). */
 #define RETRY_AFTER 5
 
 static unsigned answer_http_status(Refusal why, ProbeReason reason, unsigned flusher_status) {
@@ -83,7 +83,7 @@ static void answer_compose_http(unsigned status, Answer *ret) {
         ret->n = n > 0 ? (size_t) n : 0;
 }
 
-/* RFC 8446 6.2 */
+/* Alert descriptions of TLS (RFC 8446 6.2). */
 enum {
         TLS_ALERT_INTERNAL_ERROR = 80,
         TLS_ALERT_UNRECOGNIZED_NAME = 112,
@@ -113,15 +113,17 @@ static void answer_compose_tls(Refusal why, ProbeReason reason, Answer *ret) {
         if (alert < 0)
                 return;
 
-        /* One record of type alert, of the version that every client reads before it has agreed on one
-         * (RFC 8446 5.1), with a fatal alert in it. */
-        const uint8_t record[] = { 21, 3, 3, 0, 2, /* fatal */ 2, (uint8_t) alert };
+        /*
+         * One record of type alert, with a fatal alert in it. Its version is 3.3, which every client reads before it
+         * has agreed on one (RFC 8446 5.1).
+         */
+        const uint8_t record[] = { 21, 3, 3, 0, 2, /* level: fatal */ 2, (uint8_t) alert };
 
         memcpy(ret->bytes, record, sizeof(record));
         ret->n = sizeof(record);
 }
 
-/* RFC 4250 4.2.2 */
+/* Reason codes of SSH_MSG_DISCONNECT (RFC 4250 4.2.2). */
 enum {
         SSH_DISCONNECT_PROTOCOL_ERROR = 2,
         SSH_DISCONNECT_SERVICE_NOT_AVAILABLE = 7,
@@ -155,8 +157,9 @@ static void answer_append_u32(Answer *a, uint32_t v) {
 }
 
 /*
- * Our identification line, and then one binary packet as they are before keys are exchanged (RFC 4253 6): its
- * length, the length of the padding, SSH_MSG_DISCONNECT (11.1), and padding up to a multiple of eight.
+ * Writes our identification line and one binary packet (RFC 4253 6). The packet has the form from before the key
+ * exchange: its length, the length of the padding, SSH_MSG_DISCONNECT (RFC 4253 11.1), and padding to a multiple of
+ * eight.
  */
 static void answer_compose_ssh(Refusal why, Answer *ret) {
         static const char line[] = "SSH-2.0-fdpass\r\n", text[] = "No service takes this connection.";
@@ -175,7 +178,7 @@ static void answer_compose_ssh(Refusal why, Answer *ret) {
         answer_append_u32(ret, answer_ssh_code(why));
         answer_append_u32(ret, (uint32_t) strlen(text));
         answer_append(ret, text, strlen(text));
-        answer_append_u32(ret, 0); /* language */
+        answer_append_u32(ret, 0); /* language tag, empty */
         answer_append(ret, zeros, n_padding);
 }
 

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a refused client is told, in the protocol that it speaks. */
+/* Composes the answer to a refused client, in the protocol of the client. */
 
 #include "broker/state/refusal.h"
 #include "probe/probe.h"
 
 typedef struct Answer {
-        size_t n;              /* 0: nothing that it would understand; a plain close says it all */
+        size_t n;              /* 0: its protocol has no answer, so its connection is only closed */
         uint8_t bytes[1024];
 } Answer;
 
-/* Leaves the head of an answer in HTTP. */
+/* Removes the body of an answer in HTTP. */
 void answer_drop_body(Answer *answer);
 
 /*
- * The answer to a client with these first bytes, of which the broker looks at @max at most. False if the client has to say
- * more before it is clear what it understands; then there is none.
+ * Composes the answer to a client whose first bytes are @head. @max: largest size of a head that the broker accepts.
+ * @reason is the detail of REFUSAL_MALFORMED, and @status the HTTP status with REFUSAL_FLUSHER. Returns false, and no
+ * answer, if more bytes are needed to know the client's protocol.
  */
 bool answer_to_head(Slice head, size_t max, Refusal why, ProbeReason reason, unsigned status, Answer *ret);
 
-/* @status is HTTP's, with REFUSAL_FLUSHER. */
+/* Composes the answer in a known protocol. The parameters are those of answer_to_head(). */
 void answer_compose(ProbeProtocol protocol, Refusal why, ProbeReason reason, unsigned status, Answer *ret);

@@ -5,7 +5,10 @@
 #include "basic/hash.h"
 #include "broker/state/source.h"
 
-/* A socket unit that is restarted costs no client, and one that is stopped does not keep its clients waiting. */
+/*
+ * Time after which a pool without a reachable worker counts as lost. It is long enough for a restart of a socket unit,
+ * and short enough for clients of one that was stopped.
+ */
 #define LOST_USEC (1 * USEC_PER_SEC)
 
 static bool balance_route_is_ready(const Route *route, usec_t now) {
@@ -17,7 +20,7 @@ static bool balance_route_is_ready(const Route *route, usec_t now) {
         return w->n_pending < route->config->max_pending || route->pool->routing->shared->ignores_max_pending;
 }
 
-/* True if all routes without Backup= are unreachable or drained. */
+/* True if all routes without Backup= are lost or drained. */
 static bool balance_needs_backup(const Pool *p) {
         for (size_t i = 0; i < p->n_routes; i++)
                 if (!p->routes[i].config->backup && !worker_is_lost(p->routes[i].worker) && !p->routes[i].worker->is_drained)
@@ -32,8 +35,8 @@ static bool balance_fewer_pending(const Route *a, const Route *b) {
 }
 
 /*
- * Rendezvous hashing: each pair of a worker and a source has a number, and the worker with the highest one wins. So a worker that
- * comes or goes changes nothing for the others. A weight of n is n numbers.
+ * Returns the score of a worker for a source (rendezvous hashing). The route with the highest score is chosen. So a
+ * worker that comes or goes moves no source between the others. With a weight of n the score is the largest of n.
  */
 static uint64_t balance_score(const Route *route, uint64_t source) {
         uint64_t best = 0;
@@ -83,8 +86,10 @@ void balance_sent(Pool *p, Route *route, usec_t now) {
         if (p->config->balance != BALANCE_ROUND_ROBIN)
                 return;
 
-        /* Smooth weighted round robin: the claim of each ready route grows by its weight, and the chosen one pays the sum. So
-         * each gets its share, and the turns of a heavy one are spread between those of the others. */
+        /*
+         * Smooth weighted round robin. The claim of each ready route grows by its weight, and the chosen route pays the
+         * sum. So each route gets its share, and the turns of a heavy route are spread among those of the others.
+         */
         for (size_t i = 0; i < p->n_routes; i++) {
                 Route *other = &p->routes[i];
 

@@ -12,8 +12,9 @@
 #include "flusher/flusher.h"
 
 /*
- * Longest wait for room in the send buffer. A new connection has room for all that a flusher may write. A connection that was handed
- * back may be full of a response that the client does not read, and SendBuffer= in the public socket's unit may be small.
+ * Longest wait for room in the send buffer. A new connection has room for all that a flusher may write, unless
+ * SendBuffer= in the public socket's unit is small. A connection that was handed back may be full of a response that
+ * the client does not read.
  */
 #define WAIT_USEC (2 * USEC_PER_SEC)
 
@@ -21,12 +22,14 @@ bool flush_is_due(const Route *route, const Client *c) {
         return c->flush.status == 0 && route->pool->config->provider;
 }
 
-/* True if this route's worker gets facts, and consumed bytes. */
+/* True if the worker of this route gets a message with facts, which has room for consumed bytes. */
 static bool flush_has_metadata(const Route *route) {
         return route->form != WORKER_STREAM && route->config->metadata;
 }
 
-/* The facts about the client's request, or NULL if its head is not complete. Points into the head buffer. */
+/*
+ * Returns the facts about the client's request, or NULL if its head is not complete. They point into the head buffer.
+ */
 static const HttpFacts *flush_find_request(HeadBuffer *hb, const Client *c) {
         const Probe *probe = head_buffer_probe(hb, c);
 
@@ -34,8 +37,8 @@ static const HttpFacts *flush_find_request(HeadBuffer *hb, const Client *c) {
 }
 
 /*
- * A worker can get consumed bytes only in a message with facts. The head of a request that is answered already need not be given to
- * it. A flusher that wrote the whole response must not have left bytes behind that head.
+ * Consumed bytes reach a worker only in a message with facts. The stream form can do without the head of a request
+ * whose response the flusher has begun. Bytes behind that head would be lost.
  */
 bool flush_can_take(HeadBuffer *hb, const Pool *p, const Client *c) {
         size_t n = client_consumed(c).n;
@@ -57,7 +60,7 @@ bool flush_can_take(HeadBuffer *hb, const Pool *p, const Client *c) {
         return http && n <= http->head_length;
 }
 
-/* The date as in RFC 9110 5.6.7, in English whatever the locale. It is made once a second. */
+/* Returns the date as in RFC 9110 5.6.7, in English in every locale. It is made once a second. */
 static const char *flush_date(Flushes *fl) {
         static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
         time_t now = time(NULL);
@@ -112,7 +115,7 @@ static int flush_ask(Flushes *fl, const Route *route, Client *c, const HttpFacts
         return config->provider->flush(&request, output);
 }
 
-/* Sends what fits. Returns 0, or a negative errno if the client has left. */
+/* Sends as much as fits into the send buffer. Returns 0, or a negative errno if the client has left. */
 static int flush_send(Client *c, const uint8_t *p, size_t size, size_t *n_sent) {
         while (*n_sent < size) {
                 ssize_t n = send(c->fd, p + *n_sent, size - *n_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -127,7 +130,7 @@ static int flush_send(Client *c, const uint8_t *p, size_t size, size_t *n_sent) 
         return 0;
 }
 
-/* Keeps @n bytes that are still to be sent. Returns false if there is no memory: then the client is refused. */
+/* Keeps @n bytes that are still to be sent. Returns false if there is no memory. */
 static bool flush_keep(Flushes *fl, Client *c, const char *bytes, size_t n, bool is_all) {
         Unsent *u = malloc(sizeof(*u) + n);
 
@@ -175,7 +178,7 @@ static FlushResult flush_write(Flushes *fl, Client *c, const struct fdpass_flush
         return flush_wait(fl, c);
 }
 
-/* @http points into the head buffer, where it stays although the head was consumed. */
+/* @http points into the head buffer. The bytes stay there, although the head was consumed from the socket. */
 static FlushResult flush_respond(Flushes *fl, const Route *route, Client *c, const HttpFacts *http) {
         char bytes[FDPASS_FLUSHER_OUTPUT_MAX];
         struct fdpass_flusher_output output = {
@@ -206,7 +209,7 @@ FlushResult flush_begin(Flushes *fl, const Route *route, Client *c) {
         const HttpFacts *http = flush_find_request(fl->head_buffer, c);
         int r;
 
-        /* A worker named a route that answers requests, and handed back a client without one. */
+        /* A worker handed the client back without a request, for a route with Flusher=. */
         if (!http)
                 return flush_refuse(c, REFUSAL_WORKER, 0);
 

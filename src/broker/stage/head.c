@@ -66,7 +66,10 @@ static HeadResult head_conclude(const Routing *routing, const Decision *d) {
         return (HeadResult){ .verdict = HEAD_WAIT };
 }
 
-/* Reads exactly the header from the socket, because the worker must not see it. Returns false if the client has left. */
+/*
+ * Reads the header from the socket, and no more, because the worker must not see it. Returns false if the client has
+ * left.
+ */
 static bool head_consume_proxy(Client *c, uint8_t *buffer, size_t n) {
         ssize_t k = recv(c->fd, buffer, n, MSG_DONTWAIT);
 
@@ -74,10 +77,10 @@ static bool head_consume_proxy(Client *c, uint8_t *buffer, size_t n) {
                 return false;
 
         c->baseline.n_read += (size_t) k;
-        return (size_t) k == n; /* all of it was there a moment ago */
+        return (size_t) k == n; /* all @n bytes were peeked at before */
 }
 
-/* The addresses of the header replace those of the connection. */
+/* Replaces the addresses of the connection by those of the header. A header without addresses changes nothing. */
 static void head_use_proxy_address(Client *c, const ProxyFacts *facts) {
         if (facts->source_length == 0)
                 return;

@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * Stage: clients that wait for their head, the first bytes that tell which route takes them. The bytes are looked at and not
- * consumed. Only a PROXY header is consumed, because it is no part of what the client says.
+ * Stage: clients whose head is awaited. The head is the first bytes, as far as they are needed to route a client. They
+ * are peeked at and stay in the socket. A PROXY header is consumed, because the worker must not see it.
  *
- * One absolute deadline holds for the whole head (HeadTimeoutSec=), however slowly the bytes come, and one limit for their number
- * (MaxHeadSize=). Listener.heads and Listener.silent are the lists of this stage.
+ * One absolute deadline holds for the whole head (HeadTimeoutSec=), however slowly its bytes come. MaxHeadSize= limits
+ * its size. Listener.heads and Listener.silent are the lists of this stage.
  */
 
 #include "broker/stage/head-buffer.h"
@@ -14,10 +14,10 @@
 
 typedef enum HeadVerdict {
         HEAD_WAIT,   /* more bytes are needed */
-        HEAD_PROXY,  /* a PROXY header was consumed, or may be missing: the real source is known. Look again */
-        HEAD_POOL,   /* HeadResult.pool takes it */
-        HEAD_REFUSE, /* HeadResult.why and .reason say why */
-        HEAD_GONE,   /* the client left before it said anything */
+        HEAD_PROXY,  /* no PROXY header is awaited any more: look again, the source is known now */
+        HEAD_POOL,   /* HeadResult.pool takes the client */
+        HEAD_REFUSE, /* the client is to be refused: HeadResult.why and .reason */
+        HEAD_GONE,   /* the client left before it sent a head */
 } HeadVerdict;
 
 typedef struct HeadResult {
@@ -28,25 +28,25 @@ typedef struct HeadResult {
 } HeadResult;
 
 /*
- * Puts the client into the lists. Client.wait.due is the deadline of the head, Client.second.due the time when the client counts as
- * silent (0: it has said something).
+ * Puts the client into the lists. Client.wait.due is the deadline of the head. Client.second.due is the time from which
+ * on the client counts as silent; 0: it has sent a byte.
  */
 void head_enter(Client *c);
 
-/* From now on the client counts as silent at @due, unless it says something. */
+/* Has the client count as silent from @due on, unless it sends a byte before. */
 void head_begin_silence(Client *c, usec_t due);
 
 /* Takes the client out of the lists, and ends the watch of its socket. */
 void head_leave(Loop *loop, Client *c);
 
-/* Looks at the bytes that are there. */
+/* Peeks at the first bytes of the client, and decides by them. */
 HeadResult head_look(HeadBuffer *hb, const Routing *routing, Client *c);
 
 /* Routes a client of which no byte is needed. */
 HeadResult head_route_at_once(const Routing *routing, const Client *c);
 
-/* Looks at the bytes that are there, because no more will come. HEAD_WAIT: no route takes them. */
+/* Decides by an incomplete head after which no more bytes come. HEAD_WAIT: no route takes the client. */
 HeadResult head_look_last(HeadBuffer *hb, const Routing *routing, const Client *c);
 
-/* Routes a client that has said nothing for SilentTimeoutSec=. HEAD_WAIT: no route takes silent clients. */
+/* Routes a client that has sent nothing for SilentTimeoutSec=. HEAD_WAIT: no route takes silent clients. */
 HeadResult head_route_silent(const Routing *routing, const Client *c);

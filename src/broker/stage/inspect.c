@@ -68,10 +68,12 @@ void inspect_forget(Inspect *in, Client *c) {
         in->n_asked--;
         helper_task_abandon(in->helper, (unsigned) c->inspect.slot);
         c->inspect.slot = -1;
-        c->fd = -EBADF; /* the helper's */
+        c->fd = -EBADF; /* the helper owns it now */
 }
 
-/* A program without a helper has no hostile peers, so the calls are made here, one after the other. */
+/*
+ * Makes the calls of all tasks here, one after the other. A program without a helper (a test) has no hostile workers.
+ */
 static void inspect_run_here(Inspect *in) {
         static SocketTask task;
 
@@ -107,7 +109,7 @@ void inspect_run(Inspect *in) {
 
                 t = helper_task_new(in->helper, &slot);
                 if (!t) {
-                        in->is_full = true; /* the end of another task is an event */
+                        in->is_full = true; /* until an event of the helper ends another task */
                         return;
                 }
 
@@ -135,10 +137,13 @@ static void inspect_on_done(Inspect *in, unsigned slot, const SocketTask *t) {
         helper_task_free(in->helper, slot);
 }
 
-/* Time after which a worker that hangs counts as unreachable (balance_is_lost()). */
+/* Time after which a worker whose sockets hang counts as lost (balance_is_lost()). */
 #define HANG_USEC (1 * USEC_PER_SEC)
 
-/* A call at a socket of this worker's clients hangs. The worker gets no more clients, so it can't make more calls hang. */
+/*
+ * A call at a socket of this worker's clients hangs. The worker gets no more clients, so that it can't make more calls
+ * hang.
+ */
 static void inspect_quarantine(Inspect *in, uint32_t number) {
         Worker *w = worker_find_number(in->workers, number);
 
@@ -149,7 +154,7 @@ static void inspect_quarantine(Inspect *in, uint32_t number) {
 
         if (w->n_hanging++ == 0) {
                 w->hanging_since = loop_now(in->loop);
-                w->retry_at = MAX(w->retry_at, w->hanging_since + HANG_USEC); /* its queues are looked at then */
+                w->retry_at = MAX(w->retry_at, w->hanging_since + HANG_USEC); /* then its queues are served */
                 diag_worker_hangs(in->diag, w);
                 worker_serve_later(in->workers, w);
         }

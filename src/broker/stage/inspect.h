@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * Stage: clients on whose socket the helper works, because another process holds it too (helper/helper.h, socket-task.h). The file
- * that owns the client's next move says by an InspectKind what the helper is asked, and gets the client back with the answer.
+ * Stage: clients on whose socket the helper works, because another process holds it, too (helper/helper.h,
+ * socket-task.h). The file that moves the client on provides an InspectKind. It says what the helper is to do, and gets
+ * the client back with the result.
  */
 
 #include "broker/stage/socket-task.h"
@@ -16,50 +17,53 @@ struct InspectKind {
         void (*ask)(void *userdata, Client *c, SocketTask *t);
 
         /*
-         * Gets the client back, in state CLIENT_NEW. @t is NULL if the helper hangs at the socket: then the helper owns the
-         * descriptor, and Client.fd is -EBADF.
+         * Gets the client back in state CLIENT_NEW. @t is NULL if the helper hangs at the socket: then the helper owns
+         * the descriptor, and Client.fd is -EBADF.
          */
         void (*go_on)(void *userdata, Client *c, const SocketTask *t);
 };
 
 typedef struct Inspect {
-        Helper *helper;                    /* NULL: there is none. Borrowed */
+        Helper *helper;                    /* borrowed; NULL: there is none */
         Loop *loop;                        /* borrowed */
         ClientTable *clients;              /* borrowed */
         WorkerTable *workers;              /* borrowed */
         Diag *diag;                        /* borrowed */
         void *userdata;                    /* for the functions of InspectKind */
-        List waiting;                      /* Client.wait.link: no task is free for them yet */
-        Client *asked[HELPER_TASKS_MAX];   /* by the number of the task; NULL: its client has gone */
-        size_t n_asked;                    /* tasks under way */
+        List waiting;                      /* Client.wait.link: clients for which no task is free yet */
+        Client *asked[HELPER_TASKS_MAX];   /* clients by the number of their task; NULL: none, or it was freed */
+        size_t n_asked;                    /* number of tasks with a client */
         bool is_full;                      /* the helper has no free task until its next event */
 } Inspect;
 
 void inspect_init(Inspect *in);
 
-/* Has the helper asked about the client, which is in no list. The answer comes at the end of this turn or later. */
+/*
+ * Has the helper work on the socket of the client, which is in no list. The result comes at the end of this turn or
+ * later.
+ */
 void inspect_begin(Inspect *in, Client *c, const InspectKind *kind);
 
-/* Tells @t what the client's socket was like when the broker had it alone. */
+/* Tells @t the addresses and counts that the client's socket had before a worker got it. */
 void inspect_describe(const Client *c, SocketTask *t);
 
-/* Tells @t how to answer the client as Client.refused says. */
+/* Has @t answer the client as Client.refused says. */
 void inspect_describe_answer(const Client *c, SocketTask *t);
 
-/* Keeps the first bytes and the own address that @t has seen. Returns 0 or -ENOMEM. */
+/* Takes the first bytes and the address of our end from @t. Returns 0 or -ENOMEM. */
 int inspect_keep(Client *c, const SocketTask *t);
 
-/* The client is about to be freed. Does nothing if the helper was not asked about it. */
+/* Ends the client's task, because the client is freed. Does nothing if it has no task. */
 void inspect_forget(Inspect *in, Client *c);
 
-/* Starts tasks. To be called at the end of a turn if inspect_is_due(). */
+/* Starts tasks. To be called at the end of a turn if inspect_is_due() is true. */
 void inspect_run(Inspect *in);
 
 static inline bool inspect_is_due(const Inspect *in) {
         return !list_is_empty(&in->waiting) && in->n_asked < HELPER_TASKS_MAX && !in->is_full;
 }
 
-/* True if the helper is asked about any client. */
+/* True if a client waits for a task or has one. */
 bool inspect_any(const Inspect *in);
 
 /* Has the loop report events of the helper. Returns 0 or a negative errno. */

@@ -65,7 +65,7 @@ bool linger_discard(HeadBuffer *hb, Client *c) {
         }
 }
 
-/* The client's bytes are still unread, whichever stage refuses it. */
+/* Peeks at the client's first bytes, which are still in the socket in each stage that refuses a client. */
 static LingerAnswer linger_compose(HeadBuffer *hb, const Client *c, Answer *ret) {
         ssize_t n = client_peek(c, head_buffer_take(hb), hb->size);
         bool is_clear = answer_to_head((Slice){ hb->bytes, (size_t) MAX(n, (ssize_t) 0) }, hb->size, c->refused.why,
@@ -89,7 +89,7 @@ LingerAnswer linger_answer(HeadBuffer *hb, Client *c) {
         c->refused.answer_sent = true;
         (void) linger_discard(hb, c);
 
-        /* An empty send buffer has room for the answer. An answer that does not fit is not sent. */
+        /* The answer fits if the send buffer is empty. An answer that does not fit is not sent again. */
         (void) !send(c->fd, answer.bytes, answer.n, MSG_DONTWAIT | MSG_NOSIGNAL);
         (void) shutdown(c->fd, SHUT_WR);
         return LINGER_ANSWERED;

@@ -6,7 +6,7 @@
 #include "handoff/message.h"
 #include "probe/probe.h"
 
-/* The addresses that the client is routed by: those of a PROXY header, or those of the connection. */
+/* Adds the addresses by which the client is routed: those of a PROXY header, or those of the connection. */
 static void metadata_add_addresses(Message *m, Client *c) {
         message_address_set(&m->source, &c->address.sa, sizeof(c->address));
         if (m->source.sa.sa_family == AF_UNSPEC)
@@ -17,7 +17,7 @@ static void metadata_add_addresses(Message *m, Client *c) {
         else
                 message_address_set(&m->destination, &client_own_address(c)->sa, sizeof(c->own));
 
-        /* Both or none, because the header has one family for both. */
+        /* Both or none are sent, because the header has one family for both. */
         if (m->destination.sa.sa_family != m->source.sa.sa_family)
                 m->source.sa.sa_family = m->destination.sa.sa_family = AF_UNSPEC;
 }
@@ -62,7 +62,7 @@ int metadata_encode(HeadBuffer *hb, const Route *route, Client *c, uint8_t *buff
                 m.persistent_max = FDPASS_PERSISTENT_MAX;
 
         client_fill_message(c, &m);
-        m.name = (Slice){}; /* is for the broker only */
+        m.name = (Slice){}; /* only the broker uses it */
         m.hops = (uint8_t) (c->n_hops + 1);
         *ret_consumed = m.consumed;
 

@@ -56,8 +56,9 @@ static OfferResult offer_after_flush(FlushResult r) {
 }
 
 /*
- * Connects, flushes if @is_due, watches for the receipt, sends. In this order, so that no response begins without a worker, and nothing is sent
- * that can't be watched. Returns 0, or 1 with *ret_result if the flusher ended the offer, or a negative errno.
+ * Connects, has the flusher write if @is_due, watches for the receipt, and sends. The order matters: a response needs a
+ * worker, and a receipt needs a watch. Returns 0 if the client was sent, 1 with *ret_result if the flusher ended the
+ * offer, or a negative errno.
  */
 static int offer_by_connection(Offers *o, const Route *route, Client *c, bool is_due, OfferResult *ret_result) {
         _cleanup_close_ int fd = -EBADF;
@@ -79,13 +80,16 @@ static int offer_by_connection(Offers *o, const Route *route, Client *c, bool is
 
         r = offer_send_message(o, route, c, fd);
         c->sent.conn_fd = TAKE_FD(fd);
-        if (r < 0) /* closing it ends the watch, because no other process holds it */
+        if (r < 0) /* ends the watch, too, because no other process holds it */
                 client_close_connection(o->clients, c);
 
         return r;
 }
 
-/* If no unit of ours says of which type the worker's socket is, connecting to it tells. The type that works is kept. */
+/*
+ * Sends in the form of the route. If no unit says which type the worker's socket has, the other type is tried, too. The
+ * type that works is kept.
+ */
 static int offer_in_its_form(Offers *o, Route *route, Client *c, bool is_due, OfferResult *ret_result) {
         int r;
 
@@ -108,7 +112,7 @@ static void offer_mark_unreachable(Offers *o, const Route *route, int error) {
         }
 
         w->unreachable_error = error;
-        w->is_private = false; /* another directory may be there when it is back */
+        w->is_private = false; /* its path may lead to another file when it is back */
         diag_worker_gone(o->diag, route, error);
 }
 
@@ -127,7 +131,7 @@ static void offer_mark_reachable(Offers *o, const Route *route) {
 static void offer_note_failure(Offers *o, const Route *route, int error) {
         if (errno_is_resource(error))
                 diag_no_resources(o->diag, error);
-        else if (errno_is_transient(error)) /* its backlog is full, so it is there */
+        else if (errno_is_transient(error)) /* its backlog is full, so it runs */
                 offer_mark_reachable(o, route);
         else if (error == -EPIPE || error == -ECONNRESET) /* it closed the connection before the client was sent */
                 diag_worker_reset(o->diag, route);
@@ -143,7 +147,10 @@ OfferResult offer(Offers *o, Route *route, Client *c) {
         PersistentConn *pc;
         int r;
 
-        /* A client that is flushed needs a connection of its own, because only that promises that the worker is there. */
+        /*
+         * A client that is to be flushed needs a connection of its own, because only connecting tells that the worker
+         * is there.
+         */
         pc = is_due ? NULL : persistent_find(route, c);
         if (pc && persistent_add(pc, route, c))
                 return OFFER_SENT;

@@ -8,7 +8,7 @@
 #include "broker/stage/reach.h"
 #include "broker/stage/receipts.h"
 
-/* What it takes to send a client. All members are borrowed. */
+/* The objects that sending needs. All members are borrowed. */
 typedef struct Offers {
         Diag *diag;
         ClientTable *clients;
@@ -20,14 +20,17 @@ typedef struct Offers {
 } Offers;
 
 typedef enum OfferResult {
-        OFFER_SENT,     /* the worker has it in its backlog; a receipt is to be awaited */
-        OFFER_BUSY,     /* the worker did not take it, and is left alone for a while: another one may */
+        OFFER_SENT,     /* the client is in the worker's backlog, and its receipt is to be awaited */
+        OFFER_BUSY,     /* the worker did not get the client, and gets none for a while: another worker may */
         OFFER_FLUSHING, /* the client waits for room in its send buffer (FLUSH_WAIT) */
-        OFFER_INSPECT,  /* FLUSH_INSPECT */
-        OFFER_ANSWERED, /* FLUSH_ANSWERED */
-        OFFER_REFUSED,  /* FLUSH_REFUSED */
-        OFFER_GONE,     /* FLUSH_GONE */
+        OFFER_INSPECT,  /* as FLUSH_INSPECT */
+        OFFER_ANSWERED, /* as FLUSH_ANSWERED */
+        OFFER_REFUSED,  /* as FLUSH_REFUSED */
+        OFFER_GONE,     /* as FLUSH_GONE */
 } OfferResult;
 
-/* Offers the client, which is in no list, to the worker. It is flushed first if that is due. */
+/*
+ * Sends the client, which is in no list, to the worker of @route. A flusher writes to the client first if that is due.
+ * With another result than OFFER_SENT the worker has not got it.
+ */
 OfferResult offer(Offers *o, Route *route, Client *c);

@@ -18,7 +18,7 @@ void park_done(Parking *p) {
 }
 
 void park_enter(Parking *p, Client *c) {
-        free(TAKE_PTR(c->copy)); /* the helper looks again when the client says something */
+        free(TAKE_PTR(c->copy)); /* after its next event the helper looks again */
         c->state = CLIENT_PARKED;
         waiting_add(&p->clients, &c->wait, usec_add(loop_now(p->loop), p->timeout));
         source_park(p->sources, c);

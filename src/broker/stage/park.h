@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Stage: clients between two requests. A worker handed them back, and they are silent. Each costs its slot and one descriptor. */
+/*
+ * Stage: clients that were handed back after a request and have not begun the next one. Each needs its slot and one
+ * descriptor.
+ */
 
 #include "broker/state/client.h"
 #include "broker/state/source.h"
@@ -16,22 +19,23 @@ typedef struct Parking {
         usec_t timeout;       /* ParkTimeoutSec= */
 } Parking;
 
-/* @on_timer is called with @userdata when a client is due. Returns 0 or a negative errno. */
+/* Initialises @p. @on_timer is called with @userdata when a client is due. Returns 0 or a negative errno. */
 int park_init(Parking *p, Loop *loop, SourceTable *sources, TimerHandler on_timer, void *userdata);
 void park_done(Parking *p);
 
-/* Parks the client, which is watched. */
+/* Puts the client, which is watched, into the list, or takes it out. */
 void park_enter(Parking *p, Client *c);
 void park_leave(Parking *p, Client *c);
 
-/* The client that times out first, or NULL. */
+/* Returns the client with the earliest deadline, or NULL. It stays in the list. */
 Client *park_oldest(const Parking *p);
 
-/* A client whose time is over, or NULL. */
+/* Returns the first client that is due now, or NULL. It stays in the list. */
 Client *park_next_due(Parking *p);
 
 /*
- * The client that has to go for another one if MaxParked= are parked, or NULL. It is one of the source with the most parked
- * clients, so that no source can end the connections of others.
+ * Returns a client that has to go before another one is parked, or NULL if there are fewer than MaxParked=. It belongs
+ * to a source with many parked clients (source_fullest_oldest()), so that a source with many clients can't end those of
+ * others.
  */
 Client *park_surplus(const Parking *p);

@@ -9,16 +9,19 @@
 #include "broker/state/watch.h"
 #include "helper/helper.h"
 
-/* Connections to one worker: one for each of its processes, or another one if the credit of the others is used up. */
+/*
+ * Largest number of persistent connections to one worker. Each of its processes may have one. There may be more if the
+ * credit of all is used up.
+ */
 #define PER_WORKER_MAX 8
 
-/* A connection that was not used for so long gives its slot to a new one. */
+/* Time without a client after which a connection gives its slot to a new one. */
 #define UNUSED_USEC (1 * USEC_PER_SEC)
 
-/* Answers taken from one connection in one turn. */
+/* Answers that are taken from one connection in one turn. */
 #define ANSWERS_MAX 64
 
-/* Answers taken at the end of a connection: more than its socket can hold (unix(7), SO_SNDBUF). */
+/* Answers that are taken when a connection ends. They are more than its socket can hold (unix(7), SO_SNDBUF). */
 #define ANSWERS_AT_END 512
 
 void persistent_table_init(PersistentTable *table) {
@@ -33,7 +36,7 @@ static void persistent_close_fd(PersistentTable *table, const Worker *w, int fd)
                 return;
         }
 
-        /* Otherwise each turn would report its end until the helper has closed it. */
+        /* Otherwise the loop would report the end in each turn until the helper has closed @fd. */
         unwatch_persistent(table->loop, fd);
         helper_close(table->helper, HELPER_CONNECTIONS, fd, w->number);
 }
@@ -52,7 +55,7 @@ static PersistentConn *persistent_free(PersistentConn *pc) {
         return NULL;
 }
 
-/* The message has room for facts, and the kernel tells whether a worker touched the client. */
+/* True if the message has room for facts, and if the kernel tells whether a worker touched the client. */
 static bool persistent_is_suitable(const Route *route, const Client *c) {
         return route->form == WORKER_SEQPACKET && route->config->metadata && client_is_ip(c);
 }
@@ -61,7 +64,7 @@ static bool persistent_is_unused(const PersistentConn *pc, usec_t now) {
         return pc->fd >= 0 && list_is_empty(&pc->clients) && now >= usec_add(pc->used_at, UNUSED_USEC);
 }
 
-/* A slot that is free, or can be freed. Returns PERSISTENT_MAX if there is none. */
+/* Returns a slot that is free or whose connection is unused, or PERSISTENT_MAX if there is none. */
 static uint32_t persistent_find_slot(const PersistentTable *table) {
         uint32_t best = PERSISTENT_MAX;
 
@@ -83,14 +86,17 @@ bool persistent_may_begin(const PersistentTable *table, const Route *route, cons
                persistent_find_slot(table) < PERSISTENT_MAX;
 }
 
-/* Notes the outcome. It is dealt with at the end of the turn, because a retry may choose this connection again. */
+/*
+ * Notes the outcome of a handoff. It is dealt with at the end of the turn, because a retry may choose this connection
+ * again.
+ */
 static void persistent_settle(PersistentConn *pc, Client *c, Receipt receipt) {
         c->sent.receipt = receipt;
         list_remove(&c->second.link);
         list_append(&pc->table->settled, &c->second.link);
 }
 
-/* Applies an answer to the clients that it names. It can't settle clients that were not sent yet. */
+/* Applies an answer to the clients that it names. Clients that were not sent yet stay as they are. */
 static void persistent_apply(PersistentConn *pc, PersistentAnswer answer) {
         uint16_t end = (uint16_t) (pc->n_sent - pc->n_batch), n = 0;
 
@@ -109,8 +115,8 @@ static void persistent_apply(PersistentConn *pc, PersistentAnswer answer) {
 }
 
 /*
- * Takes about @max of the answers that are there. If the worker left messages unread, the first call fails with ECONNRESET once. Its
- * earlier answers are behind that, and hold.
+ * Takes answers until there are none, or about @max. Returns 0 or the error that ended it. If the worker left messages
+ * unread, one call fails with ECONNRESET. The answers that it gave before are still there, and are valid.
  */
 static int persistent_take_answers(PersistentConn *pc, size_t max) {
         for (size_t n = 0; n < max; n += HANDOFF_ANSWERS_MAX) {
@@ -128,9 +134,10 @@ static int persistent_take_answers(PersistentConn *pc, size_t max) {
 }
 
 /*
- * Ends the connection. A worker may hold a client that has no answer, so only an untouched client goes to another worker.
+ * Ends the connection. Its clients without an answer get RECEIPT_CLOSED, because the worker may have them. So another
+ * worker gets only those that are untouched.
  */
-static void persistent_end(PersistentConn *pc) {
+static void persistent_end_conn(PersistentConn *pc) {
         if (pc->fd < 0)
                 return;
 
@@ -138,7 +145,7 @@ static void persistent_end(PersistentConn *pc) {
         list_remove(&pc->link);
         list_append(&pc->table->ended, &pc->link);
 
-        /* No client finds it any more. */
+        /* The connection is not in Worker.persistent any more, so no new client chooses it. */
         (void) persistent_take_answers(pc, ANSWERS_AT_END);
         persistent_close(pc);
 
@@ -146,7 +153,7 @@ static void persistent_end(PersistentConn *pc) {
                 persistent_settle(pc, CONTAINER_OF(i, Client, second.link), RECEIPT_CLOSED);
 }
 
-static PersistentConn *persistent_new(PersistentTable *table, Worker *w, uint16_t limit) {
+static PersistentConn *persistent_new_conn(PersistentTable *table, Worker *w, uint16_t limit) {
         uint32_t slot = persistent_find_slot(table);
         PersistentConn *pc;
 
@@ -157,8 +164,8 @@ static PersistentConn *persistent_new(PersistentTable *table, Worker *w, uint16_
         if (!pc)
                 return NULL;
 
-        if (table->slots[slot]) { /* it is unused, so no client depends on it */
-                persistent_end(table->slots[slot]);
+        if (table->slots[slot]) { /* it is unused, so it has no clients */
+                persistent_end_conn(table->slots[slot]);
                 persistent_free(table->slots[slot]);
         }
 
@@ -166,7 +173,7 @@ static PersistentConn *persistent_new(PersistentTable *table, Worker *w, uint16_
         pc->worker = w;
         pc->slot = slot;
         pc->fd = -EBADF;
-        pc->n_sent = 1; /* the client that it was opened for */
+        pc->n_sent = 1; /* the first client was sent when the connection was made */
         pc->limit = limit;
         pc->used_at = loop_now(table->loop);
         list_init(&pc->link);
@@ -182,7 +189,7 @@ void persistent_begin(PersistentTable *table, Client *c, uint16_t limit) {
         int fd = TAKE_FD(c->sent.conn_fd);
         PersistentConn *pc;
 
-        pc = w->n_persistent < PER_WORKER_MAX ? persistent_new(table, w, limit) : NULL;
+        pc = w->n_persistent < PER_WORKER_MAX ? persistent_new_conn(table, w, limit) : NULL;
         if (!pc || watch_persistent(table->loop, pc->slot, fd, !table->is_polled) < 0) {
                 persistent_close_fd(table, w, fd);
                 if (pc)
@@ -204,7 +211,10 @@ PersistentConn *persistent_find(const Route *route, const Client *c) {
             (client_consumed(c).n > 0))
                 return NULL;
 
-        /* It may have killed a worker: then it must not end other clients' handoffs with it. */
+        /*
+         * It may be what killed a worker. On a shared connection the handoffs of other clients would end with the
+         * worker, too.
+         */
         if (c->sent.n_deaths > 0)
                 return NULL;
 
@@ -215,7 +225,7 @@ PersistentConn *persistent_find(const Route *route, const Client *c) {
         return NULL;
 }
 
-/* The last @n clients were not sent. They go other ways at the end of the turn. */
+/* Settles the last @n clients, which were not sent. They go to other workers at the end of the turn. */
 static void persistent_take_back(PersistentConn *pc, size_t n) {
         List *first = &pc->clients;
 
@@ -228,7 +238,7 @@ static void persistent_take_back(PersistentConn *pc, size_t n) {
                 first = next;
         }
 
-        /* Uses up the credit, so that none of them comes here again before the worker answers. */
+        /* No credit is left, so none of these clients chooses this connection again before the worker answers. */
         pc->n_sent = (uint16_t) (pc->n_sent - n);
         pc->limit = pc->n_sent;
 }
@@ -239,14 +249,14 @@ static void persistent_not_sent(PersistentConn *pc, size_t n, int error) {
 
         persistent_take_back(pc, n);
 
-        /* A worker that owes no answer would never give new credit. */
+        /* A worker without clients to answer for would never give new credit. */
         if (!(errno_is_resource(error) || errno_is_transient(error)) || list_is_empty(&pc->clients))
-                persistent_end(pc);
+                persistent_end_conn(pc);
 
         worker_serve_later(pc->table->workers, pc->worker);
 }
 
-/* The worker holds the last @n clients too from now on. */
+/* Notes that the worker now holds the last @n clients, too. */
 static void persistent_mark_sent(PersistentConn *pc, size_t n) {
         List *l = pc->clients.prev;
 
@@ -317,16 +327,17 @@ void persistent_send_if_full(PersistentConn *pc) {
                 persistent_send(pc);
 }
 
-/* Ends a connection some of whose clients may not be sent yet. */
+/* Ends a connection. The clients of its next message were not sent. */
 static void persistent_give_up(PersistentConn *pc) {
         persistent_take_back(pc, pc->n_batch);
         pc->n_batch = pc->n_headers = 0;
-        persistent_end(pc);
+        persistent_end_conn(pc);
 }
 
 /*
- * No answer can be received now, for lack of memory. The connection stays, because the worker may still read what was sent on it,
- * and then its clients must not be with another worker. It is looked at again together with overdue receipts.
+ * Stops waiting for events of answers, because there is no memory to receive one, or waits again. The connection stays,
+ * because the worker may still read its messages. Until it answers no other worker may get their clients. The answers
+ * are looked for when overdue receipts are.
  */
 static void persistent_set_deaf(PersistentConn *pc, bool is_deaf) {
         PersistentTable *table = pc->table;
@@ -354,7 +365,7 @@ void persistent_on_event(PersistentTable *table, uint32_t slot) {
         worker_serve_later(table->workers, pc->worker);
 }
 
-/* True if an answer may come: a receipt, or new credit. */
+/* True if an answer is awaited: a receipt, or new credit. */
 static bool persistent_owes_answer(const PersistentConn *pc) {
         return !list_is_empty(&pc->clients) || !persistent_has_credit(pc);
 }
@@ -365,7 +376,7 @@ void persistent_look_all(PersistentTable *table) {
                         persistent_on_event(table, i);
 }
 
-/* A connection that can't be watched ends, because its answers would never be read. */
+/* Watches the connection. If that fails the connection ends, because its answers would never be read. */
 static void persistent_watch_or_end(PersistentConn *pc, bool answers) {
         PersistentTable *table = pc->table;
 

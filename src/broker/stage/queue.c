@@ -6,7 +6,7 @@
 
 #define SWEEP_INTERVAL_USEC (1 * USEC_PER_SEC)
 
-/* Clients that queue_find_greedy() looks at. */
+/* Clients that one call of queue_find_greedy() looks at. */
 #define LOOK_MAX 64
 
 void queue_arm(Pool *p) {
@@ -20,7 +20,10 @@ void queue_arm(Pool *p) {
         if (!waiting_is_empty(&p->queue))
                 at = MIN(at, waiting_first(&p->queue)->due);
 
-        /* An attempt that is due was not made because the worker has MaxPending= clients. A receipt ends that. */
+        /*
+         * Worker.retry_at in the past needs no timer: the worker has MaxPending= clients, so its next receipt has the
+         * queue served.
+         */
         for (size_t i = 0; i < p->n_routes; i++)
                 if (p->routes[i].worker->retry_at > now)
                         at = MIN(at, p->routes[i].worker->retry_at);

@@ -10,7 +10,7 @@ int own_sockets_add(OwnSockets *own, int fd) {
         FileId id;
 
         if (socket_path_of_bound(fd, &id) < 0)
-                return 0; /* no path leads there */
+                return 0; /* no path leads to it */
 
         if (!ARRAY_GROW(own->files, own->n))
                 return -ENOMEM;

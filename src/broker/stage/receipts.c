@@ -5,10 +5,13 @@
 #include "broker/state/watch.h"
 
 /*
- * First interval between two looks into the queue of a pending handoff. It is needed because a worker may serve a client without
- * closing the connection first, as workers for mod_proxy_fdpass often do. Until then such a client counts as pending, and the
- * FIN that its worker sends by close(2) is withheld. The interval grows with the time that the client has waited, up to half of
- * it: thousands of clients in the backlogs of workers that hang would take a good part of a CPU otherwise.
+ * First interval between two looks into the queue of a connection to a worker. The kernel's receipt comes when the
+ * worker closes the connection. But a worker may serve the client before that, as workers for mod_proxy_fdpass often
+ * do. Until a look finds the message received, the client counts as pending, and a FIN that the worker sends by
+ * close(2) is withheld.
+ *
+ * The interval grows up to half of the time that the client has waited. Otherwise looks at thousands of clients in
+ * backlogs would take a good part of a CPU.
  */
 #define LOOK_INTERVAL_USEC (100 * USEC_PER_MSEC)
 
@@ -54,7 +57,7 @@ void receipts_look_later(Receipts *rs, Client *c) {
         }
 
         if (level > 0)
-                at -= at % LOOK_INTERVAL_USEC; /* one wake-up for all of them */
+                at -= at % LOOK_INTERVAL_USEC; /* looks of one level share a wake-up */
         waiting_add(&rs->pending[level], &c->wait, at);
 }
 

@@ -12,15 +12,15 @@
 
 #include "basic/macro.h"
 
-/* Entries of the error queue that are thrown away at most. A worker that has queued more keeps the client. */
+/* Entries of the error queue that are thrown away. If a worker has queued more, no other worker gets the client. */
 #define ERRORS_MAX 4096
 
 #define WINDOW_CLAMP_MIN 65536
 
-/* The longest value in the table: struct timeval, and the name of a congestion control. */
+/* Size of the longest value in the table: struct timeval, or the name of a congestion control. */
 #define VALUE_MAX 16
 
-/* Linux 5.14 and later; glibc 2.36 lacks some of these. */
+/* Linux has these options since 5.14 or earlier; glibc 2.36 lacks some of them. */
 #ifndef SO_BUF_LOCK
 #define SO_BUF_LOCK 72
 #endif
@@ -37,9 +37,10 @@ typedef struct Option {
 } Option;
 
 /*
- * Every option that a process without privileges can set on a connected TCP socket, and that a new socket has from its
- * listener. Left out, because the kernel changes them by itself: TCP_QUICKACK, TCP_MAXSEG, TCP_TIMESTAMP, SO_INCOMING_CPU, and
- * what socket_options_restore_buffers() is for. TCP_DEFER_ACCEPT is for listeners. See socket_options_restore_reading(), too.
+ * Every option that an unprivileged process can set on a connected TCP socket and that accept(2) inherits from the
+ * listener. The kernel itself changes TCP_QUICKACK, TCP_MAXSEG, TCP_TIMESTAMP, SO_INCOMING_CPU and the buffer sizes, so
+ * these are not in the table. TCP_DEFER_ACCEPT concerns listeners only. Options with one right value are in
+ * socket_options_restore_reading().
  */
 static const Option options[] = {
         { SOL_SOCKET, SO_OOBINLINE },
@@ -75,14 +76,14 @@ static const Option options[] = {
         { IPPROTO_IPV6, IPV6_RTHDR },      { IPPROTO_IPV6, IPV6_UNICAST_IF },    { IPPROTO_IPV6, IPV6_RECVORIGDSTADDR },
 };
 
-typedef struct Value {
+typedef struct OptionValue {
         uint8_t bytes[VALUE_MAX];
         socklen_t n;
-} Value;
+} OptionValue;
 
-/* A kernel or a family that does not know the option has no value of it. */
-static Value socket_options_get(int fd, const Option *o) {
-        Value v = { .n = sizeof(v.bytes) };
+/* Returns the value of an option. Its n is 0 if the kernel or the socket's family does not know the option. */
+static OptionValue socket_options_get(int fd, const Option *o) {
+        OptionValue v = { .n = sizeof(v.bytes) };
 
         if (getsockopt(fd, o->level, o->name, v.bytes, &v.n) < 0)
                 v.n = 0;
@@ -90,7 +91,7 @@ static Value socket_options_get(int fd, const Option *o) {
         return v;
 }
 
-static bool socket_options_equal(const Value *a, const Value *b) {
+static bool socket_options_equal(const OptionValue *a, const OptionValue *b) {
         return a->n == b->n && memcmp(a->bytes, b->bytes, a->n) == 0;
 }
 
@@ -98,9 +99,12 @@ static bool socket_options_is_ulp(const Option *o) {
         return o->level == IPPROTO_TCP && o->name == TCP_ULP;
 }
 
-/* The values of the listener that was asked for last. Each thread has its own. They do not change while the broker runs. */
-static const Value *socket_options_of_listener(int listener_fd) {
-        static _Thread_local Value values[ELEMENTSOF(options)];
+/*
+ * Returns the values of the listener. Each thread keeps those of the last listener, because they do not change while
+ * the broker runs.
+ */
+static const OptionValue *socket_options_of_listener(int listener_fd) {
+        static _Thread_local OptionValue values[ELEMENTSOF(options)];
         static _Thread_local uint64_t known;
         uint64_t cookie = 0;
 
@@ -114,10 +118,10 @@ static const Value *socket_options_of_listener(int listener_fd) {
         return values;
 }
 
-static int socket_options_restore_one(int fd, const Option *o, const Value *wanted) {
-        Value is = socket_options_get(fd, o);
+static int socket_options_restore_one(int fd, const Option *o, const OptionValue *wanted) {
+        OptionValue is = socket_options_get(fd, o);
 
-        /* The family of the socket does not know an option that has no value. */
+        /* An option without a value is not known for this socket. */
         if (is.n == 0 || socket_options_equal(&is, wanted))
                 return 0;
 
@@ -129,14 +133,17 @@ static int socket_options_restore_one(int fd, const Option *o, const Value *want
 }
 
 /*
- * The kernel adapts the sizes of both buffers, until a process has set one. SO_BUF_LOCK tells that (Linux 5.14). The sizes
- * that are read are twice those that are set (socket(7)).
+ * Restores the sizes of both buffers if a process has set one. SO_BUF_LOCK tells that (Linux 5.14). Otherwise the
+ * kernel adapts them. The sizes that getsockopt(2) returns are twice those to set (socket(7)).
  */
 static int socket_options_restore_buffers(int fd, int listener_fd) {
         static const int names[] = { SO_SNDBUF, SO_RCVBUF };
         int lock = 0, wanted = 0, size, clamp;
 
-        /* A new socket has this or more, as far as its buffer goes. A smaller clamp would keep its window small for good. */
+        /*
+         * A new socket has at least this clamp, as far as its buffer allows. A smaller one would keep its window small
+         * for good.
+         */
         if (getsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &clamp, &(socklen_t){ sizeof(clamp) }) >= 0 && clamp < WINDOW_CLAMP_MIN &&
             setsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &(int){ WINDOW_CLAMP_MIN }, sizeof(int)) < 0)
                 return -errno;
@@ -158,7 +165,7 @@ static int socket_options_restore_buffers(int fd, int listener_fd) {
         return setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &wanted, sizeof(wanted)) < 0 ? -errno : 0;
 }
 
-/* A filter that is locked can't be taken off (SO_LOCK_FILTER, socket(7)). */
+/* Detaches a socket filter. Fails if a worker has locked the filter (SO_LOCK_FILTER, socket(7)). */
 static int socket_options_drop_filter(int fd) {
         return setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){ 0 }, sizeof(int)) < 0 && errno != ENOENT ? -errno : 0;
 }
@@ -169,7 +176,7 @@ static int socket_options_restore_flags(int fd) {
         if (flags < 0)
                 return -errno;
 
-        /* Only the flags of F_SETFL change: O_NONBLOCK, O_ASYNC and others, all of which accept(2) leaves off. */
+        /* F_SETFL changes O_NONBLOCK, O_ASYNC and a few others. accept(2) returns a socket without any of these. */
         if (flags & ~(O_ACCMODE | O_LARGEFILE) && fcntl(fd, F_SETFL, 0) < 0)
                 return -errno;
         if (fcntl(fd, F_GETOWN) != 0 && fcntl(fd, F_SETOWN, 0) < 0)
@@ -177,7 +184,9 @@ static int socket_options_restore_flags(int fd) {
         return fcntl(fd, F_GETSIG) != 0 && fcntl(fd, F_SETSIG, 0) < 0 ? -errno : 0;
 }
 
-/* Entries of MSG_ZEROCOPY, timestamps or IP_RECVERR in the error queue would raise EPOLLERR for the next worker. */
+/*
+ * Empties the error queue. Entries of MSG_ZEROCOPY, timestamps or IP_RECVERR would raise EPOLLERR for the next worker.
+ */
 static int socket_options_drop_errors(int fd) {
         int n = 0;
 
@@ -189,14 +198,14 @@ static int socket_options_drop_errors(int fd) {
         return 0;
 }
 
-/* Options with one right value for every client, whatever its listener has. */
+/* Sets the options that have one right value for every client, whatever its listener has. */
 static int socket_options_restore_reading(int fd) {
         static const struct { int name, value; } plain[] = { { SO_PEEK_OFF, -1 }, { SO_RCVLOWAT, 1 } };
         static const int timeouts[] = { SO_RCVTIMEO, SO_SNDTIMEO };
         const struct linger zero = { .l_onoff = 1 }, no_linger = {};
         const struct timeval forever = {};
 
-        /* A socket without SO_PEEK_OFF has no peek offset (EOPNOTSUPP). */
+        /* EOPNOTSUPP: the socket has no peek offset. */
         for (size_t i = 0; i < ELEMENTSOF(plain); i++)
                 if (setsockopt(fd, SOL_SOCKET, plain[i].name, &plain[i].value, sizeof(int)) < 0 && errno != EOPNOTSUPP)
                         return -errno;
@@ -204,12 +213,15 @@ static int socket_options_restore_reading(int fd) {
                 if (setsockopt(fd, SOL_SOCKET, timeouts[i], &forever, sizeof(forever)) < 0)
                         return -errno;
 
-        /* The kernel keeps the time of an option that is turned off, so it is set to zero first. */
+        /* SO_LINGER keeps its time when it is turned off, so the time is set to zero first. */
         return setsockopt(fd, SOL_SOCKET, SO_LINGER, &zero, sizeof(zero)) < 0 ||
                setsockopt(fd, SOL_SOCKET, SO_LINGER, &no_linger, sizeof(no_linger)) < 0 ? -errno : 0;
 }
 
-/* A client that was handed back may name a listener of another family. */
+/*
+ * True if both sockets have one family. The listener that is named for a client that was handed back may have another
+ * one.
+ */
 static bool socket_options_have_same_family(int a, int b) {
         int family_a = 0, family_b = 0;
 
@@ -234,7 +246,7 @@ int socket_options_restore(int fd, int listener_fd, bool may_have_ulp) {
         if (r < 0 || listener_fd < 0)
                 return r;
 
-        const Value *wanted = socket_options_of_listener(listener_fd);
+        const OptionValue *wanted = socket_options_of_listener(listener_fd);
 
         r = socket_options_restore_buffers(fd, listener_fd);
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(options); i++)

@@ -2,17 +2,19 @@
 #pragma once
 
 /*
- * Makes a client's socket what accept(2) had returned, whatever a worker has set on it. Runs in the helper, because most of
- * these calls take the lock of the socket.
+ * Restores a client's socket to the state in which accept(2) returned it, whatever a worker has set on it. Runs in the
+ * helper, because most of these calls take the lock of the socket.
  */
 
 #include <stdbool.h>
 
 /*
- * Undoes what was set on @fd, a socket of TCP. Not for AF_UNIX, where MSG_ERRQUEUE reads the client's bytes.
+ * Restores @fd, a TCP socket. @fd must not be AF_UNIX, because MSG_ERRQUEUE reads the client's bytes there.
  *
- * Compares with @listener_fd, from which accept(2) inherits the options; -EBADF: unknown, then only what has one right value
- * is set. @may_have_ulp: a TLS stage may have left the kernel's TLS on it. Returns 0, or a negative errno if something can't
- * be undone: then no other worker may have the client.
+ * @listener_fd: listener from which accept(2) inherits options; -EBADF: not known. Then only options with one right
+ * value are set.
+ * @may_have_ulp: TCP_ULP stays, because a TLS stage may have left the kernel's TLS on @fd.
+ *
+ * Returns 0, or a negative errno if something can't be restored. Then no other worker may get the client.
  */
 int socket_options_restore(int fd, int listener_fd, bool may_have_ulp);

@@ -11,7 +11,7 @@
 #include "broker/stage/socket-options.h"
 #include "handoff/handoff.h"
 
-/* A client that has sent more than this is not worth the time. */
+/* Bytes of the client that are thrown away. A client that has sent more gets a reset with its answer. */
 #define DRAIN_MAX (256 * 1024)
 
 static int socket_task_get_address(int fd, int (*get)(int, struct sockaddr *, socklen_t *), ClientAddress *ret) {
@@ -30,7 +30,10 @@ static in_port_t socket_task_port(const ClientAddress *a) {
         return a->sa.sa_family == AF_INET ? a->in.sin_port : a->sa.sa_family == AF_INET6 ? a->in6.sin6_port : 0;
 }
 
-/* The port alone tells, if the first worker was not told the address: a socket that was connected anew has another one. */
+/*
+ * True if @local is still the address of our end. If the broker does not know that address, the port of the listener is
+ * compared, because a socket that a worker connected anew has another port.
+ */
 static bool socket_task_is_local(const SocketTask *t, const ClientAddress *local) {
         ClientAddress listener;
 
@@ -41,7 +44,7 @@ static bool socket_task_is_local(const SocketTask *t, const ClientAddress *local
                socket_task_port(&listener) == socket_task_port(local);
 }
 
-/* A worker has shut it down for reading: POLLRDHUP without a FIN of the client, which would be CLOSE_WAIT. */
+/* True if a worker has shut the socket down for reading. That raises POLLRDHUP although the client has sent no FIN. */
 static bool socket_task_is_shut(int fd) {
         struct pollfd p = { .fd = fd, .events = POLLRDHUP };
 
@@ -49,8 +52,8 @@ static bool socket_task_is_shut(int fd) {
 }
 
 /*
- * A worker may have connected the socket to another peer (connect(2), AF_UNSPEC). The counters of TCP begin anew then, and
- * a connection to the same peer gets another port at this end.
+ * True (0) if the socket still has the same connection. A worker may have disconnected it (connect(2), AF_UNSPEC) and
+ * connected it anew. Then TCP counts from 0 again, and our end has another port, even if the peer is the same.
  */
 static int socket_task_same(SocketTask *t, int fd) {
         ClientAddress peer, local;
@@ -82,7 +85,7 @@ static int socket_task_connected(SocketTask *t, int fd) {
         if (r < 0)
                 return r;
 
-        /* Of other sockets than TCP's it is never certain that nobody has touched them. */
+        /* A socket other than TCP's never counts as untouched. */
         if (byte_counts_get(fd, &t->counts) < 0)
                 t->counts = BYTE_COUNTS_UNKNOWN;
         return 0;
@@ -152,7 +155,10 @@ static int socket_task_send(SocketTask *t, int fd) {
         return 0;
 }
 
-/* close(2) would not do it, because it is not the last one: another process has the socket. Disconnecting it resets (connect(2)). */
+/*
+ * Resets the connection. close(2) would not do that, because another process holds the socket, but disconnecting it
+ * does (connect(2), AF_UNSPEC).
+ */
 static int socket_task_reset(int fd) {
         const struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
 

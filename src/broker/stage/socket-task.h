@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The calls on a client's socket that may wait, because another process has it as well: the helper makes them. A task has
- * several steps, in the order of the list below. A step that fails ends it.
+ * The calls on a client's socket that may wait, because another process holds it, too. Only the helper makes them. A
+ * task is a set of steps. They are done in the order of the list below, and the first one that fails ends the task.
  */
 
 #include "broker/state/client.h"
@@ -11,53 +11,53 @@
 #include "flusher/fdpass-flusher.h"
 
 typedef enum SocketStep {
-        SOCKET_STEP_SAME = 1 << 0,      /* It is the same connection still: both addresses, and counters that did not fall */
-        SOCKET_STEP_CONNECTED = 1 << 1, /* It is connected. Its addresses and its progress are told */
-        SOCKET_STEP_UNTOUCHED = 1 << 2, /* No byte was read or written since @before */
-        SOCKET_STEP_RESTORE = 1 << 3,   /* Its options are made as from accept(2) */
-        SOCKET_STEP_CONSUME = 1 << 4,   /* @n_consume bytes are read, into @head */
-        SOCKET_STEP_PEEK = 1 << 5,      /* The first bytes are copied, into @head */
-        SOCKET_STEP_ANSWER = 1 << 6,    /* @text becomes the answer that the protocol of @head has for @refusal */
-        SOCKET_STEP_DRAIN = 1 << 7,     /* What the client has sent is thrown away */
-        SOCKET_STEP_SEND = 1 << 8,      /* @text is sent, as much as there is room for */
-        SOCKET_STEP_SHUTDOWN = 1 << 9,  /* shutdown(2), as @how says */
-        SOCKET_STEP_RESET = 1 << 10,    /* The connection is reset */
+        SOCKET_STEP_SAME = 1 << 0,      /* checks that it is the same connection: addresses, counts */
+        SOCKET_STEP_CONNECTED = 1 << 1, /* fills in @peer, @local and @counts of a connected socket */
+        SOCKET_STEP_UNTOUCHED = 1 << 2, /* checks that no byte was read or written since @before */
+        SOCKET_STEP_RESTORE = 1 << 3,   /* restores the options to those of accept(2) */
+        SOCKET_STEP_CONSUME = 1 << 4,   /* reads @n_consume bytes into @head */
+        SOCKET_STEP_PEEK = 1 << 5,      /* copies the first bytes into @head, at most @head_max */
+        SOCKET_STEP_ANSWER = 1 << 6,    /* makes @text the answer to @head (answer_to_head()) */
+        SOCKET_STEP_DRAIN = 1 << 7,     /* throws away the bytes that the client has sent */
+        SOCKET_STEP_SEND = 1 << 8,      /* sends as much of @text as the send buffer has room for */
+        SOCKET_STEP_SHUTDOWN = 1 << 9,  /* calls shutdown(2) with @how */
+        SOCKET_STEP_RESET = 1 << 10,    /* resets the connection */
 } SocketStep;
 
-/* MaxHeadSize= and the longest PROXY header are not larger. */
+/* Largest head: at least the largest MaxHeadSize=, and the longest PROXY header. */
 #define SOCKET_TASK_HEAD_MAX (66 * 1024)
 
 typedef struct SocketTask {
-        /* Asked */
+        /* The request. */
         uint32_t steps;
         ByteCounts before;
-        ClientAddress peer;        /* AF_UNSPEC: not known */
-        ClientAddress local;       /* AF_UNSPEC: not known, but for the port of the listener */
-        int listener_fd;           /* -EBADF: not known */
+        ClientAddress peer;        /* client's end; AF_UNSPEC: not known */
+        ClientAddress local;       /* our end; AF_UNSPEC: not known, so only its port is compared */
+        int listener_fd;           /* for the options; -EBADF: not known. Borrowed */
         bool may_have_ulp;
         size_t head_max;
         size_t n_consume;
-        size_t n_prefix;           /* bytes in @head already, which a worker has consumed: they come before what is peeked */
+        size_t n_prefix;           /* consumed bytes that are in @head already; peeked ones follow them */
         Refusal refusal;
         ProbeReason refusal_reason;
         unsigned refusal_status;
         size_t n_text;
         int how;
 
-        /* Told */
-        uint32_t failed;           /* the step that failed; 0: all went well */
-        int error;                 /* negative errno of that step, or 0 */
-        ByteCounts counts;         /* with CONNECTED */
+        /* The result. */
+        uint32_t failed;           /* the step that failed; 0: none */
+        int error;                 /* negative errno of @failed; 0: none */
+        ByteCounts counts;         /* of SOCKET_STEP_CONNECTED */
         size_t n_head;             /* bytes in @head */
-        bool is_end;               /* the client's FIN is behind them */
+        bool is_end;               /* the client's FIN follows @head */
         size_t n_sent;
 
         char text[FDPASS_FLUSHER_OUTPUT_MAX];
         uint8_t head[SOCKET_TASK_HEAD_MAX];
 } SocketTask;
 
-/* A HelperWork, where @memory is a SocketTask. */
+/* Does the task @memory, a SocketTask, on the client's socket @fd. It is a HelperWork. */
 void socket_task_run(void *memory, int fd);
 
-/* Makes @ret ask for nothing. */
+/* Initialises a task without steps. */
 void socket_task_init(SocketTask *ret);

@@ -11,7 +11,10 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-/* tcpi_state (include/net/tcp_states.h in the kernel). <netinet/tcp.h> names them, but has an older tcp_info. */
+/*
+ * Values of tcpi_state (include/net/tcp_states.h in the kernel). <netinet/tcp.h> has names for them, but lacks newer
+ * fields of tcp_info.
+ */
 enum {
         STATE_ESTABLISHED = 1,
         STATE_CLOSE_WAIT = 8,
@@ -26,7 +29,10 @@ static int byte_counts_tcp_info(int fd, struct tcp_info *ret) {
         return len < offsetof(struct tcp_info, tcpi_bytes_sent) + sizeof(ret->tcpi_bytes_sent) ? -EOPNOTSUPP : 0;
 }
 
-/* Bytes written to the socket. TCP_INFO is asked again, because the sum would miss what is acknowledged in between. */
+/*
+ * Returns the bytes written to the socket in *ret: acknowledged ones and those in the send queue. Bytes that are
+ * acknowledged between the two calls would be in neither, so TCP_INFO is read before and after, and both have to agree.
+ */
 static int byte_counts_written(int fd, struct tcp_info *info, uint64_t *ret) {
         int n_unsent;
 
@@ -60,13 +66,16 @@ int byte_counts_get(int fd, ByteCounts *ret) {
         uint64_t n_written = 0;
         bool fin;
 
-        /* Of MPTCP, TCP_INFO tells about one subflow and SIOCINQ about the whole connection. */
+        /* For MPTCP, TCP_INFO counts one subflow and SIOCINQ the whole connection, so they can't be compared. */
         if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &(socklen_t){ sizeof(protocol) }) < 0)
                 return -errno;
         if (protocol != IPPROTO_TCP)
                 return -EOPNOTSUPP;
 
-        /* This comes first, so that bytes that arrive in between count as read and never hide a read. */
+        /*
+         * SIOCINQ is called before TCP_INFO. So bytes that arrive in between count as read, and can't hide that a
+         * worker read some.
+         */
         if (ioctl(fd, SIOCINQ, &n_unread) < 0)
                 return -errno;
 
@@ -79,7 +88,7 @@ int byte_counts_get(int fd, ByteCounts *ret) {
         if (info.tcpi_state != STATE_ESTABLISHED && info.tcpi_state != STATE_CLOSE_WAIT)
                 return -ENOTCONN;
 
-        /* The client's FIN counts as one byte received. */
+        /* TCP counts the client's FIN as one received byte. */
         fin = info.tcpi_state == STATE_CLOSE_WAIT;
         *ret = (ByteCounts){ info.tcpi_bytes_received - ((uint64_t) n_unread + fin), n_written, info.tcpi_bytes_received - fin };
         return 0;

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-/* A name of our own: eight digits of the instance in hexadecimal, a hyphen, and the number. */
+/* Size of a name that a broker gave: the instance as eight hexadecimal digits, a hyphen, the number, and a 0 byte. */
 #define OWN_ID_MAX (8 + 1 + 20 + 1)
 
 static size_t client_context_put_text(char *p, Slice s) {
@@ -25,7 +25,10 @@ static Slice client_context_put(uint8_t **p, Slice s) {
         return copy;
 }
 
-/* Not by printf(3), because that would be a tenth of the work for a client. */
+/*
+ * Writes a name in our own form, and returns its length. It does not use printf(3), because that would be a tenth of
+ * the work for a client.
+ */
 static size_t client_context_format_id(char ret[static OWN_ID_MAX], uint32_t instance, uint64_t number) {
         static const char digits[] = "0123456789abcdef";
         char decimal[20];
@@ -45,7 +48,10 @@ static size_t client_context_format_id(char ret[static OWN_ID_MAX], uint32_t ins
         return n;
 }
 
-/* Names of our own form are kept as two numbers. Each has one spelling only, so client_id() writes it as it came. */
+/*
+ * Reads a name in our own form, which is kept as two numbers. Returns false for any other spelling, because client_id()
+ * could not write that again.
+ */
 static bool client_context_parse_id(Slice s, uint32_t *ret_instance, uint64_t *ret_number) {
         char text[32], again[OWN_ID_MAX];
         uint64_t number;
@@ -74,7 +80,9 @@ size_t client_id(const Client *c, char ret[static CLIENT_ID_MAX]) {
         return client_context_format_id(ret, c->origin, c->origin_id);
 }
 
-/* Copies the facts of @m, with room for @more consumed bytes behind those of @m. */
+/*
+ * Copies the facts of @m. Behind the consumed bytes it leaves room for @more bytes. Returns NULL if there is no memory.
+ */
 static ClientContext *client_context_new(const Message *m, size_t more) {
         size_t n = m->name.n + m->data.n + m->consumed.n + m->unique_id.n + m->ssl.n + m->alpn.n + m->authority.n + more;
         ClientContext *context = malloc(sizeof(*context) + n + 1);
@@ -110,7 +118,7 @@ int client_set_context(Client *c, const Message *m) {
 
         if (m->unique_id.n > 0 && !client_context_parse_id(m->unique_id, &c->origin, &c->origin_id))
                 kept.unique_id = m->unique_id;
-        if (m->ssl.n > 0) { /* without a TLS stage both are read anew from the client's next bytes */
+        if (m->ssl.n > 0) { /* without a TLS stage the client's own bytes say both */
                 kept.alpn = m->alpn;
                 kept.authority = m->authority;
         }
@@ -140,7 +148,7 @@ void client_fill_message(const Client *c, Message *m) {
                 m->authority = context->authority;
 }
 
-/* Copies the facts that the client has, with room for @more consumed bytes. */
+/* Copies the facts that the client has. Behind the consumed bytes it leaves room for @more bytes. */
 static ClientContext *client_context_copy(const Client *c, size_t more) {
         Message kept = {};
 
@@ -164,7 +172,7 @@ int client_consume(Client *c, size_t n) {
         if (!context)
                 return -ENOMEM;
 
-        /* All of them are there, because they were peeked at before. */
+        /* The bytes were peeked at before, so all of them are in the socket. */
         k = handoff_recv(c->fd, context->bytes + (context->consumed.p - context->bytes) + has, n - has, MSG_DONTWAIT);
         if (k > 0) {
                 c->baseline.n_read += (uint64_t) k;
@@ -190,7 +198,10 @@ int client_add_consumed(Client *c, const uint8_t *p, size_t n) {
         return 0;
 }
 
-/* Returns the number of bytes, 0 at the client's end, or a negative errno. */
+/*
+ * Copies bytes of the socket, or of Client.copy if the socket is shared. Returns their number, 0 at the client's end,
+ * or a negative errno: -EAGAIN if there are none yet.
+ */
 static ssize_t client_context_peek_socket(const Client *c, uint8_t *buffer, size_t size) {
         ssize_t n;
 

@@ -2,57 +2,61 @@
 #pragma once
 
 /*
- * What is known of a client beside its socket: facts that came with it when it was handed back, bytes of it that were consumed,
- * and its name.
+ * Facts about a client beside its socket: the facts of the message that handed it back, its consumed bytes, and its
+ * name.
  */
 
 #include "broker/state/client.h"
 
-/* One allocation, owned by the client. */
+/* One allocation, owned by the client. The members point into @bytes. */
 struct ClientContext {
-        char *name;          /* InternalName= of the route that is to have it; NULL: any route */
-        Slice data;          /* for its worker */
-        Slice consumed;      /* bytes that come before those in the socket */
-        Slice unique_id;     /* a name that no broker gave (else Client.origin_id has it) */
-        Slice ssl;           /* of a TLS stage */
-        Slice alpn;          /* protocol that a TLS stage agreed upon; with @ssl */
-        Slice authority;     /* host that the client asked a TLS stage for; with @ssl */
+        char *name;          /* InternalName= of the only route that may take the client; NULL: any route may */
+        Slice data;          /* data for the next worker, from the worker that handed the client back; n is 0: none */
+        Slice consumed;      /* bytes that were read from the socket; they come before those still in it */
+        Slice unique_id;     /* name of the client in a form that is not ours; n is 0: Client.origin_id has the name */
+        Slice ssl;           /* PP2_TYPE_SSL of a TLS stage; n is 0: there was none */
+        Slice alpn;          /* protocol that the TLS stage agreed upon; valid with @ssl */
+        Slice authority;     /* host for which the client asked the TLS stage; valid with @ssl */
         uint8_t bytes[];
 };
 
-/* Room for client_id(): instance and number, or the UNIQUE_ID of another sender. */
+/* Size of a buffer for client_id(). The name is instance and number, or the UNIQUE_ID of another sender. */
 #define CLIENT_ID_MAX (FDPASS_UNIQUE_ID_MAX + 1)
 
-/* Writes the name of the client, which holds from its accept to its end, in logs and messages. Returns its length. */
+/*
+ * Writes the name of the client into @ret, and returns its length. The name stays the same from accept to the end of
+ * the client, in logs and messages, also in other brokers.
+ */
 size_t client_id(const Client *c, char ret[static CLIENT_ID_MAX]);
 
 /*
- * Copies the first bytes of the client to @buffer without taking them: what a worker consumed, then what is in the socket or in
- * Client.copy. Returns their number, at most @size; 0 at the client's end; or a negative errno.
+ * Copies the first bytes of the client to @buffer and leaves them where they are: first the consumed ones, then those
+ * of the socket or of Client.copy. Returns their number, at most @size, 0 at the client's end, or a negative errno.
+ * -EAGAIN: there are none yet.
  */
 ssize_t client_peek(const Client *c, uint8_t *buffer, size_t size);
 
-/* Keeps what @m says about a client that came back. Returns 0 or -ENOMEM. */
+/* Copies the facts of @m to a client that was handed back. Returns 0 or -ENOMEM. */
 int client_set_context(Client *c, const Message *m);
 
-/* Adds that to @m, as far as the client itself has not said otherwise. Borrowed from the client. */
+/* Adds these facts to @m. What the client's own head says stays. @m borrows them from the client. */
 void client_fill_message(const Client *c, Message *m);
 
-/* Bytes that were consumed; they come before those in the socket. */
+/* The consumed bytes; they come before those in the socket. Borrowed from the client. */
 static inline Slice client_consumed(const Client *c) {
         return c->context ? c->context->consumed : (Slice){};
 }
 
-/* InternalName= of the route that is to have it, or NULL. */
+/* InternalName= of the only route that may take the client, or NULL. Borrowed from the client. */
 static inline const char *client_route_name(const Client *c) {
         return c->context ? c->context->name : NULL;
 }
 
 /*
- * Reads bytes from its socket until @n are consumed, those before included. Returns 0, or a negative errno: -EPIPE if they are
- * not there.
+ * Reads from the socket until @n bytes are consumed, including earlier ones. Returns 0 or a negative errno: -EPIPE if
+ * the socket has too few bytes.
  */
 int client_consume(Client *c, size_t n);
 
-/* Notes that @n bytes, of which @p has a copy, were read from its socket. Returns 0 or -ENOMEM. */
+/* Adds a copy of @p to the consumed bytes, because @n bytes were read from the socket already. Returns 0 or -ENOMEM. */
 int client_add_consumed(Client *c, const uint8_t *p, size_t n);

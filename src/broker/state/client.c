@@ -69,8 +69,11 @@ void client_close_connection(ClientTable *table, Client *c) {
         if (fd < 0)
                 return;
 
-        /* Its queue may hold descriptors of the worker. Before Linux 6.9 each close(2) on AF_UNIX may also close descriptors
-         * of others, because it collects garbage (unix_gc() in the kernel). */
+        /*
+         * The receive queue may hold descriptors that the worker sent. Before Linux 6.9 close(2) of such an AF_UNIX
+         * socket may close descriptors of other processes, too, because it collects garbage (unix_gc() in the kernel).
+         * That may wait.
+         */
         if (handoff_may_bring_rights())
                 helper_close(table->helper, HELPER_CONNECTIONS, fd, c->last_worker);
         else
@@ -115,7 +118,7 @@ Client *client_by_token(const ClientTable *table, uint64_t token) {
 }
 
 bool client_is_gone(const Client *c) {
-        /* poll(2) reports POLLHUP unasked, and changes nothing on the socket. */
+        /* poll(2) always reports POLLHUP. It changes nothing on the socket. */
         struct pollfd p = { .fd = c->fd };
 
         return poll(&p, 1, 0) > 0 && p.revents & POLLHUP;
@@ -140,7 +143,7 @@ bool client_address_equal(const ClientAddress *a, const ClientAddress *b) {
 }
 
 const ClientAddress *client_own_address(Client *c) {
-        socklen_t len = sizeof(c->own); /* the kernel writes the beginning of a longer address */
+        socklen_t len = sizeof(c->own); /* the kernel cuts a longer address off */
 
         if (c->own.sa.sa_family == AF_UNSPEC && !c->is_shared && getsockname(c->fd, &c->own.sa, &len) < 0)
                 c->own.sa.sa_family = AF_UNSPEC;

@@ -10,12 +10,14 @@
 #include "basic/message-ids.h"
 #include "broker/state/client-context.h"
 
-/* Shortest time between two lines that would otherwise come for each client. */
+/* Shortest time between two lines about the same thing. */
 #define INTERVAL_USEC (10 * USEC_PER_SEC)
 
 #define PLURAL(n) ((n) == 1 ? "" : "s")
 
-/* Counts one event of @line. Returns true if its line is to be written now, for *ret_n events; otherwise holds it back. */
+/*
+ * Counts one event of @line. Returns true if the line is due now, for *ret_n events. Otherwise the line is held back.
+ */
 static bool diag_is_due(Diag *d, HeldLine *line, void *subject, void (*write)(Diag *, void *, uint64_t), uint64_t *ret_n) {
         if (ratelimit_test(&line->limit, loop_now(d->loop), INTERVAL_USEC, ret_n)) {
                 list_remove(&line->link);
@@ -30,7 +32,7 @@ static bool diag_is_due(Diag *d, HeldLine *line, void *subject, void (*write)(Di
         return false;
 }
 
-/* Counts one event of @line, and writes it or holds it back. */
+/* Counts one event of @line. Writes the line now, or holds it back. */
 static void diag_write_or_hold(Diag *d, HeldLine *line, void *subject, void (*write)(Diag *, void *, uint64_t)) {
         uint64_t n;
 
@@ -38,7 +40,7 @@ static void diag_write_or_hold(Diag *d, HeldLine *line, void *subject, void (*wr
                 write(d, subject, n);
 }
 
-/* Writes @line if its interval is over at @now. Returns false if it is still held back. */
+/* Writes @line if it is held back and its interval is over at @now. Returns false if it is still held back. */
 static bool diag_write_if_due(Diag *d, HeldLine *line, usec_t now) {
         uint64_t n;
 
@@ -272,7 +274,7 @@ static void diag_write_queue_full(Diag *d, void *subject, uint64_t n) {
 }
 
 void diag_queue_full(Diag *d, Pool *p) {
-        p->n_clients--; /* the one that is refused does not count */
+        p->n_clients--; /* does not count the refused client */
         diag_write_or_hold(d, &p->full, p, diag_write_queue_full);
         p->n_clients++;
 }
@@ -343,7 +345,7 @@ static void diag_write_broker_full(Diag *d) {
         log_commit(&record, "%zu clients are in the broker, no more are accepted for the moment.", d->pause_n_clients);
 }
 
-/* A pause that was held back and is over needs no line. */
+/* Does nothing if the pause is over, because then the line need not be written. */
 static void diag_write_paused(Diag *d, void *subject, uint64_t n) {
         if (!d->is_paused || d->pause_logged)
                 return;
@@ -420,7 +422,7 @@ void diag_stopped(Diag *d, size_t n) {
 }
 
 void diag_handover_failed(Diag *d, size_t n, int error) {
-        /* EAGAIN is what connect(2) says to that on AF_UNIX. */
+        /* connect(2) to an AF_UNIX socket whose backlog is full fails with EAGAIN. */
         const char *why = errno_is_transient(error) ? "The backlog of the return socket is full" : strerror(-error);
         LogRecord record;
 
@@ -454,7 +456,7 @@ void diag_return_refused(Diag *d, const struct ucred *sender) {
 static void diag_begin_client(LogRecord *record, const Diag *d, const Client *c, char peer[static ADDRESS_TEXT_MAX]) {
         char id[CLIENT_ID_MAX];
 
-        /* Of a client that is not of IP only the family was kept. */
+        /* The address of an AF_UNIX client was not kept, only its family. */
         address_to_text(&c->address.sa, c->address.sa.sa_family == AF_UNIX ? sizeof(sa_family_t) : sizeof(c->address),
                         peer);
 

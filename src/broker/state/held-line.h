@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A log line that is written at most once in an interval. Events in between are counted. The line with their count is held back
- * until the interval is over: then diag.c writes it, also if no other event came.
+ * A log line that is written at most once in an interval. Events in between are counted, and the line with their number
+ * is held back. diag.c writes it when the interval is over, even if no other event comes.
  */
 
 #include "basic/list.h"
@@ -14,8 +14,8 @@ typedef struct Diag Diag;
 typedef struct HeldLine {
         RateLimit limit;
         List link;            /* Diag.held, while the line is held back */
-        void (*write)(Diag *d, void *subject, uint64_t n); /* writes it for @n events */
-        void *subject;        /* what it is about; borrowed */
+        void (*write)(Diag *d, void *subject, uint64_t n); /* writes the line for @n events */
+        void *subject;        /* object that the line is about; borrowed */
 } HeldLine;
 
 static inline void held_line_init(HeldLine *line) {
@@ -23,7 +23,7 @@ static inline void held_line_init(HeldLine *line) {
         list_init(&line->link);
 }
 
-/* Its subject ends: the line is not written any more. */
+/* Drops the line, because its subject ends. */
 static inline void held_line_done(HeldLine *line) {
         list_remove(&line->link);
 }

@@ -26,8 +26,10 @@ int listener_new(Loop *loop, const char *name, int fd, int type, const ListenerH
         if (!l->name)
                 return -ENOMEM;
 
-        /* systemd passes listeners in blocking mode (NonBlocking=, systemd.service(5)). Then accept4() would block if a client
-         * left between the event and the call. */
+        /*
+         * systemd passes listeners in blocking mode (NonBlocking=, systemd.service(5)). In that mode accept4(2) would
+         * wait if the client left after its event.
+         */
         r = fd_nonblock(fd, true);
         if (r < 0)
                 return r;

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A listening socket from systemd: a public one, or one on which clients are handed back (broker/handback.h). It is never shut
- * down, because systemd goes on holding it.
+ * A listening socket from systemd: a public one, or a return socket (broker/handback.h). Nothing shuts it down, because
+ * systemd keeps it for the next process.
  */
 
 #include "basic/list.h"
@@ -13,49 +13,50 @@
 #include "config/config.h"
 #include "event/timer.h"
 
-/* What a listener calls. All get @userdata of listener_new(). */
+/* Handlers of a listener. on_ready() gets @userdata of listener_new(). */
 typedef struct ListenerHandlers {
-        void (*on_ready)(Listener *l, void *userdata); /* somebody is in the backlog */
-        TimerHandler on_timer;                         /* a client of it is silent or late; its userdata is the Listener */
+        void (*on_ready)(Listener *l, void *userdata); /* clients are in the backlog */
+        TimerHandler on_timer;                         /* a client is due; its userdata is the Listener */
 } ListenerHandlers;
 
 struct Listener {
         List link;           /* Broker.listeners */
         void *userdata;
         void (*on_ready)(Listener *l, void *userdata);
-        char *name;          /* FileDescriptorName= */
+        char *name;          /* FileDescriptorName=; owned */
         int fd;
-        bool is_return;      /* its connections bring clients that are handed back */
+        bool is_return;      /* a return socket: its connections bring clients that are handed back */
         int type;            /* SOCK_STREAM or SOCK_SEQPACKET */
-        bool is_on;          /* it is watched */
+        bool is_on;          /* its events are reported (watch.h) */
 
         unsigned batch;      /* calls of accept4(2) in the next turn */
-        unsigned single_accepts;      /* wake-ups with one call after a second call failed with EAGAIN */
-        unsigned single_accepts_left; /* … that are still to come */
+        unsigned single_accepts;      /* wake-ups with one call only, after a second one failed with EAGAIN */
+        unsigned single_accepts_left; /* the rest of @single_accepts */
 
         uint64_t n_accepted;
         uint64_t n_refused[_REFUSAL_MAX];
 
-        HeldLine no_route;   /* "no route takes clients of this listener" */
+        HeldLine no_route;   /* line "no route takes clients of this listener" */
 
         const ListenerConfig *config; /* borrowed from the current Routing */
         bool needs_bytes;             /* a route for its clients asks for their first bytes */
-        bool needs_head;              /* the same, or a PROXY header may come first */
+        bool needs_head;              /* @needs_bytes, or a PROXY header may come first */
 
-        Timer timer;                  /* for both lists */
-        WaitingList heads;            /* Client.wait: the head is not complete; due at HeadTimeoutSec= */
-        WaitingList silent;           /* Client.second: … and no byte came yet; due at SilentTimeoutSec= */
+        Timer timer;                  /* for @heads and @silent */
+        WaitingList heads;            /* Client.wait: head not complete; due at HeadTimeoutSec= */
+        WaitingList silent;           /* Client.second: no byte yet; due at SilentTimeoutSec= */
 };
 
 /*
- * Makes a listener that is off. Consumes @fd on success. @type is the type of the socket. Returns 0 or a negative errno.
+ * Makes a listener that is off. @fd is consumed on success. @type is SOCK_STREAM or SOCK_SEQPACKET. @name is copied,
+ * @loop and @userdata are borrowed. Returns 0 or a negative errno.
  */
 int listener_new(Loop *loop, const char *name, int fd, int type, const ListenerHandlers *handlers, void *userdata,
                  Listener **ret);
 
-/* It has to be off. */
+/* Closes and frees @l, which has to be off. Does nothing for NULL. Returns NULL. */
 Listener *listener_free(Listener *l);
 DEFINE_CLEANUP(Listener *, listener_free);
 
-/* The listener of this name in @listeners (Listener.link), or NULL. */
+/* Returns the listener of this name in @listeners (Listener.link), or NULL. */
 Listener *listener_find(const List *listeners, Slice name);

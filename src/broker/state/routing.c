@@ -8,7 +8,7 @@ static int routing_compare_routes(const void *x, const void *y) {
         const RouteConfig *a = ((const Route *) x)->config, *b = ((const Route *) y)->config;
         int d = match_compare(&a->match, &b->match);
 
-        /* Within one pool the order is that of the units' names. */
+        /* The routes of one pool are sorted by the names of their units. */
         return d != 0 ? d : strcmp(a->unit, b->unit);
 }
 
@@ -38,14 +38,14 @@ static int routing_init_routes(Routing *routing) {
 
         qsort(routing->routes, routing->n_routes, sizeof(*routing->routes), routing_compare_routes);
 
-        /* After sorting, because sorting moves them. */
+        /* qsort(3) moves routes in memory, so lists can link them only now. */
         for (size_t i = 0; i < routing->n_routes; i++)
                 list_init(&routing->routes[i].waiting_link);
 
         return 0;
 }
 
-static int pool_init(Pool *p, Routing *routing, Route *routes, size_t n_routes) {
+static int routing_init_pool(Pool *p, Routing *routing, Route *routes, size_t n_routes) {
         *p = (Pool){ .routing = routing, .routes = routes, .n_routes = n_routes, .config = routes[0].config };
         waiting_init(&p->again, &p->timer);
         waiting_init(&p->queue, &p->timer);
@@ -66,7 +66,7 @@ static int pool_init(Pool *p, Routing *routing, Route *routes, size_t n_routes) 
         return timer_init(&p->timer, routing->shared->loop, routing->shared->on_pool_timer, p);
 }
 
-static void pool_done(Pool *p) {
+static void routing_done_pool(Pool *p) {
         held_line_done(&p->full);
         held_line_done(&p->expired);
         held_line_done(&p->flusher_failures);
@@ -85,8 +85,8 @@ static int routing_init_pools(Routing *routing) {
                         if (match_compare(&routing->routes[i].config->match, &routing->routes[k].config->match) != 0)
                                 break;
 
-                /* Counted first, so that routing_free() also clears a pool that is incomplete. */
-                r = pool_init(&routing->pools[routing->n_pools++], routing, &routing->routes[i], k - i);
+                /* The pool is counted first, so that routing_free() also frees one that is incomplete. */
+                r = routing_init_pool(&routing->pools[routing->n_pools++], routing, &routing->routes[i], k - i);
                 if (r < 0)
                         return r;
         }
@@ -98,7 +98,7 @@ static int routing_compare_with_unit(const void *unit, const void *config) {
         return strcmp(unit, ((const RouteConfig *) config)->unit);
 }
 
-/* A binary search, because each of many routes may have Fallback=. */
+/* Returns the pool of @unit, or NULL. It is a binary search, because each of many routes may have Fallback=. */
 static Pool *routing_find_pool_of(const Routing *routing, const char *unit) {
         const Config *config = routing->config;
         Route key = {}, *route;
@@ -111,7 +111,10 @@ static Pool *routing_find_pool_of(const Routing *routing, const char *unit) {
         return route ? route->pool : NULL;
 }
 
-/* All pools have to be there. A Fallback= that names no other pool is left out; broker.c warns about it. */
+/*
+ * Sets Pool.fallback_pool of all pools, which have to exist. It stays NULL if Fallback= names no other pool, and
+ * broker.c warns about that.
+ */
 static void routing_init_fallback_pools(Routing *routing) {
         for (size_t i = 0; i < routing->n_pools; i++) {
                 Pool *p = &routing->pools[i];
@@ -148,10 +151,10 @@ void routing_free(Routing *routing) {
         match_index_free(routing->index);
 
         for (size_t i = 0; i < routing->n_pools; i++)
-                pool_done(&routing->pools[i]);
+                routing_done_pool(&routing->pools[i]);
         free(routing->pools);
 
-        /* In reverse order: the table of workers is sorted by path, and removing its last member moves no other. */
+        /* In reverse order, because the table of workers is sorted by path. Removing its last member moves no other. */
         for (size_t i = routing->n_routes; i > 0; i--) {
                 route_stats_put(routing->routes[i - 1].stats);
                 worker_put(routing->shared->workers, routing->routes[i - 1].worker);
@@ -180,7 +183,7 @@ int routing_new(RoutingShared *shared, Config *config, Routing **ret) {
         if (r >= 0)
                 r = routing_init_index(routing);
         if (r < 0) {
-                routing->config = NULL; /* still the caller's */
+                routing->config = NULL; /* @config is not consumed */
                 routing_free(routing);
                 return r;
         }
@@ -214,12 +217,15 @@ void pool_release_client(Client *c) {
         if (!p)
                 return;
 
-        c->sent.route = NULL; /* it ends with its generation */
+        c->sent.route = NULL; /* the route is freed with its generation */
         p->n_clients--;
         routing_unref(p->routing);
 }
 
-/* A client of the stream form may have been read from before. So a route that names its return socket alone takes it unseen. */
+/*
+ * In the stream form a sender may have read the head of the request. So a route that asks for this return socket and
+ * for no bytes gets the client at once, even if other routes ask for bytes.
+ */
 bool routing_needs_head(const Routing *routing, const Listener *l) {
         bool needs = false, has_own = false, own_needs = false;
 

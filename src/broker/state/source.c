@@ -33,7 +33,7 @@ static bool source_has_prefix(const struct in6_addr *a, const uint8_t *prefix, s
         return memcmp(a->s6_addr, prefix, n) == 0;
 }
 
-/* ::ffff:0:0/96 and 64:ff9b::/96 (NAT64, RFC 6052): behind these is an IPv4 address, and not one subscriber's network. */
+/* True for ::ffff:0:0/96 and for 64:ff9b::/96 (NAT64, RFC 6052), whose last 32 bits are an IPv4 address. */
 static bool source_is_ipv4(const struct in6_addr *a) {
         static const uint8_t nat64[12] = { 0x00, 0x64, 0xff, 0x9b };
 
@@ -41,8 +41,9 @@ static bool source_is_ipv4(const struct in6_addr *a) {
 }
 
 /*
- * fe80::/64 is all hosts of a link. 64:ff9b:1::/48 (RFC 8215) has an IPv4 address in each address too, but its place depends
- * on the length of the local prefix: there the address as a whole is as good.
+ * True if each address of this network is a source of its own. fe80::/64 has all hosts of a link. In 64:ff9b:1::/48
+ * (RFC 8215) an address has an IPv4 address in it, whose place depends on the length of the local prefix. So the whole
+ * address is the key.
  */
 static bool source_is_host(const struct in6_addr *a) {
         static const uint8_t link_local[8] = { 0xfe, 0x80 }, local_nat64[6] = { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 };
@@ -50,7 +51,10 @@ static bool source_is_host(const struct in6_addr *a) {
         return source_has_prefix(a, link_local, sizeof(link_local)) || source_has_prefix(a, local_nat64, sizeof(local_nat64));
 }
 
-/* Neither of these prefixes reads as the number of a family, so that such a key is no network's. */
+/*
+ * The key is the address with its link. It never equals the key of a network, because that begins with a small number,
+ * the family.
+ */
 static void source_key_of_host(const struct sockaddr_in6 *in6, uint64_t key[static 2]) {
         memcpy(&key[0], in6->sin6_addr.s6_addr, 8);
         memcpy(&key[1], in6->sin6_addr.s6_addr + 8, 8);
@@ -127,11 +131,11 @@ Source *source_find(const SourceTable *table, const ClientAddress *address) {
         return source_key_of(address, key) ? source_find_in(*source_find_bucket(table, key), key) : NULL;
 }
 
-/* Returns a new source in this bucket, or NULL. */
+/* Returns a new source in @bucket, or NULL. */
 static Source *source_new(SourceTable *table, Source **bucket, const uint64_t key[static 2]) {
         Source *s = source_take(table);
 
-        if (!s) /* can't be: there are as many as clients */
+        if (!s) /* can't happen, because there are as many as clients */
                 return NULL;
 
         *s = (Source){ .next = *bucket, .key = { key[0], key[1] } };

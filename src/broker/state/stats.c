@@ -9,7 +9,10 @@ static int stats_compare_unit(const void *unit, const void *member) {
         return strcmp(unit, (*(RouteStats *const *) member)->unit);
 }
 
-/* The place of @unit, or where it has to be put. Many units may have routes to one worker. */
+/*
+ * Returns the index of @unit in Worker.stats, or the index where it has to be inserted. The search is a binary one,
+ * because many units may have routes to one worker.
+ */
 static size_t stats_find_index(const Worker *w, const char *unit) {
         return array_find_place(unit, w->stats, w->n_stats, sizeof(*w->stats), stats_compare_unit);
 }

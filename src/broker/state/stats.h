@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Counters of a route, beside those of the broker, of listeners and of workers. They only grow. They belong to a unit and the path
- * of its worker, and stay through reloads as long as both are there.
+ * Counters of a route. They only grow. They belong to a unit and the path of its worker, and survive reloads as long as
+ * both exist.
  */
 
 #include "basic/histogram.h"
@@ -13,20 +13,23 @@ typedef struct RouteStats RouteStats;
 typedef struct Worker Worker;
 
 struct RouteStats {
-        Worker *worker;      /* to which the route leads */
+        Worker *worker;      /* worker of the route; borrowed */
         char *unit;
-        unsigned n_ref;      /* routes of any generation */
+        unsigned n_ref;      /* number of routes of all generations */
 
         uint64_t n_taken;    /* handoffs with a receipt */
         uint64_t n_unread;   /* handoffs that the worker left unread */
-        uint64_t n_declined; /* handoffs that it declined: another worker gets the client */
-        uint64_t n_failed;   /* handoffs that it rejected: no worker gets the client */
-        uint64_t n_refused[_REFUSAL_MAX]; /* clients that got no worker of its pool; the pool's first route counts them */
-        Histogram time;      /* from the arrival of a client, or of its next request, to its receipt */
+        uint64_t n_declined; /* handoffs that it declined; another worker gets the client */
+        uint64_t n_failed;   /* handoffs that it rejected; no worker gets the client */
+        uint64_t n_refused[_REFUSAL_MAX]; /* clients without a worker; counted for the first route of the pool */
+        Histogram time;      /* time from the arrival of a client, or of its next request, to its receipt */
 };
 
-/* Returns the counters of the route of @unit to @w in @ret, with one more reference. Returns 0 or -ENOMEM. */
+/*
+ * Returns the counters of the route of @unit to @w in *ret, with one more reference. Makes them if needed. Returns 0 or
+ * -ENOMEM.
+ */
 int route_stats_get(Worker *w, const char *unit, RouteStats **ret);
 
-/* Drops one reference. The last one frees the counters. Does nothing for NULL. */
+/* Drops one reference, and frees the counters with the last one. Does nothing for NULL. */
 void route_stats_put(RouteStats *stats);

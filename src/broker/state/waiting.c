@@ -17,7 +17,7 @@ static void waiting_arm(WaitingList *list) {
 void waiting_add(WaitingList *list, Wait *w, usec_t due) {
         List *before = list->waits.prev;
 
-        /* From behind, because mostly the newest deadline is the latest one. */
+        /* Searches from the end, because the newest deadline is mostly the latest one. */
         while (before != &list->waits && CONTAINER_OF(before, Wait, link)->due > due)
                 before = before->prev;
 

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Lists with deadlines. Each stage keeps its clients in such lists, the earliest deadline first. Several lists may share one
- * timer. Nothing is allocated: a Wait is embedded in what waits.
+ * Lists that are sorted by deadline. Each stage keeps its clients in such lists. Several lists may share one timer.
+ * Nothing is allocated, because a Wait is a member of the object that waits.
  */
 
 #include "basic/list.h"
@@ -16,12 +16,12 @@ typedef struct Wait {
 
 typedef struct WaitingList {
         List waits;   /* Wait.link, the earliest Wait.due first */
-        Timer *timer; /* borrowed; is set for the first one */
+        Timer *timer; /* is on for the first of @waits, or earlier; borrowed */
 } WaitingList;
 
 void waiting_init(WaitingList *list, Timer *timer);
 
-/* Puts @w, which is in no list, into @list. Equal deadlines keep the order of arrival. Sets the timer. */
+/* Adds @w, which is in no list. Equal deadlines keep the order of arrival. Sets the timer. */
 void waiting_add(WaitingList *list, Wait *w, usec_t due);
 
 /* Takes @w out of its list. Does nothing if it is in none. */
@@ -33,12 +33,12 @@ static inline bool waiting_is_empty(const WaitingList *list) {
         return list_is_empty(&list->waits);
 }
 
-/* The one with the earliest deadline, or NULL. */
+/* Returns the Wait with the earliest deadline, or NULL. */
 static inline Wait *waiting_first(const WaitingList *list) {
         List *l = list_first(&list->waits);
 
         return l ? CONTAINER_OF(l, Wait, link) : NULL;
 }
 
-/* The first one if it is due at @now. Otherwise returns NULL and sets the timer for the first one. */
+/* Returns the first Wait if it is due at @now. Otherwise sets the timer for it and returns NULL. */
 Wait *waiting_next_due(WaitingList *list, usec_t now);

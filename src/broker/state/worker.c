@@ -5,7 +5,10 @@
 #include "basic/address.h"
 #include "basic/array.h"
 
-/* Shortest and longest time for which a worker is left alone. A worker that has come back is noticed at most this much later. */
+/*
+ * Shortest and longest time for which a worker gets no client after a failure. The broker notices at most that much
+ * later that a worker is back.
+ */
 #define BACK_OFF_MIN (10 * USEC_PER_MSEC)
 #define BACK_OFF_MAX (250 * USEC_PER_MSEC)
 
@@ -21,7 +24,7 @@ static Worker *worker_free(Worker *w) {
         list_remove(&w->serve_link);
         list_remove(&w->unused_link);
         held_line_done(&w->resets);
-        free(w->stats); /* empty, because the last route gave its counters back */
+        free(w->stats); /* empty, because its last route has given its counters back */
         free(w->path);
         free(w);
         return NULL;
@@ -33,7 +36,7 @@ static int worker_compare_path(const void *path, const void *member) {
         return strcmp(path, (*(Worker *const *) member)->path);
 }
 
-/* The place of @path in the table, or where it has to be put. */
+/* Returns the index of @path in the table, or the index where it has to be inserted. */
 static size_t worker_find_index(const WorkerTable *table, const char *path) {
         return array_find_place(path, table->workers, table->n_workers, sizeof(*table->workers), worker_compare_path);
 }
@@ -85,7 +88,7 @@ int worker_get(WorkerTable *table, const char *path, Worker **ret) {
         if (i < table->n_workers && streq(table->workers[i]->path, path)) {
                 if (table->workers[i]->n_ref++ == 0)
                         list_remove(&table->workers[i]->unused_link);
-                table->workers[i]->is_private = false; /* after a reload the path is looked at again */
+                table->workers[i]->is_private = false; /* a reload has the path checked again */
                 *ret = table->workers[i];
                 return 0;
         }
@@ -115,7 +118,7 @@ void worker_put(WorkerTable *table, Worker *w) {
 
 void worker_serve_later(WorkerTable *table, Worker *w) {
         if (list_is_empty(&w->waiting))
-                return; /* the first client that waits calls this again */
+                return; /* the first client that waits calls this function */
         if (!list_is_linked(&w->serve_link))
                 list_append(&table->to_serve, &w->serve_link);
 }
@@ -152,7 +155,7 @@ void worker_back_off(Worker *w, usec_t now) {
         w->back_off = MIN(MAX(w->back_off * 2, BACK_OFF_MIN), BACK_OFF_MAX);
         w->retry_at = now + w->back_off;
 
-        /* The longest wait ends for all workers at once, so any number of them costs one wake-up. */
+        /* The longest wait ends for all workers at the same time. So any number of them costs one wake-up. */
         if (w->back_off == BACK_OFF_MAX)
                 w->retry_at -= w->retry_at % BACK_OFF_MAX;
 }

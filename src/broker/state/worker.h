@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A worker as the broker knows it: a socket path, and how it behaved. Routes come and go with reloads. A worker stays as long as
- * a generation of routes refers to it, so that the clients in its backlog still count.
+ * A worker as the broker knows it: the path of its socket, and how it has behaved. It lives as long as a generation of
+ * routes refers to it. So clients in its backlog count across reloads.
  */
 
 #include <sys/socket.h>
@@ -17,45 +17,45 @@ typedef struct RouteStats RouteStats;
 
 typedef struct Worker {
         char *path;
-        uint32_t number;      /* from 1; for the helper, which can't keep a pointer */
+        uint32_t number;      /* from 1; the helper names a worker by it, because it can't keep a pointer */
         struct sockaddr_un address;
         socklen_t address_len;
-        unsigned n_ref;       /* routes */
-        bool is_private;      /* only root and the broker can change where its path leads; false: not known */
+        unsigned n_ref;       /* number of routes */
+        bool is_private;      /* only root and the broker's user can change where @path leads; false: not known yet */
 
         unsigned n_pending;   /* clients sent to it without a receipt */
 
-        bool unreachable;     /* connecting failed with more than a full backlog */
-        usec_t unreachable_since; /* CLOCK_MONOTONIC */
+        bool unreachable;     /* connecting failed, and not because the backlog is full */
+        usec_t unreachable_since; /* CLOCK_MONOTONIC; valid with @unreachable */
         int unreachable_error; /* negative errno of the last attempt */
-        unsigned n_gone;      /* times that it became unreachable since the last line about it */
-        bool gone_logged;     /* the log has a line about this time */
-        RateLimit edges;      /* of lines about it becoming unreachable */
-        usec_t retry_at;      /* it gets no client before; 0: at any time */
-        usec_t back_off;      /* length of the last wait; the next one is longer */
+        unsigned n_gone;      /* times that it became unreachable since the last line about that */
+        bool gone_logged;     /* the log says that it is unreachable now */
+        RateLimit edges;      /* limit of the lines about that */
+        usec_t retry_at;      /* CLOCK_MONOTONIC; it gets no client before; 0: no wait */
+        usec_t back_off;      /* length of the last wait; the next one is twice as long */
 
         List persistent;      /* PersistentConn.link */
         unsigned n_persistent;
 
-        List serve_link;      /* WorkerTable.to_serve, from a receipt to the end of the turn */
+        List serve_link;      /* WorkerTable.to_serve, from worker_serve_later() to the end of the turn */
         List unused_link;     /* WorkerTable.unused, while no route refers to it */
 
         List waiting;         /* Route.waiting_link: routes to it whose pools have queued clients */
         size_t n_waiting;     /* length of @waiting */
         unsigned max_pending; /* largest MaxPending= of the routes that were in @waiting since it was empty */
 
-        unsigned n_hanging;   /* calls of the helper that hang at sockets of its clients; above 0 it gets no client */
-        usec_t hanging_since; /* CLOCK_MONOTONIC */
+        unsigned n_hanging;   /* calls of the helper that hang at its clients' sockets; if not 0 it gets no client */
+        usec_t hanging_since; /* CLOCK_MONOTONIC; valid with @n_hanging */
 
-        bool unresponsive;    /* it took no client for long, and the log says so */
+        bool unresponsive;    /* it took no client for a long time, and the log says so */
         bool is_drained;      /* an administrator wants it to get no more clients */
 
         uint64_t n_taken;     /* clients with a receipt, by any route */
         uint64_t n_unread;    /* handoffs that it left unread */
-        RouteStats **stats;   /* of all routes to it, sorted by unit */
+        RouteStats **stats;   /* counters of all routes to it, sorted by unit; owned */
         size_t n_stats;
 
-        HeldLine resets;      /* "went away with clients unread"; its subject is one of @stats */
+        HeldLine resets;      /* line "went away with clients unread"; its subject is one of @stats */
 } Worker;
 
 /* The workers of all generations of routes, sorted by path. */
@@ -71,33 +71,36 @@ typedef struct WorkerTable {
 void worker_table_init(WorkerTable *table);
 
 /*
- * Returns the worker of this path in @ret, with one more reference; makes it if needed. Returns 0, -ENOMEM, or -ENAMETOOLONG if
- * the path does not fit into a socket address.
+ * Returns the worker of this path in *ret, with one more reference. Makes it if needed. Returns 0, -ENOMEM, or
+ * -ENAMETOOLONG if the path does not fit into a socket address.
  */
 int worker_get(WorkerTable *table, const char *path, Worker **ret);
 
-/* Drops one reference. A worker without one stays in WorkerTable.unused until the end of the turn. */
+/*
+ * Drops one reference. Without a reference the worker is in WorkerTable.unused until the end of the turn. Does nothing
+ * for NULL.
+ */
 void worker_put(WorkerTable *table, Worker *w);
 
-/* Frees a worker of WorkerTable.unused that has no persistent connection. */
+/* Frees a worker of WorkerTable.unused. It must have no persistent connection. */
 void worker_table_remove(WorkerTable *table, Worker *w);
 
-/* Asks for the queues of its pools to be served at the end of the turn. */
+/* Has the queues of its pools served at the end of the turn. Does nothing if they are empty. */
 void worker_serve_later(WorkerTable *table, Worker *w);
 
-/* The worker of this number, or NULL. */
+/* Returns the worker of this number, or NULL. */
 Worker *worker_find_number(const WorkerTable *table, uint32_t number);
 
-/* True if it gets no client, and only the worker itself can change that. */
+/* True if the worker is unreachable, or a call hangs at its clients' sockets. Only the worker can change that. */
 static inline bool worker_is_lost(const Worker *w) {
         return w->unreachable || w->n_hanging > 0;
 }
 
-/* True if it may get a client now. */
+/* True if the worker may get a client at @now: it is not drained, no call hangs, and no wait is left. */
 bool worker_is_ready(const Worker *w, usec_t now);
 
-/* Keeps clients away from it: 10 ms at first, up to 250 ms. Failures within one wait count once. */
+/* Keeps clients away from the worker: 10 ms at first, later up to 250 ms. Failures within one wait count once. */
 void worker_back_off(Worker *w, usec_t now);
 
-/* Ends that wait, because a receipt came. */
+/* Ends the wait, because the worker gave a receipt. */
 void worker_recovered(Worker *w);
