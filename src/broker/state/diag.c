@@ -235,7 +235,7 @@ void diag_unknown_fallback(Diag *d, const RouteConfig *route) {
         log_id(&record, MESSAGE_UNKNOWN_FAILURE_ROUTE);
         log_field(&record, "FDPASS_ROUTE", "%s", route->unit);
         log_field(&record, "CONFIG_FILE", "%s", route->path);
-        log_commit(&record, "%s: Fallback=%s is no other route; clients are refused instead.", route->unit,
+        log_commit(&record, "%s: Fallback=%s names no other route, so its clients are refused.", route->unit,
                    route->failure_route);
 }
 
@@ -269,7 +269,7 @@ static void diag_write_queue_full(Diag *d, void *subject, uint64_t n) {
 
         diag_begin_route(&record, d, LOG_WARNING, MESSAGE_QUEUE_FULL, &p->routes[0]);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
-        log_commit(&record, "%s: %" PRIu64 " client%s refused: %zu in the queue already, and %zu in the workers' hands.",
+        log_commit(&record, "%s: %" PRIu64 " client%s refused: %zu are in the queue already, and workers have %zu.",
                    p->config->unit, n, n == 1 ? " was" : "s were", p->n_queued, p->n_clients - p->n_queued);
 }
 
@@ -323,7 +323,7 @@ void diag_no_resources(Diag *d, int error) {
         log_id(&record, MESSAGE_NO_RESOURCES);
         log_field(&record, "ERRNO", "%d", -error);
         log_field(&record, "FDPASS_REASON", "%s", strerror(-error));
-        log_commit(&record, "Handing clients over fails for the moment, they wait: %s.", strerror(-error));
+        log_commit(&record, "Handoffs fail for the moment, and clients wait: %s.", strerror(-error));
 }
 
 static void diag_write_accept_failed(Diag *d) {
@@ -333,7 +333,7 @@ static void diag_write_accept_failed(Diag *d) {
         log_id(&record, MESSAGE_ACCEPT_FAILED);
         log_field(&record, "ERRNO", "%d", -d->pause_error);
         log_field(&record, "FDPASS_REASON", "%s", strerror(-d->pause_error));
-        log_commit(&record, "Accepting clients fails, they wait in the backlog: %s.", strerror(-d->pause_error));
+        log_commit(&record, "Accepting clients fails for the moment, and they wait in the backlog: %s.", strerror(-d->pause_error));
 }
 
 static void diag_write_broker_full(Diag *d) {
@@ -342,7 +342,7 @@ static void diag_write_broker_full(Diag *d) {
         log_begin(&record, d->log, LOG_WARNING);
         log_id(&record, MESSAGE_BROKER_FULL);
         log_field(&record, "FDPASS_N", "%zu", d->pause_n_clients);
-        log_commit(&record, "%zu clients are in the broker, no more are accepted for the moment.", d->pause_n_clients);
+        log_commit(&record, "%zu clients are in the broker, and no more are accepted for the moment.", d->pause_n_clients);
 }
 
 /* Does nothing if the pause is over, because then the line need not be written. */
@@ -417,8 +417,8 @@ void diag_stopped(Diag *d, size_t n) {
         log_begin(&record, d->log, LOG_WARNING);
         log_id(&record, MESSAGE_STOPPED_EARLY);
         log_field(&record, "FDPASS_N", "%zu", n);
-        log_commit(&record, "Stopping although %zu client%s without a receipt; systemd holds the workers' backlogs.",
-                   n, n == 1 ? " is" : "s are");
+        log_commit(&record, "Stopping although %zu client%s no receipt; systemd holds the workers' backlogs.",
+                   n, n == 1 ? " has" : "s have");
 }
 
 void diag_handover_failed(Diag *d, size_t n, int error) {
@@ -449,7 +449,7 @@ void diag_return_refused(Diag *d, const struct ucred *sender) {
         log_id(&record, MESSAGE_RETURN_REFUSED);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
         log_field(&record, "FDPASS_PID", "%d", (int) sender->pid);
-        log_commit(&record, "Process %d sent to the return socket what is no client: %" PRIu64 " message%s refused.",
+        log_commit(&record, "Process %d sent messages without a client to a return socket: %" PRIu64 " message%s refused.",
                    (int) sender->pid, n, PLURAL(n));
 }
 
