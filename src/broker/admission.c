@@ -17,7 +17,7 @@
 /* Time until listeners are turned on again after accept4(2) failed for lack of memory or descriptors. */
 #define PAUSE_USEC (250 * USEC_PER_MSEC)
 
-/* The same if descriptors are lacking that the helper has yet to close. */
+/* Time until listeners are turned on again if there is no place before the helper has closed some descriptors. */
 #define PAUSE_CLOSING_USEC (10 * USEC_PER_MSEC)
 
 static void admission_on_timer(void *userdata) {

@@ -327,7 +327,8 @@ static void arrival_admit(Broker *b, Client *c) {
                 arrival_begin(b, c);
 
         /*
-         * This comes last. A client that is refused for its source frees its own place, so no other client has to go.
+         * A place is made last. A client that is refused for its source frees its own place, so no other client has to
+         * go.
          */
         arrival_make_place(b);
 }

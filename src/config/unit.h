@@ -8,7 +8,7 @@
 /* The files and their contents belong to the UnitPath that the unit was loaded from, which must live longer. */
 typedef struct Unit {
         char id[UNIT_NAME_SIZE]; /* own name of the unit, even if it was loaded by an alias */
-        UnitName name;           /* @id in its parts */
+        UnitName name;           /* prefix, instance and suffix of @id */
 
         UnitFile **files; /* main file, then the drop-ins in the order in which they take effect */
         size_t n_files;

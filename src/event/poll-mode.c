@@ -9,7 +9,7 @@
 /* A longer gap counts as this one. It is so long that the first client after a pause ends poll mode. */
 #define GAP_MAX (10 * USEC_PER_MSEC)
 
-/* Weight of the old average, in turns with clients. A new gap has the weight of one turn. */
+/* The average is a moving one over so many turns with clients. */
 #define N_TURNS 8
 
 #define SLOW_FOR_USEC (100 * USEC_PER_MSEC)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the units say about a client, as text or as JSON. */
+/* Prints the decision about a client and its reasons, as text or as JSON. */
 
 #include "match/match.h"
 #include "config/config.h"

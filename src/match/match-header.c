@@ -22,10 +22,10 @@ typedef struct Name {
         uint32_t n_values;
 } Name;
 
-typedef struct Value {
+typedef struct HeaderValue {
         Slice text;
         uint32_t next;     /* index of the next value of the same name; not defined for Name.last */
-} Value;
+} HeaderValue;
 
 struct HeaderIndex {
         const char **names; /* in the order of header_index_add(); NULL after header_index_finish() */
@@ -35,7 +35,7 @@ struct HeaderIndex {
         size_t n_places;   /* a power of two, at least twice the number of names */
         uint64_t lengths;  /* bit n: some name has n bytes; bit 63: some name has at least 63 */
 
-        Value *values;
+        HeaderValue *values;
         size_t n_values;
         size_t n_values_max;
 

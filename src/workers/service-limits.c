@@ -9,8 +9,8 @@
 
 #include "basic/fd.h"
 
-#define STATUS_USEC (5 * USEC_PER_SEC)     /* between two of STATUS=; each costs PID 1 some 20 µs */
-#define COMPLAINT_USEC (10 * USEC_PER_SEC) /* between two warnings */
+#define STATUS_USEC (5 * USEC_PER_SEC)     /* shortest time between two STATUS= messages, because each costs PID 1 20 µs */
+#define COMPLAINT_USEC (10 * USEC_PER_SEC) /* shortest time between two warnings */
 
 static bool service_is_open(const Service *s) {
         for (size_t i = 0; i < s->n_sockets; i++)

@@ -212,8 +212,8 @@ PersistentConn *persistent_find(const Route *route, const Client *c) {
                 return NULL;
 
         /*
-         * It may be what killed a worker. On a shared connection the handoffs of other clients would end with the
-         * worker, too.
+         * The client may be what killed a worker. On a shared connection the handoffs of other clients would end with
+         * the worker, too.
          */
         if (c->sent.n_deaths > 0)
                 return NULL;
@@ -304,7 +304,7 @@ bool persistent_add(PersistentConn *pc, const Route *route, Client *c) {
 
         r = persistent_add_header(pc, route, c);
         if (r == -EMSGSIZE && pc->n_batch > 0) {
-                /* This may end the connection, but does not free it. */
+                /* Sending may end the connection, but does not free it. */
                 persistent_send(pc);
                 r = persistent_has_credit(pc) && pc->fd >= 0 ? persistent_add_header(pc, route, c) : -EAGAIN;
         }

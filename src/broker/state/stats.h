@@ -15,7 +15,7 @@ typedef struct Worker Worker;
 struct RouteStats {
         Worker *worker;      /* worker of the route; borrowed */
         char *unit;
-        unsigned n_ref;      /* number of routes of all generations */
+        unsigned n_ref;      /* number of routes with these counters, of all generations */
 
         uint64_t n_taken;    /* handoffs with a receipt */
         uint64_t n_unread;   /* handoffs that the worker left unread */

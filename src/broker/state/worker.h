@@ -20,7 +20,7 @@ typedef struct Worker {
         uint32_t number;      /* from 1; the helper names a worker by it, because it can't keep a pointer */
         struct sockaddr_un address;
         socklen_t address_len;
-        unsigned n_ref;       /* number of routes */
+        unsigned n_ref;       /* number of routes to it, of all generations */
         bool is_private;      /* only root and the broker's user can change where @path leads; false: not known yet */
 
         unsigned n_pending;   /* clients sent to it without a receipt */

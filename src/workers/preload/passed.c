@@ -185,7 +185,7 @@ static int passed_replace_second(int fd, PassedSocket *p, KnownSocket *k, sa_fam
             override_find_listener(p->cookie, &override) < 0)
                 return 0;
 
-        /* The program binds a further address of this family. */
+        /* A socket for the second family is there already, so a further address of that family gets a copy of it. */
         if (atomic_load(&k->sender_fd) > 0) {
                 second_fd = override_find_listener(atomic_load(&p->second->cookie), &override);
                 if (second_fd >= 0)
