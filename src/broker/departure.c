@@ -8,7 +8,7 @@
 #include "broker/state/watch.h"
 
 void departure_drop(Broker *b, Client *c) {
-        /* The client leaves its lists first, because the heads of the lists may be freed with the generation of routes. */
+        /* Lists first, because their heads may be freed with the generation of routes. */
         list_remove(&c->wait.link);
         list_remove(&c->second.link);
         pool_release_client(c);

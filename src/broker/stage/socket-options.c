@@ -140,10 +140,7 @@ static int socket_options_restore_buffers(int fd, int listener_fd) {
         static const int names[] = { SO_SNDBUF, SO_RCVBUF };
         int lock = 0, wanted = 0, size, clamp;
 
-        /*
-         * A new socket has at least this clamp, as far as its buffer allows. A smaller one would keep its window small
-         * for good.
-         */
+        /* A new socket has at least this clamp, as far as its buffer allows. A smaller clamp keeps the window small. */
         if (getsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &clamp, &(socklen_t){ sizeof(clamp) }) >= 0 && clamp < WINDOW_CLAMP_MIN &&
             setsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &(int){ WINDOW_CLAMP_MIN }, sizeof(int)) < 0)
                 return -errno;

@@ -52,8 +52,9 @@ static bool socket_task_is_shut(int fd) {
 }
 
 /*
- * True (0) if the socket still has the same connection. A worker may have disconnected it (connect(2), AF_UNSPEC) and
- * connected it anew. Then TCP counts from 0 again, and our end has another port, even if the peer is the same.
+ * Returns 0 if the socket still has the same connection, or a negative errno. A worker may have disconnected it
+ * (connect(2), AF_UNSPEC) and connected it anew. Then TCP counts from 0 again, and our end has another port, even if
+ * the peer is the same.
  */
 static int socket_task_same(SocketTask *t, int fd) {
         ClientAddress peer, local;
