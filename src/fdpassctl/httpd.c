@@ -290,6 +290,9 @@ static bool httpd_make_worker(const HttpdParser *c, const char *rest, char ret[s
                 if (utf8_printable(p) == 0)
                         return false;
 
+        if (startswith(ret, "/var/run/")) /* a symbolic link, which the broker does not follow */
+                memmove(ret, ret + strlen("/var"), strlen(ret + strlen("/var")) + 1);
+
         /* systemd and the unit parser accept no "." and ".." in a path. */
         return !strstr(ret, "/../") && !strstr(ret, "/./") && !endswith(ret, "/..") && !endswith(ret, "/.") && *rest;
 }
