@@ -8,7 +8,6 @@
 #include <systemd/sd-id128.h>
 
 #include "basic/fd.h"
-#include "control/internal.h"
 
 /* A peer that does not read its answers for this long is closed. */
 #define STALL_USEC (10 * USEC_PER_SEC)

@@ -3,14 +3,12 @@
 
 /* One connection to the control socket, with the peer that made it. */
 
-#include <systemd/sd-bus.h>
-
-#include "control/control.h"
+#include "control/internal.h"
 
 /* A signal is dropped while this many messages wait for its peer. A peer with twice as many is closed. */
 #define CONTROL_QUEUE_MAX 64
 
-typedef struct ControlConn {
+struct ControlConn {
         Control *control;
         List link;             /* Control.conns */
 
@@ -23,7 +21,7 @@ typedef struct ControlConn {
 
         bool is_subscribed;
         uint64_t n_lost;       /* signals dropped since the last "Lost" */
-} ControlConn;
+};
 
 /*
  * Serves the peer of @fd, which is consumed in any case. The connection belongs to @c, and has no object yet. Returns 0

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "basic/fd.h"
-#include "control/internal.h"
+#include "control/conn.h"
 #include "handoff/handoff.h"
 
 /* Connections at a time. One more closes the one that has been idle for the longest time. */

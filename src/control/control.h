@@ -13,23 +13,9 @@
  */
 
 #include "broker/broker.h"
+#include "control/host.h"
 
 typedef struct Control Control;
-
-/* Result of the last time that the units were read. */
-typedef struct LoadReport {
-        usec_t at;       /* CLOCK_REALTIME, when they were read */
-        usec_t used_at;  /* CLOCK_REALTIME, when the units in effect were read; the same as @at unless @has_failed */
-        bool has_failed; /* they were not put in effect: the old routes stay */
-        char *findings;  /* errors and warnings, one a line; NULL: none */
-} LoadReport;
-
-/* The program's side of the control interface. */
-typedef struct ControlHost {
-        const LoadReport *report;       /* borrowed */
-        void (*reload)(void *userdata); /* reads the units again and updates @report */
-        void *userdata;
-} ControlHost;
 
 /*
  * Serves peers on @fd, a listening AF_UNIX stream socket. @fd is consumed on success, and stays the caller's after an

@@ -8,7 +8,7 @@
 #include "basic/address.h"
 #include "broker/state/listener.h"
 #include "broker/state/routing.h"
-#include "control/internal.h"
+#include "control/conn.h"
 
 /* Signals per second to all connections together, because each takes the loop about 10 µs. */
 #define EVENTS_PER_SEC 1000

@@ -3,7 +3,7 @@
 /* The methods of org.fdpass.Broker1 that change something, and its table of methods and signals. */
 
 #include "broker/state/routing.h"
-#include "control/internal.h"
+#include "control/conn.h"
 
 #define ERROR_NO_SUCH_WORKER CONTROL_INTERFACE ".Error.NoSuchWorker"
 #define ERROR_RELOAD_FAILED CONTROL_INTERFACE ".Error.ReloadFailed"

@@ -3,8 +3,9 @@
 
 /* Declarations for the files of this folder, and for its test. */
 
-#include "control/conn.h"
+#include "broker/broker.h"
 #include "control/dbus-append.h"
+#include "control/host.h"
 
 /* Timers and handed back clients have SD_EVENT_PRIORITY_NORMAL. Handoffs are no sources of sd-event. */
 #define CONTROL_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
@@ -15,7 +16,9 @@
 /* Entries in one reply. Such a reply takes the loop about 100 µs, and all clients wait for it. */
 #define CONTROL_PAGE_MAX 8
 
-struct Control {
+typedef struct ControlConn ControlConn; /* conn.h */
+
+typedef struct Control {
         Broker *broker;
         ControlHost host;
         usec_t started_at;      /* CLOCK_REALTIME */
@@ -30,7 +33,7 @@ struct Control {
 
         usec_t events_at;       /* CLOCK_MONOTONIC, begin of the second that @n_events counts */
         unsigned n_events;
-};
+} Control;
 
 /* properties.c: the properties of CONTROL_INTERFACE. */
 extern const sd_bus_vtable properties_vtable[];

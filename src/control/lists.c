@@ -4,7 +4,7 @@
 
 #include "basic/address.h"
 #include "broker/state/client-context.h"
-#include "control/internal.h"
+#include "control/conn.h"
 
 /* Slots of the client table that one call looks at. */
 #define SLOTS_MAX 4096

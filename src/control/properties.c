@@ -3,7 +3,7 @@
 /* The properties of org.fdpass.Broker1. */
 
 #include "broker/state/routing.h"
-#include "control/internal.h"
+#include "control/conn.h"
 
 /* Defines the getter properties_get_@name() of a property with the type @signature. @value may use @c and @b. */
 #define DEFINE_GETTER(name, signature, value)                                                          \

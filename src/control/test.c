@@ -6,7 +6,7 @@
 
 #include <arpa/inet.h>
 
-#include "control/internal.h"
+#include "control/conn.h"
 #include "match/decide.h"
 
 static bool control_test_parse_source(const char *s, struct sockaddr_in6 *ret) {

@@ -41,9 +41,9 @@
  *                  other descriptors, because a connection does not end while a copy is open. It ends when the call
  *                  returns.
  *
- * Why it is a process and not a thread. The kernel keeps a process until its last thread has ended. systemd waits 61 s
- * for a broker with a thread that hangs, and 0.2 s for a broker with a helper that hangs (measured). A second thread
- * also makes each system call of the loop slower, because glibc then handles cancellation around it.
+ * Why it is a process and not a thread. The kernel keeps a process until its last thread has ended. For a broker with a
+ * thread that hangs, systemd waits 61 s; with a helper that hangs, it waits 0.2 s (measured). A second thread also
+ * makes each system call of the loop slower, because glibc then handles cancellation around it.
  *
  * The loop calls all functions below. Only helper_free() may wait, for up to 100 ms. Each accepts a NULL helper if its
  * comment says so. A program without a helper has only trusted peers.

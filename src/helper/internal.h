@@ -55,10 +55,10 @@ struct Helper {
         size_t n_reported;     /* those of @events that helper_dispatch() has returned */
 };
 
-/*
- * helper.c: the same as helper_new() without a process. helper_work_here() closes the descriptors and does the tasks.
- */
+/* start.c: the same as helper_new() without a process. helper_work_here() does the work. */
 int helper_new_here(size_t n_fds, size_t memory_size, HelperWork work, Helper **ret);
+
+/* task.c: closes the descriptors and does the tasks in the calling process. */
 void helper_work_here(Helper *h);
 
 /* start.c: starts the process. Returns 0 or a negative errno. */

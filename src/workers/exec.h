@@ -5,7 +5,7 @@
  * fdpass-exec: a worker that runs a program for each client, with the client's socket as its standard input and output,
  * as inetd does.
  *
- *     service.c ── client ──▶ exec-child.c: wait, limit the time ── exec-program.c ── posix_spawn(3) ──▶ (program)
+ *     service.h ── client ──▶ exec-child.c: wait, limit the time ── exec-program.c ── posix_spawn(3) ──▶ (program)
  *                                  └── exec-environment.c: the program's environment
  *
  * With Accept=yes there is one process for one client, which becomes the program: exec-in-place.c.

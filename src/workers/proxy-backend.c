@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <linux/vm_sockets.h>
-#include <netdb.h>
 #include <stdio.h>
 
 #include "basic/address.h"
@@ -155,31 +154,10 @@ int backends_add(Backends *b, const char *text) {
 }
 
 void backends_done(Backends *b) {
-        resolver_done(b);
         for (unsigned i = 0; i < b->n; i++)
                 backend_done(&b->items[i]);
         free(b->items);
         *b = (Backends){};
-}
-
-int backends_resolve(Backends *b, const Backend **ret_which, const char **ret_why) {
-        for (unsigned i = 0; i < b->n; i++) {
-                Backend *k = &b->items[i];
-                int r;
-
-                if (!k->host)
-                        continue;
-
-                r = resolve_name(k->host, k->port, &k->addresses, &k->n_addresses);
-                if (r != 0) {
-                        *ret_which = k;
-                        *ret_why = gai_strerror(r);
-                        return BACKENDS_UNRESOLVED;
-                }
-                k->resolved = usec_now();
-        }
-
-        return 0;
 }
 
 bool backends_have_tcp(const Backends *b) {

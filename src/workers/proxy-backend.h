@@ -58,15 +58,6 @@ typedef struct Backends {
 int backends_add(Backends *b, const char *text);
 void backends_done(Backends *b);
 
-/*
- * Looks all names up, and waits for the result. Returns 0, or BACKENDS_UNRESOLVED if one failed: then *ret_which is its
- * backend, and *ret_why a constant string.
- */
-enum {
-        BACKENDS_UNRESOLVED = 1,
-};
-int backends_resolve(Backends *b, const Backend **ret_which, const char **ret_why);
-
 /* Returns true if a backend is reached over TCP. */
 bool backends_have_tcp(const Backends *b);
 
@@ -88,9 +79,17 @@ void backend_works(Backends *b, unsigned which);
 
 /* proxy-resolve.c */
 
+/*
+ * Looks all names up, and waits for the result. Returns 0, or BACKENDS_UNRESOLVED if one failed: then *ret_which is its
+ * backend, and *ret_why a constant string.
+ */
+enum {
+        BACKENDS_UNRESOLVED = 1,
+};
+int backends_resolve(Backends *b, const Backend **ret_which, const char **ret_why);
+
 /* Starts a lookup in a thread if the known addresses are old. The addresses are replaced when it ends. */
 void backend_refresh(Backends *b, unsigned which, usec_t now);
 
-/* Looks a name up, and waits. *@ret is owned by the caller. Returns 0 or an EAI_… of getaddrinfo(3). */
-int resolve_name(const char *host, unsigned port, BackendAddress **ret, unsigned *ret_n);
+/* Gives up the running lookup, if there is one. Call it before backends_done(). */
 void resolver_done(Backends *b);

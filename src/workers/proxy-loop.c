@@ -214,6 +214,7 @@ void proxy_done(Proxy *p) {
         sd_event_source_disable_unref(p->timer);
         sd_event_source_disable_unref(p->drained);
         fd_close(p->epoll_fd);
+        resolver_done(&p->backends);
         backends_done(&p->backends);
         free(p->scratch);
 }

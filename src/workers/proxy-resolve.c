@@ -36,7 +36,8 @@ struct Resolver {
         unsigned n_addresses;
 };
 
-int resolve_name(const char *host, unsigned port, BackendAddress **ret, unsigned *ret_n) {
+/* Looks a name up, and waits. *@ret is owned by the caller. Returns 0 or an EAI_… of getaddrinfo(3). */
+static int resolve_name(const char *host, unsigned port, BackendAddress **ret, unsigned *ret_n) {
         const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
         struct addrinfo *list;
         unsigned n = 0;
@@ -60,6 +61,26 @@ int resolve_name(const char *host, unsigned port, BackendAddress **ret, unsigned
 
         freeaddrinfo(list);
         return *ret ? 0 : EAI_MEMORY;
+}
+
+int backends_resolve(Backends *b, const Backend **ret_which, const char **ret_why) {
+        for (unsigned i = 0; i < b->n; i++) {
+                Backend *k = &b->items[i];
+                int r;
+
+                if (!k->host)
+                        continue;
+
+                r = resolve_name(k->host, k->port, &k->addresses, &k->n_addresses);
+                if (r != 0) {
+                        *ret_which = k;
+                        *ret_why = gai_strerror(r);
+                        return BACKENDS_UNRESOLVED;
+                }
+                k->resolved = usec_now();
+        }
+
+        return 0;
 }
 
 static void *resolver_look_up(void *userdata) {

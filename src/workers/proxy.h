@@ -4,7 +4,7 @@
 /*
  * fdpass-proxy: a worker for services that can't take a socket. It connects to them, and moves the bytes.
  *
- *     service.c ── client ──▶ proxy-connect.c ── proxy-backend.c: which service? ── connect(2) ──▶ (backend)
+ *     service.h ── client ──▶ proxy-connect.c ── proxy-backend.c: which service? ── connect(2) ──▶ (backend)
  *                                  │
  *                                  ▼
  *     proxy-loop.c ── event ──▶ proxy-connection.c ──▶ proxy-flow.c: one direction ── proxy-pipe.c: if much is moved

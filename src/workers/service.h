@@ -5,7 +5,7 @@
  * The common part of fdpass-exec and fdpass-proxy. It takes clients from the sockets that systemd passed. Beyond a
  * limit it leaves them in the sockets' queues. It exits when idle, and notifies systemd.
  *
- *     service.c ── sockets, signals, start and end
+ *     service-sockets.c ── sockets, signals, start and end
  *         └── service-limits.c ── how many clients there are, and what follows from that
  *
  * A socket of AF_UNIX brings clients that a broker hands over. Any other one is a public listening socket, and its

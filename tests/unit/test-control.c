@@ -6,7 +6,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "control/internal.h"
+#include "control/conn.h"
+#include "control/control.h"
 
 #ifndef SO_PASSRIGHTS
 #define SO_PASSRIGHTS 83 /* Linux 6.16 */

@@ -31,7 +31,7 @@ static bool accept_is_trusted(int conn_fd, const WorkerSocket *w) {
 }
 
 /* Gives @fd the flags that accept4(2) would give it. The sender may have set others. */
-static int accept_set_flags(int fd, int flags) {
+static int accept_apply_flags(int fd, int flags) {
         int now = fcntl(fd, F_GETFL), wanted;
 
         if (now < 0)
@@ -120,7 +120,7 @@ static int accept_receive(int conn_fd, int *place, int fd, const WorkerSocket *w
         if (r != 0)
                 return r;
 
-        r = accept_set_flags(client_fd, flags);
+        r = accept_apply_flags(client_fd, flags);
         if (r == 0)
                 r = accept_override(client_fd, w, &info, ret_peer);
         if (r != 0)
