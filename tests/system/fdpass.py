@@ -67,6 +67,10 @@ class Installed(Machine):
                  "systemctl stop $unit; systemctl kill -s KILL ${unit%.socket}.service; done 2>/dev/null", check=False)
         self.run("pkill -CONT systemd-journal; systemctl kill -s KILL 'test-*.service' 'fdpass*.service';"
                  "systemctl stop 'test-*' 'fdpass*'; rm -rf /run/fdpass/* /run/test", check=False)
+        # The kernel also kills a process that is started into a cgroup while that is being killed (cgroup.kill).
+        self.run("cd /sys/fs/cgroup/system.slice; timeout 5 sh -c "
+                 "'while cat fdpass*.service/cgroup.procs test-*.service/cgroup.procs 2>/dev/null | grep -q .; "
+                 "do sleep 0.02; done'", check=False)
         shutil.rmtree(self.path(UNITS))
         shutil.copytree(self.mount / "units", self.path(UNITS), symlinks=True)
         self.run("mkdir /run/test; systemctl daemon-reload; systemctl reset-failed; "
