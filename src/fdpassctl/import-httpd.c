@@ -23,18 +23,14 @@ typedef struct ImportOptions {
         const char *output; /* directory for the units; NULL: standard output */
 } ImportOptions;
 
-enum { ARG_SERVER_ROOT = 0x100, ARG_OUTPUT };
-
-static int import_help(void) {
-        printf("fdpassctl import-httpd [OPTIONS...] FILE...\n\n"
-               "Print the units that replace ProxyPass and ProxyPassMatch lines with fd:// of Apache httpd.\n"
-               "Messages on stderr name the lines that units can't express.\n\n"
-               "Options:\n"
-               "  -h --help             Show this help\n"
-               "     --server-root=DIR  Directory of relative paths before ServerRoot (" IMPORT_SERVER_ROOT ")\n"
-               "     --output=DIR       Write the units to new files in this directory\n");
-        return 0;
-}
+static const char import_help[] =
+        "fdpassctl import-httpd [OPTIONS...] FILE...\n\n"
+        "Print the units that replace ProxyPass and ProxyPassMatch lines with fd:// of Apache httpd.\n"
+        "Messages on stderr name the lines that units can't express.\n\n"
+        "Options:\n"
+        "  -h --help             Show this help\n"
+        "     --server-root=DIR  Directory of relative paths before ServerRoot (" IMPORT_SERVER_ROOT ")\n"
+        "     --output=DIR       Write the units to new files in this directory\n";
 
 static void import_report(void *userdata, unsigned line, const char *message) {
         fprintf(stderr, "%s:%u: %s\n", (const char *) userdata, line, message);
@@ -122,22 +118,6 @@ static int import_one(const char *path, const char *server_root, int directory_f
         return r;
 }
 
-static int import_take_option(void *userdata, int option, const char *value) {
-        ImportOptions *o = userdata;
-
-        switch (option) {
-
-        case ARG_SERVER_ROOT:
-                o->server_root = value;
-                return 1;
-        case ARG_OUTPUT:
-                o->output = value;
-                return 1;
-        default:
-                return -ENOTSUP;
-        }
-}
-
 /* Returns 0, or a negative errno after a message. */
 static int import_files(int argc, char *argv[], const ImportOptions *o, size_t *ret_n_units) {
         _cleanup_close_ int directory_fd = -EBADF;
@@ -165,19 +145,16 @@ static int import_files(int argc, char *argv[], const ImportOptions *o, size_t *
 }
 
 int verb_import_httpd(int argc, char *argv[]) {
-        static const struct option options[] = {
-                { "server-root", required_argument, NULL, ARG_SERVER_ROOT },
-                { "output", required_argument, NULL, ARG_OUTPUT },
-                {},
-        };
-        static const VerbOptions own = { .help = import_help, .options = options, .take = import_take_option };
         ImportOptions o = { .server_root = IMPORT_SERVER_ROOT };
+        const VerbOption options[] = {
+                { "server-root", .text = &o.server_root }, { "output", .text = &o.output }, {},
+        };
         size_t n_units = 0;
         int i;
 
-        i = parse_options(argc, argv, &own, &o);
+        i = parse_options(argc, argv, import_help, options, NULL);
         if (i <= 0)
-                return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return i;
 
         if (i == argc) {
                 fprintf(stderr, "import-httpd needs a file: the configuration of httpd.\n");

@@ -70,7 +70,7 @@ static int list_run(int argc, char *argv[], const ListSpec *spec) {
 
         r = parse_alone(argc, argv);
         if (r <= 0)
-                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return r;
 
         if (bus_open(&bus) < 0 || bus_list(bus, spec->method, &list) < 0)
                 return EXIT_FAILURE;

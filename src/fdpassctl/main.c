@@ -10,6 +10,7 @@
 #include "fdpassctl/pager.h"
 #include "fdpassctl/verbs.h"
 
+/* Returns the exit status of the verb, or a negative errno after a message. */
 static int main_dispatch(int argc, char *argv[]) {
         static const struct {
                 const char *name;
@@ -42,7 +43,7 @@ static int main_dispatch(int argc, char *argv[]) {
                         return verbs[i].run(argc, argv);
 
         fprintf(stderr, "There is no command %s. See fdpassctl --help.\n", argv[0]);
-        return EXIT_FAILURE;
+        return -EINVAL;
 }
 
 int main(int argc, char *argv[]) {
@@ -60,5 +61,5 @@ int main(int argc, char *argv[]) {
 
         status = main_dispatch(argc - i, argv + i);
         pager_close();
-        return status;
+        return status < 0 ? EXIT_FAILURE : status;
 }

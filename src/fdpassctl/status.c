@@ -168,7 +168,7 @@ int verb_status(int argc, char *argv[]) {
 
         r = parse_alone(argc, argv);
         if (r <= 0)
-                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return r;
 
         if (bus_open(&bus) < 0 || snapshot_take(bus, &s) < 0)
                 return EXIT_FAILURE;

@@ -130,7 +130,7 @@ int verb_test(int argc, char *argv[]) {
 
         r = test_request_parse(argc, argv, d);
         if (r <= 0)
-                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return r;
 
         return d->is_for_broker ? test_running(d) : test_by_units(d);
 }

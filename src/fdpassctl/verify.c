@@ -90,7 +90,7 @@ int verb_verify(int argc, char *argv[]) {
 
         r = parse_alone(argc, argv);
         if (r <= 0)
-                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return r;
 
         config = load_units();
         if (!config)
