@@ -16,8 +16,6 @@
 
 #define IMPORT_FILE_MAX (16 * 1024 * 1024)
 
-DEFINE_CLEANUP(FILE *, fclose);
-
 typedef struct ImportOptions {
         const char *server_root;
         const char *output; /* directory for the units; NULL: standard output */
@@ -37,34 +35,25 @@ static void import_report(void *userdata, unsigned line, const char *message) {
 }
 
 static int import_read_file(const char *path, char **ret, size_t *ret_n) {
-        _cleanup_(fclosep) FILE *f = fopen(path, "re");
-        _cleanup_free_ char *text = NULL;
-        size_t n = 0, size = 0;
+        _cleanup_free_ char *text = malloc(IMPORT_FILE_MAX + 1);
+        _cleanup_close_ int fd = -EBADF;
+        ssize_t n;
 
-        if (!f)
+        if (!text)
+                return -ENOMEM;
+
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
                 return -errno;
 
-        for (;;) {
-                if (n == size) {
-                        char *more = realloc(text, size = MAX(size * 2, (size_t) 65536));
-
-                        if (!more)
-                                return -ENOMEM;
-                        text = more;
-                }
-
-                n += fread(text + n, 1, size - n, f);
-                if (n > IMPORT_FILE_MAX)
-                        return -EFBIG;
-                if (n < size)
-                        break;
-        }
-
-        if (ferror(f))
+        n = fd_read(fd, text, IMPORT_FILE_MAX + 1);
+        if (n < 0)
                 return -EIO;
+        if (n > IMPORT_FILE_MAX)
+                return -EFBIG;
 
         *ret = TAKE_PTR(text);
-        *ret_n = n;
+        *ret_n = (size_t) n;
         return 0;
 }
 

@@ -154,41 +154,17 @@ static int test_request_add_alpn(void *userdata, const char *value) {
         return 1;
 }
 
-static int test_request_read_bytes(const char *path, uint8_t *buffer, size_t size, size_t *ret) {
-        _cleanup_close_ int opened = -EBADF;
-        int fd = STDIN_FILENO;
-        size_t n = 0;
-
-        if (!streq(path, "-")) {
-                fd = opened = open(path, O_RDONLY | O_CLOEXEC);
-                if (fd < 0)
-                        return -errno;
-        }
-
-        while (n < size) {
-                ssize_t k = read(fd, buffer + n, size - n);
-
-                if (k < 0)
-                        return -errno;
-                if (k == 0)
-                        break;
-                n += (size_t) k;
-        }
-
-        *ret = n;
-        return 0;
-}
-
 static int test_request_set_bytes(void *userdata, const char *path) {
+        bool is_stdin = streq(path, "-");
+        _cleanup_close_ int opened = is_stdin ? -EBADF : open(path, O_RDONLY | O_CLOEXEC);
         TestRequest *d = userdata;
-        size_t n = 0;
-        int r;
+        ssize_t n;
 
-        r = test_request_read_bytes(path, d->bytes, sizeof(d->bytes), &n);
-        if (r < 0)
-                return test_request_fail("bytes", path, strerror(-r));
+        n = opened < 0 && !is_stdin ? -errno : fd_read(is_stdin ? STDIN_FILENO : opened, d->bytes, sizeof(d->bytes));
+        if (n < 0)
+                return test_request_fail("bytes", path, strerror((int) -n));
 
-        d->facts.head = (Slice){ d->bytes, n };
+        d->facts.head = (Slice){ d->bytes, (size_t) n };
         return 1;
 }
 
