@@ -97,7 +97,7 @@ int verb_reload(int argc, char *argv[]) {
         if (r < 0)
                 return EXIT_FAILURE;
 
-        (void) text_print_lines(stderr, findings);
+        text_print_lines(stderr, findings);
         if (!arg_quiet)
                 printf("Reloaded: %" PRIu64 " route%s.\n", n, n == 1 ? "" : "s");
         return EXIT_SUCCESS;

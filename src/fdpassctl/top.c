@@ -57,16 +57,14 @@ static void top_add_history(Top *t, double rate) {
 
 /* Returns the number of lines. */
 static size_t top_print_problems(const Top *t, size_t columns) {
-        size_t n_found = 0, n = 0;
-        _cleanup_free_ char *text = problems_find(&t->now, &n_found);
+        _cleanup_strlist_ StringList problems = {};
+        size_t n;
 
-        for (char *p = text, *end; p && *p && n < TOP_PROBLEMS_MAX; p = end + (*end == '\n'), n++) {
-                _cleanup_free_ char *line = NULL;
-
-                end = p + strcspn(p, "\n");
-                line = strndup(p, (size_t) (end - p));
+        (void) problems_find(&t->now, &problems);
+        n = MIN(problems.n_items, (size_t) TOP_PROBLEMS_MAX);
+        for (size_t i = 0; i < n; i++) {
                 printf("%s✗%s ", terminal_color(COLOR_RED), terminal_color(COLOR_NONE));
-                text_print_cut(stdout, line ?: "?", columns > 4 ? columns - 2 : 0);
+                text_print_cut(stdout, problems.items[i], columns > 4 ? columns - 2 : 0);
                 printf("\n");
         }
 
