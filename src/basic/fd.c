@@ -68,6 +68,13 @@ ssize_t fd_read(int fd, void *buffer, size_t size) {
         return (ssize_t) n;
 }
 
+int fd_option(int fd, int option) {
+        int value = 0;
+        socklen_t size = sizeof(value);
+
+        return getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -errno : value;
+}
+
 int fd_connect_unix(const char *path, int type) {
         _cleanup_close_ int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
         struct sockaddr_un sun;

@@ -30,7 +30,7 @@ static bool message_fact_is_ssl(Slice s) {
                 return false;
 
         inner = slice_skip(s, MESSAGE_SSL_SIZE_MIN);
-        while (message_next_tlv(&inner, &type, &value))
+        while (reader_tlv(&inner, &type, &value))
                 ;
         return inner.n == 0;
 }

@@ -2,17 +2,6 @@
 
 #include "handoff/message.h"
 
-bool message_next_tlv(Slice *tlvs, uint8_t *ret_type, Slice *ret_value) {
-        Reader r = *tlvs;
-        uint16_t length;
-
-        if (!reader_u8(&r, ret_type) || !reader_u16(&r, &length) || !reader_take(&r, length, ret_value))
-                return false;
-
-        *tlvs = r;
-        return true;
-}
-
 socklen_t message_address_length(const MessageAddress *a) {
         switch (a->sa.sa_family) {
 
