@@ -12,15 +12,7 @@
 /* Limit of hosts times paths of a route, because the index of routes has an entry for each pair (match-index.c). */
 #define HOST_PATH_PAIRS_MAX 65536U
 
-static int match_config_parse_strings(ConfigContext *c, const Assignment *a, const char *wants, ConfigTakeWord take,
-                                      StringList *list) {
-        if (!*a->value)
-                strlist_clear(list);
-
-        return config_parse_words(c, a, wants, take, list);
-}
-
-static int match_config_take_listener(const char *word, void *field) {
+int config_take_listener(const char *word, void *field) {
         for (const char *p = word; *p; p++)
                 if ((uint8_t) *p < ' ' || (uint8_t) *p >= 0x7f || *p == ':')
                         return 1;
@@ -28,13 +20,8 @@ static int match_config_take_listener(const char *word, void *field) {
         return *word && strlen(word) <= LISTENER_NAME_MAX ? strlist_add(field, word) : 1;
 }
 
-int config_parse_listeners(ConfigContext *c, const Assignment *a, void *field) {
-        return match_config_parse_strings(c, a, "names as FileDescriptorName= takes them (ASCII, no \":\")",
-                                          match_config_take_listener, field);
-}
-
 /* Stores the name in the form that probes report, so that the broker compares bytes. */
-static int match_config_take_host(const char *word, void *field) {
+int config_take_host(const char *word, void *field) {
         const char *rest = startswith(word, "*.");
         char pattern[PROBE_NAME_MAX + 3];
         ProbeName name;
@@ -51,13 +38,7 @@ static int match_config_take_host(const char *word, void *field) {
         return strlist_add(field, rest ? pattern : pattern + 2);
 }
 
-int config_parse_hosts(ConfigContext *c, const Assignment *a, void *field) {
-        return match_config_parse_strings(c, a,
-                                          "names of hosts without a port, or \"*.\" before one for those below it",
-                                          match_config_take_host, field);
-}
-
-static int match_config_take_path(const char *word, void *field) {
+int config_take_path(const char *word, void *field) {
         size_t n = strlen(word);
 
         if (word[0] != '/' || strpbrk(word, "?#") || http_path_is_ambiguous(slice_from_string(word)))
@@ -70,29 +51,13 @@ static int match_config_take_path(const char *word, void *field) {
         return strlist_add_n(field, word, n);
 }
 
-int config_parse_paths(ConfigContext *c, const Assignment *a, void *field) {
-        return match_config_parse_strings(c, a,
-                                          "paths that begin with \"/\" and mean the same to every server (no \"//\", "
-                                          "\"..\", \";\" or escaped letters)", match_config_take_path, field);
-}
-
-static int match_config_take_method(const char *word, void *field) {
+int config_take_method(const char *word, void *field) {
         return http_is_token(word) ? strlist_add(field, word) : 1;
 }
 
-int config_parse_methods(ConfigContext *c, const Assignment *a, void *field) {
-        return match_config_parse_strings(c, a, "methods of HTTP, which are in upper case", match_config_take_method,
-                                          field);
-}
-
 /* A protocol has at most 255 bytes, because one byte holds its length (RFC 7301 3.1). */
-static int match_config_take_alpn(const char *word, void *field) {
+int config_take_alpn(const char *word, void *field) {
         return *word && strlen(word) <= UINT8_MAX ? strlist_add(field, word) : 1;
-}
-
-int config_parse_alpns(ConfigContext *c, const Assignment *a, void *field) {
-        return match_config_parse_strings(c, a, "names of protocols, of at most 255 bytes", match_config_take_alpn,
-                                          field);
 }
 
 static int match_config_take_protocol(const char *word, void *field) {
