@@ -86,10 +86,6 @@ int verb_reload(int argc, char *argv[]) {
         uint64_t n;
         int r;
 
-        r = parse_alone(argc, argv);
-        if (r <= 0)
-                return r;
-
         if (bus_open(&bus) < 0 || bus_call(bus, "Reload", &m, "") < 0)
                 return EXIT_FAILURE;
 

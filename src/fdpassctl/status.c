@@ -162,11 +162,6 @@ int verb_status(int argc, char *argv[]) {
         _cleanup_(snapshot_done) Snapshot s = {};
         _cleanup_bus_ sd_bus *bus = NULL;
         _cleanup_strlist_ StringList problems = {};
-        int r;
-
-        r = parse_alone(argc, argv);
-        if (r <= 0)
-                return r;
 
         if (bus_open(&bus) < 0 || snapshot_take(bus, &s) < 0 || problems_find(&s, &problems) < 0)
                 return EXIT_FAILURE;
