@@ -231,10 +231,14 @@ int config_parse_name(ConfigContext *c, const Assignment *a, void *field) {
         return config_set_string(field, value);
 }
 
-static char **match_config_take_strings(StringList *l) {
-        strlist_sort_unique(l);
-        l->n_items = 0;
-        return TAKE_PTR(l->items);
+/* Moves the strings to @ret, sorted and without duplicates. Returns how many there are. */
+static size_t match_config_move_strings(StringList *l, char ***ret) {
+        StringList sorted = *l;
+
+        *l = (StringList){};
+        strlist_sort_unique(&sorted);
+        *ret = sorted.items;
+        return sorted.n_items;
 }
 
 static int match_config_compare_sources(const void *a, const void *b) {
@@ -261,19 +265,13 @@ static void match_config_sort(void *items, size_t n, size_t size, int (*compare)
 }
 
 void match_config_finish(ConfigContext *c, RouteDraft *d) {
-        size_t n_hosts, n_paths;
         RouteMatch *m = &d->route.match;
+        size_t n_hosts = match_config_move_strings(&d->hosts, &m->hosts);
+        size_t n_paths = match_config_move_strings(&d->paths, &m->paths);
 
-        m->listeners = match_config_take_strings(&d->listeners);
-        m->methods = match_config_take_strings(&d->methods);
-        m->alpns = match_config_take_strings(&d->alpns);
-
-        strlist_sort_unique(&d->hosts);
-        strlist_sort_unique(&d->paths);
-        n_hosts = d->hosts.n_items;
-        n_paths = d->paths.n_items;
-        m->hosts = match_config_take_strings(&d->hosts);
-        m->paths = match_config_take_strings(&d->paths);
+        (void) match_config_move_strings(&d->listeners, &m->listeners);
+        (void) match_config_move_strings(&d->methods, &m->methods);
+        (void) match_config_move_strings(&d->alpns, &m->alpns);
 
         /* Duplicates in these lists do no harm. The order makes equal lists equal. */
         match_config_sort(m->sources, m->n_sources, sizeof(AddressRange), match_config_compare_sources);

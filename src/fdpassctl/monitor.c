@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "basic/parse.h"
 #include "fdpassctl/bus.h"
 #include "fdpassctl/options.h"
 #include "fdpassctl/terminal.h"
@@ -151,23 +150,13 @@ static const char monitor_help[] =
         "  -n --count=N        End after N events\n"
         "  -h --help           Show this help\n";
 
-static int monitor_set_count(void *userdata, const char *value) {
-        Monitor *monitor = userdata;
-
-        if (parse_unsigned(value, &monitor->n_left) < 0) {
-                fprintf(stderr, "--count=%s: must be a number.\n", value);
-                return -EINVAL;
-        }
-        return 1;
-}
-
 int verb_monitor(int argc, char *argv[]) {
-        static const VerbOption options[] = { { "count", 'n', .take = monitor_set_count }, {} };
         _cleanup_bus_ sd_bus *bus = NULL;
         Monitor monitor = { .n_left = UINT_MAX };
+        const VerbOption options[] = { { "count", 'n', .number = &monitor.n_left }, {} };
         int i;
 
-        i = parse_options(argc, argv, monitor_help, options, &monitor);
+        i = parse_options(argc, argv, monitor_help, options, NULL);
         if (i <= 0)
                 return i;
 

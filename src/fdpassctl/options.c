@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "basic/parse.h"
 #include "fdpassctl/help.h"
 #include "fdpassctl/terminal.h"
 
@@ -60,11 +61,21 @@ static const VerbOption options_common[] = {
         { .letter = 'j', .act = options_choose_json },
 };
 
+static int options_set_number(const VerbOption *o, const char *value) {
+        if (parse_unsigned(value, o->number) >= 0)
+                return 1;
+
+        fprintf(stderr, "--%s=%s: must be a number.\n", o->name, value);
+        return -EINVAL;
+}
+
 static int options_apply(const VerbOption *o, const char *help, void *userdata, const char *value) {
         if (o->act)
                 return o->act();
         if (o->take)
                 return o->take(userdata, value);
+        if (o->number)
+                return options_set_number(o, value);
 
         if (o->flag)
                 *o->flag = true;
@@ -102,7 +113,7 @@ static int options_parse_all(int argc, char *argv[], const char *begin, const ch
                 all[n++] = options_common[i];
 
         for (size_t i = 0; i < n; i++) {
-                bool has_value = all[i].text || all[i].take;
+                bool has_value = all[i].text || all[i].number || all[i].take;
 
                 if (all[i].name)
                         *next++ = (struct option){ all[i].name, has_value, NULL, OPTIONS_NUMBER(i) };

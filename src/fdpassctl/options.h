@@ -13,12 +13,13 @@ extern bool arg_no_legend;      /* --no-legend */
 extern bool arg_quiet;          /* -q */
 extern bool arg_full;           /* -l */
 
-/* One option. One of the last four members is set. With @text or @take the option has a value. */
+/* One option. One of the last five members is set. With @text, @number or @take the option has a value. */
 typedef struct VerbOption {
         const char *name;  /* of the long form; NULL: there is none */
         char letter;       /* of the short form; 0: there is none */
         bool *flag;        /* becomes true */
         const char **text; /* becomes the value */
+        unsigned *number;  /* becomes the value, which has to be a number */
 
         /* Takes the value. Returns 1, or -EINVAL after its own message. */
         int (*take)(void *userdata, const char *value);

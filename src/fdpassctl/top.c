@@ -149,22 +149,12 @@ static int top_set_delay(void *userdata, const char *value) {
         return 1;
 }
 
-static int top_set_iterations(void *userdata, const char *value) {
-        Top *t = userdata;
-
-        if (parse_unsigned(value, &t->n_left) < 0) {
-                fprintf(stderr, "--iterations=%s: must be a number.\n", value);
-                return -EINVAL;
-        }
-        return 1;
-}
-
 int verb_top(int argc, char *argv[]) {
         _cleanup_bus_ sd_bus *bus = NULL;
         Top t = { .interval = 1 * USEC_PER_SEC, .n_left = UINT_MAX };
         const VerbOption options[] = {
                 { "delay", 'd', .take = top_set_delay },
-                { "iterations", 'n', .take = top_set_iterations },
+                { "iterations", 'n', .number = &t.n_left },
                 { "batch", 'b', .flag = &t.is_batch },
                 {},
         };

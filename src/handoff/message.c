@@ -3,17 +3,7 @@
 #include "handoff/message.h"
 
 socklen_t message_address_length(const MessageAddress *a) {
-        switch (a->sa.sa_family) {
-
-        case AF_INET:
-                return sizeof(a->in);
-
-        case AF_INET6:
-                return sizeof(a->in6);
-
-        default:
-                return 0;
-        }
+        return a->sa.sa_family == AF_INET ? sizeof(a->in) : a->sa.sa_family == AF_INET6 ? sizeof(a->in6) : 0;
 }
 
 void message_address_set(MessageAddress *ret, const struct sockaddr *sa, socklen_t length) {
