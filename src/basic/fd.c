@@ -9,6 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "basic/address.h"
+
 int fd_close(int fd) {
         if (fd >= 0) {
                 int saved = errno;
@@ -46,6 +48,47 @@ int fd_nonblock(int fd, bool on) {
                 return 0;
 
         return fcntl(fd, F_SETFL, wanted) < 0 ? -errno : 0;
+}
+
+ssize_t fd_read(int fd, void *buffer, size_t size) {
+        size_t n = 0;
+
+        while (n < size) {
+                ssize_t k = read(fd, (char *) buffer + n, size - n);
+
+                if (k < 0 && errno == EINTR)
+                        continue;
+                if (k < 0)
+                        return -errno;
+                if (k == 0)
+                        break;
+                n += (size_t) k;
+        }
+
+        return (ssize_t) n;
+}
+
+int fd_option(int fd, int option) {
+        int value = 0;
+        socklen_t size = sizeof(value);
+
+        return getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -errno : value;
+}
+
+int fd_connect_unix(const char *path, int type) {
+        _cleanup_close_ int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+        struct sockaddr_un sun;
+        socklen_t len;
+        int r;
+
+        if (fd < 0)
+                return -errno;
+
+        r = address_from_path(path, &sun, &len);
+        if (r < 0)
+                return r;
+
+        return connect(fd, (const struct sockaddr *) &sun, len) < 0 ? -errno : TAKE_FD(fd);
 }
 
 static bool fd_is_real_root(int fd) {

@@ -48,3 +48,12 @@ int fd_nonblock(int fd, bool on);
  * negative errno.
  */
 int fd_open_in_root(int root_fd, const char *path, int flags);
+
+/* Reads up to the end of the file, at most @size bytes. Returns how many there were, or a negative errno. */
+ssize_t fd_read(int fd, void *buffer, size_t size);
+
+/* Returns an option of SOL_SOCKET that is a number of zero or more, such as SO_TYPE, or a negative errno. */
+int fd_option(int fd, int option);
+
+/* Connects to the socket of @type at the absolute @path of AF_UNIX. Returns an owned descriptor or a negative errno. */
+int fd_connect_unix(const char *path, int type);

@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "basic/address.h"
 #include "basic/fd.h"
 #include "basic/message-ids.h"
 #include "basic/utf8.h"
@@ -36,26 +35,6 @@ static bool log_is_on_journal(void) {
                fstat(STDERR_FILENO, &st) >= 0 && st.st_dev == dev && st.st_ino == ino;
 }
 
-static int log_connect_journal(void) {
-        _cleanup_close_ int fd = -EBADF;
-        struct sockaddr_un sun;
-        socklen_t len;
-        int r;
-
-        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-                return -errno;
-
-        r = address_from_path(JOURNAL_SOCKET, &sun, &len);
-        if (r < 0)
-                return r;
-
-        if (connect(fd, (const struct sockaddr *) &sun, len) < 0)
-                return -errno;
-
-        return TAKE_FD(fd);
-}
-
 Log *log_new(const char *identifier) {
         Log *log = calloc(1, sizeof(*log));
 
@@ -66,7 +45,7 @@ Log *log_new(const char *identifier) {
                 .identifier = identifier,
                 .level = LOG_INFO,
                 /* If the journal can't be reached, stderr is used. */
-                .journal_fd = log_is_on_journal() ? log_connect_journal() : -EBADF,
+                .journal_fd = log_is_on_journal() ? fd_connect_unix(JOURNAL_SOCKET, SOCK_DGRAM) : -EBADF,
         };
 
         return log;
@@ -181,7 +160,7 @@ static bool log_send(const LogRecord *record) {
 
 /* After a restart of journald the connection leads to the old socket. Each record that fails tries a new one once. */
 static bool log_reconnect_and_send(const LogRecord *record) {
-        int fd = log_connect_journal();
+        int fd = fd_connect_unix(JOURNAL_SOCKET, SOCK_DGRAM);
 
         if (fd < 0)
                 return false;

@@ -53,7 +53,7 @@ static bool output_is_beginning(const char *s, size_t n) {
         return n < length;
 }
 
-static char *output_escape(char *to, uint8_t byte) {
+char *output_escape(char *to, uint8_t byte) {
         static const char hex[] = "0123456789abcdef";
 
         *to++ = '\\';

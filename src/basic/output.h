@@ -19,5 +19,8 @@ int output_guard(void);
 /* Lets @n sequences pass from now on, for instance colours. The array is borrowed for the life of the program. */
 void output_pass(const char *const *sequences, size_t n);
 
+/* Writes @byte as \xNN to @to, without a NUL. Returns the end. */
+char *output_escape(char *to, uint8_t byte);
+
 /* Writes @s to @f as a part of a line: \n and \t are written as \xNN too. */
 void output_text(FILE *f, const char *s);

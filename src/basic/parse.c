@@ -14,18 +14,13 @@ static bool parse_is_digit(char c) {
 }
 
 int parse_bool(const char *s, bool *ret) {
-        static const char *const yes[] = { "1", "yes", "y", "true", "t", "on" };
-        static const char *const no[] = { "0", "no", "n", "false", "f", "off" };
+        static const char *const words[][2] = {
+                { "0", "1" }, { "no", "yes" }, { "n", "y" }, { "false", "true" }, { "f", "t" }, { "off", "on" },
+        };
 
-        for (size_t i = 0; i < ELEMENTSOF(yes); i++)
-                if (strcasecmp(s, yes[i]) == 0) {
-                        *ret = true;
-                        return 0;
-                }
-
-        for (size_t i = 0; i < ELEMENTSOF(no); i++)
-                if (strcasecmp(s, no[i]) == 0) {
-                        *ret = false;
+        for (size_t i = 0; i < 2 * ELEMENTSOF(words); i++)
+                if (strcasecmp(s, words[i / 2][i % 2]) == 0) {
+                        *ret = i % 2 == 1;
                         return 0;
                 }
 
@@ -50,39 +45,35 @@ static int parse_digits(const char **s, uint64_t *ret) {
         return 0;
 }
 
-int parse_unsigned(const char *s, unsigned *ret) {
-        uint64_t v;
-        int r;
+/* Parses all of @s as a number up to @max. */
+static int parse_whole(const char *s, uint64_t max, uint64_t *ret) {
+        int r = parse_digits(&s, ret);
 
-        r = parse_digits(&s, &v);
         if (r < 0)
                 return r;
         if (*s)
                 return -EINVAL;
-        if (v > UINT_MAX)
-                return -ERANGE;
 
-        *ret = (unsigned) v;
-        return 0;
+        return *ret > max ? -ERANGE : 0;
+}
+
+int parse_unsigned(const char *s, unsigned *ret) {
+        uint64_t v;
+        int r = parse_whole(s, UINT_MAX, &v);
+
+        if (r >= 0)
+                *ret = (unsigned) v;
+        return r;
 }
 
 int parse_int(const char *s, int *ret) {
         bool negative = *s == '-';
         uint64_t v;
-        int r;
+        int r = parse_whole(s + negative, (uint64_t) INT_MAX + negative, &v);
 
-        s += negative;
-
-        r = parse_digits(&s, &v);
-        if (r < 0)
-                return r;
-        if (*s)
-                return -EINVAL;
-        if (v > (uint64_t) INT_MAX + negative)
-                return -ERANGE;
-
-        *ret = (int) (negative ? -(int64_t) v : (int64_t) v);
-        return 0;
+        if (r >= 0)
+                *ret = (int) (negative ? -(int64_t) v : (int64_t) v);
+        return r;
 }
 
 typedef struct ParseUnit {

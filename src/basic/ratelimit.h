@@ -11,14 +11,9 @@ typedef struct RateLimit {
         uint64_t n_suppressed; /* events since @last */
 } RateLimit;
 
-/*
- * Counts an event at @now. Returns true if a line is due: then @ret_n is the number of events that it stands for, this
- * one included. @now and @interval are in µs.
- */
-static inline bool ratelimit_test(RateLimit *rl, usec_t now, usec_t interval, uint64_t *ret_n) {
-        rl->n_suppressed++;
-
-        if (rl->last != 0 && now < usec_add(rl->last, interval))
+/* Returns true if there are events without a line and the interval is over: then a line about @ret_n events is due. */
+static inline bool ratelimit_flush(RateLimit *rl, usec_t now, usec_t interval, uint64_t *ret_n) {
+        if (rl->n_suppressed == 0 || (rl->last != 0 && now < usec_add(rl->last, interval)))
                 return false;
 
         *ret_n = rl->n_suppressed;
@@ -27,13 +22,11 @@ static inline bool ratelimit_test(RateLimit *rl, usec_t now, usec_t interval, ui
         return true;
 }
 
-/* Returns true if there are events without a line and the interval is over: then a line about @ret_n events is due. */
-static inline bool ratelimit_flush(RateLimit *rl, usec_t now, usec_t interval, uint64_t *ret_n) {
-        if (rl->n_suppressed == 0 || now < usec_add(rl->last, interval))
-                return false;
-
-        *ret_n = rl->n_suppressed;
-        rl->last = MAX(now, (usec_t) 1);
-        rl->n_suppressed = 0;
-        return true;
+/*
+ * Counts an event at @now. Returns true if a line is due: then @ret_n is the number of events that it stands for, this
+ * one included. @now and @interval are in µs.
+ */
+static inline bool ratelimit_test(RateLimit *rl, usec_t now, usec_t interval, uint64_t *ret_n) {
+        rl->n_suppressed++;
+        return ratelimit_flush(rl, now, interval, ret_n);
 }

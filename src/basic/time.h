@@ -12,19 +12,20 @@ typedef uint64_t usec_t;
 #define USEC_PER_MSEC ((usec_t) 1000)
 #define USEC_PER_SEC (1000 * USEC_PER_MSEC)
 
-static inline usec_t usec_now(void) {
+static inline usec_t usec_now_on(clockid_t clock) {
         struct timespec ts = {};
 
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+        (void) clock_gettime(clock, &ts);
         return (usec_t) ts.tv_sec * USEC_PER_SEC + (usec_t) ts.tv_nsec / 1000;
+}
+
+static inline usec_t usec_now(void) {
+        return usec_now_on(CLOCK_MONOTONIC);
 }
 
 /* Returns the time of CLOCK_REALTIME, since 1970. Only for display. */
 static inline usec_t usec_now_realtime(void) {
-        struct timespec ts = {};
-
-        (void) clock_gettime(CLOCK_REALTIME, &ts);
-        return (usec_t) ts.tv_sec * USEC_PER_SEC + (usec_t) ts.tv_nsec / 1000;
+        return usec_now_on(CLOCK_REALTIME);
 }
 
 /* Returns USEC_INFINITY if the sum is too large, so that an infinite span never ends. */

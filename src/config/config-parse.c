@@ -192,3 +192,10 @@ int config_parse_words(ConfigContext *c, const Assignment *a, const char *wants,
 
         return 0;
 }
+
+int config_parse_strings(ConfigContext *c, const Assignment *a, void *field) {
+        if (!*a->value)
+                strlist_clear(field);
+
+        return config_parse_words(c, a, c->key->wants, c->key->take, field);
+}

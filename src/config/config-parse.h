@@ -36,6 +36,9 @@ typedef struct ConfigContext {
  */
 typedef int (*ConfigParse)(ConfigContext *c, const Assignment *a, void *field);
 
+/* Adds one word of a list to @field. Returns 0, 1 if the word is wrong, or -ENOMEM. */
+typedef int (*ConfigTakeWord)(const char *word, void *field);
+
 /* One key of a table. CONFIG_VALUE() and CONFIG_OBJECT() give @offset and @size. */
 struct ConfigKey {
         const char *section;        /* SECTION_… */
@@ -46,6 +49,8 @@ struct ConfigKey {
         unsigned min, max;          /* limits of a number, both included */
         bool is_list;               /* values append, and an empty one resets the list */
         const char *const *choices; /* words of config_parse_choice(), NULL-terminated */
+        ConfigTakeWord take;        /* adds a word, for config_parse_strings() */
+        const char *wants;          /* description of the words in errors, for config_parse_strings() */
         const char *shown;          /* default as text; NULL: the field has it, or there is none */
 };
 
@@ -77,9 +82,7 @@ int config_parse_int(ConfigContext *c, const Assignment *a, void *field);      /
 int config_parse_unsigned(ConfigContext *c, const Assignment *a, void *field); /* unsigned, ->min to ->max */
 int config_parse_size(ConfigContext *c, const Assignment *a, void *field);     /* unsigned: bytes, ->min to ->max */
 int config_parse_timespan(ConfigContext *c, const Assignment *a, void *field); /* usec_t */
-
-/* Adds one word of a list to @field. Returns 0, 1 if the word is wrong, or -ENOMEM. */
-typedef int (*ConfigTakeWord)(const char *word, void *field);
+int config_parse_strings(ConfigContext *c, const Assignment *a, void *field);  /* StringList, by ->take */
 
 /*
  * Splits the value into words, expands the specifiers of each, and calls @take for it. @wants describes the words in

@@ -129,22 +129,19 @@ static int config_table_apply_one(const ConfigKind *kind, ConfigContext *c, cons
 }
 
 int config_table_apply(const ConfigKind *kind, ConfigContext *c, void *object) {
-        for (size_t i = 0; i < c->unit->n_assignments; i++) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < c->unit->n_assignments; i++) {
                 Assignment *a = c->unit->assignments[i];
-                int r;
 
                 c->key = config_table_find(kind, a->section, a->key);
-                if (!c->key) {
+                if (c->key)
+                        r = config_table_apply_one(kind, c, a, object);
+                else
                         config_table_report_unknown(kind, c, a);
-                        continue;
-                }
-
-                r = config_table_apply_one(kind, c, a, object);
-                if (r < 0)
-                        return r;
         }
 
-        return 0;
+        return r;
 }
 
 static void config_table_format_timespan(usec_t v, char *ret, size_t size) {

@@ -107,6 +107,9 @@ static int config_load_route(Config *config, ConfigSource *s, const char *name) 
         if (r != 0)
                 return r < 0 ? r : 0;
 
+        if (!ARRAY_GROW(config->routes, config->n_routes))
+                return -ENOMEM;
+
         c = config_context(s, unit);
         r = route_config_read(&c, &config->routes[config->n_routes]);
         if (r == 0)
@@ -120,20 +123,10 @@ static int config_load_routes(Config *config, ConfigSource *s) {
         int r;
 
         r = config_find_units(s->path, TARGET, &units);
-        if (r < 0 || units.n_items == 0)
-                return r;
-
-        config->routes = calloc(units.n_items, sizeof(*config->routes));
-        if (!config->routes)
-                return -ENOMEM;
-
-        for (size_t i = 0; i < units.n_items; i++) {
+        for (size_t i = 0; r >= 0 && i < units.n_items; i++)
                 r = config_load_route(config, s, units.items[i]);
-                if (r < 0)
-                        return r;
-        }
 
-        return 0;
+        return r;
 }
 
 static int config_load_listener(Config *config, ConfigSource *s, const char *name) {
@@ -169,16 +162,10 @@ static int config_load_listeners(Config *config, ConfigSource *s) {
         r = config_find_units(s->path, SERVICE, &units);
         if (r >= 0 && !strlist_has(&units, FIRST_SOCKET))
                 r = strlist_add(&units, FIRST_SOCKET);
-        if (r < 0)
-                return r;
-
-        for (size_t i = 0; i < units.n_items; i++) {
+        for (size_t i = 0; r >= 0 && i < units.n_items; i++)
                 r = config_load_listener(config, s, units.items[i]);
-                if (r < 0)
-                        return r;
-        }
 
-        return 0;
+        return r;
 }
 
 /* A broker without a unit, which was started by hand, has the defaults. */
@@ -206,18 +193,12 @@ int config_load(int root_fd, ConfigReport report, void *userdata, Config **ret) 
                 return -ENOMEM;
 
         r = config_source_init(&s, root_fd);
-        if (r < 0)
-                return r;
-
-        r = config_load_routes(config, &s);
-        if (r < 0)
-                return r;
-
-        r = config_load_listeners(config, &s);
-        if (r < 0)
-                return r;
-
-        r = config_load_broker(config, &s);
+        if (r >= 0)
+                r = config_load_routes(config, &s);
+        if (r >= 0)
+                r = config_load_listeners(config, &s);
+        if (r >= 0)
+                r = config_load_broker(config, &s);
         if (r < 0)
                 return r;
 

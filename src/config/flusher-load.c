@@ -21,19 +21,14 @@ bool route_config_flushes_alike(const RouteConfig *a, const RouteConfig *b) {
 
 /* Returns the text that follows "Flusher=NAME" in the error for a condition of flusher_load(). */
 static const char *flusher_load_describe(int condition) {
-        switch (condition) {
-        case FLUSHER_MISSING:
-                return " is not installed in ";
+        static const char *const texts[] = {
+                [FLUSHER_MISSING] = " is not installed in ",
+                [FLUSHER_UNUSABLE] = " can't be loaded: ",
+                [FLUSHER_VERSION] = " was built for another version of fdpass-flusher.h; rebuild it.",
+                [FLUSHER_FOREIGN] = " is not a flusher: its file does not export fdpass_flusher with this name.",
+        };
 
-        case FLUSHER_UNUSABLE:
-                return " can't be loaded: ";
-
-        case FLUSHER_VERSION:
-                return " was built for another version of fdpass-flusher.h; rebuild it.";
-
-        default:
-                return " is not a flusher: its file does not export fdpass_flusher with this name.";
-        }
+        return texts[condition];
 }
 
 /* Sets the provider of the route. Returns 0, -ENOMEM, or a condition of flusher_load(). */

@@ -160,11 +160,8 @@ int config_lint(int root_fd, const Config *config, ConfigReport report, void *us
                 routes[i] = &config->routes[i];
         qsort(routes, config->n_routes, sizeof(*routes), lint_compare_workers);
 
-        for (size_t i = 0; i < config->n_routes; i++) {
+        for (size_t i = 0; r >= 0 && i < config->n_routes; i++)
                 r = lint_unit(path, &reporter, routes[i], i > 0 ? routes[i - 1] : NULL);
-                if (r < 0)
-                        return r;
-        }
 
-        return 0;
+        return r;
 }

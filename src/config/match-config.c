@@ -12,15 +12,7 @@
 /* Limit of hosts times paths of a route, because the index of routes has an entry for each pair (match-index.c). */
 #define HOST_PATH_PAIRS_MAX 65536U
 
-static int match_config_parse_strings(ConfigContext *c, const Assignment *a, const char *wants, ConfigTakeWord take,
-                                      StringList *list) {
-        if (!*a->value)
-                strlist_clear(list);
-
-        return config_parse_words(c, a, wants, take, list);
-}
-
-static int match_config_take_listener(const char *word, void *field) {
+int config_take_listener(const char *word, void *field) {
         for (const char *p = word; *p; p++)
                 if ((uint8_t) *p < ' ' || (uint8_t) *p >= 0x7f || *p == ':')
                         return 1;
@@ -28,13 +20,8 @@ static int match_config_take_listener(const char *word, void *field) {
         return *word && strlen(word) <= LISTENER_NAME_MAX ? strlist_add(field, word) : 1;
 }
 
-int config_parse_listeners(ConfigContext *c, const Assignment *a, void *field) {
-        return match_config_parse_strings(c, a, "names as FileDescriptorName= takes them (ASCII, no \":\")",
-                                          match_config_take_listener, field);
-}
-
 /* Stores the name in the form that probes report, so that the broker compares bytes. */
-static int match_config_take_host(const char *word, void *field) {
+int config_take_host(const char *word, void *field) {
         const char *rest = startswith(word, "*.");
         char pattern[PROBE_NAME_MAX + 3];
         ProbeName name;
@@ -51,13 +38,7 @@ static int match_config_take_host(const char *word, void *field) {
         return strlist_add(field, rest ? pattern : pattern + 2);
 }
 
-int config_parse_hosts(ConfigContext *c, const Assignment *a, void *field) {
-        return match_config_parse_strings(c, a,
-                                          "names of hosts without a port, or \"*.\" before one for those below it",
-                                          match_config_take_host, field);
-}
-
-static int match_config_take_path(const char *word, void *field) {
+int config_take_path(const char *word, void *field) {
         size_t n = strlen(word);
 
         if (word[0] != '/' || strpbrk(word, "?#") || http_path_is_ambiguous(slice_from_string(word)))
@@ -70,29 +51,13 @@ static int match_config_take_path(const char *word, void *field) {
         return strlist_add_n(field, word, n);
 }
 
-int config_parse_paths(ConfigContext *c, const Assignment *a, void *field) {
-        return match_config_parse_strings(c, a,
-                                          "paths that begin with \"/\" and mean the same to every server (no \"//\", "
-                                          "\"..\", \";\" or escaped letters)", match_config_take_path, field);
-}
-
-static int match_config_take_method(const char *word, void *field) {
+int config_take_method(const char *word, void *field) {
         return http_is_token(word) ? strlist_add(field, word) : 1;
 }
 
-int config_parse_methods(ConfigContext *c, const Assignment *a, void *field) {
-        return match_config_parse_strings(c, a, "methods of HTTP, which are in upper case", match_config_take_method,
-                                          field);
-}
-
 /* A protocol has at most 255 bytes, because one byte holds its length (RFC 7301 3.1). */
-static int match_config_take_alpn(const char *word, void *field) {
+int config_take_alpn(const char *word, void *field) {
         return *word && strlen(word) <= UINT8_MAX ? strlist_add(field, word) : 1;
-}
-
-int config_parse_alpns(ConfigContext *c, const Assignment *a, void *field) {
-        return match_config_parse_strings(c, a, "names of protocols, of at most 255 bytes", match_config_take_alpn,
-                                          field);
 }
 
 static int match_config_take_protocol(const char *word, void *field) {
@@ -266,10 +231,14 @@ int config_parse_name(ConfigContext *c, const Assignment *a, void *field) {
         return config_set_string(field, value);
 }
 
-static char **match_config_take_strings(StringList *l) {
-        strlist_sort_unique(l);
-        l->n_items = 0;
-        return TAKE_PTR(l->items);
+/* Moves the strings to @ret, sorted and without duplicates. Returns how many there are. */
+static size_t match_config_move_strings(StringList *l, char ***ret) {
+        StringList sorted = *l;
+
+        *l = (StringList){};
+        strlist_sort_unique(&sorted);
+        *ret = sorted.items;
+        return sorted.n_items;
 }
 
 static int match_config_compare_sources(const void *a, const void *b) {
@@ -296,19 +265,13 @@ static void match_config_sort(void *items, size_t n, size_t size, int (*compare)
 }
 
 void match_config_finish(ConfigContext *c, RouteDraft *d) {
-        size_t n_hosts, n_paths;
         RouteMatch *m = &d->route.match;
+        size_t n_hosts = match_config_move_strings(&d->hosts, &m->hosts);
+        size_t n_paths = match_config_move_strings(&d->paths, &m->paths);
 
-        m->listeners = match_config_take_strings(&d->listeners);
-        m->methods = match_config_take_strings(&d->methods);
-        m->alpns = match_config_take_strings(&d->alpns);
-
-        strlist_sort_unique(&d->hosts);
-        strlist_sort_unique(&d->paths);
-        n_hosts = d->hosts.n_items;
-        n_paths = d->paths.n_items;
-        m->hosts = match_config_take_strings(&d->hosts);
-        m->paths = match_config_take_strings(&d->paths);
+        (void) match_config_move_strings(&d->listeners, &m->listeners);
+        (void) match_config_move_strings(&d->methods, &m->methods);
+        (void) match_config_move_strings(&d->alpns, &m->alpns);
 
         /* Duplicates in these lists do no harm. The order makes equal lists equal. */
         match_config_sort(m->sources, m->n_sources, sizeof(AddressRange), match_config_compare_sources);

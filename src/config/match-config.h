@@ -10,12 +10,14 @@ void match_config_finish(ConfigContext *c, RouteDraft *d);
 
 void match_config_done(RouteMatch *m);
 
+/* Checks of the words of a list, for config_parse_strings(). */
+int config_take_listener(const char *word, void *field);
+int config_take_host(const char *word, void *field);
+int config_take_path(const char *word, void *field);
+int config_take_method(const char *word, void *field);
+int config_take_alpn(const char *word, void *field);
+
 /* Parsers for tables. The comment names the field. All but InternalName= are lists. */
-int config_parse_listeners(ConfigContext *c, const Assignment *a, void *field); /* RouteDraft.listeners */
-int config_parse_hosts(ConfigContext *c, const Assignment *a, void *field);     /* RouteDraft.hosts */
-int config_parse_paths(ConfigContext *c, const Assignment *a, void *field);     /* RouteDraft.paths */
-int config_parse_methods(ConfigContext *c, const Assignment *a, void *field);   /* RouteDraft.methods */
-int config_parse_alpns(ConfigContext *c, const Assignment *a, void *field);     /* RouteDraft.alpns */
 int config_parse_protocols(ConfigContext *c, const Assignment *a, void *field); /* RouteMatch.protocols */
 int config_parse_sources(ConfigContext *c, const Assignment *a, void *field);   /* RouteMatch.sources */
 int config_parse_headers(ConfigContext *c, const Assignment *a, void *field);   /* RouteMatch.headers */

@@ -144,13 +144,21 @@ static const char *const receipt_names[] = {
 static const char *const metadata_names[] = { [false] = "none", [true] = "full", NULL };
 
 static const ConfigKey route_config_keys[] = {
-        { SECTION_FDPASS, "ALPN",            config_parse_alpns, OBJECT(alpns), .is_list = true },
+        { SECTION_FDPASS, "ALPN",            config_parse_strings, OBJECT(alpns), .is_list = true,
+          .take = config_take_alpn, .wants = "names of protocols, of at most 255 bytes" },
         { SECTION_FDPASS, "Header",          config_parse_headers, OBJECT(route.match.headers), .is_list = true },
-        { SECTION_FDPASS, "Host",            config_parse_hosts, OBJECT(hosts), .is_list = true },
+        { SECTION_FDPASS, "Host",            config_parse_strings, OBJECT(hosts), .is_list = true,
+          .take = config_take_host,
+          .wants = "names of hosts without a port, or \"*.\" before one for those below it" },
         { SECTION_FDPASS, "InternalName",    config_parse_name, OBJECT(route.match.name) },
-        { SECTION_FDPASS, "Listener",        config_parse_listeners, OBJECT(listeners), .is_list = true },
-        { SECTION_FDPASS, "Method",          config_parse_methods, OBJECT(methods), .is_list = true },
-        { SECTION_FDPASS, "Path",            config_parse_paths, OBJECT(paths), .is_list = true },
+        { SECTION_FDPASS, "Listener",        config_parse_strings, OBJECT(listeners), .is_list = true,
+          .take = config_take_listener, .wants = "names as FileDescriptorName= takes them (ASCII, no \":\")" },
+        { SECTION_FDPASS, "Method",          config_parse_strings, OBJECT(methods), .is_list = true,
+          .take = config_take_method, .wants = "methods of HTTP, which are in upper case" },
+        { SECTION_FDPASS, "Path",            config_parse_strings, OBJECT(paths), .is_list = true,
+          .take = config_take_path,
+          .wants = "paths that begin with \"/\" and mean the same to every server (no \"//\", \"..\", \";\" or "
+                   "escaped letters)" },
         { SECTION_FDPASS, "Prefix",          config_parse_prefixes, OBJECT(route.match.prefixes), .is_list = true },
         { SECTION_FDPASS, "Protocol",        config_parse_protocols, VALUE(route.match.protocols), .is_list = true },
         { SECTION_FDPASS, "RoutePriority",   config_parse_int, VALUE(route.match.priority) },
@@ -301,15 +309,10 @@ int route_config_read(ConfigContext *c, RouteConfig *ret) {
         }
 
         r = config_table_apply(&config_kind_route, c, &d);
-        if (r < 0)
-                return r;
-
-        r = route_config_complete(c, &d);
-        if (r < 0)
-                return r;
-
-        if (c->has_failed)
-                return ROUTE_NONE;
+        if (r >= 0)
+                r = route_config_complete(c, &d);
+        if (r < 0 || c->has_failed)
+                return r < 0 ? r : ROUTE_NONE;
 
         *ret = d.route;
         d.route = (RouteConfig){};

@@ -11,34 +11,34 @@ typedef struct SpecifierOutput {
         size_t size; /* of the buffer, with room for a NUL */
 } SpecifierOutput;
 
-static int specifier_put(SpecifierOutput *out, const char *s, size_t n) {
-        if (n >= out->size - out->n)
+static int specifier_put(SpecifierOutput *out, Slice s) {
+        if (s.n >= out->size - out->n)
                 return SPECIFIER_TOO_LONG;
 
-        memcpy(out->p + out->n, s, n);
-        out->n += n;
+        memcpy(out->p + out->n, s.p, s.n);
+        out->n += s.n;
         return 0;
 }
 
 /* Reverses systemd-escape(1): "-" stands for "/", and "\x2d" for "-". */
-static int specifier_put_unescaped(SpecifierOutput *out, const char *s, size_t n) {
-        for (size_t i = 0; i < n; i++) {
-                char c = s[i] == '-' ? '/' : s[i];
+static int specifier_put_unescaped(SpecifierOutput *out, Slice s) {
+        for (size_t i = 0; i < s.n; i++) {
+                uint8_t c = s.p[i] == '-' ? '/' : s.p[i];
                 int r;
 
                 if (c == '\\') {
-                        int high = i + 3 < n && s[i + 1] == 'x' ? ascii_hex_value((uint8_t) s[i + 2]) : -1;
-                        int low = high >= 0 ? ascii_hex_value((uint8_t) s[i + 3]) : -1;
+                        int high = i + 3 < s.n && s.p[i + 1] == 'x' ? ascii_hex_value(s.p[i + 2]) : -1;
+                        int low = high >= 0 ? ascii_hex_value(s.p[i + 3]) : -1;
 
                         /* Refuse a NUL, which would cut the value without an error. */
                         if (low < 0 || (high == 0 && low == 0))
                                 return SPECIFIER_MALFORMED;
 
-                        c = (char) (uint8_t) (high << 4 | low);
+                        c = (uint8_t) (high << 4 | low);
                         i += 3;
                 }
 
-                r = specifier_put(out, &c, 1);
+                r = specifier_put(out, (Slice){ &c, 1 });
                 if (r != 0)
                         return r;
         }
@@ -46,89 +46,45 @@ static int specifier_put_unescaped(SpecifierOutput *out, const char *s, size_t n
         return 0;
 }
 
-static int specifier_put_percent(SpecifierOutput *out, _unused_ const SpecifierContext *c) {
-        return specifier_put(out, "%", 1);
-}
-
-static int specifier_put_hostname(SpecifierOutput *out, const SpecifierContext *c) {
-        return specifier_put(out, c->hostname, strlen(c->hostname));
-}
-
-static int specifier_put_instance(SpecifierOutput *out, const SpecifierContext *c) {
-        return specifier_put(out, c->unit->instance, c->unit->n_instance);
-}
-
-static int specifier_put_instance_unescaped(SpecifierOutput *out, const SpecifierContext *c) {
-        return specifier_put_unescaped(out, c->unit->instance, c->unit->n_instance);
-}
-
 /* Returns the part of the prefix after its last dash. */
-static const char *specifier_last_component(const UnitName *u, size_t *ret_n) {
-        const char *dash = memrchr(u->name, '-', u->n_prefix), *s = dash ? dash + 1 : u->name;
+static Slice specifier_last_component(Slice prefix) {
+        const uint8_t *dash = memrchr(prefix.p, '-', prefix.n);
 
-        *ret_n = (size_t) (u->name + u->n_prefix - s);
-        return s;
+        return dash ? slice_skip(prefix, (size_t) (dash + 1 - prefix.p)) : prefix;
 }
-
-static int specifier_put_last_component(SpecifierOutput *out, const SpecifierContext *c) {
-        size_t n;
-        const char *s = specifier_last_component(c->unit, &n);
-
-        return specifier_put(out, s, n);
-}
-
-static int specifier_put_last_component_unescaped(SpecifierOutput *out, const SpecifierContext *c) {
-        size_t n;
-        const char *s = specifier_last_component(c->unit, &n);
-
-        return specifier_put_unescaped(out, s, n);
-}
-
-static int specifier_put_name(SpecifierOutput *out, const SpecifierContext *c) {
-        return specifier_put(out, c->unit->name, strlen(c->unit->name));
-}
-
-static int specifier_put_stem(SpecifierOutput *out, const SpecifierContext *c) {
-        return specifier_put(out, c->unit->name, c->unit->n_stem);
-}
-
-static int specifier_put_prefix(SpecifierOutput *out, const SpecifierContext *c) {
-        return specifier_put(out, c->unit->name, c->unit->n_prefix);
-}
-
-static int specifier_put_prefix_unescaped(SpecifierOutput *out, const SpecifierContext *c) {
-        return specifier_put_unescaped(out, c->unit->name, c->unit->n_prefix);
-}
-
-static int specifier_put_runtime_directory(SpecifierOutput *out, _unused_ const SpecifierContext *c) {
-        return specifier_put(out, "/run", 4);
-}
-
-typedef struct Specifier {
-        char c;
-        int (*put)(SpecifierOutput *out, const SpecifierContext *c);
-} Specifier;
-
-static const Specifier specifiers[] = {
-        { '%', specifier_put_percent },
-        { 'H', specifier_put_hostname },
-        { 'I', specifier_put_instance_unescaped },
-        { 'J', specifier_put_last_component_unescaped },
-        { 'N', specifier_put_stem },
-        { 'P', specifier_put_prefix_unescaped },
-        { 'i', specifier_put_instance },
-        { 'j', specifier_put_last_component },
-        { 'n', specifier_put_name },
-        { 'p', specifier_put_prefix },
-        { 't', specifier_put_runtime_directory },
-};
 
 static int specifier_expand_one(char specifier, const SpecifierContext *c, SpecifierOutput *out) {
-        for (size_t i = 0; i < ELEMENTSOF(specifiers); i++)
-                if (specifiers[i].c == specifier)
-                        return specifiers[i].put(out, c);
+        Slice name = slice_from_string(c->unit->name);
+        Slice prefix = slice_head(name, c->unit->n_prefix);
+        Slice instance = { (const uint8_t *) c->unit->instance, c->unit->n_instance };
 
-        return SPECIFIER_UNKNOWN;
+        switch (specifier) {
+
+        case '%':
+                return specifier_put(out, SLICE_LITERAL("%"));
+        case 'H':
+                return specifier_put(out, slice_from_string(c->hostname));
+        case 'I':
+                return specifier_put_unescaped(out, instance);
+        case 'J':
+                return specifier_put_unescaped(out, specifier_last_component(prefix));
+        case 'N':
+                return specifier_put(out, slice_head(name, c->unit->n_stem));
+        case 'P':
+                return specifier_put_unescaped(out, prefix);
+        case 'i':
+                return specifier_put(out, instance);
+        case 'j':
+                return specifier_put(out, specifier_last_component(prefix));
+        case 'n':
+                return specifier_put(out, name);
+        case 'p':
+                return specifier_put(out, prefix);
+        case 't':
+                return specifier_put(out, SLICE_LITERAL("/run"));
+        default:
+                return SPECIFIER_UNKNOWN;
+        }
 }
 
 int specifier_expand(const char *s, const SpecifierContext *c, char *ret, size_t size, const char **ret_bad) {
@@ -136,19 +92,14 @@ int specifier_expand(const char *s, const SpecifierContext *c, char *ret, size_t
 
         for (;;) {
                 size_t n = strcspn(s, "%");
-                int r;
+                int r = specifier_put(&out, (Slice){ (const uint8_t *) s, n });
 
-                r = specifier_put(&out, s, n);
-                if (r != 0) {
-                        *ret_bad = s;
-                        return r;
+                if (r == 0) {
+                        s += n;
+                        if (*s == '\0')
+                                break;
+                        r = specifier_expand_one(s[1], c, &out);
                 }
-
-                s += n;
-                if (*s == '\0')
-                        break;
-
-                r = specifier_expand_one(s[1], c, &out);
                 if (r != 0) {
                         *ret_bad = s;
                         return r;

@@ -221,15 +221,11 @@ static int unit_file_parse_text(UnitFile *f, size_t size) {
         if (size >= 3 && memcmp(p.p, byte_order_mark, 3) == 0)
                 p.p += 3;
 
-        for (;;) {
+        do {
                 r = unit_file_parse_next(&p, &s, &line);
-                if (r != 0 || !s)
-                        break;
-
-                r = unit_file_parse_line(&p, line, s);
-                if (r != 0)
-                        break;
-        }
+                if (r == 0 && s)
+                        r = unit_file_parse_line(&p, line, s);
+        } while (r == 0 && s);
 
         return r == PARSE_STOP ? 0 : r;
 }

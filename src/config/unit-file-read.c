@@ -43,39 +43,18 @@ static int unit_file_read_error(const char *path, int error, UnitFile **ret) {
         return unit_file_read_unreadable(path, strerror(-error), ret);
 }
 
-static int unit_file_read_all(int fd, char *buffer, size_t size, size_t *ret_n) {
-        size_t n = 0;
-
-        while (n < size) {
-                ssize_t k = read(fd, buffer + n, size - n);
-
-                if (k < 0 && errno == EINTR)
-                        continue;
-                if (k < 0)
-                        return -errno;
-                if (k == 0)
-                        break;
-
-                n += (size_t) k;
-        }
-
-        *ret_n = n;
-        return 0;
-}
-
 static int unit_file_read_regular(int fd, const char *path, size_t size, UnitFile **ret) {
         _cleanup_free_ char *text = malloc(size + 1);
-        size_t n = 0;
-        int r;
+        ssize_t n;
 
         if (!text)
                 return -ENOMEM;
 
-        r = unit_file_read_all(fd, text, size, &n);
-        if (r < 0)
-                return unit_file_read_error(path, r, ret);
+        n = fd_read(fd, text, size);
+        if (n < 0)
+                return unit_file_read_error(path, (int) n, ret);
 
-        return unit_file_parse(path, TAKE_PTR(text), n, ret);
+        return unit_file_parse(path, TAKE_PTR(text), (size_t) n, ret);
 }
 
 /* As null_or_empty() of systemd (src/basic/stat-util.c): an empty file, or any device. */

@@ -339,14 +339,12 @@ static int unit_path_add_instantiated(const UnitPath *p, const UnitName *id, con
 
 static int unit_path_add_aliases(const UnitPath *p, const UnitName *id, const DirectoryEntry *entry, const char *of,
                        StringList *names) {
-        for (size_t i = unit_path_first_alias(p, of); i < p->n_aliases && streq(p->aliases[i].of, of); i++) {
-                int r = unit_path_add_instantiated(p, id, entry, p->aliases[i].name, names);
+        int r = 0;
 
-                if (r < 0)
-                        return r;
-        }
+        for (size_t i = unit_path_first_alias(p, of); i < p->n_aliases && streq(p->aliases[i].of, of) && r >= 0; i++)
+                r = unit_path_add_instantiated(p, id, entry, p->aliases[i].name, names);
 
-        return 0;
+        return r;
 }
 
 int unit_path_names(const UnitPath *p, const char *id, const DirectoryEntry *entry, StringList *names) {
@@ -361,22 +359,19 @@ int unit_path_names(const UnitPath *p, const char *id, const DirectoryEntry *ent
         if (!unit_name_parse(id, &u) || !unit_path_name_by_file(&u, entry, by_file))
                 return 0;
 
-        if (!streq(by_file, id)) {
+        if (!streq(by_file, id))
                 r = strlist_add(names, by_file);
-                if (r < 0)
-                        return r;
-        }
+        if (r >= 0)
+                r = unit_path_add_aliases(p, &u, entry, by_file, names);
+        if (r >= 0 && !streq(entry->name, by_file))
+                r = unit_path_add_aliases(p, &u, entry, entry->name, names);
 
-        r = unit_path_add_aliases(p, &u, entry, by_file, names);
-        if (r < 0)
-                return r;
-
-        return streq(entry->name, by_file) ? 0 : unit_path_add_aliases(p, &u, entry, entry->name, names);
+        return r;
 }
 
 int unit_path_new(int root_fd, Reporter *reporter, UnitPath **ret) {
         _cleanup_(unit_path_freep) UnitPath *p = calloc(1, sizeof(*p));
-        int r;
+        int r = 0;
 
         if (!p)
                 return -ENOMEM;
@@ -384,23 +379,17 @@ int unit_path_new(int root_fd, Reporter *reporter, UnitPath **ret) {
         p->root_fd = root_fd;
         p->reporter = reporter;
 
-        for (size_t i = 0; i < ELEMENTSOF(unit_path_load_path); i++) {
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(unit_path_load_path); i++)
                 r = unit_path_add_directory(p, unit_path_load_path[i]);
-                if (r < 0)
-                        return r;
-        }
 
         /* Needs all directories, because a link to any of them is an alias. */
-        for (size_t i = 0; i < p->n_directories; i++)
-                for (size_t k = 0; k < p->directories[i]->n_entries; k++) {
+        for (size_t i = 0; r >= 0 && i < p->n_directories; i++)
+                for (size_t k = 0; r >= 0 && k < p->directories[i]->n_entries; k++)
                         r = unit_path_add_entry(p, &p->directories[i]->entries[k]);
-                        if (r < 0)
-                                return r;
-                }
 
         entry_list_resolve(&p->units);
-
-        r = unit_path_collect_aliases(p);
+        if (r >= 0)
+                r = unit_path_collect_aliases(p);
         if (r < 0)
                 return r;
 

@@ -56,37 +56,26 @@ static int unit_wants_list_links(const UnitPath *p, const Directory *d, const ch
                 reporter_say(p->reporter, CONFIG_ERROR, NULL, listing->path, 0, "The directory can't be read: %s.",
                              strerror(-listing->error));
 
-        for (size_t i = 0; i < listing->n_entries; i++) {
+        for (size_t i = 0; r >= 0 && i < listing->n_entries; i++)
                 r = entry_list_add(links, &listing->entries[i]);
-                if (r < 0)
-                        return r;
-        }
 
-        return 0;
+        return r;
 }
 
 static int unit_wants_collect(const UnitPath *p, const char *target, const char *suffix, StringList *wanted) {
         _cleanup_(entry_list_done) EntryList links = {};
         char name[NAME_MAX + 1];
-        int r;
+        int r = 0;
 
         (void) snprintf(name, sizeof(name), "%s.%s", target, suffix);
 
-        for (size_t i = 0; i < p->n_directories; i++) {
+        for (size_t i = 0; r >= 0 && i < p->n_directories; i++)
                 r = unit_wants_list_links(p, p->directories[i], name, &links);
-                if (r < 0)
-                        return r;
-        }
-
         entry_list_resolve(&links);
-
-        for (size_t i = 0; i < links.n_items; i++) {
+        for (size_t i = 0; r >= 0 && i < links.n_items; i++)
                 r = unit_wants_add(p, links.items[i].entry, wanted);
-                if (r < 0)
-                        return r;
-        }
 
-        return 0;
+        return r;
 }
 
 int unit_wants_list(const UnitPath *p, const char *target, StringList *wanted) {
@@ -94,13 +83,9 @@ int unit_wants_list(const UnitPath *p, const char *target, StringList *wanted) {
 
         /* The two are separate, because a unit that is masked in .wants may still be in .requires. */
         r = unit_wants_collect(p, target, "wants", wanted);
-        if (r < 0)
-                return r;
-
-        r = unit_wants_collect(p, target, "requires", wanted);
-        if (r < 0)
-                return r;
+        if (r >= 0)
+                r = unit_wants_collect(p, target, "requires", wanted);
 
         strlist_sort_unique(wanted);
-        return 0;
+        return r;
 }

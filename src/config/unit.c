@@ -44,16 +44,11 @@ static int unit_add_dropin_directory(Unit *unit, Reporter *reporter, const Direc
                 unit->is_broken = true;
         }
 
-        for (size_t i = 0; i < listing->n_entries; i++) {
-                if (!endswith(listing->entries[i].name, ".conf"))
-                        continue;
+        for (size_t i = 0; r >= 0 && i < listing->n_entries; i++)
+                if (endswith(listing->entries[i].name, ".conf"))
+                        r = entry_list_add(dropins, &listing->entries[i]);
 
-                r = entry_list_add(dropins, &listing->entries[i]);
-                if (r < 0)
-                        return r;
-        }
-
-        return 0;
+        return r;
 }
 
 /* Adds the drop-in directories for one name of the unit. All in /etc have priority over all in /usr/lib. */
@@ -66,18 +61,12 @@ static int unit_add_dropin_directories(Unit *unit, const UnitPath *path, const c
                 return 0;
 
         r = unit_name_dropins(&u, &names);
-        if (r < 0)
-                return r;
-
         for (size_t i = 0; i < path->n_directories; i++)
-                for (size_t k = 0; k < names.n_items; k++) {
+                for (size_t k = 0; r >= 0 && k < names.n_items; k++)
                         r = unit_add_dropin_directory(unit, path->reporter, path->directories[i], names.items[k],
                                                       dropins);
-                        if (r < 0)
-                                return r;
-                }
 
-        return 0;
+        return r;
 }
 
 /*
@@ -95,20 +84,12 @@ static int unit_collect_dropins(Unit *unit, const UnitPath *path, const Director
         int r;
 
         r = unit_path_names(path, unit->id, main, &names);
+        for (size_t i = 0; r >= 0 && i < names.n_items; i++)
+                r = unit_add_dropin_directories(unit, path, names.items[i], dropins);
+        for (size_t i = 0; r >= 0 && i < path->n_directories; i++)
+                r = unit_add_dropin_directory(unit, path->reporter, path->directories[i], unit->name.type, dropins);
         if (r < 0)
                 return r;
-
-        for (size_t i = 0; i < names.n_items; i++) {
-                r = unit_add_dropin_directories(unit, path, names.items[i], dropins);
-                if (r < 0)
-                        return r;
-        }
-
-        for (size_t i = 0; i < path->n_directories; i++) {
-                r = unit_add_dropin_directory(unit, path->reporter, path->directories[i], unit->name.type, dropins);
-                if (r < 0)
-                        return r;
-        }
 
         entry_list_resolve(dropins);
         return 0;
@@ -152,25 +133,15 @@ static int unit_add_dropins(Unit *unit, const UnitPath *path, const DirectoryEnt
         int r;
 
         r = unit_collect_dropins(unit, path, main, &dropins);
-        if (r < 0)
-                return r;
-
-        for (size_t i = 0; i < dropins.n_items; i++) {
+        for (size_t i = 0; r >= 0 && i < dropins.n_items; i++) {
                 UnitFile *f;
 
                 r = directory_entry_file(dropins.items[i].entry, &f);
-                if (r < 0)
-                        return r;
-
-                if (f->state != UNIT_FILE_LOADED)
-                        continue;
-
-                r = unit_add_file(unit, path->reporter, f);
-                if (r < 0)
-                        return r;
+                if (r >= 0 && f->state == UNIT_FILE_LOADED)
+                        r = unit_add_file(unit, path->reporter, f);
         }
 
-        return 0;
+        return r;
 }
 
 int unit_load(const UnitPath *path, const char *name, Unit **ret) {
@@ -194,10 +165,8 @@ int unit_load(const UnitPath *path, const char *name, Unit **ret) {
                 return f->state == UNIT_FILE_MASKED ? UNIT_MASKED : UNIT_MISSING;
 
         r = unit_add_file(unit, path->reporter, f);
-        if (r < 0)
-                return r;
-
-        r = unit_add_dropins(unit, path, entry);
+        if (r >= 0)
+                r = unit_add_dropins(unit, path, entry);
         if (r < 0)
                 return r;
 

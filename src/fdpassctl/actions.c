@@ -52,10 +52,10 @@ static int actions_check_workers(sd_bus *bus, int n, char *names[]) {
 
 static int actions_call_for_each(int argc, char *argv[], const char *method) {
         _cleanup_bus_ sd_bus *bus = NULL;
-        int i = parse_options(argc, argv, NULL, NULL), status = EXIT_SUCCESS;
+        int i = parse_common(argc, argv), status = EXIT_SUCCESS;
 
         if (i <= 0)
-                return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return i;
         if (i == argc) {
                 fprintf(stderr, "%s needs a worker: the path of its socket, or a unit that leads to it.\n", argv[0]);
                 return EXIT_FAILURE;
@@ -86,10 +86,6 @@ int verb_reload(int argc, char *argv[]) {
         uint64_t n;
         int r;
 
-        r = parse_alone(argc, argv);
-        if (r <= 0)
-                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-
         if (bus_open(&bus) < 0 || bus_call(bus, "Reload", &m, "") < 0)
                 return EXIT_FAILURE;
 
@@ -97,7 +93,7 @@ int verb_reload(int argc, char *argv[]) {
         if (r < 0)
                 return EXIT_FAILURE;
 
-        (void) text_print_lines(stderr, findings);
+        text_print_lines(stderr, findings);
         if (!arg_quiet)
                 printf("Reloaded: %" PRIu64 " route%s.\n", n, n == 1 ? "" : "s");
         return EXIT_SUCCESS;
@@ -115,10 +111,10 @@ static int actions_show_level(sd_bus *bus) {
 
 int verb_log_level(int argc, char *argv[]) {
         _cleanup_bus_ sd_bus *bus = NULL;
-        int i = parse_options(argc, argv, NULL, NULL);
+        int i = parse_common(argc, argv);
 
         if (i <= 0)
-                return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return i;
         if (i + 1 < argc) {
                 fprintf(stderr, "log-level takes one level at most.\n");
                 return EXIT_FAILURE;
@@ -129,5 +125,5 @@ int verb_log_level(int argc, char *argv[]) {
         if (i == argc)
                 return actions_show_level(bus);
 
-        return bus_call(bus, "SetLogLevel", NULL, "s", argv[i]) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return bus_call(bus, "SetLogLevel", NULL, "s", argv[i]);
 }

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "basic/address.h"
 #include "basic/fd.h"
 #include "fdpassctl/options.h"
 
@@ -49,28 +48,11 @@ static int bus_print_failed(const sd_bus_error *error, int r) {
         return r;
 }
 
-static int bus_connect(void) {
-        _cleanup_close_ int fd = -EBADF;
-        struct sockaddr_un sun;
-        socklen_t len;
-        int r;
-
-        r = address_from_path(arg_control, &sun, &len);
-        if (r < 0)
-                return r;
-
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0 || connect(fd, (const struct sockaddr *) &sun, len) < 0)
-                return -errno;
-
-        return TAKE_FD(fd);
-}
-
 int bus_open(sd_bus **ret) {
         _cleanup_bus_ sd_bus *bus = NULL;
         int fd, r;
 
-        fd = bus_connect();
+        fd = fd_connect_unix(arg_control, SOCK_STREAM);
         if (fd < 0)
                 return bus_print_unreachable(fd);
 

@@ -36,7 +36,7 @@ static void cat_print_line(void *userdata, const char *section, const char *key,
         printf("\n");
 }
 
-/* Returns 0, CONFIG_NO_UNIT, or a negative errno after a message. */
+/* Returns 0, also if there is no such unit, or a negative errno after a message. */
 static int cat_print_unit(int root_fd, const char *unit, bool is_listener) {
         const char *section = NULL;
         int r;
@@ -47,7 +47,7 @@ static int cat_print_unit(int root_fd, const char *unit, bool is_listener) {
 
         if (r < 0)
                 fprintf(stderr, "Failed to read %s: %s.\n", unit, strerror(-r));
-        return r;
+        return r < 0 ? r : 0;
 }
 
 static int cat_print_all(int root_fd, const Config *config) {
@@ -61,7 +61,7 @@ static int cat_print_all(int root_fd, const Config *config) {
         for (size_t i = 0; r >= 0 && i < config->n_routes; i++)
                 r = cat_print_unit(root_fd, config->routes[i].unit, false);
 
-        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return r;
 }
 
 static int cat_print_one(int root_fd, const Config *config, const char *unit) {
@@ -72,16 +72,16 @@ static int cat_print_one(int root_fd, const Config *config, const char *unit) {
                 return EXIT_FAILURE;
         }
 
-        return cat_print_unit(root_fd, unit, is_listener) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return cat_print_unit(root_fd, unit, is_listener);
 }
 
 int verb_cat(int argc, char *argv[]) {
         _cleanup_(config_freep) Config *config = NULL;
         _cleanup_close_ int root_fd = -EBADF;
-        int i = parse_options(argc, argv, NULL, NULL), status = EXIT_SUCCESS;
+        int i = parse_common(argc, argv), status = EXIT_SUCCESS;
 
         if (i <= 0)
-                return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return i;
 
         config = load_units();
         if (!config)

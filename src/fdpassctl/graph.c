@@ -146,19 +146,14 @@ static void graph_print(const Graph *g) {
         printf("}\n");
 }
 
-static int graph_help(void) {
-        printf("fdpassctl graph [OPTIONS...]\n\n"
-               "Print listeners, routes and workers, with rates: fdpassctl graph | dot -Tsvg >graph.svg\n\n"
-               "     --interval=TIME  Measure rates over this time (1s); 0: print totals at once\n"
-               "  -h --help           Show this help\n");
-        return 0;
-}
+static const char graph_help[] =
+        "fdpassctl graph [OPTIONS...]\n\n"
+        "Print listeners, routes and workers, with rates: fdpassctl graph | dot -Tsvg >graph.svg\n\n"
+        "     --interval=TIME  Measure rates over this time (1s); 0: print totals at once\n"
+        "  -h --help           Show this help\n";
 
-static int graph_take_option(void *userdata, int option, const char *value) {
+static int graph_set_interval(void *userdata, const char *value) {
         Graph *g = userdata;
-
-        if (option != 'i')
-                return -ENOTSUP;
 
         if (parse_timespan(value, &g->interval) < 0 || g->interval > 3600 * USEC_PER_SEC) {
                 fprintf(stderr, "--interval=%s: must be a time span of at most an hour.\n", value);
@@ -188,15 +183,14 @@ static int graph_run(sd_bus *bus, Graph *g) {
 }
 
 int verb_graph(int argc, char *argv[]) {
-        static const struct option options[] = { { "interval", required_argument, NULL, 'i' }, {} };
-        static const VerbOptions own = { .help = graph_help, .options = options, .take = graph_take_option };
+        static const VerbOption options[] = { { "interval", .take = graph_set_interval }, {} };
         _cleanup_bus_ sd_bus *bus = NULL;
         Graph g = { .interval = 1 * USEC_PER_SEC };
         int i, status;
 
-        i = parse_options(argc, argv, &own, &g);
+        i = parse_options(argc, argv, graph_help, options, &g);
         if (i <= 0)
-                return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return i;
 
         if (bus_open(&bus) < 0)
                 return EXIT_FAILURE;

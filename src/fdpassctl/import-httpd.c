@@ -16,59 +16,44 @@
 
 #define IMPORT_FILE_MAX (16 * 1024 * 1024)
 
-DEFINE_CLEANUP(FILE *, fclose);
-
 typedef struct ImportOptions {
         const char *server_root;
         const char *output; /* directory for the units; NULL: standard output */
 } ImportOptions;
 
-enum { ARG_SERVER_ROOT = 0x100, ARG_OUTPUT };
-
-static int import_help(void) {
-        printf("fdpassctl import-httpd [OPTIONS...] FILE...\n\n"
-               "Print the units that replace ProxyPass and ProxyPassMatch lines with fd:// of Apache httpd.\n"
-               "Messages on stderr name the lines that units can't express.\n\n"
-               "Options:\n"
-               "  -h --help             Show this help\n"
-               "     --server-root=DIR  Directory of relative paths before ServerRoot (" IMPORT_SERVER_ROOT ")\n"
-               "     --output=DIR       Write the units to new files in this directory\n");
-        return 0;
-}
+static const char import_help[] =
+        "fdpassctl import-httpd [OPTIONS...] FILE...\n\n"
+        "Print the units that replace ProxyPass and ProxyPassMatch lines with fd:// of Apache httpd.\n"
+        "Messages on stderr name the lines that units can't express.\n\n"
+        "Options:\n"
+        "  -h --help             Show this help\n"
+        "     --server-root=DIR  Directory of relative paths before ServerRoot (" IMPORT_SERVER_ROOT ")\n"
+        "     --output=DIR       Write the units to new files in this directory\n";
 
 static void import_report(void *userdata, unsigned line, const char *message) {
         fprintf(stderr, "%s:%u: %s\n", (const char *) userdata, line, message);
 }
 
 static int import_read_file(const char *path, char **ret, size_t *ret_n) {
-        _cleanup_(fclosep) FILE *f = fopen(path, "re");
-        _cleanup_free_ char *text = NULL;
-        size_t n = 0, size = 0;
+        _cleanup_free_ char *text = malloc(IMPORT_FILE_MAX + 1);
+        _cleanup_close_ int fd = -EBADF;
+        ssize_t n;
 
-        if (!f)
+        if (!text)
+                return -ENOMEM;
+
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
                 return -errno;
 
-        for (;;) {
-                if (n == size) {
-                        char *more = realloc(text, size = MAX(size * 2, (size_t) 65536));
-
-                        if (!more)
-                                return -ENOMEM;
-                        text = more;
-                }
-
-                n += fread(text + n, 1, size - n, f);
-                if (n > IMPORT_FILE_MAX)
-                        return -EFBIG;
-                if (n < size)
-                        break;
-        }
-
-        if (ferror(f))
+        n = fd_read(fd, text, IMPORT_FILE_MAX + 1);
+        if (n < 0)
                 return -EIO;
+        if (n > IMPORT_FILE_MAX)
+                return -EFBIG;
 
         *ret = TAKE_PTR(text);
-        *ret_n = n;
+        *ret_n = (size_t) n;
         return 0;
 }
 
@@ -122,22 +107,6 @@ static int import_one(const char *path, const char *server_root, int directory_f
         return r;
 }
 
-static int import_take_option(void *userdata, int option, const char *value) {
-        ImportOptions *o = userdata;
-
-        switch (option) {
-
-        case ARG_SERVER_ROOT:
-                o->server_root = value;
-                return 1;
-        case ARG_OUTPUT:
-                o->output = value;
-                return 1;
-        default:
-                return -ENOTSUP;
-        }
-}
-
 /* Returns 0, or a negative errno after a message. */
 static int import_files(int argc, char *argv[], const ImportOptions *o, size_t *ret_n_units) {
         _cleanup_close_ int directory_fd = -EBADF;
@@ -165,19 +134,16 @@ static int import_files(int argc, char *argv[], const ImportOptions *o, size_t *
 }
 
 int verb_import_httpd(int argc, char *argv[]) {
-        static const struct option options[] = {
-                { "server-root", required_argument, NULL, ARG_SERVER_ROOT },
-                { "output", required_argument, NULL, ARG_OUTPUT },
-                {},
-        };
-        static const VerbOptions own = { .help = import_help, .options = options, .take = import_take_option };
         ImportOptions o = { .server_root = IMPORT_SERVER_ROOT };
+        const VerbOption options[] = {
+                { "server-root", .text = &o.server_root }, { "output", .text = &o.output }, {},
+        };
         size_t n_units = 0;
         int i;
 
-        i = parse_options(argc, argv, &own, &o);
+        i = parse_options(argc, argv, import_help, options, NULL);
         if (i <= 0)
-                return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return i;
 
         if (i == argc) {
                 fprintf(stderr, "import-httpd needs a file: the configuration of httpd.\n");

@@ -63,14 +63,9 @@ static void list_print_table(const ListSpec *spec, const Value *list) {
                        list->n_items == 1 ? "" : "s");
 }
 
-static int list_run(int argc, char *argv[], const ListSpec *spec) {
+static int list_run(const ListSpec *spec) {
         _cleanup_value_ Value list = {};
         _cleanup_bus_ sd_bus *bus = NULL;
-        int r;
-
-        r = parse_alone(argc, argv);
-        if (r <= 0)
-                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
         if (bus_open(&bus) < 0 || bus_list(bus, spec->method, &list) < 0)
                 return EXIT_FAILURE;
@@ -99,8 +94,7 @@ int verb_list_listeners(int argc, char *argv[]) {
                 { "ACCEPTED", COLUMN_RIGHT },  { "REFUSED", COLUMN_RIGHT },  { "UNIT", COLUMN_SHRINK },
         };
 
-        return list_run(argc, argv,
-                        &(ListSpec){ "listener", "ListListeners", columns, ELEMENTSOF(columns), list_add_listener });
+        return list_run(&(ListSpec){ "listener", "ListListeners", columns, ELEMENTSOF(columns), list_add_listener });
 }
 
 static void list_add_route(Table *t, const Value *row) {
@@ -123,7 +117,7 @@ int verb_list_routes(int argc, char *argv[]) {
                 { "REFUSED", COLUMN_RIGHT },
         };
 
-        return list_run(argc, argv, &(ListSpec){ "route", "ListRoutes", columns, ELEMENTSOF(columns), list_add_route });
+        return list_run(&(ListSpec){ "route", "ListRoutes", columns, ELEMENTSOF(columns), list_add_route });
 }
 
 static void list_add_worker(Table *t, const Value *row) {
@@ -146,8 +140,7 @@ int verb_list_workers(int argc, char *argv[]) {
                 { "TAKEN", COLUMN_RIGHT }, { "UNREAD", COLUMN_RIGHT }, { "UNITS", COLUMN_SHRINK },
         };
 
-        return list_run(argc, argv,
-                        &(ListSpec){ "worker", "ListWorkers", columns, ELEMENTSOF(columns), list_add_worker });
+        return list_run(&(ListSpec){ "worker", "ListWorkers", columns, ELEMENTSOF(columns), list_add_worker });
 }
 
 static void list_add_client(Table *t, const Value *row) {
@@ -169,6 +162,5 @@ int verb_list_clients(int argc, char *argv[]) {
                 { "WORKER", COLUMN_SHRINK | COLUMN_CUT_LEFT },
         };
 
-        return list_run(argc, argv,
-                        &(ListSpec){ "client", "ListClients", columns, ELEMENTSOF(columns), list_add_client });
+        return list_run(&(ListSpec){ "client", "ListClients", columns, ELEMENTSOF(columns), list_add_client });
 }

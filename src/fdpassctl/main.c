@@ -10,39 +10,44 @@
 #include "fdpassctl/pager.h"
 #include "fdpassctl/verbs.h"
 
+/* Returns the exit status of the verb, or a negative errno after a message. */
 static int main_dispatch(int argc, char *argv[]) {
         static const struct {
                 const char *name;
                 int (*run)(int argc, char *argv[]);
+                bool is_alone; /* it has neither arguments nor options of its own, so it parses none */
         } verbs[] = {
-                { "status", verb_status },
-                { "list-listeners", verb_list_listeners },
-                { "list-routes", verb_list_routes },
-                { "list-workers", verb_list_workers },
-                { "list-clients", verb_list_clients },
-                { "monitor", verb_monitor },
-                { "top", verb_top },
-                { "metrics", verb_metrics },
-                { "graph", verb_graph },
-                { "drain", verb_drain },
-                { "undrain", verb_undrain },
-                { "reload", verb_reload },
-                { "log-level", verb_log_level },
-                { "verify", verb_verify },
-                { "cat", verb_cat },
-                { "test", verb_test },
-                { "import-httpd", verb_import_httpd },
+                { "status", verb_status, true },
+                { "list-listeners", verb_list_listeners, true },
+                { "list-routes", verb_list_routes, true },
+                { "list-workers", verb_list_workers, true },
+                { "list-clients", verb_list_clients, true },
+                { "monitor", verb_monitor, false },
+                { "top", verb_top, false },
+                { "metrics", verb_metrics, false },
+                { "graph", verb_graph, false },
+                { "drain", verb_drain, false },
+                { "undrain", verb_undrain, false },
+                { "reload", verb_reload, true },
+                { "log-level", verb_log_level, false },
+                { "verify", verb_verify, true },
+                { "cat", verb_cat, false },
+                { "test", verb_test, false },
+                { "import-httpd", verb_import_httpd, false },
         };
 
         if (argc == 0)
-                return verb_status(1, (char *[]){ (char[]){ "status" }, NULL });
+                return verb_status(0, NULL);
 
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
-                if (streq(argv[0], verbs[i].name))
-                        return verbs[i].run(argc, argv);
+                if (streq(argv[0], verbs[i].name)) {
+                        int r = verbs[i].is_alone ? parse_alone(argc, argv) : 1;
+
+                        return r > 0 ? verbs[i].run(argc, argv) : r;
+                }
 
         fprintf(stderr, "There is no command %s. See fdpassctl --help.\n", argv[0]);
-        return EXIT_FAILURE;
+        return -EINVAL;
 }
 
 int main(int argc, char *argv[]) {
@@ -60,5 +65,5 @@ int main(int argc, char *argv[]) {
 
         status = main_dispatch(argc - i, argv + i);
         pager_close();
-        return status;
+        return status < 0 ? EXIT_FAILURE : status;
 }

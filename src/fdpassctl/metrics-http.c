@@ -301,5 +301,5 @@ int metrics_http_serve(const MetricsNames *names) {
                 metrics_http_free(CONTAINER_OF(i, MetricsRequest, link));
         sd_event_source_disable_unref(s.idle);
         sd_event_unref(s.event);
-        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return r;
 }

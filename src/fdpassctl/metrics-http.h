@@ -5,6 +5,6 @@
 
 /*
  * Serves the metrics on the listening socket that systemd passed in, to requests for @names and for this host's own
- * names. Returns the exit status, after a message if it failed.
+ * names. Returns as a verb (verbs.h).
  */
 int metrics_http_serve(const MetricsNames *names);

@@ -15,61 +15,51 @@ typedef struct MetricsOptions {
         MetricsNames names;
 } MetricsOptions;
 
-enum { ARG_FORMAT = 0x100, ARG_SERVE, ARG_HOST };
+static const char metrics_help[] =
+        "fdpassctl metrics [OPTIONS...]\n\n"
+        "Print all counters of the broker.\n\n"
+        "     --format=FORM    openmetrics, or prometheus (the older text form)\n"
+        "     --serve          Serve them over HTTP on the socket from systemd\n"
+        "     --host=NAME      Answer requests for this name, too\n"
+        "  -h --help           Show this help\n";
 
-static int metrics_help(void) {
-        printf("fdpassctl metrics [OPTIONS...]\n\n"
-               "Print all counters of the broker.\n\n"
-               "     --format=FORM    openmetrics, or prometheus (the older text form)\n"
-               "     --serve          Serve them over HTTP on the socket from systemd\n"
-               "     --host=NAME      Answer requests for this name, too\n"
-               "  -h --help           Show this help\n");
-        return 0;
+static int metrics_add_host(void *userdata, const char *value) {
+        MetricsNames *names = &((MetricsOptions *) userdata)->names;
+
+        if (names->n == ELEMENTSOF(names->names)) {
+                fprintf(stderr, "--host=%s: there are more than %zu names.\n", value, names->n);
+                return -EINVAL;
+        }
+        names->names[names->n++] = value;
+        return 1;
 }
 
-static int metrics_take_option(void *userdata, int option, const char *value) {
+static int metrics_set_format(void *userdata, const char *value) {
         MetricsOptions *o = userdata;
 
-        switch (option) {
-
-        case ARG_SERVE:
-                o->is_server = true;
-                return 1;
-        case ARG_HOST:
-                if (o->names.n == ELEMENTSOF(o->names.names)) {
-                        fprintf(stderr, "--host=%s: there are more than %zu names.\n", value, o->names.n);
-                        return -EINVAL;
-                }
-                o->names.names[o->names.n++] = value;
-                return 1;
-        case ARG_FORMAT:
-                if (!streq(value, "openmetrics") && !streq(value, "prometheus")) {
-                        fprintf(stderr, "--format=%s: must be openmetrics or prometheus.\n", value);
-                        return -EINVAL;
-                }
-                o->format = streq(value, "prometheus") ? METRICS_PROMETHEUS : METRICS_OPENMETRICS;
-                return 1;
-        default:
-                return -ENOTSUP;
+        if (!streq(value, "openmetrics") && !streq(value, "prometheus")) {
+                fprintf(stderr, "--format=%s: must be openmetrics or prometheus.\n", value);
+                return -EINVAL;
         }
+        o->format = streq(value, "prometheus") ? METRICS_PROMETHEUS : METRICS_OPENMETRICS;
+        return 1;
 }
 
 int verb_metrics(int argc, char *argv[]) {
-        static const struct option options[] = {
-                { "format", required_argument, NULL, ARG_FORMAT },
-                { "serve", no_argument, NULL, ARG_SERVE },
-                { "host", required_argument, NULL, ARG_HOST },
-                {},
-        };
-        static const VerbOptions own = { .help = metrics_help, .options = options, .take = metrics_take_option };
         _cleanup_(snapshot_done) Snapshot s = {};
         _cleanup_bus_ sd_bus *bus = NULL;
         MetricsOptions o = {};
+        const VerbOption options[] = {
+                { "format", .take = metrics_set_format },
+                { "serve", .flag = &o.is_server },
+                { "host", .take = metrics_add_host },
+                {},
+        };
         int i;
 
-        i = parse_options(argc, argv, &own, &o);
+        i = parse_options(argc, argv, metrics_help, options, &o);
         if (i <= 0)
-                return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return i;
         if (o.is_server)
                 return metrics_http_serve(&o.names);
 

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "basic/parse.h"
 #include "fdpassctl/bus.h"
 #include "fdpassctl/options.h"
 #include "fdpassctl/terminal.h"
@@ -145,39 +144,21 @@ static int monitor_follow(sd_bus *bus, Monitor *monitor) {
         return EXIT_SUCCESS;
 }
 
-static int monitor_help(void) {
-        printf("fdpassctl monitor [OPTIONS...]\n\n"
-               "Show each handoff as it happens, up to 1000 a second.\n\n"
-               "  -n --count=N        End after N events\n"
-               "  -h --help           Show this help\n");
-        return 0;
-}
-
-static int monitor_take_option(void *userdata, int option, const char *value) {
-        Monitor *monitor = userdata;
-
-        if (option != 'n')
-                return -ENOTSUP;
-
-        if (parse_unsigned(value, &monitor->n_left) < 0) {
-                fprintf(stderr, "--count=%s: must be a number.\n", value);
-                return -EINVAL;
-        }
-        return 1;
-}
+static const char monitor_help[] =
+        "fdpassctl monitor [OPTIONS...]\n\n"
+        "Show each handoff as it happens, up to 1000 a second.\n\n"
+        "  -n --count=N        End after N events\n"
+        "  -h --help           Show this help\n";
 
 int verb_monitor(int argc, char *argv[]) {
-        static const struct option options[] = { { "count", required_argument, NULL, 'n' }, {} };
-        static const VerbOptions own = {
-                .help = monitor_help, .options = options, .letters = "n:", .take = monitor_take_option,
-        };
         _cleanup_bus_ sd_bus *bus = NULL;
         Monitor monitor = { .n_left = UINT_MAX };
+        const VerbOption options[] = { { "count", 'n', .number = &monitor.n_left }, {} };
         int i;
 
-        i = parse_options(argc, argv, &own, &monitor);
+        i = parse_options(argc, argv, monitor_help, options, NULL);
         if (i <= 0)
-                return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return i;
 
         if (bus_open(&bus) < 0 || sd_bus_add_filter(bus, NULL, monitor_on_signal, &monitor) < 0 ||
             bus_call(bus, "Subscribe", NULL, "") < 0)

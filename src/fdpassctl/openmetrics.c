@@ -114,27 +114,34 @@ static void openmetrics_write_broker(const OpenMetrics *w, const Value *properti
                value_number(properties, "LogDropped"));
 }
 
-static void openmetrics_write_refusals(const OpenMetrics *w, const char *name, const char *label, const char *value,
-                                       const Value *row) {
-        const Value *refusals = value_get(row, "Refusals");
+/* Prints the refusals of each row by their reasons. The label @label is the entry @key. */
+static void openmetrics_write_refusals(const OpenMetrics *w, const Value *rows, const char *name, const char *label,
+                                       const char *key) {
+        for (size_t i = 0; i < rows->n_items; i++) {
+                const char *value = value_string(&rows->items[i], key);
+                const Value *refusals = value_get(&rows->items[i], "Refusals");
 
-        for (size_t i = 0; i < refusals->n_items; i++)
-                openmetrics_sample(w, name, OPENMETRICS_LABELS(label, value, "reason", refusals->items[i].name),
-                                   refusals->items[i].u);
+                for (size_t k = 0; k < refusals->n_items; k++)
+                        openmetrics_sample(w, name,
+                                           OPENMETRICS_LABELS(label, value, "reason", refusals->items[k].name),
+                                           refusals->items[k].u);
+        }
+}
+
+/* Prints the entry of each row, whose label @label is the entry @key. */
+static void openmetrics_write_rows(const OpenMetrics *w, const Value *rows, const char *name, const char *label,
+                                   const char *key, const char *entry) {
+        for (size_t i = 0; i < rows->n_items; i++)
+                openmetrics_sample(w, name, OPENMETRICS_LABELS(label, value_string(&rows->items[i], key)),
+                                   value_number(&rows->items[i], entry));
 }
 
 static void openmetrics_write_listeners(const OpenMetrics *w, const Value *listeners) {
         openmetrics_begin(w, "fdpass_accepts", "counter", NULL, "Clients that were accepted.");
-        for (size_t i = 0; i < listeners->n_items; i++)
-                openmetrics_sample(w, "fdpass_accepts_total",
-                                   OPENMETRICS_LABELS("listener", value_string(&listeners->items[i], "Name")),
-                       value_number(&listeners->items[i], "Accepted"));
+        openmetrics_write_rows(w, listeners, "fdpass_accepts_total", "listener", "Name", "Accepted");
 
         openmetrics_begin(w, "fdpass_refusals", "counter", NULL, "Clients that got no worker.");
-        for (size_t i = 0; i < listeners->n_items; i++)
-                openmetrics_write_refusals(w, "fdpass_refusals_total", "listener",
-                                           value_string(&listeners->items[i], "Name"),
-                               &listeners->items[i]);
+        openmetrics_write_refusals(w, listeners, "fdpass_refusals_total", "listener", "Name");
 }
 
 static void openmetrics_write_handoffs(const OpenMetrics *w, const Value *routes) {
@@ -158,10 +165,7 @@ static void openmetrics_write_handoffs(const OpenMetrics *w, const Value *routes
 
         openmetrics_begin(w, "fdpass_route_refusals", "counter", NULL,
               "Clients of a route's pool that got no worker, at its first route.");
-        for (size_t i = 0; i < routes->n_items; i++)
-                openmetrics_write_refusals(w, "fdpass_route_refusals_total", "route",
-                                           value_string(&routes->items[i], "Unit"),
-                               &routes->items[i]);
+        openmetrics_write_refusals(w, routes, "fdpass_route_refusals_total", "route", "Unit");
 }
 
 /* Prints every other bucket. Factors of four are precise enough, and halve what the scraper stores. */
@@ -223,20 +227,14 @@ static void openmetrics_write_workers(const OpenMetrics *w, const Value *workers
         for (size_t i = 0; i < workers->n_items; i++)
                 openmetrics_sample(w, "fdpass_worker_up",
                                    OPENMETRICS_LABELS("worker", value_string(&workers->items[i], "Worker")),
-                       !streq(value_string(&workers->items[i], "State"), "gone"));
+                                   !streq(value_string(&workers->items[i], "State"), "gone"));
 
         openmetrics_begin(w, "fdpass_worker_drained", "gauge", NULL, "1 while a worker is drained.");
-        for (size_t i = 0; i < workers->n_items; i++)
-                openmetrics_sample(w, "fdpass_worker_drained",
-                                   OPENMETRICS_LABELS("worker", value_string(&workers->items[i], "Worker")),
-                       value_number(&workers->items[i], "Drained"));
+        openmetrics_write_rows(w, workers, "fdpass_worker_drained", "worker", "Worker", "Drained");
 
         openmetrics_begin(w, "fdpass_worker_pending", "gauge", NULL,
                           "Clients that were sent to a worker and have no receipt yet.");
-        for (size_t i = 0; i < workers->n_items; i++)
-                openmetrics_sample(w, "fdpass_worker_pending",
-                                   OPENMETRICS_LABELS("worker", value_string(&workers->items[i], "Worker")),
-                       value_number(&workers->items[i], "Pending"));
+        openmetrics_write_rows(w, workers, "fdpass_worker_pending", "worker", "Worker", "Pending");
 }
 
 void openmetrics_write(FILE *f, const Snapshot *s, MetricsFormat format) {

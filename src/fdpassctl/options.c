@@ -2,8 +2,10 @@
 
 #include "fdpassctl/options.h"
 
+#include <getopt.h>
 #include <stdio.h>
 
+#include "basic/parse.h"
 #include "fdpassctl/help.h"
 #include "fdpassctl/terminal.h"
 
@@ -15,30 +17,12 @@ bool arg_no_legend = false;
 bool arg_quiet = false;
 bool arg_full = false;
 
-#define OPTIONS_OWN_MAX 16
+#define OPTIONS_MAX 24 /* a verb has 11 of its own at most */
 
-enum {
-        ARG_VERSION = 0x1000, /* a verb's own options begin at 0x100 */
-        ARG_ROOT,
-        ARG_CONTROL,
-        ARG_JSON,
-        ARG_NO_PAGER,
-        ARG_NO_LEGEND,
-};
+/* The number that getopt_long(3) returns for the long form of option @i. Letters are smaller. */
+#define OPTIONS_NUMBER(i) (0x100 + (int) (i))
 
-static const struct option options_common[] = {
-        { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, ARG_VERSION },
-        { "root", required_argument, NULL, ARG_ROOT },
-        { "control", required_argument, NULL, ARG_CONTROL },
-        { "json", required_argument, NULL, ARG_JSON },
-        { "no-pager", no_argument, NULL, ARG_NO_PAGER },
-        { "no-legend", no_argument, NULL, ARG_NO_LEGEND },
-        { "quiet", no_argument, NULL, 'q' },
-        { "full", no_argument, NULL, 'l' },
-};
-
-static int options_set_json(const char *value) {
+static int options_set_json(void *userdata, const char *value) {
         static const struct {
                 const char *name;
                 JsonMode mode;
@@ -54,84 +38,114 @@ static int options_set_json(const char *value) {
         return -EINVAL;
 }
 
-static int options_take_common(int option, const char *value) {
-        switch (option) {
+static int options_choose_json(void) {
+        arg_json = terminal_has_colors() ? JSON_PRETTY : JSON_SHORT;
+        return 1;
+}
 
-        case 'h':
-                return help_general();
-        case ARG_VERSION:
-                printf("fdpass %s\n", FDPASS_VERSION);
+static int options_print_version(void) {
+        printf("fdpass %s\n", FDPASS_VERSION);
+        return 0;
+}
+
+static const VerbOption options_common[] = {
+        { "help", .letter = 'h' }, /* options_apply() prints the help of the verb */
+        { "version", .act = options_print_version },
+        { "root", .text = &arg_root },
+        { "control", .text = &arg_control },
+        { "json", .take = options_set_json },
+        { "no-pager", .flag = &arg_no_pager },
+        { "no-legend", .flag = &arg_no_legend },
+        { "quiet", 'q', .flag = &arg_quiet },
+        { "full", 'l', .flag = &arg_full },
+        { .letter = 'j', .act = options_choose_json },
+};
+
+static int options_set_number(const VerbOption *o, const char *value) {
+        if (parse_unsigned(value, o->number) >= 0)
+                return 1;
+
+        fprintf(stderr, "--%s=%s: must be a number.\n", o->name, value);
+        return -EINVAL;
+}
+
+static int options_apply(const VerbOption *o, const char *help, void *userdata, const char *value) {
+        if (o->act)
+                return o->act();
+        if (o->take)
+                return o->take(userdata, value);
+        if (o->number)
+                return options_set_number(o, value);
+
+        if (o->flag)
+                *o->flag = true;
+        else if (o->text)
+                *o->text = value;
+        else {
+                fputs(help, stdout);
                 return 0;
-        case ARG_ROOT:
-                arg_root = value;
-                return 1;
-        case ARG_CONTROL:
-                arg_control = value;
-                return 1;
-        case ARG_JSON:
-                return options_set_json(value);
-        case 'j':
-                arg_json = terminal_has_colors() ? JSON_PRETTY : JSON_SHORT;
-                return 1;
-        case ARG_NO_PAGER:
-                arg_no_pager = true;
-                return 1;
-        case ARG_NO_LEGEND:
-                arg_no_legend = true;
-                return 1;
-        case 'q':
-                arg_quiet = true;
-                return 1;
-        case 'l':
-                arg_full = true;
-                return 1;
-        default:
-                return -EINVAL; /* getopt_long() has printed the error */
         }
+
+        return 1;
 }
 
-static int options_take(const VerbOptions *own, void *userdata, int option, const char *value) {
-        int r = -ENOTSUP;
+/* Returns the option of which getopt_long(3) has returned the letter or the number; NULL: it has printed an error. */
+static const VerbOption *options_find(const VerbOption *all, size_t n, int code) {
+        for (size_t i = 0; i < n; i++)
+                if (code == OPTIONS_NUMBER(i) || code == all[i].letter)
+                        return &all[i];
 
-        if (option == 'h' && own->help)
-                return own->help();
-        if (own->take)
-                r = own->take(userdata, option, value);
-
-        return r == -ENOTSUP ? options_take_common(option, value) : r;
+        return NULL;
 }
 
-int parse_options(int argc, char *argv[], const VerbOptions *own, void *userdata) {
-        static const VerbOptions none = {};
-        struct option options[OPTIONS_OWN_MAX + ELEMENTSOF(options_common) + 1] = {};
-        char letters[32];
+/* Parses as parse_options(). @begin comes before the letters of the options, for getopt_long(3). */
+static int options_parse_all(int argc, char *argv[], const char *begin, const char *help, const VerbOption *own,
+                             void *userdata) {
+        VerbOption all[OPTIONS_MAX];
+        struct option longs[OPTIONS_MAX + 1] = {}, *next = longs;
+        char letters[2 * OPTIONS_MAX + 2], *end = stpcpy(letters, begin);
         size_t n = 0;
-        int c, r;
+        int code, r = 1;
 
-        if (!own)
-                own = &none;
-        for (const struct option *o = own->options; o && o->name && n < OPTIONS_OWN_MAX; o++)
-                options[n++] = *o;
-        memcpy(options + n, options_common, sizeof(options_common));
-        (void) snprintf(letters, sizeof(letters), "%shjql", own->letters ?: "");
+        for (; own && (own->name || own->letter); own++)
+                all[n++] = *own;
+        for (size_t i = 0; i < ELEMENTSOF(options_common); i++)
+                all[n++] = options_common[i];
+
+        for (size_t i = 0; i < n; i++) {
+                bool has_value = all[i].text || all[i].number || all[i].take;
+
+                if (all[i].name)
+                        *next++ = (struct option){ all[i].name, has_value, NULL, OPTIONS_NUMBER(i) };
+                if (all[i].letter)
+                        end = stpcpy(end, (char[]){ all[i].letter, has_value ? ':' : '\0', '\0' });
+        }
 
         optind = 0; /* makes GNU getopt_long() start afresh (getopt(3)) */
-        while ((c = getopt_long(argc, argv, letters, options, NULL)) >= 0) {
-                r = options_take(own, userdata, c, optarg);
-                if (r <= 0)
-                        return r < 0 ? -EINVAL : 0;
+        while (r > 0 && (code = getopt_long(argc, argv, letters, longs, NULL)) >= 0) {
+                const VerbOption *o = options_find(all, n, code);
+
+                r = o ? options_apply(o, help, userdata, optarg) : -EINVAL;
         }
 
-        return optind;
+        return r > 0 ? optind : r;
+}
+
+int parse_options(int argc, char *argv[], const char *help, const VerbOption *own, void *userdata) {
+        return options_parse_all(argc, argv, "", help, own, userdata);
+}
+
+int parse_common(int argc, char *argv[]) {
+        return options_parse_all(argc, argv, "", help_general, NULL, NULL);
 }
 
 int parse_before_verb(int argc, char *argv[]) {
-        /* "+": the parser stops at the verb, because the options behind it may be the verb's own. */
-        return parse_options(argc, argv, &(VerbOptions){ .letters = "+" }, NULL);
+        /* The parser stops at the verb, because the options behind it may be the verb's own. */
+        return options_parse_all(argc, argv, "+", help_general, NULL, NULL);
 }
 
 int parse_alone(int argc, char *argv[]) {
-        int i = parse_options(argc, argv, NULL, NULL);
+        int i = parse_common(argc, argv);
 
         if (i > 0 && i < argc) {
                 fprintf(stderr, "%s takes no arguments, but got %s.\n", argv[0], argv[i]);

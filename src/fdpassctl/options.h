@@ -3,8 +3,6 @@
 
 /* The command line: the options that every verb takes, and the parser for those that only one verb takes. */
 
-#include <getopt.h>
-
 #include "fdpassctl/json.h"
 
 extern const char *arg_root;    /* --root=; default "/" */
@@ -15,25 +13,32 @@ extern bool arg_no_legend;      /* --no-legend */
 extern bool arg_quiet;          /* -q */
 extern bool arg_full;           /* -l */
 
-/* The options of one verb, besides those of every verb. */
-typedef struct VerbOptions {
-        int (*help)(void);            /* prints the help and returns 0; NULL: the general help is printed */
-        const struct option *options; /* ends with an empty one; NULL: none */
-        const char *letters;          /* short options, as getopt(3) has them; NULL: none */
+/* One option. One of the last five members is set. With @text, @number or @take the option has a value. */
+typedef struct VerbOption {
+        const char *name;  /* of the long form; NULL: there is none */
+        char letter;       /* of the short form; 0: there is none */
+        bool *flag;        /* becomes true */
+        const char **text; /* becomes the value */
+        unsigned *number;  /* becomes the value, which has to be a number */
 
-        /*
-         * Takes one option. Returns 1, -ENOTSUP for an option that every verb takes, or -EINVAL after its own message.
-         */
-        int (*take)(void *userdata, int option, const char *value);
-} VerbOptions;
+        /* Takes the value. Returns 1, or -EINVAL after its own message. */
+        int (*take)(void *userdata, const char *value);
+
+        /* Does what the option says. Returns 1, or 0 if nothing else is to be done. */
+        int (*act)(void);
+} VerbOption;
 
 /*
- * Parses the options that every verb takes, and those of @own (NULL: none), whose take() gets @userdata. Returns the
- * index of the first argument, 0 if --help or --version was all that was asked for, or -EINVAL after a message.
+ * Parses the options that every verb takes, and those of @own, which ends with an empty one (NULL: none). Their take()
+ * gets @userdata. --help prints @help. Returns the index of the first argument, 0 if --help or --version was all that
+ * was asked for, or -EINVAL after a message.
  */
-int parse_options(int argc, char *argv[], const VerbOptions *own, void *userdata);
+int parse_options(int argc, char *argv[], const char *help, const VerbOption *own, void *userdata);
 
-/* Parses like parse_options(), for a verb without arguments. Returns 1, 0 or -EINVAL in the same way. */
+/* Does the same for a verb without options of its own. */
+int parse_common(int argc, char *argv[]);
+
+/* Does the same for a verb that has no arguments either. Returns 1, 0 or -EINVAL. */
 int parse_alone(int argc, char *argv[]);
 
 /* Parses the options in front of the verb. Returns the index of the verb, or 0 or -EINVAL as parse_options(). */

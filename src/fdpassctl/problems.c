@@ -7,45 +7,34 @@
 
 #include "fdpassctl/text.h"
 
-/* Each of these functions prints lines and returns how many. */
-
-static size_t problems_print_reload(FILE *f, const Value *properties) {
+static void problems_print_reload(FILE *f, const Value *properties) {
         uint64_t at = value_number(properties, "ReloadUSec"), now = usec_now_realtime();
         char span[32];
 
         if (!value_number(properties, "ReloadFailed"))
-                return 0;
+                return;
 
         fprintf(f, "The last reload failed %s ago. The routes from before it are still in use:\n",
                 text_from_span(span, now > at ? now - at : 0));
-        return 1;
 }
 
-static size_t problems_print_broker(FILE *f, const Value *properties) {
+static void problems_print_broker(FILE *f, const Value *properties) {
         uint64_t n_dropped = value_number(properties, "LogDropped");
         const char *state = value_string(properties, "State");
-        size_t n = 0;
 
-        if (streq(state, "stopping")) {
+        if (streq(state, "stopping"))
                 fprintf(f, "The broker is stopping.\n");
-                n++;
-        }
         if (streq(state, "paused")) {
                 fprintf(f, "No clients are accepted: ");
                 text_print(f, value_string(properties, "PauseReason"));
                 fprintf(f, ".\n");
-                n++;
         }
 
-        n += problems_print_reload(f, properties);
-        n += text_print_lines(f, value_string(properties, "ReloadFindings"));
+        problems_print_reload(f, properties);
+        text_print_lines(f, value_string(properties, "ReloadFindings"));
 
-        if (n_dropped > 0) {
+        if (n_dropped > 0)
                 fprintf(f, "%" PRIu64 " log lines were dropped, because the journal did not take them.\n", n_dropped);
-                n++;
-        }
-
-        return n;
 }
 
 static void problems_print_gone(FILE *f, const Value *worker) {
@@ -60,11 +49,11 @@ static void problems_print_gone(FILE *f, const Value *worker) {
         fprintf(f, "%s.\n", *hint ? ")" : "");
 }
 
-static size_t problems_print_worker(FILE *f, const Value *worker) {
+static void problems_print_worker(FILE *f, const Value *worker) {
         const char *state = value_string(worker, "State");
 
         if (streq(state, "ready") || streq(state, "resting"))
-                return 0;
+                return;
 
         fprintf(f, "Worker ");
         text_print(f, value_string(worker, "Worker"));
@@ -77,56 +66,49 @@ static size_t problems_print_worker(FILE *f, const Value *worker) {
                 fprintf(f, " blocks system calls on the sockets of its clients, and gets no more clients.\n");
         else
                 fprintf(f, " is drained.\n");
-
-        return 1;
 }
 
-static size_t problems_print_queue(FILE *f, const Value *route) {
+static void problems_print_queue(FILE *f, const Value *route) {
         uint64_t n_queued = value_number(route, "Queued"), max = value_number(route, "MaxQueued");
         char span[32];
 
         /* The queue belongs to the pool, which is shown once: as its first route. */
         if (n_queued == 0 || !streq(value_string(route, "Unit"), value_string(route, "Pool")))
-                return 0;
+                return;
 
         text_print(f, value_string(route, "Unit"));
         fprintf(f, n_queued >= max ? ": the queue is full: %" PRIu64 " clients wait, the first for %s.\n"
                                    : ": %" PRIu64 " clients wait for a worker, the first for %s.\n",
                 n_queued, text_from_span(span, value_number(route, "OldestWaitUSec")));
-        return 1;
 }
 
-static size_t problems_print_all(FILE *f, const Snapshot *s) {
-        size_t n = problems_print_broker(f, &s->properties);
+static void problems_print_all(FILE *f, const Snapshot *s) {
+        problems_print_broker(f, &s->properties);
 
         for (size_t i = 0; i < s->workers.n_items; i++)
-                n += problems_print_worker(f, &s->workers.items[i]);
+                problems_print_worker(f, &s->workers.items[i]);
         for (size_t i = 0; i < s->routes.n_items; i++)
-                n += problems_print_queue(f, &s->routes.items[i]);
-        if (s->routes.n_items == 0) {
+                problems_print_queue(f, &s->routes.items[i]);
+        if (s->routes.n_items == 0)
                 fprintf(f, "There are no routes, so every client is refused. "
                            "See systemctl list-dependencies fdpass.target.\n");
-                n++;
-        }
-
-        return n;
 }
 
-char *problems_find(const Snapshot *s, size_t *ret_n) {
-        char *text = NULL;
-        size_t size, n;
-        FILE *f;
+int problems_find(const Snapshot *s, StringList *ret) {
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+        int r = 0;
 
-        f = open_memstream(&text, &size);
         if (!f)
-                return NULL;
+                return -ENOMEM;
 
-        n = problems_print_all(f, s);
-        if (fclose(f) != 0) {
-                free(text);
-                return NULL;
-        }
+        problems_print_all(f, s);
+        if (fclose(f) != 0)
+                return -ENOMEM;
 
-        *ret_n = n;
-        return text;
+        for (const char *line = text, *end; r >= 0 && (end = strchr(line, '\n')); line = end + 1)
+                r = strlist_add_n(ret, line, (size_t) (end - line));
+
+        return r;
 }

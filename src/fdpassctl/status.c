@@ -46,18 +46,16 @@ static void status_print_wrapped(const char *text, size_t room) {
 }
 
 /* Problems are never cut, because they are why status is called. */
-static void status_print_problems(const char *text, size_t n) {
+static void status_print_problems(const StringList *problems) {
         size_t columns = line_width();
 
-        for (size_t i = 0, k; *text && i < STATUS_PROBLEMS_MAX; i++, text += k + (text[k] == '\n')) {
-                _cleanup_free_ char *line = strndup(text, k = strcspn(text, "\n"));
-
+        for (size_t i = 0; i < problems->n_items && i < STATUS_PROBLEMS_MAX; i++) {
                 printf("  %s✗%s ", terminal_color(COLOR_RED), terminal_color(COLOR_NONE));
-                status_print_wrapped(line ?: "?", columns > 6 ? columns - 4 : SIZE_MAX);
+                status_print_wrapped(problems->items[i], columns > 6 ? columns - 4 : SIZE_MAX);
         }
 
-        if (n > STATUS_PROBLEMS_MAX)
-                printf("    … and %zu more.\n", n - STATUS_PROBLEMS_MAX);
+        if (problems->n_items > STATUS_PROBLEMS_MAX)
+                printf("    … and %zu more.\n", problems->n_items - STATUS_PROBLEMS_MAX);
 }
 
 static void status_print_listeners(const Value *listeners) {
@@ -122,7 +120,8 @@ static void status_print_clients(const Value *properties) {
         printf("\n");
 }
 
-static void status_print(const Snapshot *s, const char *problems, size_t n_problems) {
+static void status_print(const Snapshot *s, const StringList *problems) {
+        size_t n_problems = problems->n_items;
         const char *state = value_string(&s->properties, "State");
         Color color = n_problems > 0 ? COLOR_RED : state_color(state);
 
@@ -132,7 +131,7 @@ static void status_print(const Snapshot *s, const char *problems, size_t n_probl
                 printf(", %zu thing%s to look at:", n_problems, n_problems == 1 ? "" : "s");
         printf("\n");
 
-        status_print_problems(problems, n_problems);
+        status_print_problems(problems);
         status_print_time("Since", value_number(&s->properties, "StartedUSec"));
         status_print_time("Units read", value_number(&s->properties, "LoadedUSec"));
         status_print_listeners(&s->listeners);
@@ -162,25 +161,15 @@ static void status_print_json(Snapshot *s) {
 int verb_status(int argc, char *argv[]) {
         _cleanup_(snapshot_done) Snapshot s = {};
         _cleanup_bus_ sd_bus *bus = NULL;
-        _cleanup_free_ char *problems = NULL;
-        size_t n_problems;
-        int r;
+        _cleanup_strlist_ StringList problems = {};
 
-        r = parse_alone(argc, argv);
-        if (r <= 0)
-                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-
-        if (bus_open(&bus) < 0 || snapshot_take(bus, &s) < 0)
-                return EXIT_FAILURE;
-
-        problems = problems_find(&s, &n_problems);
-        if (!problems)
+        if (bus_open(&bus) < 0 || snapshot_take(bus, &s) < 0 || problems_find(&s, &problems) < 0)
                 return EXIT_FAILURE;
 
         if (arg_json != JSON_OFF)
                 status_print_json(&s);
         else if (!arg_quiet)
-                status_print(&s, problems, n_problems);
+                status_print(&s, &problems);
 
-        return n_problems > 0 ? STATUS_EXIT_PROBLEMS : EXIT_SUCCESS;
+        return problems.n_items > 0 ? STATUS_EXIT_PROBLEMS : EXIT_SUCCESS;
 }

@@ -4,42 +4,29 @@
 
 #include <stdio.h>
 
-#include "fdpassctl/json.h"
 #include "fdpassctl/options.h"
+#include "fdpassctl/table.h"
+#include "fdpassctl/text.h"
 
-static const char *test_print_criterion(MatchCriterion criterion) {
-        switch (criterion) {
-
-        case MATCH_BY_PRIORITY:
-                return "its RoutePriority= is lower";
-
-        case MATCH_BY_HOST:
-                return "its Host= is less specific";
-
-        case MATCH_BY_PATH:
-                return "its Path= is shorter";
-
-        case MATCH_BY_KEYS:
-                return "it has fewer keys";
-
-        case MATCH_BY_LISTENER:
-                return "it does not name the listener";
-
-        case MATCH_BY_SOURCE:
-                return "its Source= is wider";
-
-        case MATCH_BY_NAME:
-                break;
-        }
-
-        return "it takes the same clients, and the name of its unit comes later";
-}
+/* Why a route that matches does not get the client. */
+static const char *const test_print_losses[] = {
+        [MATCH_BY_PRIORITY] = "its RoutePriority= is lower",
+        [MATCH_BY_HOST] = "its Host= is less specific",
+        [MATCH_BY_PATH] = "its Path= is shorter",
+        [MATCH_BY_KEYS] = "it has fewer keys",
+        [MATCH_BY_LISTENER] = "it does not name the listener",
+        [MATCH_BY_SOURCE] = "its Source= is wider",
+        [MATCH_BY_NAME] = "it takes the same clients, and the name of its unit comes later",
+};
 
 static bool test_print_is_in_pool(const RouteConfig *route, const RouteConfig *winner) {
         return winner && match_compare(&route->match, &winner->match) == 0;
 }
 
-/* Writes to @buffer why the route takes the client or not, and returns it. @winner is NULL if no route takes the client. */
+/*
+ * Writes to @buffer why the route takes the client or not, and returns it. @winner is NULL if no route takes it: then
+ * a route that matches is one that does not take silent clients (decide_silent()), or it comes behind such a one.
+ */
 static const char *test_print_why(const RouteConfig *route, const RouteConfig *winner, const ClientFacts *facts,
                                   char buffer[static 128]) {
         MatchKey miss = match_first_miss(&route->match, facts);
@@ -49,42 +36,16 @@ static const char *test_print_why(const RouteConfig *route, const RouteConfig *w
         else
                 (void) snprintf(buffer, 128, "%s",
                                 route == winner                        ? "takes it"
+                                : !winner ? "matches, but the best match lacks Protocol=silent"
                                 : test_print_is_in_pool(route, winner) ? "takes it, in one pool with the first"
-                                : test_print_criterion(match_explain_loss(&route->match, &winner->match, facts)));
+                                : test_print_losses[match_explain_loss(&route->match, &winner->match, facts)]);
 
         return buffer;
 }
 
-static void test_print_route(const RouteConfig *route, const RouteConfig *winner, const ClientFacts *facts) {
-        char why[128];
-
-        printf("%s %-32s %s\n", route == winner ? "→" : " ", route->unit, test_print_why(route, winner, facts, why));
-}
-
-/* Returns whether the routes decided about the client, instead of its first bytes alone. */
-static bool test_print_has_routes(const TestOutcome *o) {
-        return streq(o->result, "route") || (o->reason && (streq(o->reason, "no-route") || streq(o->reason, "no-such-host")));
-}
-
-static void test_print_text(const TestOutcome *o, const Config *config, const ClientFacts *facts) {
-        if (streq(o->result, "more"))
-                printf("The broker would wait for more bytes: these are only the beginning of a head.\n");
-        else if (!test_print_has_routes(o))
-                printf("The broker would refuse this: %s.\n", o->reason);
-        else {
-                if (o->winner)
-                        test_print_route(o->winner, o->winner, facts);
-                else
-                        printf("No route takes this client.\n");
-
-                for (size_t i = 0; i < config->n_routes; i++)
-                        if (&config->routes[i] != o->winner)
-                                test_print_route(&config->routes[i], o->winner, facts);
-        }
-}
-
 /* Adds the list @name of the pool's units or workers, the winner's first. */
-static int test_print_add_pool(Value *dict, const char *name, bool is_worker, const RouteConfig *winner, const Config *config) {
+static int test_print_add_pool(Value *dict, const char *name, bool is_worker, const RouteConfig *winner,
+                               const Config *config) {
         Value *list = value_add(dict, name, VALUE_LIST);
         int r = list ? value_add_string(list, NULL, is_worker ? winner->worker : winner->unit) : -ENOMEM;
 
@@ -98,7 +59,8 @@ static int test_print_add_pool(Value *dict, const char *name, bool is_worker, co
         return r;
 }
 
-static int test_print_add_route(Value *list, const RouteConfig *route, const RouteConfig *winner, const ClientFacts *facts) {
+static int test_print_add_route(Value *list, const RouteConfig *route, const RouteConfig *winner,
+                                const ClientFacts *facts) {
         Value *dict = value_add(list, NULL, VALUE_DICT), *takes;
         char why[128];
         int r;
@@ -119,48 +81,99 @@ static int test_print_add_route(Value *list, const RouteConfig *route, const Rou
 }
 
 /* Makes the dictionary of the broker's method Test, without what only the broker knows, and adds "Routes". */
-static int test_print_make_dict(Value *dict, const TestOutcome *o, const Config *config, const ClientFacts *facts) {
+static int test_print_make_dict(Value *dict, const Decision *d, const Config *config, const ClientFacts *facts) {
+        const RouteConfig *winner = d->kind == DECISION_ROUTE ? &config->routes[d->pool] : NULL;
+        const char *reason = decision_reason(d);
         Value *routes;
         int r;
 
-        r = value_add_string(dict, "Result", o->result);
-        if (r >= 0 && o->reason)
-                r = value_add_string(dict, "Reason", o->reason);
-        if (r >= 0 && o->winner)
-                r = test_print_add_pool(dict, "Units", /* is_worker= */ false, o->winner, config);
-        if (r >= 0 && o->winner)
-                r = test_print_add_pool(dict, "Workers", /* is_worker= */ true, o->winner, config);
-        if (r < 0 || !test_print_has_routes(o))
+        r = value_add_string(dict, "Result", decision_result(d));
+        if (r >= 0 && reason)
+                r = value_add_string(dict, "Reason", reason);
+        if (r >= 0 && winner)
+                r = test_print_add_pool(dict, "Units", /* is_worker= */ false, winner, config);
+        if (r >= 0 && winner)
+                r = test_print_add_pool(dict, "Workers", /* is_worker= */ true, winner, config);
+
+        /* Otherwise the first bytes alone decided about the client. */
+        if (r < 0 || !(winner || (reason && (streq(reason, "no-route") || streq(reason, "no-such-host")))))
                 return r;
 
         routes = value_add(dict, "Routes", VALUE_LIST);
         r = routes ? 0 : -ENOMEM;
         for (size_t i = 0; r >= 0 && i < config->n_routes; i++)
-                r = test_print_add_route(routes, &config->routes[i], o->winner, facts);
+                r = test_print_add_route(routes, &config->routes[i], winner, facts);
 
         return r;
 }
 
-static int test_print_json(const TestOutcome *o, const Config *config, const ClientFacts *facts) {
-        _cleanup_value_ Value dict = { .kind = VALUE_DICT };
-        int r = test_print_make_dict(&dict, o, config, facts);
+/* Prints the route @winner ("": none) first. */
+static void test_print_routes(const Value *routes, const char *winner) {
+        if (*winner)
+                printf("→ %-32s %s\n", winner, value_string(value_find(routes, "Unit", winner), "Why"));
+        else
+                printf("No route takes this client.\n");
 
-        if (r < 0) {
-                fprintf(stderr, "Out of memory.\n");
-                return r;
+        for (size_t i = 0; i < routes->n_items; i++) {
+                const char *unit = value_string(&routes->items[i], "Unit");
+
+                if (!streq(unit, winner))
+                        printf("  %-32s %s\n", unit, value_string(&routes->items[i], "Why"));
         }
-
-        json_print(stdout, &dict, arg_json);
-        putchar('\n');
-        return 0;
 }
 
-int test_print(const TestOutcome *o, const Config *config, const ClientFacts *facts) {
-        /* With -q only the exit status tells the result. */
-        if (!arg_quiet && arg_json == JSON_OFF)
-                test_print_text(o, config, facts);
-        else if (!arg_quiet && test_print_json(o, config, facts) < 0)
-                return EXIT_FAILURE;
+static void test_print_pool(const Value *o) {
+        const Value *units = value_get(o, "Units"), *workers = value_get(o, "Workers");
+        const Value *states = value_get(o, "States");
 
-        return streq(o->result, "route") ? EXIT_SUCCESS : EXIT_FAILURE;
+        for (size_t i = 0; i < units->n_items; i++) {
+                const char *state = value_item_string(states, i);
+
+                printf("%s ", i == 0 ? "→" : " ");
+                text_print(stdout, value_item_string(units, i));
+                printf(" → ");
+                text_print(stdout, value_item_string(workers, i));
+                printf(" %s%s%s\n", terminal_color(state_color(state)), state, terminal_color(COLOR_NONE));
+        }
+}
+
+static void test_print_text(const Value *o) {
+        const char *result = value_string(o, "Result"), *reason = value_string(o, "Reason");
+        const Value *routes = value_get(o, "Routes");
+
+        if (streq(result, "more"))
+                printf("The broker would wait for more bytes: these are only the beginning of a head.\n");
+        else if (routes->kind == VALUE_LIST)
+                test_print_routes(routes, value_item_string(value_get(o, "Units"), 0));
+        else if (streq(result, "route"))
+                test_print_pool(o);
+        else if (streq(reason, "no-route"))
+                printf("No route takes this client.\n");
+        else {
+                printf("The broker would refuse this: ");
+                text_print(stdout, reason);
+                printf(".\n");
+        }
+}
+
+int test_print(const Value *o) {
+        /* With -q only the exit status tells the result. */
+        if (!arg_quiet && arg_json != JSON_OFF) {
+                json_print(stdout, o, arg_json);
+                putchar('\n');
+        } else if (!arg_quiet)
+                test_print_text(o);
+
+        return streq(value_string(o, "Result"), "route") ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int test_print_decision(const Decision *d, const Config *config, const ClientFacts *facts) {
+        _cleanup_value_ Value dict = { .kind = VALUE_DICT };
+
+        if (test_print_make_dict(&dict, d, config, facts) < 0) {
+                fprintf(stderr, "Out of memory.\n");
+                return EXIT_FAILURE;
+        }
+
+        return test_print(&dict);
 }

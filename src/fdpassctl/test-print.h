@@ -3,15 +3,15 @@
 
 /* Prints the decision about a client and its reasons, as text or as JSON. */
 
-#include "match/match.h"
 #include "config/config.h"
+#include "fdpassctl/value.h"
+#include "match/decide.h"
 
-/* @result and @reason are those of the method Test of the broker's D-Bus interface. */
-typedef struct TestOutcome {
-        const char *result;        /* "route", "refused" or "more" */
-        const char *reason;        /* for "refused": as decision_reason(); otherwise NULL */
-        const RouteConfig *winner; /* first route of the pool; NULL unless the result is "route" */
-} TestOutcome;
+/*
+ * Prints a dictionary as the method Test of the broker's D-Bus interface returns it. Returns the exit status: 0 if a
+ * route takes the client.
+ */
+int test_print(const Value *o);
 
-/* Prints the outcome, and for each route why it takes the client or not. Returns the exit status: 0 for "route". */
-int test_print(const TestOutcome *o, const Config *config, const ClientFacts *facts);
+/* Does the same for a decision by the units, and prints for each route why it takes the client or not. */
+int test_print_decision(const Decision *d, const Config *config, const ClientFacts *facts);

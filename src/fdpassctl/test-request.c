@@ -10,27 +10,25 @@
 #include "basic/fd.h"
 #include "fdpassctl/options.h"
 
-static int test_request_help(void) {
-        printf("fdpassctl test [OPTIONS...]\n\n"
-               "Show which route a client would take, and why no other.\n\n"
-               "What the client sends:\n"
-               "     --host=NAME          An HTTP request to this host\n"
-               "     --path=PATH          An HTTP request for this path (/)\n"
-               "     --method=METHOD      An HTTP request with this method (GET)\n"
-               "     --header='Name: …'   An HTTP request with this field; may be given several times\n"
-               "     --sni=NAME           A TLS ClientHello for this name\n"
-               "     --alpn=PROTOCOL      A TLS ClientHello that offers this protocol; may be given several times\n"
-               "     --protocol=NAME      http, http2, tls, ssh, silent or unknown\n"
-               "     --bytes=FILE         Exactly the bytes in this file (-: standard input)\n\n"
-               "Where it comes from, and to:\n"
-               "     --source=ADDRESS     An IP address\n"
-               "     --listener=NAME      A listener (public)\n\n"
-               "     --running            Ask the running broker, which knows its workers, not the units\n"
-               "     --root=DIR           Read the units below DIR instead of /\n"
-               "  -h --help               Show this help\n\n"
-               "The exit status is 0 if a route takes the client.\n");
-        return 0;
-}
+static const char test_request_help[] =
+        "fdpassctl test [OPTIONS...]\n\n"
+        "Show which route a client would take, and why no other.\n\n"
+        "What the client sends:\n"
+        "     --host=NAME          An HTTP request to this host\n"
+        "     --path=PATH          An HTTP request for this path (/)\n"
+        "     --method=METHOD      An HTTP request with this method (GET)\n"
+        "     --header='Name: …'   An HTTP request with this field; may be given several times\n"
+        "     --sni=NAME           A TLS ClientHello for this name\n"
+        "     --alpn=PROTOCOL      A TLS ClientHello that offers this protocol; may be given several times\n"
+        "     --protocol=NAME      http, http2, tls, ssh, silent or unknown\n"
+        "     --bytes=FILE         Exactly the bytes in this file (-: standard input)\n\n"
+        "Where it comes from, and to:\n"
+        "     --source=ADDRESS     An IP address\n"
+        "     --listener=NAME      A listener (public)\n\n"
+        "     --running            Ask the running broker, which knows its workers, not the units\n"
+        "     --root=DIR           Read the units below DIR instead of /\n"
+        "  -h --help               Show this help\n\n"
+        "The exit status is 0 if a route takes the client.\n";
 
 /* Returns -EINVAL after a message. */
 static int test_request_fail(const char *option, const char *value, const char *what) {
@@ -38,7 +36,7 @@ static int test_request_fail(const char *option, const char *value, const char *
         return -EINVAL;
 }
 
-static int test_request_set_host(TestRequest *d, const char *option, const char *value, ProbeProtocol protocol) {
+static int test_request_set_name(TestRequest *d, const char *option, const char *value, ProbeProtocol protocol) {
         uint16_t port;
 
         if (!probe_name_set_authority(&d->host, &port, slice_from_string(value)))
@@ -46,10 +44,41 @@ static int test_request_set_host(TestRequest *d, const char *option, const char 
 
         d->facts.host = &d->host;
         d->facts.protocol = 1U << protocol;
-        return 0;
+        return 1;
 }
 
-static int test_request_set_protocol(TestRequest *d, const char *value) {
+static int test_request_set_host(void *userdata, const char *value) {
+        return test_request_set_name(userdata, "host", value, PROBE_HTTP);
+}
+
+static int test_request_set_sni(void *userdata, const char *value) {
+        TestRequest *d = userdata;
+
+        d->facts.tls = &d->tls;
+        return test_request_set_name(d, "sni", value, PROBE_TLS);
+}
+
+static int test_request_set_path(void *userdata, const char *value) {
+        TestRequest *d = userdata;
+
+        if (value[0] != '/')
+                return test_request_fail("path", value, "must begin with a slash.");
+
+        d->facts.path = slice_from_string(value);
+        d->facts.protocol = 1U << PROBE_HTTP;
+        return 1;
+}
+
+static int test_request_set_method(void *userdata, const char *value) {
+        TestRequest *d = userdata;
+
+        d->facts.method = slice_from_string(value);
+        d->facts.protocol = 1U << PROBE_HTTP;
+        return 1;
+}
+
+static int test_request_set_protocol(void *userdata, const char *value) {
+        TestRequest *d = userdata;
         static const struct {
                 const char *name;
                 unsigned bit;
@@ -61,13 +90,14 @@ static int test_request_set_protocol(TestRequest *d, const char *value) {
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
                 if (streq(names[i].name, value)) {
                         d->facts.protocol = names[i].bit;
-                        return 0;
+                        return 1;
                 }
 
         return test_request_fail("protocol", value, "must be http, http2, tls, ssh, silent or unknown.");
 }
 
-static int test_request_set_source(TestRequest *d, const char *value) {
+static int test_request_set_source(void *userdata, const char *value) {
+        TestRequest *d = userdata;
         struct in_addr in;
 
         d->source_text = value;
@@ -78,16 +108,17 @@ static int test_request_set_source(TestRequest *d, const char *value) {
         if (inet_pton(AF_INET, value, &in) == 1) {
                 d->source.sin6_addr = (struct in6_addr){ .s6_addr = { [10] = 0xff, 0xff } };
                 memcpy(d->source.sin6_addr.s6_addr + 12, &in, sizeof(in));
-                return 0;
+                return 1;
         }
 
         if (inet_pton(AF_INET6, value, &d->source.sin6_addr) != 1)
                 return test_request_fail("source", value, "must be an IP address.");
 
-        return 0;
+        return 1;
 }
 
-static int test_request_add_header(TestRequest *d, const char *value) {
+static int test_request_add_header(void *userdata, const char *value) {
+        TestRequest *d = userdata;
         size_t n = strlen(d->fields);
         int k;
 
@@ -100,10 +131,11 @@ static int test_request_add_header(TestRequest *d, const char *value) {
 
         d->facts.fields = slice_from_string(d->fields);
         d->facts.protocol = 1U << PROBE_HTTP;
-        return 0;
+        return 1;
 }
 
-static int test_request_add_alpn(TestRequest *d, const char *value) {
+static int test_request_add_alpn(void *userdata, const char *value) {
+        TestRequest *d = userdata;
         TlsReader *list = &d->tls.alpn;
         size_t n = strlen(value);
 
@@ -119,131 +151,41 @@ static int test_request_add_alpn(TestRequest *d, const char *value) {
         list->bytes = (Slice){ (const uint8_t *) d->alpn, list->n };
         d->facts.tls = &d->tls;
         d->facts.protocol = 1U << PROBE_TLS;
-        return 0;
+        return 1;
 }
 
-static int test_request_read_bytes(const char *path, uint8_t *buffer, size_t size, size_t *ret) {
-        _cleanup_close_ int opened = -EBADF;
-        int fd = STDIN_FILENO;
-        size_t n = 0;
+static int test_request_set_bytes(void *userdata, const char *path) {
+        bool is_stdin = streq(path, "-");
+        _cleanup_close_ int opened = is_stdin ? -EBADF : open(path, O_RDONLY | O_CLOEXEC);
+        TestRequest *d = userdata;
+        ssize_t n;
 
-        if (!streq(path, "-")) {
-                fd = opened = open(path, O_RDONLY | O_CLOEXEC);
-                if (fd < 0)
-                        return -errno;
-        }
+        n = opened < 0 && !is_stdin ? -errno : fd_read(is_stdin ? STDIN_FILENO : opened, d->bytes, sizeof(d->bytes));
+        if (n < 0)
+                return test_request_fail("bytes", path, strerror((int) -n));
 
-        while (n < size) {
-                ssize_t k = read(fd, buffer + n, size - n);
-
-                if (k < 0)
-                        return -errno;
-                if (k == 0)
-                        break;
-                n += (size_t) k;
-        }
-
-        *ret = n;
-        return 0;
-}
-
-static int test_request_set_bytes(TestRequest *d, const char *path) {
-        size_t n = 0;
-        int r;
-
-        r = test_request_read_bytes(path, d->bytes, sizeof(d->bytes), &n);
-        if (r < 0)
-                return test_request_fail("bytes", path, strerror(-r));
-
-        d->facts.head = (Slice){ d->bytes, n };
-        return 0;
-}
-
-enum {
-        ARG_HOST = 0x100, ARG_PATH, ARG_METHOD, ARG_HEADER, ARG_SNI, ARG_ALPN, ARG_PROTOCOL, ARG_BYTES, ARG_SOURCE,
-        ARG_LISTENER, ARG_RUNNING,
-};
-
-static int test_request_set_from_option(TestRequest *d, int option, const char *value) {
-        switch (option) {
-
-        case ARG_HOST:
-                return test_request_set_host(d, "host", value, PROBE_HTTP);
-
-        case ARG_SNI:
-                d->facts.tls = &d->tls;
-                return test_request_set_host(d, "sni", value, PROBE_TLS);
-
-        case ARG_PATH:
-                if (value[0] != '/')
-                        return test_request_fail("path", value, "must begin with a slash.");
-                d->facts.path = slice_from_string(value);
-                d->facts.protocol = 1U << PROBE_HTTP;
-                return 0;
-
-        case ARG_METHOD:
-                d->facts.method = slice_from_string(value);
-                d->facts.protocol = 1U << PROBE_HTTP;
-                return 0;
-
-        case ARG_HEADER:
-                return test_request_add_header(d, value);
-
-        case ARG_ALPN:
-                return test_request_add_alpn(d, value);
-
-        case ARG_PROTOCOL:
-                return test_request_set_protocol(d, value);
-
-        case ARG_BYTES:
-                return test_request_set_bytes(d, value);
-
-        case ARG_SOURCE:
-                return test_request_set_source(d, value);
-
-        case ARG_LISTENER:
-                d->facts.listener = value;
-                d->has_listener = true;
-                return 0;
-
-        case ARG_RUNNING:
-                d->is_for_broker = true;
-                return 0;
-
-        default:
-                return -ENOTSUP;
-        }
-}
-
-static int test_request_take_option(void *userdata, int option, const char *value) {
-        int r = test_request_set_from_option(userdata, option, value);
-
-        return r < 0 ? r : 1;
+        d->facts.head = (Slice){ d->bytes, (size_t) n };
+        return 1;
 }
 
 int test_request_parse(int argc, char *argv[], TestRequest *d) {
-        static const struct option options[] = {
-                { "host", required_argument, NULL, ARG_HOST },
-                { "path", required_argument, NULL, ARG_PATH },
-                { "method", required_argument, NULL, ARG_METHOD },
-                { "header", required_argument, NULL, ARG_HEADER },
-                { "sni", required_argument, NULL, ARG_SNI },
-                { "alpn", required_argument, NULL, ARG_ALPN },
-                { "protocol", required_argument, NULL, ARG_PROTOCOL },
-                { "bytes", required_argument, NULL, ARG_BYTES },
-                { "source", required_argument, NULL, ARG_SOURCE },
-                { "listener", required_argument, NULL, ARG_LISTENER },
-                { "running", no_argument, NULL, ARG_RUNNING },
+        const VerbOption options[] = {
+                { "host", .take = test_request_set_host },
+                { "path", .take = test_request_set_path },
+                { "method", .take = test_request_set_method },
+                { "header", .take = test_request_add_header },
+                { "sni", .take = test_request_set_sni },
+                { "alpn", .take = test_request_add_alpn },
+                { "protocol", .take = test_request_set_protocol },
+                { "bytes", .take = test_request_set_bytes },
+                { "source", .take = test_request_set_source },
+                { "listener", .text = &d->facts.listener },
+                { "running", .flag = &d->is_for_broker },
                 {},
-        };
-        static const VerbOptions own = {
-                .help = test_request_help, .options = options, .take = test_request_take_option,
         };
         int i;
 
-        d->facts.listener = "public";
-
-        i = parse_options(argc, argv, &own, d);
+        i = parse_options(argc, argv, test_request_help, options, d);
         if (i <= 0)
                 return i;
 
@@ -251,6 +193,10 @@ int test_request_parse(int argc, char *argv[], TestRequest *d) {
                 fprintf(stderr, "test takes options only, but got %s.\n", argv[i]);
                 return -EINVAL;
         }
+
+        d->has_listener = d->facts.listener;
+        if (!d->has_listener)
+                d->facts.listener = "public";
 
         /* Every request has a path and a method, so those that were not given get a default. */
         if (d->facts.protocol == 1U << PROBE_HTTP) {

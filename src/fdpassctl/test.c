@@ -11,7 +11,6 @@
 #include "fdpassctl/test-request.h"
 #include "fdpassctl/test-running.h"
 #include "fdpassctl/verbs.h"
-#include "match/decide.h"
 
 /* Returns the listener's settings. Like the broker, it uses the defaults for a listener that no unit configures. */
 static const ListenerConfig *test_find_listener(const Config *config, const TestRequest *d) {
@@ -114,11 +113,7 @@ static int test_by_units(TestRequest *d) {
 
         listener = test_find_listener(config, d);
         decision = d->facts.head.p ? test_decide_bytes(index, d, listener) : test_decide_options(index, d, listener);
-        return test_print(&(TestOutcome){
-                .result = decision_result(&decision),
-                .reason = decision_reason(&decision),
-                .winner = decision.kind == DECISION_ROUTE ? &config->routes[decision.pool] : NULL,
-        }, config, &d->facts);
+        return test_print_decision(&decision, config, &d->facts);
 }
 
 int verb_test(int argc, char *argv[]) {
@@ -130,7 +125,7 @@ int verb_test(int argc, char *argv[]) {
 
         r = test_request_parse(argc, argv, d);
         if (r <= 0)
-                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return r;
 
         return d->is_for_broker ? test_running(d) : test_by_units(d);
 }

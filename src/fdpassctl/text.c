@@ -5,11 +5,11 @@
 #include <inttypes.h>
 #include <wchar.h>
 
+#include "basic/output.h"
 #include "basic/time.h"
 #include "basic/utf8.h"
 
 char *text_escape(const char *s) {
-        static const char hex[] = "0123456789abcdef";
         char *copy = malloc(strlen(s) * 4 + 1), *p = copy;
 
         if (!copy)
@@ -18,14 +18,11 @@ char *text_escape(const char *s) {
         while (*s) {
                 size_t n = utf8_printable(s);
 
-                if (n == 0 || *s == '\\') {
-                        *p++ = '\\';
-                        *p++ = 'x';
-                        *p++ = hex[(unsigned char) *s >> 4];
-                        *p++ = hex[*s++ & 15];
-                } else
-                        for (; n > 0; n--)
-                                *p++ = *s++;
+                if (n == 0 || *s == '\\')
+                        p = output_escape(p, (uint8_t) *s);
+                else
+                        p = (char *) mempcpy(p, s, n);
+                s += MAX(n, (size_t) 1);
         }
 
         *p = '\0';
@@ -98,17 +95,13 @@ void text_print(FILE *f, const char *s) {
         fputs(escaped ?: "?", f);
 }
 
-size_t text_print_lines(FILE *f, const char *s) {
-        size_t n = 0;
-
-        for (size_t k; *s; s += k + (s[k] == '\n'), n++) {
+void text_print_lines(FILE *f, const char *s) {
+        for (size_t k; *s; s += k + (s[k] == '\n')) {
                 _cleanup_free_ char *line = strndup(s, k = strcspn(s, "\n"));
 
                 text_print(f, line ?: "?");
                 fputc('\n', f);
         }
-
-        return n;
 }
 
 const char *text_from_span(char ret[static 32], uint64_t usec) {

@@ -33,8 +33,8 @@ void text_print_cut(FILE *f, const char *s, size_t max);
 /* Escapes @s and prints it. */
 void text_print(FILE *f, const char *s);
 
-/* Escapes each line of @s and prints it. Returns how many there are. */
-size_t text_print_lines(FILE *f, const char *s);
+/* Escapes each line of @s and prints it. */
+void text_print_lines(FILE *f, const char *s);
 
 /* Writes a time span to @ret ("12ms", "3.4s", "5min 2s", "2h 5min", "3d 4h") and returns @ret. */
 const char *text_from_span(char ret[static 32], uint64_t usec);

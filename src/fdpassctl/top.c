@@ -57,16 +57,14 @@ static void top_add_history(Top *t, double rate) {
 
 /* Returns the number of lines. */
 static size_t top_print_problems(const Top *t, size_t columns) {
-        size_t n_found = 0, n = 0;
-        _cleanup_free_ char *text = problems_find(&t->now, &n_found);
+        _cleanup_strlist_ StringList problems = {};
+        size_t n;
 
-        for (char *p = text, *end; p && *p && n < TOP_PROBLEMS_MAX; p = end + (*end == '\n'), n++) {
-                _cleanup_free_ char *line = NULL;
-
-                end = p + strcspn(p, "\n");
-                line = strndup(p, (size_t) (end - p));
+        (void) problems_find(&t->now, &problems);
+        n = MIN(problems.n_items, (size_t) TOP_PROBLEMS_MAX);
+        for (size_t i = 0; i < n; i++) {
                 printf("%s✗%s ", terminal_color(COLOR_RED), terminal_color(COLOR_NONE));
-                text_print_cut(stdout, line ?: "?", columns > 4 ? columns - 2 : 0);
+                text_print_cut(stdout, problems.items[i], columns > 4 ? columns - 2 : 0);
                 printf("\n");
         }
 
@@ -132,59 +130,39 @@ static int top_run(sd_bus *bus, Top *t) {
         return EXIT_SUCCESS;
 }
 
-static int top_help(void) {
-        printf("fdpassctl top [OPTIONS...]\n\n"
-               "Show rates, queues and waiting times, live. q ends it; any other key updates the screen at once.\n\n"
-               "  -d --delay=TIME     The time between two screens (1s)\n"
-               "  -n --iterations=N   End after N screens\n"
-               "  -b --batch          Print screens one below the other, for a file or a pipe\n"
-               "  -h --help           Show this help\n");
-        return 0;
-}
+static const char top_help[] =
+        "fdpassctl top [OPTIONS...]\n\n"
+        "Show rates, queues and waiting times, live. q ends it; any other key updates the screen at once.\n\n"
+        "  -d --delay=TIME     The time between two screens (1s)\n"
+        "  -n --iterations=N   End after N screens\n"
+        "  -b --batch          Print screens one below the other, for a file or a pipe\n"
+        "  -h --help           Show this help\n";
 
-static int top_take_option(void *userdata, int option, const char *value) {
+static int top_set_delay(void *userdata, const char *value) {
         Top *t = userdata;
 
-        switch (option) {
-
-        case 'b':
-                t->is_batch = true;
-                return 1;
-        case 'n':
-                if (parse_unsigned(value, &t->n_left) < 0) {
-                        fprintf(stderr, "--iterations=%s: must be a number.\n", value);
-                        return -EINVAL;
-                }
-                return 1;
-        case 'd':
-                if (parse_timespan(value, &t->interval) < 0 || t->interval < 100 * USEC_PER_MSEC ||
-                    t->interval > 3600 * USEC_PER_SEC) {
-                        fprintf(stderr, "--delay=%s: must be from 100ms to 1h.\n", value);
-                        return -EINVAL;
-                }
-                return 1;
-        default:
-                return -ENOTSUP;
+        if (parse_timespan(value, &t->interval) < 0 || t->interval < 100 * USEC_PER_MSEC ||
+            t->interval > 3600 * USEC_PER_SEC) {
+                fprintf(stderr, "--delay=%s: must be from 100ms to 1h.\n", value);
+                return -EINVAL;
         }
+        return 1;
 }
 
 int verb_top(int argc, char *argv[]) {
-        static const struct option options[] = {
-                { "delay", required_argument, NULL, 'd' },
-                { "iterations", required_argument, NULL, 'n' },
-                { "batch", no_argument, NULL, 'b' },
-                {},
-        };
-        static const VerbOptions own = {
-                .help = top_help, .options = options, .letters = "d:n:b", .take = top_take_option,
-        };
         _cleanup_bus_ sd_bus *bus = NULL;
         Top t = { .interval = 1 * USEC_PER_SEC, .n_left = UINT_MAX };
+        const VerbOption options[] = {
+                { "delay", 'd', .take = top_set_delay },
+                { "iterations", 'n', .number = &t.n_left },
+                { "batch", 'b', .flag = &t.is_batch },
+                {},
+        };
         int i, status;
 
-        i = parse_options(argc, argv, &own, &t);
+        i = parse_options(argc, argv, top_help, options, &t);
         if (i <= 0)
-                return i < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return i;
 
         if (bus_open(&bus) < 0)
                 return EXIT_FAILURE;

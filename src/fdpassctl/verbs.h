@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The verbs of fdpassctl. Each gets its own name as argv[0], prints its own errors to stderr and returns the exit
- * status: 0, or EXIT_FAILURE if it failed or if the answer is no.
+ * The verbs of fdpassctl. Each gets its own name as argv[0] and prints its own errors to stderr. Each returns the exit
+ * status, which is not 0 if the answer is no, or a negative errno.
  */
 
 /* Ask the broker */

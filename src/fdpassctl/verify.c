@@ -86,11 +86,6 @@ static void verify_paths(const Config *config) {
 
 int verb_verify(int argc, char *argv[]) {
         _cleanup_(config_freep) Config *config = NULL;
-        int r;
-
-        r = parse_alone(argc, argv);
-        if (r <= 0)
-                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
         config = load_units();
         if (!config)

@@ -32,19 +32,6 @@ static bool message_take_addresses(Reader *r, sa_family_t family, MessageAddress
         return true;
 }
 
-/* The checksum is over the whole header, with its own four bytes taken as zero (PROXY protocol 2.2.3). */
-static bool message_checksum_is_right(Slice header, Slice checksum) {
-        size_t before = (size_t) (checksum.p - header.p);
-        uint32_t crc = CRC32C_INIT, wanted;
-        Reader r = checksum;
-
-        crc = crc32c_add(crc, slice_head(header, before));
-        crc = crc32c_add(crc, SLICE_LITERAL("\0\0\0\0"));
-        crc = crc32c_add(crc, slice_skip(header, before + checksum.n));
-
-        return reader_u32(&r, &wanted) && r.n == 0 && wanted == ~crc;
-}
-
 static void message_set_fact(const MessageFact *fact, Message *m, Slice value) {
         *(Slice *) (void *) ((char *) m + fact->offset) = value;
 }
@@ -115,7 +102,7 @@ static int message_decode_tlvs(Slice header, Message *m) {
         uint8_t type;
         int r;
 
-        while (message_next_tlv(&rest, &type, &value)) {
+        while (reader_tlv(&rest, &type, &value)) {
                 if (message_type_is_own(type) && (type == FDPASS_TLV_VERSION) == has_version)
                         return MESSAGE_INVALID; /* the version is not first, or there twice */
 
@@ -127,7 +114,7 @@ static int message_decode_tlvs(Slice header, Message *m) {
                         break;
 
                 case FDPASS_TLV_CRC32C:
-                        r = has_checksum || !message_checksum_is_right(header, value) ? MESSAGE_INVALID : 0;
+                        r = has_checksum || !crc32c_is_right(header, value) ? MESSAGE_INVALID : 0;
                         has_checksum = true;
                         break;
 
@@ -162,12 +149,12 @@ size_t message_header_length(const uint8_t *p, size_t n) {
         Slice prefix, block;
         uint16_t length;
 
-        if (!reader_take(&r, MESSAGE_PREFIX_SIZE - 2, &prefix) || 
-            !slice_equal(slice_head(prefix, MESSAGE_SIGNATURE.n), MESSAGE_SIGNATURE) || !reader_u16(&r, &length) ||
+        if (!reader_take(&r, PROXY_V2_HEADER_SIZE - 2, &prefix) || 
+            !slice_equal(slice_head(prefix, PROXY_V2_SIGNATURE.n), PROXY_V2_SIGNATURE) || !reader_u16(&r, &length) ||
             !reader_take(&r, length, &block))
                 return 0;
 
-        return MESSAGE_PREFIX_SIZE + (size_t) length;
+        return PROXY_V2_HEADER_SIZE + (size_t) length;
 }
 
 int message_decode(const uint8_t *p, size_t n, Message *ret) {
@@ -178,12 +165,12 @@ int message_decode(const uint8_t *p, size_t n, Message *ret) {
 
         *ret = MESSAGE_NULL;
 
-        if (!reader_take(&r, MESSAGE_SIGNATURE.n, &signature) || !slice_equal(signature, MESSAGE_SIGNATURE) ||
+        if (!reader_take(&r, PROXY_V2_SIGNATURE.n, &signature) || !slice_equal(signature, PROXY_V2_SIGNATURE) ||
             !reader_u8(&r, &version) || !reader_u8(&r, &family) || !reader_u16(&r, &length) ||
             !reader_take(&r, length, &block))
                 return MESSAGE_INVALID;
 
-        if (version != MESSAGE_VERSION_COMMAND || MESSAGE_PREFIX_SIZE + (size_t) length > FDPASS_HEADER_MAX ||
+        if (version != MESSAGE_VERSION_COMMAND || PROXY_V2_HEADER_SIZE + (size_t) length > FDPASS_HEADER_MAX ||
             r.n > FDPASS_CONSUMED_MAX)
                 return MESSAGE_INVALID;
 
@@ -196,5 +183,5 @@ int message_decode(const uint8_t *p, size_t n, Message *ret) {
 
         ret->consumed = r;
         ret->tlvs = block;
-        return message_decode_tlvs((Slice){ p, MESSAGE_PREFIX_SIZE + (size_t) length }, ret);
+        return message_decode_tlvs((Slice){ p, PROXY_V2_HEADER_SIZE + (size_t) length }, ret);
 }

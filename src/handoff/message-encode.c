@@ -120,7 +120,7 @@ int message_encode(const Message *m, uint8_t *ret, size_t size, size_t *ret_n) {
         if (m->consumed.n > FDPASS_CONSUMED_MAX || (m->status != 0 && m->head_length > m->consumed.n))
                 return -EMSGSIZE;
 
-        message_write_bytes(&w, MESSAGE_SIGNATURE.p, MESSAGE_SIGNATURE.n);
+        message_write_bytes(&w, PROXY_V2_SIGNATURE.p, PROXY_V2_SIGNATURE.n);
         message_write_u8(&w, MESSAGE_VERSION_COMMAND);
         message_write_u8(&w, MESSAGE_FAMILY_UNSPEC);
         message_write_u16(&w, 0);
@@ -133,8 +133,8 @@ int message_encode(const Message *m, uint8_t *ret, size_t size, size_t *ret_n) {
 
         /* Family and length depend on what was written. */
         ret[13] = family;
-        ret[14] = (uint8_t) ((w.n - MESSAGE_PREFIX_SIZE) >> 8);
-        ret[15] = (uint8_t) (w.n - MESSAGE_PREFIX_SIZE);
+        ret[14] = (uint8_t) ((w.n - PROXY_V2_HEADER_SIZE) >> 8);
+        ret[15] = (uint8_t) (w.n - PROXY_V2_HEADER_SIZE);
         *ret_n = w.n;
         return 0;
 }

@@ -17,11 +17,6 @@ const MessageFact message_facts[MESSAGE_N_FACTS] = {
         { FDPASS_TLV_DATA,      MESSAGE_FACT_OPAQUE, FDPASS_DATA_MAX,      offsetof(Message, data)      },
 };
 
-/* Control characters are refused, because texts end up in logs and in C strings. */
-static bool message_fact_is_text(Slice s) {
-        return slice_span_text(s) == s.n;
-}
-
 static bool message_fact_is_ssl(Slice s) {
         Slice inner, value;
         uint8_t type;
@@ -30,7 +25,7 @@ static bool message_fact_is_ssl(Slice s) {
                 return false;
 
         inner = slice_skip(s, MESSAGE_SSL_SIZE_MIN);
-        while (message_next_tlv(&inner, &type, &value))
+        while (reader_tlv(&inner, &type, &value))
                 ;
         return inner.n == 0;
 }
@@ -42,7 +37,7 @@ bool message_fact_is_valid(const MessageFact *fact, Slice value) {
                 return true;
 
         case MESSAGE_FACT_TEXT:
-                return message_fact_is_text(value);
+                return slice_span_text(value) == value.n; /* control characters would end up in logs */
 
         case MESSAGE_FACT_SSL:
                 return message_fact_is_ssl(value);

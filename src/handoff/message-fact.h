@@ -4,9 +4,8 @@
 /* The facts of a message that are runs of bytes, and the constants that encoder and decoder share. */
 
 #include "handoff/message.h"
+#include "probe/proxy.h"
 
-#define MESSAGE_SIGNATURE SLICE_LITERAL("\r\n\r\n\0\r\nQUIT\n")
-#define MESSAGE_PREFIX_SIZE 16 /* signature, version and command, family and transport, length */
 #define MESSAGE_RESPONSE_SIZE 6
 
 /* Version 2, command PROXY. */

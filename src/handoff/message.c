@@ -2,29 +2,8 @@
 
 #include "handoff/message.h"
 
-bool message_next_tlv(Slice *tlvs, uint8_t *ret_type, Slice *ret_value) {
-        Reader r = *tlvs;
-        uint16_t length;
-
-        if (!reader_u8(&r, ret_type) || !reader_u16(&r, &length) || !reader_take(&r, length, ret_value))
-                return false;
-
-        *tlvs = r;
-        return true;
-}
-
 socklen_t message_address_length(const MessageAddress *a) {
-        switch (a->sa.sa_family) {
-
-        case AF_INET:
-                return sizeof(a->in);
-
-        case AF_INET6:
-                return sizeof(a->in6);
-
-        default:
-                return 0;
-        }
+        return a->sa.sa_family == AF_INET ? sizeof(a->in) : a->sa.sa_family == AF_INET6 ? sizeof(a->in6) : 0;
 }
 
 void message_address_set(MessageAddress *ret, const struct sockaddr *sa, socklen_t length) {

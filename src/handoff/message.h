@@ -33,7 +33,7 @@ typedef struct Message {
         Slice alpn;
         Slice authority;
         Slice unique_id;
-        Slice ssl;                  /* value of the SSL TLV; message_next_tlv() reads it from the sixth byte on */
+        Slice ssl;                  /* value of the SSL TLV; reader_tlv() reads it from the sixth byte on */
         Slice route;
         Slice listener;
         Slice data;
@@ -44,7 +44,7 @@ typedef struct Message {
         uint8_t hops;               /* 0: from a worker */
         uint16_t status;            /* of the response whose head was sent; 0: none was */
         uint32_t head_length;       /* with @status: bytes of the request's head, at the beginning of @consumed */
-        Slice tlvs;                 /* all TLVs of a decoded message, for message_next_tlv(); ignored by the encoder */
+        Slice tlvs;                 /* all TLVs of a decoded message, for reader_tlv(); ignored by the encoder */
         Slice consumed;
 } Message;
 
@@ -82,9 +82,3 @@ int message_decode(const uint8_t *p, size_t n, Message *ret);
  * begin with a whole header.
  */
 size_t message_header_length(const uint8_t *p, size_t n);
-
-/*
- * Takes the next TLV off *tlvs, a copy of Message.tlvs or of the TLVs inside an SSL TLV. Returns false at the end, and
- * then *tlvs is empty unless the last TLV is truncated.
- */
-bool message_next_tlv(Slice *tlvs, uint8_t *ret_type, Slice *ret_value);

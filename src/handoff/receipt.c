@@ -22,17 +22,9 @@ static ssize_t receipt_recv(int conn_fd, void *p, size_t size) {
 }
 
 static Receipt receipt_from_answer(uint8_t answer) {
-        switch (answer) {
-
-        case FDPASS_ANSWER_REFUSED:
-                return RECEIPT_REFUSED;
-
-        case FDPASS_ANSWER_ERROR:
-                return RECEIPT_ERROR;
-
-        default:
-                return RECEIPT_TAKEN;
-        }
+        return answer == FDPASS_ANSWER_REFUSED ? RECEIPT_REFUSED
+             : answer == FDPASS_ANSWER_ERROR   ? RECEIPT_ERROR
+                                               : RECEIPT_TAKEN;
 }
 
 /* The kernel's reset overrides the worker's answer, because a worker may answer before it reads the message. */

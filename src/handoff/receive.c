@@ -148,38 +148,28 @@ int handoff_receive(int conn_fd, int *ret_client_fd) {
         return 0;
 }
 
-static int receive_get_option(int fd, int option, int *ret) {
-        socklen_t size = sizeof(*ret);
-
-        return getsockopt(fd, SOL_SOCKET, option, ret, &size) < 0 ? -errno : 0;
-}
-
 int handoff_check_client(int client_fd, bool with_unix) {
-        int family, type, listens, r;
+        int family = fd_option(client_fd, SO_DOMAIN), type, listens;
 
-        r = receive_get_option(client_fd, SO_DOMAIN, &family);
-        if (r == -ENOTSOCK)
-                return HANDOFF_NO_CLIENT;
-        if (r >= 0)
-                r = receive_get_option(client_fd, SO_TYPE, &type);
-        if (r >= 0)
-                r = receive_get_option(client_fd, SO_ACCEPTCONN, &listens);
-        if (r < 0)
-                return r;
-
+        if (family < 0)
+                return family == -ENOTSOCK ? HANDOFF_NO_CLIENT : family;
         if (family != AF_INET && family != AF_INET6 && !(family == AF_UNIX && with_unix))
                 return HANDOFF_NO_CLIENT;
 
-        return type == SOCK_STREAM && !listens ? 0 : HANDOFF_NO_CLIENT;
+        type = fd_option(client_fd, SO_TYPE);
+        listens = type < 0 ? type : fd_option(client_fd, SO_ACCEPTCONN);
+        if (listens < 0)
+                return listens;
+
+        return type == SOCK_STREAM && listens == 0 ? 0 : HANDOFF_NO_CLIENT;
 }
 
 int handoff_check_connected(int client_fd) {
         struct pollfd p = { .fd = client_fd, .events = POLLOUT };
-        int protocol, n_unsent, r;
+        int protocol = fd_option(client_fd, SO_PROTOCOL), n_unsent;
 
-        r = receive_get_option(client_fd, SO_PROTOCOL, &protocol);
-        if (r < 0)
-                return r;
+        if (protocol < 0)
+                return protocol;
 
         /* tcp_poll() in Linux takes no lock. It sets POLLHUP for a socket that is not connected, also after a reset. */
         if (poll(&p, 1, 0) < 0)

@@ -24,12 +24,6 @@ void accept_conn_done(AcceptConn *c) {
                 fd_close(c->fd);
 }
 
-static int accept_conn_get_option(int fd, int option, int *ret) {
-        socklen_t length = sizeof(*ret);
-
-        return getsockopt(fd, SOL_SOCKET, option, ret, &length) < 0 ? -errno : 0;
-}
-
 /*
  * Reserves a descriptor for the client while it accepts: if there is no room for both, nothing is taken. A blocking
  * socket waits in here, because accept(2) wakes one of several processes and poll(2) would wake all.
@@ -47,15 +41,11 @@ static int accept_conn_new(int listener_fd) {
 }
 
 int accept_conn_open(AcceptConn *c, int fd) {
-        int family, is_listening, flags, r;
+        int family = fd_option(fd, SO_DOMAIN), is_listening = fd_option(fd, SO_ACCEPTCONN), flags, r;
 
-        r = accept_conn_get_option(fd, SO_DOMAIN, &family);
-        if (r >= 0)
-                r = accept_conn_get_option(fd, SO_TYPE, &c->type);
-        if (r >= 0)
-                r = accept_conn_get_option(fd, SO_ACCEPTCONN, &is_listening);
-        if (r < 0)
-                return r;
+        c->type = fd_option(fd, SO_TYPE);
+        if (family < 0 || c->type < 0 || is_listening < 0)
+                return family < 0 ? family : c->type < 0 ? c->type : is_listening;
         if (family != AF_UNIX || (c->type != SOCK_STREAM && c->type != SOCK_SEQPACKET))
                 return -EOPNOTSUPP;
 

@@ -172,7 +172,7 @@ _public_ const void *fdpass_tlv(const struct fdpass *f, unsigned type, size_t *r
         Slice rest = f->message.tlvs, value;
         uint8_t t;
 
-        while (message_next_tlv(&rest, &t, &value))
+        while (reader_tlv(&rest, &t, &value))
                 if (t == type)
                         return object_get_slice(value, ret_len);
 

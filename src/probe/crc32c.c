@@ -17,3 +17,15 @@ uint32_t crc32c_add(uint32_t crc, Slice s) {
 
         return crc;
 }
+
+bool crc32c_is_right(Slice header, Slice checksum) {
+        size_t before = (size_t) (checksum.p - header.p);
+        uint32_t crc = CRC32C_INIT, wanted;
+        Reader r = checksum;
+
+        crc = crc32c_add(crc, slice_head(header, before));
+        crc = crc32c_add(crc, SLICE_LITERAL("\0\0\0\0"));
+        crc = crc32c_add(crc, slice_skip(header, before + checksum.n));
+
+        return reader_u32(&r, &wanted) && r.n == 0 && wanted == ~crc;
+}

@@ -10,7 +10,6 @@
 #include "probe/preface.h"
 
 #define V1_SIGNATURE SLICE_LITERAL("PROXY ")
-#define V2_SIGNATURE SLICE_LITERAL("\r\n\r\n\0\r\nQUIT\n")
 
 /* Command: the low four bits of byte 13 (section 2.2). */
 enum {
@@ -197,30 +196,17 @@ static ProbeVerdict proxy_take_addresses(uint8_t family, Reader *r, ProxyFacts *
         return fits ? PROBE_MATCH : proxy_malformed(facts, PROBE_REASON_PROXY_LENGTH);
 }
 
-/* The checksum covers the whole header, with zeros in place of its own four bytes (section 2.2.3). */
-static bool proxy_is_right_checksum(Slice header, Slice checksum) {
-        size_t before = (size_t) (checksum.p - header.p);
-        uint32_t crc = CRC32C_INIT, wanted = 0;
-        Reader r = checksum;
-
-        crc = crc32c_add(crc, slice_head(header, before));
-        crc = crc32c_add(crc, SLICE_LITERAL("\0\0\0\0"));
-        crc = crc32c_add(crc, slice_skip(header, before + checksum.n));
-
-        return reader_u32(&r, &wanted) && wanted == ~crc;
-}
-
 static ProbeVerdict proxy_check_tlvs(Slice header, ProxyFacts *facts) {
         Slice rest = facts->tlvs, value;
         bool has_checksum = false;
         uint8_t type;
 
-        while (proxy_next_tlv(&rest, &type, &value)) {
+        while (reader_tlv(&rest, &type, &value)) {
                 if (type != PROXY_TLV_CRC32C)
                         continue;
                 if (value.n != sizeof(uint32_t) || has_checksum)
                         return proxy_malformed(facts, PROBE_REASON_PROXY_TLV);
-                if (!proxy_is_right_checksum(header, value))
+                if (!crc32c_is_right(header, value))
                         return proxy_malformed(facts, PROBE_REASON_PROXY_CHECKSUM);
 
                 has_checksum = true;
@@ -230,7 +216,7 @@ static ProbeVerdict proxy_check_tlvs(Slice header, ProxyFacts *facts) {
 }
 
 static ProbeVerdict proxy_probe_v2(Slice s, ProxyFacts *facts) {
-        Reader r = slice_skip(s, V2_SIGNATURE.n), block;
+        Reader r = slice_skip(s, PROXY_V2_SIGNATURE.n), block;
         uint8_t version, family;
         uint16_t length;
         ProbeVerdict v;
@@ -272,13 +258,13 @@ ProbeVerdict probe_proxy(const uint8_t *p, size_t n, ProxyFacts *ret) {
         if (v == PROBE_NEED_MORE)
                 return v;
 
-        v = probe_prefix(p, n, V2_SIGNATURE);
+        v = probe_prefix(p, n, PROXY_V2_SIGNATURE);
         return v == PROBE_MATCH ? proxy_probe_v2((Slice){ p, n }, ret) : v;
 }
 
 ProbeVerdict probe_proxy_signature(const uint8_t *p, size_t n) {
         static const Slice signatures[] = {
-                V2_SIGNATURE,
+                PROXY_V2_SIGNATURE,
                 /* "PROXY " alone could begin an HTTP request with that method. */
                 SLICE_LITERAL("PROXY TCP4 "),
                 SLICE_LITERAL("PROXY TCP6 "),
@@ -296,15 +282,4 @@ ProbeVerdict probe_proxy_signature(const uint8_t *p, size_t n) {
         }
 
         return verdict;
-}
-
-bool proxy_next_tlv(Slice *tlvs, uint8_t *ret_type, Slice *ret_value) {
-        Reader r = *tlvs;
-        uint16_t length;
-
-        if (!reader_u8(&r, ret_type) || !reader_u16(&r, &length) || !reader_take(&r, length, ret_value))
-                return false;
-
-        *tlvs = r;
-        return true;
 }

@@ -14,6 +14,8 @@
 /* Limit of a line of version 1 with its CRLF, in bytes (section 2.1). */
 #define PROXY_V1_MAX 107
 
+#define PROXY_V2_SIGNATURE SLICE_LITERAL("\r\n\r\n\0\r\nQUIT\n")
+
 /* Size of the fixed part, and our limit of the rest, in bytes. Section 2.2 allows 64 KiB and requires at least 536. */
 #define PROXY_V2_HEADER_SIZE 16
 #define PROXY_V2_LENGTH_MAX 4096
@@ -39,7 +41,7 @@ typedef struct ProxyFacts {
         struct sockaddr_storage destination;
         socklen_t source_length; /* 0: no addresses (LOCAL, UNKNOWN, UNSPEC), so use those of the connection */
         socklen_t destination_length;
-        Slice tlvs;           /* for proxy_next_tlv() */
+        Slice tlvs;           /* for reader_tlv() */
         size_t header_length; /* bytes to consume */
 } ProxyFacts;
 
@@ -48,9 +50,3 @@ ProbeVerdict probe_proxy(const uint8_t *p, size_t n, ProxyFacts *ret);
 
 /* Returns MATCH once the bytes can only be a PROXY header, valid or not. */
 ProbeVerdict probe_proxy_signature(const uint8_t *p, size_t n);
-
-/*
- * Removes the next TLV from *tlvs, which begins as a copy of ProxyFacts.tlvs. Returns false at the end. The TLVs inside
- * a PROXY_TLV_SSL begin at its sixth byte (section 2.2.6) and are read by this function too.
- */
-bool proxy_next_tlv(Slice *tlvs, uint8_t *ret_type, Slice *ret_value);

@@ -160,3 +160,19 @@ static inline bool reader_u32(Reader *r, uint32_t *ret) {
         *ret = (uint32_t) s.p[0] << 24 | (uint32_t) s.p[1] << 16 | (uint32_t) s.p[2] << 8 | s.p[3];
         return true;
 }
+
+/*
+ * Takes the next TLV of a PROXY header off @r: 1 byte of type, 2 bytes of length, and the value. Returns false at the
+ * end, and then @r is empty unless the last TLV is truncated. The TLVs inside a TLV of type SSL begin at its sixth byte
+ * (PROXY protocol 2.2.6).
+ */
+static inline bool reader_tlv(Reader *r, uint8_t *ret_type, Slice *ret_value) {
+        Reader rest = *r;
+        uint16_t length;
+
+        if (!reader_u8(&rest, ret_type) || !reader_u16(&rest, &length) || !reader_take(&rest, length, ret_value))
+                return false;
+
+        *r = rest;
+        return true;
+}

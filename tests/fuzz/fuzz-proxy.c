@@ -14,7 +14,7 @@ static void check_facts(const ProxyFacts *f, const uint8_t *data, size_t size) {
         fuzz_assert(!f->is_local || (f->source_length == 0 && f->tlvs.n == 0));
         fuzz_assert_inside(f->tlvs, data, f->header_length);
 
-        while (proxy_next_tlv(&tlvs, &type, &value))
+        while (reader_tlv(&tlvs, &type, &value))
                 fuzz_assert_inside(value, f->tlvs.p, f->tlvs.n);
         fuzz_assert(tlvs.n == 0); /* the block was read to its end */
 }

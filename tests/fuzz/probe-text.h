@@ -123,7 +123,7 @@ static inline ProbeVerdict probe_text_proxy(ProbeText *t, const uint8_t *p, size
                  f.version, f.is_local, f.type, f.source_length > 0 ? source : "-",
                  f.destination_length > 0 ? destination : "-", f.header_length);
 
-        while (proxy_next_tlv(&f.tlvs, &type, &value)) {
+        while (reader_tlv(&f.tlvs, &type, &value)) {
                 text_add(t, "%02x:", type);
                 text_add_bytes(t, value.p, value.n);
                 text_add(t, ",");

@@ -378,7 +378,7 @@ static void test_version(void **state) {
         assert_int_equal(decode_bytes(&b), MESSAGE_INVALID);
 }
 
-/* The decoder passes over unknown TLVs, and message_next_tlv() finds them. */
+/* The decoder passes over unknown TLVs, and reader_tlv() finds them. */
 static void test_unknown(void **state) {
         Slice rest, value;
         static Bytes b;
@@ -394,9 +394,9 @@ static void test_unknown(void **state) {
         assert_int_equal(message_decode(b.p, b.n, &m), 0);
 
         rest = m.tlvs;
-        assert_true(message_next_tlv(&rest, &type, &value));
+        assert_true(reader_tlv(&rest, &type, &value));
         assert_int_equal(type, FDPASS_TLV_VERSION);
-        assert_true(message_next_tlv(&rest, &type, &value));
+        assert_true(reader_tlv(&rest, &type, &value));
         assert_int_equal(type, 0xEF);
         assert_slice(value, S("later"));
 }

@@ -258,22 +258,22 @@ static void test_v2_sizes(void **state _unused_) {
 static void test_v2_ssl(void **state _unused_) {
         static const Slice header = SLICE_LITERAL(SIGNATURE "\x21\x11\0\x23" IN4
                                                   "\x20\0\x14\x01\0\0\0\0\x21\0\x07TLSv1.3\x22\0\x02" "CN");
-        Slice value, inner;
+        Slice value = {}, inner;
         ProxyFacts f;
         uint8_t type;
 
         assert_int_equal(probe_proxy(header.p, header.n, &f), PROBE_MATCH);
-        assert_true(proxy_next_tlv(&f.tlvs, &type, &value));
+        assert_true(reader_tlv(&f.tlvs, &type, &value));
         assert_int_equal(type, PROXY_TLV_SSL);
 
         inner = slice_skip(value, 5);
-        assert_true(proxy_next_tlv(&inner, &type, &value));
+        assert_true(reader_tlv(&inner, &type, &value));
         assert_int_equal(type, 0x21);
         assert_true(slice_equal(value, SLICE_LITERAL("TLSv1.3")));
-        assert_true(proxy_next_tlv(&inner, &type, &value));
+        assert_true(reader_tlv(&inner, &type, &value));
         assert_int_equal(type, 0x22);
-        assert_false(proxy_next_tlv(&inner, &type, &value));
-        assert_false(proxy_next_tlv(&f.tlvs, &type, &value));
+        assert_false(reader_tlv(&inner, &type, &value));
+        assert_false(reader_tlv(&f.tlvs, &type, &value));
 }
 
 /*
