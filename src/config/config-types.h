@@ -27,10 +27,10 @@ typedef void (*ConfigReport)(void *userdata, ConfigSeverity severity, const char
                              unsigned line, const char *message);
 
 /* The form of a handoff, from the kind of the worker's Listen…= line. */
-typedef enum WorkerForm {
-        WORKER_STREAM,    /* ListenStream=: one byte 0x00 and the fd */
-        WORKER_SEQPACKET, /* ListenSequentialPacket=: a message with metadata */
-} WorkerForm;
+typedef enum Transport {
+        TRANSPORT_STREAM,    /* ListenStream=: one byte 0x00 and the fd */
+        TRANSPORT_SEQPACKET, /* ListenSequentialPacket=: a message with metadata */
+} Transport;
 
 typedef enum LogHandoffs {
         LOG_HANDOFFS_NO,       /* changes only: a worker unreachable, a queue full */
@@ -109,8 +109,8 @@ typedef struct RouteConfig {
         RouteMatch match;
 
         char *worker;               /* absolute path of the worker's socket */
-        WorkerForm form;            /* form of a handoff; only a first guess if @form_is_open */
-        bool form_is_open;          /* the unit sets Worker=, so the broker finds the form by connecting */
+        Transport transport;       /* form of a handoff; only a first guess if @transport_is_open */
+        bool transport_is_open;          /* the unit sets Worker=, so the broker finds the form by connecting */
 
         bool metadata;              /* Metadata=, for the form that carries it */
         ReceiptKind receipt;        /* Receipt= */

@@ -132,7 +132,7 @@ static int lint_unit(const UnitPath *path, Reporter *reporter, const RouteConfig
 
         /* systemd starts only the first of two sockets with one path. */
         listen = lint_listen_line(unit);
-        if (listen && before && !before->form_is_open && !route->form_is_open && streq(before->worker, route->worker))
+        if (listen && before && !before->transport_is_open && !route->transport_is_open && streq(before->worker, route->worker))
                 lint_warn(reporter, unit, listen, "%s listens on %s too, but only one of them can be started.",
                           before->unit, route->worker);
 

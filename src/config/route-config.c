@@ -192,7 +192,7 @@ static const ConfigKey route_config_keys[] = {
 
 static const RouteDraft route_config_defaults = {
         .route = {
-                .form = WORKER_STREAM,
+                .transport = TRANSPORT_STREAM,
                 .metadata = true,
                 .weight = 1,
                 .max_pending = 64,
@@ -216,8 +216,8 @@ static bool route_config_is_worker_line(const Assignment *a) {
         return streq(a->key, "ListenStream") || streq(a->key, "ListenSequentialPacket");
 }
 
-static WorkerForm route_config_form_of(const Assignment *a) {
-        return streq(a->key, "ListenStream") ? WORKER_STREAM : WORKER_SEQPACKET;
+static Transport route_config_form_of(const Assignment *a) {
+        return streq(a->key, "ListenStream") ? TRANSPORT_STREAM : TRANSPORT_SEQPACKET;
 }
 
 /* Uses the first Listen…= line with a path in the file system. */
@@ -241,7 +241,7 @@ static int route_config_find_worker(ConfigContext *c, RouteDraft *d) {
                         continue;
                 }
 
-                d->route.form = route_config_form_of(a);
+                d->route.transport = route_config_form_of(a);
                 return route_config_use_worker(c, a, address, &d->route.worker);
         }
 
@@ -264,8 +264,8 @@ static int route_config_complete_worker(ConfigContext *c, RouteDraft *d) {
                 if (r < 0)
                         return r;
         } else if (d->route.worker) {
-                d->route.form = WORKER_SEQPACKET;
-                d->route.form_is_open = true;
+                d->route.transport = TRANSPORT_SEQPACKET;
+                d->route.transport_is_open = true;
         }
 
         if (d->route.worker || c->has_failed)

@@ -91,13 +91,13 @@ static void list_routes_write_queue(DBusWriter *w, const Broker *b, const Pool *
 
 static void list_routes_write_worker(DBusWriter *w, const Broker *b, const Route *route) {
         static const char *const forms[] = {
-                [WORKER_STREAM] = "stream", [WORKER_SEQPACKET] = "seqpacket",
+                [TRANSPORT_STREAM] = "stream", [TRANSPORT_SEQPACKET] = "seqpacket",
         };
         const RouteConfig *config = route->config;
 
         dbus_entry_string(w, "Worker", config->worker);
         dbus_entry_string(w, "State", control_worker_state(b, route->worker));
-        dbus_entry_string(w, "Form", forms[config->form]);
+        dbus_entry_string(w, "Form", forms[config->transport]);
         dbus_entry_number(w, "Weight", config->weight);
         dbus_entry_bool(w, "Backup", config->backup);
         dbus_entry_number(w, "Pending", route->worker->n_pending);

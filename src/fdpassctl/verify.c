@@ -44,11 +44,11 @@ static void verify_flushers(const Config *config) {
 /* Returns the key that the worker's path comes from. */
 static const char *verify_worker_key(const RouteConfig *route) {
         static const char *const keys[] = {
-                [WORKER_STREAM] = "ListenStream",
-                [WORKER_SEQPACKET] = "ListenSequentialPacket",
+                [TRANSPORT_STREAM] = "ListenStream",
+                [TRANSPORT_SEQPACKET] = "ListenSequentialPacket",
         };
 
-        return route->form_is_open ? "Worker" : keys[route->form];
+        return route->transport_is_open ? "Worker" : keys[route->transport];
 }
 
 /*

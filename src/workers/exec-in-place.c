@@ -18,17 +18,10 @@
 
 #define EXIT_EXEC 203 /* systemd's own status for a failed execve(2): systemd.exec(5) */
 
-static int exec_socket_option(int fd, int option) {
-        socklen_t n = sizeof(int);
-        int value;
-
-        return getsockopt(fd, SOL_SOCKET, option, &value, &n) < 0 ? -errno : value;
-}
-
 bool exec_is_one_client(int fd) {
-        int type = exec_socket_option(fd, SO_TYPE);
+        int type = fd_option(fd, SO_TYPE);
 
-        return (type == SOCK_STREAM || type == SOCK_SEQPACKET) && exec_socket_option(fd, SO_ACCEPTCONN) == 0;
+        return (type == SOCK_STREAM || type == SOCK_SEQPACKET) && fd_option(fd, SO_ACCEPTCONN) == 0;
 }
 
 /* Returns the client, or an exit status as a negative number or 0. */
@@ -36,7 +29,7 @@ static int exec_take_client(Exec *e, int fd, struct fdpass **ret_info) {
         int client_fd;
 
         *ret_info = NULL;
-        if (exec_socket_option(fd, SO_DOMAIN) != AF_UNIX)
+        if (fd_option(fd, SO_DOMAIN) != AF_UNIX)
                 return fd;
 
         client_fd = fdpass_accept(fd, SOCK_CLOEXEC | FDPASS_DEFER, ret_info);

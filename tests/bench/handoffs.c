@@ -31,15 +31,15 @@ static const char request[] =
 
 typedef struct Form {
         const char *name;
-        WorkerForm form;
+        Transport transport;
         int type;
         bool is_persistent;
 } Form;
 
 static const Form forms[] = {
-        { "stream",    WORKER_STREAM,    SOCK_STREAM,    false },
-        { "seqpacket", WORKER_SEQPACKET, SOCK_SEQPACKET, false },
-        { "persistent", WORKER_SEQPACKET, SOCK_SEQPACKET, true  },
+        { "stream",    TRANSPORT_STREAM,    SOCK_STREAM,    false },
+        { "seqpacket", TRANSPORT_SEQPACKET, SOCK_SEQPACKET, false },
+        { "persistent", TRANSPORT_SEQPACKET, SOCK_SEQPACKET, true  },
 };
 
 static struct {
@@ -71,7 +71,7 @@ static Config *make_config(void) {
         config->routes[0] = (RouteConfig){
                 .unit = strdup("a.socket"),
                 .worker = strdup(path_of("a")),
-                .form = own.form->form,
+                .transport = own.form->transport,
                 .metadata = true,
                 .weight = 1,
                 .max_pending = 64,

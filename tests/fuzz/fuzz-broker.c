@@ -80,7 +80,7 @@ static char **list_of(const char *value) {
 }
 
 static Config *make_config(uint8_t variant) {
-        static const WorkerForm forms[N_WORKERS] = { WORKER_STREAM, WORKER_SEQPACKET };
+        static const Transport forms[N_WORKERS] = { TRANSPORT_STREAM, TRANSPORT_SEQPACKET };
         Config *config = calloc(1, sizeof(*config));
 
         config->routes = calloc(N_WORKERS, sizeof(*config->routes));
@@ -108,9 +108,9 @@ static Config *make_config(uint8_t variant) {
                 *route = (RouteConfig){
                         .unit = strdup(workers[i]),
                         .worker = strdup(sun.sun_path),
-                        .form = forms[i],
+                        .transport = forms[i],
                         .metadata = !(variant & 4),
-                        .receipt = forms[i] == WORKER_SEQPACKET ? RECEIPT_BY_ACK : RECEIPT_BY_KERNEL,
+                        .receipt = forms[i] == TRANSPORT_SEQPACKET ? RECEIPT_BY_ACK : RECEIPT_BY_KERNEL,
                         .weight = 1,
                         .max_pending = 4,
                         .max_queued = 4,

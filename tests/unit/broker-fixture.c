@@ -147,7 +147,7 @@ Config *config_of(const RouteSpec *specs, size_t n) {
                         .worker = strdup(path),
                         .match.priority = specs[i].priority,
                         .receipt = specs[i].receipt,
-                        .form = specs[i].form,
+                        .transport = specs[i].transport,
                         .metadata = !specs[i].no_metadata,
                         .weight = 1,
                         .max_pending = specs[i].max_pending ?: 64,

@@ -73,7 +73,7 @@ typedef struct RouteSpec {
         usec_t queue_timeout;
         unsigned protocols;
         ReceiptKind receipt;
-        WorkerForm form;
+        Transport transport;
         bool no_metadata;
         const char *host, *path, *prefix, *name;
         const struct fdpass_flusher *flusher;

@@ -87,6 +87,6 @@ Message take_message(int worker, const char *text) {
 void start_handback(int return_fd) {
         assert_int_equal(handback_listen(t.broker, "return", return_fd), 0);
         t.max_per_source = t.max_per_source ?: 1000;
-        USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .path = "/a", .form = WORKER_SEQPACKET },
-            { .unit = "b.socket", .worker = "b", .form = WORKER_SEQPACKET, .name = "stream" });
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .path = "/a", .transport = TRANSPORT_SEQPACKET },
+            { .unit = "b.socket", .worker = "b", .transport = TRANSPORT_SEQPACKET, .name = "stream" });
 }

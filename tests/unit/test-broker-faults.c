@@ -358,9 +358,9 @@ static void prepare(void) {
         worker_fds[2] = listen_type_at("other", SOCK_SEQPACKET, 64);
         CHECK(handback_listen(t.broker, "return", listen_type_at("return", SOCK_SEQPACKET, 64)) == 0);
         USE({ .unit = "a.socket", .worker = "a", .host = "a", .max_pending = 1 },
-            { .unit = "b.socket", .worker = "b", .host = "b", .form = WORKER_SEQPACKET, .receipt = RECEIPT_BY_ACK },
-            { .unit = "k.socket", .worker = "other", .host = "k", .form = WORKER_SEQPACKET },
-            { .unit = "n.socket", .worker = "b", .name = "named", .form = WORKER_SEQPACKET });
+            { .unit = "b.socket", .worker = "b", .host = "b", .transport = TRANSPORT_SEQPACKET, .receipt = RECEIPT_BY_ACK },
+            { .unit = "k.socket", .worker = "other", .host = "k", .transport = TRANSPORT_SEQPACKET },
+            { .unit = "n.socket", .worker = "b", .name = "named", .transport = TRANSPORT_SEQPACKET });
         n_kept_back = n_wakeups = 0;
         for (size_t i = 0; i < ELEMENTSOF(visitors); i++)
                 visitors[i] = (Visitor){ .fd = -EBADF, .conn_fd = -EBADF, .kept_fd = -EBADF };

@@ -13,7 +13,7 @@ static void test_defaults(_unused_ void **state) {
         assert_null(route->match.listeners);
         assert_int_equal(route->match.priority, 0);
         assert_string_equal(route->worker, "/run/w.sock");
-        assert_int_equal(route->form, WORKER_STREAM);
+        assert_int_equal(route->transport, TRANSPORT_STREAM);
         assert_int_equal(route->max_pending, 64);
         assert_int_equal(route->max_queued, 1024);
         assert_int_equal(route->queue_timeout_usec, 30 * USEC_PER_SEC);
@@ -230,10 +230,10 @@ static void test_no_path(_unused_ void **state) {
 static void test_forms(_unused_ void **state) {
         static const struct {
                 const char *text;
-                WorkerForm form;
+                Transport transport;
         } cases[] = {
-                { "[Socket]\nListenStream=/run/w\n[X-FDPass]\n", WORKER_STREAM },
-                { "[Socket]\nListenSequentialPacket=/run/w\n[X-FDPass]\n", WORKER_SEQPACKET },
+                { "[Socket]\nListenStream=/run/w\n[X-FDPass]\n", TRANSPORT_STREAM },
+                { "[Socket]\nListenSequentialPacket=/run/w\n[X-FDPass]\n", TRANSPORT_SEQPACKET },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -241,13 +241,13 @@ static void test_forms(_unused_ void **state) {
                 const RouteConfig *route = load_unit(&t, "a.socket", cases[i].text);
 
                 assert_string_equal(route->worker, "/run/w");
-                assert_int_equal(route->form, cases[i].form);
-                assert_false(route->form_is_open);
+                assert_int_equal(route->transport, cases[i].transport);
+                assert_false(route->transport_is_open);
         }
 
         _cleanup_tree_ Tree t;
 
-        assert_true(load_unit(&t, "a.socket", "[Socket]\nListenStream=/run/v\n[X-FDPass]\nWorker=/run/w\n")->form_is_open);
+        assert_true(load_unit(&t, "a.socket", "[Socket]\nListenStream=/run/v\n[X-FDPass]\nWorker=/run/w\n")->transport_is_open);
 }
 
 /* A unit of another type names its worker itself; that it has a [Socket] section means nothing. */

@@ -14,9 +14,9 @@ static void test_handed_back(void **state) {
         assert_int_equal(handback_listen(t.broker, "return", r), 0);
         add_tcp("tcp");
         USE({ .unit = "a.socket", .worker = "a", .name = "stream", .flusher = &flusher_flush },
-            { .unit = "b.socket", .worker = "b", .form = WORKER_SEQPACKET, .name = "whole" },
+            { .unit = "b.socket", .worker = "b", .transport = TRANSPORT_SEQPACKET, .name = "whole" },
             { .unit = "c.socket", .worker = "a", .name = "bare" },
-            { .unit = "d.socket", .worker = "b", .form = WORKER_SEQPACKET });
+            { .unit = "d.socket", .worker = "b", .transport = TRANSPORT_SEQPACKET });
 
         /* The worker has read the head and gives it back: it is answered, and the body is the next one's. */
         pair[0] = dial_request("HELLO");

@@ -35,7 +35,7 @@ static void test_message(void **state) {
         int a = listen_type_at("a", SOCK_SEQPACKET, 8), fd;
         Message m;
 
-        USE({ .unit = "a.socket", .worker = "a", .form = WORKER_SEQPACKET, .flusher = &flusher_flush });
+        USE({ .unit = "a.socket", .worker = "a", .transport = TRANSPORT_SEQPACKET, .flusher = &flusher_flush });
 
         fd = dial("public");
         say(fd, "\r\n" HEAD "HELLO");

@@ -34,8 +34,8 @@ static void test_two_brokers(void **state) {
         char id[32];
         Message m;
 
-        use_proxied(&(RouteSpec){ .unit = "next.socket", .worker = "other", .path = "/a", .form = WORKER_SEQPACKET });
-        start_other(&(RouteSpec){ .unit = "a.socket", .worker = "a", .host = "example.org", .form = WORKER_SEQPACKET });
+        use_proxied(&(RouteSpec){ .unit = "next.socket", .worker = "other", .path = "/a", .transport = TRANSPORT_SEQPACKET });
+        start_other(&(RouteSpec){ .unit = "a.socket", .worker = "a", .host = "example.org", .transport = TRANSPORT_SEQPACKET });
         (void) snprintf(id, sizeof(id), "%08x-1", instance());
 
         client = connect_tcp();
@@ -59,7 +59,7 @@ static void test_two_brokers(void **state) {
 static void test_other_is_full(void **state) {
         int client;
 
-        use_proxied(&(RouteSpec){ .unit = "next.socket", .worker = "other", .form = WORKER_SEQPACKET,
+        use_proxied(&(RouteSpec){ .unit = "next.socket", .worker = "other", .transport = TRANSPORT_SEQPACKET,
                                   .queue_timeout = 100 * USEC_PER_MSEC });
         start_other(&(RouteSpec){ .unit = "a.socket", .worker = "a" });
         set_other_max_clients(0);
@@ -77,8 +77,8 @@ static void test_loop(void **state) {
         int client;
 
         assert_int_equal(handback_listen(t.broker, "return", listen_type_at("return", SOCK_SEQPACKET, 8)), 0);
-        use_proxied(&(RouteSpec){ .unit = "next.socket", .worker = "other", .form = WORKER_SEQPACKET });
-        start_other(&(RouteSpec){ .unit = "back.socket", .worker = "return", .form = WORKER_SEQPACKET });
+        use_proxied(&(RouteSpec){ .unit = "next.socket", .worker = "other", .transport = TRANSPORT_SEQPACKET });
+        start_other(&(RouteSpec){ .unit = "back.socket", .worker = "return", .transport = TRANSPORT_SEQPACKET });
 
         client = connect_tcp();
         say(client, HEAD_A);
@@ -109,9 +109,9 @@ static void test_form_is_found(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(types); i++) {
                 int a = listen_type_at("a", types[i], 8), client;
-                Config *config = config_of(&(RouteSpec){ .unit = "a.socket", .worker = "a", .form = WORKER_SEQPACKET }, 1);
+                Config *config = config_of(&(RouteSpec){ .unit = "a.socket", .worker = "a", .transport = TRANSPORT_SEQPACKET }, 1);
 
-                config->routes[0].form_is_open = true;
+                config->routes[0].transport_is_open = true;
                 assert_int_equal(broker_set_config(t.broker, config), 0);
                 client = dial_and_say("public", 'x');
                 WAIT_FOR(has_event(a, POLLIN));

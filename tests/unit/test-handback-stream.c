@@ -23,8 +23,8 @@ static void start_stream(void) {
         int fd = listen_type_at("return", SOCK_STREAM, 128);
 
         assert_int_equal(handback_listen(t.broker, "return-web", fd), 0);
-        USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .form = WORKER_SEQPACKET },
-            { .unit = "b.socket", .worker = "b", .listener = "return-web", .form = WORKER_SEQPACKET });
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .transport = TRANSPORT_SEQPACKET },
+            { .unit = "b.socket", .worker = "b", .listener = "return-web", .transport = TRANSPORT_SEQPACKET });
 }
 
 /* It goes to the route that names the listener, at once, although others ask for a head; and it blocks again. */
@@ -48,7 +48,7 @@ static void test_stream_with_head(void **state) {
         int a = listen_type_at("a", SOCK_SEQPACKET, 8), client, fd, conn;
 
         assert_int_equal(handback_listen(t.broker, "return-web", listen_type_at("return", SOCK_STREAM, 8)), 0);
-        USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .form = WORKER_SEQPACKET });
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .transport = TRANSPORT_SEQPACKET });
         tcp_pair(&client, &fd);
         say(client, HEAD_A);
         conn = connect_type("return", SOCK_STREAM);

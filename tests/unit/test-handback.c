@@ -49,7 +49,7 @@ static void test_untouched_by_next(void **state) {
         Message m = MESSAGE_NULL;
 
         assert_int_equal(handback_listen(t.broker, "return", listen_type_at("return", SOCK_SEQPACKET, 8)), 0);
-        USE({ .unit = "b.socket", .worker = "b", .form = WORKER_SEQPACKET, .name = "stream", .receipt = RECEIPT_BY_ACK });
+        USE({ .unit = "b.socket", .worker = "b", .transport = TRANSPORT_SEQPACKET, .name = "stream", .receipt = RECEIPT_BY_ACK });
         tcp_pair(&client, &fd);
         say(client, HEAD_A);
         assert_int_equal(recv(fd, bytes, sizeof(bytes), 0), sizeof(HEAD_A) - 1);

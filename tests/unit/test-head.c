@@ -107,7 +107,7 @@ static void test_metadata(void **state) {
         size_t n;
 
         a = listen_type_at("a", SOCK_SEQPACKET, 8);
-        USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .form = WORKER_SEQPACKET });
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .transport = TRANSPORT_SEQPACKET });
         client = dial_and_request(head);
         WAIT_FOR(has_event(a, POLLIN));
         conn = accept4(a, NULL, NULL, SOCK_CLOEXEC);
@@ -120,7 +120,7 @@ static void test_metadata(void **state) {
         fd_close(client);
 
         /* Metadata=none: the single byte. */
-        USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .form = WORKER_SEQPACKET, .no_metadata = true });
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org", .transport = TRANSPORT_SEQPACKET, .no_metadata = true });
         client = dial_and_request(head);
         WAIT_FOR(has_event(a, POLLIN));
         conn = accept4(a, NULL, NULL, SOCK_CLOEXEC);

@@ -7,7 +7,7 @@
 #include "handoff/message.h"
 #include "libfdpass/fdpass.h"
 
-#define ROUTE(...) { .unit = "a.socket", .worker = "a", .form = WORKER_SEQPACKET, __VA_ARGS__ }
+#define ROUTE(...) { .unit = "a.socket", .worker = "a", .transport = TRANSPORT_SEQPACKET, __VA_ARGS__ }
 
 /* The library does all that by itself. */
 static void test_receiver(void **state) {

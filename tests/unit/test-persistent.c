@@ -8,7 +8,7 @@
 
 #include "handoff/message.h"
 
-#define ROUTE(...) { .unit = "a.socket", .worker = "a", .form = WORKER_SEQPACKET, __VA_ARGS__ }
+#define ROUTE(...) { .unit = "a.socket", .worker = "a", .transport = TRANSPORT_SEQPACKET, __VA_ARGS__ }
 
 /* A worker by hand. */
 typedef struct Kept {
@@ -420,8 +420,8 @@ static void test_receipts_polled(void **state) {
         int hangs = listen_type_at("a", SOCK_SEQPACKET, 64), other = listen_type_at("b", SOCK_SEQPACKET, 8), clients[41], fd;
         usec_t end;
 
-        USE({ .unit = "a.socket", .worker = "a", .form = WORKER_SEQPACKET, .listener = "tcp" },
-            { .unit = "b.socket", .worker = "b", .form = WORKER_SEQPACKET, .listener = "public" });
+        USE({ .unit = "a.socket", .worker = "a", .transport = TRANSPORT_SEQPACKET, .listener = "tcp" },
+            { .unit = "b.socket", .worker = "b", .transport = TRANSPORT_SEQPACKET, .listener = "public" });
         for (size_t i = 0; i < 40; i++) {
                 clients[i] = dial_tcp('x');
                 quick_turns(1);
@@ -446,8 +446,8 @@ static void test_receipts_polled(void **state) {
 static void test_stop(void **state) {
         int worker = listen_type_at("a", SOCK_SEQPACKET, 16), clients[4], conn;
 
-        USE({ .unit = "a.socket", .worker = "a", .listener = "tcp", .form = WORKER_SEQPACKET, .max_pending = 1 },
-            { .unit = "c.socket", .worker = "a", .listener = "public", .form = WORKER_SEQPACKET, .max_pending = 1 });
+        USE({ .unit = "a.socket", .worker = "a", .listener = "tcp", .transport = TRANSPORT_SEQPACKET, .max_pending = 1 },
+            { .unit = "c.socket", .worker = "a", .listener = "public", .transport = TRANSPORT_SEQPACKET, .max_pending = 1 });
         conn = keep(worker, 100).fd;
         clients[0] = dial_tcp('h');
         WAIT_FOR(n_pending("a") == 1);
@@ -470,12 +470,12 @@ static void test_stop(void **state) {
 static void test_exit(void **state) {
         int worker = listen_type_at("a", SOCK_SEQPACKET, 16), client, conn;
 
-        USE({ .unit = "a.socket", .worker = "a", .form = WORKER_SEQPACKET });
+        USE({ .unit = "a.socket", .worker = "a", .transport = TRANSPORT_SEQPACKET });
         conn = keep(worker, 100).fd;
         client = dial_tcp('h');
         WAIT_FOR(n_pending("a") == 1);
 
-        USE({ .unit = "b.socket", .worker = "b", .form = WORKER_SEQPACKET });
+        USE({ .unit = "b.socket", .worker = "b", .transport = TRANSPORT_SEQPACKET });
         t.broker = broker_free(t.broker);
 
         fd_close(client);

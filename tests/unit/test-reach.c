@@ -45,10 +45,10 @@ static void remove_all(const char *const names[], size_t n) {
         } while (false)
 
 /* A client comes, and the worker at @name, which leads to @victim in some way, is gone with @error: the victim has nothing. */
-static void expect_gone(const char *name, WorkerForm form, int error, int victim) {
+static void expect_gone(const char *name, Transport form, int error, int victim) {
         int client;
 
-        USE({ .unit = "a.socket", .worker = name, .form = form });
+        USE({ .unit = "a.socket", .worker = name, .transport = form });
         client = dial_and_say("public", 'x');
         WAIT_FOR(is_gone(name));
         assert_int_equal(gone_error(name), error);
@@ -59,9 +59,9 @@ static void expect_gone(const char *name, WorkerForm form, int error, int victim
 
 static void test_link_at_the_end(void **state) {
         static const struct {
-                WorkerForm form;
+                Transport form;
                 int type;
-        } forms[] = { { WORKER_STREAM, SOCK_STREAM }, { WORKER_SEQPACKET, SOCK_SEQPACKET } };
+        } forms[] = { { TRANSPORT_STREAM, SOCK_STREAM }, { TRANSPORT_SEQPACKET, SOCK_SEQPACKET } };
         char absolute[64];
 
         path_of("b", absolute);
@@ -85,13 +85,13 @@ static void test_link_in_the_middle(void **state) {
         make_directory("real");
         make_link("real", "link");
         b = listen_at("real/s", 5);
-        expect_gone("link/s", WORKER_STREAM, -ELOOP, b);
+        expect_gone("link/s", TRANSPORT_STREAM, -ELOOP, b);
         fd_close(b);
 
         make_directory("real/deep");
         make_link("../../real", "real/deep/up");
         b = listen_at("real/s", 5);
-        expect_gone("real/deep/up/s", WORKER_STREAM, -ELOOP, b);
+        expect_gone("real/deep/up/s", TRANSPORT_STREAM, -ELOOP, b);
         fd_close(b);
         REMOVE("real/deep/up", "real/deep", "real/s", "real", "link");
 }
@@ -139,13 +139,13 @@ static void test_own_socket(void **state) {
         path_of("public", own);
         path_of("a", other);
         assert_int_equal(link(own, other), 0);
-        expect_gone("a", WORKER_STREAM, -EDEADLK, -EBADF);
+        expect_gone("a", TRANSPORT_STREAM, -EDEADLK, -EBADF);
 
-        expect_gone("public", WORKER_STREAM, -EDEADLK, -EBADF);
+        expect_gone("public", TRANSPORT_STREAM, -EDEADLK, -EBADF);
 
         /* It is another file when another process listens there. */
         fd_close(listen_at("b", 5));
-        expect_gone("b", WORKER_STREAM, -ECONNREFUSED, -EBADF);
+        expect_gone("b", TRANSPORT_STREAM, -ECONNREFUSED, -EBADF);
 }
 
 static void test_own_socket_mounted(void **state) {
@@ -158,7 +158,7 @@ static void test_own_socket_mounted(void **state) {
         path_of("b", other);
         fd_close(open(other, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
         assert_int_equal(mount(own, other, NULL, MS_BIND, NULL), 0);
-        expect_gone("b", WORKER_STREAM, -EDEADLK, -EBADF);
+        expect_gone("b", TRANSPORT_STREAM, -EDEADLK, -EBADF);
         assert_int_equal(umount(other), 0);
 }
 
@@ -167,9 +167,9 @@ static void test_no_socket(void **state) {
 
         path_of("a", path);
         fd_close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
-        expect_gone("a", WORKER_STREAM, -ENOTSOCK, -EBADF);
-        expect_gone("b", WORKER_STREAM, -ENOENT, -EBADF);
-        expect_gone("a/s", WORKER_STREAM, -ENOTDIR, -EBADF);
+        expect_gone("a", TRANSPORT_STREAM, -ENOTSOCK, -EBADF);
+        expect_gone("b", TRANSPORT_STREAM, -ENOENT, -EBADF);
+        expect_gone("a/s", TRANSPORT_STREAM, -ENOTDIR, -EBADF);
 }
 
 /* Below directories of root (or of the broker) alone the path is used as it is, until it is gone or there is a reload. */

@@ -24,7 +24,7 @@ bool flush_is_due(const Route *route, const Client *c) {
 
 /* True if the worker of this route gets a message with facts, which has room for consumed bytes. */
 static bool flush_has_metadata(const Route *route) {
-        return route->form != WORKER_STREAM && route->config->metadata;
+        return route->transport != TRANSPORT_STREAM && route->config->metadata;
 }
 
 /*

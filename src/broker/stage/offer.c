@@ -14,7 +14,7 @@ static int offer_send_message(Offers *o, const Route *route, Client *c, int conn
         Slice message = { &byte, 1 }, consumed = {};
         int r;
 
-        if (route->form != WORKER_STREAM && route->config->metadata) {
+        if (route->transport != TRANSPORT_STREAM && route->config->metadata) {
                 message.p = header;
                 r = metadata_encode(o->head_buffer, route, c, header, sizeof(header), &message.n, &consumed);
                 if (r < 0)
@@ -66,7 +66,7 @@ static int offer_by_connection(Offers *o, const Route *route, Client *c, bool is
 
         c->sent.may_reuse = !is_due && persistent_may_begin(o->persistent, route, c);
 
-        fd = reach_connect(o->own_sockets, route->worker, route->form == WORKER_STREAM ? SOCK_STREAM : SOCK_SEQPACKET);
+        fd = reach_connect(o->own_sockets, route->worker, route->transport == TRANSPORT_STREAM ? SOCK_STREAM : SOCK_SEQPACKET);
         if (fd < 0)
                 return fd;
 
@@ -94,10 +94,10 @@ static int offer_in_its_form(Offers *o, Route *route, Client *c, bool is_due, Of
         int r;
 
         r = offer_by_connection(o, route, c, is_due, ret_result);
-        if (r != -EPROTOTYPE || !route->config->form_is_open)
+        if (r != -EPROTOTYPE || !route->config->transport_is_open)
                 return r;
 
-        route->form = route->form == WORKER_STREAM ? WORKER_SEQPACKET : WORKER_STREAM;
+        route->transport = route->transport == TRANSPORT_STREAM ? TRANSPORT_SEQPACKET : TRANSPORT_STREAM;
         return offer_by_connection(o, route, c, is_due, ret_result);
 }
 

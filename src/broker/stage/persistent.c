@@ -57,7 +57,7 @@ static PersistentConn *persistent_free(PersistentConn *pc) {
 
 /* True if the message has room for facts, and if the kernel tells whether a worker touched the client. */
 static bool persistent_is_suitable(const Route *route, const Client *c) {
-        return route->form == WORKER_SEQPACKET && route->config->metadata && client_is_ip(c);
+        return route->transport == TRANSPORT_SEQPACKET && route->config->metadata && client_is_ip(c);
 }
 
 static bool persistent_is_unused(const PersistentConn *pc, usec_t now) {

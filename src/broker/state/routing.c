@@ -28,7 +28,7 @@ static int routing_init_routes(Routing *routing) {
                         return r;
 
                 route->config = &config->routes[i];
-                route->form = route->config->form;
+                route->transport = route->config->transport;
                 routing->n_routes++;
 
                 r = route_stats_get(route->worker, route->config->unit, &route->stats);

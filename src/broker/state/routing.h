@@ -26,7 +26,7 @@ struct Route {
         Pool *pool;
         Worker *worker;            /* one reference */
         RouteStats *stats;         /* one reference */
-        WorkerForm form;           /* as the unit says; with RouteConfig.form_is_open the form that worked last */
+        Transport transport;      /* as the unit says; with RouteConfig.transport_is_open the form that worked last */
         List waiting_link;         /* Worker.waiting, while the pool has queued clients */
         uint64_t hash;             /* hash of the worker's path; for Balance=source-hash */
         int64_t turn;              /* claim to the next client; for Balance=round-robin */
