@@ -16,7 +16,7 @@ static void require(bool b) {
 }
 
 static void check_message(_unused_ void *userdata, unsigned line, const char *message) {
-        require(line > 0 && *message && !strpbrk(message, "\r\n"));
+        require(line > 0 && *message && !strchr(message, '\n')); /* fdpassctl escapes other control characters */
 }
 
 static void no_finding(_unused_ void *userdata, _unused_ ConfigSeverity severity, _unused_ const char *unit,
