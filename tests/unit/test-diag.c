@@ -62,6 +62,38 @@ static void test_held_back_count(void **state) {
         fd_close(worker);
 }
 
+/* The worker ends the next handoff and leaves its client unread. */
+static void leave_unread(int worker) {
+        uint64_t n = n_unread();
+
+        WAIT_FOR(has_event(worker, POLLIN));
+        fd_close(accept4(worker, NULL, NULL, SOCK_CLOEXEC));
+        WAIT_FOR(n_unread() == n + 1);
+}
+
+/* A count that is held back survives the unit that it would be told of, as long as another one has the same worker. */
+static void test_held_back_count_of_worker(void **state) {
+        int worker = listen_at("a", 64), stderr_fd, log = log_to_pipe(&stderr_fd), client;
+
+        USE({ .unit = "a.socket", .worker = "a" });
+        client = dial_and_say("public", 'x');
+        leave_unread(worker);
+        expect_line(log, "a.socket: worker");
+        leave_unread(worker);
+        assert_true(holds_back_lines());
+        assert_int_equal(take_byte(worker), 'x');
+        WAIT_FOR(n_taken() == 1);
+
+        USE({ .unit = "b.socket", .worker = "a" });
+        assert_false(has_event(log, POLLIN));
+        t.broker = broker_free(t.broker);
+        expect_line(log, "with 1 client unread");
+
+        log_to_stderr(log, stderr_fd);
+        fd_close(client);
+        fd_close(worker);
+}
+
 static struct {
         unsigned n[_EVENT_MAX];
 } seen;
@@ -90,4 +122,5 @@ static void test_observer(void **state) {
 }
 
 TEST_MAIN(BROKER_TEST(test_held_back_count),
+          BROKER_TEST(test_held_back_count_of_worker),
           BROKER_TEST(test_observer))

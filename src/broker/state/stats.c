@@ -55,6 +55,17 @@ int route_stats_get(Worker *w, const char *unit, RouteStats **ret) {
         return 0;
 }
 
+/* The line of the worker is about another route to it from now on, because its count would be lost otherwise. */
+static void stats_leave_line(Worker *w, const RouteStats *stats) {
+        if (w->resets.subject != stats)
+                return;
+
+        if (w->n_stats > 0)
+                w->resets.subject = w->stats[0];
+        else
+                held_line_done(&w->resets);
+}
+
 void route_stats_put(RouteStats *stats) {
         Worker *w;
         size_t i;
@@ -63,11 +74,10 @@ void route_stats_put(RouteStats *stats) {
                 return;
 
         w = stats->worker;
-        if (w->resets.subject == stats)
-                held_line_done(&w->resets);
         i = stats_find_index(w, stats->unit);
         w->n_stats--;
         memmove(w->stats + i, w->stats + i + 1, (w->n_stats - i) * sizeof(*w->stats));
+        stats_leave_line(w, stats);
 
         free(stats->unit);
         free(stats);
