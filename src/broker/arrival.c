@@ -220,6 +220,7 @@ void arrival_park(Broker *b, Client *c) {
 
 /* Routes a client that has sent nothing for SilentTimeoutSec=, because it may wait for the server to begin. */
 static void arrival_route_silent(Broker *b, Client *c) {
+        usec_t due = c->second.due;
         HeadResult r;
 
         waiting_remove(&c->second);
@@ -228,8 +229,11 @@ static void arrival_route_silent(Broker *b, Client *c) {
         if (arrival_look(b, c))
                 return;
 
-        /* A client that has not sent its PROXY header counts as late and not as silent. */
-        if (c->needs_proxy)
+        /*
+         * A client that has not sent its PROXY header counts as late and not as silent. The look changes the time if it
+         * found a byte, or a PROXY header, behind which the silence begins anew.
+         */
+        if (c->needs_proxy || c->second.due != due)
                 return;
 
         r = head_route_silent(b->routing, c);

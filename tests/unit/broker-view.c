@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "broker/admission.h"
+#include "broker/arrival.h"
 #include "broker/settlement.h"
 
 BrokerFixture t;
@@ -100,6 +101,14 @@ static const Listener *view_listener(const char *name) {
                         return CONTAINER_OF(l, Listener, link);
 
         view_unknown("listener", name);
+}
+
+void end_silence(const char *listener) {
+        Listener *l = listener_find(&t.broker->listeners, slice_from_string(listener));
+
+        for (List *i = l->silent.waits.next; i != &l->silent.waits; i = i->next)
+                CONTAINER_OF(i, Wait, link)->due = loop_now(&t.broker->loop);
+        arrival_on_timer(l);
 }
 
 size_t queued(const char *unit) { return view_route(unit)->pool->n_queued; }

@@ -91,6 +91,8 @@ void drain(const char *worker, bool is_drained);
 /* A listener, by its name. */
 uint64_t listener_n_accepted(const char *name);
 uint64_t listener_n_refused(const char *name, Refusal reason);
+/* SilentTimeoutSec= is over for all of its clients, and its timer comes before their events. */
+void end_silence(const char *listener);
 bool listener_needs_head(const char *name); /* some route for its clients asks for their first bytes */
 
 /* The first client of the table. */

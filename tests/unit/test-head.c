@@ -256,6 +256,32 @@ static void test_routes_protocols(void **state) {
         fd_close(b);
 }
 
+/* A client is not silent if its first bytes came before the timer, and their event comes after it. */
+static void test_bytes_at_end_of_silence(void **state) {
+        int a = listen_at("a", 8), b = listen_at("b", 8), client;
+        Config *config = config_of((const RouteSpec[]){
+                { .unit = "a.socket", .worker = "a", .protocols = PROTOCOL_SILENT },
+                { .unit = "b.socket", .worker = "b", .protocols = 1U << PROBE_SSH },
+        }, 2);
+
+        add_tcp("tcp");
+        trust_all_proxies(config, PROXY_PROTOCOL_OPTIONAL);
+        use_config(config);
+
+        client = connect_tcp();
+        WAIT_FOR(n_accepted() == 1);
+        say(client, "PROXY TCP4 192.0.2.1 192.0.2.2 1000 25\r\n");
+        end_silence("tcp");
+        say(client, "SSH-");
+        end_silence("tcp");
+        say(client, "2.0-x\r\n");
+        expect_at(b, "SSH-2.0-x\r\n");
+
+        fd_close(client);
+        fd_close(a);
+        fd_close(b);
+}
+
 /* A client that ends before the end of its head is dropped. */
 static void test_client_ends_early(void **state) {
         int a = listen_at("a", 8), clients[2];
@@ -388,6 +414,7 @@ TEST_MAIN(BROKER_TEST(test_routes_http),
           BROKER_TEST(test_client_ends_early),
           BROKER_TEST(test_refuses_at_the_door),
           BROKER_TEST(test_evicts_oldest),
+          BROKER_TEST(test_bytes_at_end_of_silence),
           BROKER_TEST(test_silent_behind_proxy),
           BROKER_TEST(test_optional_proxy_is_counted),
           BROKER_TEST(test_shorter_head_timeout))
