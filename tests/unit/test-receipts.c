@@ -57,6 +57,52 @@ static int take_both(int worker, int *ret_client) {
         return conn;
 }
 
+/* A client comes and goes, for which its source has no place before the @n-th receipt. Returns true if that is there. */
+static bool come_and_go(uint64_t n) {
+        fd_close(dial_tcp('y'));
+        return n_taken() >= n;
+}
+
+/* The worker's side: takes the clients that found a place. Returns true if there is none any more. */
+static bool take_rest(int worker) {
+        if (has_event(worker, POLLIN))
+                (void) take_byte(worker);
+        return n_in_broker() == 0;
+}
+
+/* A worker takes a client and keeps the connection. Returns the time to the receipt, while other clients come. */
+static usec_t time_to_receipt(int worker) {
+        int client = dial_tcp('x'), received, conn = take_both(worker, &received);
+        uint64_t n = n_taken() + 1;
+        usec_t begin = usec_now(), span;
+
+        WAIT_FOR(come_and_go(n));
+        span = usec_now() - begin;
+
+        fd_close(conn);
+        fd_close(received);
+        fd_close(client);
+        WAIT_FOR(take_rest(worker));
+        return span;
+}
+
+/* Clients of a full source do not put off the receipt of a worker that keeps its connection. */
+static void test_full_source_puts_off_no_receipt(void **state) {
+        int worker = listen_at("a", 64);
+        usec_t shortest = USEC_INFINITY;
+
+        t.max_per_source = 1;
+        USE({ .unit = "a.socket", .worker = "a" });
+
+        /* On a busy machine one try may take longer. */
+        for (size_t i = 0; i < 5 && shortest > 400 * USEC_PER_MSEC; i++)
+                shortest = MIN(shortest, time_to_receipt(worker));
+
+        assert_true(n_refused(REFUSAL_SOURCE_FULL) > 0);
+        assert_true(shortest <= 400 * USEC_PER_MSEC);
+        fd_close(worker);
+}
+
 /* With Receipt=ack a worker that dies before it began costs the client nothing, and one that answers gets it. */
 static void test_ack(void **state) {
         int worker = listen_at("a", 8), client, received, conn;
@@ -154,6 +200,7 @@ static void test_byte_is_no_receipt(void **state) {
 
 TEST_MAIN(BROKER_TEST(test_reset),
           BROKER_TEST(test_worker_keeps_connection),
+          TCP_TEST(test_full_source_puts_off_no_receipt),
           TCP_TEST(test_ack),
           TCP_TEST(test_touched),
           TCP_TEST(test_worker_answers),
