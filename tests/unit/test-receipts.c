@@ -182,6 +182,32 @@ static void test_worker_answers(void **state) {
         fd_close(worker);
 }
 
+/* A look at one worker does not count for the next one, which may still decline the client, too. */
+static void test_each_worker_is_looked_at_twice(void **state) {
+        static const uint8_t refused = FDPASS_ANSWER_REFUSED;
+        int worker = listen_at("a", 8), client, received, conn;
+        usec_t begin;
+
+        USE({ .unit = "a.socket", .worker = "a" });
+        client = dial_tcp('x');
+        conn = take_both(worker, &received);
+        WAIT_FOR(first_client_was_received());
+
+        begin = usec_now();
+        assert_int_equal(write(conn, &refused, 1), 1);
+        fd_close(conn);
+        fd_close(received);
+
+        conn = take_both(worker, &received);
+        WAIT_FOR(n_taken() == 1);
+        assert_true(usec_now() - begin >= 200 * USEC_PER_MSEC); /* each of two looks comes after 100 ms */
+
+        fd_close(conn);
+        fd_close(received);
+        fd_close(client);
+        fd_close(worker);
+}
+
 /* An answer before the worker has received the message is no receipt. */
 static void test_byte_is_no_receipt(void **state) {
         int worker = listen_at("a", 8), client, conn;
@@ -204,4 +230,5 @@ TEST_MAIN(BROKER_TEST(test_reset),
           TCP_TEST(test_ack),
           TCP_TEST(test_touched),
           TCP_TEST(test_worker_answers),
+          TCP_TEST(test_each_worker_is_looked_at_twice),
           BROKER_TEST(test_byte_is_no_receipt))
