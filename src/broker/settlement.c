@@ -307,10 +307,11 @@ static bool settlement_look(Broker *b, Client *c, bool look_into_queue) {
                 return true;
 
         /*
-         * A worker that has just received the client may still decline it. So only a second look that finds the same
-         * counts.
+         * A worker that has just received the client may still decline it. So only a second look into the queue that
+         * finds the same counts.
          */
-        c->sent.was_received = receipt == RECEIPT_RECEIVED;
+        if (look_into_queue)
+                c->sent.was_received = receipt == RECEIPT_RECEIVED;
         return false;
 }
 

@@ -144,6 +144,7 @@ bool listener_needs_head(const char *name) { return view_listener(name)->needs_h
 
 ClientState first_client_state(void) { return t.broker->clients.slots[0].state; }
 bool first_client_has_route(void) { return t.broker->clients.slots[0].sent.route; }
+bool first_client_was_received(void) { return t.broker->clients.slots[0].sent.was_received; }
 
 uint64_t other_n_taken(void) { return t.other->n.n_taken; }
 uint64_t other_n_returned(void) { return t.other->n.n_returned; }

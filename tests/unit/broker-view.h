@@ -98,6 +98,7 @@ bool listener_needs_head(const char *name); /* some route for its clients asks f
 /* The first client of the table. */
 ClientState first_client_state(void);
 bool first_client_has_route(void);
+bool first_client_was_received(void); /* a look into the queue found that its worker had received it */
 
 /* The other broker. */
 uint64_t other_n_taken(void);

@@ -63,6 +63,7 @@ void receipts_look_later(Receipts *rs, Client *c) {
 
 void receipts_enter(Receipts *rs, Client *c) {
         c->sent.at = loop_now(rs->loop);
+        c->sent.was_received = false; /* a look at another worker does not count */
         receipts_look_later(rs, c);
         if (rs->is_polled && !c->sent.persistent)
                 list_append(&rs->unwatched, &c->second.link);

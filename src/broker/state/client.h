@@ -77,7 +77,7 @@ typedef struct ClientSent {
         bool is_settled;     /* a receipt came while the helper was inspecting the socket */
         bool may_reuse;      /* the worker was told that it may keep @conn_fd for further clients */
         bool was_persistent; /* it was sent on a persistent connection */
-        bool was_received;   /* at the last look the worker had received the message */
+        bool was_received;   /* at the last look into the queue the worker had received the message */
         bool is_expired;     /* QueueTimeoutSec= is over: Client.fd is -EBADF, and the slot waits for the receipt */
         uint8_t n_deaths;    /* workers that received it and died, and left it untouched */
 } ClientSent;
