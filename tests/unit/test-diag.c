@@ -94,6 +94,39 @@ static void test_held_back_count_of_worker(void **state) {
         fd_close(worker);
 }
 
+/* A pause whose line is held back ends with the broker, and the log says nothing of it. */
+static void test_held_back_pause(void **state) {
+        int a = listen_at("a", 64), b = listen_at("b", 64), clients[8], stderr_fd, log = log_to_pipe(&stderr_fd);
+
+        assert_int_equal(broker_add_listener(t.broker, "other", listen_at("other", 128)), 0);
+        USE({ .unit = "a.socket", .worker = "a", .listener = "public" },
+            { .unit = "b.socket", .worker = "b", .listener = "other" });
+        set_max_clients(4);
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                clients[i] = dial_and_say(i % 2 ? "other" : "public", 'x');
+                WAIT_FOR(n_accepted() == i + 1);
+
+                if (i == 3) {
+                        assert_true(is_paused());
+                        expect_line(log, "4 clients are in the broker");
+                        for (size_t k = 0; k < 2; k++) {
+                                assert_int_equal(take_byte(a), 'x');
+                                assert_int_equal(take_byte(b), 'x');
+                        }
+                        WAIT_FOR(n_taken() == 4);
+                }
+        }
+        assert_true(is_paused());
+        assert_true(holds_back_lines());
+        t.broker = broker_free(t.broker);
+        assert_false(has_event(log, POLLIN));
+
+        log_to_stderr(log, stderr_fd);
+        close_all(clients, ELEMENTSOF(clients));
+        fd_close(a);
+        fd_close(b);
+}
+
 static struct {
         unsigned n[_EVENT_MAX];
 } seen;
@@ -123,4 +156,5 @@ static void test_observer(void **state) {
 
 TEST_MAIN(BROKER_TEST(test_held_back_count),
           BROKER_TEST(test_held_back_count_of_worker),
+          BROKER_TEST(test_held_back_pause),
           BROKER_TEST(test_observer))

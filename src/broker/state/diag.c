@@ -398,6 +398,7 @@ void diag_done(Diag *d) {
 }
 
 void diag_write_held(Diag *d) {
+        d->is_paused = false; /* the pause ends with the broker, so diag_write_paused() writes nothing */
         LIST_FOREACH(i, &d->held)
                 (void) diag_write_if_due(d, CONTAINER_OF(i, HeldLine, link), USEC_INFINITY);
 }
