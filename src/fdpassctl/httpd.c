@@ -232,9 +232,18 @@ static void httpd_begin_location(HttpdParser *c) {
                 (void) snprintf(c->location, sizeof(c->location), "%s", c->words[1]);
 }
 
+/* A unit has no control characters, and is UTF-8. */
+static bool httpd_is_printable(const char *s) {
+        for (; *s; s += utf8_printable(s))
+                if (utf8_printable(s) == 0)
+                        return false;
+
+        return true;
+}
+
 /* Returns whether Path= can express the path. */
 static bool httpd_path_is_expressible(const char *path) {
-        return path[0] == '/' && !strpbrk(path, "?#\"' \t") && utf8_is_valid(path) &&
+        return path[0] == '/' && !strpbrk(path, "?#\"' ") && httpd_is_printable(path) &&
                !http_path_is_ambiguous(slice_from_string(path));
 }
 
@@ -286,9 +295,8 @@ static bool httpd_make_worker(const HttpdParser *c, const char *rest, char ret[s
             strpbrk(ret, "*?$\"\\"))
                 return false;
 
-        for (const char *p = ret; *p; p += utf8_printable(p))
-                if (utf8_printable(p) == 0)
-                        return false;
+        if (!httpd_is_printable(ret))
+                return false;
 
         if (startswith(ret, "/var/run/")) /* a symbolic link, which the broker does not follow */
                 memmove(ret, ret + strlen("/var"), strlen(ret + strlen("/var")) + 1);
