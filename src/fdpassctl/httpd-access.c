@@ -238,14 +238,18 @@ static AccessKind access_kind(const char *name) {
                 const char *name;
                 AccessKind kind;
         } kinds[] = {
-                { "VirtualHost", ACCESS_HOST },       { "Location", ACCESS_LOCATION },    { "LocationMatch", ACCESS_LOCATION },
-                { "Proxy", ACCESS_PROXY },            { "ProxyMatch", ACCESS_PROXY },     { "Directory", ACCESS_FILES },
-                { "DirectoryMatch", ACCESS_FILES },   { "Files", ACCESS_FILES },          { "FilesMatch", ACCESS_FILES },
-                { "If", ACCESS_IF },                  { "ElseIf", ACCESS_IF },            { "Else", ACCESS_IF },
-                { "IfDefine", ACCESS_CONDITION },     { "IfModule", ACCESS_CONDITION },   { "IfVersion", ACCESS_CONDITION },
-                { "IfFile", ACCESS_CONDITION },       { "IfDirective", ACCESS_CONDITION }, { "IfSection", ACCESS_CONDITION },
-                { "Macro", ACCESS_CONDITION },        { "Limit", ACCESS_LIMIT },          { "LimitExcept", ACCESS_LIMIT },
-                { "RequireAny", ACCESS_ANY },         { "RequireAll", ACCESS_ALL },       { "RequireNone", ACCESS_NONE },
+                { "VirtualHost", ACCESS_HOST }, { "Location", ACCESS_LOCATION },
+                { "LocationMatch", ACCESS_LOCATION }, { "Proxy", ACCESS_PROXY },
+                { "ProxyMatch", ACCESS_PROXY }, { "Directory", ACCESS_FILES },
+                { "DirectoryMatch", ACCESS_FILES }, { "Files", ACCESS_FILES },
+                { "FilesMatch", ACCESS_FILES }, { "If", ACCESS_IF },
+                { "ElseIf", ACCESS_IF }, { "Else", ACCESS_IF },
+                { "IfDefine", ACCESS_CONDITION }, { "IfModule", ACCESS_CONDITION },
+                { "IfVersion", ACCESS_CONDITION }, { "IfFile", ACCESS_CONDITION },
+                { "IfDirective", ACCESS_CONDITION }, { "IfSection", ACCESS_CONDITION },
+                { "Macro", ACCESS_CONDITION }, { "Limit", ACCESS_LIMIT },
+                { "LimitExcept", ACCESS_LIMIT }, { "RequireAny", ACCESS_ANY },
+                { "RequireAll", ACCESS_ALL }, { "RequireNone", ACCESS_NONE },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(kinds); i++)

@@ -5,8 +5,8 @@
  * The clients that httpd keeps out: Require and its containers (mod_authz_core), Order, Allow and Deny
  * (mod_access_compat), and a few others.
  *
- * A section with Require replaces the sections before it. Their order is that of HttpdRank. Within one rank, sections of
- * the server come before those of the virtual host, and then the order is that of the lines.
+ * A section with Require replaces the sections before it. Their order is that of HttpdRank. Within one rank, sections
+ * of the server come before those of the virtual host, and then the order is that of the lines.
  *
  * <Directory> and <Files> hold for files only, and the request of a proxy has none (proxy_map_location() of mod_proxy).
  */

@@ -46,7 +46,7 @@ static HttpdCovers httpd_rule_covers_path(const HttpdRule *rule, const char *pat
         if (is_around)
                 return rule->paths == HTTPD_PATHS_UNKNOWN ? HTTPD_COVERS_SOME : HTTPD_COVERS_ALL;
 
-        /* The rule holds for paths below the route's. Path= takes whole segments, so "^/chatter" is not below /chat. */
+        /* Below the route's path? Path= takes whole segments, so "^/chatter" is not below /chat. */
         return http_path_has_prefix(q, p) ? HTTPD_COVERS_SOME : HTTPD_COVERS_NONE;
 }
 
@@ -76,7 +76,8 @@ static bool httpd_verdict_equal(const HttpdVerdict *v, HttpdLetsIn lets_in, cons
 /* Merges the rule into the verdict, as httpd merges a section into those before it. */
 static void httpd_verdict_merge(HttpdVerdict *v, const HttpdAccess *a, const HttpdRule *rule, const HttpdRoute *route) {
         HttpdCovers covers = httpd_rule_covers_path(rule, route->path);
-        bool is_certain = rule->rank != HTTPD_RANK_IF && httpd_condition_is_inside(a, route->condition, rule->condition);
+        bool is_certain = rule->rank != HTTPD_RANK_IF &&
+                          httpd_condition_is_inside(a, route->condition, rule->condition);
 
         if (covers == HTTPD_COVERS_NONE)
                 return;
@@ -113,7 +114,8 @@ static HttpdVerdict httpd_judge(const HttpdAccess *a, const HttpdRoute *route, s
 }
 
 static bool httpd_names_meet(const char *a, const char *b) {
-        return streq(a, b) || (startswith(a, "*.") && endswith(b, a + 1)) || (startswith(b, "*.") && endswith(a, b + 1));
+        return streq(a, b) || (startswith(a, "*.") && endswith(b, a + 1)) ||
+               (startswith(b, "*.") && endswith(a, b + 1));
 }
 
 static bool httpd_hosts_meet(const HttpdHost *a, const HttpdHost *b) {
@@ -126,8 +128,8 @@ static bool httpd_hosts_meet(const HttpdHost *a, const HttpdHost *b) {
 }
 
 /*
- * Returns whether the unit of the route may take a request that httpd gives to the virtual host @k. httpd chooses virtual
- * hosts by the address. Of those, it takes the first one that has the name. The unit does not look at the address.
+ * Returns whether the unit of the route may take a request that httpd gives to the virtual host @k. httpd chooses
+ * virtual hosts by the address. Of those, it takes the first one that has the name. The unit ignores the address.
  */
 static bool httpd_route_meets_host(const HttpdAccess *a, const HttpdRoute *route, size_t k) {
         const HttpdHost *mine = &a->hosts[route->host], *other = &a->hosts[k];
@@ -146,7 +148,7 @@ static bool httpd_route_meets_host(const HttpdAccess *a, const HttpdRoute *route
         return (k < route->host || !has_same_address) && httpd_hosts_meet(mine, other);
 }
 
-/* Returns the clients that httpd lets in to the route, if they are the same in all virtual hosts that it meets. */
+/* Returns the clients that httpd lets in to the route, if all virtual hosts that it meets agree. */
 static HttpdVerdict httpd_judge_all(const HttpdAccess *a, const HttpdRoute *route) {
         HttpdVerdict mine = httpd_judge(a, route, route->host);
 
@@ -192,8 +194,9 @@ static int httpd_set_sources(const HttpdAccess *a, HttpdRoute *route, HttpdSay s
                 return 0;
         }
         if (v.lets_in == HTTPD_LETS_IN_SOURCES && a->remote_ip) {
-                (void) snprintf(message, sizeof(message), "httpd compares the address that %s sets; a unit can't express "
-                                "that; no unit is printed for line %u.", a->remote_ip, route->line);
+                (void) snprintf(message, sizeof(message),
+                                "httpd compares the address that %s sets; a unit can't express that; "
+                                "no unit is printed for line %u.", a->remote_ip, route->line);
                 utf8_mask(message);
                 say(v.rule->userdata, v.rule->line, message);
                 return 0;
