@@ -293,7 +293,7 @@ static int access_set_host(HttpdAccess *a, HttpdSection *s, char *const *words, 
 
 /* Reads the bytes that each path begins with that matches the expression. */
 static int access_set_regex(HttpdSection *s, const char *regex) {
-        size_t n = regex[0] == '^' ? strcspn(regex + 1, "()[]{}.*+?|$^\\") : 0;
+        size_t n = regex[0] == '^' ? strcspn(regex + 1, "()[]{}.*+?|$^\\@%") : 0;
         const char *rest = regex[0] == '^' ? regex + 1 + n : regex;
 
         s->paths = n > 0 && !*rest ? HTTPD_PATHS_BEGIN : HTTPD_PATHS_UNKNOWN;
@@ -306,7 +306,10 @@ static int access_set_regex(HttpdSection *s, const char *regex) {
         return s->path ? 0 : -ENOMEM;
 }
 
-/* Reads the path of <Location>. httpd compares it with the decoded path, and "*" and "?" are wildcards. */
+/*
+ * Reads the path of <Location>. httpd compares it with the decoded path, and "*" and "?" are wildcards. "$" and "@" may
+ * begin a variable (Define, Macro).
+ */
 static int access_set_location(HttpdSection *s, char *const *words, size_t n) {
         const char *path = n == 2 ? words[1] : "";
 
@@ -318,7 +321,7 @@ static int access_set_location(HttpdSection *s, char *const *words, size_t n) {
 
         if (path[0] != '/' || strchr(path, '%') || http_path_is_ambiguous(slice_from_string(path)))
                 path = "";
-        s->path = strndup(path, strcspn(path, "*?[\\"));
+        s->path = strndup(path, strcspn(path, "*?[\\$@"));
         if (!s->path)
                 return -ENOMEM;
 

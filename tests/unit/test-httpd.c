@@ -189,6 +189,8 @@ static void test_held(void **state) {
         expect_held(ROUTE IN("/", "Require ip 10.1") IN("/x/y", "Require all granted"), 6);
         expect_held(ROUTE IN("~ /y", "Require ip 10.1"), 3);
         expect_held(ROUTE IN("/*", "Require ip 10.1"), 3);
+        expect_held(ROUTE IN("/${X}", "Require ip 10.1"), 3);
+        expect_held(ROUTE IN("~ ^/${X}", "Require ip 10.1"), 3);
         expect_held(ROUTE IN("/x", "Deny from all") IN("/x", "Require all granted"), 3);
         expect_held(ROUTE "<Proxy fd://*>\nRequire ip 10.1\n</Proxy>", 3);
         expect_held(ROUTE IN("/x", "Require ip 10.1") "RemoteIPHeader X-Forwarded-For", 3);
