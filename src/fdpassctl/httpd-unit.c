@@ -70,6 +70,8 @@ void httpd_unit_print(const HttpdRoute *route, const char *file, FILE *f) {
                 httpd_unit_print_value(f, "Host", route->hosts.items[i]);
         if (!streq(route->path, "/"))
                 httpd_unit_print_value(f, "Path", route->path);
+        for (size_t i = 0; i < route->sources.n_items; i++)
+                httpd_unit_print_value(f, "Source", route->sources.items[i]);
         httpd_unit_print_value(f, "Flusher", route->flusher);
         fputs("\n[Install]\nWantedBy=fdpass.target\n", f);
 }

@@ -23,11 +23,13 @@ typedef struct HttpdParser {
         char text[HTTPD_LINE_MAX];
         char *words[HTTPD_WORDS_MAX + 1]; /* of the directive; its name is the first */
         size_t n_words;
+        bool is_cut;                /* text or words of the directive are missing */
 
         char root[SOCKET_PATH_MAX + 1]; /* ServerRoot */
         bool is_in_host;            /* between <VirtualHost> and </VirtualHost> */
         unsigned host_line;         /* number of the line of <VirtualHost> */
         StringList hosts;           /* names of the virtual host */
+        size_t first_of_file;       /* index of the first route of the file */
         size_t first_of_host;       /* index of the first route of the virtual host */
         bool is_in_location;        /* between <Location> and </Location> */
         char location[HTTPD_LINE_MAX]; /* path of the location; "": Path= can't express it */
@@ -36,20 +38,6 @@ typedef struct HttpdParser {
         HttpdSay say;
         void *userdata;
 } HttpdParser;
-
-void httpd_routes_done(HttpdRoutes *routes) {
-        for (size_t i = 0; i < routes->n_items; i++) {
-                HttpdRoute *r = &routes->items[i];
-
-                strlist_clear(&r->hosts);
-                free(r->path);
-                free(r->worker);
-                free(r->flusher);
-        }
-
-        free(routes->items);
-        *routes = (HttpdRoutes){};
-}
 
 static void httpd_say(HttpdParser *c, const char *format, ...) _printf_(2, 3);
 
@@ -102,6 +90,7 @@ static bool httpd_next_line(HttpdParser *c) {
                 if (c->text[i] == '\0')
                         c->text[i] = '?';
         c->text[n] = '\0';
+        c->is_cut = n == sizeof(c->text) - 1;
         return true;
 }
 
@@ -146,6 +135,7 @@ static void httpd_split(HttpdParser *c) {
         while (c->n_words < HTTPD_WORDS_MAX && (word = httpd_next_word(&s)))
                 c->words[c->n_words++] = word;
         c->words[c->n_words] = NULL;
+        c->is_cut |= c->n_words == HTTPD_WORDS_MAX;
 }
 
 static bool httpd_is(const HttpdParser *c, const char *directive) {
@@ -158,6 +148,7 @@ static int httpd_add_host(HttpdParser *c, const char *word) {
         char pattern[PROBE_NAME_MAX + 3] = "*.";
         ProbeName name;
         uint16_t port;
+        int r;
 
         s = s ? s + 3 : word;
         rest = startswith(s, "*.");
@@ -166,11 +157,12 @@ static int httpd_add_host(HttpdParser *c, const char *word) {
             (rest && name.text[0] == '[')) {
                 httpd_say(c, "Host= can't express the name \"%.*s\"; clients that ask for it are not matched.",
                           HTTPD_SHOWN(word));
-                return 0;
+                return httpd_access_add_name(&c->routes->access, NULL);
         }
 
         memcpy(pattern + 2, name.text, (size_t) name.n + 1);
-        return strlist_add(&c->hosts, rest ? pattern : pattern + 2);
+        r = httpd_access_add_name(&c->routes->access, rest ? pattern : pattern + 2);
+        return r < 0 ? r : strlist_add(&c->hosts, rest ? pattern : pattern + 2);
 }
 
 static int httpd_add_hosts(HttpdParser *c) {
@@ -314,13 +306,15 @@ static int httpd_add_route(HttpdParser *c, const char *path, const char *worker,
         r = &c->routes->items[c->routes->n_items++];
         *r = (HttpdRoute){
                 .line = c->line, .path = strdup(path), .worker = strdup(worker), .flusher = strdup(flusher),
+                .host = httpd_access_host(&c->routes->access), .userdata = c->userdata,
+                .condition = httpd_access_condition(&c->routes->access),
         };
         return r->path && r->worker && r->flusher ? 0 : -ENOMEM;
 }
 
 /* Says which lines before this one take its clients in httpd. */
 static void httpd_check_order(HttpdParser *c, const char *path) {
-        for (size_t i = c->is_in_host ? c->first_of_host : 0; i < c->routes->n_items; i++)
+        for (size_t i = c->is_in_host ? c->first_of_host : c->first_of_file; i < c->routes->n_items; i++)
                 if (!streq(c->routes->items[i].path, path) &&
                     http_path_has_prefix(slice_from_string(path), slice_from_string(c->routes->items[i].path)))
                         httpd_say(c, "httpd never comes to this line, because line %u takes its paths. "
@@ -458,7 +452,8 @@ static void httpd_check_others(HttpdParser *c) {
                                   c->words[0] + 1);
 
         if (httpd_is(c, "Include") || httpd_is(c, "IncludeOptional"))
-                httpd_say(c, "%s is not followed: give its files to this command, too.", c->words[0]);
+                httpd_say(c, "%s is not followed: give its files to this command, too. They may keep clients out.",
+                          c->words[0]);
         else if (httpd_is(c, "Header") || httpd_is(c, "RequestHeader"))
                 httpd_say(c, "%s is not read: ResponseHeader= adds fields to what a flusher writes.", c->words[0]);
         else if (httpd_mentions_fd(c))
@@ -486,29 +481,38 @@ static int httpd_read_directive(HttpdParser *c) {
         return 0;
 }
 
-int httpd_parse(const char *text, size_t n, const char *server_root, HttpdSay f, void *userdata, HttpdRoutes *ret) {
-        HttpdParser *c = calloc(1, sizeof(*c));
-        int r = 0;
-
-        if (!c)
-                return -ENOMEM;
-
-        *ret = (HttpdRoutes){};
-        *c = (HttpdParser){ .p = text, .end = text + n, .next_line = 1, .routes = ret, .say = f, .userdata = userdata };
-        (void) snprintf(c->root, sizeof(c->root), "%s", server_root);
+static int httpd_read_lines(HttpdParser *c) {
+        HttpdAccess *access = &c->routes->access;
+        int r = httpd_access_begin_file(access, c->userdata);
 
         while (r >= 0 && httpd_next_line(c)) {
                 httpd_split(c);
                 if (c->n_words > 0)
+                        r = httpd_access_read(access, c->line, c->words, c->n_words, c->is_cut);
+                if (c->n_words > 0 && r >= 0)
                         r = httpd_read_directive(c);
         }
 
         if (r >= 0 && c->is_in_host)
                 r = httpd_end_host(c);
+        return r < 0 ? r : httpd_access_end_file(access);
+}
+
+int httpd_read(HttpdRoutes *routes, const char *text, size_t n, const char *server_root, HttpdSay f, void *userdata) {
+        HttpdParser *c = calloc(1, sizeof(*c));
+        int r;
+
+        if (!c)
+                return -ENOMEM;
+
+        *c = (HttpdParser){
+                .p = text, .end = text + n, .next_line = 1, .routes = routes, .first_of_file = routes->n_items,
+                .say = f, .userdata = userdata,
+        };
+        (void) snprintf(c->root, sizeof(c->root), "%s", server_root);
+
+        r = httpd_read_lines(c);
         strlist_clear(&c->hosts);
         free(c);
-
-        if (r < 0)
-                httpd_routes_done(ret);
         return r;
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "basic/strlist.h"
+#include "fdpassctl/httpd-access.h"
 
 /* One ProxyPass or ProxyPassMatch line with an fd:// target. */
 typedef struct HttpdRoute {
@@ -18,11 +19,16 @@ typedef struct HttpdRoute {
         char *path;        /* for Path= */
         char *worker;      /* absolute path of the worker's socket */
         char *flusher;     /* for Flusher=; default "flush" */
+        StringList sources; /* for Source=; none: all clients */
+        size_t host;       /* index of the virtual host in HttpdAccess; 0: the server */
+        size_t condition;  /* index of the condition around the line in HttpdAccess; 0: none */
+        void *userdata;    /* of httpd_read() */
 } HttpdRoute;
 
 typedef struct HttpdRoutes {
         HttpdRoute *items;
         size_t n_items;
+        HttpdAccess access; /* clients that httpd keeps out */
 } HttpdRoutes;
 
 void httpd_routes_done(HttpdRoutes *routes);
@@ -31,9 +37,18 @@ void httpd_routes_done(HttpdRoutes *routes);
 typedef void (*HttpdSay)(void *userdata, unsigned line, const char *message);
 
 /*
- * Reads the @n bytes at @text. A relative fd:// path is below @server_root until the text sets ServerRoot. Returns 0,
- * and routes in @ret for httpd_routes_done(), or -ENOMEM.
+ * Reads the @n bytes at @text, and adds their routes to @routes, which begins as {}. A relative fd:// path is below
+ * @server_root until the text sets ServerRoot. Returns 0, or -ENOMEM, after which only httpd_routes_done() may follow.
  */
+int httpd_read(HttpdRoutes *routes, const char *text, size_t n, const char *server_root, HttpdSay say, void *userdata);
+
+/*
+ * Sets the sources of all routes, after the last file. Removes and reports the routes to which httpd lets in other
+ * clients than Source= can express. Returns 0 or -ENOMEM, as httpd_read().
+ */
+int httpd_finish(HttpdRoutes *routes, HttpdSay say);
+
+/* Both for one file. Returns 0, and routes in @ret for httpd_routes_done(), or -ENOMEM. */
 int httpd_parse(const char *text, size_t n, const char *server_root, HttpdSay say, void *userdata, HttpdRoutes *ret);
 
 /*

@@ -30,7 +30,10 @@ static const char import_help[] =
         "     --server-root=DIR  Directory of relative paths before ServerRoot (" IMPORT_SERVER_ROOT ")\n"
         "     --output=DIR       Write the units to new files in this directory\n";
 
+static bool import_has_reported;
+
 static void import_report(void *userdata, unsigned line, const char *message) {
+        import_has_reported = true;
         fprintf(stderr, "%s:%u: %s\n", (const char *) userdata, line, message);
 }
 
@@ -79,36 +82,40 @@ static int import_write_unit(const HttpdRoute *route, const char *name, const ch
         return fclose(f) != 0 || has_failed ? -EIO : 0;
 }
 
-static int import_one(const char *path, const char *server_root, int directory_fd, size_t *n_units) {
-        _cleanup_free_ char *text = NULL, *userdata = strdup(path);
-        _cleanup_(httpd_routes_done) HttpdRoutes routes = {};
+static int import_read(HttpdRoutes *routes, char *path, const char *server_root) {
+        _cleanup_free_ char *text = NULL;
         size_t n = 0;
         int r;
 
-        if (!userdata)
-                return -ENOMEM;
-
         r = import_read_file(path, &text, &n);
-        if (r >= 0)
-                r = httpd_parse(text, n, server_root, import_report, userdata, &routes);
+        return r < 0 ? r : httpd_read(routes, text, n, server_root, import_report, path);
+}
 
-        for (size_t i = 0; i < routes.n_items && r >= 0; i++) {
+/* Returns 0, or a negative errno after a message. */
+static int import_print(const HttpdRoutes *routes, int directory_fd) {
+        for (size_t i = 0; i < routes->n_items; i++) {
+                const HttpdRoute *route = &routes->items[i];
                 char name[256];
+                int r = 0;
 
-                httpd_unit_name(&routes, i, name, sizeof(name));
-                printf("%s# %s\n", *n_units > 0 ? "\n" : "", name);
+                httpd_unit_name(routes, i, name, sizeof(name));
+                printf("%s# %s\n", i > 0 ? "\n" : "", name);
                 if (directory_fd >= 0)
-                        r = import_write_unit(&routes.items[i], name, path, directory_fd);
+                        r = import_write_unit(route, name, route->userdata, directory_fd);
                 else
-                        httpd_unit_print(&routes.items[i], path, stdout);
-                (*n_units)++;
+                        httpd_unit_print(route, route->userdata, stdout);
+                if (r < 0) {
+                        fprintf(stderr, "Failed to import %s: %s.\n", (char *) route->userdata, strerror(-r));
+                        return r;
+                }
         }
 
-        return r;
+        return 0;
 }
 
 /* Returns 0, or a negative errno after a message. */
 static int import_files(int argc, char *argv[], const ImportOptions *o, size_t *ret_n_units) {
+        _cleanup_(httpd_routes_done) HttpdRoutes routes = {};
         _cleanup_close_ int directory_fd = -EBADF;
 
         if (o->output) {
@@ -121,16 +128,19 @@ static int import_files(int argc, char *argv[], const ImportOptions *o, size_t *
                 }
         }
 
-        for (int i = 0; i < argc; i++) {
-                int r = import_one(argv[i], o->server_root, directory_fd, ret_n_units);
+        /* All files are read first, because what one says of the server holds for the hosts of all. */
+        for (int i = 0; i <= argc; i++) {
+                const char *what = i < argc ? argv[i] : "the files";
+                int r = i < argc ? import_read(&routes, argv[i], o->server_root) : httpd_finish(&routes, import_report);
 
                 if (r < 0) {
-                        fprintf(stderr, "Failed to import %s: %s.\n", argv[i], strerror(-r));
+                        fprintf(stderr, "Failed to import %s: %s.\n", what, strerror(-r));
                         return r;
                 }
         }
 
-        return 0;
+        *ret_n_units = routes.n_items;
+        return import_print(&routes, directory_fd);
 }
 
 int verb_import_httpd(int argc, char *argv[]) {
@@ -154,7 +164,8 @@ int verb_import_httpd(int argc, char *argv[]) {
                 return EXIT_FAILURE;
 
         if (n_units == 0) {
-                fprintf(stderr, "No line there hands clients to mod_proxy_fdpass.\n");
+                fprintf(stderr, import_has_reported ? "No unit is printed.\n" :
+                                "No line there hands clients to mod_proxy_fdpass.\n");
                 return EXIT_FAILURE;
         }
 

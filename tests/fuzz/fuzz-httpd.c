@@ -54,6 +54,7 @@ static void check_unit(const HttpdRoute *printed, const char *name, char *text, 
         while (route.match.hosts && route.match.hosts[k])
                 k++;
         require(k <= printed->hosts.n_items && (k > 0) == (printed->hosts.n_items > 0));
+        require(route.match.n_sources == printed->sources.n_items);
         require(!route.match.paths || !route.match.paths[1]);
         route_config_done(&route);
 }
