@@ -32,10 +32,37 @@ static void delivery_note_sent(Broker *b, Route *route, Client *c) {
                 persistent_send_if_full(c->sent.persistent);
 }
 
+/* Moves a client on that its flusher keeps from a worker. @r is not FLUSH_DONE. */
+static void delivery_end_flush(Broker *b, Client *c, FlushResult r) {
+        switch (r) {
+
+        case FLUSH_DONE:
+        case FLUSH_WAIT:
+                break;
+
+        case FLUSH_INSPECT:
+                inspect_begin(&b->inspect, c, &delivery_flush_kind);
+                break;
+
+        case FLUSH_ANSWERED:
+                departure_answered(b, c);
+                break;
+
+        case FLUSH_REFUSED:
+                departure_refuse(b, c, c->refused.why, PROBE_REASON_NONE);
+                break;
+
+        case FLUSH_GONE:
+                departure_gone(b, c);
+                break;
+        }
+}
+
 /* Sends the client to the worker of a route. Returns false if that worker did not get it, and another one may. */
 static bool delivery_offer(Broker *b, Route *route, Client *c) {
         bool was_flushed = c->flush.status != 0, is_flushed;
-        OfferResult result = offer(&b->offers, route, c);
+        FlushResult flush;
+        OfferResult result = offer(&b->offers, route, c, &flush);
 
         is_flushed = !was_flushed && c->flush.status != 0;
         b->n.n_flushed += is_flushed;
@@ -50,24 +77,9 @@ static bool delivery_offer(Broker *b, Route *route, Client *c) {
                 delivery_note_sent(b, route, c);
                 break;
 
-        case OFFER_FLUSHING:
-                b->n.n_flush_waits++;
-                break;
-
-        case OFFER_INSPECT:
-                inspect_begin(&b->inspect, c, &delivery_flush_kind);
-                break;
-
-        case OFFER_ANSWERED:
-                departure_answered(b, c);
-                break;
-
-        case OFFER_REFUSED:
-                departure_refuse(b, c, c->refused.why, PROBE_REASON_NONE);
-                break;
-
-        case OFFER_GONE:
-                departure_gone(b, c);
+        case OFFER_FLUSHED:
+                b->n.n_flush_waits += flush == FLUSH_WAIT;
+                delivery_end_flush(b, c, flush);
                 break;
         }
 
@@ -316,31 +328,10 @@ void delivery_drop_all(Broker *b) {
  * worker.
  */
 static void delivery_after_flush(Broker *b, Client *c, FlushResult r) {
-        switch (r) {
-
-        case FLUSH_WAIT:
-                break;
-
-        case FLUSH_DONE:
+        if (r == FLUSH_DONE)
                 delivery_readmit(b, c);
-                break;
-
-        case FLUSH_INSPECT:
-                inspect_begin(&b->inspect, c, &delivery_flush_kind);
-                break;
-
-        case FLUSH_ANSWERED:
-                departure_answered(b, c);
-                break;
-
-        case FLUSH_REFUSED:
-                departure_refuse(b, c, c->refused.why, PROBE_REASON_NONE);
-                break;
-
-        case FLUSH_GONE:
-                departure_gone(b, c);
-                break;
-        }
+        else
+                delivery_end_flush(b, c, r);
 }
 
 static void delivery_go_on_flush(void *userdata, Client *c, const SocketTask *t) {

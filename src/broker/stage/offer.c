@@ -30,37 +30,12 @@ static int offer_send_message(Offers *o, const Route *route, Client *c, int conn
         return 0;
 }
 
-static OfferResult offer_after_flush(FlushResult r) {
-        switch (r) {
-
-        case FLUSH_WAIT:
-                return OFFER_FLUSHING;
-
-        case FLUSH_INSPECT:
-                return OFFER_INSPECT;
-
-        case FLUSH_ANSWERED:
-                return OFFER_ANSWERED;
-
-        case FLUSH_REFUSED:
-                return OFFER_REFUSED;
-
-        case FLUSH_GONE:
-                return OFFER_GONE;
-
-        case FLUSH_DONE:
-                break;
-        }
-
-        return OFFER_SENT;
-}
-
 /*
  * Connects, has the flusher write if @is_due, watches for the receipt, and sends. The order matters: a response needs a
- * worker, and a receipt needs a watch. Returns 0 if the client was sent, 1 with *ret_result if the flusher ended the
+ * worker, and a receipt needs a watch. Returns 0 if the client was sent, 1 with *ret_flush if the flusher ended the
  * offer, or a negative errno.
  */
-static int offer_by_connection(Offers *o, const Route *route, Client *c, bool is_due, OfferResult *ret_result) {
+static int offer_by_connection(Offers *o, const Route *route, Client *c, bool is_due, FlushResult *ret_flush) {
         _cleanup_close_ int fd = -EBADF;
         int r;
 
@@ -70,8 +45,8 @@ static int offer_by_connection(Offers *o, const Route *route, Client *c, bool is
         if (fd < 0)
                 return fd;
 
-        *ret_result = is_due ? offer_after_flush(flush_begin(o->flushes, route, c)) : OFFER_SENT;
-        if (*ret_result != OFFER_SENT)
+        *ret_flush = is_due ? flush_begin(o->flushes, route, c) : FLUSH_DONE;
+        if (*ret_flush != FLUSH_DONE)
                 return 1;
 
         r = receipts_prepare(o->receipts, c, fd);
@@ -90,15 +65,15 @@ static int offer_by_connection(Offers *o, const Route *route, Client *c, bool is
  * Sends in the form of the route. If no unit says which type the worker's socket has, the other type is tried, too. The
  * type that works is kept.
  */
-static int offer_in_its_form(Offers *o, Route *route, Client *c, bool is_due, OfferResult *ret_result) {
+static int offer_in_its_form(Offers *o, Route *route, Client *c, bool is_due, FlushResult *ret_flush) {
         int r;
 
-        r = offer_by_connection(o, route, c, is_due, ret_result);
+        r = offer_by_connection(o, route, c, is_due, ret_flush);
         if (r != -EPROTOTYPE || !route->config->transport_is_open)
                 return r;
 
         route->transport = route->transport == TRANSPORT_STREAM ? TRANSPORT_SEQPACKET : TRANSPORT_STREAM;
-        return offer_by_connection(o, route, c, is_due, ret_result);
+        return offer_by_connection(o, route, c, is_due, ret_flush);
 }
 
 static void offer_mark_unreachable(Offers *o, const Route *route, int error) {
@@ -141,9 +116,8 @@ static void offer_note_failure(Offers *o, const Route *route, int error) {
         worker_back_off(route->worker, loop_now(o->diag->loop));
 }
 
-OfferResult offer(Offers *o, Route *route, Client *c) {
+OfferResult offer(Offers *o, Route *route, Client *c, FlushResult *ret_flush) {
         bool is_due = flush_is_due(route, c);
-        OfferResult result = OFFER_SENT;
         PersistentConn *pc;
         int r;
 
@@ -155,12 +129,12 @@ OfferResult offer(Offers *o, Route *route, Client *c) {
         if (pc && persistent_add(pc, route, c))
                 return OFFER_SENT;
 
-        r = offer_in_its_form(o, route, c, is_due, &result);
+        r = offer_in_its_form(o, route, c, is_due, ret_flush);
         if (r < 0) {
                 offer_note_failure(o, route, r);
                 return OFFER_BUSY;
         }
 
         offer_mark_reachable(o, route);
-        return result;
+        return r == 0 ? OFFER_SENT : OFFER_FLUSHED;
 }

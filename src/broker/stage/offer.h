@@ -20,17 +20,13 @@ typedef struct Offers {
 } Offers;
 
 typedef enum OfferResult {
-        OFFER_SENT,     /* the client is in the worker's backlog, and its receipt is to be awaited */
-        OFFER_BUSY,     /* the worker did not get the client, and gets none for a while: another worker may */
-        OFFER_FLUSHING, /* the client waits for room in its send buffer (FLUSH_WAIT) */
-        OFFER_INSPECT,  /* as FLUSH_INSPECT */
-        OFFER_ANSWERED, /* as FLUSH_ANSWERED */
-        OFFER_REFUSED,  /* as FLUSH_REFUSED */
-        OFFER_GONE,     /* as FLUSH_GONE */
+        OFFER_SENT,    /* the client is in the worker's backlog, and its receipt is to be awaited */
+        OFFER_BUSY,    /* the worker did not get the client, and gets none for a while: another worker may */
+        OFFER_FLUSHED, /* the flusher ended the offer: *ret_flush says how */
 } OfferResult;
 
 /*
  * Sends the client, which is in no list, to the worker of @route. A flusher writes to the client first if that is due.
- * With another result than OFFER_SENT the worker has not got it.
+ * With another result than OFFER_SENT the worker has not got it. With OFFER_FLUSHED *ret_flush is not FLUSH_DONE.
  */
-OfferResult offer(Offers *o, Route *route, Client *c);
+OfferResult offer(Offers *o, Route *route, Client *c, FlushResult *ret_flush);
