@@ -215,7 +215,7 @@ def exec_ssh(m):
     m.run("systemctl daemon-reload")
     m.run(ssh, check=False)
     wait_for(lambda: "Failed to run /nonexistent: No such file or directory." in
-             m.output(f"journalctl -q -o cat --after-cursor='{m.cursor}' -u 'ssh-inetd@*'"), 10, "a word about the program")
+             m.output(f"journalctl -q -o cat --after-cursor='{m.cursor}' -t fdpass-exec"), 10, "a word about the program")
     check(m.property("ssh-inetd.socket", "ActiveState") == "active", "the socket is gone")
 
 
