@@ -35,6 +35,7 @@
 /* Units */
 #define MESSAGE_UNIT_ERROR           "850fcd5519b74710be8b8843726e4b95"
 #define MESSAGE_UNIT_WARNING         "cbcfed9a217347cdb23e2d79e27bdc5c"
+#define MESSAGE_UNIT_LINT            "d32ec22afd47410887e49659b6bd0dc6"
 #define MESSAGE_NO_UNITS             "1eab502d0a4a4531a82658b009e7d840"
 #define MESSAGE_RELOAD_FAILED        "7ec60d72bdeb4aaab195730b93735866"
 #define MESSAGE_UNKNOWN_LISTENER     "2a57ec8bc6264bf99f4fe6d6bde4beb9"

@@ -18,7 +18,7 @@ static bool address_config_has_host_bits(const AddressRange *range) {
         return false;
 }
 
-static bool address_config_parse_range(const char *word, AddressRange *ret) {
+bool config_parse_range(const char *word, AddressRange *ret) {
         const char *slash = strchr(word, '/');
         size_t n = slash ? (size_t) (slash - word) : strlen(word);
         char address[INET6_ADDRSTRLEN];
@@ -54,7 +54,7 @@ static int address_config_take(const char *word, void *field) {
         AddressTarget *target = field;
         AddressRange range;
 
-        if (!address_config_parse_range(word, &range))
+        if (!config_parse_range(word, &range))
                 return 1;
 
         if (!ARRAY_GROW(*target->items, *target->n_items))

@@ -10,3 +10,6 @@
  * empties it. Returns 0, also after it reported an error, or -ENOMEM.
  */
 int config_parse_addresses(ConfigContext *c, const Assignment *a, AddressRange **items, size_t *n_items);
+
+/* Parses an address, or a network with no host bits set. Returns false for anything else. */
+bool config_parse_range(const char *word, AddressRange *ret);

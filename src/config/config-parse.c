@@ -12,7 +12,7 @@
 #define SHOWN_MAX 80
 
 void config_error(ConfigContext *c, const Assignment *a, const char *format, ...) {
-        char message[384];
+        char message[512];
         va_list ap;
 
         va_start(ap, format);
@@ -25,7 +25,7 @@ void config_error(ConfigContext *c, const Assignment *a, const char *format, ...
 
 void config_bad_value(ConfigContext *c, const Assignment *a, const char *format, ...) {
         size_t shown = utf8_cut(a->value, SHOWN_MAX);
-        char wanted[192];
+        char wanted[256];
         va_list ap;
 
         va_start(ap, format);

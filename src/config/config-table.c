@@ -6,12 +6,10 @@
 #include <stdio.h>
 
 #include "basic/utf8.h"
+#include "config/spelling.h"
 
 /* Messages show at most this many bytes of a key. */
 #define SHOWN_MAX 80
-
-/* Longest key that is compared with the known ones. Known keys are shorter. */
-#define KEY_MAX 31
 
 static const ConfigKey *config_table_find(const ConfigKind *kind, const char *section, const char *name) {
         for (size_t i = 0; i < kind->n_keys; i++)
@@ -21,51 +19,20 @@ static const ConfigKey *config_table_find(const ConfigKind *kind, const char *se
         return NULL;
 }
 
-static char config_table_lower(char c) {
-        return c >= 'A' && c <= 'Z' ? (char) (c - 'A' + 'a') : c;
-}
-
-/*
- * Returns the "optimal string alignment" distance without regard to case: the number of letters to insert, delete,
- * replace or swap with the next one. Both have at most KEY_MAX bytes.
- */
-static unsigned config_table_distance(const char *a, const char *b) {
-        unsigned d[KEY_MAX + 1][KEY_MAX + 1];
-        size_t n = strlen(a), m = strlen(b);
-
-        for (size_t i = 0; i <= n; i++)
-                d[i][0] = (unsigned) i;
-        for (size_t k = 0; k <= m; k++)
-                d[0][k] = (unsigned) k;
-
-        for (size_t i = 1; i <= n; i++)
-                for (size_t k = 1; k <= m; k++) {
-                        bool same = config_table_lower(a[i - 1]) == config_table_lower(b[k - 1]);
-
-                        d[i][k] = MIN(d[i - 1][k] + 1, d[i][k - 1] + 1);
-                        d[i][k] = MIN(d[i][k], d[i - 1][k - 1] + !same);
-                        if (i > 1 && k > 1 && config_table_lower(a[i - 1]) == config_table_lower(b[k - 2]) &&
-                            config_table_lower(a[i - 2]) == config_table_lower(b[k - 1]))
-                                d[i][k] = MIN(d[i][k], d[i - 2][k - 2] + 1);
-                }
-
-        return d[n][m];
-}
-
 /* Returns the key of [X-FDPass] with the smallest distance to @name. A third of the letters, or one, may differ. */
 static const char *config_table_closest(const ConfigKind *kind, const char *name) {
         size_t n = strlen(name);
         unsigned best = n < 3 ? 2 : (unsigned) n / 3 + 1;
         const char *found = NULL;
 
-        for (size_t i = 0; n <= KEY_MAX && i < kind->n_keys; i++) {
+        for (size_t i = 0; i < kind->n_keys; i++) {
                 const ConfigKey *key = &kind->keys[i];
                 unsigned d;
 
-                if (key->section != SECTION_FDPASS || strlen(key->name) > KEY_MAX)
+                if (key->section != SECTION_FDPASS)
                         continue;
 
-                d = config_table_distance(name, key->name);
+                d = spelling_distance(name, key->name);
                 if (d < best) {
                         best = d;
                         found = key->name;
@@ -87,14 +54,32 @@ static const char *config_table_home(const ConfigKind *kind, const ConfigContext
         return NULL;
 }
 
+/* Reports a key of [X-FDPass] in another section, where systemd ignores it. Most often its line is behind [Install]. */
+static void config_table_report_misplaced(const ConfigKind *kind, ConfigContext *c, Assignment *a) {
+        if (!config_table_find(kind, SECTION_FDPASS, a->key))
+                return;
+
+        if (kind->is_strict)
+                config_error(c, a, "%s= in [%s] is ignored; it belongs into [X-FDPass].", a->key, a->section);
+        else if (!a->is_reported)
+                reporter_say(c->reporter, CONFIG_WARNING, c->unit->id, a->path, a->line,
+                             "%s= in [%s] is ignored; it belongs into [X-FDPass].", a->key, a->section);
+        a->is_reported = true;
+}
+
 /* Reports a key that units of this kind do not have, with a hint: the place where it belongs, or a similar key. */
 static void config_table_report_unknown(const ConfigKind *kind, ConfigContext *c, Assignment *a) {
         int shown = (int) utf8_cut(a->key, SHOWN_MAX);
         const char *home, *closest;
-        char hint[96] = ".";
+        char hint[96] = "; remove it, or take a key of fdpass.unit(5).";
+
+        if (a->section != SECTION_FDPASS) {
+                config_table_report_misplaced(kind, c, a);
+                return;
+        }
 
         /* systemd accepts keys that begin with "X-" in its own sections, so they are accepted here too. */
-        if (a->section != SECTION_FDPASS || startswith(a->key, "X-"))
+        if (startswith(a->key, "X-"))
                 return;
 
         home = config_table_home(kind, c, a->key);

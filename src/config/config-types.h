@@ -15,7 +15,8 @@ struct fdpass_flusher;
 typedef enum ConfigSeverity {
         CONFIG_WARNING, /* the line or the unit was ignored, and everything else is used */
         CONFIG_ERROR,   /* the unit declares no usable route */
-        CONFIG_NOTE,    /* the unit is valid, but could be safer; from config_lint() only */
+        CONFIG_LINT,    /* the unit is used as it is, but probably not as intended; from config_check() only */
+        CONFIG_NOTE,    /* the unit is valid, but could be safer; from config_check() only */
 } ConfigSeverity;
 
 /*

@@ -2,10 +2,12 @@
 
 #include "config/config.h"
 
+#include <stdio.h>
 #include <sys/utsname.h>
 
 #include "basic/array.h"
 #include "config/broker-config.h"
+#include "config/lint.h"
 #include "config/listener-config.h"
 #include "config/route-config.h"
 #include "config/unit-wants.h"
@@ -81,7 +83,8 @@ static int config_find_units(const UnitPath *path, const char *target, StringLis
 
                 if (!unit_path_find(path, wanted.items[i], id)) {
                         reporter_say(path->reporter, CONFIG_WARNING, wanted.items[i], NULL, 0,
-                                     "Enabled for %s, but there is no such unit.", target);
+                                     "Enabled for %s, but there is no such unit; install it, or remove its link.",
+                                     target);
                         continue;
                 }
 
@@ -94,6 +97,27 @@ static int config_find_units(const UnitPath *path, const char *target, StringLis
         return 0;
 }
 
+/* Reports that the unit has no section. A section in the service of the same name is most likely meant for it. */
+static int config_report_no_section(ConfigSource *s, const Unit *unit) {
+        _cleanup_(unit_freep) Unit *service = NULL;
+        char name[UNIT_NAME_SIZE], hint[UNIT_NAME_SIZE + 64] = "add one, or disable the unit";
+        Reporter silent = {};
+        UnitPath quiet = *s->path;
+        int r = 0;
+
+        quiet.reporter = &silent;
+        if (snprintf(name, sizeof(name), "%.*s.service", (int) unit->name.n_stem, unit->name.name) < UNIT_NAME_SIZE)
+                r = unit_load(&quiet, name, &service);
+        if (r < 0)
+                return r;
+        if (service && service->has_fdpass && !streq(name, unit->id))
+                (void) snprintf(hint, sizeof(hint), "%s has one, which must be here: move it", name);
+
+        reporter_say(&s->reporter, CONFIG_WARNING, unit->id, unit_main_path(unit), 0,
+                     "%s has no [X-FDPass] section, so no client is routed to it; %s.", unit->id, hint);
+        return 0;
+}
+
 /* Adds the route of the unit @name, if it has one. */
 static int config_load_route(Config *config, ConfigSource *s, const char *name) {
         _cleanup_(unit_freep) Unit *unit = NULL;
@@ -103,7 +127,8 @@ static int config_load_route(Config *config, ConfigSource *s, const char *name) 
         r = unit_load(s->path, name, &unit);
         if (r == UNIT_MISSING)
                 reporter_say(&s->reporter, CONFIG_WARNING, name, NULL, 0,
-                             "Enabled for " TARGET ", but its unit file is a link to a file that does not exist.");
+                             "Enabled for " TARGET ", but its unit file is a link to a file that does not exist; "
+                             "change the link.");
         if (r != 0)
                 return r < 0 ? r : 0;
 
@@ -114,6 +139,8 @@ static int config_load_route(Config *config, ConfigSource *s, const char *name) 
         r = route_config_read(&c, &config->routes[config->n_routes]);
         if (r == 0)
                 config->n_routes++;
+        else if (r > 0 && !unit->has_fdpass && !unit->is_broken)
+                r = config_report_no_section(s, unit);
 
         return r < 0 ? r : 0;
 }
@@ -184,27 +211,58 @@ static int config_load_broker(Config *config, ConfigSource *s) {
         return broker_config_read(&c, &config->broker);
 }
 
-int config_load(int root_fd, ConfigReport report, void *userdata, Config **ret) {
+/* Checks units that the configuration has not reported findings about, so its own reporter gets nothing of them. */
+static int config_lint(const Config *config, ConfigSource *s, Lint *lint) {
+        Reporter silent = {};
+        UnitPath quiet = *s->path;
+        int r;
+
+        quiet.reporter = &silent;
+        lint->config = config;
+        lint->path = &quiet;
+        lint->reporter = &s->reporter;
+        lint->hostname = s->uts.nodename;
+        r = lint_config(lint);
+        lint->path = NULL;
+        return r;
+}
+
+/* @lint: what checks the units besides; NULL: nothing does. */
+static int config_load_with(ConfigSource *s, int root_fd, Lint *lint, Config **ret) {
         _cleanup_(config_freep) Config *config = calloc(1, sizeof(*config));
-        _cleanup_(config_source_done) ConfigSource s = { .reporter = { .report = report, .userdata = userdata } };
         int r;
 
         if (!config)
                 return -ENOMEM;
 
-        r = config_source_init(&s, root_fd);
+        r = config_source_init(s, root_fd);
         if (r >= 0)
-                r = config_load_routes(config, &s);
+                r = config_load_routes(config, s);
         if (r >= 0)
-                r = config_load_listeners(config, &s);
+                r = config_load_listeners(config, s);
         if (r >= 0)
-                r = config_load_broker(config, &s);
+                r = config_load_broker(config, s);
+        if (r >= 0 && lint)
+                r = config_lint(config, s, lint);
         if (r < 0)
                 return r;
 
-        config->n_errors = s.reporter.n_errors;
+        config->n_errors = s->reporter.n_errors;
         *ret = TAKE_PTR(config);
         return 0;
+}
+
+int config_load(int root_fd, ConfigReport report, void *userdata, Config **ret) {
+        _cleanup_(config_source_done) ConfigSource s = { .reporter = { .report = report, .userdata = userdata } };
+
+        return config_load_with(&s, root_fd, NULL, ret);
+}
+
+int config_check(int root_fd, bool sees_files, ConfigReport report, void *userdata, Config **ret) {
+        _cleanup_(config_source_done) ConfigSource s = { .reporter = { .report = report, .userdata = userdata } };
+        _cleanup_(lint_done) Lint lint = { .sees_files = sees_files };
+
+        return config_load_with(&s, root_fd, &lint, ret);
 }
 
 int config_describe(int root_fd, const char *unit, bool is_listener, ConfigEmit emit, void *userdata) {

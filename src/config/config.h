@@ -22,6 +22,13 @@
 int config_load(int root_fd, ConfigReport report, void *userdata, Config **ret);
 
 /*
+ * Does the same, and reports as CONFIG_LINT what is valid but probably a mistake. Examples are a route that no client
+ * can match, and a worker's socket that the broker can't connect to. Reports as CONFIG_NOTE the sandbox settings that a
+ * worker's service lacks. With @sees_files the programs of services and all units of the load path are looked at too.
+ */
+int config_check(int root_fd, bool sees_files, ConfigReport report, void *userdata, Config **ret);
+
+/*
  * Finds the flushers of all routes. With @load, loads those that are not built in from @directory. Without @load,
  * checks only that their files exist, and a broker can't use such routes. Removes a route whose flusher is missing or
  * wrong, and reports and counts that as config_load() does. Returns 0 or -ENOMEM.
@@ -30,13 +37,6 @@ int config_load_flushers(Config *config, const char *directory, bool load, Confi
 
 /* True if both have the same flusher with the same settings, or none. */
 bool route_config_flushes_alike(const RouteConfig *a, const RouteConfig *b);
-
-/*
- * Reports, as warnings, valid settings in the units of @config's routes that are probably mistakes. An example is a
- * worker's socket to which the broker can't connect. Reports, as notes, the sandbox settings that a worker's service
- * lacks. Returns 0 or a negative errno.
- */
-int config_lint(int root_fd, const Config *config, ConfigReport report, void *userdata);
 
 /* Condition of config_describe() */
 enum {

@@ -194,7 +194,8 @@ static void flusher_config_finish_none(ConfigContext *c, RouteDraft *d) {
 
         if (a)
                 reporter_say(c->reporter, CONFIG_WARNING, c->unit->id, a->path, a->line,
-                             "%s= has no effect without Flusher=, because the worker writes the response.", a->key);
+                             "%s= has no effect without Flusher=, because the worker writes the response; add Flusher=, "
+                             "or remove the line.", a->key);
 
         free(TAKE_PTR(d->route.flusher_argument));
         free(TAKE_PTR(d->route.response_reason));

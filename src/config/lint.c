@@ -1,44 +1,125 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Warnings for `fdpassctl verify` about units that are valid but probably not as intended. */
+#include "config/lint.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "config/config-parse.h"
-#include "config/config.h"
-#include "config/lint-service.h"
+#include "basic/parse.h"
 
-/* Default of SocketMode= (systemd.socket(5)). */
-#define MODE_DEFAULT 0666
+/* Limit of a message, in bytes. */
+#define MESSAGE_MAX 512
 
-/* Reports a line once, because the instances of a template share it. */
-static void lint_warn(Reporter *reporter, const Unit *unit, Assignment *a, const char *format, ...) _printf_(4, 5);
-static void lint_warn(Reporter *reporter, const Unit *unit, Assignment *a, const char *format, ...) {
-        char message[384];
+static void lint_say(const Lint *l, const Unit *unit, const char *path, unsigned line, const char *format, va_list ap)
+        __attribute__((format(printf, 5, 0)));
+static void lint_say(const Lint *l, const Unit *unit, const char *path, unsigned line, const char *format, va_list ap) {
+        char message[MESSAGE_MAX];
+
+        (void) vsnprintf(message, sizeof(message), format, ap);
+        reporter_say(l->reporter, CONFIG_LINT, unit->id, path, line, "%s", message);
+}
+
+void lint_warn(const Lint *l, const Unit *unit, Assignment *a, const char *format, ...) {
         va_list ap;
 
         if (a->is_reported)
                 return;
 
         va_start(ap, format);
-        (void) vsnprintf(message, sizeof(message), format, ap);
+        lint_say(l, unit, a->path, a->line, format, ap);
         va_end(ap);
-
-        reporter_say(reporter, CONFIG_WARNING, unit->id, a->path, a->line, "%s", message);
         a->is_reported = true;
 }
 
-/* Returns the assignment that is in effect, NULL if there is none or it is empty. */
-static Assignment *lint_in_effect(const Unit *unit, const char *section, const char *key) {
+void lint_warn_file(const Lint *l, const Unit *unit, unsigned finding, const char *format, ...) {
+        va_list ap;
+
+        if (unit->files[0]->linted & finding)
+                return;
+
+        va_start(ap, format);
+        lint_say(l, unit, unit_main_path(unit), 0, format, ap);
+        va_end(ap);
+        unit->files[0]->linted |= finding;
+}
+
+Assignment *lint_in_effect(const Unit *unit, const char *section, const char *key) {
         Assignment *a = config_last(unit, section, key);
 
         return a && *a->value ? a : NULL;
 }
 
-/* Returns the line that creates the worker's socket. Findings about the socket name this line. */
-static Assignment *lint_listen_line(const Unit *unit) {
+/* An empty assignment resets the list. Returns the index after the last one. */
+static size_t lint_first_in_effect(const Unit *unit, const char *section, const char *key) {
+        for (size_t i = unit->n_assignments; i > 0; i--) {
+                const Assignment *a = unit->assignments[i - 1];
+
+                if (a->section == section && !*a->value && streq(a->key, key))
+                        return i;
+        }
+
+        return 0;
+}
+
+Assignment *lint_next(const Unit *unit, const char *section, const char *key, size_t *i) {
+        if (*i == 0)
+                *i = lint_first_in_effect(unit, section, key);
+
+        while (*i < unit->n_assignments) {
+                Assignment *a = unit->assignments[(*i)++];
+
+                if (a->section == section && streq(a->key, key))
+                        return a;
+        }
+
+        return NULL;
+}
+
+bool lint_is_on(const Unit *unit, const char *section, const char *key) {
+        Assignment *a = lint_in_effect(unit, section, key);
+        bool v;
+
+        return a && parse_bool(a->value, &v) >= 0 && v;
+}
+
+bool lint_has_word(const char *list, const char *word) {
+        size_t n = strlen(word), m;
+
+        for (const char *p = list + strspn(list, WHITESPACE); *p; p += m, p += strspn(p, WHITESPACE)) {
+                m = strcspn(p, WHITESPACE);
+                if (m == n && memcmp(p, word, n) == 0)
+                        return true;
+        }
+
+        return false;
+}
+
+bool lint_expand(const Lint *l, const Unit *unit, const Assignment *a, char ret[static VALUE_SIZE]) {
+        const SpecifierContext specifiers = { .unit = &unit->name, .hostname = l->hostname };
+        const char *bad;
+
+        return specifier_expand(a->value, &specifiers, ret, VALUE_SIZE, &bad) == 0;
+}
+
+void lint_words(const Lint *l, const Unit *unit, const char *key, LintWord check) {
+        char value[VALUE_SIZE];
+        Assignment *a;
+        size_t i = 0, n;
+
+        while ((a = lint_next(unit, SECTION_FDPASS, key, &i))) {
+                if (!lint_expand(l, unit, a, value))
+                        continue;
+
+                for (char *p = value + strspn(value, WHITESPACE); *p; p += n, p += strspn(p, WHITESPACE)) {
+                        n = strcspn(p, WHITESPACE);
+                        if (p[n])
+                                p[n++] = '\0';
+                        check(l, unit, a, p);
+                }
+        }
+}
+
+Assignment *lint_listen_line(const Unit *unit) {
         static const char *const keys[] = { "ListenStream", "ListenSequentialPacket" };
         Assignment *a = NULL;
 
@@ -48,120 +129,30 @@ static Assignment *lint_listen_line(const Unit *unit) {
         return a;
 }
 
-/* Warns unless the broker may connect to the worker's socket, and other users may not. */
-static void lint_check_mode(Reporter *reporter, const Unit *unit, Assignment *listen) {
-        Assignment *a = lint_in_effect(unit, SECTION_SOCKET, "SocketMode");
-        unsigned long mode = MODE_DEFAULT;
-        char *end;
-
-        if (a) {
-                mode = strtoul(a->value, &end, 8);
-                if (*end)
-                        return; /* systemd reports a wrong mode */
-        }
-
-        if (mode & 0002)
-                lint_warn(reporter, unit, a ?: listen,
-                          "Every user may connect to the worker's socket and pass clients to it; set "
-                          "SocketUser=fdpass and SocketMode=0600, so that only the broker may.");
-        else if (!lint_in_effect(unit, SECTION_SOCKET, "SocketUser") &&
-                 !lint_in_effect(unit, SECTION_SOCKET, "SocketGroup"))
-                lint_warn(reporter, unit, a ?: listen,
-                          "The broker may not connect to the worker's socket, because it belongs to root; set "
-                          "SocketUser=fdpass.");
+static int lint_compare_with_route(const void *unit, const void *route) {
+        return strcmp(unit, ((const RouteConfig *) route)->unit);
 }
 
-/* "Header=Upgrade:" looks as if it matched any value. */
-static void lint_check_header(Reporter *reporter, const Unit *unit, Assignment *a) {
-        const char *colon = strchr(a->value, ':');
+const RouteConfig *lint_find_route(const Lint *l, const char *unit) {
+        const Config *c = l->config;
 
-        if (colon && !colon[1])
-                lint_warn(reporter, unit, a,
-                          "Header=%.80s matches only a field with an empty value; write \"*\" after it for any value.",
-                          a->value);
+        return c->n_routes == 0 ? NULL
+                                : bsearch(unit, c->routes, c->n_routes, sizeof(*c->routes), lint_compare_with_route);
 }
 
-/* Methods are case-sensitive (RFC 9110 9.1), and the probe refuses one that is not in upper case. */
-static void lint_check_method(Reporter *reporter, const Unit *unit, Assignment *a) {
-        for (const char *p = a->value; *p; p++)
-                if (*p >= 'a' && *p <= 'z') {
-                        lint_warn(reporter, unit, a,
-                                  "Method=%.80s never matches; write it in upper case, because others are refused.",
-                                  a->value);
-                        return;
-                }
+bool lint_is_for_listener(const RouteConfig *route, const LintListener *listener) {
+        for (char **name = route->match.listeners; name && *name; name++)
+                if (streq(*name, listener->config->name))
+                        return true;
+
+        return !route->match.listeners;
 }
 
-static void lint_route(Reporter *reporter, const Unit *unit) {
-        Assignment *listen = lint_listen_line(unit);
+bool lint_has_proxy(const Lint *l, const RouteConfig *route) {
+        for (size_t i = 0; i < l->n_listeners; i++)
+                if (l->listeners[i].config->proxy_protocol != PROXY_PROTOCOL_NO &&
+                    lint_is_for_listener(route, &l->listeners[i]))
+                        return true;
 
-        /* With Worker= another unit creates the socket. */
-        if (listen && streq(unit->name.type, "socket") && !lint_in_effect(unit, SECTION_FDPASS, "Worker"))
-                lint_check_mode(reporter, unit, listen);
-
-        for (size_t i = 0; i < unit->n_assignments; i++) {
-                Assignment *a = unit->assignments[i];
-
-                if (a->section != SECTION_FDPASS)
-                        continue;
-                if (streq(a->key, "Header"))
-                        lint_check_header(reporter, unit, a);
-                else if (streq(a->key, "Method"))
-                        lint_check_method(reporter, unit, a);
-        }
-}
-
-static int lint_compare_workers(const void *a, const void *b) {
-        const RouteConfig *x = *(const RouteConfig *const *) a, *y = *(const RouteConfig *const *) b;
-        int r = strcmp(x->worker, y->worker);
-
-        return r != 0 ? r : strcmp(x->unit, y->unit);
-}
-
-/* Checks one unit. @before is the previous route in the order of the workers' paths; NULL: this is the first. */
-static int lint_unit(const UnitPath *path, Reporter *reporter, const RouteConfig *route, const RouteConfig *before) {
-        _cleanup_(unit_freep) Unit *unit = NULL;
-        Assignment *listen;
-        int r;
-
-        r = unit_load(path, route->unit, &unit);
-        if (r != 0)
-                return r < 0 ? r : 0; /* it was removed since config_load() */
-
-        lint_route(reporter, unit);
-
-        /* systemd starts only the first of two sockets with one path. */
-        listen = lint_listen_line(unit);
-        if (listen && before && !before->transport_is_open && !route->transport_is_open && streq(before->worker, route->worker))
-                lint_warn(reporter, unit, listen, "%s listens on %s too, but only one of them can be started.",
-                          before->unit, route->worker);
-
-        if (!route->lint_sandbox || !streq(unit->name.type, "socket") || lint_in_effect(unit, SECTION_FDPASS, "Worker"))
-                return 0;
-
-        return lint_service(path, reporter, unit);
-}
-
-int config_lint(int root_fd, const Config *config, ConfigReport report, void *userdata) {
-        _cleanup_free_ const RouteConfig **routes = calloc(MAX(config->n_routes, (size_t) 1), sizeof(*routes));
-        _cleanup_(unit_path_freep) UnitPath *path = NULL;
-        Reporter silent = {}, reporter = { .report = report, .userdata = userdata };
-        int r;
-
-        if (!routes)
-                return -ENOMEM;
-
-        /* config_load() has reported files that can't be read. */
-        r = unit_path_new(root_fd, &silent, &path);
-        if (r < 0)
-                return r;
-
-        for (size_t i = 0; i < config->n_routes; i++)
-                routes[i] = &config->routes[i];
-        qsort(routes, config->n_routes, sizeof(*routes), lint_compare_workers);
-
-        for (size_t i = 0; r >= 0 && i < config->n_routes; i++)
-                r = lint_unit(path, &reporter, routes[i], i > 0 ? routes[i - 1] : NULL);
-
-        return r;
+        return false;
 }

@@ -149,7 +149,8 @@ static const ConfigKey route_config_keys[] = {
         { SECTION_FDPASS, "Header",          config_parse_headers, OBJECT(route.match.headers), .is_list = true },
         { SECTION_FDPASS, "Host",            config_parse_strings, OBJECT(hosts), .is_list = true,
           .take = config_take_host,
-          .wants = "names of hosts without a port, or \"*.\" before one for those below it" },
+          .wants = "names such as example.org, or *.example.org for all names below it, with spaces between them and "
+                   "without ports (no Host= line takes every host; letters outside of ASCII are written as xn--…)" },
         { SECTION_FDPASS, "InternalName",    config_parse_name, OBJECT(route.match.name) },
         { SECTION_FDPASS, "Listener",        config_parse_strings, OBJECT(listeners), .is_list = true,
           .take = config_take_listener, .wants = "names as FileDescriptorName= takes them (ASCII, no \":\")" },
@@ -157,8 +158,8 @@ static const ConfigKey route_config_keys[] = {
           .take = config_take_method, .wants = "methods of HTTP, which are in upper case" },
         { SECTION_FDPASS, "Path",            config_parse_strings, OBJECT(paths), .is_list = true,
           .take = config_take_path,
-          .wants = "paths that begin with \"/\" and mean the same to every server (no \"//\", \"..\", \";\" or "
-                   "escaped letters)" },
+          .wants = "paths that begin with \"/\" and mean the same to every server (no query, \"//\", \"..\", "
+                   "\";\" or escaped letters)" },
         { SECTION_FDPASS, "Prefix",          config_parse_prefixes, OBJECT(route.match.prefixes), .is_list = true },
         { SECTION_FDPASS, "Protocol",        config_parse_protocols, VALUE(route.match.protocols), .is_list = true },
         { SECTION_FDPASS, "RoutePriority",   config_parse_int, VALUE(route.match.priority) },
@@ -274,7 +275,7 @@ static int route_config_complete_worker(ConfigContext *c, RouteDraft *d) {
         c->has_failed = true;
         reporter_say(c->reporter, CONFIG_ERROR, c->unit->id, unit_main_path(c->unit), 0,
                      is_socket ? "%s has no ListenSequentialPacket= or ListenStream= in [Socket], and no Worker= in "
-                                 "[X-FDPass]."
+                                 "[X-FDPass]; add the path of the worker's socket."
                                : "%s is not a socket unit, so it must say Worker= in [X-FDPass].", c->unit->id);
         return 0;
 }
@@ -301,12 +302,8 @@ int route_config_read(ConfigContext *c, RouteConfig *ret) {
 
         c->has_failed = c->unit->is_broken;
 
-        if (!c->unit->has_fdpass) {
-                if (!c->has_failed)
-                        reporter_say(c->reporter, CONFIG_WARNING, c->unit->id, unit_main_path(c->unit), 0,
-                                     "%s has no [X-FDPass] section, so no client is routed to it.", c->unit->id);
+        if (!c->unit->has_fdpass)
                 return ROUTE_NONE;
-        }
 
         r = config_table_apply(&config_kind_route, c, &d);
         if (r >= 0)

@@ -2,9 +2,13 @@
 
 #include "basic/array.h"
 #include "basic/utf8.h"
+#include "config/spelling.h"
 #include "config/unit-file.h"
 
 #define WHITESPACE " \t\n\r"
+
+/* A section whose name differs from [X-FDPass] by at most this many letters is most likely meant for it. */
+#define MISSPELT_MAX 2
 
 /* Sections whose lines are not kept. */
 static const char SECTION_NONE[] = "";      /* before the first header */
@@ -42,6 +46,19 @@ static int unit_file_parse_skip_line(UnitFileParser *p, unsigned line, const cha
                                      message);
 }
 
+/* Returns the SECTION_… of this name. */
+static const char *unit_file_parse_section(const char *name) {
+        const char *const kept[] = {
+                SECTION_FDPASS, SECTION_INSTALL, SECTION_SERVICE, SECTION_SOCKET, SECTION_UNIT,
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(kept); i++)
+                if (streq(name, kept[i]))
+                        return kept[i];
+
+        return startswith(name, "X-") ? SECTION_FOREIGN : SECTION_OTHER;
+}
+
 static int unit_file_parse_header(UnitFileParser *p, unsigned line, char *s) {
         size_t n = strlen(s);
 
@@ -57,16 +74,14 @@ static int unit_file_parse_header(UnitFileParser *p, unsigned line, char *s) {
                                               "This name of a section has a control character, a quotation mark or a "
                                               "backslash.");
 
-        if (streq(s, SECTION_FDPASS)) {
-                p->section = SECTION_FDPASS;
-                p->file->has_fdpass = true;
-        } else if (streq(s, SECTION_SOCKET))
-                p->section = SECTION_SOCKET;
-        else if (streq(s, SECTION_SERVICE))
-                p->section = SECTION_SERVICE;
-        else
-                p->section = startswith(s, "X-") ? SECTION_FOREIGN : SECTION_OTHER;
+        p->section = unit_file_parse_section(s);
+        p->file->has_fdpass = p->file->has_fdpass || p->section == SECTION_FDPASS;
 
+        /* Without the section the route could be wider than meant, if another file of the unit has one. */
+        if (p->section != SECTION_FDPASS && !startswith(s, "X-FDPass-") &&
+            spelling_distance(s, SECTION_FDPASS) <= MISSPELT_MAX)
+                return unit_file_add_finding(p->file, CONFIG_ERROR, line,
+                                             "systemd and fdpass ignore this section; did you mean [X-FDPass]?");
         return 0;
 }
 
@@ -95,7 +110,7 @@ static int unit_file_parse_assignment(UnitFileParser *p, unsigned line, char *s)
         if (equals == s)
                 return unit_file_parse_skip_line(p, line, "This line has no key before its \"=\"; write KEY=VALUE.");
 
-        if (p->section != SECTION_FDPASS && p->section != SECTION_SOCKET && p->section != SECTION_SERVICE)
+        if (p->section == SECTION_OTHER || p->section == SECTION_FOREIGN)
                 return 0;
 
         if (!ARRAY_GROW(f->assignments, f->n_assignments))

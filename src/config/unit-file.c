@@ -5,8 +5,10 @@
 #include "basic/array.h"
 
 const char SECTION_FDPASS[] = "X-FDPass";
+const char SECTION_INSTALL[] = "Install";
 const char SECTION_SERVICE[] = "Service";
 const char SECTION_SOCKET[] = "Socket";
+const char SECTION_UNIT[] = "Unit";
 
 int unit_file_new(const char *path, UnitFileState state, UnitFile **ret) {
         _cleanup_(unit_file_freep) UnitFile *f = calloc(1, sizeof(*f));

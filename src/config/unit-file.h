@@ -5,8 +5,8 @@
  * One file of a unit: its main file or a drop-in. The syntax is that of systemd.syntax(7), parsed as config_parse() of
  * systemd does (src/shared/conf-parser.c).
  *
- * Only assignments in [X-FDPass] and [Socket] are kept, and in [Service] for `fdpassctl verify`. Other sections are
- * parsed only as far as needed to find their end.
+ * Only assignments in [X-FDPass] and [Socket] are kept, and for lint.h those in [Install], [Service] and [Unit]. Other
+ * sections are parsed only as far as needed to find their end.
  */
 
 #include "basic/macro.h"
@@ -32,8 +32,10 @@ typedef struct Assignment {
 } Assignment;
 
 extern const char SECTION_FDPASS[];  /* "X-FDPass" */
+extern const char SECTION_INSTALL[]; /* "Install" */
 extern const char SECTION_SERVICE[]; /* "Service" */
 extern const char SECTION_SOCKET[];  /* "Socket" */
+extern const char SECTION_UNIT[];    /* "Unit" */
 
 /* An error or warning about the syntax of the file. */
 typedef struct UnitFileFinding {
@@ -61,7 +63,7 @@ typedef struct UnitFile {
         size_t n_findings;
         unsigned n_of[2];           /* number of findings by ConfigSeverity */
         bool is_broken;             /* at least one finding is an error */
-        bool has_note;              /* lint_service() has reported its note about this main file */
+        unsigned linted;            /* findings about the whole file that were reported: LINT_… */
         bool has_reported_warnings; /* the warnings were reported, once for all units that share the file */
 } UnitFile;
 

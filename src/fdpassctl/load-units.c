@@ -16,10 +16,11 @@ static void load_report(void *userdata, ConfigSeverity severity, const char *uni
         static const char *const names[] = {
                 [CONFIG_WARNING] = "warning",
                 [CONFIG_ERROR] = "error",
+                [CONFIG_LINT] = "warning",
                 [CONFIG_NOTE] = "note",
         };
 
-        if (severity == CONFIG_WARNING)
+        if (severity == CONFIG_WARNING || severity == CONFIG_LINT)
                 load_n_warnings++;
         if (severity != CONFIG_ERROR && arg_quiet)
                 return;
@@ -62,13 +63,19 @@ static int load_flushers(Config **config) {
         return r;
 }
 
-Config *load_units(void) {
+/* @lint: reports what is valid but probably a mistake too. */
+static Config *load_units_with(bool lint) {
         _cleanup_close_ int root_fd = -EBADF;
         Config *config;
         int r;
 
         root_fd = open(arg_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        r = root_fd < 0 ? -errno : config_load(root_fd, load_report, NULL, &config);
+        if (root_fd < 0)
+                r = -errno;
+        else if (lint)
+                r = config_check(root_fd, /* sees_files= */ true, load_report, NULL, &config);
+        else
+                r = config_load(root_fd, load_report, NULL, &config);
         if (r >= 0)
                 r = load_flushers(&config);
         if (r < 0) {
@@ -79,14 +86,21 @@ Config *load_units(void) {
         return config;
 }
 
-int load_lint(const Config *config) {
-        _cleanup_close_ int root_fd = open(arg_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        int r = root_fd < 0 ? -errno : config_lint(root_fd, config, load_report, NULL);
+Config *load_units(void) {
+        return load_units_with(/* lint= */ false);
+}
 
-        if (r < 0)
-                fprintf(stderr, "Failed to read the units below %s: %s.\n", arg_root, strerror(-r));
+Config *load_units_and_lint(void) {
+        return load_units_with(/* lint= */ true);
+}
 
-        return r;
+const char *load_worker_key(const RouteConfig *route) {
+        static const char *const keys[] = {
+                [TRANSPORT_STREAM] = "ListenStream",
+                [TRANSPORT_SEQPACKET] = "ListenSequentialPacket",
+        };
+
+        return route->transport_is_open ? "Worker" : keys[route->transport];
 }
 
 const RouteConfig *load_find_route(const Config *config, const char *unit) {

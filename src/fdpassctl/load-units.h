@@ -11,14 +11,14 @@ extern unsigned load_n_warnings;
 /* Reads the units and loads the flushers that they name. Returns the configuration, or NULL after a message. */
 Config *load_units(void);
 
-/*
- * Prints warnings about settings that are valid, but hardly what was meant. Returns 0, or a negative errno after a
- * message.
- */
-int load_lint(const Config *config);
+/* Does the same, and prints warnings about settings that are valid but probably a mistake. */
+Config *load_units_and_lint(void);
 
 /* Prints a warning about "@key=@value" in the unit of @route, and counts it. */
 void load_warn(const RouteConfig *route, const char *key, const char *value, const char *message);
+
+/* Returns the key that the worker's path comes from. The string is static. */
+const char *load_worker_key(const RouteConfig *route);
 
 /* Return the route or the listener of this unit, or NULL. */
 const RouteConfig *load_find_route(const Config *config, const char *unit);

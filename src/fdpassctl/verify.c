@@ -10,45 +10,54 @@
 #include "fdpassctl/load-units.h"
 #include "fdpassctl/options.h"
 #include "fdpassctl/verbs.h"
+#include "fdpassctl/verify-access.h"
 #include "handoff/socket-path.h"
 
-/* Checks that the routes and listeners exist that a route names. One unit alone can't be checked for that. */
-static void verify_names(const Config *config) {
-        for (size_t i = 0; i < config->n_routes; i++) {
-                const RouteConfig *route = &config->routes[i];
+static int verify_compare_routes(const void *a, const void *b) {
+        const RouteConfig *x = *(const RouteConfig *const *) a, *y = *(const RouteConfig *const *) b;
+        int d = match_compare(&x->match, &y->match);
 
-                if (route->fallback == FALLBACK_ROUTE && !load_find_route(config, route->failure_route))
-                        load_warn(route, "Fallback", route->failure_route, "There is no such route.");
+        return d != 0 ? d : strcmp(x->unit, y->unit);
+}
 
-                for (char **l = route->match.listeners; l && *l; l++)
-                        if (!load_find_listener_name(config, *l))
-                                load_warn(route, "Listener", *l, "No public socket of this name is enabled.");
+/* Checks the routes of one pool. The broker uses the flusher of the first one for all. */
+static void verify_pool(const RouteConfig *const *routes, size_t n) {
+        bool has_other = false;
+
+        for (size_t i = 0; i < n; i++) {
+                has_other = has_other || !routes[i]->backup;
+                if (!route_config_flushes_alike(routes[0], routes[i]))
+                        load_warn(routes[i], "Flusher", routes[i]->flusher ?: "none",
+                                  "Another unit that takes the same clients decides that, and the response; write the "
+                                  "same in both.");
         }
+
+        for (size_t i = 0; i < n && !has_other; i++)
+                load_warn(routes[i], "Backup", "yes", "It has no effect, because no other unit has exactly the same "
+                          "match keys; write the same keys in the unit that this one is a backup of, or remove the "
+                          "line.");
 }
 
-/* Checks that all routes of a pool name the same flusher, because the broker uses that of the pool's first route. */
-static void verify_flushers(const Config *config) {
+static int verify_pools(const Config *config) {
+        _cleanup_free_ const RouteConfig **routes = calloc(MAX(config->n_routes, (size_t) 1), sizeof(*routes));
+        size_t n_of_pool;
+
+        if (!routes)
+                return -ENOMEM;
+
         for (size_t i = 0; i < config->n_routes; i++)
-                for (size_t k = 0; k < i; k++) {
-                        const RouteConfig *first = &config->routes[k], *other = &config->routes[i];
+                routes[i] = &config->routes[i];
+        qsort(routes, config->n_routes, sizeof(*routes), verify_compare_routes);
 
-                        if (match_compare(&first->match, &other->match) != 0)
-                                continue;
-                        if (!route_config_flushes_alike(first, other))
-                                load_warn(other, "Flusher", other->flusher ?: "none",
-                                          "Another unit that takes the same clients decides that, and the response.");
-                        break;
-                }
-}
+        for (size_t i = 0; i < config->n_routes; i += n_of_pool) {
+                n_of_pool = 1;
+                while (i + n_of_pool < config->n_routes &&
+                       match_compare(&routes[i]->match, &routes[i + n_of_pool]->match) == 0)
+                        n_of_pool++;
+                verify_pool(routes + i, n_of_pool);
+        }
 
-/* Returns the key that the worker's path comes from. */
-static const char *verify_worker_key(const RouteConfig *route) {
-        static const char *const keys[] = {
-                [TRANSPORT_STREAM] = "ListenStream",
-                [TRANSPORT_SEQPACKET] = "ListenSequentialPacket",
-        };
-
-        return route->transport_is_open ? "Worker" : keys[route->transport];
+        return 0;
 }
 
 /*
@@ -56,7 +65,7 @@ static const char *verify_worker_key(const RouteConfig *route) {
  * yet.
  */
 static void verify_path(int root_fd, const RouteConfig *route) {
-        const char *key = verify_worker_key(route);
+        const char *key = load_worker_key(route);
         char text[256];
         SocketPath path;
         int r;
@@ -66,36 +75,39 @@ static void verify_path(int root_fd, const RouteConfig *route) {
 
         if (r == -ELOOP)
                 load_warn(route, key, route->worker,
-                          "A part of this path is a symbolic link, and the broker follows none.");
+                          "A part of this path is a symbolic link, and the broker follows none; write the path without "
+                          "it.");
 
         if (path.n_shared > 0) {
                 (void) snprintf(text, sizeof(text),
-                                "Others than root can write to %.*s, and decide which socket is there.",
+                                "Others than root can write to %.*s, and decide which socket is there; use a directory "
+                                "of root, such as /run/fdpass.",
                                 (int) path.n_shared, route->worker);
                 load_warn(route, key, route->worker, text);
         }
 }
 
 /* Checks nothing below another root, because the directories there may have any owner. */
-static void verify_paths(const Config *config) {
+static int verify_paths(const Config *config) {
         _cleanup_close_ int root_fd = streq(arg_root, "/") ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
 
         for (size_t i = 0; root_fd >= 0 && i < config->n_routes; i++)
                 verify_path(root_fd, &config->routes[i]);
+
+        return root_fd < 0 ? 0 : verify_access(config);
 }
 
 int verb_verify(int argc, char *argv[]) {
         _cleanup_(config_freep) Config *config = NULL;
 
-        config = load_units();
+        config = load_units_and_lint();
         if (!config)
                 return EXIT_FAILURE;
 
-        verify_names(config);
-        verify_flushers(config);
-        verify_paths(config);
-        if (load_lint(config) < 0)
+        if (verify_pools(config) < 0 || verify_paths(config) < 0) {
+                fprintf(stderr, "Out of memory.\n");
                 return EXIT_FAILURE;
+        }
         if (!arg_quiet)
                 printf("%zu route%s, %u error%s, %u warning%s.\n", config->n_routes, config->n_routes == 1 ? "" : "s",
                        config->n_errors, config->n_errors == 1 ? "" : "s", load_n_warnings,

@@ -44,11 +44,21 @@ static void loader_keep(LoadReport *report, const char *format, ...) {
 
 static void loader_on_finding(void *userdata, ConfigSeverity severity, const char *unit, const char *path,
                               unsigned line, const char *message) {
+        static const char *const ids[] = {
+                [CONFIG_WARNING] = MESSAGE_UNIT_WARNING,
+                [CONFIG_ERROR] = MESSAGE_UNIT_ERROR,
+                [CONFIG_LINT] = MESSAGE_UNIT_LINT,
+        };
         Loader *l = userdata;
         LogRecord record;
 
+        /* Notes are for `fdpassctl verify` only. */
+        if (severity == CONFIG_NOTE ||
+            (severity == CONFIG_LINT && !load_lint_take(&l->lint, unit, path, line, message)))
+                return;
+
         log_begin(&record, l->broker->diag.log, severity == CONFIG_ERROR ? LOG_ERR : LOG_WARNING);
-        log_id(&record, severity == CONFIG_ERROR ? MESSAGE_UNIT_ERROR : MESSAGE_UNIT_WARNING);
+        log_id(&record, ids[severity]);
         if (unit)
                 log_field(&record, "FDPASS_ROUTE", "%s", unit);
         if (path)
@@ -58,12 +68,14 @@ static void loader_on_finding(void *userdata, ConfigSeverity severity, const cha
 
         if (path && line > 0) {
                 log_commit(&record, "%s:%u: %s", path, line, message);
-                loader_keep(&l->report, "%s:%u: %s", path, line, message);
+                if (severity != CONFIG_LINT)
+                        loader_keep(&l->report, "%s:%u: %s", path, line, message);
         } else {
                 const char *what = path ? path : unit ? unit : "Units";
 
                 log_commit(&record, "%s: %s", what, message);
-                loader_keep(&l->report, "%s: %s", what, message);
+                if (severity != CONFIG_LINT)
+                        loader_keep(&l->report, "%s: %s", what, message);
         }
 }
 
@@ -78,9 +90,14 @@ static int loader_read_config(Loader *l, Config **ret) {
         free(l->report.findings);
         l->report = (LoadReport){ .at = usec_now_realtime(), .used_at = l->report.used_at };
 
-        r = config_load(root_fd, loader_on_finding, l, ret);
+        load_lint_begin(&l->lint);
+        r = config_check(root_fd, /* sees_files= */ false, loader_on_finding, l, ret);
         if (r < 0)
                 return r;
+
+        if (l->lint.n_hidden > 0)
+                log_line_id(l->broker->diag.log, LOG_WARNING, MESSAGE_UNIT_LINT,
+                            "%zu more warnings about units; fdpassctl verify shows all.", l->lint.n_hidden);
 
         r = config_load_flushers(*ret, FDPASS_FLUSHER_DIR, /* load= */ true, loader_on_finding, l);
         if (r < 0)
@@ -115,6 +132,7 @@ static int loader_use_config(Loader *l, Config **config, const char *verb) {
 }
 
 void loader_done(Loader *l) {
+        load_lint_done(&l->lint);
         free(TAKE_PTR(l->report.findings));
 }
 

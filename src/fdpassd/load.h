@@ -4,11 +4,13 @@
 /* Reads the units for the broker, and logs what is wrong with them. */
 
 #include "control/control.h"
+#include "fdpassd/load-lint.h"
 
 typedef struct Loader {
         Broker *broker;    /* borrowed */
         const char *root;  /* the directory that stands for "/"; borrowed */
         LoadReport report; /* result of the last time; loader_done() frees it */
+        LoadLint lint;     /* warnings of the last time; loader_done() frees it */
 } Loader;
 
 void loader_done(Loader *l);

@@ -297,7 +297,9 @@ def ctl_verify(m):
     clean = m.run("setpriv --reuid=nobody --clear-groups fdpassctl verify")
     check((clean.stdout, clean.stderr) == ("1 route, 0 errors, 0 warnings.\n", ""), f"{clean}")
 
-    web = "[Socket]\nListenStream=/run/fdpass/web.sock\nSocketUser=fdpass\nSocketMode=0600\n[X-FDPass]\n"
+    web = ("[Socket]\nListenStream=/run/fdpass/web.sock\nSocketUser=fdpass\nSocketMode=0600\nTriggerLimitIntervalSec=0\n"
+           "[X-FDPass]\n")
+    m.write(f"{root}{UNITS}/web.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/srv/%N\n")
     m.write(f"{root}{UNITS}/web.socket", web + "Host=web.example\n")
     m.symlink(f"{UNITS}/web.socket", f"{root}{UNITS}/fdpass.target.wants/web.socket")
     m.write(f"{root}{UNITS}/fdpass.socket", "[Socket]\nListenStream=80\n[X-FDPass]\nHeadTimeout=9\n")
@@ -324,7 +326,7 @@ def ctl_verify(m):
     for value in wrong:
         m.write(f"{root}{UNITS}/web.socket", f"{web}{value}\n")
         done = m.run(f"fdpassctl verify --root={root}", check=False)
-        check(done.returncode == 1 and f"{UNITS}/web.socket:6: error: " in done.stderr, f"{value}: {done}")
+        check(done.returncode == 1 and f"{UNITS}/web.socket:7: error: " in done.stderr, f"{value}: {done}")
         check(re.search(r"\b[1-9] errors?, 0 warnings\.\n", done.stdout), f"{value}: {done}")
     m.write(f"{root}{UNITS}/web.socket", web.replace("SocketUser=fdpass\n", ""))
     done = m.run(f"fdpassctl verify --root={root}")

@@ -4,7 +4,7 @@
 import json
 import re
 
-from fdpass import GUEST, UNITS, case, check
+from fdpass import GUEST, LINT, UNITS, case, check
 from machine import wait_for
 
 
@@ -214,6 +214,33 @@ def syntax_error(m):
     line = m.one_line("RoutePriorty")
     check(f"{UNITS}/test-wrong.socket:4" in line["MESSAGE"] and "RoutePriority=?" in line["MESSAGE"], f"{line}")
     check(line["PRIORITY"] == "3", f"a route without the key would be another one: {line}")
+
+
+@case
+def lacking_lines(m):
+    """Lines that a unit lacks are in the log at a load, once, and verify tells of them, of the program, and of the socket's file."""
+    m.start_broker()
+    m.unit("test-bare.socket", "[Socket]\nListenStream=/run/fdpass/bare.sock\nSocketUser=fdpass\nSocketMode=0600\n"
+           "[X-FDPass]\nHost=bare.test\n[Install]\nWantedBy=fdpass.target\n")
+    m.unit("test-bare.service", "[Service]\nExecStart=/usr/bin/gone\n")
+    m.run("systemctl enable --now test-bare.socket")
+    for _ in range(2):
+        m.reload()
+        lines = [entry["MESSAGE"] for entry in m.journal() if entry.get("MESSAGE_ID") == LINT]
+        check(len(lines) == 2 and f"{UNITS}/test-bare.socket:2: TriggerLimitIntervalSec=0 is missing" in lines[0]
+              and f"{UNITS}/test-bare.service: StartLimitIntervalSec=0 is missing" in lines[1], f"{lines}")
+
+    def says(*texts):
+        told = m.run("fdpassctl verify").stderr
+        check(all(text in told for text in texts), told)
+
+    says("TriggerLimitIntervalSec=0 is missing", "StartLimitIntervalSec=0 is missing", "no program /usr/bin/gone")
+    m.run("chown www-data:www-data /run/fdpass/bare.sock; chmod 660 /run/fdpass/bare.sock")
+    says("may not write to /run/fdpass/bare.sock (of www-data:www-data, mode 0660)")
+    m.run("systemctl stop test-bare.socket")
+    says("no process listens on it", "systemctl start test-bare.socket")
+    m.run("systemctl start test-bare.socket; systemctl disable test-bare.socket")
+    says("test-bare.socket is started and not enabled", "systemctl enable --now test-bare.socket")
 
 
 @case

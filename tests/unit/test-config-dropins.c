@@ -267,7 +267,8 @@ static void test_without_unit(_unused_ void **state) {
         tree_enable(&t, "a.socket");
         tree_file(&t, ETC "/a.socket.d/x.conf", WORKER);
         tree_load(&t);
-        assert_only(&t, CONFIG_WARNING, "a.socket", "", 0, "Enabled for fdpass.target, but there is no such unit.");
+        assert_only(&t, CONFIG_WARNING, "a.socket", "", 0, "Enabled for fdpass.target, but there is no such unit; "
+                    "install it, or remove its link.");
 }
 
 /* A name so long that its drop-in directory can't exist is no reason to stumble. */

@@ -190,7 +190,8 @@ static void test_without_flusher(void **state) {
 
         load_flushed(&t, "ResponseHeader=X: 1");
         assert_only(&t, CONFIG_WARNING, "a.socket", USR "/a.socket", 4,
-                    "ResponseHeader= has no effect without Flusher=, because the worker writes the response.");
+                    "ResponseHeader= has no effect without Flusher=, because the worker writes the response; "
+                    "add Flusher=, or remove the line.");
         assert_int_equal(t.config->n_routes, 1);
 }
 

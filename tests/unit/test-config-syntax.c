@@ -60,14 +60,38 @@ static size_t assert_finding(const char *text, size_t n, ConfigSeverity severity
 
 static void test_sections(_unused_ void **state) {
         _cleanup_file_ UnitFile *f = parse("[Unit]\nA=1\n[X-FDPass]\nB=2\n[Socket]\nC=3\n[X-FDPass-2]\nD=4\n"
-                                           "[x-fdpass]\nE=5\n[ X-FDPass ]\nF=6\n[X-FDPass]  \nG=7");
+                                           "[Mount]\nE=5\n[X-Other]\nF=6\n[X-FDPass]  \nG=7\n[Install]\nH=8");
 
         assert_int_equal(f->n_findings, 0);
         assert_true(f->has_fdpass);
-        assert_assignment(f, 0, SECTION_FDPASS, 4, "B", "2");
-        assert_assignment(f, 1, SECTION_SOCKET, 6, "C", "3");
-        assert_assignment(f, 2, SECTION_FDPASS, 14, "G", "7");
-        assert_int_equal(f->n_assignments, 3);
+        assert_assignment(f, 0, SECTION_UNIT, 2, "A", "1");
+        assert_assignment(f, 1, SECTION_FDPASS, 4, "B", "2");
+        assert_assignment(f, 2, SECTION_SOCKET, 6, "C", "3");
+        assert_assignment(f, 3, SECTION_FDPASS, 14, "G", "7");
+        assert_assignment(f, 4, SECTION_INSTALL, 16, "H", "8");
+        assert_int_equal(f->n_assignments, 5);
+}
+
+/* A section that looks like [X-FDPass] is most likely meant for it. Without its keys the route could be too wide. */
+static void test_misspelt_section(_unused_ void **state) {
+        static const char *const names[] = {
+                "x-fdpass", "X-FDPASS", " X-FDPass ", "X-FDPass ", "X-FDPas", "X-FDPasss", "X-FPDass", "FDPass", "X_FDPass",
+                "X-FD-Pass", "XFDPass",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                _cleanup_file_ UnitFile *f = NULL;
+                char text[64];
+
+                (void) snprintf(text, sizeof(text), "[X-FDPass]\n[%s]\nHost=a\n", names[i]);
+                f = parse(text);
+                assert_int_equal(f->n_findings, 1);
+                assert_int_equal(f->findings[0].severity, CONFIG_ERROR);
+                assert_int_equal(f->findings[0].line, 2);
+                assert_string_equal(f->findings[0].message,
+                                    "systemd and fdpass ignore this section; did you mean [X-FDPass]?");
+                assert_int_equal(f->n_assignments, 0);
+        }
 }
 
 static void test_empty_section(_unused_ void **state) {
@@ -96,7 +120,7 @@ static void test_continuation(_unused_ void **state) {
         assert_one("[X-FDPass]\nKey=a\\\n  b \\\nc\n", 2, "Key", "a   b  c");
         assert_one("[X-FDPass]\n\\\nKey=a\n", 2, "Key", "a");
         assert_one("[X-FDPass]\nK\\\ney=a\n", 2, "K ey", "a");
-        assert_one("[X-FDPass]\nKey=a \\\n\n[Unit]\nb=c\n", 2, "Key", "a");
+        assert_one("[X-FDPass]\nKey=a \\\n\n[Mount]\nb=c\n", 2, "Key", "a");
 
         /* At the end of the file there is nothing to continue with. */
         assert_one("[X-FDPass]\nKey=a\\", 2, "Key", "a");
@@ -329,6 +353,7 @@ static void test_specifiers(_unused_ void **state) {
 }
 
 TEST_MAIN(TEST(test_sections),
+          TEST(test_misspelt_section),
           TEST(test_empty_section),
           TEST(test_white_space),
           TEST(test_comments),

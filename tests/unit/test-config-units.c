@@ -196,7 +196,8 @@ static void test_wanted_without_file(_unused_ void **state) {
         tree_init(&t);
         tree_enable(&t, "a.socket");
         tree_load(&t);
-        assert_only(&t, CONFIG_WARNING, "a.socket", "", 0, "Enabled for fdpass.target, but there is no such unit.");
+        assert_only(&t, CONFIG_WARNING, "a.socket", "", 0, "Enabled for fdpass.target, but there is no such unit; "
+                    "install it, or remove its link.");
 }
 
 /* A link to nowhere hides the file in a weaker directory, as it does from systemd. */
@@ -208,7 +209,7 @@ static void test_dangling_unit(_unused_ void **state) {
         tree_link(&t, ETC "/a.socket", "/srv/gone.socket");
         tree_load(&t);
         assert_only(&t, CONFIG_WARNING, "a.socket", "", 0,
-                    "Enabled for fdpass.target, but its unit file is a link to a file that does not exist.");
+                    "Enabled for fdpass.target, but its unit file is a link to a file that does not exist; change the link.");
         assert_int_equal(t.config->n_routes, 0);
 }
 
@@ -317,7 +318,8 @@ static void test_alias_loop(_unused_ void **state) {
         tree_link(&t, ETC "/b.socket", "a.socket");
         tree_enable(&t, "a.socket");
         tree_load(&t);
-        assert_only(&t, CONFIG_WARNING, "a.socket", "", 0, "Enabled for fdpass.target, but there is no such unit.");
+        assert_only(&t, CONFIG_WARNING, "a.socket", "", 0, "Enabled for fdpass.target, but there is no such unit; "
+                    "install it, or remove its link.");
 }
 
 /* A link to a unit of another type is none, and does not hide the file in a weaker directory. */

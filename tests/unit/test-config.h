@@ -138,7 +138,15 @@ static inline void tree_load(Tree *t) {
         assert_int_equal(config_load(t->root_fd, remember, t, &t->config), 0);
 }
 
-/* The same; nothing may be wrong. */
+/* The same, with the findings about what is valid but probably a mistake, as far as they need no other files. */
+static inline void tree_check(Tree *t) {
+        config_free(t->config);
+        t->config = NULL;
+        t->n_found = 0;
+        assert_int_equal(config_check(t->root_fd, /* sees_files= */ false, remember, t, &t->config), 0);
+}
+
+/* Reads the tree; nothing may be wrong. */
 static inline void tree_load_clean(Tree *t) {
         tree_load(t);
         for (size_t i = 0; i < t->n_found; i++)

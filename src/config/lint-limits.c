@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "basic/parse.h"
+#include "config/lint-checks.h"
+
+/* The unit that has the keys of the broker. */
+#define SERVICE "fdpass.service"
+
+/* True if a silent client of this listener may have a route (decide_silent()). */
+static bool lint_limits_has_silent(const Lint *l, const LintListener *listener) {
+        for (size_t i = 0; i < l->config->n_routes; i++) {
+                const RouteConfig *route = &l->config->routes[i];
+
+                if ((route->match.protocols & PROTOCOL_SILENT || route->match.listeners) &&
+                    lint_is_for_listener(route, listener))
+                        return true;
+        }
+
+        return false;
+}
+
+static void lint_limits_check_times(const Lint *l, const Unit *unit, const LintListener *listener) {
+        const ListenerConfig *c = listener->config;
+        Assignment *head = lint_in_effect(unit, SECTION_FDPASS, "HeadTimeoutSec"),
+                   *silent = lint_in_effect(unit, SECTION_FDPASS, "SilentTimeoutSec"), *a = silent ?: head;
+
+        if (head && c->head_timeout_usec == 0) {
+                lint_warn(l, unit, head, "HeadTimeoutSec=0 gives clients no time, so they are refused before their "
+                          "first bytes are here; write a time such as 5s.");
+                return;
+        }
+
+        if (a && c->silent_timeout_usec >= c->head_timeout_usec && (silent || lint_limits_has_silent(l, listener)))
+                lint_warn(l, unit, a, "SilentTimeoutSec= (%.3g s) is not below HeadTimeoutSec= (%.3g s), so a client "
+                          "that says nothing is refused before it counts as silent, and no Protocol=silent route gets "
+                          "it. Lower the first, or raise the second.", (double) c->silent_timeout_usec / USEC_PER_SEC,
+                          (double) c->head_timeout_usec / USEC_PER_SEC);
+}
+
+static int lint_limits_listener(const Lint *l, const LintListener *listener) {
+        _cleanup_(unit_freep) Unit *unit = NULL;
+        Assignment *a;
+        int r;
+
+        r = unit_load(l->path, listener->config->unit, &unit);
+        if (r != 0)
+                return r < 0 ? r : 0;
+
+        lint_limits_check_times(l, unit, listener);
+
+        a = lint_in_effect(unit, SECTION_FDPASS, "MaxClientsPerSource");
+        if (a && l->config->broker.max_clients > 0 &&
+            listener->config->max_clients_per_source > l->config->broker.max_clients)
+                lint_warn(l, unit, a, "MaxClientsPerSource=%u is never reached, because MaxClients=%u of " SERVICE " "
+                          "" SERVICE " is the "
+                          "limit of all clients; one address can use up all places. Write a smaller number.",
+                          listener->config->max_clients_per_source, l->config->broker.max_clients);
+
+        return 0;
+}
+
+static int lint_limits_broker(const Lint *l) {
+        const BrokerConfig *b = &l->config->broker;
+        _cleanup_(unit_freep) Unit *unit = NULL;
+        Assignment *a;
+        int r;
+
+        r = unit_load(l->path, SERVICE, &unit);
+        if (r != 0)
+                return r < 0 ? r : 0;
+
+        a = lint_in_effect(unit, SECTION_FDPASS, "MaxParked");
+        if (a && b->max_clients > 0 && b->max_parked > b->max_clients)
+                lint_warn(l, unit, a, "MaxParked=%u is never reached, because MaxClients=%u is the limit of all "
+                          "clients; write a smaller number, or raise MaxClients=.", b->max_parked, b->max_clients);
+
+        a = lint_in_effect(unit, SECTION_FDPASS, "ParkTimeoutSec");
+        if (a && b->park_timeout_usec == 0)
+                lint_warn(l, unit, a, "ParkTimeoutSec=0 closes each client that a worker hands back for its next "
+                          "request; write a time such as 60s.");
+
+        return 0;
+}
+
+int lint_limits(const Lint *l) {
+        int r;
+
+        r = lint_limits_broker(l);
+        for (size_t i = 0; r >= 0 && i < l->n_listeners; i++)
+                r = lint_limits_listener(l, &l->listeners[i]);
+
+        return r;
+}
+
+void lint_route_limits(const Lint *l, const Unit *unit, const RouteConfig *route) {
+        Assignment *backlog = lint_in_effect(unit, SECTION_SOCKET, "Backlog"),
+                   *a = lint_in_effect(unit, SECTION_FDPASS, "MaxQueued");
+        unsigned n_backlog;
+
+        if (a && route->queue_timeout_usec == 0 && route->max_queued > 0)
+                lint_warn(l, unit, a, "MaxQueued=%u has no effect, because with QueueTimeoutSec=0 no client waits; "
+                          "remove one of the two lines.", route->max_queued);
+
+        a = lint_in_effect(unit, SECTION_FDPASS, "Metadata");
+        if (a && route->metadata && route->transport == TRANSPORT_STREAM && !route->transport_is_open)
+                lint_warn(l, unit, a, "Metadata=%s has no effect, because ListenStream= has no room for metadata; use "
+                          "ListenSequentialPacket= if the worker reads them.", a->value);
+
+        a = lint_in_effect(unit, SECTION_FDPASS, "MaxPending");
+        if (a && backlog && !route->transport_is_open && parse_unsigned(backlog->value, &n_backlog) >= 0 &&
+            route->max_pending > n_backlog + 1)
+                lint_warn(l, unit, a, "MaxPending=%u is never reached, because Backlog=%u of the socket has less room; "
+                          "raise Backlog=, or lower MaxPending=.", route->max_pending, n_backlog);
+}
