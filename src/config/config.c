@@ -211,7 +211,7 @@ static int config_load_broker(Config *config, ConfigSource *s) {
         return broker_config_read(&c, &config->broker);
 }
 
-/* Checks units that the configuration has not reported findings about, so its own reporter gets nothing of them. */
+/* Runs the checks. They load units again, with a reporter that reports nothing, because the first load has reported all. */
 static int config_lint(const Config *config, ConfigSource *s, Lint *lint) {
         Reporter silent = {};
         UnitPath quiet = *s->path;

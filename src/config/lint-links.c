@@ -14,7 +14,7 @@
 #define TARGET "fdpass.target"
 #define SERVICE "fdpass.service"
 
-/* Shipped disabled or not as a route. An administrator knows that from the README. */
+/* True for a unit of the package, which needs not be enabled. */
 static bool lint_links_is_shipped(const char *name) {
         static const char *const names[] = { "fdpass.socket", "fdpass.service", "fdpass-hello.socket" };
 
@@ -37,6 +37,15 @@ static int lint_links_add_read(const Lint *l, const char *target, StringList *re
                         r = strlist_add(read, id);
 
         return r;
+}
+
+static int lint_links_compare(const void *name, const void *item) {
+        return strcmp(name, *(const char *const *) item);
+}
+
+/* True if the sorted list has the name. */
+static bool lint_links_has(const StringList *read, const char *name) {
+        return read->n_items > 0 && bsearch(name, read->items, read->n_items, sizeof(*read->items), lint_links_compare);
 }
 
 /* True if the unit is a public socket of the broker. */
@@ -126,7 +135,7 @@ static int lint_links_check(const Lint *l, const StringList *read, const char *n
         char id[UNIT_NAME_SIZE];
         int r;
 
-        if (!unit_path_find(l->path, name, id) || strlist_has(read, id))
+        if (!unit_path_find(l->path, name, id) || lint_links_has(read, id))
                 return 0;
 
         r = unit_load(l->path, id, &unit);
@@ -176,6 +185,7 @@ int lint_links(const Lint *l) {
         r = lint_links_add_read(l, TARGET, &read);
         if (r >= 0)
                 r = lint_links_add_read(l, SERVICE, &read);
+        strlist_sort_unique(&read);
 
         for (size_t i = 0; r >= 0 && i < path->n_directories; i++)
                 for (size_t k = 0; r >= 0 && k < path->directories[i]->n_entries; k++)

@@ -70,19 +70,39 @@ static bool lint_program_is_text(const char *p, size_t n) {
         return n > 0;
 }
 
+/* Returns the program that env(1) starts for a first line such as "#!/usr/bin/env python3". NULL: it is not told here. */
+static char *lint_program_of_env(const char *interpreter, char *rest) {
+        size_t n;
+
+        rest += strspn(rest, WHITESPACE);
+        n = strcspn(rest, WHITESPACE "\r\n");
+        if (!endswith(interpreter, "/env") || n == 0 || rest[0] == '-' || memchr(rest, '=', n))
+                return NULL;
+
+        rest[n] = '\0';
+        return rest;
+}
+
 /* Checks the interpreter of a script. @text: the beginning of the file. */
 static void lint_program_check_script(const Lint *l, const Unit *service, Assignment *a, const char *name, char *text) {
         char *interpreter = text + 2 + strspn(text + 2, WHITESPACE);
         _cleanup_close_ int fd = -EBADF;
         size_t n = strcspn(interpreter, WHITESPACE "\r\n");
-        bool has_return = interpreter[n] == '\r';
+        bool has_return = interpreter[n] == '\r', has_end = interpreter[n] == '\0' || interpreter[n] == '\n';
+        char *program = NULL;
 
         interpreter[n] = '\0';
         fd = interpreter[0] == '/' ? lint_program_open(l, interpreter) : -EBADF;
         if (has_return)
                 lint_warn(l, service, a, "The first line of %s ends with a carriage return, which becomes a part of "
                           "the interpreter's name, so the service can't start; remove it.", name);
-        else if (interpreter[0] == '/' && errno_is_missing(fd))
+        else if (fd >= 0 && !has_end && (program = lint_program_of_env(interpreter, interpreter + n + 1))) {
+                fd_close(fd);
+                fd = lint_program_search(l, program);
+                interpreter = program;
+        }
+
+        if (!has_return && (interpreter[0] == '/' || program) && errno_is_missing(fd))
                 lint_warn(l, service, a, "The service can't start, because the interpreter %.80s of %s does not exist; "
                           "change the first line of that file, or install the interpreter.", interpreter, name);
 }
@@ -118,6 +138,9 @@ static void lint_program_check_file(const Lint *l, const Unit *service, Assignme
         else if (S_ISREG(st.st_mode) && !(st.st_mode & 0111))
                 lint_warn(l, service, a, "The service can't start, because %s is not executable: chmod +x %s.", name,
                           name);
+        else if (S_ISREG(st.st_mode) && !(st.st_mode & 0001) && lint_is_on(service, SECTION_SERVICE, "DynamicUser"))
+                lint_warn(l, service, a, "The service can't start, because with DynamicUser=yes it runs as a user of its "
+                          "own, which may not execute %s: chmod o+rx %s.", name, name);
         else if (S_ISREG(st.st_mode))
                 lint_program_check_begin(l, service, a, name, fd);
 }
