@@ -24,6 +24,7 @@ void lint_route_limits(const Lint *l, const Unit *unit, const RouteConfig *route
 int lint_limits(const Lint *l);
 
 /* lint-socket.c: the worker's socket. @a is the line that has its path; NULL: there is none. */
+void lint_trigger(const Lint *l, const Unit *unit, Assignment *listen, bool is_public);
 void lint_socket(const Lint *l, const Unit *unit, const RouteConfig *route);
 void lint_worker_path(const Lint *l, const Unit *unit, const RouteConfig *route, Assignment *a);
 

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <stdio.h>
+
 #include "basic/parse.h"
 #include "config/lint-checks.h"
 
 /* The unit that has the keys of the broker. */
 #define SERVICE "fdpass.service"
+
+/* Size of the text of a time. */
+#define SPAN_SIZE 32
 
 /* True if a silent client of this listener may have a route (decide_silent()). */
 static bool lint_limits_has_silent(const Lint *l, const LintListener *listener) {
@@ -19,10 +24,20 @@ static bool lint_limits_has_silent(const Lint *l, const LintListener *listener) 
         return false;
 }
 
+/* Writes a time in seconds. Returns @ret. */
+static const char *lint_limits_format(usec_t v, char ret[static SPAN_SIZE]) {
+        if (v == USEC_INFINITY)
+                (void) snprintf(ret, SPAN_SIZE, "infinity");
+        else
+                (void) snprintf(ret, SPAN_SIZE, "%.4g s", (double) v / USEC_PER_SEC);
+        return ret;
+}
+
 static void lint_limits_check_times(const Lint *l, const Unit *unit, const LintListener *listener) {
         const ListenerConfig *c = listener->config;
         Assignment *head = lint_in_effect(unit, SECTION_FDPASS, "HeadTimeoutSec"),
                    *silent = lint_in_effect(unit, SECTION_FDPASS, "SilentTimeoutSec"), *a = silent ?: head;
+        char span[2][SPAN_SIZE];
 
         if (head && c->head_timeout_usec == 0) {
                 lint_warn(l, unit, head, "HeadTimeoutSec=0 gives clients no time, so they are refused before their "
@@ -30,11 +45,14 @@ static void lint_limits_check_times(const Lint *l, const Unit *unit, const LintL
                 return;
         }
 
-        if (a && c->silent_timeout_usec >= c->head_timeout_usec && (silent || lint_limits_has_silent(l, listener)))
-                lint_warn(l, unit, a, "SilentTimeoutSec= (%.3g s) is not below HeadTimeoutSec= (%.3g s), so a client "
-                          "that says nothing is refused before it counts as silent, and no Protocol=silent route gets "
-                          "it. Lower the first, or raise the second.", (double) c->silent_timeout_usec / USEC_PER_SEC,
-                          (double) c->head_timeout_usec / USEC_PER_SEC);
+        if (silent && c->silent_timeout_usec == 0)
+                lint_warn(l, unit, silent, "SilentTimeoutSec=0 takes every client for silent whose first bytes come "
+                          "after it; write a time such as 2s.");
+        else if (a && c->silent_timeout_usec >= c->head_timeout_usec && (silent || lint_limits_has_silent(l, listener)))
+                lint_warn(l, unit, a, "SilentTimeoutSec= (%s) is not below HeadTimeoutSec= (%s), so a client that says "
+                          "nothing is refused before it counts as silent, and no Protocol=silent route gets it. Lower "
+                          "the first, or raise the second.", lint_limits_format(c->silent_timeout_usec, span[0]),
+                          lint_limits_format(c->head_timeout_usec, span[1]));
 }
 
 static int lint_limits_listener(const Lint *l, const LintListener *listener) {
@@ -47,6 +65,10 @@ static int lint_limits_listener(const Lint *l, const LintListener *listener) {
                 return r < 0 ? r : 0;
 
         lint_limits_check_times(l, unit, listener);
+
+        a = lint_in_effect(unit, SECTION_SOCKET, "ListenStream");
+        if (a)
+                lint_trigger(l, unit, a, /* is_public= */ true);
 
         a = lint_in_effect(unit, SECTION_FDPASS, "MaxClientsPerSource");
         if (a && l->config->broker.max_clients > 0 &&

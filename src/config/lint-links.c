@@ -2,17 +2,26 @@
 
 /* Units with a section [X-FDPass] that are enabled for another target than the broker's, or not at all. */
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
-#include "basic/fd.h"
+#include "basic/listening.h"
 #include "config/lint-checks.h"
 #include "config/unit-wants.h"
 
 /* The units whose links enable a worker and a public socket. */
 #define TARGET "fdpass.target"
 #define SERVICE "fdpass.service"
+
+typedef struct LinkSearch {
+        const Lint *lint;
+        StringList read;      /* units that the broker reads, sorted */
+        StringList listening; /* paths of the sockets on which processes listen, sorted */
+} LinkSearch;
+
+static void lint_links_done(LinkSearch *s) {
+        strlist_clear(&s->read);
+        strlist_clear(&s->listening);
+}
 
 /* True for a unit of the package, which needs not be enabled. */
 static bool lint_links_is_shipped(const char *name) {
@@ -95,23 +104,17 @@ static void lint_links_report_other(const Lint *l, const Unit *unit, const char 
                                target, right, right, unit->id);
 }
 
-/* True if the worker's socket is there, so the unit is started. */
-static bool lint_links_is_started(const Lint *l, const Unit *unit) {
+/* True if a process listens on the worker's socket, so the unit is started. */
+static bool lint_links_is_started(const LinkSearch *s, const Unit *unit) {
         Assignment *listen = lint_listen_line(unit);
-        _cleanup_close_ int fd = -EBADF;
         char path[VALUE_SIZE];
-        struct stat st;
 
-        if (!listen || !lint_expand(l, unit, listen, path) || path[0] != '/')
-                return false;
-
-        fd = fd_open_in_root(l->path->root_fd, path, O_PATH);
-        return fd >= 0 && fstat(fd, &st) >= 0 && S_ISSOCK(st.st_mode);
+        return listen && lint_expand(s->lint, unit, listen, path) && listening_has(&s->listening, path);
 }
 
-static void lint_links_report_disabled(const Lint *l, const Unit *unit) {
+static void lint_links_report_disabled(const LinkSearch *s, const Unit *unit) {
         const char *right = lint_links_right_target(unit);
-        bool is_started = lint_links_is_started(l, unit);
+        bool is_started = lint_links_is_started(s, unit);
         char how[3 * UNIT_NAME_SIZE];
 
         if (lint_links_find_line(unit, right))
@@ -120,22 +123,20 @@ static void lint_links_report_disabled(const Lint *l, const Unit *unit) {
                 (void) snprintf(how, sizeof(how), "write WantedBy=%s in [Install], then systemctl enable --now %s",
                                 right, unit->id);
 
-        if (unit->files[0]->linted & LINT_LINK)
-                return;
-
-        reporter_say(l->reporter, is_started ? CONFIG_LINT : CONFIG_NOTE, unit->id, unit_main_path(unit), 0,
+        reporter_say(s->lint->reporter, is_started ? CONFIG_LINT : CONFIG_NOTE, unit->id, unit_main_path(unit), 0,
                      "%s is %snot enabled, so fdpass does not read its [X-FDPass]: %s.", unit->id,
                      is_started ? "started and " : "", how);
         unit->files[0]->linted |= LINT_LINK;
 }
 
 /* Checks the unit @name, unless the broker reads it. @target: what it is enabled for; NULL: nothing is known. */
-static int lint_links_check(const Lint *l, const StringList *read, const char *name, const char *target) {
+static int lint_links_check(const LinkSearch *s, const char *name, const char *target) {
+        const Lint *l = s->lint;
         _cleanup_(unit_freep) Unit *unit = NULL;
         char id[UNIT_NAME_SIZE];
         int r;
 
-        if (!unit_path_find(l->path, name, id) || lint_links_has(read, id))
+        if (!unit_path_find(l->path, name, id) || lint_links_has(&s->read, id))
                 return 0;
 
         r = unit_load(l->path, id, &unit);
@@ -148,7 +149,7 @@ static int lint_links_check(const Lint *l, const StringList *read, const char *n
         if (target)
                 lint_links_report_other(l, unit, target);
         else if (unit->name.kind == UNIT_NAME_PLAIN && !(unit->files[0]->linted & LINT_LINK))
-                lint_links_report_disabled(l, unit);
+                lint_links_report_disabled(s, unit);
 
         /* The second pass sees the unit again, without a target. */
         unit->files[0]->linted |= LINT_LINK;
@@ -156,7 +157,7 @@ static int lint_links_check(const Lint *l, const StringList *read, const char *n
 }
 
 /* Checks the units that the directory "@target.wants" or "@target.requires" links to. */
-static int lint_links_check_target(const Lint *l, const StringList *read, DirectoryEntry *entry) {
+static int lint_links_check_target(const LinkSearch *s, DirectoryEntry *entry) {
         const char *suffix = endswith(entry->name, ".wants") ?: endswith(entry->name, ".requires");
         char target[UNIT_NAME_SIZE];
         Directory *listing;
@@ -172,26 +173,30 @@ static int lint_links_check_target(const Lint *l, const StringList *read, Direct
 
         r = directory_entry_listing(entry, &listing);
         for (size_t i = 0; r >= 0 && i < listing->n_entries; i++)
-                r = lint_links_check(l, read, listing->entries[i].name, target);
+                r = lint_links_check(s, listing->entries[i].name, target);
 
         return r;
 }
 
 int lint_links(const Lint *l) {
+        _cleanup_(lint_links_done) LinkSearch s = { .lint = l };
         const UnitPath *path = l->path;
-        _cleanup_strlist_ StringList read = {};
         int r;
 
-        r = lint_links_add_read(l, TARGET, &read);
+        r = lint_links_add_read(l, TARGET, &s.read);
         if (r >= 0)
-                r = lint_links_add_read(l, SERVICE, &read);
-        strlist_sort_unique(&read);
+                r = lint_links_add_read(l, SERVICE, &s.read);
+        strlist_sort_unique(&s.read);
+
+        /* Another root has no processes. */
+        if (r >= 0 && listening_list(path->root_fd, &s.listening) == -ENOMEM)
+                r = -ENOMEM;
 
         for (size_t i = 0; r >= 0 && i < path->n_directories; i++)
                 for (size_t k = 0; r >= 0 && k < path->directories[i]->n_entries; k++)
-                        r = lint_links_check_target(l, &read, &path->directories[i]->entries[k]);
+                        r = lint_links_check_target(&s, &path->directories[i]->entries[k]);
         for (size_t i = 0; r >= 0 && i < path->units.n_items; i++)
-                r = lint_links_check(l, &read, path->units.items[i].entry->name, NULL);
+                r = lint_links_check(&s, path->units.items[i].entry->name, NULL);
 
         return r;
 }

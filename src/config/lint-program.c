@@ -70,7 +70,7 @@ static bool lint_program_is_text(const char *p, size_t n) {
         return n > 0;
 }
 
-/* Returns the program that env(1) starts for a first line such as "#!/usr/bin/env python3". NULL: it is not told here. */
+/* Returns the program that env(1) starts for a first line such as "#!/usr/bin/env python3". NULL: it is not known. */
 static char *lint_program_of_env(const char *interpreter, char *rest) {
         size_t n;
 
@@ -139,8 +139,8 @@ static void lint_program_check_file(const Lint *l, const Unit *service, Assignme
                 lint_warn(l, service, a, "The service can't start, because %s is not executable: chmod +x %s.", name,
                           name);
         else if (S_ISREG(st.st_mode) && !(st.st_mode & 0001) && lint_is_on(service, SECTION_SERVICE, "DynamicUser"))
-                lint_warn(l, service, a, "The service can't start, because with DynamicUser=yes it runs as a user of its "
-                          "own, which may not execute %s: chmod o+rx %s.", name, name);
+                lint_warn(l, service, a, "The service can't start, because with DynamicUser=yes it runs as a user of "
+                          "its own, which may not execute %s: chmod o+rx %s.", name, name);
         else if (S_ISREG(st.st_mode))
                 lint_program_check_begin(l, service, a, name, fd);
 }
@@ -165,7 +165,8 @@ void lint_program(const Lint *l, const Unit *service) {
         size_t i = 0;
 
         if (!lint_in_effect(service, SECTION_SERVICE, "ExecStart") &&
-            !lint_in_effect(service, SECTION_SERVICE, "ExecStop"))
+            !lint_in_effect(service, SECTION_SERVICE, "ExecStop") &&
+            !lint_in_effect(service, SECTION_UNIT, "SuccessAction"))
                 lint_warn_file(l, service, LINT_NO_PROGRAM, "The service starts no program, because it has no "
                                "ExecStart= in [Service]; add the line.");
 

@@ -123,18 +123,22 @@ static void lint_service_check_start_limit(const Lint *l, const Unit *service) {
 static void lint_service_check_directory(const Lint *l, const Unit *service, const RouteConfig *route) {
         Assignment *a = lint_in_effect(service, SECTION_SERVICE, "RuntimeDirectory"),
                    *kept = lint_in_effect(service, SECTION_SERVICE, "RuntimeDirectoryPreserve");
-        char directory[VALUE_SIZE];
         const char *below = startswith(route->worker, "/run/");
-        size_t n = below ? strcspn(below, "/") : 0;
+        size_t n;
 
-        if (!a || n == 0 || !below[n] || (kept && !streq(kept->value, "no")))
+        if (!a || !below || (kept && !streq(kept->value, "no")))
                 return;
 
-        (void) snprintf(directory, sizeof(directory), "%.*s", (int) n, below);
-        if (lint_has_word(a->value, directory))
-                lint_warn(l, service, a, "systemd removes /run/%s when the service ends, and the worker's socket %s in "
-                          "it, so no client comes any more; use a path in /run/fdpass for the socket.", directory,
-                          route->worker);
+        for (const char *word = a->value; *word; word += strcspn(word, WHITESPACE), word += strspn(word, WHITESPACE)) {
+                n = strcspn(word, ":" WHITESPACE);
+                if (strncmp(below, word, n) != 0 || below[n] != '/')
+                        continue;
+                lint_warn(l, service, a, "systemd removes /run/%.*s when the service ends, and the worker's socket %s "
+                          "in it, so no client comes any more; %s, or set RuntimeDirectoryPreserve=yes.", (int) n, word,
+                          route->worker, n == 6 && memcmp(word, "fdpass", n) == 0
+                                                 ? "remove this line, because the directory is there without it"
+                                                 : "move the socket to a path in /run/fdpass");
+        }
 }
 
 static void lint_service_check(const Lint *l, const Unit *socket, const Unit *service, const RouteConfig *route) {

@@ -23,7 +23,7 @@ static bool lint_socket_is_zero(const Unit *unit, const char *key) {
  * systemd closes a socket whose service was started too often (systemd.socket(5), TriggerLimitIntervalSec=). A service
  * that ends without taking its clients is started again at once.
  */
-static void lint_socket_check_trigger(const Lint *l, const Unit *unit, Assignment *listen) {
+void lint_trigger(const Lint *l, const Unit *unit, Assignment *listen, bool is_public) {
         Assignment *a = lint_in_effect(unit, SECTION_SOCKET, "TriggerLimitIntervalSec");
 
         if (lint_socket_is_zero(unit, "TriggerLimitIntervalSec") || lint_socket_is_zero(unit, "TriggerLimitBurst"))
@@ -33,6 +33,9 @@ static void lint_socket_check_trigger(const Lint *l, const Unit *unit, Assignmen
                 lint_warn(l, unit, a, "With this limit systemd closes the socket for good after too many starts of the "
                           "service, and its clients are refused also when the service works again; write "
                           "TriggerLimitIntervalSec=0.");
+        else if (is_public)
+                lint_warn(l, unit, listen, "TriggerLimitIntervalSec=0 is missing in [Socket]. Without it systemd "
+                          "closes this public port for good when the broker ends 20 times within 2 s. Add the line.");
         else if (lint_is_on(unit, SECTION_SOCKET, "Accept"))
                 lint_warn(l, unit, listen, "TriggerLimitIntervalSec=0 is missing in [Socket]. Without it systemd "
                           "closes the socket for good when 200 clients come within 2 s. Add the line.");
@@ -40,6 +43,12 @@ static void lint_socket_check_trigger(const Lint *l, const Unit *unit, Assignmen
                 lint_warn(l, unit, listen, "TriggerLimitIntervalSec=0 is missing in [Socket]. Without it systemd "
                           "closes the socket for good when the service fails 20 times within 2 s, also if it works "
                           "later. Add the line.");
+}
+
+/* True if SocketUser= names the broker's user, or may do so: a number, or a specifier. */
+static bool lint_socket_is_broker(const Assignment *user) {
+        return user && (streq(user->value, BROKER) || strchr(user->value, '%') ||
+                        strspn(user->value, "0123456789") == strlen(user->value));
 }
 
 /* True if the unit's text leaves the socket to a group that the broker may belong to. */
@@ -65,10 +74,10 @@ static void lint_socket_check_mode(const Lint *l, const Unit *unit, Assignment *
                 lint_warn(l, unit, a ?: listen,
                           "Every user may connect to the worker's socket and pass clients to it; set "
                           "SocketUser=fdpass and SocketMode=0600, so that only the broker may.");
-        else if (user && streq(user->value, BROKER) && !(mode & 0200))
+        else if (lint_socket_is_broker(user) && !(mode & 0200))
                 lint_warn(l, unit, a ?: listen, "The broker may not connect to the worker's socket, because "
                           "SocketMode= gives its owner no right to write; set SocketMode=0600.");
-        else if (!(user && streq(user->value, BROKER)) && !lint_socket_may_be_of_group(unit, mode))
+        else if (!lint_socket_is_broker(user) && !lint_socket_may_be_of_group(unit, mode))
                 lint_warn(l, unit, a ?: listen,
                           "The broker may not connect to the worker's socket, because it belongs to %.60s%s; set "
                           "SocketUser=fdpass and SocketMode=0600.", user ? user->value : "root",
@@ -103,22 +112,39 @@ static bool lint_socket_is_of_broker(const char *path) {
         return false;
 }
 
-/* Directories that ProtectHome=, PrivateTmp= and PrivateDevices= of fdpass.service hide (systemd.exec(5)). */
-static const char *lint_socket_hidden(const char *path) {
-        static const char *const directories[] = { "/dev", "/home", "/root", "/run/user", "/tmp", "/var/tmp" };
+/* True if the broker's unit, with an administrator's drop-ins, has this setting on. It is on in the unit as shipped. */
+static bool lint_socket_broker_has(const Lint *l, const char *key) {
+        _cleanup_(unit_freep) Unit *unit = NULL;
+        Assignment *a;
 
-        for (size_t i = 0; i < ELEMENTSOF(directories); i++) {
-                const char *rest = startswith(path, directories[i]);
+        if (unit_load(l->path, "fdpass.service", &unit) != 0)
+                return true;
 
-                if (rest && *rest == '/')
-                        return directories[i];
+        a = config_last(unit, SECTION_SERVICE, key);
+        return !a || !(streq(a->value, "no") || streq(a->value, "false") || streq(a->value, "0"));
+}
+
+/* Returns the directory above @path that the broker's sandbox hides (systemd.exec(5)). NULL: there is none. */
+static const char *lint_socket_hidden(const Lint *l, const char *path) {
+        static const struct {
+                const char *directory, *key;
+        } hidden[] = {
+                { "/home", "ProtectHome" },   { "/root", "ProtectHome" }, { "/run/user", "ProtectHome" },
+                { "/tmp", "PrivateTmp" },     { "/var/tmp", "PrivateTmp" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(hidden); i++) {
+                const char *rest = startswith(path, hidden[i].directory);
+
+                if (rest && *rest == '/' && lint_socket_broker_has(l, hidden[i].key))
+                        return hidden[i].directory;
         }
 
         return NULL;
 }
 
 void lint_worker_path(const Lint *l, const Unit *unit, const RouteConfig *route, Assignment *a) {
-        const char *hidden = lint_socket_hidden(route->worker);
+        const char *hidden = lint_socket_hidden(l, route->worker);
 
         if (a && hidden)
                 lint_warn(l, unit, a, "The broker does not see files below %s, so it can't connect to %s; use a path "
@@ -135,7 +161,7 @@ void lint_socket(const Lint *l, const Unit *unit, const RouteConfig *route) {
                 return;
 
         lint_worker_path(l, unit, route, listen);
-        lint_socket_check_trigger(l, unit, listen);
+        lint_trigger(l, unit, listen, /* is_public= */ false);
         lint_socket_check_mode(l, unit, listen);
         lint_socket_check_accept(l, unit);
         if (flush && lint_is_on(unit, SECTION_SOCKET, "FlushPending"))

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "basic/fd.h"
+#include "basic/listening.h"
 #include "config/unit.h"
 #include "fdpassctl/load-units.h"
 #include "handoff/socket-path.h"
@@ -49,15 +50,14 @@ static void verify_access_add_groups(const Unit *unit, BrokerRights *b) {
         }
 }
 
-static int verify_access_read_unit(BrokerRights *b) {
-        _cleanup_close_ int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+static int verify_access_read_unit(int root_fd, BrokerRights *b) {
         _cleanup_(unit_path_freep) UnitPath *path = NULL;
         _cleanup_(unit_freep) Unit *unit = NULL;
         Reporter silent = {};
         int r;
 
-        r = root_fd < 0 ? 0 : unit_path_new(root_fd, &silent, &path);
-        if (r >= 0 && path)
+        r = unit_path_new(root_fd, &silent, &path);
+        if (r >= 0)
                 r = unit_load(path, SERVICE, &unit);
         if (r == 0 && unit)
                 verify_access_add_groups(unit, b);
@@ -66,7 +66,7 @@ static int verify_access_read_unit(BrokerRights *b) {
 }
 
 /* Returns 0, 1 if there is no such user here, or -ENOMEM. */
-static int verify_access_find_broker(BrokerRights *ret) {
+static int verify_access_find_broker(int root_fd, BrokerRights *ret) {
         const struct passwd *pw = getpwnam(USER);
 
         if (!pw)
@@ -77,10 +77,10 @@ static int verify_access_find_broker(BrokerRights *ret) {
         if (getgrouplist(USER, pw->pw_gid, ret->groups, &ret->n_groups) < 0)
                 ret->n_groups = MIN(ret->n_groups, GROUPS_MAX);
 
-        return verify_access_read_unit(ret);
+        return verify_access_read_unit(root_fd, ret);
 }
 
-/* True if the permissions give the broker one of "rwx" (4, 2, 1). An access list may give more than they say (acl(5)). */
+/* True if the permissions give the broker one of "rwx" (4, 2, 1). An access list may give more than that (acl(5)). */
 static bool verify_access_is_given(int fd, const struct stat *st, unsigned right, const BrokerRights *b) {
         unsigned shift = st->st_uid == b->uid ? 6 : 0;
         char path[32];
@@ -128,46 +128,11 @@ static void verify_access_check_rights(const RouteConfig *route, const BrokerRig
         (void) snprintf(owner, sizeof(owner), "%s", user ? user->pw_name : "another user");
         group = getgrgid(st.st_gid);
         (void) snprintf(owner_group, sizeof(owner_group), "%s", group ? group->gr_name : "another group");
-        (void) snprintf(text, sizeof(text), "The broker, which runs as the user " USER ", may not %s %.*s (of %s:%s, mode "
-                        "%04o), so it can't connect; give this user or a group of it the right to %s.",
+        (void) snprintf(text, sizeof(text), "The broker, which runs as the user " USER ", may not %s %.*s (of %s:%s, "
+                        "mode %04o), so it can't connect; give this user or a group of it the right to %s.",
                         route->worker[n] ? "search" : "write to", (int) n, route->worker, owner, owner_group,
                         st.st_mode & 07777, route->worker[n] ? "search the directory" : "write to the socket");
         load_warn(route, load_worker_key(route), route->worker, text);
-}
-
-/* Adds the path in a line of /proc/net/unix if its socket accepts connections: the flag __SO_ACCEPTCON, 0x10000. */
-static int verify_access_add_listening(const char *line, StringList *paths) {
-        const char *path = strchr(line, '/');
-        unsigned flags;
-
-        if (!path || sscanf(line, "%*s %*s %*s %x", &flags) != 1 || !(flags & 0x10000))
-                return 0;
-
-        return strlist_add_n(paths, path, strcspn(path, "\n"));
-}
-
-/* Lists the paths of all listening sockets of AF_UNIX, sorted. Leaves *ret_known false if they can't be read. */
-static int verify_access_list_listening(StringList *paths, bool *ret_known) {
-        _cleanup_fclose_ FILE *f = fopen("/proc/net/unix", "re");
-        _cleanup_free_ char *line = NULL;
-        size_t size = 0;
-        int r = 0;
-
-        *ret_known = f != NULL;
-        while (f && r >= 0 && getline(&line, &size, f) >= 0)
-                r = verify_access_add_listening(line, paths);
-        if (r >= 0)
-                strlist_sort_unique(paths);
-
-        return r;
-}
-
-static int verify_access_compare(const void *path, const void *item) {
-        return strcmp(path, *(const char *const *) item);
-}
-
-static bool verify_access_is_listening(const StringList *l, const char *path) {
-        return l->n_items > 0 && bsearch(path, l->items, l->n_items, sizeof(*l->items), verify_access_compare);
 }
 
 /* A file of a socket stays when its unit stops or fails, and connections to it are refused then. */
@@ -176,26 +141,30 @@ static void verify_access_check_listener(const RouteConfig *route, const StringL
         struct stat st;
 
         if (route->transport_is_open || lstat(route->worker, &st) < 0 || !S_ISSOCK(st.st_mode) ||
-            verify_access_is_listening(listening, route->worker))
+            listening_has(listening, route->worker))
                 return;
 
-        (void) snprintf(text, sizeof(text), "The file of the socket is there, but no process listens on it, so clients are "
-                        "refused: systemctl start %s, and see systemctl status %s if that fails.", route->unit, route->unit);
+        (void) snprintf(text, sizeof(text), "The file of the socket is there, but no process listens on it, so clients "
+                        "are refused: systemctl start %s, and see systemctl status %s if that fails.", route->unit,
+                        route->unit);
         load_warn(route, load_worker_key(route), route->worker, text);
 }
 
-int verify_access(const Config *config) {
+int verify_access(int root_fd, const Config *config) {
         _cleanup_strlist_ StringList listening = {};
-        bool is_known = false;
         BrokerRights b;
+        bool is_known;
         int r;
 
-        r = verify_access_find_broker(&b);
-        if (r == 0)
-                r = verify_access_list_listening(&listening, &is_known);
+        r = verify_access_find_broker(root_fd, &b);
         if (r != 0)
                 return r < 0 ? r : 0;
 
+        r = listening_list(root_fd, &listening);
+        if (r == -ENOMEM)
+                return r;
+
+        is_known = r >= 0;
         for (size_t i = 0; i < config->n_routes; i++) {
                 verify_access_check_rights(&config->routes[i], &b);
                 if (is_known)

@@ -5,5 +5,8 @@
 
 #include "config/config.h"
 
-/* Prints warnings. Needs no rights: what the caller may not see is left out. Returns 0 or -ENOMEM. */
-int verify_access(const Config *config);
+/*
+ * Prints warnings. Needs no rights: files that the caller may not see are left out. @root_fd is the directory "/".
+ * Returns 0 or a negative errno.
+ */
+int verify_access(int root_fd, const Config *config);

@@ -94,18 +94,22 @@ static int verify_paths(const Config *config) {
         for (size_t i = 0; root_fd >= 0 && i < config->n_routes; i++)
                 verify_path(root_fd, &config->routes[i]);
 
-        return root_fd < 0 ? 0 : verify_access(config);
+        return root_fd < 0 ? 0 : verify_access(root_fd, config);
 }
 
 int verb_verify(int argc, char *argv[]) {
         _cleanup_(config_freep) Config *config = NULL;
+        int r;
 
         config = load_units_and_lint();
         if (!config)
                 return EXIT_FAILURE;
 
-        if (verify_pools(config) < 0 || verify_paths(config) < 0) {
-                fprintf(stderr, "Out of memory.\n");
+        r = verify_pools(config);
+        if (r >= 0)
+                r = verify_paths(config);
+        if (r < 0) {
+                fprintf(stderr, "Failed to check the routes: %s.\n", strerror(-r));
                 return EXIT_FAILURE;
         }
         if (!arg_quiet)

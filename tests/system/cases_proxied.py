@@ -302,11 +302,11 @@ def ctl_verify(m):
     m.write(f"{root}{UNITS}/web.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/srv/%N\n")
     m.write(f"{root}{UNITS}/web.socket", web + "Host=web.example\n")
     m.symlink(f"{UNITS}/web.socket", f"{root}{UNITS}/fdpass.target.wants/web.socket")
-    m.write(f"{root}{UNITS}/fdpass.socket", "[Socket]\nListenStream=80\n[X-FDPass]\nHeadTimeout=9\n")
+    m.write(f"{root}{UNITS}/fdpass.socket", "[Socket]\nListenStream=80\nTriggerLimitIntervalSec=0\n[X-FDPass]\nHeadTimeout=9\n")
     for command in f"fdpassctl --root={root} verify", f"fdpassctl verify --root={root}":
         done = m.run(command)
         check(done.stdout == "1 route, 0 errors, 1 warning.\n", f"{done}")
-        check(f"{UNITS}/fdpass.socket:4: warning: " in done.stderr and "HeadTimeoutSec=?" in done.stderr, done.stderr)
+        check(f"{UNITS}/fdpass.socket:5: warning: " in done.stderr and "HeadTimeoutSec=?" in done.stderr, done.stderr)
     done = m.run(f"fdpassctl --root={root} test --host=web.example")
     check(re.search(r"^→ web\.socket +takes it$", done.stdout, re.M), done.stdout)
     for options, status, out, err in (

@@ -226,7 +226,7 @@ def tenant(m):
     m.worker("tenant", "serve tenant", route="Host=127.0.0.1\nLintSandbox=no\n", socket="ListenStream=\nListenStream=/srv/tenant/s.sock\n")
     m.worker("admin", "serve admin", route="InternalName=admin\nLintSandbox=no\n")
     said = m.run("fdpassctl verify", check=False).stderr
-    check("Others than root can write to /srv/tenant/, and decide which socket is there." in said and "admin" not in said, said)
+    check("Others than root can write to /srv/tenant/, and decide which socket is there;" in said and "admin" not in said, said)
 
     check(m.who() == "tenant", "the worker of the tenant is not served")
     check(m.who() == "tenant", "it is served once only")
