@@ -15,9 +15,14 @@ unsigned lint_keys_protocols(const Lint *l, const RouteConfig *route);
 void lint_values(const Lint *l, const Unit *unit, const RouteConfig *route);
 void lint_source(const Lint *l, const Unit *unit, Assignment *a, const char *word);
 
-/* lint-listener.c: what the public sockets exclude. Sets Lint.listeners first. */
+/* lint-listener-read.c: sets Lint.listeners. */
 int lint_read_listeners(Lint *l);
+
+/* lint-listener.c: the public sockets exclude clients of the route, or let others in than its worker reads. */
 void lint_listeners(const Lint *l, const Unit *unit, const RouteConfig *route);
+
+/* Checks what the unit of a public socket says of load balancers. */
+void lint_proxies(const Lint *l, const Unit *unit, const LintListener *listener);
 
 /* lint-limits.c: times and numbers that exclude each other. */
 void lint_route_limits(const Lint *l, const Unit *unit, const RouteConfig *route);

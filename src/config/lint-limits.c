@@ -65,6 +65,7 @@ static int lint_limits_listener(const Lint *l, const LintListener *listener) {
                 return r < 0 ? r : 0;
 
         lint_limits_check_times(l, unit, listener);
+        lint_proxies(l, unit, listener);
 
         a = lint_in_effect(unit, SECTION_SOCKET, "ListenStream");
         if (a)

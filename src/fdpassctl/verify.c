@@ -20,6 +20,18 @@ static int verify_compare_routes(const void *a, const void *b) {
         return d != 0 ? d : strcmp(x->unit, y->unit);
 }
 
+/* Checks a route that is a pool by itself. The other instances of a template may come later. */
+static void verify_single(const RouteConfig *route) {
+        char weight[16];
+
+        if (route->weight == 1 || strchr(route->unit, '@'))
+                return;
+
+        (void) snprintf(weight, sizeof(weight), "%u", route->weight);
+        load_warn(route, "Weight", weight, "It has no effect, because no other unit has exactly the same match keys; "
+                  "write the same keys in the units that share these clients, or remove the line.");
+}
+
 /* Checks the routes of one pool. The broker uses the flusher of the first one for all. */
 static void verify_pool(const RouteConfig *const *routes, size_t n) {
         bool has_other = false;
@@ -31,6 +43,9 @@ static void verify_pool(const RouteConfig *const *routes, size_t n) {
                                   "Another unit that takes the same clients decides that, and the response; write the "
                                   "same in both.");
         }
+
+        if (n == 1)
+                verify_single(routes[0]);
 
         for (size_t i = 0; i < n && !has_other; i++)
                 load_warn(routes[i], "Backup", "yes", "It has no effect, because no other unit has exactly the same "
