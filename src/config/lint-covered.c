@@ -5,6 +5,7 @@
  * by each of their hosts, so that a route is compared with few of them.
  */
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "config/lint-checks.h"
@@ -251,7 +252,8 @@ static int lint_covered_report(const Lint *l, const RouteConfig *route, const Ro
         a = lint_covered_line(unit);
         if (a)
                 lint_warn(l, unit, a, "No client comes here, because %s takes all of these clients, and its "
-                          "RoutePriority=%i is higher than %i. Raise RoutePriority= here, or narrow that route.",
+                          "RoutePriority=%i is higher than %i. Raise RoutePriority= here, or narrow that route; a "
+                          "stand-in for it has the same RoutePriority= and Backup=yes.",
                           by->unit, by->match.priority, route->match.priority);
         return 0;
 }
@@ -265,12 +267,28 @@ static size_t lint_covered_count_hosts(const RouteConfig *route) {
         return MAX(n, (size_t) 1);
 }
 
-/* Makes the index of the routes whose RoutePriority= is above 0. */
-static int lint_covered_make_index(const Config *c, CoverIndex *index) {
+/* The shipped worker takes clients that no other route takes, so it is no mistake that another one takes all. */
+static bool lint_covered_is_hello(const RouteConfig *route) {
+        return streq(route->unit, "fdpass-hello.socket");
+}
+
+/* Returns the lowest RoutePriority= of the routes that are checked. */
+static int lint_covered_lowest(const Config *c) {
+        int lowest = INT_MAX;
+
+        for (size_t i = 0; i < c->n_routes; i++)
+                if (!lint_covered_is_hello(&c->routes[i]))
+                        lowest = MIN(lowest, c->routes[i].match.priority);
+
+        return lowest;
+}
+
+/* Makes the index of the routes whose RoutePriority= is above @lowest. Others cover none. */
+static int lint_covered_make_index(const Config *c, int lowest, CoverIndex *index) {
         size_t n = 0;
 
         for (size_t i = 0; i < c->n_routes; i++)
-                n += c->routes[i].match.priority > 0 ? lint_covered_count_hosts(&c->routes[i]) : 0;
+                n += c->routes[i].match.priority > lowest ? lint_covered_count_hosts(&c->routes[i]) : 0;
 
         index->entries = calloc(MAX(n, (size_t) 1), sizeof(*index->entries));
         if (!index->entries)
@@ -279,7 +297,7 @@ static int lint_covered_make_index(const Config *c, CoverIndex *index) {
         for (size_t i = 0; i < c->n_routes; i++) {
                 char **hosts = c->routes[i].match.hosts;
 
-                if (c->routes[i].match.priority <= 0)
+                if (c->routes[i].match.priority <= lowest)
                         continue;
                 if (!hosts)
                         index->entries[index->n_entries++] = (CoverEntry){ "", &c->routes[i] };
@@ -296,20 +314,16 @@ static void lint_covered_done(CoverIndex *index) {
         free(index->entries);
 }
 
-/*
- * A RoutePriority= below 0 marks a route that takes what others leave, so it is no mistake that others take all.
- * Hence only routes above 0 can cover one that is checked.
- */
 int lint_covered(const Lint *l) {
         _cleanup_(lint_covered_done) CoverIndex index = {};
         const Config *c = l->config;
         int r;
 
-        r = lint_covered_make_index(c, &index);
-        for (size_t i = 0; r >= 0 && i < c->n_routes; i++) {
+        r = lint_covered_make_index(c, lint_covered_lowest(c), &index);
+        for (size_t i = 0; r >= 0 && index.n_entries > 0 && i < c->n_routes; i++) {
                 const RouteConfig *by = NULL;
 
-                if (c->routes[i].match.priority >= 0 && index.n_entries > 0)
+                if (!lint_covered_is_hello(&c->routes[i]))
                         by = lint_covered_find(l, &index, &c->routes[i]);
                 if (by)
                         r = lint_covered_report(l, &c->routes[i], by);

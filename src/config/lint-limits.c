@@ -11,13 +11,19 @@
 /* Size of the text of a time. */
 #define SPAN_SIZE 32
 
-/* True if a silent client of this listener may have a route (decide_silent()). */
+/* The same as decide_silent(): the route says so, or it names the listener and no key of it asks for bytes. */
+static bool lint_limits_takes_silent(const RouteMatch *m) {
+        bool needs_bytes = m->hosts || m->paths || m->methods || m->n_headers > 0 || m->alpns || m->n_prefixes > 0;
+
+        return m->protocols & PROTOCOL_SILENT || (m->listeners && !m->protocols && !needs_bytes);
+}
+
+/* True if a silent client of this listener may have a route. */
 static bool lint_limits_has_silent(const Lint *l, const LintListener *listener) {
         for (size_t i = 0; i < l->config->n_routes; i++) {
                 const RouteConfig *route = &l->config->routes[i];
 
-                if ((route->match.protocols & PROTOCOL_SILENT || route->match.listeners) &&
-                    lint_is_for_listener(route, listener))
+                if (lint_limits_takes_silent(&route->match) && lint_is_for_listener(route, listener))
                         return true;
         }
 
