@@ -59,6 +59,8 @@
 #define FDPASS_TLV_RESPONSE 0xE9   /* 6 bytes: the client was sent the head of a response (Flusher=), and the worker
                                     * writes the body. 2 bytes: the status, 200 to 599. 4 bytes: length of the head of
                                     * the answered request, with which the consumed bytes begin */
+#define FDPASS_TLV_SCOPE 0xEB      /* from brokers only: which next requests on this connection are the worker's own
+                                    * (SCOPE below). 0xEA is left to other vendors */
 
 /* A broker that gets a client with more HOPS answers ERROR, because two brokers point at each other. */
 #define FDPASS_HOPS_MAX 16
@@ -68,9 +70,32 @@
 #define FDPASS_UNIQUE_ID_MAX 128
 #define FDPASS_SSL_MAX 1024
 #define FDPASS_DATA_MAX 8192
+#define FDPASS_SCOPE_MAX 1024
 #define FDPASS_HEADER_MAX 16384
 #define FDPASS_CONSUMED_MAX 65536
 #define FDPASS_MESSAGE_MAX (FDPASS_HEADER_MAX + FDPASS_CONSUMED_MAX)
+
+/*
+ * SCOPE
+ *
+ * HTTP is routed by the request. Between two requests a worker compares the next request with the scope, and hands the
+ * client back (HANDING BACK) untouched unless the scope covers the request. The value of SCOPE is:
+ *
+ *   byte 0      flags: FDPASS_SCOPE_ASK
+ *   bytes 1-4   generation, big endian: it changes with each reload that changes the broker's routes
+ *   then        items: 1 byte of kind, 1 byte of length, text
+ *
+ * A request is covered if all of this holds. Its whole head has arrived. It is HTTP/1.1 with a target in origin form
+ * ("/path?query"). Its Host is the text of FDPASS_SCOPE_HOST, without regard to case, port, and a dot at the end. Of
+ * the items PREFIX and EXCEPT of which its path has the segments ("/a" has those of "/a" and "/a/b", not of "/ab"), the
+ * longest is a PREFIX. Servers agree on the segments of the path.
+ *
+ * A receiver hands every next request back if ASK is set, or if it finds a flag or a kind that it does not know.
+ */
+#define FDPASS_SCOPE_ASK 0x01      /* routes depend on more than host and path: no next request is covered */
+#define FDPASS_SCOPE_HOST 'h'      /* at most once: the host of the request that was routed. Without it none is covered */
+#define FDPASS_SCOPE_PREFIX 'p'    /* paths that the route takes */
+#define FDPASS_SCOPE_EXCEPT 'x'    /* paths below them that it does not take */
 
 /*
  * RECEIPT
