@@ -148,7 +148,7 @@
  *   NAME, DATA       the route that gets the client, and what its worker is told. Without NAME the client is parked,
  *                    and its next bytes are routed afresh
  *   consumed bytes   what the worker has read and the next one is to read
- *   ROUTE, DEADLINE  ignored
+ *   ROUTE, DEADLINE, SCOPE  ignored
  *   HOPS             not sent by a worker, because a client that comes with HOPS is new, or has begun a request
  *   all others       passed on by the worker as it got them, otherwise they are lost
  *
