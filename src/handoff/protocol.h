@@ -61,6 +61,7 @@
                                     * the answered request, with which the consumed bytes begin */
 #define FDPASS_TLV_SCOPE 0xEB      /* from brokers only: which next requests on this connection are the worker's own
                                     * (SCOPE below). 0xEA is left to other vendors */
+#define FDPASS_TLV_SEAL 0xEC       /* 8 bytes, beside SCOPE: goes back with the client on a return connection */
 
 /* A broker that gets a client with more HOPS answers ERROR, because two brokers point at each other. */
 #define FDPASS_HOPS_MAX 16
@@ -71,6 +72,7 @@
 #define FDPASS_SSL_MAX 1024
 #define FDPASS_DATA_MAX 8192
 #define FDPASS_SCOPE_MAX 1024
+#define FDPASS_SEAL_SIZE 8
 #define FDPASS_HEADER_MAX 16384
 #define FDPASS_CONSUMED_MAX 65536
 #define FDPASS_MESSAGE_MAX (FDPASS_HEADER_MAX + FDPASS_CONSUMED_MAX)
@@ -106,13 +108,14 @@
  *   ECONNRESET    the message was not received: the client is still the sender's. The kernel sets this error if a
  *                 connection is closed with unread messages in it
  *   one byte      the receiver's own answer, and then EOF. An unknown byte counts as TAKEN, because nothing tells
- *                 whether the receiver touched the client. 0x11 to 0x1F are for later versions
+ *                 whether the receiver touched the client. 0x12 to 0x1F are for later versions
  *
  * Another worker gets a client only if the broker finds it untouched (UNTOUCHED CLIENTS in fdpass-protocol(7)).
  */
 #define FDPASS_ANSWER_TAKEN 0x01   /* the same as EOF. A route with Receipt=ack waits for it */
 #define FDPASS_ANSWER_REFUSED 0x02 /* another worker should have the client. It was not touched, and no copy is kept */
 #define FDPASS_ANSWER_ERROR 0x03   /* no worker should have the client. It was not touched; the broker answers it */
+#define FDPASS_ANSWER_RETURN 0x11  /* TAKEN, and the connection stays open for handing back (RETURN CONNECTIONS) */
 
 /*
  * PERSISTENT CONNECTIONS
@@ -154,6 +157,16 @@
  *
  * TAKEN or EOF: the broker has the client. REFUSED: the broker has no room for the client. ERROR: the message is
  * invalid, the descriptor is not a connected client, or the sender may not hand back.
+ *
+ * RETURN CONNECTIONS
+ *
+ * A worker that may not connect, or has no right to the return socket, answers a message with RETURN. The broker sends the
+ * byte RETURN when it is ready; before that a descriptor may be refused (EPERM). If it has no room it closes the
+ * connection. From then on the worker sends messages as to the return socket, and gets the same answers. Differences:
+ *
+ *   SEAL             as it came with the client. Without it, or with other addresses, LISTENER, SSL or ALPN than the
+ *                    client came with, the answer is ERROR. An earlier process of the broker made other seals
+ *   NAME             not allowed
  */
 #define FDPASS_RETURN_PATH "/run/fdpass/return.sock"
 

@@ -19,7 +19,8 @@ typedef struct Keeper {
         Server s;
         char return_path[64];
         int return_fd; /* the broker's return socket */
-        int back_fd;   /* the server's connection to it */
+        int back_fd;   /* the connection on which it hands back */
+        bool refuses;  /* the broker keeps no connection: the server connects to the return socket */
 } Keeper;
 
 static void keeper_listen(Keeper *k, int backlog) {
@@ -80,6 +81,22 @@ static void keeper_stop(Keeper *k) {
         server_stop(&k->s);
 }
 
+/* Takes the receipt of a client. The server may want to keep the connection. */
+static void keeper_settle(Keeper *k, int conn) {
+        int answer = end_of(conn);
+
+        if (answer == FDPASS_ANSWER_RETURN && !k->refuses) {
+                assert_int_equal(k->back_fd, -EBADF);
+                k->back_fd = conn;
+                assert_int_equal(handoff_accept_rights(conn), 0);
+                assert_int_equal(send(conn, "\x11", 1, MSG_NOSIGNAL), 1);
+                return;
+        }
+
+        assert_true(answer == 0 || answer == FDPASS_ANSWER_RETURN);
+        fd_close(conn);
+}
+
 /* Hands @fd over with these items of a scope: pairs of a kind and a text. NULL: without a scope. */
 static void keeper_give_fd(Keeper *k, int fd, const char *const *items) {
         Message m = MESSAGE_NULL;
@@ -113,8 +130,7 @@ static void keeper_give_fd(Keeper *k, int fd, const char *const *items) {
 
         conn = fixture_connect(&k->s.f);
         send_raw(conn, bytes, n, fd, 1);
-        assert_int_equal(end_of(conn), 0);
-        fd_close(conn);
+        keeper_settle(k, conn);
 }
 
 static const char *const own[] = { "ha.example", "p/own", "x/own/but", NULL };
@@ -461,6 +477,7 @@ static void test_return_gone(void **state) {
         int client;
 
         keeper_start(&k, "epoll", "");
+        k.refuses = true;
         before = count_fds(k.s.pid);
         for (int round = 0; round < 3; round++) {
                 client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
@@ -497,6 +514,7 @@ static void test_return_full(void **state) {
         Keeper k;
 
         keeper_start(&k, "epoll", "");
+        k.refuses = true;
         for (int n = 0; n < 2000 && !is_closed; n++) {
                 int client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
                 struct pollfd p = { .fd = client, .events = POLLIN };

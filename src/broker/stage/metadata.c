@@ -41,12 +41,13 @@ static void metadata_add_probe(Message *m, const Probe *probe, TlsProtocol *alpn
         }
 }
 
-int metadata_encode(HeadBuffer *hb, const Route *route, Client *c, uint8_t *buffer, size_t size, size_t *ret_n,
-                    Slice *ret_consumed) {
+int metadata_encode(HeadBuffer *hb, const SealKey *key, const Route *route, Client *c, uint8_t *buffer, size_t size,
+                    size_t *ret_n, Slice *ret_consumed) {
         const Probe *probe = head_buffer_probe(hb, c);
         Message m = MESSAGE_NULL;
         TlsProtocol alpn;
         char id[CLIENT_ID_MAX];
+        Seal seal;
 
         metadata_add_addresses(&m, c);
         if (probe)
@@ -64,6 +65,10 @@ int metadata_encode(HeadBuffer *hb, const Route *route, Client *c, uint8_t *buff
         client_fill_message(c, &m);
         m.name = (Slice){}; /* only the broker uses it */
         m.hops = (uint8_t) (c->n_hops + 1);
+        /* The worker may hand it back. The seal covers what is complete by now. */
+        if (m.scope.n > 0 && seal_make(key, c->fd, &m, &seal))
+                m.seal = (Slice){ seal.bytes, sizeof(seal.bytes) };
+
         *ret_consumed = m.consumed;
 
         return message_encode(&m, buffer, size, ret_n);

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -29,11 +30,16 @@
 _public_ int back_initgroups(const char *user, gid_t group) __asm__("initgroups");
 _public_ int back_setgroups(size_t n, const gid_t *groups) __asm__("setgroups");
 
+/* How long a new connection waits for the broker's word that it is ready. */
+#define READY_MS 100
+
 static struct {
         char path[sizeof(((struct sockaddr_un *) NULL)->sun_path)];
         bool is_wanted;
         atomic_int fd;
         atomic_int pid;
+        atomic_bool is_ready;     /* the broker takes clients on it */
+        atomic_uint generation;   /* of the scope that it came with; 0: it was connected */
         _Atomic uint64_t cookie;
         atomic_uint n_sent;
 } back = { .fd = -EBADF };
@@ -61,7 +67,7 @@ const char *back_path(void) {
 /* Facts of the connection, which are true for its next request too. The others are of the last handoff or request. */
 static bool back_is_kept(uint8_t type) {
         return type == FDPASS_TLV_VERSION || type == FDPASS_TLV_LISTENER || type == FDPASS_TLV_UNIQUE_ID ||
-               type == FDPASS_TLV_SSL || type == FDPASS_TLV_ALPN;
+               type == FDPASS_TLV_SSL || type == FDPASS_TLV_ALPN || type == FDPASS_TLV_SEAL;
 }
 
 size_t back_make_header(const uint8_t *message, size_t n, uint8_t *ret, Slice *ret_scope) {
@@ -106,42 +112,104 @@ size_t back_make_header(const uint8_t *message, size_t n, uint8_t *ret, Slice *r
         return length;
 }
 
+/* Makes @fd, which is consumed, our connection. Returns its number. */
+static int back_adopt(int fd, bool is_ready, uint32_t generation) {
+        int high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
+
+        if (high >= 0) {
+                (void) close(fd);
+                fd = high;
+        }
+
+        atomic_store(&back.cookie, socket_cookie(fd));
+        atomic_store(&back.pid, getpid());
+        atomic_store(&back.is_ready, is_ready);
+        atomic_store(&back.generation, generation);
+        atomic_store(&back.fd, fd);
+        return fd;
+}
+
 static int back_connect(void) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         _cleanup_close_ int fd = -EBADF;
-        int high;
 
         memcpy(address.sun_path, back.path, sizeof(address.sun_path));
         fd = real.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0 || real.connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0)
                 return -errno;
 
-        high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
-        if (high >= 0) {
-                close_at(&fd);
-                fd = high;
-        }
+        return back_adopt(take_fd(&fd), /* is_ready= */ true, 0);
+}
 
-        atomic_store(&back.cookie, socket_cookie(fd));
-        atomic_store(&back.pid, getpid());
-        atomic_store(&back.fd, fd);
-        return take_fd(&fd);
+static bool back_is_ours(int fd) {
+        return fd >= 0 && atomic_load(&back.pid) == getpid() && socket_cookie(fd) == atomic_load(&back.cookie);
 }
 
 /* Returns our connection, or a new one. The program may have closed ours, or have forked since. */
 static int back_get(void) {
         int fd = atomic_load(&back.fd);
 
-        if (fd >= 0 && atomic_load(&back.pid) == getpid() && socket_cookie(fd) == atomic_load(&back.cookie))
-                return fd;
+        return back_is_ours(fd) ? fd : back_connect();
+}
 
-        return back_connect();
+/* Waits until the broker takes clients on our connection. Until then a descriptor may be refused (EPERM). */
+static bool back_await(int to) {
+        struct pollfd p = { .fd = to, .events = POLLIN };
+        uint8_t answer;
+
+        if (atomic_load(&back.is_ready))
+                return true;
+        if (poll(&p, 1, READY_MS) <= 0 || io_real.recv(to, &answer, sizeof(answer), MSG_DONTWAIT) <= 0)
+                return false;
+
+        atomic_store(&back.is_ready, true);
+        return true;
 }
 
 static void back_drop(int fd) {
-        atomic_store(&back.fd, -EBADF);
-        if (socket_cookie(fd) == atomic_load(&back.cookie))
+        int expected = fd;
+
+        if (atomic_compare_exchange_strong(&back.fd, &expected, -EBADF) &&
+            socket_cookie(fd) == atomic_load(&back.cookie))
                 (void) close(fd);
+}
+
+/* True if the other end is gone. Reads answers that are there, except for the one that says that the broker is ready. */
+static bool back_is_dead(int fd) {
+        uint8_t answer;
+        ssize_t n;
+
+        n = io_real.recv(fd, &answer, sizeof(answer), MSG_DONTWAIT | MSG_PEEK);
+        return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
+/* Another thread that does the same at this time wins. */
+static bool back_keep_new(int conn_fd, uint32_t generation) {
+        static atomic_flag is_busy = ATOMIC_FLAG_INIT;
+
+        if (atomic_flag_test_and_set(&is_busy))
+                return false;
+
+        send_answer(conn_fd, FDPASS_ANSWER_RETURN);
+        (void) back_adopt(conn_fd, /* is_ready= */ false, generation);
+        atomic_flag_clear(&is_busy);
+        return true;
+}
+
+bool back_keep(int conn_fd, uint32_t generation) {
+        int fd = atomic_load(&back.fd);
+
+        if (fd >= 0 && atomic_load(&back.generation) == generation)
+                return false;
+
+        if (back_is_ours(fd) && !back_is_dead(fd)) {
+                atomic_store(&back.generation, generation);
+                return false;
+        }
+
+        if (fd >= 0)
+                back_drop(fd);
+        return back_keep_new(conn_fd, generation);
 }
 
 /* Nothing follows from the answers: a client that the broker refuses is closed there, between two requests. */
@@ -186,8 +254,11 @@ int back_send(int fd, const uint8_t *header, size_t n) {
                 if (to < 0)
                         return to;
 
-                back_read_answers(to);
-                r = back_send_to(to, fd, header, n);
+                if (back_await(to)) {
+                        back_read_answers(to);
+                        r = back_send_to(to, fd, header, n);
+                } else
+                        r = -EPIPE;
                 if (r != -EPIPE && r != -ECONNRESET && r != -ENOTCONN)
                         return r;
                 back_drop(to);

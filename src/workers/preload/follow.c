@@ -51,21 +51,21 @@ static void follow_clear(Follow *f) {
         f->epoll_fd = -EBADF;
 }
 
-void follow_begin(int fd, const uint8_t *message, size_t n) {
+bool follow_begin(int fd, const uint8_t *message, size_t n, int conn_fd) {
         Follow *f = NULL;
         Slice scope = {};
         size_t n_header;
 
         follow_forget(fd);
         if (!back_is_wanted())
-                return;
+                return false;
 
         f = follow_slot(fd);
         if (!f)
-                return;
+                return false;
         n_header = back_make_header(message, n, f->bytes, &scope);
         if (n_header == 0 || scope.n == 0 || scope.n > FDPASS_SCOPE_MAX)
-                return;
+                return false;
 
         follow_clear(f);
         f->cookie = socket_cookie(fd);
@@ -75,6 +75,7 @@ void follow_begin(int fd, const uint8_t *message, size_t n) {
 
         atomic_store_explicit(&follow_is_used, true, memory_order_release);
         atomic_store_explicit(&f->is_on, true, memory_order_release);
+        return back_keep(conn_fd, f->scope.generation);
 }
 
 void follow_end(Follow *f) {

@@ -55,8 +55,11 @@ static inline Follow *follow_find(int fd) {
         return &page[(size_t) fd % FOLLOW_PAGE];
 }
 
-/* Begins to follow the client @fd, whose message had the @n bytes @message, if it has a scope. */
-void follow_begin(int fd, const uint8_t *message, size_t n);
+/*
+ * Begins to follow the client @fd, whose message had the @n bytes @message, if it has a scope. @conn_fd is the connection
+ * on which it came. Returns true if @conn_fd was consumed.
+ */
+bool follow_begin(int fd, const uint8_t *message, size_t n, int conn_fd);
 
 /* Forgets what was known under the number @fd, which is another socket now. */
 void follow_forget(int fd);

@@ -221,7 +221,8 @@ int receive_client(int conn_fd, int *place, int listener_fd, const WorkerSocket 
                 return RECEIVE_SKIP;
         }
 
-        follow_begin(client_fd, m.bytes, (size_t) m.n);
+        if (follow_begin(client_fd, m.bytes, (size_t) m.n, conn))
+                (void) take_fd(&conn);
         *ret_fd = take_fd(&client_fd);
         return 0;
 }
