@@ -100,6 +100,7 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         if (r < 0)
                 return r;
 
+        b->generations.generation = b->clients.instance; /* another one than the last process had */
         *ret = TAKE_PTR(b);
         return 0;
 }

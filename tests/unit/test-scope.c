@@ -98,11 +98,13 @@ static void test_paths(void **state) {
                 { "http://example.org/", false, false, false },
                 { "http://example.org/api", false, false, false },
         };
-        const Slice site = S("\0\0\0\0\1" HOST "p\x01/x\x04/apip\x09/api/docs"), api = S("\0\0\0\0\1" HOST "p\x04/api"),
+        const Slice site = S("\0\0\0\0\1" HOST "p\x01/x\x04/apip\x09/api/docs"),
+                    reverse = S("\0\0\0\0\1p\x09/api/docsx\x04/apip\x01/" HOST), api = S("\0\0\0\0\1" HOST "p\x04/api"),
                     all = S("\0\0\0\0\1" HOST "p\x01/");
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 assert_int_equal(covers_target(site, cases[i].target), cases[i].in_site);
+                assert_int_equal(covers_target(reverse, cases[i].target), cases[i].in_site);
                 assert_int_equal(covers_target(api, cases[i].target), cases[i].in_api);
                 assert_int_equal(covers_target(all, cases[i].target), cases[i].in_all);
         }
