@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* SipHash-2-4 by Aumasson and Bernstein: a short keyed checksum, which nobody without the key can make. */
+/* SipHash-2-4 by Aumasson and Bernstein: a short checksum that can be made with its key only. */
 
 #include <stddef.h>
 #include <stdint.h>

@@ -186,11 +186,12 @@ static bool back_is_dead(int fd) {
 /* Another thread that does the same at this time wins. */
 static bool back_keep_new(int conn_fd, uint32_t generation) {
         static atomic_flag is_busy = ATOMIC_FLAG_INIT;
+        const uint8_t answer = FDPASS_ANSWER_RETURN;
 
         if (atomic_flag_test_and_set(&is_busy))
                 return false;
 
-        send_answer(conn_fd, FDPASS_ANSWER_RETURN);
+        (void) !io_real.send(conn_fd, &answer, sizeof(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
         (void) back_adopt(conn_fd, /* is_ready= */ false, generation);
         atomic_flag_clear(&is_busy);
         return true;
