@@ -29,9 +29,12 @@ static int fuzz_feed(uint8_t flags, const uint8_t *p, size_t n, size_t step, siz
 
         while (n > 0) {
                 size_t left = n < step ? n : step, k = left;
+                size_t certain = framing_min_left(&f);
                 int r = framing_feed(&f, &p, &left, flags & FUZZ_HEAD);
 
                 fuzz_assert(left <= k);
+                if (r == FRAMING_END && certain > 0)
+                        fuzz_assert(k - left >= certain || certain == SIZE_MAX);
                 *ret_n += k - left;
                 if (r != FRAMING_MORE)
                         return r;

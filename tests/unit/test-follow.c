@@ -246,7 +246,7 @@ static const struct {
         const char *wait, *letters;
 } ways[] = {
         { "epoll", "" },  { "epoll", "r" }, { "epoll", "m" },   { "epoll", "s" },    { "epoll", "c" },
-        { "epoll", "e" }, { "edge", "" },   { "edge", "rc" },   { "poll", "" },      { "poll", "m" },
+        { "epoll", "me" }, { "edge", "e" }, { "epoll", "e" }, { "edge", "" },   { "edge", "rc" },   { "poll", "" },      { "poll", "m" },
         { "poll", "re" }, { "threads", "" }, { "threads", "rs" }, { "threads", "mc" }, { "threads", "e" },
 };
 
@@ -387,6 +387,35 @@ static void test_pipelining(void **state) {
                 fd_close(client);
                 keeper_stop(&k);
         }
+}
+
+/*
+ * A server that answers before it has read the body: the client has the answer, and sends the rest of the body and the next
+ * request together. The server may read no byte of the latter.
+ */
+static void test_early(void **state) {
+        static const char *const parts[][2] = {
+                { "PUT /own HTTP/1.1\r\nHost: a.example\r\nContent-Length: 6\r\n\r\n123", "456" },
+                { "PUT /own HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n", "0\r\n\r\n" },
+                { "PUT /own HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n", "3\r\n123\r\n0\r\n\r\n" },
+                { "PUT /own HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n1", "23\r\n0\r\n\r\n" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(ways); i++)
+                for (size_t p = 0; strchr(ways[i].letters, 'e') && p < ELEMENTSOF(parts); p++) {
+                        char bytes[256];
+                        Keeper k;
+                        int client;
+
+                        keeper_start(&k, ways[i].wait, ways[i].letters);
+                        client = keeper_give(&k, own, parts[p][0]);
+                        expect(client, "PUT /own 0\n");
+                        (void) snprintf(bytes, sizeof(bytes), "%s" FOREIGN, parts[p][1]);
+                        say(client, bytes);
+                        fd_close(expect_back(&k, FOREIGN));
+                        fd_close(client);
+                        keeper_stop(&k);
+                }
 }
 
 /* Behind these responses the connection is no longer one of requests and responses. */
@@ -533,6 +562,7 @@ TEST_MAIN(TEST(test_ways),
           TEST(test_foreign),
           TEST(test_split),
           TEST(test_pipelining),
+          TEST(test_early),
           TEST(test_ends),
           TEST(test_no_scope),
           TEST(test_again),

@@ -136,6 +136,8 @@ static void test_requests(void **state) {
                         Framing f = {};
 
                         framing_begin_request(&f, strlen(head), cases[i].length, cases[i].is_chunked);
+                        if (cases[i].is_good)
+                                assert_in_range(framing_min_left(&f), 1, strlen(bytes));
                         assert_int_equal(feed(&f, bytes, k, false), cases[i].is_good ? strlen(bytes) : 0);
                 }
         }

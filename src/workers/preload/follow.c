@@ -201,6 +201,20 @@ int follow_before_read(Follow *f, int fd, int flags) {
         return follow_is_between_requests(f) && !(flags & MSG_PEEK) ? follow_peek(f, fd, flags) : FOLLOW_READ;
 }
 
+size_t follow_limit(const Follow *f, size_t size) {
+        size_t n = f->n_open < 0 ? framing_min_left(&f->in) : 0;
+
+        return n > 0 && n < size ? n : size;
+}
+
+void follow_rearm(Follow *f, int fd) {
+        int saved_errno = errno;
+
+        if (f->epoll_fd >= 0 && f->event.events & EPOLLET && !(f->event.events & EPOLLONESHOT))
+                (void) io_real.epoll_ctl(f->epoll_fd, EPOLL_CTL_MOD, fd, &f->event);
+        errno = saved_errno;
+}
+
 /* Bytes behind a request in the same read, or before the response to the last one, are pipelined. */
 void follow_on_read(Follow *f, const void *p, size_t n) {
         const uint8_t *next = p;

@@ -11,6 +11,8 @@
  * the last one is written. The end of an own request can't be mistaken then, and responses can't be mixed.
  */
 
+#include <sys/epoll.h>
+
 #include "handoff/scope.h"
 #include "workers/preload/back.h"
 #include "workers/preload/framing.h"
@@ -24,6 +26,7 @@ typedef struct Follow {
         bool has_request;     /* a request was read; the first one is the worker's, because the broker routed it */
         int n_open;           /* requests read whole, less responses written whole; below 0: the response came first */
         int epoll_fd;         /* where the program waits for the client; -EBADF: nowhere that is known */
+        struct epoll_event event; /* what it waits for there */
         uint64_t cookie;      /* of the client's socket */
         Framing in;           /* requests */
         Framing out;          /* responses */
@@ -79,6 +82,18 @@ enum {
 
 /* To be called before the program reads. @flags are those of recv(2). Waits as the read would. */
 int follow_before_read(Follow *f, int fd, int flags);
+
+/*
+ * Returns how many of @size bytes the program may read. A program that has answered before it has read the request may
+ * read no further than its end: the next request may be there by now, and may be another worker's.
+ */
+size_t follow_limit(const Follow *f, size_t size);
+
+/*
+ * To be called after a read that was limited and got all that it might. A program that waits for edges (EPOLLET) takes a
+ * short read for an empty socket, and would never read the rest.
+ */
+void follow_rearm(Follow *f, int fd);
 
 /* Tells that the program has read or written these bytes. */
 void follow_on_read(Follow *f, const void *p, size_t n);

@@ -273,3 +273,47 @@ int framing_skip(Framing *f, size_t n) {
 
         return framing_part_over(f) == STEP_END ? FRAMING_END : FRAMING_MORE;
 }
+
+/* The shortest end of a chunked body, from the size of its last chunk on. */
+#define FRAMING_LAST_CHUNK_SIZE (sizeof("0\r\n\r\n") - 1)
+
+/* Bytes to the end of the line that was begun. */
+static size_t framing_min_line(const Framing *f) {
+        return f->last == '\r' ? 1 : 2;
+}
+
+size_t framing_min_left(const Framing *f) {
+        uint64_t n;
+
+        switch (f->state) {
+
+        case FRAMING_HEAD:
+                n = f->left + (f->is_chunked ? FRAMING_LAST_CHUNK_SIZE : f->length);
+                break;
+
+        case FRAMING_BODY:
+                n = f->left;
+                break;
+
+        case FRAMING_CHUNK_DATA:
+                n = f->left + 2 + FRAMING_LAST_CHUNK_SIZE;
+                break;
+
+        case FRAMING_CHUNK_END:
+                n = framing_min_line(f) + FRAMING_LAST_CHUNK_SIZE;
+                break;
+
+        case FRAMING_CHUNK_SIZE:
+                n = f->n_line == 0 ? FRAMING_LAST_CHUNK_SIZE : framing_min_line(f);
+                break;
+
+        case FRAMING_TRAILERS:
+                n = framing_min_line(f);
+                break;
+
+        default:
+                n = 0;
+        }
+
+        return n < SIZE_MAX ? (size_t) n : SIZE_MAX;
+}

@@ -61,3 +61,6 @@ int framing_feed(Framing *f, const uint8_t **p, size_t *n, bool is_head);
 
 /* The same for @n bytes that are not in memory: sendfile(2). They are followed inside of a body only. */
 int framing_skip(Framing *f, size_t n);
+
+/* Returns a number of bytes that are certainly to come before the message ends: 1 or more. 0: it is not known. */
+size_t framing_min_left(const Framing *f);

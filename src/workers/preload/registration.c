@@ -29,8 +29,11 @@ int registration_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *eve
                 return 0;
 
         r = io_real.epoll_ctl(epoll_fd, op, fd, event);
-        if (f && r == 0)
+        if (f && r == 0) {
                 f->epoll_fd = op == EPOLL_CTL_DEL ? -EBADF : epoll_fd;
+                if (op != EPOLL_CTL_DEL)
+                        f->event = *event;
+        }
         return r;
 }
 

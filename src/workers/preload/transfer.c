@@ -71,9 +71,22 @@ static inline bool transfer_is_followed(const Follow *f, ssize_t n) {
         return f && n > 0 && atomic_load_explicit(&f->is_on, memory_order_relaxed);
 }
 
-static void transfer_has_read(Follow *f, const void *p, ssize_t n, int flags) {
-        if (transfer_is_followed(f, n) && !(flags & MSG_PEEK))
-                follow_on_read(f, p, (size_t) n);
+/* Limits a read of *size bytes. Returns true if it was limited. */
+static bool transfer_limit(const Follow *f, size_t *size, int flags) {
+        size_t wanted = *size;
+
+        if (f && !(flags & MSG_PEEK))
+                *size = follow_limit(f, wanted);
+        return *size < wanted;
+}
+
+static void transfer_has_read(Follow *f, int fd, const void *p, ssize_t n, int flags, bool is_limited, size_t size) {
+        if (!transfer_is_followed(f, n) || flags & MSG_PEEK)
+                return;
+
+        follow_on_read(f, p, (size_t) n);
+        if (is_limited && (size_t) n == size)
+                follow_rearm(f, fd);
 }
 
 typedef void (*TransferSaw)(Follow *, const void *, size_t);
@@ -91,35 +104,41 @@ static void transfer_saw_vector(Follow *f, const struct iovec *iov, size_t count
 }
 
 ssize_t transfer_read(int fd, void *p, size_t size) {
+        bool is_limited;
         ssize_t n;
         Follow *f = transfer_before_read(fd, 0, &n);
 
         if (n <= 0)
                 return n;
+        is_limited = transfer_limit(f, &size, 0);
         n = io_real.read(fd, p, size);
-        transfer_has_read(f, p, n, 0);
+        transfer_has_read(f, fd, p, n, 0, is_limited, size);
         return n;
 }
 
 ssize_t transfer_recv(int fd, void *p, size_t size, int flags) {
+        bool is_limited;
         ssize_t n;
         Follow *f = transfer_before_read(fd, flags, &n);
 
         if (n <= 0)
                 return n;
+        is_limited = transfer_limit(f, &size, flags);
         n = io_real.recv(fd, p, size, flags);
-        transfer_has_read(f, p, n, flags);
+        transfer_has_read(f, fd, p, n, flags, is_limited, size);
         return n;
 }
 
 ssize_t transfer_recvfrom(int fd, void *p, size_t size, int flags, struct sockaddr *address, socklen_t *length) {
+        bool is_limited;
         ssize_t n;
         Follow *f = transfer_before_read(fd, flags, &n);
 
         if (n <= 0)
                 return n;
+        is_limited = transfer_limit(f, &size, flags);
         n = io_real.recvfrom(fd, p, size, flags, address, length);
-        transfer_has_read(f, p, n, flags);
+        transfer_has_read(f, fd, p, n, flags, is_limited, size);
         return n;
 }
 
@@ -129,6 +148,9 @@ ssize_t transfer_readv(int fd, const struct iovec *iov, int count) {
 
         if (n <= 0)
                 return n;
+        if (f && count > 0 && iov[0].iov_len > 0 && follow_limit(f, SIZE_MAX) < SIZE_MAX)
+                return transfer_read(fd, iov[0].iov_base, iov[0].iov_len);
+
         n = io_real.readv(fd, iov, count);
         if (f)
                 transfer_saw_vector(f, iov, (size_t) count, n, follow_on_read);
@@ -141,6 +163,10 @@ ssize_t transfer_recvmsg(int fd, struct msghdr *message, int flags) {
 
         if (n <= 0)
                 return n;
+        if (f && message->msg_iovlen > 0 && message->msg_iov[0].iov_len > 0 && !message->msg_control &&
+            follow_limit(f, SIZE_MAX) < SIZE_MAX)
+                return transfer_recv(fd, message->msg_iov[0].iov_base, message->msg_iov[0].iov_len, flags);
+
         n = io_real.recvmsg(fd, message, flags);
         if (f && !(flags & MSG_PEEK))
                 transfer_saw_vector(f, message->msg_iov, message->msg_iovlen, n, follow_on_read);
