@@ -340,7 +340,8 @@ static void match_index_search_bucket(MatchSearch *s, const MatchBucket *bucket)
                 if (s->best && match_index_rank(s->best, e, NULL) <= 0)
                         return;
 
-                s->result->by_source |= e->match->n_sources > 0;
+                if (e->match->n_sources > 0)
+                        s->result->by_source = true;
                 if (match_index_takes_the_rest(s, e->match)) {
                         s->best = e;
                         return;

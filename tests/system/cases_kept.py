@@ -41,8 +41,8 @@ def kept_paths(m):
     with examples(m, **{name: None for name in SERVERS.values()}):
         arguments = " ".join(f"{path}={name}" for path, name in SERVERS.items())
         for _ in SERVERS:
-            m.run(f"python3 {GUEST}/wander.py 6 1 {arguments}")  # all of them have started
-        seen = json.loads(m.output(f"python3 {GUEST}/wander.py 24 200 {arguments}", timeout=120))
+            m.run(f"python3 {GUEST}/kept-clients.py 6 1 {arguments}")  # all of them have started
+        seen = json.loads(m.output(f"python3 {GUEST}/kept-clients.py 24 200 {arguments}", timeout=120))
         m.figure("requests on kept connections, right", seen["right"])
         m.figure("connections, closed", f"{seen['connections']}, {seen['closed']}")
         check(not seen["wrong"], f"{seen}")

@@ -408,6 +408,48 @@ static void test_reload(void **state) {
         world_close(&w);
 }
 
+/* Clients that came on a persistent connection, several to a message, have scopes too. */
+static void test_receiver(void **state) {
+        int clients[6], fds[ELEMENTSOF(clients)];
+        struct fdpass *f[ELEMENTSOF(clients)];
+        struct fdpass_receiver *r;
+        World w;
+
+        world_open(&w, -EBADF);
+        assert_int_equal(fdpass_receiver_new(w.site, 8, &r), 0);
+
+        for (size_t i = 0, n = 1; i < ELEMENTSOF(clients); n = ELEMENTSOF(clients)) {
+                for (size_t k = i; k < n; k++) {
+                        clients[k] = connect_tcp();
+                        say(clients[k], GET("/"));
+                }
+                for (; i < n; i++)
+                        WAIT_FOR((fds[i] = fdpass_receive(r, SOCK_CLOEXEC | SOCK_NONBLOCK | FDPASS_ANY_SENDER, &f[i])) >= 0);
+                WAIT_FOR(n_connections("site") == 1 && n_in_broker() == 0);
+        }
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                w.client = clients[i];
+                serve(fds[i], GET("/"));
+                read_answer(w.client);
+                ask(&w, fds[i], i % 2 == 0 ? GET("/x") : GET("/api"));
+                assert_int_equal(fdpass_next(fds[i], f[i], &w.args), i % 2 == 0 ? FDPASS_NEXT_OWN : FDPASS_NEXT_RETURNED);
+                leave(fds[i], f[i]);
+
+                if (i % 2 == 0)
+                        continue;
+
+                fds[i] = take(w.api, &f[i]);
+                serve(fds[i], GET("/api"));
+                leave(fds[i], f[i]);
+        }
+
+        fdpass_receiver_free(r);
+        close_all(clients, ELEMENTSOF(clients));
+        w.client = -EBADF;
+        world_close(&w);
+}
+
 /* Errors: the client is still the caller's, unchanged, and its request unread. */
 static void test_errors(void **state) {
         struct fdpass_next_args other = { .size = sizeof(other) - 1 };
@@ -497,6 +539,7 @@ TEST_MAIN(TCP_TEST(test_wander),
           TCP_TEST(test_facts),
           TCP_TEST(test_ends),
           TCP_TEST(test_reload),
+          TCP_TEST(test_receiver),
           TCP_TEST(test_errors),
           TCP_TEST(test_unix),
           TCP_TEST(test_no_scope))

@@ -21,7 +21,7 @@ void scope_cache_done(ScopeCache *cache) {
 }
 
 /* As hash_string(), but eight bytes at a time. The last eight bytes may be hashed twice in part. */
-static size_t scope_cache_slot(const ProbeName *host, size_t pool) {
+static ScopeEntry **scope_cache_slot(ScopeCache *cache, const ProbeName *host, size_t pool) {
         uint64_t h = HASH_BEGIN ^ pool, word;
         size_t n = host->n;
 
@@ -35,7 +35,7 @@ static size_t scope_cache_slot(const ProbeName *host, size_t pool) {
                         h ^= h >> 32;
                 }
 
-        return h & (SCOPE_CACHE_SIZE - 1);
+        return &cache->slots[h & (SCOPE_CACHE_SIZE - 1)];
 }
 
 static bool scope_cache_is(const ScopeEntry *e, size_t pool, const char *listener, const ProbeName *host) {
@@ -60,15 +60,18 @@ static ScopeEntry *scope_cache_new_entry(size_t pool, const ClientFacts *facts, 
         return e;
 }
 
-/* Makes a scope in the writer, and keeps it in @slot. */
-static Slice scope_cache_make(ScopeCache *cache, ScopeEntry **slot, const RouteMatch *match, size_t pool,
-                              const ClientFacts *facts) {
+/* Makes a scope and keeps it. Not inline, because the usual case would have to save registers for it. */
+__attribute__((noinline)) static Slice scope_cache_make(ScopeCache *cache, const RouteMatch *match, size_t pool,
+                                                        const char *listener, const struct sockaddr *source,
+                                                        const ProbeName *host) {
+        const ClientFacts facts = { .listener = listener, .source = source, .host = host };
+        ScopeEntry **slot = scope_cache_slot(cache, host, pool);
         bool by_source;
 
-        match_scope_make(cache->index, match, pool, facts, cache->generation, &cache->writer, &by_source);
+        match_scope_make(cache->index, match, pool, &facts, cache->generation, &cache->writer, &by_source);
         if (!by_source) {
                 free(*slot);
-                *slot = scope_cache_new_entry(pool, facts, scope_value(&cache->writer));
+                *slot = scope_cache_new_entry(pool, &facts, scope_value(&cache->writer));
         }
 
         return scope_value(&cache->writer);
@@ -76,11 +79,10 @@ static Slice scope_cache_make(ScopeCache *cache, ScopeEntry **slot, const RouteM
 
 Slice scope_cache_get(ScopeCache *cache, const RouteMatch *match, size_t pool, const char *listener,
                       const struct sockaddr *source, const ProbeName *host) {
-        ScopeEntry **slot = &cache->slots[scope_cache_slot(host, pool)];
+        const ScopeEntry *e = *scope_cache_slot(cache, host, pool);
 
-        if (scope_cache_is(*slot, pool, listener, host))
-                return (*slot)->value;
+        if (scope_cache_is(e, pool, listener, host))
+                return e->value;
 
-        return scope_cache_make(cache, slot, match, pool,
-                                &(ClientFacts){ .listener = listener, .source = source, .host = host });
+        return scope_cache_make(cache, match, pool, listener, source, host);
 }

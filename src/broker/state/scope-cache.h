@@ -8,7 +8,7 @@
 
 #include "match/match-scope.h"
 
-#define SCOPE_CACHE_SIZE 1024 /* slots; a power of two. At most 2.5 KiB each */
+#define SCOPE_CACHE_SIZE 1024 /* slots; a power of two. At most 1.5 KiB each */
 
 typedef struct ScopeEntry ScopeEntry;
 
