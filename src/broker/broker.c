@@ -29,6 +29,7 @@ static void broker_link_stages(Broker *b) {
                 .diag = &b->diag,
                 .workers = &b->workers,
                 .head_buffer = &b->head_buffer,
+                .seal_key = &b->seal_key,
         };
         persistent_table_init(&b->persistent);
 
@@ -50,7 +51,9 @@ static void broker_link_stages(Broker *b) {
                 .receipts = &b->receipts,
                 .persistent = &b->persistent,
                 .flushes = &b->flushes,
+                .seal_key = &b->seal_key,
         };
+        ways_back_init(&b->ways_back);
 }
 
 static int broker_init_stages(Broker *b) {
@@ -91,10 +94,13 @@ int broker_new(sd_event *event, Log *log, size_t n_fds, Broker **ret) {
         if (r >= 0)
                 r = source_table_init(&b->sources, b->clients.n_slots);
         if (r >= 0)
+                r = seal_key_init(&b->seal_key);
+        if (r >= 0)
                 r = broker_init_stages(b);
         if (r < 0)
                 return r;
 
+        b->generations.generation = b->clients.instance; /* another one than the last process had */
         *ret = TAKE_PTR(b);
         return 0;
 }

@@ -8,6 +8,7 @@
 #include "broker/stage/offer.h"
 #include "broker/stage/linger.h"
 #include "broker/stage/park.h"
+#include "broker/stage/way-back.h"
 #include "broker/state/counters.h"
 
 typedef struct Handback Handback;
@@ -48,6 +49,7 @@ typedef struct Broker {
         SourceTable sources;
         List listeners;          /* Listener.link */
         OwnSockets own_sockets;
+        SealKey seal_key;
         RoutingShared generations;
         Routing *routing;        /* generation of routes for new clients */
 
@@ -56,6 +58,7 @@ typedef struct Broker {
         Flushes flushes;
         PersistentTable persistent;
         Receipts receipts;
+        WaysBack ways_back;
         Offers offers;
         Linger linger;
         Inspect inspect;

@@ -4,6 +4,7 @@
 
 #include "broker/arrival.h"
 #include "broker/delivery.h"
+#include "broker/handback.h"
 #include "broker/departure.h"
 #include "broker/handover.h"
 #include "broker/settlement.h"
@@ -124,6 +125,8 @@ static void dispatch_finish_turn(Broker *b) {
                         inspect_run(&b->inspect);
                 delivery_serve(b);
         }
+
+        handback_take_ways(b);
 
         if (!list_is_empty(&b->persistent.ended) || !list_is_empty(&b->generations.retired) ||
             !list_is_empty(&b->workers.unused))

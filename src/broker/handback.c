@@ -32,11 +32,15 @@
 /* Messages that are taken from one connection in one turn. */
 #define BATCH_MAX 32
 
+/* Largest number of return connections of workers: one for each process of a server. Further ones are closed. */
+#define WAYS_MAX 1024
+
 /* A connection that brings clients: any number of messages, or one byte in the stream form. */
 typedef struct ReturnConn {
         Broker *broker;
         Listener *listener;
-        List link;              /* Handback.conns, the longest silent one first */
+        List link;              /* Handback.conns, the longest silent one first; or Handback.ways */
+        uint32_t worker;        /* Worker.number of the worker whose own it is; 0: it was accepted */
         int fd;
         sd_event_source *io;
         usec_t active_at;
@@ -45,9 +49,11 @@ typedef struct ReturnConn {
 } ReturnConn;
 
 struct Handback {
-        const Listener *self;   /* the first return socket with messages; NULL: none */
+        Listener *self;         /* the first return socket with messages; NULL: none */
         List conns;             /* ReturnConn.link */
         size_t n_conns;
+        List ways;              /* ReturnConn.link: return connections of workers */
+        size_t n_ways;
         Timer timer;            /* turns on connections and listeners that wait for a place */
         uint8_t buffer[FDPASS_MESSAGE_MAX];
 };
@@ -57,7 +63,7 @@ struct Handback {
  * are lower. With PrivateUsers= most users have the same number here (user_namespaces(7)).
  */
 static uint32_t handback_owner(const ReturnConn *conn) {
-        return UINT32_C(1) << 31 | conn->sender.uid;
+        return conn->worker != 0 ? conn->worker : UINT32_C(1) << 31 | conn->sender.uid;
 }
 
 /* Frees the connection. The helper closes it, because its queue may hold descriptors. */
@@ -78,9 +84,11 @@ static void handback_enable_listeners(Broker *b) {
 static void handback_end(ReturnConn *conn) {
         Broker *b = conn->broker;
 
-        handback_free(conn);
-        if (b->handback->n_conns-- == CONNS_MAX)
+        if (conn->worker != 0)
+                b->handback->n_ways--;
+        else if (b->handback->n_conns-- == CONNS_MAX)
                 handback_enable_listeners(b);
+        handback_free(conn);
 }
 
 static void handback_arm(Handback *h) {
@@ -106,16 +114,20 @@ static int handback_give_answer(ReturnConn *conn) {
         return r;
 }
 
-static void handback_on_timer(void *userdata) {
-        Broker *b = userdata;
-
-        LIST_FOREACH(i, &b->handback->conns) {
+static void handback_resume(List *conns) {
+        LIST_FOREACH(i, conns) {
                 ReturnConn *conn = CONTAINER_OF(i, ReturnConn, link);
 
                 if (sd_event_source_set_enabled(conn->io, SD_EVENT_ON) < 0 || handback_give_answer(conn) < 0)
                         handback_pause(conn);
         }
+}
 
+static void handback_on_timer(void *userdata) {
+        Broker *b = userdata;
+
+        handback_resume(&b->handback->conns);
+        handback_resume(&b->handback->ways);
         handback_enable_listeners(b);
 }
 
@@ -148,6 +160,11 @@ static bool handback_is_client(int fd) {
         return handoff_check_client(fd, /* with_unix= */ false) == 0 && handoff_check_connected(fd) == 0;
 }
 
+/* A worker's own connection brings only clients that it was given, and chooses no route for them. */
+static bool handback_may_take(const ReturnConn *conn, int fd, const Message *m) {
+        return conn->worker == 0 || (m->name.n == 0 && m->hops == 0 && seal_is_valid(&conn->broker->seal_key, fd, m));
+}
+
 /*
  * Takes the next message, and writes its answer to *ret_answer. First the message is peeked at, which opens its
  * descriptors here. So the kernel never drops the last copy of one. The helper closes all descriptors that are no
@@ -169,14 +186,16 @@ static int handback_look_and_take(ReturnConn *conn, uint8_t *ret_answer) {
                 r = k; /* the next look finds it again */
         else if (r == HANDOFF_NO_FD)
                 *ret_answer = FDPASS_ANSWER_REFUSED; /* the sender still has it */
-        else if (r == 0 && handback_is_client(fds[0]) && handback_decode(conn->listener, h->buffer, n, &m))
+        else if (r == 0 && handback_is_client(fds[0]) && handback_decode(conn->listener, h->buffer, n, &m) &&
+                 handback_may_take(conn, fds[0], &m))
                 *ret_answer = returned_take(b, conn->listener, fds[0], &m, handback_owner(conn));
 
         for (size_t i = 0; i < n_fds; i++)
                 if (i > 0 || *ret_answer != FDPASS_ANSWER_TAKEN)
                         helper_close(b->helper, HELPER_CONNECTIONS, fds[i], handback_owner(conn));
 
-        if (r >= 0 && r != HANDOFF_NO_FD && r != HANDOFF_CLOSED && *ret_answer == FDPASS_ANSWER_ERROR)
+        if (r >= 0 && r != HANDOFF_NO_FD && r != HANDOFF_CLOSED && *ret_answer == FDPASS_ANSWER_ERROR &&
+            conn->worker == 0)
                 diag_return_refused(&b->diag, &conn->sender);
         return r;
 }
@@ -241,18 +260,20 @@ static int handback_on_conn(sd_event_source *source, int fd, uint32_t revents, v
 
         conn->active_at = loop_now(&b->loop);
         list_remove(&conn->link);
-        list_append(&b->handback->conns, &conn->link);
+        list_append(conn->worker != 0 ? &b->handback->ways : &b->handback->conns, &conn->link);
         return 0;
 }
 
-static int handback_new_conn(Broker *b, Listener *l, int fd) {
+/* Takes messages on @fd, which is consumed on success. @worker is ReturnConn.worker. */
+static int handback_new_conn(Broker *b, Listener *l, int fd, uint32_t worker) {
+        Handback *h = b->handback;
         ReturnConn *conn = calloc(1, sizeof(*conn));
         int r;
 
         if (!conn)
                 return -ENOMEM;
 
-        *conn = (ReturnConn){ .broker = b, .listener = l, .fd = fd, .active_at = loop_now(&b->loop) };
+        *conn = (ReturnConn){ .broker = b, .listener = l, .fd = fd, .worker = worker, .active_at = loop_now(&b->loop) };
         (void) getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &conn->sender, &(socklen_t){ sizeof(conn->sender) });
 
         r = sd_event_add_io(b->loop.event, &conn->io, fd, EPOLLIN, handback_on_conn, conn);
@@ -261,9 +282,38 @@ static int handback_new_conn(Broker *b, Listener *l, int fd) {
                 return r;
         }
 
-        list_append(&b->handback->conns, &conn->link);
-        b->handback->n_conns++;
+        list_append(worker != 0 ? &h->ways : &h->conns, &conn->link);
+        *(worker != 0 ? &h->n_ways : &h->n_conns) += 1;
         return 0;
+}
+
+/* Tells the worker that its connection is ready. Without a return socket there is no listener for its clients. */
+static int handback_new_way(Broker *b, int fd, uint32_t worker) {
+        Handback *h = b->handback;
+        int r;
+
+        if (!h || !h->self || h->n_ways >= WAYS_MAX || broker_is_stopping(b))
+                return -ENOBUFS;
+
+        r = handoff_accept_rights(fd);
+        if (r < 0)
+                return r;
+
+        r = handback_new_conn(b, h->self, fd, worker);
+        if (r < 0)
+                return r;
+
+        (void) handoff_answer(fd, FDPASS_ANSWER_RETURN);
+        return 0;
+}
+
+void handback_take_ways(Broker *b) {
+        uint32_t worker;
+        int fd;
+
+        while (ways_back_take(&b->ways_back, &fd, &worker))
+                if (handback_new_way(b, fd, worker) < 0)
+                        helper_close(b->helper, HELPER_CONNECTIONS, fd, worker);
 }
 
 /*
@@ -302,7 +352,7 @@ static void handback_on_ready(Listener *l, void *userdata) {
                 return;
         }
 
-        if (handback_new_conn(b, l, conn_fd) >= 0)
+        if (handback_new_conn(b, l, conn_fd, /* worker= */ 0) >= 0)
                 (void) TAKE_FD(conn_fd);
         else { /* takes its messages, because the sender may have gone and left the clients to us */
                 handback_receive_rest(&(ReturnConn){ .broker = b, .listener = l, .fd = conn_fd });
@@ -318,6 +368,7 @@ static int handback_new(Broker *b) {
                 return -ENOMEM;
 
         list_init(&b->handback->conns);
+        list_init(&b->handback->ways);
 
         r = timer_init(&b->handback->timer, &b->loop, handback_on_timer, b);
         if (r < 0)
@@ -361,6 +412,8 @@ void handback_done(Broker *b) {
 
         LIST_FOREACH(i, &h->conns)
                 handback_free(CONTAINER_OF(i, ReturnConn, link));
+        LIST_FOREACH(i, &h->ways)
+                handback_free(CONTAINER_OF(i, ReturnConn, link));
 
         timer_done(&h->timer);
         free(TAKE_PTR(b->handback));
@@ -390,6 +443,8 @@ void handback_stop(Broker *b) {
 
         handback_await_streams(h);
         LIST_FOREACH(i, &h->conns)
+                handback_finish(CONTAINER_OF(i, ReturnConn, link));
+        LIST_FOREACH(i, &h->ways)
                 handback_finish(CONTAINER_OF(i, ReturnConn, link));
 }
 

@@ -26,6 +26,12 @@ int handback_listen(Broker *b, const char *name, int fd);
 void handback_done(Broker *b);
 
 /*
+ * Takes clients on the connections in Broker.ways_back, too. Each belongs to one worker, which may hand back only clients
+ * that it was given (broker/state/seal.h).
+ */
+void handback_take_ways(Broker *b);
+
+/*
  * Takes the messages that are left on all connections, and ends these. The next process accepts further connections.
  * Before this call clients are taken even while the broker stops, because a worker may wait for the answer before it
  * gives a receipt.

@@ -6,6 +6,7 @@
 
 #include "broker/delivery.h"
 #include "broker/departure.h"
+#include "broker/state/watch.h"
 
 /* Looks without a receipt in one turn of poll mode. The client that has waited longest comes first. */
 #define MISSES_MAX 4
@@ -54,6 +55,7 @@ static Outcome settlement_interpret(const Client *c, Receipt receipt) {
                 return (by_ack || c->sent.persistent) && client_is_ip(c) ? OUTCOME_AGAIN : OUTCOME_TAKEN;
 
         case RECEIPT_TAKEN:
+        case RECEIPT_RETURN:
         case RECEIPT_PERSISTENT:
                 return OUTCOME_TAKEN;
 
@@ -292,6 +294,13 @@ static void settlement_expire(Broker *b, Client *c) {
         inspect_begin(&b->inspect, c, &settlement_expired_kind);
 }
 
+/* The worker keeps the connection to hand clients back on it. Without memory it is closed like any other. */
+static void settlement_keep_way_back(Broker *b, Client *c) {
+        unwatch_connection(&b->loop, c->sent.conn_fd);
+        if (ways_back_add(&b->ways_back, c->sent.conn_fd, c->sent.route->worker->number) >= 0)
+                c->sent.conn_fd = -EBADF;
+}
+
 /* Looks for the receipt of a client with a connection of its own. Returns false if there is none yet. */
 static bool settlement_look(Broker *b, Client *c, bool look_into_queue) {
         PersistentAnswer kept;
@@ -302,6 +311,9 @@ static bool settlement_look(Broker *b, Client *c, bool look_into_queue) {
                 persistent_begin(&b->persistent, c, kept.limit);
                 receipt = kept.first == 0 && kept.n == 1 ? kept.receipt : RECEIPT_TAKEN;
         }
+
+        if (receipt == RECEIPT_RETURN)
+                settlement_keep_way_back(b, c);
 
         if (settlement_settle(b, c, receipt))
                 return true;

@@ -16,6 +16,12 @@ int handoff_refuse_rights(int fd) {
         return setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off)) < 0 ? -errno : 0;
 }
 
+int handoff_accept_rights(int fd) {
+        const int on = 1;
+
+        return setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &on, sizeof(on)) < 0 && errno != ENOPROTOOPT ? -errno : 0;
+}
+
 bool handoff_may_bring_rights(void) {
         static int may_bring = -1; /* does not change while the kernel runs; -1: unknown */
         _cleanup_close_ int fd = -EBADF;

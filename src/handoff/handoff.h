@@ -43,6 +43,9 @@ int handoff_refuse_rights(int fd);
 /* True if the kernel lacks SO_PASSRIGHTS, so that any message may bring descriptors. */
 bool handoff_may_bring_rights(void);
 
+/* Undoes handoff_refuse_rights(). Returns 0, also if the kernel never refuses, or a negative errno. */
+int handoff_accept_rights(int fd);
+
 /*
  * Does recv(2) from a sender that may send descriptors along. A message with descriptors stays unread: this returns -1
  * with errno EBADMSG, and the caller has to close the connection where a wait does no harm (helper/helper.h).
@@ -92,6 +95,7 @@ typedef enum Receipt {
         RECEIPT_REFUSED,    /* answer FDPASS_ANSWER_REFUSED: another worker should have the client */
         RECEIPT_ERROR,      /* answer FDPASS_ANSWER_ERROR: no worker should have the client */
         RECEIPT_RESET,      /* the worker has gone without reading the message */
+        RECEIPT_RETURN,     /* answer FDPASS_ANSWER_RETURN: taken, and the worker hands clients back on the connection */
         RECEIPT_PERSISTENT, /* an answer of eight bytes: the worker makes the connection persistent */
 } Receipt;
 

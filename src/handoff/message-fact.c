@@ -15,6 +15,8 @@ const MessageFact message_facts[MESSAGE_N_FACTS] = {
         { FDPASS_TLV_PROTOCOL,  MESSAGE_FACT_TEXT,   FDPASS_TEXT_MAX,      offsetof(Message, protocol)  },
         { FDPASS_TLV_NAME,      MESSAGE_FACT_TEXT,   FDPASS_TEXT_MAX,      offsetof(Message, name)      },
         { FDPASS_TLV_DATA,      MESSAGE_FACT_OPAQUE, FDPASS_DATA_MAX,      offsetof(Message, data)      },
+        { FDPASS_TLV_SCOPE,     MESSAGE_FACT_OPAQUE, FDPASS_SCOPE_MAX,     offsetof(Message, scope)     },
+        { FDPASS_TLV_SEAL,      MESSAGE_FACT_OPAQUE, FDPASS_SEAL_SIZE,     offsetof(Message, seal)      },
 };
 
 static bool message_fact_is_ssl(Slice s) {

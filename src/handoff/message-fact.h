@@ -32,7 +32,7 @@ typedef struct MessageFact {
         size_t offset; /* of the Slice in Message */
 } MessageFact;
 
-#define MESSAGE_N_FACTS 9
+#define MESSAGE_N_FACTS 11
 
 /* In the order in which they are sent. */
 extern const MessageFact message_facts[MESSAGE_N_FACTS];

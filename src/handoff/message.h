@@ -44,6 +44,8 @@ typedef struct Message {
         uint8_t hops;               /* 0: from a worker */
         uint16_t status;            /* of the response whose head was sent; 0: none was */
         uint32_t head_length;       /* with @status: bytes of the request's head, at the beginning of @consumed */
+        Slice scope;                /* value of SCOPE, for scope_decode() */
+        Slice seal;                 /* value of SEAL */
         Slice tlvs;                 /* all TLVs of a decoded message, for reader_tlv(); ignored by the encoder */
         Slice consumed;
 } Message;

@@ -59,6 +59,9 @@
 #define FDPASS_TLV_RESPONSE 0xE9   /* 6 bytes: the client was sent the head of a response (Flusher=), and the worker
                                     * writes the body. 2 bytes: the status, 200 to 599. 4 bytes: length of the head of
                                     * the answered request, with which the consumed bytes begin */
+#define FDPASS_TLV_SCOPE 0xEB      /* from brokers only: which next requests on this connection are the worker's own
+                                    * (SCOPE below). 0xEA is left to other vendors */
+#define FDPASS_TLV_SEAL 0xEC       /* 8 bytes, beside SCOPE: goes back with the client on a return connection */
 
 /* A broker that gets a client with more HOPS answers ERROR, because two brokers point at each other. */
 #define FDPASS_HOPS_MAX 16
@@ -68,9 +71,33 @@
 #define FDPASS_UNIQUE_ID_MAX 128
 #define FDPASS_SSL_MAX 1024
 #define FDPASS_DATA_MAX 8192
+#define FDPASS_SCOPE_MAX 1024
+#define FDPASS_SEAL_SIZE 8
 #define FDPASS_HEADER_MAX 16384
 #define FDPASS_CONSUMED_MAX 65536
 #define FDPASS_MESSAGE_MAX (FDPASS_HEADER_MAX + FDPASS_CONSUMED_MAX)
+
+/*
+ * SCOPE
+ *
+ * HTTP is routed by the request. Between two requests a worker compares the next request with the scope, and hands the
+ * client back (HANDING BACK) untouched unless the scope covers the request. The value of SCOPE is:
+ *
+ *   byte 0      flags: FDPASS_SCOPE_ASK
+ *   bytes 1-4   generation, big endian: it changes with each reload that changes the broker's routes
+ *   then        items: 1 byte of kind, 1 byte of length, text
+ *
+ * A request is covered if all of this holds. Its whole head has arrived. It is HTTP/1.1 with a target in origin form
+ * ("/path?query"). Its Host is the text of FDPASS_SCOPE_HOST, without regard to case, port, and a dot at the end. Of
+ * the items PREFIX and EXCEPT of which its path has the segments ("/a" has those of "/a" and "/a/b", not of "/ab"), the
+ * longest is a PREFIX. Servers agree on the segments of the path.
+ *
+ * A receiver hands every next request back if ASK is set, or if it finds a flag or a kind that it does not know.
+ */
+#define FDPASS_SCOPE_ASK 0x01      /* routes depend on more than host and path: no next request is covered */
+#define FDPASS_SCOPE_HOST 'h'      /* at most once: the host of the request that was routed. Without it none is covered */
+#define FDPASS_SCOPE_PREFIX 'p'    /* paths that the route takes */
+#define FDPASS_SCOPE_EXCEPT 'x'    /* paths below them that it does not take */
 
 /*
  * RECEIPT
@@ -81,13 +108,14 @@
  *   ECONNRESET    the message was not received: the client is still the sender's. The kernel sets this error if a
  *                 connection is closed with unread messages in it
  *   one byte      the receiver's own answer, and then EOF. An unknown byte counts as TAKEN, because nothing tells
- *                 whether the receiver touched the client. 0x11 to 0x1F are for later versions
+ *                 whether the receiver touched the client. 0x12 to 0x1F are for later versions
  *
  * Another worker gets a client only if the broker finds it untouched (UNTOUCHED CLIENTS in fdpass-protocol(7)).
  */
 #define FDPASS_ANSWER_TAKEN 0x01   /* the same as EOF. A route with Receipt=ack waits for it */
 #define FDPASS_ANSWER_REFUSED 0x02 /* another worker should have the client. It was not touched, and no copy is kept */
 #define FDPASS_ANSWER_ERROR 0x03   /* no worker should have the client. It was not touched; the broker answers it */
+#define FDPASS_ANSWER_RETURN 0x11  /* TAKEN, and the connection stays open for handing back (RETURN CONNECTIONS) */
 
 /*
  * PERSISTENT CONNECTIONS
@@ -123,12 +151,22 @@
  *   NAME, DATA       the route that gets the client, and what its worker is told. Without NAME the client is parked,
  *                    and its next bytes are routed afresh
  *   consumed bytes   what the worker has read and the next one is to read
- *   ROUTE, DEADLINE  ignored
+ *   ROUTE, DEADLINE, SCOPE  ignored
  *   HOPS             not sent by a worker, because a client that comes with HOPS is new, or has begun a request
  *   all others       passed on by the worker as it got them, otherwise they are lost
  *
  * TAKEN or EOF: the broker has the client. REFUSED: the broker has no room for the client. ERROR: the message is
  * invalid, the descriptor is not a connected client, or the sender may not hand back.
+ *
+ * RETURN CONNECTIONS
+ *
+ * A worker that may not connect, or has no right to the return socket, answers a message with RETURN. The broker sends the
+ * byte RETURN when it is ready; before that a descriptor may be refused (EPERM). If it has no room it closes the
+ * connection. From then on the worker sends messages as to the return socket, and gets the same answers. Differences:
+ *
+ *   SEAL             as it came with the client. Without it, or with other addresses, LISTENER, SSL or ALPN than the
+ *                    client came with, the answer is ERROR. An earlier process of the broker made other seals
+ *   NAME             not allowed
  */
 #define FDPASS_RETURN_PATH "/run/fdpass/return.sock"
 

@@ -24,6 +24,7 @@ static ssize_t receipt_recv(int conn_fd, void *p, size_t size) {
 static Receipt receipt_from_answer(uint8_t answer) {
         return answer == FDPASS_ANSWER_REFUSED ? RECEIPT_REFUSED
              : answer == FDPASS_ANSWER_ERROR   ? RECEIPT_ERROR
+             : answer == FDPASS_ANSWER_RETURN  ? RECEIPT_RETURN
                                                : RECEIPT_TAKEN;
 }
 
@@ -43,7 +44,7 @@ static bool receipt_parse_persistent(const uint8_t *p, size_t n, PersistentAnswe
                 return false;
 
         *ret = (PersistentAnswer){
-                .receipt = receipt_from_answer(p[1]),
+                .receipt = receipt_from_answer(p[1]) == RECEIPT_RETURN ? RECEIPT_TAKEN : receipt_from_answer(p[1]),
                 .first = receipt_read_u16(p + 2),
                 .n = receipt_read_u16(p + 4),
                 .limit = receipt_read_u16(p + 6),
@@ -141,5 +142,7 @@ Receipt handoff_receipt_or_persistent(int conn_fd, bool look_into_queue, Persist
 }
 
 Receipt handoff_receipt(int conn_fd, bool look_into_queue) {
-        return handoff_receipt_or_persistent(conn_fd, look_into_queue, NULL);
+        Receipt receipt = handoff_receipt_or_persistent(conn_fd, look_into_queue, NULL);
+
+        return receipt == RECEIPT_RETURN ? RECEIPT_TAKEN : receipt;
 }

@@ -251,6 +251,67 @@ struct fdpass_return_args {
 int fdpass_return(int client_fd, const char *path, const char *name, const void *data, size_t data_len);
 int fdpass_return_with(int client_fd, const struct fdpass_return_args *args);
 
+/* Results of fdpass_next(). */
+enum {
+        FDPASS_NEXT_END = 0,     /* the client sends nothing more: close its descriptor */
+        FDPASS_NEXT_OWN = 1,     /* the next request is this worker's */
+        FDPASS_NEXT_RETURNED = 2 /* the broker has the client: close the descriptor, and do nothing else with it */
+};
+
+/* Optional arguments of fdpass_next(). All zero but @size is the same as NULL. */
+struct fdpass_next_args {
+        size_t size;                /* sizeof(struct fdpass_next_args) */
+        const char *path;           /* of the broker's return socket; NULL: /run/fdpass/return.sock */
+        const void *received;       /* the beginning of the next request, if the caller has read it already */
+        size_t received_len;        /* bytes, at most 65536 */
+};
+
+/**
+ * fdpass_next() - await the next request of a client of HTTP/1, and hand it back if it is not this worker's
+ * @client_fd: the client, *not* consumed
+ * @f:         the object that came with the client
+ * @args:      as above, or NULL
+ *
+ * A connection is handed over once, but each request on it may be for another route. A worker that keeps a client after
+ * its response calls this where it would read the next request:
+ *
+ *      do
+ *              serve_one_request(fd, f);
+ *      while (fdpass_next(fd, f, NULL) == FDPASS_NEXT_OWN);
+ *      close(fd);
+ *
+ * Before the call the response has to be written in full, and the last request has to be read in full. Then the next byte
+ * of the client is the first one of a request.
+ *
+ * The call peeks at the request (MSG_PEEK), and compares it with the scope of the route, which came with the client
+ * (fdpass-protocol(7), SCOPE). The client goes back to the broker in these cases:
+ *
+ * - Another route may be meant.
+ * - The head of the request is not there in full, or is longer than 16384 bytes.
+ * - The request is no valid HTTP/1.1.
+ *
+ * The facts of @f go with the client. Not one byte of the request is read from the socket.
+ *
+ * The call waits for the first byte unless @client_fd has O_NONBLOCK. It never waits for the broker.
+ *
+ * A descriptor in an epoll set has to be removed from the set (EPOLL_CTL_DEL) before it is closed. Otherwise the set
+ * goes on reporting events, because the broker holds the same open file description (epoll(7)).
+ *
+ * Return: FDPASS_NEXT_OWN, FDPASS_NEXT_RETURNED, FDPASS_NEXT_END, or
+ *
+ *   -EAGAIN           @client_fd has O_NONBLOCK and there is no request yet, or SO_RCVTIMEO is over
+ *   -EINTR            a signal came (signal(7))
+ *   -EBUSY            the request is another route's, and the broker's queue is full. Call again after a moment, or close
+ *                     the client
+ *   -ECONNRESET       the client has left
+ *   -EINVAL           @size is another library's
+ *
+ * or another error of recv(2) or fdpass_return_with(). After an error other than -EAGAIN, -EINTR and -EBUSY the caller
+ * closes the client, and reads no request from it. A client that finds its connection closed between two requests sends
+ * the request again on a new one (RFC 9110 9.2.2).
+ */
+int fdpass_next(int client_fd, const struct fdpass *f, const struct fdpass_next_args *args);
+
 /* Flags of fdpass_confine(): what stays allowed. */
 enum {
         FDPASS_MAY_CONNECT = 1, /* connect(2) and bind(2), except for TCP: fdpass_return() needs connect(2) */

@@ -21,7 +21,7 @@ static uint32_t return_head_length(const Message *m, Slice consumed) {
 static Message return_message(const struct fdpass_return_args *args) {
         Message m = args->about ? args->about->message : MESSAGE_NULL;
 
-        m.route = (Slice){};
+        m.route = m.scope = (Slice){};
         m.persistent_max = 0;
         m.deadline = MESSAGE_NO_DEADLINE;
         m.hops = 0;

@@ -327,7 +327,8 @@ typedef struct MatchSearch {
 } MatchSearch;
 
 static bool match_index_takes_the_rest(const MatchSearch *s, const RouteMatch *m) {
-        return match_takes_all_but_indexed(m, s->facts) && (m->n_headers == 0 || header_index_takes(s->index->headers, m));
+        return match_takes_all_but_indexed(m, s->facts) &&
+               (m->n_headers == 0 || s->facts->is_any_request || header_index_takes(s->index->headers, m));
 }
 
 /* Searches the entries, which are sorted by rank, for one that is better than MatchSearch.best. */
@@ -339,6 +340,8 @@ static void match_index_search_bucket(MatchSearch *s, const MatchBucket *bucket)
                 if (s->best && match_index_rank(s->best, e, NULL) <= 0)
                         return;
 
+                if (e->match->n_sources > 0)
+                        s->result->by_source = true;
                 if (match_index_takes_the_rest(s, e->match)) {
                         s->best = e;
                         return;
@@ -446,6 +449,47 @@ bool match_index_has_hosts(const MatchIndex *index) {
 
 bool match_is_for_listener(const RouteMatch *match, const char *listener) {
         return match_first_miss(match, &(ClientFacts){ .listener = listener }) != MATCH_LISTENER;
+}
+
+/* Returns the number of the first entry of the host whose path is @path or is sorted behind it. */
+static size_t match_index_find_first(const MatchBucket *of_host, Slice path) {
+        size_t low = of_host->n_entries, high = of_host->n_of_host;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                Slice other = slice_from_string(of_host->entries[middle].path);
+                int d = memcmp(other.p, path.p, MIN(other.n, path.n));
+
+                if (d < 0 || (d == 0 && other.n < path.n))
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+
+        return low;
+}
+
+size_t match_index_find_below(const MatchIndex *index, const char *host, Slice prefix, const char **ret, size_t max) {
+        const MatchBucket *bucket = match_index_find_bucket(index, hash_string_more(HASH_BEGIN, host), host, (Slice){});
+        size_t n = 0;
+
+        if (!bucket->entries)
+                return 0;
+
+        for (size_t i = match_index_find_first(bucket, prefix); i < bucket->n_of_host; i++) {
+                Slice path = slice_from_string(bucket->entries[i].path);
+
+                if (!slice_has_prefix(path, prefix))
+                        break;
+                if (path.n == prefix.n)
+                        continue; /* the prefix is "/" */
+                if (n == max)
+                        return max + 1;
+
+                ret[n++] = bucket->entries[i].path;
+        }
+
+        return n;
 }
 
 static bool match_index_one_prefix_needs_more(const RouteMatch *match, Slice head) {

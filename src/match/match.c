@@ -76,7 +76,7 @@ static bool match_takes_path(const RouteMatch *m, const ClientFacts *f) {
 }
 
 static bool match_takes_method(const RouteMatch *m, const ClientFacts *f) {
-        if (!m->methods)
+        if (!m->methods || f->is_any_request)
                 return true;
 
         for (char **i = m->methods; *i; i++)
@@ -148,10 +148,21 @@ static bool match_takes_source(const RouteMatch *m, const ClientFacts *f) {
         return m->n_sources == 0;
 }
 
+/* True if the head of a request can begin with these bytes. */
+static bool match_begins_request(Slice prefix) {
+        HttpFacts http;
+        ProbeVerdict v = probe_http1(prefix.p, prefix.n, SIZE_MAX, &http);
+
+        return v == PROBE_MATCH || v == PROBE_NEED_MORE;
+}
+
 static bool match_takes_prefix(const RouteMatch *m, const ClientFacts *f) {
-        for (size_t i = 0; i < m->n_prefixes; i++)
-                if (slice_has_prefix(f->head, (Slice){ m->prefixes[i].p, m->prefixes[i].n }))
+        for (size_t i = 0; i < m->n_prefixes; i++) {
+                Slice prefix = { m->prefixes[i].p, m->prefixes[i].n };
+
+                if (f->is_any_request ? match_begins_request(prefix) : slice_has_prefix(f->head, prefix))
                         return true;
+        }
 
         return m->n_prefixes == 0;
 }

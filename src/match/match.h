@@ -15,6 +15,8 @@
 typedef struct ClientFacts {
         const char *listener;
         unsigned protocol;          /* one bit, as in RouteMatch.protocols; 0: unknown */
+        bool is_any_request;        /* these facts stand for all HTTP requests for this host and path (match-scope.h):
+                                     * Method=, Header= and Prefix= take a client if they take one such request */
         const ProbeName *host;      /* from the Host field or SNI; NULL or n is 0: none */
         Slice path;                 /* n is 0: none */
         Slice method;
@@ -100,6 +102,7 @@ typedef struct MatchResult {
         bool found;
         bool host_is_known;  /* a Host= names the client's host, or a wildcard of one contains it */
         bool ambiguous_path; /* a Path= may be meant, but servers read this path in different ways */
+        bool by_source;      /* a route with Source= was compared */
 } MatchResult;
 
 int match_index_new(MatchIndex **ret);
@@ -127,3 +130,10 @@ bool match_is_for_listener(const RouteMatch *match, const char *listener);
 bool match_index_prefix_needs_more(const MatchIndex *index, const ClientFacts *facts);
 
 void match_index_find(const MatchIndex *index, const ClientFacts *facts, MatchResult *ret);
+
+/*
+ * Finds the values of Path= that begin with @prefix and are longer, of the routes with @host, a value of Host= or "" for
+ * none. @prefix ends with a slash. Puts the values into @ret: sorted, with duplicates, and borrowed from the routes.
+ * Returns their number, or @max + 1 if there are more than @max.
+ */
+size_t match_index_find_below(const MatchIndex *index, const char *host, Slice prefix, const char **ret, size_t max);

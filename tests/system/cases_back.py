@@ -32,6 +32,21 @@ def kept_alive(m):
 
 
 @case
+def wandering(m):
+    """Kept connections go between a worker in C at / and the example of one in Python at /api, request by request."""
+    m.run(f"gcc -O1 -Wall -Werror -D_GNU_SOURCE -pthread -o /usr/local/bin/site {GUEST}/site.c $(pkg-config --cflags --libs libfdpass)")
+    m.worker("site", "/usr/local/bin/site", route="Protocol=http\n",
+             socket="ListenStream=\nListenSequentialPacket=/run/fdpass/site.sock\n",
+             service="DynamicUser=yes\nSupplementaryGroups=fdpass\nPrivateNetwork=yes\n")
+    m.run("cp /usr/share/doc/fdpass/examples/python/*.s* /etc/systemd/system/; systemctl daemon-reload; systemctl enable --now python-api.socket")
+    m.reload()
+    for n in 1, 10:
+        check(m.output(f"python3 {GUEST}/wander.py {n} 100") == f"{n * 100} 0", "a request got to the wrong worker")
+    m.figure("requests that wander on 11 connections, wrong", "1100, 0")
+    check(not m.journal("test-site.service", match="next:"), "a client could not be handed back")
+
+
+@case
 def parked(m):
     """Parked clients outlive ten restarts of the broker, and are served after it."""
     returning(m, "one", "/one")

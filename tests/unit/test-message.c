@@ -118,6 +118,8 @@ static Message everything(void) {
         m.deadline = UINT64_C(0x0123456789abcdef);
         m.protocol = S("tls");
         m.name = S("stream");
+        m.scope = S("\0\0\0\0\1h\1ap\1/");
+        m.seal = S("\0\1\2\3\4\5\6\7");
         m.hops = 16;
         m.consumed = S("GET / HTTP/1.1\r\n\0");
         return m;
@@ -142,6 +144,8 @@ static void assert_same(const Message *a, const Message *b) {
         assert_true(a->deadline == b->deadline);
         assert_slice(a->protocol, b->protocol);
         assert_slice(a->name, b->name);
+        assert_slice(a->scope, b->scope);
+        assert_slice(a->seal, b->seal);
         assert_int_equal(a->hops, b->hops);
         assert_slice(a->consumed, b->consumed);
         assert_int_equal(a->status, b->status);
@@ -230,6 +234,8 @@ static void test_limits(void **state) {
                 { offsetof(Message, data), FDPASS_DATA_MAX, FDPASS_TLV_DATA },
                 { offsetof(Message, protocol), FDPASS_TEXT_MAX, FDPASS_TLV_PROTOCOL },
                 { offsetof(Message, name), FDPASS_TEXT_MAX, FDPASS_TLV_NAME },
+                { offsetof(Message, scope), FDPASS_SCOPE_MAX, FDPASS_TLV_SCOPE },
+                { offsetof(Message, seal), FDPASS_SEAL_SIZE, FDPASS_TLV_SEAL },
         };
         Message m = everything();
         static Bytes b;

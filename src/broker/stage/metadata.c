@@ -41,12 +41,21 @@ static void metadata_add_probe(Message *m, const Probe *probe, TlsProtocol *alpn
         }
 }
 
-int metadata_encode(HeadBuffer *hb, const Route *route, Client *c, uint8_t *buffer, size_t size, size_t *ret_n,
-                    Slice *ret_consumed) {
+/* The next requests on its connection that the client's worker may answer. */
+static Slice metadata_scope(const Pool *pool, const Client *c, const ProbeName *host) {
+        Routing *routing = pool->routing;
+
+        return scope_cache_get(&routing->scopes, &pool->config->match, (size_t) (pool - routing->pools), c->listener->name,
+                               &c->address.sa, host);
+}
+
+int metadata_encode(HeadBuffer *hb, const SealKey *key, const Route *route, Client *c, uint8_t *buffer, size_t size,
+                    size_t *ret_n, Slice *ret_consumed) {
         const Probe *probe = head_buffer_probe(hb, c);
         Message m = MESSAGE_NULL;
         TlsProtocol alpn;
         char id[CLIENT_ID_MAX];
+        Seal seal;
 
         metadata_add_addresses(&m, c);
         if (probe)
@@ -64,6 +73,15 @@ int metadata_encode(HeadBuffer *hb, const Route *route, Client *c, uint8_t *buff
         client_fill_message(c, &m);
         m.name = (Slice){}; /* only the broker uses it */
         m.hops = (uint8_t) (c->n_hops + 1);
+
+        /* A response that a flusher began ends with the connection. */
+        if (probe && probe->protocol == PROBE_HTTP && m.status == 0)
+                m.scope = metadata_scope(route->pool, c, &probe->http.host);
+
+        /* The worker may hand it back. The seal covers what is complete by now. */
+        if (m.scope.n > 0 && seal_make(key, c->fd, &m, &seal))
+                m.seal = (Slice){ seal.bytes, sizeof(seal.bytes) };
+
         *ret_consumed = m.consumed;
 
         return message_encode(&m, buffer, size, ret_n);

@@ -16,7 +16,7 @@ static int offer_send_message(Offers *o, const Route *route, Client *c, int conn
 
         if (route->transport != TRANSPORT_STREAM && route->config->metadata) {
                 message.p = header;
-                r = metadata_encode(o->head_buffer, route, c, header, sizeof(header), &message.n, &consumed);
+                r = metadata_encode(o->head_buffer, o->seal_key, route, c, header, sizeof(header), &message.n, &consumed);
                 if (r < 0)
                         return r;
         }

@@ -17,6 +17,7 @@ typedef struct Offers {
         Receipts *receipts;
         PersistentTable *persistent;
         Flushes *flushes;
+        const SealKey *seal_key;
 } Offers;
 
 typedef enum OfferResult {

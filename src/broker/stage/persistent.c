@@ -37,7 +37,7 @@ static void persistent_close_fd(PersistentTable *table, const Worker *w, int fd)
         }
 
         /* Otherwise the loop would report the end in each turn until the helper has closed @fd. */
-        unwatch_persistent(table->loop, fd);
+        unwatch_connection(table->loop, fd);
         helper_close(table->helper, HELPER_CONNECTIONS, fd, w->number);
 }
 
@@ -289,8 +289,8 @@ static int persistent_add_header(PersistentConn *pc, const Route *route, Client 
         size_t n;
         int r;
 
-        r = metadata_encode(pc->table->head_buffer, route, c, pc->headers + pc->n_headers, sizeof(pc->headers) - pc->n_headers, &n,
-                            &consumed);
+        r = metadata_encode(pc->table->head_buffer, pc->table->seal_key, route, c, pc->headers + pc->n_headers,
+                            sizeof(pc->headers) - pc->n_headers, &n, &consumed);
         if (r >= 0)
                 pc->n_headers += n;
 

@@ -14,6 +14,7 @@
 #include "broker/stage/head-buffer.h"
 #include "broker/state/diag.h"
 #include "broker/state/routing.h"
+#include "broker/state/seal.h"
 #include "handoff/handoff.h"
 
 /* Space for headers in one message, in bytes. */
@@ -50,6 +51,7 @@ struct PersistentTable {
         Helper *helper;
         WorkerTable *workers;
         HeadBuffer *head_buffer;
+        const SealKey *seal_key;
 
         PersistentConn *slots[PERSISTENT_MAX];
         bool is_polled;      /* answers are polled in each turn, and are no events (event/poll-mode.h) */

@@ -148,6 +148,7 @@ static int routing_init_index(Routing *routing) {
 
 void routing_free(Routing *routing) {
         list_remove(&routing->link);
+        scope_cache_done(&routing->scopes);
         match_index_free(routing->index);
 
         for (size_t i = 0; i < routing->n_pools; i++)
@@ -189,6 +190,8 @@ int routing_new(RoutingShared *shared, Config *config, Routing **ret) {
         }
 
         routing_init_fallback_pools(routing);
+        routing->scopes.index = routing->index;
+        routing->scopes.generation = ++shared->generation;
         *ret = routing;
         return 0;
 }

@@ -12,6 +12,7 @@
 #include "basic/list.h"
 #include "broker/state/held-line.h"
 #include "broker/state/listener.h"
+#include "broker/state/scope-cache.h"
 #include "broker/state/stats.h"
 #include "broker/state/waiting.h"
 #include "broker/state/worker.h"
@@ -69,6 +70,7 @@ typedef struct RoutingShared {
         List retired;               /* Routing.link: generations without a reference, until the end of the turn */
         TimerHandler on_pool_timer; /* handler of Pool.timer; its userdata is the Pool */
         void *userdata;             /* for the owner of @on_pool_timer */
+        uint32_t generation;        /* of the routes that were made last; it begins with a random number */
         bool ignores_max_pending;   /* the broker stops: backlogs survive it, because systemd holds them */
 } RoutingShared;
 
@@ -83,6 +85,7 @@ struct Routing {
         Pool *pools;
         size_t n_pools;
         MatchIndex *index;     /* finds the index in @pools for a client */
+        ScopeCache scopes;
 };
 
 /* Makes a generation from @config, which is consumed on success. @shared is borrowed. Returns 0 or a negative errno. */

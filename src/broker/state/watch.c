@@ -53,7 +53,7 @@ int watch_persistent(Loop *loop, uint32_t slot, int conn_fd, bool answers) {
         return -errno;
 }
 
-void unwatch_persistent(Loop *loop, int conn_fd) {
+void unwatch_connection(Loop *loop, int conn_fd) {
         (void) epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, conn_fd, NULL);
 }
 

@@ -36,7 +36,7 @@ int watch_connection(Loop *loop, const Client *c, int conn_fd);
  * may be watched already. Returns 0 or a negative errno.
  */
 int watch_persistent(Loop *loop, uint32_t slot, int conn_fd, bool answers);
-void unwatch_persistent(Loop *loop, int conn_fd);
+void unwatch_connection(Loop *loop, int conn_fd);
 
 /*
  * Reports when bytes or the end arrive on the client's socket. It is edge-triggered, because the bytes stay in the

@@ -3,6 +3,8 @@
 #include "workers/preload/preload.h"
 
 #include "basic/confine.h"
+#include "workers/preload/back.h"
+#include "workers/preload/io.h"
 
 /* Leaves listen(2), because servers listen on AF_UNIX. The service's SystemCallFilter= can forbid it. */
 static void init_confine(void) {
@@ -23,7 +25,9 @@ __attribute__((constructor)) void preload_init(void) {
 
         log_init();
         real_init();
+        io_init();
         environment_init();
+        back_init();
         passed_init();
         if (environment.confine == CONFINE_MODE_YES || (environment.confine == CONFINE_MODE_AUTO && confine_is_due()))
                 init_confine();

@@ -2,7 +2,7 @@
 
 /* Wrappers of the functions that read the addresses of sockets, and read and set their options. */
 
-#include "workers/preload/preload.h"
+#include "workers/preload/follow.h"
 
 #include <netinet/tcp.h>
 
@@ -157,8 +157,13 @@ static void options_record(int fd, int level, int option, const void *value, soc
 
 int preload_setsockopt(int fd, int level, int option, const void *value, socklen_t length) {
         int saved_errno = errno, r;
+        Follow *f;
 
         preload_init();
+        f = follow_find(fd);
+        if (f && follow_is_gone(f, fd))
+                return 0;
+
         r = real.setsockopt(fd, level, option, value, length);
         if (r < 0 && options_is_missing(fd)) {
                 errno = saved_errno;

@@ -6,11 +6,12 @@
  * fdpass returns the client itself, and bind() to a port of FDPASS_LISTEN= takes the socket that systemd passed. See
  * fdpass-preload(8).
  *
- *     wrappers.c, options.c ── what the program calls; init.c
+ *     wrappers.c, options.c, transfer.c, registration.c ── what the program calls; init.c
  *        ├── passed.c ── bind(): the sockets that systemd passed
  *        └── accept.c ── accept(): connection and sender
  *               ├── family.c ── a client for the program's listener of the other family
  *               └── receive.c ── the message ── message.c
+ *     follow.c ── whose request is next ── framing.c; back.c ── the way back to the broker; io.c
  *     worker-socket.c, override.c ── what is known of a descriptor
  *     real.c, environment.c, log.c, address.c ── used by all of these
  *
@@ -102,6 +103,7 @@ typedef enum LogTopic {
         TOPIC_LOST_FD,
         TOPIC_MESSAGE,
         TOPIC_PORT,
+        TOPIC_RETURN,
         TOPIC_SENDER,
         TOPIC_SILENT,
         _TOPIC_MAX,

@@ -2,7 +2,8 @@
 
 /* Receives one message and its client from one connection, and gives the answer: see fdpass-protocol(7). */
 
-#include "workers/preload/preload.h"
+#include "workers/preload/follow.h"
+#include "workers/preload/io.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -93,7 +94,7 @@ static void receive_once(int conn_fd, int flags, ReceivedMessage *m, int *ret_fd
                 .msg_controllen = sizeof(control.buffer),
         };
 
-        m->n = recvmsg(conn_fd, &message, flags | MSG_CMSG_CLOEXEC);
+        m->n = io_real.recvmsg(conn_fd, &message, flags | MSG_CMSG_CLOEXEC);
         if (m->n < 0) {
                 m->n = -errno;
                 return;
@@ -148,7 +149,7 @@ static int receive_wait_ms(int listener_fd) {
 }
 
 void send_answer(int conn_fd, uint8_t answer) {
-        (void) !send(conn_fd, &answer, sizeof(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void) !io_real.send(conn_fd, &answer, sizeof(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* Receives a message that may not be there yet. Returns false if none came in time. */
@@ -220,6 +221,8 @@ int receive_client(int conn_fd, int *place, int listener_fd, const WorkerSocket 
                 return RECEIVE_SKIP;
         }
 
+        if (follow_begin(client_fd, m.bytes, (size_t) m.n, conn))
+                (void) take_fd(&conn);
         *ret_fd = take_fd(&client_fd);
         return 0;
 }

@@ -5,7 +5,7 @@
  * worker's.
  */
 
-#include "workers/preload/preload.h"
+#include "workers/preload/follow.h"
 
 #include <arpa/inet.h>
 
@@ -24,8 +24,11 @@ int preload_accept4(int fd, struct sockaddr *address, socklen_t *length, int fla
         WorkerSocket w;
 
         preload_init();
-        if (!worker_socket_find(fd, &w))
-                return real.accept4(fd, address, length, flags);
+        if (!worker_socket_find(fd, &w)) {
+                client_fd = real.accept4(fd, address, length, flags);
+                follow_forget(client_fd);
+                return client_fd;
+        }
 
         if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) {
                 errno = EINVAL;
@@ -65,6 +68,7 @@ int preload_socket(int domain, int type, int protocol) {
 
         preload_init();
         fd = real.socket(domain, type, protocol);
+        follow_forget(fd);
         if (fd >= 0 || !preload_may_substitute(domain, type))
                 return fd;
 
@@ -188,10 +192,21 @@ int preload_listen(int fd, int backlog) {
         return r;
 }
 
-/* shutdown(2) of a worker's socket would affect all its descriptors, systemd's too, and the socket unit would fail. */
+/*
+ * shutdown(2) of a worker's socket would affect all its descriptors, systemd's too, and the socket unit would fail. That
+ * of a client which was handed back would end it for the next worker.
+ */
 int preload_shutdown(int fd, int how) {
         WorkerSocket w;
+        Follow *f;
 
         preload_init();
-        return worker_socket_find(fd, &w) ? 0 : real.shutdown(fd, how);
+        f = follow_find(fd);
+        if (worker_socket_find(fd, &w) || (f && follow_is_gone(f, fd)))
+                return 0;
+
+        /* The program may go on reading, until the client closes. */
+        if (f && how != SHUT_RD)
+                follow_end(f);
+        return real.shutdown(fd, how);
 }

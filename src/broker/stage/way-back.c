@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "broker/stage/way-back.h"
+
+void ways_back_init(WaysBack *ways) {
+        list_init(&ways->waiting);
+}
+
+int ways_back_add(WaysBack *ways, int fd, uint32_t worker) {
+        WayBack *way = malloc(sizeof(*way));
+
+        if (!way)
+                return -ENOMEM;
+
+        *way = (WayBack){ .fd = fd, .worker = worker };
+        list_append(&ways->waiting, &way->link);
+        return 0;
+}
+
+bool ways_back_take(WaysBack *ways, int *ret_fd, uint32_t *ret_worker) {
+        List *first = list_first(&ways->waiting);
+        WayBack *way;
+
+        if (!first)
+                return false;
+
+        way = CONTAINER_OF(first, WayBack, link);
+        *ret_fd = way->fd;
+        *ret_worker = way->worker;
+        list_remove(&way->link);
+        free(way);
+        return true;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Seals: a worker may hand back only clients that it was given, with the facts that it was given.
+ *
+ * Its seal goes with each client that has a scope. The broker keeps nothing of such a client. The seal covers the
+ * kernel's number of the client's socket (SO_COOKIE), its addresses, its listener, and the facts of a TLS stage. Its key
+ * is the process' own: a client that an earlier process handed over is refused, and its connection ends between two
+ * requests.
+ */
+
+#include "basic/siphash.h"
+#include "handoff/message.h"
+
+typedef struct Seal {
+        uint8_t bytes[FDPASS_SEAL_SIZE];
+} Seal;
+
+typedef struct SealKey {
+        uint8_t bytes[SIPHASH_KEY_SIZE];
+} SealKey;
+
+/* Makes a random key. Returns 0 or a negative errno. */
+int seal_key_init(SealKey *key);
+
+/* Makes the seal of the client @fd with the facts of @m. Returns false if @fd is no socket. */
+bool seal_make(const SealKey *key, int fd, const Message *m, Seal *ret);
+
+/* True if @m has the seal of @fd and of its own facts. */
+bool seal_is_valid(const SealKey *key, int fd, const Message *m);

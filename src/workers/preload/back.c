@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT-0 */
+
+/* See fdpass-protocol(7) for the messages. */
+
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "workers/preload/back.h"
+#include "workers/preload/io.h"
+#include "workers/preload/preload.h"
+
+/* The number that our connection gets if it is free, because programs expect low numbers for what they open. */
+#define HIGH_FD 200
+
+/* Tries to send. A broker that was restarted has closed the connection before. */
+#define TRIES 3
+
+/* The broker answers each client with a byte. As many are left in our socket before they are read. */
+#define ANSWERS_MAX 16
+
+/* The header before the addresses: PROXY protocol, section 2.2. */
+#define PREFIX_SIZE 16
+
+/* Groups of a process that are looked at. */
+#define GROUPS_MAX 256
+
+_public_ int back_initgroups(const char *user, gid_t group) __asm__("initgroups");
+_public_ int back_setgroups(size_t n, const gid_t *groups) __asm__("setgroups");
+
+/* How long a new connection waits for the broker's word that it is ready. */
+#define READY_MS 100
+
+static struct {
+        char path[sizeof(((struct sockaddr_un *) NULL)->sun_path)];
+        bool is_wanted;
+        atomic_int fd;
+        atomic_int pid;
+        atomic_bool is_ready;     /* the broker takes clients on it */
+        atomic_uint generation;   /* of the scope that it came with; 0: it was connected */
+        _Atomic uint64_t cookie;
+        atomic_uint n_sent;
+} back = { .fd = -EBADF };
+
+void back_init(void) {
+        const char *path = getenv("FDPASS_RETURN");
+
+        back.is_wanted = !path || strcmp(path, "no") != 0;
+        if (!path || !back.is_wanted)
+                path = FDPASS_RETURN_PATH;
+        if (path[0] != '/' || strlen(path) >= sizeof(back.path))
+                log_fatal("FDPASS_RETURN=%s is neither \"no\" nor the path of a broker's return socket.", path);
+
+        memcpy(back.path, path, strlen(path) + 1);
+}
+
+bool back_is_wanted(void) {
+        return back.is_wanted;
+}
+
+const char *back_path(void) {
+        return back.path;
+}
+
+/* Facts of the connection, which are true for its next request too. The others are of the last handoff or request. */
+static bool back_is_kept(uint8_t type) {
+        return type == FDPASS_TLV_VERSION || type == FDPASS_TLV_LISTENER || type == FDPASS_TLV_UNIQUE_ID ||
+               type == FDPASS_TLV_SSL || type == FDPASS_TLV_ALPN || type == FDPASS_TLV_SEAL;
+}
+
+size_t back_make_header(const uint8_t *message, size_t n, uint8_t *ret, Slice *ret_scope) {
+        size_t n_addresses, length = PREFIX_SIZE;
+        uint8_t type;
+        Reader tlvs;
+        Slice value;
+
+        /* message_read() has checked the frame. */
+        if (n < PREFIX_SIZE)
+                return 0;
+        n_addresses = message[13] == 0x11 ? 12 : message[13] == 0x21 ? 36 : 0;
+        if (n < PREFIX_SIZE + n_addresses || ((size_t) message[14] << 8 | message[15]) < n_addresses)
+                return 0;
+
+        memcpy(ret, message, PREFIX_SIZE + n_addresses);
+        length += n_addresses;
+        tlvs = (Reader){ message + length, ((size_t) message[14] << 8 | message[15]) - n_addresses };
+        if (tlvs.n > n - length)
+                return 0;
+
+        for (;;) {
+                const uint8_t *begin = tlvs.p;
+                size_t size;
+
+                if (!reader_tlv(&tlvs, &type, &value))
+                        break;
+                if (type == FDPASS_TLV_SCOPE)
+                        *ret_scope = value;
+                if (!back_is_kept(type))
+                        continue;
+
+                size = (size_t) (tlvs.p - begin);
+                if (size > BACK_HEADER_MAX - length)
+                        return 0;
+                memcpy(ret + length, begin, size);
+                length += size;
+        }
+
+        ret[14] = (uint8_t) ((length - PREFIX_SIZE) >> 8);
+        ret[15] = (uint8_t) (length - PREFIX_SIZE);
+        return length;
+}
+
+/* Makes @fd, which is consumed, our connection. Returns its number. */
+static int back_adopt(int fd, bool is_ready, uint32_t generation) {
+        int high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
+
+        if (high >= 0) {
+                (void) close(fd);
+                fd = high;
+        }
+
+        atomic_store(&back.cookie, socket_cookie(fd));
+        atomic_store(&back.pid, getpid());
+        atomic_store(&back.is_ready, is_ready);
+        atomic_store(&back.generation, generation);
+        atomic_store(&back.fd, fd);
+        return fd;
+}
+
+static int back_connect(void) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        _cleanup_close_ int fd = -EBADF;
+
+        memcpy(address.sun_path, back.path, sizeof(address.sun_path));
+        fd = real.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0 || real.connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0)
+                return -errno;
+
+        return back_adopt(take_fd(&fd), /* is_ready= */ true, 0);
+}
+
+static bool back_is_ours(int fd) {
+        return fd >= 0 && atomic_load(&back.pid) == getpid() && socket_cookie(fd) == atomic_load(&back.cookie);
+}
+
+/* Returns our connection, or a new one. The program may have closed ours, or have forked since. */
+static int back_get(void) {
+        int fd = atomic_load(&back.fd);
+
+        return back_is_ours(fd) ? fd : back_connect();
+}
+
+/* Waits until the broker takes clients on our connection. Until then a descriptor may be refused (EPERM). */
+static bool back_await(int to) {
+        struct pollfd p = { .fd = to, .events = POLLIN };
+        uint8_t answer;
+
+        if (atomic_load(&back.is_ready))
+                return true;
+        if (poll(&p, 1, READY_MS) <= 0 || io_real.recv(to, &answer, sizeof(answer), MSG_DONTWAIT) <= 0)
+                return false;
+
+        atomic_store(&back.is_ready, true);
+        return true;
+}
+
+static void back_drop(int fd) {
+        int expected = fd;
+
+        if (atomic_compare_exchange_strong(&back.fd, &expected, -EBADF) &&
+            socket_cookie(fd) == atomic_load(&back.cookie))
+                (void) close(fd);
+}
+
+/* True if the other end is gone. Reads answers that are there, except for the one that says that the broker is ready. */
+static bool back_is_dead(int fd) {
+        uint8_t answer;
+        ssize_t n;
+
+        n = io_real.recv(fd, &answer, sizeof(answer), MSG_DONTWAIT | MSG_PEEK);
+        return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
+/* Another thread that does the same at this time wins. */
+static bool back_keep_new(int conn_fd, uint32_t generation) {
+        static atomic_flag is_busy = ATOMIC_FLAG_INIT;
+        const uint8_t answer = FDPASS_ANSWER_RETURN;
+
+        if (atomic_flag_test_and_set(&is_busy))
+                return false;
+
+        (void) !io_real.send(conn_fd, &answer, sizeof(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void) back_adopt(conn_fd, /* is_ready= */ false, generation);
+        atomic_flag_clear(&is_busy);
+        return true;
+}
+
+bool back_keep(int conn_fd, uint32_t generation) {
+        int fd = atomic_load(&back.fd);
+
+        if (fd >= 0 && atomic_load(&back.generation) == generation)
+                return false;
+
+        if (back_is_ours(fd) && !back_is_dead(fd)) {
+                atomic_store(&back.generation, generation);
+                return false;
+        }
+
+        if (fd >= 0)
+                back_drop(fd);
+        return back_keep_new(conn_fd, generation);
+}
+
+/* Nothing follows from the answers: a client that the broker refuses is closed there, between two requests. */
+static void back_read_answers(int to) {
+        uint8_t answer;
+
+        if (atomic_fetch_add(&back.n_sent, 1) % ANSWERS_MAX != ANSWERS_MAX - 1)
+                return;
+
+        while (io_real.recv(to, &answer, sizeof(answer), MSG_DONTWAIT) > 0)
+                ;
+}
+
+static int back_send_to(int to, int fd, const uint8_t *header, size_t n) {
+        union {
+                struct cmsghdr header; /* for its alignment */
+                char buffer[CMSG_SPACE(sizeof(int))];
+        } control = {};
+        struct iovec iov = { .iov_base = (void *) (uintptr_t) header, .iov_len = n };
+        struct msghdr message = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = control.buffer,
+                .msg_controllen = sizeof(control.buffer),
+        };
+        struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &fd, sizeof(int));
+
+        return io_real.sendmsg(to, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+int back_send(int fd, const uint8_t *header, size_t n) {
+        int r = -EPIPE;
+
+        for (int i = 0; i < TRIES; i++) {
+                int to = back_get();
+
+                if (to < 0)
+                        return to;
+
+                if (back_await(to)) {
+                        back_read_answers(to);
+                        r = back_send_to(to, fd, header, n);
+                } else
+                        r = -EPIPE;
+                if (r != -EPIPE && r != -ECONNRESET && r != -ENOTCONN)
+                        return r;
+                back_drop(to);
+        }
+
+        return r;
+}
+
+/* Returns the group of the return socket if this process has it by SupplementaryGroups=, or 0. */
+static gid_t back_group(void) {
+        gid_t groups[GROUPS_MAX];
+        struct stat st;
+        int n;
+
+        if (!back.is_wanted || stat(back.path, &st) < 0)
+                return 0;
+
+        n = getgroups(GROUPS_MAX, groups);
+        for (int i = 0; i < n; i++)
+                if (groups[i] == st.st_gid)
+                        return st.st_gid;
+
+        return 0;
+}
+
+static void back_add_group(gid_t group) {
+        gid_t groups[GROUPS_MAX];
+        int n = getgroups(GROUPS_MAX - 1, groups);
+
+        if (group == 0 || n < 0)
+                return;
+
+        groups[n] = group;
+        (void) io_real.setgroups((size_t) n + 1, groups);
+}
+
+/*
+ * A server that gives up its privileges sets other groups. The unit's SupplementaryGroups=fdpass says that the service may
+ * hand back, so the group stays.
+ */
+int back_initgroups(const char *user, gid_t group) {
+        int saved_errno = errno, r;
+        gid_t kept;
+
+        preload_init();
+        kept = back_group();
+        errno = saved_errno;
+
+        r = io_real.initgroups(user, group);
+        if (r == 0)
+                back_add_group(kept);
+        return r;
+}
+
+int back_setgroups(size_t n, const gid_t *groups) {
+        int saved_errno = errno, r;
+        gid_t kept;
+
+        preload_init();
+        kept = back_group();
+        errno = saved_errno;
+
+        r = io_real.setgroups(n, groups);
+        if (r == 0)
+                back_add_group(kept);
+        return r;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT-0 */
+
+#include "workers/preload/follow.h"
+
+#include <sys/epoll.h>
+#include <sys/mman.h>
+
+#include "probe/http.h"
+#include "workers/preload/io.h"
+
+/* Bytes of a request that are looked at. A longer head is never the worker's, and its first one is not followed. */
+#define PEEK_MAX 16384
+
+atomic_bool follow_is_used;
+_Atomic(Follow *) follow_pages[FOLLOW_PAGES];
+
+static Follow *follow_make_page(size_t i) {
+        Follow *page, *other = NULL;
+
+        page = mmap(NULL, FOLLOW_PAGE * sizeof(Follow), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (page == MAP_FAILED)
+                return NULL;
+
+        /* Another thread was faster. */
+        if (!atomic_compare_exchange_strong(&follow_pages[i], &other, page)) {
+                (void) munmap(page, FOLLOW_PAGE * sizeof(Follow));
+                return other;
+        }
+
+        return page;
+}
+
+static Follow *follow_slot(int fd) {
+        size_t i = (size_t) fd / FOLLOW_PAGE;
+        Follow *page;
+
+        if (fd < 0 || i >= FOLLOW_PAGES)
+                return NULL;
+
+        page = atomic_load_explicit(&follow_pages[i], memory_order_acquire);
+        if (!page)
+                page = follow_make_page(i);
+
+        return page ? &page[(size_t) fd % FOLLOW_PAGE] : NULL;
+}
+
+/* The members before @bytes are small. The rest of a slot stays as it is, because it is large. */
+static void follow_clear(Follow *f) {
+        memset(&f->is_head, 0, offsetof(Follow, bytes) - offsetof(Follow, is_head));
+        atomic_store_explicit(&f->is_gone, false, memory_order_relaxed);
+        f->epoll_fd = -EBADF;
+}
+
+bool follow_begin(int fd, const uint8_t *message, size_t n, int conn_fd) {
+        Follow *f = NULL;
+        Slice scope = {};
+        size_t n_header;
+
+        follow_forget(fd);
+        if (!back_is_wanted())
+                return false;
+
+        f = follow_slot(fd);
+        if (!f)
+                return false;
+        n_header = back_make_header(message, n, f->bytes, &scope);
+        if (n_header == 0 || scope.n == 0 || scope.n > FDPASS_SCOPE_MAX)
+                return false;
+
+        follow_clear(f);
+        f->cookie = socket_cookie(fd);
+        f->n_header = (uint16_t) n_header;
+        memcpy(f->bytes + n_header, scope.p, scope.n);
+        (void) scope_decode((Slice){ f->bytes + n_header, scope.n }, &f->scope);
+
+        atomic_store_explicit(&follow_is_used, true, memory_order_release);
+        atomic_store_explicit(&f->is_on, true, memory_order_release);
+        return back_keep(conn_fd, f->scope.generation);
+}
+
+void follow_end(Follow *f) {
+        atomic_store_explicit(&f->is_on, false, memory_order_release);
+}
+
+void follow_forget(int fd) {
+        Follow *f = follow_find(fd);
+
+        if (f)
+                follow_end(f);
+}
+
+bool follow_is_gone(Follow *f, int fd) {
+        if (!atomic_load_explicit(&f->is_gone, memory_order_acquire))
+                return false;
+        if (socket_cookie(fd) == f->cookie)
+                return true;
+
+        follow_end(f);
+        return false;
+}
+
+/* Reads how the request is framed. Returns false if it can't be followed. */
+static bool follow_read_framing(const HttpFacts *facts, uint64_t *ret_length, bool *ret_is_chunked) {
+        Slice fields = facts->fields, name, value;
+
+        *ret_length = 0;
+        *ret_is_chunked = false;
+        while (http_next_field(&fields, &name, &value))
+                if (slice_equal_fold(name, SLICE_LITERAL("Content-Length"))) {
+                        /* The probe has checked the digits. 18 of them can't overflow. */
+                        if (value.n > 18)
+                                return false;
+                        for (size_t i = 0; i < value.n; i++)
+                                *ret_length = *ret_length * 10 + (value.p[i] - '0');
+                } else if (slice_equal_fold(name, SLICE_LITERAL("Transfer-Encoding"))) {
+                        if (!slice_equal_fold(value, SLICE_LITERAL("chunked")))
+                                return false;
+                        *ret_is_chunked = true;
+                }
+
+        return true;
+}
+
+/* The program gets a request whose head begins @bytes. */
+static void follow_begin_request(Follow *f, Slice bytes) {
+        HttpFacts facts;
+        uint64_t length;
+        bool is_chunked;
+
+        if (probe_http1(bytes.p, bytes.n, PEEK_MAX, &facts) != PROBE_MATCH ||
+            !follow_read_framing(&facts, &length, &is_chunked)) {
+                follow_end(f);
+                return;
+        }
+
+        f->has_request = true;
+        f->is_head = slice_equal(facts.method, SLICE_LITERAL("HEAD"));
+        framing_begin_request(&f->in, facts.head_length, length, is_chunked);
+}
+
+/*
+ * Hands the client back. epoll holds the open file, not the descriptor (epoll(7)): the program would get the events of
+ * the next worker's requests after it has closed its descriptor. If the broker can't be reached, the connection is closed
+ * between two requests, which a client has to expect (RFC 9112 section 9.5): a wrong worker must not answer it.
+ */
+static int follow_hand_back(Follow *f, int fd) {
+        int r;
+
+        if (socket_cookie(fd) != f->cookie) {
+                follow_end(f);
+                return FOLLOW_READ;
+        }
+
+        if (f->epoll_fd >= 0)
+                (void) io_real.epoll_ctl(f->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+
+        r = back_send(fd, f->bytes, f->n_header);
+        if (r < 0)
+                log_once(TOPIC_RETURN, "A client could not be handed back to %s: %s. Such clients are closed between two "
+                                       "requests. Does the service have SupplementaryGroups=fdpass?",
+                         back_path(), strerror(-r));
+
+        atomic_store_explicit(&f->is_gone, true, memory_order_release);
+        errno = 0; /* nginx logs it */
+        return FOLLOW_CLOSED;
+}
+
+static bool follow_is_between_requests(const Follow *f) {
+        return f->in.state == FRAMING_START && f->out.state == FRAMING_START && f->n_open == 0;
+}
+
+/* The size of its buffer makes this a function of its own: most reads don't get here. */
+__attribute__((noinline)) static int follow_peek(Follow *f, int fd, int flags) {
+        uint8_t bytes[PEEK_MAX];
+        ssize_t n;
+
+        n = io_real.recv(fd, bytes, sizeof(bytes), MSG_PEEK | (flags & MSG_DONTWAIT));
+        if (n < 0) {
+                if (errno == EAGAIN || errno == EINTR)
+                        return FOLLOW_WAIT;
+                if (errno == ENOTSOCK)
+                        follow_end(f);
+                return FOLLOW_READ;
+        }
+        if (n == 0)
+                return FOLLOW_READ;
+
+        if (f->has_request && !scope_covers(&f->scope, (Slice){ bytes, (size_t) n }))
+                return follow_hand_back(f, fd);
+
+        follow_begin_request(f, (Slice){ bytes, (size_t) n });
+        return FOLLOW_READ;
+}
+
+int follow_before_read(Follow *f, int fd, int flags) {
+        if (follow_is_gone(f, fd)) {
+                errno = 0;
+                return FOLLOW_CLOSED;
+        }
+
+        return follow_is_between_requests(f) && !(flags & MSG_PEEK) ? follow_peek(f, fd, flags) : FOLLOW_READ;
+}
+
+size_t follow_limit(const Follow *f, size_t size) {
+        size_t n = f->n_open < 0 ? framing_min_left(&f->in) : 0;
+
+        return n > 0 && n < size ? n : size;
+}
+
+void follow_rearm(Follow *f, int fd) {
+        int saved_errno = errno;
+
+        if (f->epoll_fd >= 0 && f->event.events & EPOLLET && !(f->event.events & EPOLLONESHOT))
+                (void) io_real.epoll_ctl(f->epoll_fd, EPOLL_CTL_MOD, fd, &f->event);
+        errno = saved_errno;
+}
+
+/* Bytes behind a request in the same read, or before the response to the last one, are pipelined. */
+void follow_on_read(Follow *f, const void *p, size_t n) {
+        const uint8_t *next = p;
+        int r;
+
+        /* Only follow_begin_request() leaves this state. */
+        if (f->in.state == FRAMING_START) {
+                follow_end(f);
+                return;
+        }
+
+        r = framing_feed(&f->in, &next, &n, /* is_head= */ false);
+        if (r == FRAMING_END)
+                f->n_open++;
+        if (r < 0 || n > 0)
+                follow_end(f);
+}
+
+void follow_on_written(Follow *f, const void *p, size_t n) {
+        const uint8_t *next = p;
+
+        while (n > 0) {
+                int r = framing_feed(&f->out, &next, &n, f->is_head);
+
+                if (r < 0) {
+                        follow_end(f);
+                        return;
+                }
+                if (r == FRAMING_END)
+                        f->n_open--;
+        }
+}
+
+void follow_on_sent(Follow *f, size_t n) {
+        int r = framing_skip(&f->out, n);
+
+        if (r < 0)
+                follow_end(f);
+        else if (r == FRAMING_END)
+                f->n_open--;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT-0 */
+#pragma once
+
+/*
+ * Which request of a client is next, and whose it is. A client that came with a scope (handoff/scope.h) is followed
+ * from its accept() on: the program's reads give the ends of requests, its writes those of responses. Where the program
+ * is about to read the first bytes of a request, these are looked at. If the request is another worker's, the client is
+ * handed back to the broker, and the program sees the end of the connection.
+ *
+ * A client stays with the program for good if its framing is unclear, or if it sends a request before the response to
+ * the last one is written. The end of an own request can't be mistaken then, and responses can't be mixed.
+ */
+
+#include <sys/epoll.h>
+
+#include "handoff/scope.h"
+#include "workers/preload/back.h"
+#include "workers/preload/framing.h"
+#include "workers/preload/preload.h"
+
+/* A followed client, filed under its descriptor. One thread at a time reads and writes a client. */
+typedef struct Follow {
+        atomic_bool is_on;
+        atomic_bool is_gone;  /* handed back: the program sees the end of the connection */
+        bool is_head;         /* the request is HEAD */
+        bool has_request;     /* a request was read; the first one is the worker's, because the broker routed it */
+        int n_open;           /* requests read whole, less responses written whole; below 0: the response came first */
+        int epoll_fd;         /* where the program waits for the client; -EBADF: nowhere that is known */
+        struct epoll_event event; /* what it waits for there */
+        uint64_t cookie;      /* of the client's socket */
+        Framing in;           /* requests */
+        Framing out;          /* responses */
+        Scope scope;          /* points into @bytes */
+        uint16_t n_header;
+        uint8_t bytes[BACK_HEADER_MAX + FDPASS_SCOPE_MAX]; /* the header that goes back, then the scope */
+} Follow;
+
+/* Set once a client is followed in this process. Nothing else is looked at before. */
+extern atomic_bool follow_is_used;
+
+/* Pages of 256 descriptors, mapped as they are needed. */
+#define FOLLOW_PAGE 256
+#define FOLLOW_PAGES 4096 /* 1,048,576 descriptors: the default of fs.nr_open, proc_sys_fs(5) */
+extern _Atomic(Follow *) follow_pages[FOLLOW_PAGES];
+
+/* Returns what is known of the client @fd, or NULL. */
+static inline Follow *follow_find(int fd) {
+        Follow *page;
+
+        if (!atomic_load_explicit(&follow_is_used, memory_order_acquire) || fd < 0 ||
+            (size_t) fd >= (size_t) FOLLOW_PAGE * FOLLOW_PAGES)
+                return NULL;
+
+        page = atomic_load_explicit(&follow_pages[(size_t) fd / FOLLOW_PAGE], memory_order_acquire);
+        if (!page || !atomic_load_explicit(&page[(size_t) fd % FOLLOW_PAGE].is_on, memory_order_acquire))
+                return NULL;
+
+        return &page[(size_t) fd % FOLLOW_PAGE];
+}
+
+/*
+ * Begins to follow the client @fd, whose message had the @n bytes @message, if it has a scope. @conn_fd is the connection
+ * on which it came. Returns true if @conn_fd was consumed.
+ */
+bool follow_begin(int fd, const uint8_t *message, size_t n, int conn_fd);
+
+/* Forgets what was known under the number @fd, which is another socket now. */
+void follow_forget(int fd);
+
+/* Ends the following of a client. It stays with the program. */
+void follow_end(Follow *f);
+
+/* True if @fd is a client that was handed back. Forgets it if @fd is another socket by now. */
+bool follow_is_gone(Follow *f, int fd);
+
+/* Results of follow_before_read(). */
+enum {
+        FOLLOW_READ = 0, /* the program may read */
+        FOLLOW_CLOSED,   /* the program sees the end of the connection */
+        FOLLOW_WAIT,     /* the read would fail, or was interrupted: errno is set */
+};
+
+/* To be called before the program reads. @flags are those of recv(2). Waits as the read would. */
+int follow_before_read(Follow *f, int fd, int flags);
+
+/*
+ * Returns how many of @size bytes the program may read. A program that has answered before it has read the request may
+ * read no further than its end: the next request may be there by now, and may be another worker's.
+ */
+size_t follow_limit(const Follow *f, size_t size);
+
+/*
+ * To be called after a read that was limited and got all that it might. A program that waits for edges (EPOLLET) takes a
+ * short read for an empty socket, and would never read the rest.
+ */
+void follow_rearm(Follow *f, int fd);
+
+/* Tells that the program has read or written these bytes. */
+void follow_on_read(Follow *f, const void *p, size_t n);
+void follow_on_written(Follow *f, const void *p, size_t n);
+
+/* The same for @n bytes of a file (sendfile(2)). */
+void follow_on_sent(Follow *f, size_t n);

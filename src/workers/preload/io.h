@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT-0 */
+#pragma once
+
+/* libc's functions behind the wrappers of reads, writes and registrations. */
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+typedef struct IoReal {
+        ssize_t (*read)(int, void *, size_t);
+        ssize_t (*readv)(int, const struct iovec *, int);
+        ssize_t (*recv)(int, void *, size_t, int);
+        ssize_t (*recvfrom)(int, void *, size_t, int, struct sockaddr *, socklen_t *);
+        ssize_t (*recvmsg)(int, struct msghdr *, int);
+        ssize_t (*write)(int, const void *, size_t);
+        ssize_t (*writev)(int, const struct iovec *, int);
+        ssize_t (*send)(int, const void *, size_t, int);
+        ssize_t (*sendto)(int, const void *, size_t, int, const struct sockaddr *, socklen_t);
+        ssize_t (*sendmsg)(int, const struct msghdr *, int);
+        ssize_t (*sendfile)(int, int, off_t *, size_t);
+        ssize_t (*splice)(int, off_t *, int, off_t *, size_t, unsigned);
+        int (*recvmmsg)(int, struct mmsghdr *, unsigned, int, struct timespec *);
+        int (*sendmmsg)(int, struct mmsghdr *, unsigned, int);
+        int (*epoll_ctl)(int, int, int, struct epoll_event *);
+        int (*dup2)(int, int);
+        int (*dup3)(int, int, int);
+        int (*initgroups)(const char *, gid_t);
+        int (*setgroups)(size_t, const gid_t *);
+        long (*syscall)(long, ...);
+} IoReal;
+
+extern IoReal io_real;
+
+/* Set when all of @io_real is. */
+extern atomic_bool io_is_ready;
+
+/* Finds the functions. Ends the process if one is missing. */
+void io_init(void);

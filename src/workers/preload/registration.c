@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT-0 */
+
+/* Wrappers of the functions that decide where the program waits for a client, and under which number it has it. */
+
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+
+#include "workers/preload/follow.h"
+#include "workers/preload/io.h"
+
+_public_ int registration_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event) __asm__("epoll_ctl");
+_public_ int registration_dup2(int fd, int to) __asm__("dup2");
+_public_ int registration_dup3(int fd, int to, int flags) __asm__("dup3");
+_public_ long registration_syscall(long number, long a, long b, long c, long d, long e, long f) __asm__("syscall");
+
+static void registration_begin(void) {
+        if (!atomic_load_explicit(&io_is_ready, memory_order_acquire))
+                io_init();
+}
+
+/* A client that was handed back is registered nowhere any more. */
+int registration_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event) {
+        Follow *f;
+        int r;
+
+        registration_begin();
+        f = follow_find(fd);
+        if (f && follow_is_gone(f, fd))
+                return 0;
+
+        r = io_real.epoll_ctl(epoll_fd, op, fd, event);
+        if (f && r == 0) {
+                f->epoll_fd = op == EPOLL_CTL_DEL ? -EBADF : epoll_fd;
+                if (op != EPOLL_CTL_DEL)
+                        f->event = *event;
+        }
+        return r;
+}
+
+int registration_dup2(int fd, int to) {
+        registration_begin();
+        if (fd != to)
+                follow_forget(to);
+        return io_real.dup2(fd, to);
+}
+
+int registration_dup3(int fd, int to, int flags) {
+        registration_begin();
+        if (fd != to)
+                follow_forget(to);
+        return io_real.dup3(fd, to, flags);
+}
+
+/*
+ * libuv (Node 20, uvloop) adds to its epoll instance by io_uring, which no wrapper sees. A client that was handed back
+ * would stay there, and libuv would spin. Without a ring libuv calls epoll_ctl(). UV_USE_IO_URING=0 does not help.
+ */
+long registration_syscall(long number, long a, long b, long c, long d, long e, long f) {
+        registration_begin();
+        if (number == SYS_io_uring_setup && back_is_wanted()) {
+                errno = ENOSYS;
+                return -1;
+        }
+
+        return io_real.syscall(number, a, b, c, d, e, f);
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A server of HTTP/1.1 that knows nothing of fdpass, for test-follow.c. It keeps connections open, and answers each
+ * request with its method, its target and the length of its body.
+ *
+ *      preload-keeper WAIT [FLAGS]
+ *
+ * WAIT:    epoll, edge, poll, or threads, in which each client has a thread that blocks
+ * FLAGS:   r            reads by read(), writes by write(); otherwise recv(), and writev() for the head and the body
+ *          m            recvmsg() and sendmsg()
+ *          s            sends bodies by sendfile()
+ *          c            answers in chunks
+ *          d            closes with delay: shutdown() first, after a request of "/last"
+ *          e            answers before it reads the body
+ *
+ * A request for /upgrade is answered by 101, one for /endless by a response without a length, whose end is the end of
+ * the connection.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define CLIENTS_MAX 1024
+#define BUFFER 8192
+
+static const char *letters = "";
+static int epoll_fd = -1, is_edge;
+
+typedef struct Client {
+        int fd;
+        char head[BUFFER];
+        size_t n;    /* bytes in @head */
+        size_t left; /* bytes of the body that are to come */
+        size_t body; /* bytes of the body */
+        int in_body, is_chunked, is_answered;
+} Client;
+
+static Client *clients[CLIENTS_MAX];
+
+static void fail(const char *what) {
+        fprintf(stderr, "%s: %s\n", what, strerror(errno));
+        exit(1);
+}
+
+static int has(char letter) {
+        return strchr(letters, letter) != NULL;
+}
+
+static ssize_t get(int fd, void *p, size_t n) {
+        struct iovec iov = { .iov_base = p, .iov_len = n };
+        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+        return has('r') ? read(fd, p, n) : has('m') ? recvmsg(fd, &m, 0) : recv(fd, p, n, 0);
+}
+
+static void send_file(int fd, const char *p, size_t n) {
+        int file = memfd_create("body", MFD_CLOEXEC);
+        off_t offset = 0;
+
+        if (file < 0 || write(file, p, n) != (ssize_t) n || sendfile(fd, file, &offset, n) != (ssize_t) n)
+                fail("sendfile");
+        close(file);
+}
+
+static void put(int fd, const char *head, const char *body) {
+        struct iovec iov[] = { { (void *) (size_t) head, strlen(head) }, { (void *) (size_t) body, strlen(body) } };
+        struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2 };
+
+        if (has('s') && *body) {
+                (void) !send(fd, head, strlen(head), MSG_NOSIGNAL | MSG_MORE);
+                send_file(fd, body, strlen(body));
+        } else if (has('r')) {
+                (void) !write(fd, head, strlen(head));
+                if (*body)
+                        (void) !write(fd, body, strlen(body));
+        } else if (has('m'))
+                (void) !sendmsg(fd, &m, MSG_NOSIGNAL);
+        else
+                (void) !writev(fd, iov, 2);
+}
+
+static void answer(Client *c) {
+        char method[16] = "", target[256] = "", head[256], body[600];
+        size_t n;
+
+        sscanf(c->head, "%15s %255s", method, target);
+        n = (size_t) snprintf(body, sizeof(body), "%s %s %zu\n", method, target, has('e') ? 0 : c->body);
+        if (has('c')) {
+                char text[512];
+
+                snprintf(text, sizeof(text), "%.500s", body);
+                snprintf(body, sizeof(body), "%zx\r\n%s\r\n0\r\n\r\n", n, text);
+                snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        } else
+                snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", n);
+        if (strcmp(target, "/upgrade") == 0)
+                snprintf(head, sizeof(head), "HTTP/1.1 101 Switching Protocols\r\n\r\n");
+        if (strcmp(target, "/endless") == 0)
+                snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\n\r\n");
+
+        put(c->fd, head, strcmp(method, "HEAD") == 0 ? "" : body);
+        if (has('d') && strcmp(target, "/last") == 0)
+                (void) shutdown(c->fd, SHUT_WR);
+        c->is_answered = 1;
+}
+
+static void on_request(Client *c, size_t behind) {
+        if (!c->is_answered)
+                answer(c);
+        memmove(c->head, c->head + behind, c->n - behind);
+        c->n -= behind;
+        c->in_body = c->is_answered = 0;
+        c->body = 0;
+}
+
+static void on_head(Client *c) {
+        char *length;
+
+        c->head[c->n] = '\0';
+        length = strcasestr(c->head, "content-length:");
+        c->left = length ? strtoul(length + 15, NULL, 10) : 0;
+        c->is_chunked = strcasestr(c->head, "transfer-encoding: chunked") != NULL;
+        c->in_body = 1;
+        if (has('e') && (c->left > 0 || c->is_chunked))
+                answer(c);
+}
+
+/* Handles what is in the buffer. A body is dropped, except for its length. */
+static void work(Client *c) {
+        for (;;) {
+                char *end = memmem(c->head, c->n, "\r\n\r\n", 4);
+                size_t n_head, k;
+
+                if (!end)
+                        return;
+                n_head = (size_t) (end + 4 - c->head);
+                if (!c->in_body)
+                        on_head(c);
+
+                if (c->is_chunked) {
+                        char *last = memmem(c->head + n_head, c->n - n_head, "0\r\n\r\n", 5);
+
+                        if (!last)
+                                return;
+                        c->body = (size_t) (last - c->head) - n_head;
+                        on_request(c, n_head + c->body + 5);
+                        continue;
+                }
+
+                k = c->n - n_head < c->left ? c->n - n_head : c->left;
+                memmove(c->head + n_head, c->head + n_head + k, c->n - n_head - k);
+                c->n -= k;
+                c->left -= k;
+                c->body += k;
+                if (c->left > 0)
+                        return;
+                on_request(c, n_head);
+        }
+}
+
+/* Returns 0 if the client is to be closed, 1 if nothing is there, 2 if something was. */
+static int serve(Client *c) {
+        ssize_t n = get(c->fd, c->head + c->n, sizeof(c->head) - 1 - c->n);
+
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return 1;
+        if (n <= 0)
+                return 0;
+
+        c->n += (size_t) n;
+        work(c);
+        return 2;
+}
+
+static void drop(Client *c) {
+        close(c->fd);
+        free(c);
+}
+
+static void *serve_thread(void *p) {
+        Client *c = p;
+
+        while (serve(c))
+                ;
+        drop(c);
+        return NULL;
+}
+
+static Client *new_client(int fd) {
+        Client *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                fail("calloc");
+        c->fd = fd;
+        return c;
+}
+
+static void serve_by_threads(int listener) {
+        for (;;) {
+                pthread_t thread;
+                int fd = accept(listener, NULL, NULL);
+
+                if (fd < 0)
+                        continue;
+                if (pthread_create(&thread, NULL, serve_thread, new_client(fd)) != 0)
+                        fail("pthread_create");
+                pthread_detach(thread);
+        }
+}
+
+static void serve_event(int fd) {
+        int r;
+
+        do
+                r = serve(clients[fd]);
+        while (r == 2 && is_edge);
+
+        if (r == 0) {
+                drop(clients[fd]);
+                clients[fd] = NULL;
+        }
+}
+
+static void serve_by_epoll(int listener) {
+        struct epoll_event event = { .events = EPOLLIN, .data.fd = listener };
+
+        epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event) < 0)
+                fail("epoll_ctl");
+
+        while (epoll_wait(epoll_fd, &event, 1, -1) >= 0 || errno == EINTR) {
+                int fd;
+
+                if (event.data.fd != listener) {
+                        if (!clients[event.data.fd]) {
+                                fprintf(stderr, "an event of a client that is closed\n");
+                                exit(1);
+                        }
+                        serve_event(event.data.fd);
+                        continue;
+                }
+
+                fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+                if (fd < 0)
+                        continue;
+                clients[fd] = new_client(fd);
+                event = (struct epoll_event){ .events = EPOLLIN | (is_edge ? EPOLLET : 0), .data.fd = fd };
+                if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+                        fail("epoll_ctl");
+        }
+}
+
+static void serve_by_poll(int listener) {
+        for (;;) {
+                struct pollfd p[CLIENTS_MAX] = { { .fd = listener, .events = POLLIN } };
+                nfds_t n = 1;
+
+                for (int fd = 0; fd < CLIENTS_MAX; fd++)
+                        if (clients[fd])
+                                p[n++] = (struct pollfd){ .fd = fd, .events = POLLIN };
+                if (poll(p, n, -1) < 0)
+                        continue;
+
+                for (nfds_t i = 1; i < n; i++)
+                        if (p[i].revents)
+                                serve_event(p[i].fd);
+                if (p[0].revents) {
+                        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+
+                        if (fd >= 0)
+                                clients[fd] = new_client(fd);
+                }
+        }
+}
+
+int main(int argc, char *argv[]) {
+        if (argc < 2)
+                return 2;
+        if (argc > 2)
+                letters = argv[2];
+
+        (void) signal(SIGPIPE, SIG_IGN);
+        puts("ready");
+        fflush(stdout);
+
+        is_edge = strcmp(argv[1], "edge") == 0;
+        if (strcmp(argv[1], "threads") == 0)
+                serve_by_threads(3);
+        if (strcmp(argv[1], "poll") == 0) {
+                (void) fcntl(3, F_SETFL, O_NONBLOCK);
+                serve_by_poll(3);
+        }
+        (void) fcntl(3, F_SETFL, O_NONBLOCK);
+        serve_by_epoll(3);
+        return 1;
+}
