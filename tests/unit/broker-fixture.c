@@ -227,7 +227,7 @@ int setup_with_helper(void **state) {
 }
 
 int teardown(void **state) {
-        static const char *const names[] = { "public", "other", "return", "a", "b" };
+        static const char *const names[] = { "public", "other", "return", "a", "b", "c" };
 
         t.broker = broker_free(t.broker);
         t.helper = helper_free(t.helper);
