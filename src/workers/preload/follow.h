@@ -84,8 +84,8 @@ enum {
 int follow_before_read(Follow *f, int fd, int flags);
 
 /*
- * Returns how many of @size bytes the program may read. A program that has answered before it has read the request may
- * read no further than its end: the next request may be there by now, and may be another worker's.
+ * Returns how many of @size bytes the program may read. A program may answer before it has read the whole request. Then
+ * it may read to the end of that request only: the next one may be there already, and may be another worker's.
  */
 size_t follow_limit(const Follow *f, size_t size);
 
