@@ -23,9 +23,10 @@ typedef struct Fixture {
         int fd;
 } Fixture;
 
-static inline void fixture_open(Fixture *f, int type, int flags, int backlog) {
+/* @ending makes a path beside that of fixture_open(). */
+static inline void fixture_open_at(Fixture *f, const char *ending, int type, int flags, int backlog) {
         f->type = type;
-        (void) snprintf(f->path, sizeof(f->path), "/tmp/fdpass-unit-%i.sock", (int) getpid());
+        (void) snprintf(f->path, sizeof(f->path), "/tmp/fdpass-unit-%i.sock%s", (int) getpid(), ending);
         (void) unlink(f->path);
         assert_int_equal(address_from_path(f->path, &f->address, &f->len), 0);
 
@@ -35,6 +36,10 @@ static inline void fixture_open(Fixture *f, int type, int flags, int backlog) {
         assert_int_equal(chmod(f->path, 0600), 0);
         if (type != SOCK_DGRAM)
                 assert_int_equal(listen(f->fd, backlog), 0);
+}
+
+static inline void fixture_open(Fixture *f, int type, int flags, int backlog) {
+        fixture_open_at(f, "", type, flags, backlog);
 }
 
 static inline void fixture_close(Fixture *f) {

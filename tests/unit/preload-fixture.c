@@ -17,51 +17,67 @@ void read_line(int fd, char *ret, size_t size) {
         ret[n] = '\0';
 }
 
-/* In the child: descriptor 3 as systemd passes it, and nothing else. */
-static void become_server(Server *s, const char *listen, const char *wait, const char *letters, const char *env,
-                          int passed_fd, int out, int err) {
+/* In the child: descriptors as systemd passes them, and no others. */
+static void pass_fds(const ServerStart *start) {
+        char number[16];
+
+        for (size_t i = 0; i < start->n_fds; i++)
+                (void) dup2(start->fds[i], 100 + (int) i);
+        for (int fd = 3; fd < 100; fd++)
+                (void) close(fd);
+        for (size_t i = 0; i < start->n_fds; i++) {
+                (void) dup2(100 + (int) i, 3 + (int) i);
+                (void) close(100 + (int) i);
+        }
+        if (start->n_fds == 0)
+                return;
+
+        (void) snprintf(number, sizeof(number), "%i", (int) getpid());
+        (void) setenv("LISTEN_PID", number, 1);
+        (void) snprintf(number, sizeof(number), "%zu", start->n_fds);
+        (void) setenv("LISTEN_FDS", number, 1);
+        if (start->names)
+                (void) setenv("LISTEN_FDNAMES", start->names, 1);
+}
+
+static void become_server(const Server *s, const ServerStart *start, int out, int err) {
         const char *preload = PRELOAD, *program = PRELOAD_SERVER;
-        char pid[16], all[256];
+        char all[256];
 
         (void) dup2(out, STDOUT_FILENO);
         (void) dup2(err, STDERR_FILENO);
-        if (passed_fd >= 0)
-                (void) dup2(passed_fd, 100);
-        for (int fd = 3; fd < 100; fd++)
-                (void) close(fd);
-        if (passed_fd >= 0) {
-                (void) dup2(100, 3);
-                (void) close(100);
-                (void) snprintf(pid, sizeof(pid), "%i", (int) getpid());
-                (void) setenv("LISTEN_PID", pid, 1);
-                (void) setenv("LISTEN_FDS", "1", 1);
-        }
+        pass_fds(start);
 
-        (void) snprintf(all, sizeof(all), "/nowhere:%s", s->f.path);
+        (void) snprintf(all, sizeof(all), "/nowhere:%s:%s2", s->f.path, s->f.path);
         (void) setenv("FDPASS_SOCKET", all, 1);
         (void) setenv("LD_PRELOAD", preload, 1);
-        if (env)
-                (void) setenv("FDPASS_LISTEN", env, 1);
-        (void) execl(program, program, listen, wait, letters, (char *) NULL);
+        if (start->env)
+                (void) setenv("FDPASS_LISTEN", start->env, 1);
+        (void) execl(program, program, start->listen, start->wait, start->letters, (char *) NULL);
         _exit(127);
 }
 
-void server_spawn(Server *s, const char *listen, const char *wait, const char *letters, const char *env,
-                  int passed_fd) {
+void server_spawn_with(Server *s, const ServerStart *start) {
         int out[2], err[2];
 
-        s->has_nodelay = strlen(listen) == 1;
+        s->has_nodelay = strlen(start->listen) == 1;
         assert_int_equal(pipe2(out, O_CLOEXEC), 0);
         assert_int_equal(pipe2(err, O_CLOEXEC), 0);
         s->pid = fork();
         assert_true(s->pid >= 0);
         if (s->pid == 0)
-                become_server(s, listen, wait, letters, env, passed_fd, out[1], err[1]);
+                become_server(s, start, out[1], err[1]);
 
         fd_close(out[1]);
         fd_close(err[1]);
         s->out = out[0];
         s->err = err[0];
+}
+
+void server_spawn(Server *s, const char *listen, const char *wait, const char *letters, const char *env,
+                  int passed_fd) {
+        server_spawn_with(s, &(ServerStart){ .listen = listen, .wait = wait, .letters = letters, .env = env,
+                                             .fds = &passed_fd, .n_fds = passed_fd >= 0 });
 }
 
 void server_start(Server *s, int type, const char *listen, const char *wait, const char *letters,
@@ -81,6 +97,23 @@ void server_stop(Server *s) {
         fd_close(s->out);
         fd_close(s->err);
         fixture_close(&s->f);
+}
+
+void assert_gives_up(Server *s, const char *word) {
+        char line[1024];
+        int status;
+
+        read_line(s->err, line, sizeof(line));
+        assert_non_null(strstr(line, "fdpass-preload: "));
+        if (!strstr(line, word))
+                fail_msg("%s does not say %s", line, word);
+        read_line(s->err, line, sizeof(line)); /* and nothing more */
+        assert_string_equal(line, "");
+        assert_int_equal(waitpid(s->pid, &status, 0), s->pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), EX_CONFIG);
+        fd_close(s->out);
+        fd_close(s->err);
 }
 
 int end_of(int conn) {

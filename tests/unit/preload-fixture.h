@@ -26,9 +26,22 @@ typedef struct Server {
         bool has_nodelay; /* it has set TCP_NODELAY on that */
 } Server;
 
+/* How a server is started. */
+typedef struct ServerStart {
+        const char *listen, *wait, *letters; /* see preload-server.c */
+        const char *env;                     /* FDPASS_LISTEN=; NULL: none */
+        const char *names;                   /* LISTEN_FDNAMES=; NULL: none */
+        const int *fds;                      /* passed as descriptors 3 and on */
+        size_t n_fds;
+} ServerStart;
+
 /* Reads up to the end of a line or of the file; waits for WAIT_SEC at the longest. */
 void read_line(int fd, char *ret, size_t size);
 
+/* Starts a server. FDPASS_SOCKET= has the path of @s->f, and that path with "2" behind it. */
+void server_spawn_with(Server *s, const ServerStart *start);
+
+/* The same with one descriptor, or none if @passed_fd is negative. */
 void server_spawn(Server *s, const char *listen, const char *wait, const char *letters, const char *env,
                   int passed_fd);
 
@@ -48,6 +61,9 @@ int hand_over(const Server *s, const Message *m, int client_fd);
 
 /* Sends these bytes with @n_fds copies of @fd while the server is stopped. Returns the connection. */
 int hand_over_raw(const Server *s, const void *bytes, size_t n, int fd, size_t n_fds);
+
+/* Waits until the server ends by itself with status EX_CONFIG, after one line that has @word. Closes its ends. */
+void assert_gives_up(Server *s, const char *word);
 
 /* Hands over one client. The server tells it both addresses and its flags, which are compared. */
 void assert_served(Server *s, const char *host, const char *local, int nonblock, int cloexec);

@@ -20,7 +20,10 @@
  *          f            closes clients of another family than the listener's, as nginx does
  *          l            both sockets block, as in git daemon
  *          1, 2         closes one of both sockets, and serves the other in a child
+ *          p            binds its port first and closes it, to see whether it is free
  *          k            closes all descriptors but its own
+ *          i            serves descriptor 3 too, as uWSGI does: its clients are told WRONG. With WAIT threads a thread
+ *                       does, with fork a child that has closed the other socket
  */
 
 #include <arpa/inet.h>
@@ -203,6 +206,11 @@ static int serve_one(int listener) {
                 fail("accept");
         }
 
+        if (has('i') && listener == 3) {
+                (void) !send(fd, "WRONG\n", 6, MSG_NOSIGNAL);
+                close(fd);
+                return 1;
+        }
         if (has('f') && peer.ss_family != option(listener, SO_DOMAIN)) {
                 close(fd);
                 return 1;
@@ -294,10 +302,27 @@ static void close_rest(int fd) {
                         close(i);
 }
 
+/* One listener in another thread or process, the other one here. */
+static void serve_apart(int fd, const char *how) {
+        pthread_t thread;
+
+        if (strcmp(how, "threads") == 0) {
+                if (pthread_create(&thread, NULL, serve_forever, (void *) (intptr_t) second) != 0)
+                        fail("pthread_create");
+        } else if (fork() == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                close(fd);
+                (void) serve_forever((void *) (intptr_t) second);
+        }
+        (void) serve_forever((void *) (intptr_t) fd);
+}
+
 static void serve(int fd, const char *how) {
         pthread_t thread;
         int epoll_fd;
 
+        if (has('i') && (strcmp(how, "threads") == 0 || strcmp(how, "fork") == 0))
+                serve_apart(fd, how);
         if (strcmp(how, "threads") == 0)
                 for (int i = 1; i < WORKERS; i++)
                         if (pthread_create(&thread, NULL, serve_forever, (void *) (intptr_t) fd) != 0)
@@ -342,6 +367,8 @@ int main(int argc, char *argv[]) {
         if (has('s'))
                 forbid_ip();
 
+        if (has('p'))
+                close(open_ip(AF_INET));
         fd = open_listener(argv[1]);
         if (has('d'))
                 fd = dup(fd);
@@ -349,6 +376,8 @@ int main(int argc, char *argv[]) {
                 (void) shutdown(fd, SHUT_RDWR);
         if (has('1') || has('2'))
                 fd = close_one(fd);
+        if (has('i'))
+                second = 3;
         if (has('k'))
                 close_rest(fd);
         tell_listener(fd);

@@ -299,6 +299,168 @@ static void test_words(void **state) {
         pair_close(client);
 }
 
+/* Each port gets the socket of its name, in whatever order they are passed. */
+static void test_names(void **state) {
+        static const struct {
+                const char *names, *env;
+                bool is_second; /* port 8080 is the second of both sockets */
+        } cases[] = {
+                { "web:tls", "8080:web 8443:tls", false },
+                { "tls:web", "8080:web 8443:tls", true },
+                { "tls:web", "8443:tls\t 8080:web ", true },
+                { "web.socket:web-tls.socket", "8443:web-tls 8080:web", false },
+                { "web-tls.socket:web.socket", "8443:web-tls 8080:web", true },
+                { "web-tls.socket:web.socket", "8443:web-tls.socket 8080:web.socket", true },
+                { "web.socket:web", "8080:web 8443:web.socket", true }, /* the name as it stands goes first */
+                { "web:web", "8080 8443", false }, /* two lines of one unit: their order */
+                { "web:web", "8443 8080", true },
+                { "web:web", "8443:web 8080:web", true },
+                { "web@a.socket:web@b.socket", "8443:web@a 8080:web@b", true },
+                { NULL, "8443 8080", true }, /* started by another program than systemd */
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Fixture other;
+                Server s;
+
+                fixture_open_at(&other, "2", SOCK_STREAM, 0, 8);
+                fixture_open(&s.f, SOCK_STREAM, 0, 8);
+                server_spawn_with(&s, &(ServerStart){
+                        .listen = "4", .wait = "poll", .letters = "", .env = cases[i].env, .names = cases[i].names,
+                        .fds = cases[i].is_second ? (int[]){ other.fd, s.f.fd } : (int[]){ s.f.fd, other.fd },
+                        .n_fds = 2 });
+                read_line(s.out, s.seen, sizeof(s.seen));
+                assert_string_equal(s.seen, "0.0.0.0:8080 domain=2 type=1 protocol=6 listens=1\n");
+                assert_served(&s, "127.0.0.1", "127.0.0.1:8080", 0, 0);
+                server_stop(&s);
+                fixture_close(&other);
+        }
+}
+
+/* Names that fit no socket, or leave more than one answer: the message has the line to write. */
+static void test_wrong_names(void **state) {
+        static const struct {
+                const char *names, *env, *word;
+        } cases[] = {
+                { "web.socket:web-tls.socket", "8080 8443", "Environment=\"FDPASS_LISTEN=8080:web 8443:web-tls\"" },
+                { "web-tls.socket:web.socket", "8080 8443", "Environment=\"FDPASS_LISTEN=8080:web 8443:web-tls\"" },
+                { "b:a", "8080", "Environment=\"FDPASS_LISTEN=8080:a PORT:b\"" },
+                { "b:a", "8080 8443:a", "Environment=\"FDPASS_LISTEN=8080:b 8443:a\"" },
+                { "b:a", "1 2 3", "Environment=\"FDPASS_LISTEN=1:a 2:b 3\"" },
+                { "web:tls", "8080:web 8443:tsl", "no socket with the name \"tsl\". Passed: \"web\" \"tls\"." },
+                { "web:tls", "8080:web 8443:web", "For port 8443 of FDPASS_LISTEN= systemd has passed no socket with" },
+                { "web:tls", "8080:web 8443:TLS", "no socket with the name \"TLS\"" },
+                { "web:tls", "8080:web 8443:web.socket", "no socket with the name \"web.socket\"" },
+                { "web:tls", "8080:web 8080:tls", "has port 8080 twice" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Fixture other;
+                Server s;
+
+                fixture_open_at(&other, "2", SOCK_STREAM, 0, 8);
+                fixture_open(&s.f, SOCK_STREAM, 0, 8);
+                server_spawn_with(&s, &(ServerStart){
+                        .listen = "fd", .wait = "poll", .letters = "", .env = cases[i].env, .names = cases[i].names,
+                        .fds = (int[]){ s.f.fd, other.fd }, .n_fds = 2 });
+                assert_gives_up(&s, cases[i].word);
+                fixture_close(&s.f);
+                fixture_close(&other);
+        }
+}
+
+/* A socket without a port is told of, and the other one works: systemd drops the second word of an unquoted list. */
+static void test_unused_socket(void **state) {
+        static const struct {
+                const char *names, *env, *word;
+        } cases[] = {
+                { "web.socket:web-tls.socket", "8080:web", "\"FDPASS_LISTEN=8080:web PORT:web-tls\", with the quotes" },
+                { "web:web", "8080", "\"FDPASS_LISTEN=8080 PORT\", with the quotes" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char line[1024];
+                Fixture other;
+                Server s;
+
+                fixture_open_at(&other, "2", SOCK_STREAM, 0, 8);
+                fixture_open(&s.f, SOCK_STREAM, 0, 8);
+                server_spawn_with(&s, &(ServerStart){
+                        .listen = "4", .wait = "poll", .letters = "", .env = cases[i].env, .names = cases[i].names,
+                        .fds = (int[]){ s.f.fd, other.fd }, .n_fds = 2 });
+                read_line(s.err, line, sizeof(line));
+                if (!strstr(line, cases[i].word))
+                        fail_msg("%s does not say %s", line, cases[i].word);
+                read_line(s.out, s.seen, sizeof(s.seen));
+                assert_served(&s, "127.0.0.1", "127.0.0.1:8080", 0, 0);
+                server_stop(&s);
+                fixture_close(&other);
+        }
+}
+
+/*
+ * A program that binds its port and takes the inherited descriptor too, for another protocol, has all clients come to
+ * its port, and says so once. It does not spin while it is idle.
+ */
+static void test_inherited(void **state) {
+        static const struct {
+                const char *listen, *wait, *letters;
+        } cases[] = {
+                { "4", "poll", "i" },     { "6", "poll", "i" },     { "4", "poll", "il" },  { "4", "poll", "in" },
+                { "4", "poll", "io" },    { "4", "poll", "is" },    { "4", "threads", "i" }, { "6", "threads", "io" },
+                { "4", "fork", "i" },     { "path", "poll", "i" },  { "path", "threads", "i" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                const char *expected = strchr(cases[i].letters, 'n') ? " nonblock=1 " : " nonblock=0 ";
+                struct rusage before, usage;
+                char line[1024], path[80];
+                Server s;
+
+                (void) snprintf(path, sizeof(path), "path:/tmp/fdpass-unit-%i.sock", (int) getpid());
+                server_start(&s, SOCK_STREAM, streq(cases[i].listen, "path") ? path : cases[i].listen, cases[i].wait,
+                             cases[i].letters, streq(cases[i].listen, "path") ? NULL : "8080");
+                for (int k = 0; k < 100; k++) {
+                        int client[2], conn;
+
+                        client_pair(client);
+                        conn = hand_over(&s, NULL, client[1]);
+                        client[1] = fd_close(client[1]);
+                        read_answer(client[0], line, sizeof(line));
+                        if (!strstr(line, expected))
+                                fail_msg("%s: client %i got %s", cases[i].wait, k, line);
+                        fd_close(conn);
+                        fd_close(client[0]);
+                }
+
+                read_line(s.err, line, sizeof(line));
+                if (!strstr(line, "The program accepts on descriptor 3") || !strstr(line, "--http-socket fd://3"))
+                        fail_msg("%s", line);
+                (void) getrusage(RUSAGE_CHILDREN, &before);
+                server_stop(&s);
+                (void) getrusage(RUSAGE_CHILDREN, &usage);
+                assert_true(usage.ru_utime.tv_sec - before.ru_utime.tv_sec <= 1);
+        }
+}
+
+/* A program that has closed its port again gets its clients by the descriptor, as one that never bound any. */
+static void test_inherited_alone(void **state) {
+        static const char *const letters[] = { "", "p" };
+
+        for (size_t i = 0; i < ELEMENTSOF(letters); i++) {
+                char line[1024];
+                Server s;
+
+                server_start(&s, SOCK_STREAM, "fd", "poll", letters[i], "8080");
+                s.has_nodelay = streq(letters[i], "p"); /* that port had it */
+                assert_served(&s, "127.0.0.1", "127.0.0.1:8080", 0, 0);
+                assert_int_equal(kill(s.pid, SIGKILL), 0);
+                read_line(s.err, line, sizeof(line));
+                assert_string_equal(line, "");
+                server_stop(&s);
+        }
+}
+
 TEST_MAIN(TEST(test_ways),
           TEST(test_crowd),
           TEST(test_flags),
@@ -309,4 +471,9 @@ TEST_MAIN(TEST(test_ways),
           TEST(test_shutdown),
           TEST(test_others),
           TEST(test_sender),
-          TEST(test_words))
+          TEST(test_words),
+          TEST(test_names),
+          TEST(test_wrong_names),
+          TEST(test_unused_socket),
+          TEST(test_inherited),
+          TEST(test_inherited_alone))

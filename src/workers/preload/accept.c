@@ -132,12 +132,6 @@ static int accept_receive(int conn_fd, int *place, int fd, const WorkerSocket *w
         return 0;
 }
 
-static bool accept_is_nonblocking(int fd) {
-        int flags = fcntl(fd, F_GETFL);
-
-        return flags >= 0 && flags & O_NONBLOCK;
-}
-
 /* Returns true if the program has another listener for this client. A client of unknown family stays here. */
 static bool accept_is_misplaced(int conn_fd, int fd, const WorkerSocket *w) {
         sa_family_t family = w->sender_fd > 0 ? receive_family(conn_fd, fd) : AF_UNSPEC;
@@ -181,21 +175,24 @@ static int accept_once(int fd, const WorkerSocket *w, int flags, IpAddress *ret_
 }
 
 int accept_client(int fd, const WorkerSocket *w, int flags, IpAddress *ret_peer) {
+        if (inherited_is_spare(fd, w))
+                return inherited_refuse(fd, w);
+
         for (int i = 0; i < SKIPS_MAX; i++) {
                 int client_fd = -EBADF, r;
 
                 r = accept_once(fd, w, flags, ret_peer, &client_fd);
                 if (r == 0)
-                        return client_fd;
-                if (r < 0)
-                        return r;
+                        inherited_note_client();
+                if (r <= 0)
+                        return r < 0 ? r : client_fd;
 
                 /* One wait for a message is enough for one call. */
                 if (r == RECEIVE_SILENT)
                         break;
 
                 /* git daemon, for example, calls poll() and accept() on a blocking socket. It must not block here. */
-                if (r == ACCEPT_MOVED && !accept_is_nonblocking(fd))
+                if (r == ACCEPT_MOVED && !is_nonblocking(fd))
                         break;
         }
 

@@ -12,34 +12,53 @@
 
 Environment environment;
 
-/* Parses a number from 1 to 65535 that ends at a blank or at the end, and moves *@p behind it. */
-static bool environment_parse_port(const char **p, in_port_t *ret) {
-        unsigned port = 0;
-        const char *s = *p;
+/* FDPASS_LISTEN=, with NUL behind each port. */
+static char listen_text[4096];
 
-        for (; *s >= '0' && *s <= '9' && port <= 65535; s++)
-                port = 10 * port + (unsigned) (*s - '0');
-        if (s == *p || port == 0 || port > 65535 || (*s != '\0' && *s != ' '))
+/* Parses PORT or PORT:NAME. */
+static bool environment_parse_port(const char *word, ListenPort *ret) {
+        const char *end = word;
+        unsigned port = 0;
+
+        for (; *end >= '0' && *end <= '9' && port <= 65535; end++)
+                port = 10 * port + (unsigned) (*end - '0');
+        if (end == word || port == 0 || port > 65535)
                 return false;
 
-        *p = s;
-        *ret = htons((uint16_t) port);
-        return true;
+        *ret = (ListenPort){ .port = htons((uint16_t) port), .socket = -ENOENT };
+        if (*end == '\0')
+                return true;
+
+        ret->name = end + 1;
+        return *end == ':' && *ret->name != '\0' && !strchr(ret->name, ':');
+}
+
+static void environment_add_port(const char *text, const ListenPort *p) {
+        for (size_t i = 0; i < environment.n_ports; i++)
+                if (environment.ports[i].port == p->port)
+                        log_fatal("FDPASS_LISTEN=%s has port %u twice, but a port is one socket. For more routes to "
+                                  "that socket, put Worker= with its path into further units.",
+                                  text, (unsigned) ntohs(p->port));
+
+        environment.ports[environment.n_ports++] = *p;
 }
 
 static void environment_parse_ports(const char *text) {
-        const char *p = text;
+        char *rest;
 
-        for (;;) {
-                while (*p == ' ')
-                        p++;
-                if (*p == '\0')
-                        return;
-                if (environment.n_ports == PORTS_MAX ||
-                    !environment_parse_port(&p, &environment.ports[environment.n_ports]))
-                        log_fatal("FDPASS_LISTEN=%s is not a list of at most %i ports, as in FDPASS_LISTEN=80.",
+        if (strlen(text) >= sizeof(listen_text))
+                log_fatal("FDPASS_LISTEN= is too long.");
+        memcpy(listen_text, text, strlen(text) + 1);
+
+        for (char *word = strtok_r(listen_text, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest)) {
+                ListenPort p;
+
+                if (environment.n_ports == PORTS_MAX || !environment_parse_port(word, &p))
+                        log_fatal("FDPASS_LISTEN=%s is not a list of at most %i ports, each with the name of its "
+                                  "socket if there are several, as in \"FDPASS_LISTEN=80\" or "
+                                  "\"FDPASS_LISTEN=80:nginx 443:nginx-tls\".",
                                   text, PORTS_MAX);
-                environment.n_ports++;
+                environment_add_port(text, &p);
         }
 }
 
@@ -78,6 +97,21 @@ void environment_init(void) {
                 environment.confine = environment_parse_confine(confine);
 
         environment.n_listen_fds = environment_parse_count(getenv("LISTEN_FDS"));
+}
+
+void environment_read_name(size_t i, char ret[static FD_NAME_MAX + 1]) {
+        const char *p = getenv("LISTEN_FDNAMES");
+        size_t n;
+
+        for (; p && i > 0; i--) {
+                p = strchr(p, ':');
+                p = p ? p + 1 : NULL;
+        }
+
+        n = p ? strcspn(p, ":") : 0;
+        n = n <= FD_NAME_MAX ? n : FD_NAME_MAX;
+        memcpy(ret, p ? p : "", n);
+        ret[n] = '\0';
 }
 
 bool environment_has_path(const char *path) {

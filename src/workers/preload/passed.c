@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT-0 */
 
 /*
- * The sockets that systemd passed, in the place of those that the program binds. The n-th port of FDPASS_LISTEN= is
- * the n-th worker's socket passed. If the program binds a port for both families, family.c explains what happens.
+ * The sockets that systemd passed, in the place of those that the program binds. assign.c says which of them is which
+ * port. If the program binds a port for both families, family.c explains what happens.
  */
 
 #include "workers/preload/preload.h"
@@ -17,7 +17,8 @@
 typedef struct PassedSocket {
         int fd;
         uint64_t cookie;
-        KnownSocket *second; /* the program's listener of the other family; NULL: there never was one */
+        KnownSocket *second;        /* the program's listener of the other family; NULL: there never was one */
+        char name[FD_NAME_MAX + 1]; /* its FileDescriptorName=; "": unknown */
 } PassedSocket;
 
 static PassedSocket passed[PORTS_MAX];
@@ -47,25 +48,37 @@ static void passed_check_form(int fd) {
                   "Accept=yes.", name.sun_path);
 }
 
+/* Finds the worker's sockets among the descriptors that systemd passed. */
+static void passed_find(bool is_ours, WorkerSocket ret[static PORTS_MAX]) {
+        for (int i = 0; i < environment.n_listen_fds && n_passed < PORTS_MAX; i++) {
+                PassedSocket *p = &passed[n_passed];
+
+                p->fd = FIRST_FD + i;
+                if (worker_socket_inspect(p->fd, &ret[n_passed])) {
+                        p->cookie = socket_cookie(p->fd);
+                        environment_read_name((size_t) i, p->name);
+                        ret[n_passed++].passed_fd = p->fd;
+                } else if (is_ours)
+                        passed_check_form(p->fd);
+        }
+}
+
 void passed_init(void) {
+        const char *names[PORTS_MAX];
+        WorkerSocket sockets[PORTS_MAX];
         bool is_ours = passed_to_us();
 
-        for (int fd = FIRST_FD; fd < FIRST_FD + environment.n_listen_fds && n_passed < PORTS_MAX; fd++) {
-                WorkerSocket w;
+        passed_find(is_ours, sockets);
+        for (size_t i = 0; i < n_passed; i++)
+                names[i] = passed[i].name;
 
-                if (!worker_socket_inspect(fd, &w)) {
-                        if (is_ours)
-                                passed_check_form(fd);
-                        continue;
-                }
-                if (n_passed < environment.n_ports)
-                        w.port = environment.ports[n_passed];
+        assign_sockets(names, n_passed, is_ours);
+        for (size_t i = 0; i < environment.n_ports; i++)
+                if (environment.ports[i].socket >= 0)
+                        sockets[environment.ports[i].socket].port = environment.ports[i].port;
 
-                passed[n_passed].fd = fd;
-                passed[n_passed].cookie = socket_cookie(fd);
-                (void) known_add(passed[n_passed].cookie, &w);
-                n_passed++;
-        }
+        for (size_t i = 0; i < n_passed; i++)
+                (void) known_add(passed[i].cookie, &sockets[i]);
 }
 
 /* Returns false if the program has closed the descriptor. */
@@ -73,11 +86,19 @@ static bool passed_is_open(const PassedSocket *p) {
         return socket_cookie(p->fd) == p->cookie;
 }
 
-/* The program can't close these descriptors on exec by itself, because it does not know of them. */
+/*
+ * The program can't close these descriptors on exec by itself, because it does not know of them. If the child closes
+ * the port that the program bound, the inherited descriptor is spare nevertheless (inherited.c).
+ */
 static void passed_in_child(void) {
-        for (size_t i = 0; i < n_passed; i++)
+        for (size_t i = 0; i < n_passed; i++) {
+                KnownSocket *k = known_find(passed[i].cookie);
+
                 if (passed_is_open(&passed[i]))
                         (void) fcntl(passed[i].fd, F_SETFD, FD_CLOEXEC);
+                if (k && atomic_load(&k->bound_fd) > 0 && socket_cookie(atomic_load(&k->bound_fd)) == passed[i].cookie)
+                        atomic_store(&k->is_bound_before, true);
+        }
 }
 
 /*
@@ -142,8 +163,11 @@ static void passed_before_fork(void) {
 
 /* FD_CLOEXEC is set in children only, because sshd, for example, executes itself again on SIGHUP. */
 static int passed_replace(int fd, const PassedSocket *p) {
+        KnownSocket *k = known_find(p->cookie);
         int r = passed_put(fd, p->fd);
 
+        if (r > 0 && k)
+                atomic_store(&k->bound_fd, fd);
         if (r > 0 && !atomic_exchange(&has_fork_handlers, true))
                 (void) pthread_atfork(passed_before_fork, NULL, passed_in_child);
         return r;
@@ -222,15 +246,18 @@ int passed_replace_port(int fd, const IpAddress *wanted, unsigned options) {
         in_port_t port = wanted->sa.sa_family == AF_INET6 ? wanted->in6.sin6_port : wanted->in.sin_port;
 
         for (size_t i = 0; i < environment.n_ports; i++) {
-                if (environment.ports[i] != port)
+                const ListenPort *p = &environment.ports[i];
+
+                if (p->port != port)
                         continue;
 
-                if (i >= n_passed || !passed_is_open(&passed[i]))
-                        log_fatal("For port %u of FDPASS_LISTEN= systemd has passed no socket (number %zu of those in "
-                                  "/run/fdpass or FDPASS_SOCKET=). Is its .socket unit of the service's name, or in "
-                                  "Sockets= of the service, and started?", (unsigned) ntohs(port), i + 1);
+                if (p->socket < 0 || !passed_is_open(&passed[p->socket]))
+                        log_fatal("For port %u of FDPASS_LISTEN= systemd has passed no socket%s%s (number %zu of those "
+                                  "in /run/fdpass or FDPASS_SOCKET=). Is its .socket unit of the service's name, or in "
+                                  "Sockets= of the service, and started?", (unsigned) ntohs(port),
+                                  p->name ? " with the name " : "", p->name ? p->name : "", i + 1);
 
-                return passed_replace_bound(fd, &passed[i], wanted, options);
+                return passed_replace_bound(fd, &passed[p->socket], wanted, options);
         }
 
         return 0;

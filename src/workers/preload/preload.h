@@ -7,8 +7,9 @@
  * fdpass-preload(8).
  *
  *     wrappers.c, options.c, transfer.c, registration.c ── what the program calls; init.c
- *        ├── passed.c ── bind(): the sockets that systemd passed
+ *        ├── passed.c ── bind(): the sockets that systemd passed ── assign.c: which of them is which port
  *        └── accept.c ── accept(): connection and sender
+ *               ├── inherited.c ── a descriptor that the program takes in addition to the port that it bound
  *               ├── family.c ── a client for the program's listener of the other family
  *               └── receive.c ── the message ── message.c
  *     follow.c ── whose request is next ── framing.c; back.c ── the way back to the broker; io.c
@@ -24,6 +25,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -55,6 +57,12 @@ static inline int take_fd(int *fd) {
 
         *fd = -EBADF;
         return taken;
+}
+
+static inline bool is_nonblocking(int fd) {
+        int flags = fcntl(fd, F_GETFL);
+
+        return flags >= 0 && flags & O_NONBLOCK;
 }
 
 static inline bool is_ip(int family) {
@@ -100,12 +108,14 @@ typedef enum LogTopic {
         TOPIC_CLOSED_PAIR,
         TOPIC_CONSUMED,
         TOPIC_FAMILY,
+        TOPIC_INHERITED,
         TOPIC_LOST_FD,
         TOPIC_MESSAGE,
         TOPIC_PORT,
         TOPIC_RETURN,
         TOPIC_SENDER,
         TOPIC_SILENT,
+        TOPIC_UNUSED,
         _TOPIC_MAX,
 } LogTopic;
 
@@ -148,19 +158,30 @@ void address_give(const IpAddress *a, struct sockaddr *to, socklen_t *to_len);
 /* environment.c */
 
 #define PORTS_MAX 16
+#define FD_NAME_MAX 255 /* FDNAME_MAX of systemd, whose limit for FileDescriptorName= this is */
+
+/* A port of FDPASS_LISTEN=. */
+typedef struct ListenPort {
+        in_port_t port;   /* network order */
+        const char *name; /* name of its socket; NULL: none was given */
+        int socket;       /* index of its socket among those passed; -ENOENT: none (assign.c) */
+} ListenPort;
 
 /* Variables of the environment, as they were when the process began. */
 typedef struct Environment {
         size_t n_ports;
-        in_port_t ports[PORTS_MAX]; /* FDPASS_LISTEN=, network order; the n-th belongs to the n-th socket passed */
-        char sockets[4096];         /* FDPASS_SOCKET= */
-        int n_listen_fds;           /* LISTEN_FDS= */
-        ConfineMode confine;        /* FDPASS_CONFINE= */
+        ListenPort ports[PORTS_MAX]; /* FDPASS_LISTEN= */
+        char sockets[4096];          /* FDPASS_SOCKET= */
+        int n_listen_fds;            /* LISTEN_FDS= */
+        ConfineMode confine;         /* FDPASS_CONFINE= */
 } Environment;
 
 extern Environment environment;
 
 void environment_init(void);
+
+/* Copies the name of the @i-th descriptor of LISTEN_FDS= from LISTEN_FDNAMES=. "": it has none. */
+void environment_read_name(size_t i, char ret[static FD_NAME_MAX + 1]);
 
 /* Returns true if @path is below /run/fdpass or in FDPASS_SOCKET=. */
 bool environment_has_path(const char *path);
@@ -195,6 +216,9 @@ typedef struct WorkerSocket {
         bool trusts_all;         /* the mode of its file keeps other users away */
         uid_t owner;             /* of its file, whose clients are accepted too; (uid_t) -1: unknown */
         in_port_t port;          /* port of FDPASS_LISTEN= that it stands for, network order; 0: none */
+        int passed_fd;           /* descriptor by which systemd passed it; 0: it did not */
+        int bound_fd;            /* latest descriptor that took its place in bind(); 0: none */
+        bool is_bound_before;    /* the parent had such a descriptor when it forked this process */
         sa_family_t family;      /* family that the program bound; AF_UNSPEC: the program inherited the socket */
         unsigned options;        /* OPTION_… for accepted clients */
         bool is_pair;            /* it is the program's end of a pair */
@@ -209,6 +233,8 @@ typedef struct KnownSocket {
         WorkerSocket socket;            /* constant, except for the members below */
         atomic_uint family;
         atomic_uint options;
+        atomic_int bound_fd;
+        atomic_bool is_bound_before;
         _Atomic uint64_t sender_cookie; /* set before sender_fd */
         atomic_int sender_fd;
 } KnownSocket;
@@ -230,6 +256,14 @@ KnownSocket *known_find(uint64_t cookie);
 
 /* Adds an entry. Returns NULL if the table is full. */
 KnownSocket *known_add(uint64_t cookie, const WorkerSocket *w);
+
+/* assign.c */
+
+/*
+ * Finds the socket of each port of FDPASS_LISTEN=. @names are those of the @n sockets passed. @is_ours: systemd passed
+ * them to this process. Ends the process if there is more than one answer, or if a name is missing from those passed.
+ */
+void assign_sockets(const char *const *names, size_t n, bool is_ours);
 
 /* passed.c */
 
@@ -278,6 +312,20 @@ unsigned options_of(int fd);
  * caller owns, or a negative errno. *@ret_peer has AF_UNSPEC for a client over AF_UNIX.
  */
 int accept_client(int fd, const WorkerSocket *w, int flags, IpAddress *ret_peer);
+
+/* inherited.c */
+
+/*
+ * Returns true if @fd is a descriptor that systemd passed, and the program has bound a port or path for the same socket
+ * too. No client is given out on @fd then, because the program may speak another protocol there.
+ */
+bool inherited_is_spare(int fd, const WorkerSocket *w);
+
+/* Logs this and returns the error of accept() without a client. Waits for one if @fd blocks. */
+int inherited_refuse(int fd, const WorkerSocket *w);
+
+/* Has to be called for each client that the program gets on another descriptor. */
+void inherited_note_client(void);
 
 /* receive.c */
 

@@ -44,7 +44,7 @@ bool worker_socket_inspect(int fd, WorkerSocket *ret) {
 
         ret->type = socket_option(fd, SO_TYPE);
         if (environment.n_ports > 0)
-                ret->port = environment.ports[0];
+                ret->port = environment.ports[0].port;
         worker_socket_inspect_file(ret);
         return true;
 }
@@ -87,6 +87,8 @@ bool worker_socket_find(int fd, WorkerSocket *ret) {
                 ret->sender_cookie = atomic_load(&k->sender_cookie);
                 ret->family = (sa_family_t) atomic_load(&k->family);
                 ret->options = atomic_load(&k->options);
+                ret->bound_fd = atomic_load(&k->bound_fd);
+                ret->is_bound_before = atomic_load(&k->is_bound_before);
                 return true;
         }
 
