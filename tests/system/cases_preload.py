@@ -5,6 +5,7 @@ import contextlib
 import re
 import time
 
+from cases_recipes import SOURCE as TREE, pages, type_commands
 from cases_routes import ask
 from fdpass import GUEST, UNITS, case, check
 from machine import wait_for
@@ -20,7 +21,7 @@ def examples(m, **hosts):
     services = []
     for name, host in hosts.items():
         directory = f"{EXAMPLES}/{name.replace('_', '-')}"
-        m.run(f"cd {directory}; cp -r *.socket *.service* {UNITS}")
+        m.run(f"cp -R {directory}/. {UNITS}")  # as the page says
         socket = m.output(f"cd {directory}; echo *.socket")
         if host:
             m.drop_in(socket, f"[X-FDPass]\nHost=\nPath=\nHost={host}\n")
@@ -138,6 +139,35 @@ def preload_nginx(m):
 
 
 @case
+def preload_nginx_tls(m):
+    """nginx with a key, by the example: HTTPS and the redirect from HTTP; each port refuses the other's protocol."""
+    certificate, site = "/etc/ssl/certs/www.example.org.pem", "/etc/nginx/sites-enabled/www.example.org"
+    m.run("openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=www.example.org -addext subjectAltName=DNS:www.example.org "
+          f"-keyout /etc/ssl/private/www.example.org.key -out {certificate}; echo '<p>the page' >{WWW}/page.html; "
+          "rm -f /var/log/nginx/*; systemctl disable --now fdpass-hello.socket")
+    to = f"curl -sS -m 20 --interface {SOURCE} --cacert {certificate} --connect-to ::127.0.0.1: "
+    try:
+        blocks = pages.sections(TREE / "src/man/fdpass-preload.8.scd")["nginx with HTTPS"]
+        type_commands(m, blocks[-1].text)
+        m.run("fdpassctl verify")
+        for _ in range(3):  # systemd passes both sockets in an order of its own
+            m.run("systemctl daemon-reexec; systemctl stop nginx.service")
+            check(m.output(f"{to} https://www.example.org/page.html") == "<p>the page", "another page")
+            seen = m.output(f"{to} -o /dev/null -w '%{{http_code}} %{{redirect_url}}' http://www.example.org/page.html")
+            check(seen == "301 https://www.example.org/page.html", f"the redirect: {seen}")
+        in_log(m, None, rf"(?m)^{re.escape(SOURCE)} .*GET /page.html.*200.*$", "/var/log/nginx/access.log")
+        check_no_network(m, "nginx.service")
+
+        seen = m.run(f"{to} -o /dev/null -w '%{{http_code}}' http://www.example.org:443/", check=False)
+        check(seen.stdout in ("404", "421"), f"HTTP at 443: {seen}")
+        seen = m.run(f"{to} https://www.example.org:80/", check=False)
+        check("unrecognized name" in seen.stderr, f"TLS at 80: {seen}")
+        check(not m.journal("nginx.service", 4, "fdpass-preload"), "the preload complains")
+    finally:
+        m.run(f"systemctl stop nginx.socket nginx-tls.socket nginx.service; rm -f {site}", check=False)
+
+
+@case
 def preload_apache(m):
     """Debian's Apache as it is."""
     web_server(m, "apache2", "apache2.service")
@@ -195,7 +225,7 @@ def preload_java(m):
     # Debian 13's ecj doesn't find its own class.
     m.run("mkdir -p /var/lib/java; cd /usr/share/java; "
           "java -cp eclipse-jdt-core.jar:eclipse-jdt-core-compiler-batch.jar org.eclipse.jdt.internal.compiler.batch.Main "
-          f"-proc:none -17 -d /var/lib/java {EXAMPLES}/java/Hello.java", timeout=120)
+          f"-proc:none -17 -d /var/lib/java {EXAMPLES}/programs/java/Hello.java", timeout=120)
     with examples(m, java="java.test"):
         m.drop_in("java.service", "[Service]\nExecStart=\n"
                   "ExecStart=/usr/bin/java -XX:-UsePerfData -cp /var/lib/java Hello\n")

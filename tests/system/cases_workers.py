@@ -157,7 +157,7 @@ def exec_faults(m):
     for state in "missing", "not executable":
         code = m.output("curl -sS -m 10 -o /dev/null -w '%{http_code}' http://127.0.0.1/hello-script")
         check(code == "503", f"{code} with a program that is {state}")
-        m.run(f"cp {EXAMPLES}/script/hello-script /usr/local/bin/program; chmod 644 /usr/local/bin/program")
+        m.run(f"cp {EXAMPLES}/programs/script/hello-script /usr/local/bin/program; chmod 644 /usr/local/bin/program")
     line = wait_for(lambda: m.journal("hello-script.service", match="/usr/local/bin/program"), 5, "a line")[0]["MESSAGE"]
     m.figure("line", line)
 

@@ -43,7 +43,8 @@ static void inherited_warn(int fd, const WorkerSocket *w) {
 
         log_once(TOPIC_INHERITED, "The program accepts on descriptor %i, which systemd has passed, and has bound %s, "
                                   "which is the same socket (%s). Clients come to what it has bound, and none come to "
-                                  "the descriptor. The program should use one of the two (uWSGI: --http-socket fd://%i).",
+                                  "the descriptor. The program should use one of the two (uWSGI: --http-socket "
+                                  "fd://%i).",
                  fd, what, w->name.sun_path, fd);
 }
 
