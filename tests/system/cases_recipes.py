@@ -151,6 +151,12 @@ def recipe_gate(m):
 
 
 @case
+def recipe_parking(m):
+    """fdpass(7): workers that park their clients, so that each request of a connection comes to its own worker."""
+    follow(m, "Keep-alive: each request to its own worker")
+
+
+@case
 def recipe_ports(m):
     """fdpass(7): more ports."""
     m.start_broker()
