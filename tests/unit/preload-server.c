@@ -20,10 +20,12 @@
  *          f            closes clients of another family than the listener's, as nginx does
  *          l            both sockets block, as in git daemon
  *          1, 2         closes one of both sockets, and serves the other in a child
- *          p            binds its port first and closes it, to see whether it is free
+ *          p, q         binds its port first, to see whether it is free; p closes that socket, q keeps it
+ *          u            calls listen() on a copy of descriptor 3
  *          k            closes all descriptors but its own
  *          i            serves descriptor 3 too, as uWSGI does: its clients are told WRONG. With WAIT threads a thread
  *                       does, with fork a child that has closed the other socket
+ * *          e            the same, in a thread that serves descriptor 3 before the program binds
  */
 
 #include <arpa/inet.h>
@@ -35,7 +37,9 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,7 +210,7 @@ static int serve_one(int listener) {
                 fail("accept");
         }
 
-        if (has('i') && listener == 3) {
+        if ((has('i') || has('e')) && listener == 3) {
                 (void) !send(fd, "WRONG\n", 6, MSG_NOSIGNAL);
                 close(fd);
                 return 1;
@@ -302,6 +306,33 @@ static void close_rest(int fd) {
                         close(i);
 }
 
+static atomic_int early_thread;
+
+static void *serve_inherited(void *unused) {
+        (void) unused;
+        atomic_store(&early_thread, gettid());
+        return serve_forever((void *) 3);
+}
+
+/* Returns when the thread sleeps in accept(). */
+static void serve_early(void) {
+        char path[64], state = '?';
+        pthread_t thread;
+
+        if (pthread_create(&thread, NULL, serve_inherited, NULL) != 0)
+                fail("pthread_create");
+        while (atomic_load(&early_thread) == 0)
+                sched_yield();
+        snprintf(path, sizeof(path), "/proc/self/task/%i/stat", atomic_load(&early_thread));
+        while (state != 'S') {
+                FILE *f = fopen(path, "re");
+
+                if (!f || fscanf(f, "%*d %*s %c", &state) != 1)
+                        fail("stat");
+                fclose(f);
+        }
+}
+
 /* One listener in another thread or process, the other one here. */
 static void serve_apart(int fd, const char *how) {
         pthread_t thread;
@@ -369,9 +400,15 @@ int main(int argc, char *argv[]) {
 
         if (has('p'))
                 close(open_ip(AF_INET));
+        if (has('q'))
+                (void) open_ip(AF_INET);
+        if (has('e'))
+                serve_early();
         fd = open_listener(argv[1]);
         if (has('d'))
                 fd = dup(fd);
+        if (has('u') && listen(dup(3), 5) < 0)
+                fail("listen");
         if (has('x')) /* it changes nothing */
                 (void) shutdown(fd, SHUT_RDWR);
         if (has('1') || has('2'))

@@ -161,6 +161,12 @@ static int accept_once(int fd, const WorkerSocket *w, int flags, IpAddress *ret_
         if (conn_fd < 0)
                 return conn_fd;
 
+        /* The program has begun to listen meanwhile. The broker sends the client again, because none was received. */
+        if (inherited_is_spare(fd, w)) {
+                close_at(&conn_fd);
+                return RECEIVE_SKIP;
+        }
+
         if (!accept_is_trusted(conn_fd, w)) {
                 close_at(&conn_fd);
                 log_once(TOPIC_SENDER, "A sender on %s is neither root nor one that the socket's mode speaks for: "
@@ -175,11 +181,11 @@ static int accept_once(int fd, const WorkerSocket *w, int flags, IpAddress *ret_
 }
 
 int accept_client(int fd, const WorkerSocket *w, int flags, IpAddress *ret_peer) {
-        if (inherited_is_spare(fd, w))
-                return inherited_refuse(fd, w);
-
         for (int i = 0; i < SKIPS_MAX; i++) {
                 int client_fd = -EBADF, r;
+
+                if (inherited_is_spare(fd, w))
+                        return inherited_refuse(fd, w);
 
                 r = accept_once(fd, w, flags, ret_peer, &client_fd);
                 if (r == 0)

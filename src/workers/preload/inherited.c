@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT-0 */
 
 /*
- * A program may bind its port, and accept on the descriptor that systemd passed in addition. Both are the same socket.
- * uWSGI does this, with another protocol on the descriptor, and each client that came there was lost. So all clients of
- * such a program come to the port. A program that binds nothing gets them on the descriptor.
+ * A program may listen on its port, and accept on the descriptor that systemd passed in addition. Both are the same
+ * socket. uWSGI does this, with another protocol on the descriptor, and each client that came there was lost. So all
+ * clients of such a program come to the port. A program that listens on nothing gets them on the descriptor.
  */
 
 #include "workers/preload/preload.h"
@@ -22,10 +22,20 @@
 static atomic_uint n_refusals;
 
 bool inherited_is_spare(int fd, const WorkerSocket *w) {
-        if (fd != w->passed_fd || w->bound_fd == 0 || w->bound_fd == fd)
+        KnownSocket *k = fd == w->passed_fd ? known_find(socket_cookie(fd)) : NULL;
+        int listener_fd = k ? atomic_load(&k->listener_fd) : 0;
+
+        if (listener_fd == 0 || listener_fd == fd)
                 return false;
 
-        return w->is_bound_before || socket_cookie(w->bound_fd) == socket_cookie(fd);
+        return atomic_load(&k->has_parent_listener) || socket_cookie(listener_fd) == atomic_load(&k->cookie);
+}
+
+void inherited_note_listen(int fd) {
+        KnownSocket *k = known_find(socket_cookie(fd));
+
+        if (k && atomic_load(&k->bound_fd) == fd)
+                atomic_store(&k->listener_fd, fd);
 }
 
 /* accept(2) on a blocking socket returns when a client is there. */

@@ -88,16 +88,17 @@ static bool passed_is_open(const PassedSocket *p) {
 
 /*
  * The program can't close these descriptors on exec by itself, because it does not know of them. If the child closes
- * the port that the program bound, the inherited descriptor is spare nevertheless (inherited.c).
+ * the listener that the program bound, the inherited descriptor is spare nevertheless (inherited.c).
  */
 static void passed_in_child(void) {
         for (size_t i = 0; i < n_passed; i++) {
                 KnownSocket *k = known_find(passed[i].cookie);
+                int listener_fd = k ? atomic_load(&k->listener_fd) : 0;
 
                 if (passed_is_open(&passed[i]))
                         (void) fcntl(passed[i].fd, F_SETFD, FD_CLOEXEC);
-                if (k && atomic_load(&k->bound_fd) > 0 && socket_cookie(atomic_load(&k->bound_fd)) == passed[i].cookie)
-                        atomic_store(&k->is_bound_before, true);
+                if (listener_fd > 0 && socket_cookie(listener_fd) == passed[i].cookie)
+                        atomic_store(&k->has_parent_listener, true);
         }
 }
 

@@ -217,8 +217,6 @@ typedef struct WorkerSocket {
         uid_t owner;             /* of its file, whose clients are accepted too; (uid_t) -1: unknown */
         in_port_t port;          /* port of FDPASS_LISTEN= that it stands for, network order; 0: none */
         int passed_fd;           /* descriptor by which systemd passed it; 0: it did not */
-        int bound_fd;            /* latest descriptor that took its place in bind(); 0: none */
-        bool is_bound_before;    /* the parent had such a descriptor when it forked this process */
         sa_family_t family;      /* family that the program bound; AF_UNSPEC: the program inherited the socket */
         unsigned options;        /* OPTION_… for accepted clients */
         bool is_pair;            /* it is the program's end of a pair */
@@ -233,8 +231,9 @@ typedef struct KnownSocket {
         WorkerSocket socket;            /* constant, except for the members below */
         atomic_uint family;
         atomic_uint options;
-        atomic_int bound_fd;
-        atomic_bool is_bound_before;
+        atomic_int bound_fd;            /* latest descriptor that took its place in bind(); 0: none */
+        atomic_int listener_fd;         /* the same after listen() */
+        atomic_bool has_parent_listener; /* the parent had such a listener when it forked this process */
         _Atomic uint64_t sender_cookie; /* set before sender_fd */
         atomic_int sender_fd;
 } KnownSocket;
@@ -316,15 +315,18 @@ int accept_client(int fd, const WorkerSocket *w, int flags, IpAddress *ret_peer)
 /* inherited.c */
 
 /*
- * Returns true if @fd is a descriptor that systemd passed, and the program has bound a port or path for the same socket
- * too. No client is given out on @fd then, because the program may speak another protocol there.
+ * Returns true if @fd is a descriptor that systemd passed, and the program also listens on a port or path that is the
+ * same socket. No client is given out on @fd then, because the program may speak another protocol there.
  */
 bool inherited_is_spare(int fd, const WorkerSocket *w);
+
+/* Has to be called in listen(). */
+void inherited_note_listen(int fd);
 
 /* Logs this and returns the error of accept() without a client. Waits for one if @fd blocks. */
 int inherited_refuse(int fd, const WorkerSocket *w);
 
-/* Has to be called for each client that the program gets on another descriptor. */
+/* Has to be called for each client that the program gets. */
 void inherited_note_client(void);
 
 /* receive.c */

@@ -87,8 +87,6 @@ bool worker_socket_find(int fd, WorkerSocket *ret) {
                 ret->sender_cookie = atomic_load(&k->sender_cookie);
                 ret->family = (sa_family_t) atomic_load(&k->family);
                 ret->options = atomic_load(&k->options);
-                ret->bound_fd = atomic_load(&k->bound_fd);
-                ret->is_bound_before = atomic_load(&k->is_bound_before);
                 return true;
         }
 

@@ -181,8 +181,10 @@ int preload_listen(int fd, int backlog) {
         WorkerSocket w;
 
         preload_init();
-        if (worker_socket_find(fd, &w))
+        if (worker_socket_find(fd, &w)) {
+                inherited_note_listen(fd);
                 return 0;
+        }
 
         r = real.listen(fd, backlog);
         if (r == 0) {
