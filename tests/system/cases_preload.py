@@ -257,6 +257,12 @@ def preload_sshd(m):
         m.run(f"head -c 10M /dev/urandom >/var/tmp/some; {ssh} 'cat >/root/copy' </var/tmp/some; cmp /var/tmp/some /root/copy")
         check("Hello" in get(m, "other.test"), "HTTP on the same port")
 
+        check(m.run(f"{ssh} 'touch /etc/by-ssh'", check=False).returncode != 0, "a session writes /etc")
+        text = m.output(f"cat {UNITS}/fdpass-sshd.service")
+        m.run("\n".join(re.findall(r"(?m)^#  +(.*)$", text)))  # the commands for ordinary sessions
+        seen = m.output(f"{ssh} 'touch /etc/by-ssh; rm /etc/by-ssh; readlink /proc/self/ns/net'")
+        check(seen == m.output("readlink /proc/1/ns/net"), f"the session has the network {seen}")
+
 
 @case
 def preload_git(m):
