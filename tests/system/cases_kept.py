@@ -18,8 +18,7 @@ PROGRAMS = {
 def prepare(m):
     """All servers at one host, each at a path of its own; nginx has the rest."""
     for path, name in SERVERS.items():
-        m.drop_in(f"{name}.socket", f"[Socket]\nListenStream=\nListenSequentialPacket=/run/fdpass/{name}.sock\n"
-                  f"[X-FDPass]\nHost=\nPath=\nHost=kept.test\nPath={path}\n", name="kept.conf")
+        m.drop_in(f"{name}.socket", f"[X-FDPass]\nHost=\nPath=\nHost=kept.test\nPath={path}\n", name="kept.conf")
     for name, program in PROGRAMS.items():
         m.drop_in(f"{name}.service", f"[Service]\nExecStart=\nExecStart={program}\nEnvironment=WORKER={name}\n"
                   "ProtectHome=no\n", name="kept.conf")
@@ -42,7 +41,7 @@ def kept_paths(m):
         arguments = " ".join(f"{path}={name}" for path, name in SERVERS.items())
         for _ in SERVERS:
             m.run(f"python3 {GUEST}/kept-clients.py 6 1 {arguments}")  # all of them have started
-        seen = json.loads(m.output(f"python3 {GUEST}/kept-clients.py 24 200 {arguments}", timeout=120))
+        seen = json.loads(m.output(f"python3 {GUEST}/kept-clients.py 20 120 {arguments}", timeout=120))
         m.figure("requests on kept connections, right", seen["right"])
         m.figure("connections, closed", f"{seen['connections']}, {seen['closed']}")
         check(not seen["wrong"], f"{seen}")
