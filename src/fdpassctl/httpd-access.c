@@ -41,7 +41,7 @@ struct HttpdSection {
         HttpdPaths paths;
         char *path;
         AccessGroup group;
-        unsigned order_line;  /* number of the line "Order allow,deny"; 0: none */
+        HttpdPlace order;     /* of the line "Order allow,deny"; {}: none */
         bool has_allow_all;   /* "Allow from all" */
 };
 
@@ -148,9 +148,9 @@ static int access_add_rule(HttpdAccess *a, const HttpdSection *s, HttpdRule *rul
 }
 
 /* Adds a rule that no other section takes back. */
-static int access_add_final(HttpdAccess *a, unsigned line, char *directive, bool is_guess) {
+static int access_add_final(HttpdAccess *a, const HttpdPlace *place, char *directive, bool is_guess) {
         HttpdRule rule = {
-                .userdata = a->userdata, .line = line, .directive = directive, .lets_in = HTTPD_LETS_IN_OTHER,
+                .place = *place, .directive = directive, .lets_in = HTTPD_LETS_IN_OTHER,
                 .is_final = true, .is_guess = is_guess,
         };
 
@@ -198,10 +198,10 @@ static void access_finish_group(HttpdSection *s) {
 
 static int access_close_order(HttpdAccess *a, HttpdSection *s) {
         HttpdRule rule = {
-                .userdata = a->userdata, .line = s->order_line, .lets_in = HTTPD_LETS_IN_OTHER, .is_final = true,
+                .place = s->order, .lets_in = HTTPD_LETS_IN_OTHER, .is_final = true,
         };
 
-        if (s->order_line == 0 || s->has_allow_all)
+        if (s->order.line == 0 || s->has_allow_all)
                 return 0;
 
         rule.directive = strdup("Order allow,deny");
@@ -247,7 +247,7 @@ static AccessKind access_kind(const char *name) {
                 { "IfDefine", ACCESS_CONDITION }, { "IfModule", ACCESS_CONDITION },
                 { "IfVersion", ACCESS_CONDITION }, { "IfFile", ACCESS_CONDITION },
                 { "IfDirective", ACCESS_CONDITION }, { "IfSection", ACCESS_CONDITION },
-                { "Macro", ACCESS_CONDITION }, { "Limit", ACCESS_LIMIT },
+                { "Limit", ACCESS_LIMIT },
                 { "LimitExcept", ACCESS_LIMIT }, { "RequireAny", ACCESS_ANY },
                 { "RequireAll", ACCESS_ALL }, { "RequireNone", ACCESS_NONE },
         };
@@ -257,20 +257,6 @@ static AccessKind access_kind(const char *name) {
                         return kinds[i].kind;
 
         return ACCESS_OTHER;
-}
-
-/* Returns whether the condition holds wherever fd:// and Require work. */
-static bool access_is_always_true(char *const *words, size_t n) {
-        static const char *const modules[] = {
-                "mod_proxy.c", "proxy_module", "mod_proxy_fdpass.c", "proxy_fdpass_module", "mod_authz_core.c",
-                "authz_core_module", "mod_authz_host.c", "authz_host_module",
-        };
-
-        for (size_t i = 0; n == 2 && strcasecmp(words[0], "<IfModule") == 0 && i < ELEMENTSOF(modules); i++)
-                if (streq(words[1], modules[i]))
-                        return true;
-
-        return false;
 }
 
 static int access_set_condition(HttpdAccess *a, HttpdSection *s) {
@@ -379,7 +365,7 @@ static int access_open(HttpdAccess *a, char *const *words, size_t n) {
                 return access_set_location(s, words, n);
         if (s->kind == ACCESS_HOST)
                 return access_set_host(a, s, words, n);
-        if (s->kind == ACCESS_CONDITION && !access_is_always_true(words, n))
+        if (s->kind == ACCESS_CONDITION)
                 return access_set_condition(a, s);
         if (s->kind == ACCESS_PROXY)
                 access_set_proxy(s, words, n);
@@ -417,9 +403,9 @@ static int access_read_sources(char *const *words, size_t n, HttpdRule *rule) {
         return r;
 }
 
-static int access_read_require(HttpdAccess *a, unsigned line, char *const *words, size_t n, bool is_cut) {
+static int access_read_require(HttpdAccess *a, const HttpdPlace *place, char *const *words, size_t n, bool is_cut) {
         HttpdRule rule = {
-                .userdata = a->userdata, .line = line, .directive = access_join(words, n),
+                .place = *place, .directive = access_join(words, n),
                 .lets_in = HTTPD_LETS_IN_OTHER,
         };
         HttpdSection *scope = access_scope(a), *group = access_group(a);
@@ -446,7 +432,7 @@ static int access_read_require(HttpdAccess *a, unsigned line, char *const *words
 }
 
 /* Reads a directive of mod_access_compat. Returns whether it keeps clients out for itself. */
-static bool access_read_compat(HttpdAccess *a, unsigned line, char *const *words, size_t n) {
+static bool access_read_compat(HttpdAccess *a, const HttpdPlace *place, char *const *words, size_t n) {
         HttpdSection *scope = access_scope(a);
         bool is_plain = access_top(a)->condition == scope->condition && !access_is_inside(a, ACCESS_LIMIT);
 
@@ -458,7 +444,7 @@ static bool access_read_compat(HttpdAccess *a, unsigned line, char *const *words
         if (strcasecmp(words[0], "Order") == 0 && n == 2 && strcasecmp(words[1], "deny,allow") == 0)
                 return false;
         if (strcasecmp(words[0], "Order") == 0 && n == 2 && strcasecmp(words[1], "allow,deny") == 0 && is_plain) {
-                scope->order_line = line;
+                scope->order = *place;
                 return false;
         }
 
@@ -483,13 +469,13 @@ static bool access_has_flag_forbidden(char *const *words, size_t n) {
 }
 
 /* Returns whether another directive keeps clients out. Sets @ret_is_guess if that depends on what is not read here. */
-static bool access_keeps_out(HttpdAccess *a, unsigned line, char *const *words, size_t n, bool *ret_is_guess) {
+static bool access_keeps_out(HttpdAccess *a, const HttpdPlace *place, char *const *words, size_t n, bool *ret_is_guess) {
         static const char *const compat[] = { "Order", "Allow", "Deny", "Satisfy" };
         static const char *const always[] = { "AuthMerging", "SSLRequire", "SSLRequireSSL", "AllowMethods" };
 
         for (size_t i = 0; i < ELEMENTSOF(compat); i++)
                 if (strcasecmp(words[0], compat[i]) == 0)
-                        return access_read_compat(a, line, words, n);
+                        return access_read_compat(a, place, words, n);
         for (size_t i = 0; i < ELEMENTSOF(always); i++)
                 if (strcasecmp(words[0], always[i]) == 0)
                         return true;
@@ -504,7 +490,7 @@ static bool access_keeps_out(HttpdAccess *a, unsigned line, char *const *words, 
         return *ret_is_guess && access_scope(a) != a->sections; /* a file of the server is given to fdpassctl, too */
 }
 
-int httpd_access_read(HttpdAccess *a, unsigned line, char *const *words, size_t n, bool is_cut) {
+int httpd_access_read(HttpdAccess *a, const HttpdPlace *place, char *const *words, size_t n, bool is_cut) {
         const char *name = words[0];
         bool is_guess = false;
         int r = 0;
@@ -520,14 +506,14 @@ int httpd_access_read(HttpdAccess *a, unsigned line, char *const *words, size_t 
         if (access_is_inside(a, ACCESS_FILES))
                 return 0;
         if (strcasecmp(name, "Require") == 0)
-                return access_read_require(a, line, words, n, is_cut);
+                return access_read_require(a, place, words, n, is_cut);
         if (strncasecmp(name, "RemoteIP", 8) == 0 && !a->remote_ip) {
                 a->remote_ip = access_join(words, 1);
                 return a->remote_ip ? 0 : -ENOMEM;
         }
 
-        return access_keeps_out(a, line, words, n, &is_guess) ?
-                access_add_final(a, line, access_join(words, n), is_guess) : 0;
+        return access_keeps_out(a, place, words, n, &is_guess) ?
+                access_add_final(a, place, access_join(words, n), is_guess) : 0;
 }
 
 int httpd_access_add_name(HttpdAccess *a, const char *name) {
@@ -540,8 +526,7 @@ int httpd_access_add_name(HttpdAccess *a, const char *name) {
         return 0;
 }
 
-int httpd_access_begin_file(HttpdAccess *a, void *userdata) {
-        a->userdata = userdata;
+int httpd_access_begin_file(HttpdAccess *a) {
         if (!ARRAY_GROW(a->sections, a->n_sections))
                 return -ENOMEM;
 

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "basic/strlist.h"
+#include "fdpassctl/httpd-types.h"
 
 typedef enum HttpdLetsIn {
         HTTPD_LETS_IN_ALL,
@@ -38,8 +39,7 @@ typedef enum HttpdPaths {
 
 /* The clients that one section lets in, or that one directive keeps out. */
 typedef struct HttpdRule {
-        void *userdata;      /* of httpd_access_begin_file() */
-        unsigned line;       /* number of the line that decides */
+        HttpdPlace place;    /* of the line that decides */
         char *directive;     /* words of the line, for messages */
         size_t host;         /* index of the virtual host; 0: the server */
         HttpdRank rank;
@@ -69,21 +69,20 @@ typedef struct HttpdAccess {
         size_t n_conditions;
         HttpdSection *sections; /* open sections, from the outermost, which is the server */
         size_t n_sections;
-        void *userdata;        /* of the file */
         char *remote_ip;       /* directive that changes the address that httpd compares; NULL: none */
 } HttpdAccess;
 
 void httpd_access_done(HttpdAccess *a);
 
 /* Begins and ends a file. Rules of the server hold for all files. Return 0 or -ENOMEM. */
-int httpd_access_begin_file(HttpdAccess *a, void *userdata);
+int httpd_access_begin_file(HttpdAccess *a);
 int httpd_access_end_file(HttpdAccess *a);
 
 /*
  * Reads the directive @words of @n words, of which the first begins with "<" for a section. @is_cut says that words are
  * missing. Returns 0 or -ENOMEM.
  */
-int httpd_access_read(HttpdAccess *a, unsigned line, char *const *words, size_t n, bool is_cut);
+int httpd_access_read(HttpdAccess *a, const HttpdPlace *place, char *const *words, size_t n, bool is_cut);
 
 /* Adds to the names of the current virtual host. NULL: a name that Host= can't express. Returns 0 or -ENOMEM. */
 int httpd_access_add_name(HttpdAccess *a, const char *name);
