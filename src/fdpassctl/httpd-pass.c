@@ -2,18 +2,11 @@
 
 /* ProxyPass and ProxyPassMatch: the paths that a line takes, and the socket for each of them (add_pass() of mod_proxy). */
 
-#include <ctype.h>
-#include <stdio.h>
-#include <sys/un.h>
-
 #include "basic/array.h"
 #include "basic/utf8.h"
 #include "fdpassctl/httpd-config.h"
-#include "fdpassctl/httpd-regex.h"
+#include "fdpassctl/httpd-url.h"
 #include "flusher/flusher.h"
-#include "probe/http.h"
-
-#define PASS_SOCKET_MAX (sizeof(((struct sockaddr_un *) NULL)->sun_path) - 1)
 
 /* One line. */
 typedef struct Pass {
@@ -24,43 +17,6 @@ typedef struct Pass {
         bool is_regex;      /* @path is an expression */
         bool has_dollar;    /* "$1" in @url is replaced */
 } Pass;
-
-/* A unit has no control characters, and is UTF-8. */
-static bool pass_is_printable(const char *s) {
-        for (; *s; s += utf8_printable(s))
-                if (utf8_printable(s) == 0)
-                        return false;
-
-        return true;
-}
-
-/* Returns whether Path= can express the path. */
-static bool pass_path_is_expressible(const char *path) {
-        return path[0] == '/' && !strpbrk(path, "?#\"' ") && pass_is_printable(path) &&
-               !http_path_is_ambiguous(slice_from_string(path));
-}
-
-/*
- * Makes the path of an fd:// URL absolute, below ServerRoot, as httpd does. Returns false if no unit can have such a
- * path.
- */
-static bool pass_make_worker(const HttpdConfig *c, const char *rest, char ret[static PASS_SOCKET_MAX + 1]) {
-        const char *root = *rest == '/' ? "" : c->root;
-        int n = snprintf(ret, PASS_SOCKET_MAX + 1, "%s%s%s", root, *root && !endswith(root, "/") ? "/" : "", rest);
-
-        if (n < 0 || (size_t) n > PASS_SOCKET_MAX || ret[0] != '/' || endswith(ret, "/") || endswith(ret, " ") ||
-            strpbrk(ret, "*?$\"\\"))
-                return false;
-
-        if (!pass_is_printable(ret))
-                return false;
-
-        if (startswith(ret, "/var/run/")) /* a symbolic link, which the broker does not follow */
-                memmove(ret, ret + strlen("/var"), strlen(ret + strlen("/var")) + 1);
-
-        /* systemd and the unit parser accept no "." and ".." in a path. */
-        return !strstr(ret, "/../") && !strstr(ret, "/./") && !endswith(ret, "/..") && !endswith(ret, "/.") && *rest;
-}
 
 /* Reads the words behind the URL, of which mod_proxy_fdpass uses flusher= only. Returns the flusher, or NULL. */
 static const char *pass_read_options(HttpdConfig *c, const HttpdLine *l, size_t first) {
@@ -85,47 +41,11 @@ static const char *pass_read_options(HttpdConfig *c, const HttpdLine *l, size_t 
         return flusher;
 }
 
-static const char *pass_skip_scheme(const char *url) {
-        const char *bar = startswith(url, "unix:") ? strchr(url, '|') : NULL;
-
-        url = bar ? bar + 1 : url;
-        return strncasecmp(url, "fd://", 5) == 0 ? url + 5 : NULL;
-}
-
-/*
- * Replaces "$1" and the like in the URL by the groups of the expression (ap_pregsub() of httpd). A group that is
- * missing is empty. Returns 1, 0 if any bytes of the request would stand there, or -1 if nothing is replaced: httpd adds
- * the whole path of the request then.
- */
-static int pass_substitute(const char *url, const HttpdAlternative *a, char ret[static HTTPD_LINE_MAX]) {
-        const char *begin = url;
-        size_t n = 0;
-
-        while (*url && n < HTTPD_LINE_MAX - HTTPD_REGEX_TEXT_MAX - 1) {
-                size_t group = url[0] == '$' && isdigit((unsigned char) url[1]) ? (size_t) (url[1] - '0') : HTTPD_REGEX_GROUPS;
-
-                if (group == HTTPD_REGEX_GROUPS) {
-                        url += url[0] == '\\' && (url[1] == '$' || url[1] == '\\');
-                        ret[n++] = *url++;
-                        continue;
-                }
-
-                if (a->groups[group].end < 0)
-                        return 0;
-                for (int i = a->groups[group].begin; i < a->groups[group].end; i++)
-                        ret[n++] = a->text[i];
-                url += 2;
-        }
-
-        ret[n] = '\0';
-        return streq(ret, begin) ? -1 : 1;
-}
-
 /* Finds the worker of the path. Returns 1, 0 after a message if no unit can express it, or -ENOMEM. */
 static int pass_find_worker(HttpdConfig *c, const Pass *pass, const HttpdAlternative *a, char **ret) {
-        char url[HTTPD_LINE_MAX], worker[PASS_SOCKET_MAX + 1];
+        char url[HTTPD_URL_MAX], worker[HTTPD_SOCKET_MAX + 1];
         HttpdEntry *e = pass->entry;
-        int r = pass->has_dollar ? pass_substitute(pass->url, a, url) : 1;
+        int r = pass->has_dollar ? httpd_url_substitute(pass->url, a, url) : 1;
 
         if (!pass->has_dollar)
                 strcpy(url, pass->url);
@@ -136,9 +56,9 @@ static int pass_find_worker(HttpdConfig *c, const Pass *pass, const HttpdAlterna
         else if (r == 0)
                 httpd_say_once(c, e, "The client's request is part of the socket's path \"%.*s\". No unit can express that, "
                                     "so none is printed.", HTTPD_SHOWN(pass->url));
-        else if (!pass_path_is_expressible(a->text))
+        else if (!httpd_path_is_expressible(a->text))
                 httpd_say_once(c, e, "Path= can't express the path \"%.*s\"; no unit is printed.", HTTPD_SHOWN(a->text));
-        else if (!pass_make_worker(c, url, worker))
+        else if (!httpd_url_make_worker(c->root, url, worker))
                 httpd_say_once(c, e, "\"%.*s\" is no path of a socket; no unit is printed.", HTTPD_SHOWN(url));
         else {
                 *ret = strdup(worker);
@@ -302,7 +222,7 @@ int httpd_read_pass(HttpdConfig *c, const HttpdLine *l) {
 
         pass = (Pass){
                 .line = l, .entry = pass_new_entry(c, l), .path = is_here ? c->location.path : l->words[url_at - 1],
-                .url = pass_skip_scheme(l->words[url_at]), .has_dollar = is_match || has_tilde,
+                .url = httpd_url_skip_scheme(l->words[url_at]), .has_dollar = is_match || has_tilde,
                 .is_regex = (is_match || has_tilde) && (!is_here || c->location.is_regex),
         };
         if (!pass.entry)

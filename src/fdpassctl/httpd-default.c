@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The first virtual host of an address gets the clients that name no virtual host, too: its units without Host= take
+ * them. Those are there only if no other virtual host loses clients to them. The same holds for wildcards in Host=.
+ */
+
+#include "fdpassctl/httpd-candidates.h"
+
+/* Returns whether a unit takes all clients of the host and the path. */
+static bool default_have(const HttpdRoutes *routes, size_t group, const char *host, const char *path) {
+        for (size_t i = 0; i < routes->n_items; i++) {
+                const HttpdRoute *r = &routes->items[i];
+
+                if (r->group == group && r->sources.n_items == 0 && strlist_has(&r->hosts, host) &&
+                    httpd_path_is_below(&r->paths, path))
+                        return true;
+        }
+
+        return false;
+}
+
+/* Returns whether the host gives the path to the same line. */
+static bool default_host_has_item(const HttpdCandidate *h, const HttpdItem *item, const char *path) {
+        for (size_t i = 0; i < h->plan->n_items; i++)
+                if (h->plan->items[i].entry == item->entry && streq(h->plan->items[i].worker, item->worker) &&
+                    strlist_has(&h->plan->items[i].paths, path))
+                        return true;
+
+        return false;
+}
+
+/* Returns whether a unit without Host= for the item would take clients of the host that httpd does not give it. */
+static bool default_host_loses(const HttpdRoutes *routes, const HttpdCandidates *g, const HttpdCandidate *h, const HttpdItem *item) {
+        for (size_t i = 0; i < item->paths.n_items; i++) {
+                bool is_same = default_host_has_item(h, item, item->paths.items[i]);
+
+                for (size_t k = 0; k < h->names.n_items && !is_same; k++)
+                        if (!default_have(routes, g->group, h->names.items[k], item->paths.items[i]))
+                                return true;
+                if ((h->server->globs.n_items > 0 || h->server->has_machine) && !is_same)
+                        return true;
+        }
+
+        return false;
+}
+
+/* Finds a host inside the wildcard that has no unit for a path of the route; NULL: none. */
+static const char *default_find_lost_name(const HttpdRoutes *routes, const HttpdCandidates *g, const HttpdRoute *r, const char *wildcard) {
+        for (const HttpdCandidate *h = g->items; h < g->items + g->n_items; h++)
+                for (size_t i = 0; i < h->names.n_items; i++) {
+                        const char *name = h->names.items[i];
+
+                        if (strlist_has(&r->hosts, name) || !httpd_name_is_inside(name, wildcard))
+                                continue;
+                        for (size_t k = 0; k < r->paths.n_items; k++)
+                                if (!default_have(routes, g->group, name, r->paths.items[k]))
+                                        return name;
+                }
+
+        return NULL;
+}
+
+/* Removes a wildcard that would take clients of a virtual host with a longer name. Returns whether there was one. */
+static bool default_remove_wildcard(HttpdRoutes *routes, const HttpdCandidates *g) {
+        for (size_t i = 0; i < routes->n_items; i++)
+                for (size_t k = 0; k < routes->items[i].hosts.n_items; k++) {
+                        HttpdRoute *r = &routes->items[i];
+                        const char *wildcard = r->hosts.items[k], *name = NULL;
+
+                        if (wildcard[0] == '*' && r->group == g->group)
+                                name = default_find_lost_name(routes, g, r, wildcard);
+                        if (!name)
+                                continue;
+
+                        httpd_say(g->c, &r->place, "The unit of this line has no Host=%s, because it would take paths of %s that "
+                                                   "httpd does not give it.", wildcard, name);
+                        strlist_remove(&r->hosts, k);
+                        if (r->hosts.n_items == 0)
+                                httpd_routes_remove(routes, i);
+                        return true;
+                }
+
+        return false;
+}
+
+static const HttpdCandidate *default_find_loser(const HttpdRoutes *routes, const HttpdCandidates *g, const HttpdItem *item) {
+        for (size_t i = 1; i < g->n_items; i++)
+                if (default_host_loses(routes, g, &g->items[i], item))
+                        return &g->items[i];
+
+        return NULL;
+}
+
+/* Says why the line has no unit without Host=. @loser is NULL if virtual hosts let in other clients. */
+static void default_say_no_default(const HttpdCandidates *g, const HttpdCandidate *loser, HttpdEntry *e) {
+        const HttpdServer *s = loser ? loser->server : NULL;
+
+        if (e->is_default_said)
+                return;
+
+        e->is_default_said = true;
+        httpd_say(g->c, &e->place, "httpd also gives this line clients that name none of the virtual hosts (unknown hosts, addresses, "
+                                   "no Host). %s, because without Host= it would take %s%.80s that httpd does not give it.",
+                  g->items[0].names.n_items > 0 ? "The unit does not" : "No unit is printed", loser ? "paths of " : "clients",
+                  !loser ? "" : loser->names.n_items > 0 ? loser->names.items[0] : s->globs.n_items > 0 ? s->globs.items[0] :
+                  "the virtual host without ServerName");
+}
+
+/* Adds the units without Host= of the first virtual host, or of the server itself. */
+static int default_add_all(HttpdRoutes *routes, const HttpdCandidates *g) {
+        const HttpdCandidate *h = &g->items[0];
+
+        for (size_t i = 0; i < h->plan->n_items; i++) {
+                const HttpdItem *item = &h->plan->items[i];
+                const HttpdCandidate *loser = default_find_loser(routes, g, item);
+                HttpdRoute route;
+                int r = 0;
+
+                if (!loser)
+                        r = httpd_route_make(g, h, item, true, &route);
+                if (r == 0 && (loser || h->names.n_items > 0))
+                        default_say_no_default(g, loser, &g->c->entries[item->entry]);
+                if (r > 0)
+                        r = httpd_routes_append(routes, &route);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+static bool default_hosts_meet(const HttpdRoute *a, const HttpdRoute *b) {
+        for (size_t i = 0; i < a->hosts.n_items; i++)
+                for (size_t k = 0; k < b->hosts.n_items; k++)
+                        if (httpd_name_is_inside(a->hosts.items[i], b->hosts.items[k]) ||
+                            httpd_name_is_inside(b->hosts.items[k], a->hosts.items[i]))
+                                return true;
+
+        return false;
+}
+
+/* Returns whether a path of @inner is a path of @outer or below it. */
+static bool default_paths_meet(const StringList *outer, const StringList *inner) {
+        for (size_t i = 0; i < inner->n_items; i++)
+                if (httpd_path_is_below(outer, inner->items[i]))
+                        return true;
+
+        return false;
+}
+
+/*
+ * Returns whether @r takes clients from @named, which has Host=, if @named goes. Then a unit without Host= serves its
+ * clients, if no other one comes first.
+ */
+static bool default_comes_between(const HttpdCandidates *g, const HttpdRoute *named, const HttpdRoute *r) {
+        bool is_of_first = true;
+
+        if (r == named || r->group != named->group)
+                return false;
+        if (!r->is_default)
+                return default_hosts_meet(r, named) && default_paths_meet(&r->paths, &named->paths);
+
+        for (size_t i = 0; i < named->hosts.n_items; i++)
+                is_of_first &= strlist_has(&g->items[0].names, named->hosts.items[i]);
+
+        return !is_of_first && !httpd_routes_are_alike(r, named) && default_paths_meet(&named->paths, &r->paths);
+}
+
+static HttpdRoute *default_find_twin(const HttpdRoutes *routes, const HttpdRoute *named) {
+        for (size_t i = 0; i < routes->n_items; i++)
+                if (routes->items[i].is_default && routes->items[i].group == named->group &&
+                    httpd_routes_are_alike(&routes->items[i], named))
+                        return &routes->items[i];
+
+        return NULL;
+}
+
+/* Removes a unit with Host= for which a unit without does the same. Returns whether there was one. */
+static bool default_remove_redundant(HttpdRoutes *routes, const HttpdCandidates *g) {
+        for (size_t i = 0; i < routes->n_items; i++) {
+                HttpdRoute *named = &routes->items[i];
+                bool is_needed = named->is_default || named->group != g->group || !default_find_twin(routes, named);
+
+                for (size_t k = 0; k < routes->n_items && !is_needed; k++)
+                        is_needed = default_comes_between(g, named, &routes->items[k]);
+                if (!is_needed) {
+                        httpd_routes_remove(routes, i);
+                        return true;
+                }
+        }
+
+        return false;
+}
+
+void httpd_routes_remove_wildcards(HttpdRoutes *routes, const HttpdCandidates *g) {
+        while (default_remove_wildcard(routes, g))
+                ;
+}
+
+int httpd_routes_add_defaults(HttpdRoutes *routes, const HttpdCandidates *g) {
+        int r = default_add_all(routes, g);
+
+        while (r >= 0 && default_remove_redundant(routes, g))
+                ;
+
+        /* Both units of one line and name need different names. */
+        for (size_t i = 0; i < routes->n_items; i++) {
+                HttpdRoute *d = routes->items[i].is_default ? NULL : default_find_twin(routes, &routes->items[i]);
+
+                if (d)
+                        d->name = "default";
+        }
+
+        return r;
+}
