@@ -180,7 +180,8 @@ static int access_close_named(HttpdAccess *a, const char *name) {
 }
 
 /* Returns whether another directive keeps clients out. Sets @ret_is_guess if that depends on what is not read here. */
-static bool access_keeps_out(HttpdAccess *a, const HttpdPlace *place, char *const *words, size_t n, bool *ret_is_guess) {
+static bool access_keeps_out(HttpdAccess *a, const HttpdPlace *place, char *const *words, size_t n,
+                             bool *ret_is_guess) {
         static const char *const compat[] = { "Order", "Allow", "Deny", "Satisfy" };
         static const char *const always[] = { "AuthMerging", "SSLRequire", "SSLRequireSSL", "AllowMethods" };
 
@@ -198,7 +199,7 @@ static bool access_keeps_out(HttpdAccess *a, const HttpdPlace *place, char *cons
 
         *ret_is_guess = strcasecmp(words[0], "Include") == 0 || strcasecmp(words[0], "IncludeOptional") == 0 ||
                         strcasecmp(words[0], "Use") == 0;
-        return *ret_is_guess && httpd_section_scope(a) != a->sections; /* a file of the server is given to fdpassctl, too */
+        return *ret_is_guess && httpd_section_scope(a) != a->sections;
 }
 
 int httpd_access_read(HttpdAccess *a, const HttpdPlace *place, char *const *words, size_t n, bool is_cut) {

@@ -32,37 +32,43 @@ bool httpd_name_is_inside(const char *name, const char *wider) {
         return streq(name, wider) || (startswith(wider, "*.") && endswith(name, wider + 1));
 }
 
-/* Returns whether httpd chooses an earlier virtual host for the name, or may do so for hosts of a wildcard. */
-static bool candidates_name_is_taken(const HttpdConfig *c, const HttpdServer *earlier, const HttpdServer *s, const char *name) {
+/* Returns whether httpd chooses the earlier virtual host for the name. */
+static bool candidates_name_is_taken(const HttpdServer *earlier, const char *name) {
         for (size_t i = 0; i < earlier->names.n_items; i++)
                 if (httpd_name_is_inside(name, earlier->names.items[i]))
                         return true;
-
-        for (size_t i = 0; i < earlier->globs.n_items; i++) {
+        for (size_t i = 0; i < earlier->globs.n_items; i++)
                 if (candidates_glob_matches(earlier->globs.items[i], name))
                         return true;
-                if (startswith(name, "*.")) {
-                        httpd_say(c, &s->place, "No unit has Host=%s, because it would take hosts that httpd gives to \"%.80s\".",
-                                  name, earlier->globs.items[i]);
-                        return true;
-                }
-        }
 
         return false;
 }
 
+static int candidates_add_name(HttpdCandidates *g, HttpdCandidate *h, const char *name) {
+        const char *glob = NULL;
+
+        for (const HttpdCandidate *k = g->items; k < h; k++) {
+                if (candidates_name_is_taken(k->server, name))
+                        return 0;
+                if (k->server->globs.n_items > 0 && startswith(name, "*."))
+                        glob = glob ?: k->server->globs.items[0];
+        }
+
+        if (!glob)
+                return strlist_add(&h->names, name);
+
+        h->has_lost = true;
+        httpd_say(g->c, &h->server->place, "No unit has Host=%s, because it would take hosts that httpd gives to "
+                                           "\"%.80s\".",
+                  name, glob);
+        return 0;
+}
+
 static int candidates_find_names(HttpdCandidates *g, HttpdCandidate *h) {
-        const StringList *all = &h->server->names;
         int r = 0;
 
-        for (size_t i = 0; i < all->n_items && r >= 0; i++) {
-                bool is_taken = false;
-
-                for (const HttpdCandidate *k = g->items; k < h && !is_taken; k++)
-                        is_taken = candidates_name_is_taken(g->c, k->server, h->server, all->items[i]);
-                if (!is_taken)
-                        r = strlist_add(&h->names, all->items[i]);
-        }
+        for (size_t i = 0; i < h->server->names.n_items && r >= 0; i++)
+                r = candidates_add_name(g, h, h->server->names.items[i]);
 
         return r;
 }

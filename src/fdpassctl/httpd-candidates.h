@@ -9,6 +9,7 @@
 typedef struct HttpdCandidate {
         HttpdServer *server;
         StringList names;      /* names for which httpd chooses it, and not an earlier one */
+        bool has_lost;         /* it has more names, which no unit can have */
         const HttpdPlan *plan;
 } HttpdCandidate;
 
@@ -30,7 +31,8 @@ void httpd_candidates_done(HttpdCandidates *g);
 bool httpd_name_is_inside(const char *name, const char *wider);
 
 /* Makes a route. Returns 1, 0 if httpd keeps clients out that the unit would let in, or -ENOMEM. */
-int httpd_route_make(const HttpdCandidates *g, const HttpdCandidate *h, const HttpdItem *item, bool is_default, HttpdRoute *ret);
+int httpd_route_make(const HttpdCandidates *g, const HttpdCandidate *h, const HttpdItem *item, bool is_default,
+                     HttpdRoute *ret);
 
 /* Adds the route, which is consumed. */
 int httpd_routes_append(HttpdRoutes *routes, HttpdRoute *route);

@@ -7,8 +7,7 @@
 
 #include "basic/utf8.h"
 
-static void config_say_list(const HttpdConfig *c, const HttpdPlace *place, const char *format, va_list ap) _printf_(3, 0);
-
+_printf_(3, 0)
 static void config_say_list(const HttpdConfig *c, const HttpdPlace *place, const char *format, va_list ap) {
         char message[512];
 

@@ -171,8 +171,8 @@ int httpd_begin_macro(HttpdConfig *c, const HttpdLine *l);
 HttpdMacro *httpd_find_macro(const HttpdConfig *c, const HttpdLine *l);
 
 /*
- * Puts the values, which @values has in the order of the parameters, into line @i of the macro. The value of a parameter
- * that begins with "@" gets quotes. Returns whether the line is cut.
+ * Puts the values, which @values has in the order of the parameters, into line @i of the macro. The value of a
+ * parameter that begins with "@" gets quotes. Returns whether the line is cut.
  */
 bool httpd_macro_line(const HttpdMacro *m, char *const *values, size_t i, char ret[static HTTPD_LINE_MAX]);
 
@@ -183,7 +183,10 @@ bool httpd_macro_line(const HttpdMacro *m, char *const *values, size_t i, char r
 bool httpd_skip(HttpdConfig *c, const char *text);
 int httpd_read_condition(HttpdConfig *c, const HttpdLine *l);
 
-/* Lists the files of Include and IncludeOptional. Returns 1, 0 if the line is another one or files are missing, or -ENOMEM. */
+/*
+ * Lists the files of Include and IncludeOptional. Returns 1, 0 if the line is another one or files are missing, or
+ * -ENOMEM.
+ */
 int httpd_find_includes(HttpdConfig *c, const HttpdLine *l, StringList *ret);
 
 /* Reads a file. Returns 0 or a negative errno; -EFBIG: it has more than 16 MiB. */

@@ -31,14 +31,15 @@ static bool default_host_has_item(const HttpdCandidate *h, const HttpdItem *item
 }
 
 /* Returns whether a unit without Host= for the item would take clients of the host that httpd does not give it. */
-static bool default_host_loses(const HttpdRoutes *routes, const HttpdCandidates *g, const HttpdCandidate *h, const HttpdItem *item) {
+static bool default_host_loses(const HttpdRoutes *routes, const HttpdCandidates *g, const HttpdCandidate *h,
+                               const HttpdItem *item) {
         for (size_t i = 0; i < item->paths.n_items; i++) {
                 bool is_same = default_host_has_item(h, item, item->paths.items[i]);
 
                 for (size_t k = 0; k < h->names.n_items && !is_same; k++)
                         if (!default_have(routes, g->group, h->names.items[k], item->paths.items[i]))
                                 return true;
-                if ((h->server->globs.n_items > 0 || h->server->has_machine) && !is_same)
+                if ((h->server->globs.n_items > 0 || h->server->has_machine || h->has_lost) && !is_same)
                         return true;
         }
 
@@ -46,7 +47,8 @@ static bool default_host_loses(const HttpdRoutes *routes, const HttpdCandidates 
 }
 
 /* Finds a host inside the wildcard that has no unit for a path of the route; NULL: none. */
-static const char *default_find_lost_name(const HttpdRoutes *routes, const HttpdCandidates *g, const HttpdRoute *r, const char *wildcard) {
+static const char *default_find_lost_name(const HttpdRoutes *routes, const HttpdCandidates *g, const HttpdRoute *r,
+                                          const char *wildcard) {
         for (const HttpdCandidate *h = g->items; h < g->items + g->n_items; h++)
                 for (size_t i = 0; i < h->names.n_items; i++) {
                         const char *name = h->names.items[i];
@@ -73,8 +75,8 @@ static bool default_remove_wildcard(HttpdRoutes *routes, const HttpdCandidates *
                         if (!name)
                                 continue;
 
-                        httpd_say(g->c, &r->place, "The unit of this line has no Host=%s, because it would take paths of %s that "
-                                                   "httpd does not give it.", wildcard, name);
+                        httpd_say(g->c, &r->place, "The unit of this line has no Host=%s, because it would take paths "
+                                                   "of %s that httpd does not give it.", wildcard, name);
                         strlist_remove(&r->hosts, k);
                         if (r->hosts.n_items == 0)
                                 httpd_routes_remove(routes, i);
@@ -84,7 +86,8 @@ static bool default_remove_wildcard(HttpdRoutes *routes, const HttpdCandidates *
         return false;
 }
 
-static const HttpdCandidate *default_find_loser(const HttpdRoutes *routes, const HttpdCandidates *g, const HttpdItem *item) {
+static const HttpdCandidate *default_find_loser(const HttpdRoutes *routes, const HttpdCandidates *g,
+                                                const HttpdItem *item) {
         for (size_t i = 1; i < g->n_items; i++)
                 if (default_host_loses(routes, g, &g->items[i], item))
                         return &g->items[i];
@@ -92,19 +95,28 @@ static const HttpdCandidate *default_find_loser(const HttpdRoutes *routes, const
         return NULL;
 }
 
+/* Names the virtual host in messages. */
+static const char *default_name(const HttpdCandidate *h) {
+        if (h->names.n_items > 0)
+                return h->names.items[0];
+        if (h->server->globs.n_items > 0)
+                return h->server->globs.items[0];
+
+        return h->has_lost ? h->server->names.items[0] : "the virtual host without ServerName";
+}
+
 /* Says why the line has no unit without Host=. @loser is NULL if virtual hosts let in other clients. */
-static void default_say_no_default(const HttpdCandidates *g, const HttpdCandidate *loser, HttpdEntry *e) {
-        const HttpdServer *s = loser ? loser->server : NULL;
+static void default_say(const HttpdCandidates *g, const HttpdCandidate *loser, HttpdEntry *e) {
+        const char *what = g->items[0].names.n_items > 0 ? "The unit does not" : "No unit is printed";
 
         if (e->is_default_said)
                 return;
 
         e->is_default_said = true;
-        httpd_say(g->c, &e->place, "httpd also gives this line clients that name none of the virtual hosts (unknown hosts, addresses, "
-                                   "no Host). %s, because without Host= it would take %s%.80s that httpd does not give it.",
-                  g->items[0].names.n_items > 0 ? "The unit does not" : "No unit is printed", loser ? "paths of " : "clients",
-                  !loser ? "" : loser->names.n_items > 0 ? loser->names.items[0] : s->globs.n_items > 0 ? s->globs.items[0] :
-                  "the virtual host without ServerName");
+        httpd_say(g->c, &e->place, "httpd also gives this line clients that name none of the virtual hosts (unknown "
+                                   "hosts, addresses, no Host). %s, because without Host= it would take %s%.80s that "
+                                   "httpd does not give it.",
+                  what, loser ? "paths of " : "clients", loser ? default_name(loser) : "");
 }
 
 /* Adds the units without Host= of the first virtual host, or of the server itself. */
@@ -120,7 +132,7 @@ static int default_add_all(HttpdRoutes *routes, const HttpdCandidates *g) {
                 if (!loser)
                         r = httpd_route_make(g, h, item, true, &route);
                 if (r == 0 && (loser || h->names.n_items > 0))
-                        default_say_no_default(g, loser, &g->c->entries[item->entry]);
+                        default_say(g, loser, &g->c->entries[item->entry]);
                 if (r > 0)
                         r = httpd_routes_append(routes, &route);
                 if (r < 0)
@@ -130,21 +142,31 @@ static int default_add_all(HttpdRoutes *routes, const HttpdCandidates *g) {
         return 0;
 }
 
-static bool default_hosts_meet(const HttpdRoute *a, const HttpdRoute *b) {
-        for (size_t i = 0; i < a->hosts.n_items; i++)
-                for (size_t k = 0; k < b->hosts.n_items; k++)
-                        if (httpd_name_is_inside(a->hosts.items[i], b->hosts.items[k]) ||
-                            httpd_name_is_inside(b->hosts.items[k], a->hosts.items[i]))
-                                return true;
-
-        return false;
-}
-
 /* Returns whether a path of @inner is a path of @outer or below it. */
 static bool default_paths_meet(const StringList *outer, const StringList *inner) {
         for (size_t i = 0; i < inner->n_items; i++)
                 if (httpd_path_is_below(outer, inner->items[i]))
                         return true;
+
+        return false;
+}
+
+/*
+ * Returns whether @r may take clients of the hosts and paths of @named. For the same host the longer path wins in any
+ * case, so a longer one of @r does not count.
+ */
+static bool default_meets(const HttpdRoute *r, const HttpdRoute *named) {
+        bool is_around = default_paths_meet(&r->paths, &named->paths);
+        bool is_inside = default_paths_meet(&named->paths, &r->paths);
+
+        for (size_t i = 0; i < r->hosts.n_items; i++)
+                for (size_t k = 0; k < named->hosts.n_items; k++) {
+                        const char *a = r->hosts.items[i], *b = named->hosts.items[k];
+
+                        if (streq(a, b) ? is_around : (is_around || is_inside) &&
+                            (httpd_name_is_inside(a, b) || httpd_name_is_inside(b, a)))
+                                return true;
+                }
 
         return false;
 }
@@ -159,7 +181,7 @@ static bool default_comes_between(const HttpdCandidates *g, const HttpdRoute *na
         if (r == named || r->group != named->group)
                 return false;
         if (!r->is_default)
-                return default_hosts_meet(r, named) && default_paths_meet(&r->paths, &named->paths);
+                return default_meets(r, named);
 
         for (size_t i = 0; i < named->hosts.n_items; i++)
                 is_of_first &= strlist_has(&g->items[0].names, named->hosts.items[i]);

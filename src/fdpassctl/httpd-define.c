@@ -38,7 +38,8 @@ int httpd_read_define(HttpdConfig *c, const HttpdLine *l) {
         int r = 1;
 
         if (httpd_is(l, "Define") && l->n_words > 1) {
-                r = httpd_find_condition(c, HTTPD_UNLIKELY) ? 0 : define_set(c, l->words[1], l->n_words > 2 ? l->words[2] : "");
+                if (!httpd_find_condition(c, HTTPD_UNLIKELY))
+                        r = define_set(c, l->words[1], l->n_words > 2 ? l->words[2] : "");
                 return r < 0 ? r : 1;
         }
         if (!httpd_is(l, "UnDefine") || l->n_words < 2)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Addresses and ports: which virtual hosts httpd chooses from for a client of a listener (vhost.c of httpd). The address
- * goes before the port, and both go before "*".
+ * Addresses and ports: which virtual hosts httpd chooses from for a client of a listener (vhost.c of httpd). The
+ * address goes before the port, and both go before "*".
  */
 
 #include <stdio.h>
@@ -169,9 +169,11 @@ static int group_add_listener(HttpdGroup *g, const GroupAddress *end, bool has_a
 }
 
 static HttpdGroup *group_find_equal(const HttpdConfig *c, const HttpdGroup *g) {
+        size_t size = g->n_servers * sizeof(*g->servers);
+
         for (size_t i = 0; i < c->n_groups; i++)
                 if (c->groups[i].n_servers == g->n_servers &&
-                    (g->n_servers == 0 || memcmp(c->groups[i].servers, g->servers, g->n_servers * sizeof(*g->servers)) == 0))
+                    (size == 0 || memcmp(c->groups[i].servers, g->servers, size) == 0))
                         return &c->groups[i];
 
         return NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Include and IncludeOptional: files, patterns and directories, in the order of httpd (ap_process_fnmatch_configs()). */
+/* Include and IncludeOptional: files, patterns and directories, in the order of ap_process_fnmatch_configs(). */
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -49,7 +49,8 @@ static int include_compare(const struct dirent **a, const struct dirent **b) {
 static int include_add_path(HttpdConfig *c, const HttpdLine *l, const char *path, unsigned depth, StringList *ret);
 
 /* Adds all files below the directory. */
-static int include_add_directory(HttpdConfig *c, const HttpdLine *l, const char *path, unsigned depth, StringList *ret) {
+static int include_add_directory(HttpdConfig *c, const HttpdLine *l, const char *path, unsigned depth,
+                                 StringList *ret) {
         struct dirent **entries = NULL;
         int n = scandir(path, &entries, include_filter, include_compare), r = 0;
 
@@ -79,7 +80,8 @@ static int include_add_path(HttpdConfig *c, const HttpdLine *l, const char *path
                         return strlist_add(ret, path);
         }
 
-        httpd_say(c, &l->place, "%.*s is no file; its lines are missing here, and may keep clients out.", HTTPD_SHOWN(path));
+        httpd_say(c, &l->place, "%.*s is no file; its lines are missing here, and may keep clients out.",
+                                HTTPD_SHOWN(path));
         return 0;
 }
 

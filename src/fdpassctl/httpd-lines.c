@@ -97,7 +97,8 @@ static bool httpd_is_left_out(const HttpdConfig *c, const HttpdLine *l) {
                 httpd_say(c, &l->place, "This line is left out, because by these files \"%.*s\" of line %u is false.",
                           HTTPD_SHOWN(off->text), off->line);
         else if (on && httpd_mentions_fd(l))
-                httpd_say(c, &l->place, "This line is read as if \"%.*s\" of line %u were true, which is not known here.",
+                httpd_say(c, &l->place, "This line is read as if \"%.*s\" of line %u were true, which is not known "
+                                        "here.",
                           HTTPD_SHOWN(on->text), on->line);
 
         return off;
@@ -115,7 +116,8 @@ static void httpd_check_others(HttpdConfig *c, const HttpdLine *l) {
         HttpdServer *s = &c->servers[c->server];
 
         if (httpd_is(l, "Header") || httpd_is(l, "RequestHeader"))
-                httpd_say(c, &l->place, "%s is not read: ResponseHeader= adds fields to what a flusher writes.", l->words[0]);
+                httpd_say(c, &l->place, "%s is not read: ResponseHeader= adds fields to what a flusher writes.",
+                                        l->words[0]);
         else if (httpd_mentions_fd(l))
                 httpd_say(c, &l->place, "%.*s with fd:// can't be expressed; no unit is printed.",
                           HTTPD_SHOWN(l->words[0]));
@@ -139,9 +141,9 @@ static int httpd_read_includes(HttpdConfig *c, const HttpdLine *l) {
 
                 k = is_argument ? -EEXIST : httpd_load_file(paths.items[i], &text, &n);
                 if (k < 0 && k != -ENOMEM) {
-                        httpd_say(c, &l->place, "%.*s %s%s. Its lines are missing here, and may keep clients out.",
-                                  HTTPD_SHOWN(paths.items[i]), is_argument ? "was named before this file" : "can't be read: ",
-                                  is_argument ? "" : strerror(-k));
+                        httpd_say(c, &l->place, "%.*s: %s. Its lines are missing here, and may keep clients out.",
+                                  HTTPD_SHOWN(paths.items[i]),
+                                  is_argument ? "fdpassctl has read it before this file" : strerror(-k));
                         is_whole = false;
                         continue;
                 }

@@ -115,7 +115,11 @@ HttpdMacro *httpd_find_macro(const HttpdConfig *c, const HttpdLine *l) {
         if (m && m->parameters.n_items == l->n_words - 2 && !m->is_open && c->depth < HTTPD_DEPTH_MAX)
                 return m;
 
-        httpd_say(c, &l->place, m ? "The macro %.*s has another number of parameters, or uses itself; its lines are missing "
-                  "here." : "No line before defines the macro %.*s; its lines are missing here.", HTTPD_SHOWN(l->words[1]));
+        if (m)
+                httpd_say(c, &l->place, "The macro %.*s has another number of parameters, or uses itself; its lines are "
+                                        "missing here.", HTTPD_SHOWN(l->words[1]));
+        else
+                httpd_say(c, &l->place, "No line before defines the macro %.*s; its lines are missing here.",
+                          HTTPD_SHOWN(l->words[1]));
         return NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* ProxyPass and ProxyPassMatch: the paths that a line takes, and the socket for each of them (add_pass() of mod_proxy). */
+/* ProxyPass and ProxyPassMatch: the paths that a line takes, and the socket for each (add_pass() of mod_proxy). */
 
 #include "basic/array.h"
 #include "basic/utf8.h"
@@ -32,11 +32,13 @@ static const char *pass_read_options(HttpdConfig *c, const HttpdLine *l, size_t 
         }
 
         if (!flusher_name_is_valid(flusher) || streq(flusher, "none")) {
-                httpd_say(c, &l->place, "Flusher= can't express flusher=%.*s; no unit is printed.", HTTPD_SHOWN(flusher));
+                httpd_say(c, &l->place, "Flusher= can't express flusher=%.*s; no unit is printed.",
+                                        HTTPD_SHOWN(flusher));
                 return NULL;
         }
         if (!streq(flusher, "flush"))
-                httpd_say(c, &l->place, "The flusher %s of httpd has to be written again: see fdpass-flusher(3).", flusher);
+                httpd_say(c, &l->place, "The flusher %s of httpd has to be written again: see fdpass-flusher(3).",
+                                        flusher);
 
         return flusher;
 }
@@ -52,12 +54,13 @@ static int pass_find_worker(HttpdConfig *c, const Pass *pass, const HttpdAlterna
 
         if (r < 0)
                 httpd_say_once(c, e, "httpd answers 500 here, because it adds the request's path to the socket's "
-                                    "\"%.*s\" if that has no \"$1\"; no unit is printed.", HTTPD_SHOWN(pass->url));
+                                     "\"%.*s\" if that has no \"$1\"; no unit is printed.", HTTPD_SHOWN(pass->url));
         else if (r == 0)
-                httpd_say_once(c, e, "The client's request is part of the socket's path \"%.*s\". No unit can express that, "
-                                    "so none is printed.", HTTPD_SHOWN(pass->url));
+                httpd_say_once(c, e, "The client's request is part of the socket's path \"%.*s\". No unit can express "
+                                     "that, so none is printed.", HTTPD_SHOWN(pass->url));
         else if (!httpd_path_is_expressible(a->text))
-                httpd_say_once(c, e, "Path= can't express the path \"%.*s\"; no unit is printed.", HTTPD_SHOWN(a->text));
+                httpd_say_once(c, e, "Path= can't express the path \"%.*s\"; no unit is printed.",
+                                     HTTPD_SHOWN(a->text));
         else if (!httpd_url_make_worker(c->root, url, worker))
                 httpd_say_once(c, e, "\"%.*s\" is no path of a socket; no unit is printed.", HTTPD_SHOWN(url));
         else {
@@ -111,14 +114,14 @@ static void pass_remove_area(HttpdEntry *e, size_t i) {
         memmove(&e->areas[i], &e->areas[i + 1], (--e->n_areas - i) * sizeof(*e->areas));
 }
 
-/* Returns whether both areas have one worker, and one of them is "/x" alone and the other all that begins with "/x/". */
+/* Returns whether one area is "/x" alone, and the other all that begins with "/x/". */
 static bool pass_are_segments(const HttpdArea *exact, const HttpdArea *begin) {
         const char *rest = startswith(begin->path, exact->path);
 
         return exact->kind == HTTPD_AREA_EXACT && begin->kind == HTTPD_AREA_BEGIN && rest && streq(rest, "/");
 }
 
-/* Makes one of two areas with the same worker, side by side: "^/x(/|$)" is the path and those below, "^/x/?" is "^/x". */
+/* Makes one of two areas with the same worker: "^/x(/|$)" is the path and those below, and "^/x/?" is "^/x". */
 static void pass_join(HttpdEntry *e) {
         for (size_t i = 0; i + 1 < e->n_areas;) {
                 HttpdArea *a = &e->areas[i], *b = &e->areas[i + 1];
@@ -175,7 +178,8 @@ static int pass_add_areas(HttpdConfig *c, const Pass *pass) {
                 return pass_add_path(c, pass, HTTPD_AREA_BELOW, path, strlen(path));
 
         if (pass->url)
-                httpd_say_once(c, pass->entry, "Path= can't express the path \"%.*s\"; no unit is printed.", HTTPD_SHOWN(path));
+                httpd_say_once(c, pass->entry, "Path= can't express the path \"%.*s\"; no unit is printed.",
+                                               HTTPD_SHOWN(path));
         return 0;
 }
 
@@ -184,8 +188,9 @@ static void pass_forget_location(HttpdConfig *c, const HttpdEntry *e) {
         for (size_t i = 0; e->location > 0 && &c->entries[i] < e; i++)
                 if (c->entries[i].location == e->location) {
                         if (c->entries[i].is_fd)
-                                httpd_say(c, &c->entries[i].place, "httpd never comes to this line, because line %u "
-                                          "of the same section replaces it; no unit is printed.", e->place.line);
+                                httpd_say(c, &c->entries[i].place, "httpd never comes to this line, because line %u of "
+                                                                   "the same section replaces it; no unit is printed.",
+                                                                   e->place.line);
                         httpd_entry_done(&c->entries[i]);
                 }
 }
@@ -218,7 +223,8 @@ int httpd_read_pass(HttpdConfig *c, const HttpdLine *l) {
         if (l->n_words <= url_at)
                 return 1;
         if (streq(l->words[url_at], "!"))
-                httpd_say(c, &l->place, "An exception can't be expressed: give its path a route of its own, if it needs one.");
+                httpd_say(c, &l->place, "An exception can't be expressed: give its path a route of its own, if it "
+                                        "needs one.");
 
         pass = (Pass){
                 .line = l, .entry = pass_new_entry(c, l), .path = is_here ? c->location.path : l->words[url_at - 1],
@@ -230,8 +236,8 @@ int httpd_read_pass(HttpdConfig *c, const HttpdLine *l) {
 
         pass.entry->is_fd = pass.url;
         if (pass.url && l->undefined[0])
-                httpd_say_once(c, pass.entry, "${%s} has no value; no unit is printed. If httpd gets it from its environment, give it "
-                               "to fdpassctl, too.", l->undefined);
+                httpd_say_once(c, pass.entry, "${%s} has no value; no unit is printed. If httpd gets it from its "
+                                              "environment, give it to fdpassctl, too.", l->undefined);
         flusher = pass.url && !pass.entry->is_said ? pass_read_options(c, l, url_at + 1) : NULL;
         if (flusher) {
                 pass.entry->flusher = strdup(flusher);
@@ -241,7 +247,8 @@ int httpd_read_pass(HttpdConfig *c, const HttpdLine *l) {
 
         r = pass_add_areas(c, &pass);
         if (r >= 0 && pass.url && !pass.has_dollar && pass.entry->n_areas > 0 && pass.entry->areas[0].worker)
-                httpd_say(c, &l->place, "httpd answers 500 to paths below \"%.*s\", because it adds the rest of them to the path "
-                          "of the socket. The unit passes them to the worker.", HTTPD_SHOWN(pass.path));
+                httpd_say(c, &l->place, "httpd answers 500 to paths below \"%.*s\", because it adds the rest of them "
+                                        "to the path of the socket. The unit passes them to the worker.",
+                                        HTTPD_SHOWN(pass.path));
         return r < 0 ? r : 1;
 }

@@ -47,7 +47,8 @@ static int plan_add_entries(PlanAreas *p, size_t server, bool is_location) {
                         if (!ARRAY_GROW(p->items, p->n_items))
                                 return -ENOMEM;
                         p->items[p->n_items++] = (PlanArea){
-                                .entry = at, .area = &e->areas[k], .state = e->areas[k].worker ? PLAN_LIVE : PLAN_BLOCKED,
+                                .entry = at, .area = &e->areas[k],
+                                .state = e->areas[k].worker ? PLAN_LIVE : PLAN_BLOCKED,
                         };
                 }
         }
@@ -55,7 +56,7 @@ static int plan_add_entries(PlanAreas *p, size_t server, bool is_location) {
         return 0;
 }
 
-/* The order of httpd: locations before other lines. Lines of the server are behind in the former, before in the latter. */
+/* The order of httpd: locations before other lines. Of the former the server's come last, of the latter first. */
 static int plan_collect(PlanAreas *p) {
         int r = plan_add_entries(p, p->server, true);
 
@@ -74,8 +75,8 @@ typedef struct PlanReason {
 } PlanReason;
 
 /*
- * Returns whether to say why the area has no unit. Another reason may have been given, or lines of one entry exclude each
- * other.
+ * Returns whether to say why the area has no unit: no other reason was given, and the other area is not of the same
+ * line.
  */
 static bool plan_may_say(const PlanAreas *p, const PlanArea *a, const PlanArea *by, PlanReason *ret) {
         const HttpdEntry *e = &p->c->entries[a->entry];
@@ -92,7 +93,8 @@ static bool plan_may_say(const PlanAreas *p, const PlanArea *a, const PlanArea *
         if (e->server != p->server)
                 (void) httpd_place(&s->place, &e->place, host);
 
-        (void) snprintf(ret->unit, sizeof(ret->unit), "no unit is printed%s%.60s%s%s%.100s", e->n_areas > 1 ? " for \"" : "",
+        (void) snprintf(ret->unit, sizeof(ret->unit), "no unit is printed%s%.60s%s%s%.100s",
+                        e->n_areas > 1 ? " for \"" : "",
                         e->n_areas > 1 ? a->area->path : "", e->n_areas > 1 ? "\"" : "",
                         *host ? " in the virtual host of " : "", host);
         return true;
@@ -111,7 +113,9 @@ static const PlanArea *plan_find_cover(const PlanAreas *p, const PlanArea *a) {
 static void plan_unit_path(const PlanArea *a, char ret[static HTTPD_LINE_MAX]) {
         size_t n = strlen(a->area->path);
 
-        (void) snprintf(ret, HTTPD_LINE_MAX, "%.*s", (int) (n > 1 && a->area->path[n - 1] == '/' ? n - 1 : n), a->area->path);
+        if (n > 1 && a->area->path[n - 1] == '/')
+                n--;
+        (void) snprintf(ret, HTTPD_LINE_MAX, "%.*s", (int) n, a->area->path);
 }
 
 /* Finds an earlier line with the same Path=, where a pool would come of both. */
@@ -153,7 +157,8 @@ static bool plan_judge(PlanAreas *p, PlanArea *a) {
         if (by) {
                 a->state = PLAN_DEAD;
                 if (plan_may_say(p, a, by, &why))
-                        httpd_say(p->c, at, "httpd never comes to this line, because %s takes its paths; %s.", why.place, why.unit);
+                        httpd_say(p->c, at, "httpd never comes to this line, because %s takes its paths; %s.",
+                                            why.place, why.unit);
                 return true;
         }
         if (a->state == PLAN_BLOCKED)
@@ -163,8 +168,9 @@ static bool plan_judge(PlanAreas *p, PlanArea *a) {
         if (by) {
                 a->state = PLAN_DEAD;
                 if (plan_may_say(p, a, by, &why))
-                        httpd_say(p->c, at, "Path= can't tell the paths of this line from those of %s, which comes first; %s. Another "
-                                  "unit may take paths such as \"%.80sx\".", why.place, why.unit, a->area->path);
+                        httpd_say(p->c, at, "Path= can't tell the paths of this line from those of %s, which comes "
+                                            "first; %s. Another unit may take paths such as \"%.80sx\".",
+                                            why.place, why.unit, a->area->path);
                 return true;
         }
 
@@ -172,10 +178,11 @@ static bool plan_judge(PlanAreas *p, PlanArea *a) {
         if (by || a->area->kind == HTTPD_AREA_EXACT) {
                 a->state = PLAN_BLOCKED;
                 if (plan_may_say(p, a, by, &why) && by)
-                        httpd_say(p->c, at, "In httpd, %s takes some of the paths of this line elsewhere. A unit can't leave them "
-                                  "out: %s.", why.place, why.unit);
+                        httpd_say(p->c, at, "In httpd, %s takes some of the paths of this line elsewhere. A unit can't "
+                                            "leave them out: %s.", why.place, why.unit);
                 else if (!by && plan_may_say(p, a, by, &why))
-                        httpd_say(p->c, at, "httpd takes \"%.80s\" here and no path below it. Path= takes all paths below: %s.",
+                        httpd_say(p->c, at, "httpd takes \"%.80s\" here and no path below it. Path= takes all paths "
+                                            "below: %s.",
                                   a->area->path, why.unit);
                 return true;
         }
@@ -205,11 +212,12 @@ static void plan_say_fringe(PlanAreas *p, const PlanArea *a, const char *path) {
 
         area->has_fringe = true;
         if (!streq(area->path, path))
-                httpd_say(p->c, &e->place, "In httpd this line takes paths below \"%.80s\", but not \"%.80s\". The unit takes both.",
+                httpd_say(p->c, &e->place, "In httpd this line takes paths below \"%.80s\", but not \"%.80s\". The "
+                                           "unit takes both.",
                           path, path);
         else if (area->kind == HTTPD_AREA_BEGIN && !streq(path, "/"))
-                httpd_say(p->c, &e->place, "In httpd this line also takes paths such as \"%.80sx\". The unit takes \"%.80s\" and "
-                          "the paths below it.", path, path);
+                httpd_say(p->c, &e->place, "In httpd this line also takes paths such as \"%.80sx\". The unit takes "
+                                           "\"%.80s\" and the paths below it.", path, path);
 }
 
 static int plan_add_item(PlanAreas *p, const PlanArea *a, HttpdPlan *plan) {

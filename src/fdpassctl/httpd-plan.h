@@ -25,6 +25,6 @@ typedef struct HttpdPlan {
         size_t n_items;
 } HttpdPlan;
 
-/* Plans for the server of this index, and reports what has no unit. Returns 0 or -ENOMEM; @ret is for httpd_plan_done(). */
+/* Plans for the server of this index, and reports what has no unit. Returns 0 or -ENOMEM. @ret begins as {}. */
 int httpd_plan_make(HttpdConfig *c, size_t server, HttpdPlan *ret);
 void httpd_plan_done(HttpdPlan *p);

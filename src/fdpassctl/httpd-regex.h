@@ -20,8 +20,8 @@ typedef struct HttpdAlternative {
 } HttpdAlternative;
 
 /*
- * Returns 1, and the alternatives in @ret, which the caller frees. Returns 0 if the expression has something else in it,
- * or more than 64 of them. Otherwise -ENOMEM.
+ * Returns 1, and the alternatives in @ret, which the caller frees. Returns 0 if the expression has something else in
+ * it, or more than 64 of them. Otherwise -ENOMEM.
  */
 int httpd_regex_expand(const char *regex, HttpdAlternative **ret, size_t *ret_n);
 

@@ -102,7 +102,8 @@ int httpd_read_require(HttpdAccess *a, const HttpdPlace *place, char *const *wor
 
 bool httpd_read_compat(HttpdAccess *a, const HttpdPlace *place, char *const *words, size_t n) {
         HttpdSection *scope = httpd_section_scope(a);
-        bool is_plain = httpd_section_top(a)->condition == scope->condition && !httpd_section_is_inside(a, ACCESS_LIMIT);
+        bool is_plain = httpd_section_top(a)->condition == scope->condition &&
+                        !httpd_section_is_inside(a, ACCESS_LIMIT);
 
         if (strcasecmp(words[0], "Allow") == 0 && n == 3 && strcasecmp(words[1], "from") == 0 &&
             strcasecmp(words[2], "all") == 0) {

@@ -37,12 +37,14 @@ bool httpd_lists_equal(const StringList *a, const StringList *b) {
         return a->n_items == b->n_items;
 }
 
-int httpd_route_make(const HttpdCandidates *g, const HttpdCandidate *h, const HttpdItem *item, bool is_default, HttpdRoute *ret) {
+int httpd_route_make(const HttpdCandidates *g, const HttpdCandidate *h, const HttpdItem *item, bool is_default,
+                     HttpdRoute *ret) {
         HttpdEntry *e = &g->c->entries[item->entry];
         int r;
 
         *ret = (HttpdRoute){
-                .place = e->place, .flusher = e->flusher, .condition = e->condition, .entry = item->entry, .group = g->group,
+                .place = e->place, .flusher = e->flusher, .condition = e->condition, .entry = item->entry,
+                .group = g->group,
                 .worker = strdup(item->worker), .host = g->c->servers[e->server].host, .is_default = is_default,
                 .name = e->server > 0 && h->server->names.n_items > 0 ? h->server->names.items[0] : "", .n_groups = 1,
         };

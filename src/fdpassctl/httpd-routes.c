@@ -49,7 +49,7 @@ static int routes_add_group(HttpdConfig *c, const HttpdPlan *plans, size_t index
 
                 s->is_reached = true;
                 s->is_first |= i == 0;
-                s->is_chosen |= i == 0 || g.items[i].names.n_items > 0;
+                s->is_chosen |= i == 0 || g.items[i].names.n_items > 0 || g.items[i].has_lost;
         }
 
         if (r >= 0)
@@ -90,8 +90,8 @@ static void routes_say_listener(const HttpdConfig *c, const HttpdPlace *place, c
         for (size_t i = 0; i < c->n_groups; i++)
                 for (size_t k = 0; k < c->groups[i].listeners.n_items; k++)
                         if (streq(c->groups[i].listeners.items[k], name))
-                                httpd_say(c, place, "Only clients of some addresses come here in httpd. Listener=%s is %s: the "
-                                          "public socket there needs FileDescriptorName=%s.",
+                                httpd_say(c, place, "Only clients of some addresses come here in httpd. Listener=%s is "
+                                                    "%s: the public socket there needs FileDescriptorName=%s.",
                                           name, c->groups[i].addresses.items[k], name);
 }
 
@@ -117,11 +117,12 @@ static void routes_say_hosts(const HttpdConfig *c) {
                 for (size_t i = 0; i < c->n_entries; i++)
                         has_lines |= c->entries[i].server == s && c->entries[i].is_fd;
                 if (has_lines && c->servers[s].has_machine && c->servers[s].is_reached && !c->servers[s].is_first)
-                        httpd_say(c, &c->servers[s].place, "httpd gives this virtual host the name of the machine, because it has no "
-                                  "ServerName. No unit has that name.");
+                        httpd_say(c, &c->servers[s].place, "httpd gives this virtual host the name of the machine, "
+                                                           "because it has no ServerName. No unit has that name.");
                 else if (has_lines && !c->servers[s].is_chosen)
-                        httpd_say(c, &c->servers[s].place, "httpd never chooses this virtual host, because earlier ones have its "
-                                  "names, or it listens elsewhere; no unit is printed for its lines.");
+                        httpd_say(c, &c->servers[s].place, "httpd never chooses this virtual host, because earlier "
+                                                           "ones have its names, or it listens elsewhere; no unit is "
+                                                           "printed for its lines.");
         }
 }
 

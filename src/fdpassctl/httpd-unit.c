@@ -37,7 +37,8 @@ void httpd_unit_name(const HttpdRoutes *routes, size_t i, char *ret, size_t size
         for (size_t k = 0; k < i; k++) {
                 httpd_unit_make_stem(&routes->items[k], other);
                 same += streq(stem, other);
-                same_line += streq(stem, other) && same > 2 && routes->items[k].place.line == routes->items[i].place.line;
+                same_line += streq(stem, other) && same > 2 &&
+                             routes->items[k].place.line == routes->items[i].place.line;
         }
 
         if (same_line > 1)

@@ -52,9 +52,10 @@ int httpd_url_substitute(const char *url, const HttpdAlternative *a, char ret[st
         size_t n = 0;
 
         while (*url && n < HTTPD_URL_MAX - HTTPD_REGEX_TEXT_MAX - 1) {
-                size_t group = url[0] == '$' && isdigit((unsigned char) url[1]) ? (size_t) (url[1] - '0') : HTTPD_REGEX_GROUPS;
+                bool is_group = url[0] == '$' && isdigit((unsigned char) url[1]);
+                size_t group = is_group ? (size_t) (url[1] - '0') : 0;
 
-                if (group == HTTPD_REGEX_GROUPS) {
+                if (!is_group) {
                         url += url[0] == '\\' && (url[1] == '$' || url[1] == '\\');
                         ret[n++] = *url++;
                         continue;

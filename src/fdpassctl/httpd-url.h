@@ -17,9 +17,9 @@ bool httpd_path_is_expressible(const char *path);
 const char *httpd_url_skip_scheme(const char *url);
 
 /*
- * Replaces "$1" and the like in the path of the URL by the groups of the expression (ap_pregsub() of httpd). A group that
- * is missing is empty. Returns 1, 0 if any bytes of the request would stand there, or -1 if nothing is replaced: httpd
- * adds the whole path of the request then.
+ * Replaces "$1" and the like in the path of the URL by the groups of the expression (ap_pregsub() of httpd). A group
+ * that is missing is empty. Returns 1, 0 if any bytes of the request would stand there, or -1 if nothing is replaced:
+ * httpd adds the whole path of the request then.
  */
 int httpd_url_substitute(const char *path, const HttpdAlternative *a, char ret[static HTTPD_URL_MAX]);
 

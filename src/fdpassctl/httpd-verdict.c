@@ -149,7 +149,8 @@ static HttpdVerdict httpd_judge_all(const HttpdAccess *a, const HttpdRoute *rout
                 if (!httpd_verdict_equal(&mine, other.lets_in, other.rule))
                         mine = (HttpdVerdict){
                                 .rule = other.rule ?: mine.rule, .lets_in = HTTPD_LETS_IN_OTHER,
-                                .where = k != route->host ? ", in some of the virtual hosts only" : ", for some of the paths only",
+                                .where = k == route->host ? ", for some of the paths only" :
+                                         ", in some of the virtual hosts only",
                         };
         }
 
@@ -160,7 +161,8 @@ static void httpd_say_verdict(const HttpdConfig *c, const HttpdVerdict *v, const
         const HttpdRule *rule = v->rule;
         char place[HTTPD_PLACE_MAX];
 
-        httpd_say(c, &rule->place, "\"%s\" %s%s; a unit can't express that; no unit is printed for %s.", rule->directive,
+        httpd_say(c, &rule->place, "\"%s\" %s%s; a unit can't express that; no unit is printed for %s.",
+                                   rule->directive,
                   rule->is_guess ? "may keep clients out in httpd" :
                   rule->lets_in == HTTPD_LETS_IN_ALL ? "lets in clients that other lines keep out in httpd" :
                   "keeps clients out in httpd", v->where, httpd_place(&route->place, &rule->place, place));
@@ -179,8 +181,8 @@ int httpd_set_sources(const HttpdConfig *c, HttpdRoute *route, bool may_say) {
         }
         if (v.lets_in == HTTPD_LETS_IN_SOURCES && a->remote_ip) {
                 if (may_say)
-                        httpd_say(c, &v.rule->place, "httpd compares the address that %s sets; a unit can't express that; "
-                                  "no unit is printed for %s.", a->remote_ip,
+                        httpd_say(c, &v.rule->place, "httpd compares the address that %s sets; a unit can't express "
+                                                     "that; no unit is printed for %s.", a->remote_ip,
                                   httpd_place(&route->place, &v.rule->place, place));
                 return 0;
         }
