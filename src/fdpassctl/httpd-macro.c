@@ -116,8 +116,8 @@ HttpdMacro *httpd_find_macro(const HttpdConfig *c, const HttpdLine *l) {
                 return m;
 
         if (m)
-                httpd_say(c, &l->place, "The macro %.*s has another number of parameters, or uses itself; its lines are "
-                                        "missing here.", HTTPD_SHOWN(l->words[1]));
+                httpd_say(c, &l->place, "The macro %.*s has another number of parameters, or uses itself; its lines "
+                                        "are missing here.", HTTPD_SHOWN(l->words[1]));
         else
                 httpd_say(c, &l->place, "No line before defines the macro %.*s; its lines are missing here.",
                           HTTPD_SHOWN(l->words[1]));
