@@ -53,7 +53,7 @@ typedef struct HttpdServer {
         StringList globs;     /* names that Host= can't express */
         bool has_name;        /* there is a ServerName */
         bool has_machine;     /* without one, httpd gives it the name of the machine */
-        bool has_rewrite;     /* RewriteRule was reported */
+        bool has_before;      /* a line that acts before ProxyPass was reported */
         bool is_first;        /* httpd chooses it for clients that name no virtual host */
         bool is_chosen;       /* httpd chooses it for some clients */
         bool is_reached;      /* httpd listens at one of its addresses */

@@ -111,20 +111,32 @@ static void httpd_set_root(HttpdConfig *c, const HttpdLine *l) {
                 strcpy(c->root, l->words[1]);
 }
 
+/* Returns whether the line may answer or change a request before ProxyPass does. */
+static bool httpd_acts_before(const HttpdConfig *c, const HttpdLine *l) {
+        for (size_t i = 1; i < l->n_words; i++)
+                if (streq(l->words[i], "no-proxy"))
+                        return true;
+
+        if (httpd_is(l, "RewriteRule"))
+                return true;
+
+        return c->location.number > 0 && strncasecmp(l->words[0], "Redirect", 8) == 0;
+}
+
 /* Names directives that are not read, but that may change what clients get. */
 static void httpd_check_others(HttpdConfig *c, const HttpdLine *l) {
         HttpdServer *s = &c->servers[c->server];
 
         if (httpd_is(l, "Header") || httpd_is(l, "RequestHeader"))
                 httpd_say(c, &l->place, "%s is not read: ResponseHeader= adds fields to what a flusher writes.",
-                                        l->words[0]);
+                          l->words[0]);
         else if (httpd_mentions_fd(l))
                 httpd_say(c, &l->place, "%.*s with fd:// can't be expressed; no unit is printed.",
                           HTTPD_SHOWN(l->words[0]));
-        else if (httpd_is(l, "RewriteRule") && !s->has_rewrite) {
-                s->has_rewrite = true;
-                httpd_say(c, &l->place, "%s is not read: in httpd it may change or answer a request before ProxyPass.",
-                          l->words[0]);
+        else if (httpd_acts_before(c, l) && !s->has_before) {
+                s->has_before = true;
+                httpd_say(c, &l->place, "%.*s is not read: in httpd it may change or answer a request before ProxyPass.",
+                          HTTPD_SHOWN(l->words[0]));
         }
 }
 

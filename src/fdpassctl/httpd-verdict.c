@@ -125,7 +125,7 @@ static bool httpd_route_meets_host(const HttpdAccess *a, const HttpdRoute *route
                 return true;
         if (k == 0)
                 return mine->addresses[0] != '*' && !startswith(mine->addresses, "_default_");
-        if (route->is_default || mine->names.n_items == 0)
+        if (mine->names.n_items == 0)
                 return true;
 
         has_same_address = streq(mine->addresses, other->addresses);
