@@ -17,6 +17,7 @@ typedef struct HttpdArea {
         char *path;
         char *worker; /* absolute path of the socket; NULL: no unit can express where httpd sends these requests */
         bool has_fringe; /* the difference between the line and its unit was reported */
+        bool is_held;    /* a line that keeps clients out was reported */
 } HttpdArea;
 
 /* Returns whether @a has all paths of @b. */

@@ -52,6 +52,7 @@ typedef struct HttpdServer {
         StringList names;     /* as for Host= */
         StringList globs;     /* names that Host= can't express */
         bool has_name;        /* there is a ServerName */
+        char server_name[260]; /* of them, that of ServerName */
         bool has_machine;     /* without one, httpd gives it the name of the machine */
         bool has_before;      /* a line that acts before ProxyPass was reported */
         bool is_first;        /* httpd chooses it for clients that name no virtual host */
@@ -71,7 +72,6 @@ typedef struct HttpdEntry {
         char *flusher;
         bool is_fd;         /* for mod_proxy_fdpass */
         bool is_said;       /* the reason why it has no unit was reported */
-        bool is_held;       /* a line that keeps clients out was reported */
         bool is_default_said; /* clients that name no virtual host were reported */
 } HttpdEntry;
 

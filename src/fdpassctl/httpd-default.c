@@ -21,10 +21,9 @@ static bool default_have(const HttpdRoutes *routes, size_t group, const char *ho
 }
 
 /* Returns whether the host gives the path to the same line. */
-static bool default_host_has_item(const HttpdCandidate *h, const HttpdItem *item, const char *path) {
+static bool default_host_has_item(const HttpdCandidate *h, const HttpdItem *item) {
         for (size_t i = 0; i < h->plan->n_items; i++)
-                if (h->plan->items[i].entry == item->entry && streq(h->plan->items[i].worker, item->worker) &&
-                    strlist_has(&h->plan->items[i].paths, path))
+                if (h->plan->items[i].area == item->area)
                         return true;
 
         return false;
@@ -33,17 +32,14 @@ static bool default_host_has_item(const HttpdCandidate *h, const HttpdItem *item
 /* Returns whether a unit without Host= for the item would take clients of the host that httpd does not give it. */
 static bool default_host_loses(const HttpdRoutes *routes, const HttpdCandidates *g, const HttpdCandidate *h,
                                const HttpdItem *item) {
-        for (size_t i = 0; i < item->paths.n_items; i++) {
-                bool is_same = default_host_has_item(h, item, item->paths.items[i]);
+        if (default_host_has_item(h, item))
+                return false;
 
-                for (size_t k = 0; k < h->names.n_items && !is_same; k++)
-                        if (!default_have(routes, g->group, h->names.items[k], item->paths.items[i]))
-                                return true;
-                if ((h->server->globs.n_items > 0 || h->server->has_machine || h->has_lost) && !is_same)
+        for (size_t i = 0; i < h->names.n_items; i++)
+                if (!default_have(routes, g->group, h->names.items[i], item->path))
                         return true;
-        }
 
-        return false;
+        return h->server->globs.n_items > 0 || h->server->has_machine || h->has_lost;
 }
 
 /* Finds a host inside the wildcard that has no unit for a path of the route; NULL: none. */

@@ -32,7 +32,7 @@ static void plan_areas_done(PlanAreas *p) {
 
 void httpd_plan_done(HttpdPlan *p) {
         for (size_t i = 0; i < p->n_items; i++)
-                strlist_clear(&p->items[i].paths);
+                free(p->items[i].path);
         free(p->items);
         *p = (HttpdPlan){};
 }
@@ -190,18 +190,6 @@ static bool plan_judge(PlanAreas *p, PlanArea *a) {
         return false;
 }
 
-static HttpdItem *plan_find_item(HttpdPlan *plan, const PlanArea *a) {
-        for (size_t i = 0; i < plan->n_items; i++)
-                if (plan->items[i].entry == a->entry && streq(plan->items[i].worker, a->area->worker))
-                        return &plan->items[i];
-
-        if (!ARRAY_GROW(plan->items, plan->n_items))
-                return NULL;
-
-        plan->items[plan->n_items] = (HttpdItem){ .entry = a->entry, .worker = a->area->worker };
-        return &plan->items[plan->n_items++];
-}
-
 /* Reports paths that only one of the line and its unit takes. */
 static void plan_say_fringe(PlanAreas *p, const PlanArea *a, const char *path) {
         HttpdArea *area = a->area;
@@ -221,15 +209,17 @@ static void plan_say_fringe(PlanAreas *p, const PlanArea *a, const char *path) {
 }
 
 static int plan_add_item(PlanAreas *p, const PlanArea *a, HttpdPlan *plan) {
-        HttpdItem *item = plan_find_item(plan, a);
         char path[HTTPD_LINE_MAX];
+        HttpdItem *item;
 
-        if (!item)
+        if (!ARRAY_GROW(plan->items, plan->n_items))
                 return -ENOMEM;
 
         plan_unit_path(a, path);
         plan_say_fringe(p, a, path);
-        return strlist_has(&item->paths, path) ? 0 : strlist_add(&item->paths, path);
+        item = &plan->items[plan->n_items++];
+        *item = (HttpdItem){ .entry = a->entry, .area = a->area, .path = strdup(path) };
+        return item->path ? 0 : -ENOMEM;
 }
 
 int httpd_plan_make(HttpdConfig *c, size_t server, HttpdPlan *ret) {

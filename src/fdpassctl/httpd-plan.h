@@ -13,11 +13,11 @@
 
 #include "fdpassctl/httpd-config.h"
 
-/* A unit: a line, and one of its sockets. */
+/* One Path= of a unit. */
 typedef struct HttpdItem {
-        size_t entry;       /* index of the line */
-        const char *worker; /* belongs to the entry */
-        StringList paths;   /* for Path= */
+        size_t entry;    /* index of the line */
+        HttpdArea *area; /* its paths and their socket, which belongs to the line */
+        char *path;      /* for Path= */
 } HttpdItem;
 
 typedef struct HttpdPlan {

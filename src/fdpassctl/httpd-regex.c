@@ -106,7 +106,8 @@ static void regex_close_group(RegexWords *words, unsigned group, bool had_rest) 
 }
 
 static int regex_read_group(RegexReader *r, RegexWords *words) {
-        bool is_plain = startswith(r->p, "?:"), had_rest = words->n_items > 0 && words->items[0].has_rest;
+        bool is_ahead = startswith(r->p, "?=");
+        bool is_plain = is_ahead || startswith(r->p, "?:"), had_rest = words->n_items > 0 && words->items[0].has_rest;
         unsigned group = is_plain ? 0 : ++r->n_groups;
         int k;
 
@@ -128,6 +129,10 @@ static int regex_read_group(RegexReader *r, RegexWords *words) {
 
         r->p++;
         regex_close_group(words, group, had_rest);
+
+        /* "(?=/|$)" has to be there, but is not taken, so that only empty groups may follow. */
+        for (size_t i = 0; i < words->n_items && is_ahead; i++)
+                words->items[i].has_rest |= !words->items[i].has_end;
         return 1;
 }
 

@@ -45,20 +45,18 @@ int httpd_route_make(const HttpdCandidates *g, const HttpdCandidate *h, const Ht
         *ret = (HttpdRoute){
                 .place = e->place, .flusher = e->flusher, .condition = e->condition, .entry = item->entry,
                 .group = g->group,
-                .worker = strdup(item->worker), .host = g->c->servers[e->server].host, .is_default = is_default,
+                .worker = strdup(item->area->worker), .host = g->c->servers[e->server].host, .is_default = is_default,
                 .name = e->server > 0 && h->server->names.n_items > 0 ? h->server->names.items[0] : "", .n_groups = 1,
         };
-        r = ret->worker ? 0 : -ENOMEM;
-        for (size_t i = 0; i < item->paths.n_items && r >= 0; i++)
-                r = strlist_add(&ret->paths, item->paths.items[i]);
+        r = ret->worker ? strlist_add(&ret->paths, item->path) : -ENOMEM;
         for (size_t i = 0; i < h->names.n_items && r >= 0 && !is_default; i++)
                 r = strlist_add(&ret->hosts, h->names.items[i]);
         for (size_t i = 0; i < g->c->groups[g->group].listeners.n_items && r >= 0 && g->c->n_groups > 1; i++)
                 r = strlist_add(&ret->listeners, g->c->groups[g->group].listeners.items[i]);
 
         if (r >= 0)
-                r = httpd_set_sources(g->c, ret, !e->is_held && !(is_default && h->names.n_items > 0));
-        e->is_held |= r == 0;
+                r = httpd_set_sources(g->c, ret, !item->area->is_held && !(is_default && h->names.n_items > 0));
+        item->area->is_held |= r == 0;
         if (r <= 0)
                 httpd_route_done(ret);
         return r;

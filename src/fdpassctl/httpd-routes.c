@@ -61,6 +61,29 @@ static int routes_add_group(HttpdConfig *c, const HttpdPlan *plans, size_t index
         return r;
 }
 
+/* Makes one unit of those that differ in Path= only. */
+static int routes_join_paths(HttpdRoutes *routes) {
+        int r = 0;
+
+        for (size_t i = 0; i < routes->n_items; i++)
+                for (size_t k = i + 1; k < routes->n_items && r >= 0;) {
+                        HttpdRoute *a = &routes->items[i], *b = &routes->items[k];
+
+                        if (a->entry != b->entry || !streq(a->worker, b->worker) ||
+                            !httpd_lists_equal(&a->hosts, &b->hosts) ||
+                            !httpd_lists_equal(&a->listeners, &b->listeners) ||
+                            !httpd_lists_equal(&a->sources, &b->sources)) {
+                                k++;
+                                continue;
+                        }
+
+                        r = strlist_add(&a->paths, b->paths.items[0]);
+                        httpd_routes_remove(routes, k);
+                }
+
+        return r;
+}
+
 /* Makes equal units of several groups one. One that all of them have needs no Listener=. */
 static int routes_merge(const HttpdConfig *c, HttpdRoutes *routes) {
         int r = 0;
@@ -148,7 +171,9 @@ static int routes_make_all(HttpdConfig *c, HttpdPlan *plans, HttpdRoutes *ret) {
         for (size_t i = 0; i < c->n_groups && r >= 0; i++)
                 r = routes_add_group(c, plans, i, ret);
 
-        return r < 0 ? r : routes_merge(c, ret);
+        if (r >= 0)
+                r = routes_merge(c, ret);
+        return r < 0 ? r : routes_join_paths(ret);
 }
 
 int httpd_config_finish(HttpdConfig *c, HttpdRoutes *ret) {

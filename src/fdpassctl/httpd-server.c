@@ -2,6 +2,8 @@
 
 /* The server, its virtual hosts, their names, and <Location>. */
 
+#include <stdio.h>
+
 #include "basic/array.h"
 #include "basic/utf8.h"
 #include "fdpassctl/httpd-config.h"
@@ -66,10 +68,21 @@ int httpd_begin_server(HttpdConfig *c, const HttpdPlace *place, char *const *add
 static int server_read_names(HttpdConfig *c, const HttpdLine *l) {
         int r = 0;
 
-        c->servers[c->server].has_name |= httpd_is(l, "ServerName");
+        HttpdServer *s = &c->servers[c->server];
+
+        if (httpd_is(l, "ServerName")) {
+                /* The last line counts. */
+                for (size_t i = 0; s->has_name && i < s->names.n_items; i++)
+                        if (streq(s->names.items[i], s->server_name))
+                                strlist_remove(&s->names, i);
+                s->has_name = true;
+        }
+
         for (size_t i = 1; i < l->n_words && r >= 0; i++)
                 r = server_add_name(c, &l->place, l->words[i]);
 
+        if (r >= 0 && httpd_is(l, "ServerName") && s->names.n_items > 0)
+                (void) snprintf(s->server_name, sizeof(s->server_name), "%s", s->names.items[s->names.n_items - 1]);
         return r;
 }
 

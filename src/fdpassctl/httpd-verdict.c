@@ -59,9 +59,8 @@ static bool httpd_verdict_equal(const HttpdVerdict *v, HttpdLetsIn lets_in, cons
 }
 
 /* Merges the rule into the verdict, as httpd merges a section into those before it. */
-static void httpd_verdict_merge(HttpdVerdict *v, const HttpdAccess *a, const HttpdRule *rule, const HttpdRoute *route,
-                                const char *path) {
-        HttpdCovers covers = httpd_rule_covers_path(rule, path);
+static void httpd_verdict_merge(HttpdVerdict *v, const HttpdAccess *a, const HttpdRule *rule, const HttpdRoute *route) {
+        HttpdCovers covers = httpd_rule_covers_path(rule, route->paths.items[0]);
         bool is_certain = rule->rank != HTTPD_RANK_IF &&
                           httpd_condition_is_inside(a, route->condition, rule->condition);
 
@@ -77,8 +76,8 @@ static void httpd_verdict_merge(HttpdVerdict *v, const HttpdAccess *a, const Htt
                 };
 }
 
-/* Returns the clients that httpd lets in to the path of the route, in the virtual host @host. */
-static HttpdVerdict httpd_judge(const HttpdAccess *a, const HttpdRoute *route, const char *path, size_t host) {
+/* Returns the clients that httpd lets in to the one path of the route, in the virtual host @host. */
+static HttpdVerdict httpd_judge(const HttpdAccess *a, const HttpdRoute *route, size_t host) {
         HttpdVerdict v = { .where = "" };
 
         for (HttpdRank rank = HTTPD_RANK_SERVER; rank <= HTTPD_RANK_IF; rank++)
@@ -88,12 +87,12 @@ static HttpdVerdict httpd_judge(const HttpdAccess *a, const HttpdRoute *route, c
                         /* The server's come first. */
                         if (!rule->is_final && rule->rank == rank &&
                             (i < a->n_rules ? rule->host == 0 : host > 0 && rule->host == host))
-                                httpd_verdict_merge(&v, a, rule, route, path);
+                                httpd_verdict_merge(&v, a, rule, route);
                 }
 
         for (size_t i = 0; i < a->n_rules; i++)
                 if (a->rules[i].is_final && (a->rules[i].host == 0 || a->rules[i].host == host) &&
-                    httpd_rule_covers_path(&a->rules[i], path) != HTTPD_COVERS_NONE)
+                    httpd_rule_covers_path(&a->rules[i], route->paths.items[0]) != HTTPD_COVERS_NONE)
                         v = (HttpdVerdict){ .rule = &a->rules[i], .lets_in = HTTPD_LETS_IN_OTHER, .where = "" };
 
         return v;
@@ -134,44 +133,53 @@ static bool httpd_route_meets_host(const HttpdAccess *a, const HttpdRoute *route
         return (k < route->host || !has_same_address) && httpd_hosts_meet(mine, other);
 }
 
-/* Returns the clients that httpd lets in to the route, if all its paths and all virtual hosts that it meets agree. */
+/* Returns the clients that httpd lets in to the route, if all virtual hosts that it meets agree. */
 static HttpdVerdict httpd_judge_all(const HttpdAccess *a, const HttpdRoute *route) {
-        HttpdVerdict mine = httpd_judge(a, route, route->paths.items[0], route->host);
+        HttpdVerdict mine = httpd_judge(a, route, route->host);
 
-        for (size_t i = 0; i < route->paths.n_items * a->n_hosts && mine.lets_in != HTTPD_LETS_IN_OTHER; i++) {
-                size_t k = i % a->n_hosts;
+        for (size_t k = 0; k < a->n_hosts && mine.lets_in != HTTPD_LETS_IN_OTHER; k++) {
                 HttpdVerdict other;
 
                 if (!httpd_route_meets_host(a, route, k))
                         continue;
 
-                other = httpd_judge(a, route, route->paths.items[i / a->n_hosts], k);
+                other = httpd_judge(a, route, k);
                 if (!httpd_verdict_equal(&mine, other.lets_in, other.rule))
                         mine = (HttpdVerdict){
                                 .rule = other.rule ?: mine.rule, .lets_in = HTTPD_LETS_IN_OTHER,
-                                .where = k == route->host ? ", for some of the paths only" :
-                                         ", in some of the virtual hosts only",
+                                .where = ", in some of the virtual hosts only",
                         };
         }
 
         return mine;
 }
 
-static void httpd_say_verdict(const HttpdConfig *c, const HttpdVerdict *v, const HttpdRoute *route) {
-        const HttpdRule *rule = v->rule;
+/* Writes "line 3" or, where the line has several paths, "line 3 (/x)". */
+static void httpd_name_route(const HttpdConfig *c, const HttpdRoute *route, const HttpdPlace *from,
+                             char ret[static 2 * HTTPD_PLACE_MAX]) {
+        bool has_paths = c->entries[route->entry].n_areas > 1;
         char place[HTTPD_PLACE_MAX];
 
+        (void) snprintf(ret, 2 * HTTPD_PLACE_MAX, "%s%s%.100s%s", httpd_place(&route->place, from, place),
+                        has_paths ? " (" : "", has_paths ? route->paths.items[0] : "", has_paths ? ")" : "");
+}
+
+static void httpd_say_verdict(const HttpdConfig *c, const HttpdVerdict *v, const HttpdRoute *route) {
+        const HttpdRule *rule = v->rule;
+        char name[2 * HTTPD_PLACE_MAX];
+
+        httpd_name_route(c, route, &rule->place, name);
         httpd_say(c, &rule->place, "\"%s\" %s%s; a unit can't express that; no unit is printed for %s.",
-                                   rule->directive,
+                  rule->directive,
                   rule->is_guess ? "may keep clients out in httpd" :
                   rule->lets_in == HTTPD_LETS_IN_ALL ? "lets in clients that other lines keep out in httpd" :
-                  "keeps clients out in httpd", v->where, httpd_place(&route->place, &rule->place, place));
+                  "keeps clients out in httpd", v->where, name);
 }
 
 int httpd_set_sources(const HttpdConfig *c, HttpdRoute *route, bool may_say) {
         const HttpdAccess *a = &c->access;
         HttpdVerdict v = httpd_judge_all(a, route);
-        char place[HTTPD_PLACE_MAX];
+        char name[2 * HTTPD_PLACE_MAX];
         int r = 0;
 
         if (v.lets_in == HTTPD_LETS_IN_OTHER) {
@@ -180,10 +188,10 @@ int httpd_set_sources(const HttpdConfig *c, HttpdRoute *route, bool may_say) {
                 return 0;
         }
         if (v.lets_in == HTTPD_LETS_IN_SOURCES && a->remote_ip) {
+                httpd_name_route(c, route, &v.rule->place, name);
                 if (may_say)
                         httpd_say(c, &v.rule->place, "httpd compares the address that %s sets; a unit can't express "
-                                                     "that; no unit is printed for %s.", a->remote_ip,
-                                  httpd_place(&route->place, &v.rule->place, place));
+                                                     "that; no unit is printed for %s.", a->remote_ip, name);
                 return 0;
         }
 

@@ -371,9 +371,13 @@ static void test_expressions(void **state) {
         expect_units("ProxyPassMatch ^/xy?z() fd:///w$1", "/w:/xyz,/xz");
         expect_units("ProxyPassMatch ^/x/?() fd:///w$1", "/w:/x");
         expect_units("ProxyPassMatch ^() fd:///w$1", "/w:/");
+        expect_units("ProxyPassMatch ^/x(?=/|$)() fd:///w$1", "/w:/x");
+        assert_int_equal(found.n_said, 0);
+        expect_units("ProxyPassMatch ^/(a|b)() fd:///w$2\n" IN("/b", "Require host x"), "/w:/a");
+        expect_said(3, "no unit is printed for line 1 (/b).");
 
         static const char *const others[] = {
-                "/x", "^/x|/y", "^/x.y", "^/x+", "^/x{2}", "^/(x", "^/x)", "^/[^x]", "^/[x", "^/\\d", "^/\\", "(?i)^/x", "^/(?=x)",
+                "/x", "^/x|/y", "^/x.y", "^/x+", "^/x{2}", "^/(x", "^/x)", "^/[^x]", "^/[x", "^/\\d", "^/\\", "(?i)^/x", "^/(?!x)",
                 "^/.*x", "^/x.*?", "^/[a-z][a-z]", "^/x.", "^/x??", "^/((((((((((((((((((((((x))))))))))))))))))))))",
         };
         char text[256];
@@ -400,6 +404,7 @@ static void test_hosts(void **state) {
         expect_said(6, "has no Host=*.b, because it would take paths of x.b");
         expect_units(HOST("a\nServerAlias w?w", PASS("/", "one")) HOST("www", PASS("/", "two")), "/one:/");
         expect_said(3, "Host= can't express the name \"w?w\"");
+        expect_units(HOST("a\nServerName b", PASS("/", "one")) HOST("a", PASS("/", "two")), "/two a:/; /one:/");
         expect_units("ServerName m\n<VirtualHost *>\n" ROUTE "</VirtualHost>\n<VirtualHost *>\nServerName m\n" PASS("/y", "two")
                      "</VirtualHost>", "/w:/x");
         forget();
