@@ -34,6 +34,13 @@ bool httpd_name_is_inside(const char *name, const char *wider);
 int httpd_route_make(const HttpdCandidates *g, const HttpdCandidate *h, const HttpdItem *item, bool is_default,
                      HttpdRoute *ret);
 
+/*
+ * Removes routes from @made, which has one for each item of the host's plan: those with a path around that of an item
+ * whose route is missing (its worker is NULL), because they would take its clients. Returns the index of an item whose
+ * route it removed, and in @ret_lost the index of the missing one. Returns the number of items if there is none.
+ */
+size_t httpd_routes_find_around(const HttpdCandidate *h, HttpdRoute *made, size_t *ret_lost);
+
 /* Adds the route, which is consumed. */
 int httpd_routes_append(HttpdRoutes *routes, HttpdRoute *route);
 void httpd_routes_remove(HttpdRoutes *routes, size_t i);

@@ -5,7 +5,10 @@
  * them. Those are there only if no other virtual host loses clients to them. The same holds for wildcards in Host=.
  */
 
+#include <stdio.h>
+
 #include "fdpassctl/httpd-candidates.h"
+#include "probe/name.h"
 
 /* Returns whether a unit takes all clients of the host and the path. */
 static bool default_have(const HttpdRoutes *routes, size_t group, const char *host, const char *path) {
@@ -59,23 +62,43 @@ static const char *default_find_lost_name(const HttpdRoutes *routes, const Httpd
         return NULL;
 }
 
+/* Removes the wildcard from the units of the path and those around it, because they would take its clients. */
+static void default_drop_wildcard(HttpdRoutes *routes, const HttpdCandidates *g, const char *wildcard, const char *path,
+                                  const char *name) {
+        for (size_t i = routes->n_items; i-- > 0;) {
+                HttpdRoute *r = &routes->items[i];
+
+                if (r->group != g->group || !httpd_path_is_below(&r->paths, path))
+                        continue;
+
+                for (size_t k = r->hosts.n_items; k-- > 0;)
+                        if (streq(r->hosts.items[k], wildcard)) {
+                                httpd_say(g->c, &r->place, "The unit of this line has no Host=%s, because it would take "
+                                                           "paths of %s that httpd does not give it.", wildcard, name);
+                                strlist_remove(&r->hosts, k);
+                        }
+                if (r->hosts.n_items == 0)
+                        httpd_routes_remove(routes, i);
+        }
+}
+
 /* Removes a wildcard that would take clients of a virtual host with a longer name. Returns whether there was one. */
 static bool default_remove_wildcard(HttpdRoutes *routes, const HttpdCandidates *g) {
+        char wildcard[PROBE_NAME_MAX + 3], path[HTTPD_LINE_MAX];
+
         for (size_t i = 0; i < routes->n_items; i++)
                 for (size_t k = 0; k < routes->items[i].hosts.n_items; k++) {
                         HttpdRoute *r = &routes->items[i];
-                        const char *wildcard = r->hosts.items[k], *name = NULL;
+                        const char *name = NULL;
 
-                        if (wildcard[0] == '*' && r->group == g->group)
-                                name = default_find_lost_name(routes, g, r, wildcard);
+                        if (r->hosts.items[k][0] == '*' && r->group == g->group)
+                                name = default_find_lost_name(routes, g, r, r->hosts.items[k]);
                         if (!name)
                                 continue;
 
-                        httpd_say(g->c, &r->place, "The unit of this line has no Host=%s, because it would take paths "
-                                                   "of %s that httpd does not give it.", wildcard, name);
-                        strlist_remove(&r->hosts, k);
-                        if (r->hosts.n_items == 0)
-                                httpd_routes_remove(routes, i);
+                        (void) snprintf(wildcard, sizeof(wildcard), "%s", r->hosts.items[k]);
+                        (void) snprintf(path, sizeof(path), "%s", r->paths.items[0]);
+                        default_drop_wildcard(routes, g, wildcard, path, name);
                         return true;
                 }
 
@@ -101,41 +124,55 @@ static const char *default_name(const HttpdCandidate *h) {
         return h->has_lost ? h->server->names.items[0] : "the virtual host without ServerName";
 }
 
-/* Says why the line has no unit without Host=. @loser is NULL if virtual hosts let in other clients. */
-static void default_say(const HttpdCandidates *g, const HttpdCandidate *loser, HttpdEntry *e) {
+/*
+ * Says why the line has no unit without Host=: because of the virtual host @loser, or of another line without such a
+ * unit, or because other virtual hosts let in other clients.
+ */
+static void default_say(const HttpdCandidates *g, const HttpdCandidate *loser, const HttpdItem *lost, HttpdEntry *e) {
         const char *what = g->items[0].names.n_items > 0 ? "The unit does not" : "No unit is printed";
+        char place[HTTPD_PLACE_MAX] = "";
 
         if (e->is_default_said)
                 return;
 
         e->is_default_said = true;
+        if (lost)
+                (void) httpd_place(&g->c->entries[lost->entry].place, &e->place, place);
         httpd_say(g->c, &e->place, "httpd also gives this line clients that name none of the virtual hosts (unknown "
                                    "hosts, addresses, no Host). %s, because without Host= it would take %s%.80s that "
                                    "httpd does not give it.",
-                  what, loser ? "paths of " : "clients", loser ? default_name(loser) : "");
+                  what, loser || lost ? "paths of " : "clients", lost ? place : loser ? default_name(loser) : "");
+}
+
+/* Makes a route without Host= for the item. Returns 1, 0 if there can be none, or -ENOMEM. */
+static int default_make(const HttpdRoutes *routes, const HttpdCandidates *g, const HttpdItem *item, HttpdRoute *ret) {
+        const HttpdCandidate *h = &g->items[0], *loser = default_find_loser(routes, g, item);
+        int r = loser ? 0 : httpd_route_make(g, h, item, true, ret);
+
+        if (r == 0 && (loser || h->names.n_items > 0))
+                default_say(g, loser, NULL, &g->c->entries[item->entry]);
+        return r;
 }
 
 /* Adds the units without Host= of the first virtual host, or of the server itself. */
 static int default_add_all(HttpdRoutes *routes, const HttpdCandidates *g) {
         const HttpdCandidate *h = &g->items[0];
+        _cleanup_free_ HttpdRoute *made = calloc(h->plan->n_items + 1, sizeof(*made));
+        size_t around, lost;
+        int r = made ? 0 : -ENOMEM;
 
-        for (size_t i = 0; i < h->plan->n_items; i++) {
-                const HttpdItem *item = &h->plan->items[i];
-                const HttpdCandidate *loser = default_find_loser(routes, g, item);
-                HttpdRoute route;
-                int r = 0;
+        for (size_t i = 0; i < h->plan->n_items && r >= 0; i++)
+                r = default_make(routes, g, &h->plan->items[i], &made[i]);
+        while (r >= 0 && (around = httpd_routes_find_around(h, made, &lost)) < h->plan->n_items)
+                default_say(g, NULL, &h->plan->items[lost], &g->c->entries[h->plan->items[around].entry]);
 
-                if (!loser)
-                        r = httpd_route_make(g, h, item, true, &route);
-                if (r == 0 && (loser || h->names.n_items > 0))
-                        default_say(g, loser, &g->c->entries[item->entry]);
-                if (r > 0)
-                        r = httpd_routes_append(routes, &route);
-                if (r < 0)
-                        return r;
-        }
+        for (size_t i = 0; i < h->plan->n_items && made; i++)
+                if (r >= 0 && made[i].worker)
+                        r = httpd_routes_append(routes, &made[i]);
+                else
+                        httpd_route_done(&made[i]);
 
-        return 0;
+        return MIN(r, 0);
 }
 
 /* Returns whether a path of @inner is a path of @outer or below it. */

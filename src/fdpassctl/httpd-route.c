@@ -62,6 +62,20 @@ int httpd_route_make(const HttpdCandidates *g, const HttpdCandidate *h, const Ht
         return r;
 }
 
+size_t httpd_routes_find_around(const HttpdCandidate *h, HttpdRoute *made, size_t *ret_lost) {
+        const HttpdPlan *plan = h->plan;
+
+        for (size_t i = 0; i < plan->n_items; i++)
+                for (size_t k = 0; k < plan->n_items && made[i].worker; k++)
+                        if (!made[k].worker && httpd_path_is_below(&made[i].paths, plan->items[k].path)) {
+                                httpd_route_done(&made[i]);
+                                *ret_lost = k;
+                                return i;
+                        }
+
+        return plan->n_items;
+}
+
 int httpd_routes_append(HttpdRoutes *routes, HttpdRoute *route) {
         if (!ARRAY_GROW(routes->items, routes->n_items)) {
                 httpd_route_done(route);

@@ -24,20 +24,44 @@ static int routes_add(HttpdRoutes *routes, HttpdRoute *route) {
         return httpd_routes_append(routes, route);
 }
 
+static void routes_say_around(const HttpdCandidates *g, const HttpdCandidate *h, size_t item, size_t lost) {
+        const HttpdPlace *place = &g->c->entries[h->plan->items[item].entry].place;
+        char other[HTTPD_PLACE_MAX];
+
+        httpd_say(g->c, place, "A unit of this line would take \"%.80s\" of %s, which has no unit; no unit is printed "
+                               "in this virtual host (%.80s).", h->plan->items[lost].path,
+                  httpd_place(&g->c->entries[h->plan->items[lost].entry].place, place, other), h->names.items[0]);
+}
+
+/* Adds the units with Host= of one virtual host. */
+static int routes_add_host(HttpdRoutes *routes, const HttpdCandidates *g, const HttpdCandidate *h) {
+        _cleanup_free_ HttpdRoute *made = calloc(h->plan->n_items + 1, sizeof(*made));
+        size_t around, lost;
+        int r = made ? 0 : -ENOMEM;
+
+        for (size_t i = 0; i < h->plan->n_items && r >= 0; i++)
+                r = httpd_route_make(g, h, &h->plan->items[i], false, &made[i]);
+        while (r >= 0 && (around = httpd_routes_find_around(h, made, &lost)) < h->plan->n_items)
+                routes_say_around(g, h, around, lost);
+
+        for (size_t i = 0; i < h->plan->n_items && made; i++)
+                if (r >= 0 && made[i].worker)
+                        r = routes_add(routes, &made[i]);
+                else
+                        httpd_route_done(&made[i]);
+
+        return MIN(r, 0);
+}
+
 /* Adds the units with Host=. */
 static int routes_add_named(HttpdRoutes *routes, const HttpdCandidates *g) {
-        for (const HttpdCandidate *h = g->items; h < g->items + g->n_items; h++)
-                for (size_t i = 0; i < h->plan->n_items && h->names.n_items > 0; i++) {
-                        HttpdRoute route;
-                        int r = httpd_route_make(g, h, &h->plan->items[i], false, &route);
+        int r = 0;
 
-                        if (r > 0)
-                                r = routes_add(routes, &route);
-                        if (r < 0)
-                                return r;
-                }
+        for (size_t i = 0; i < g->n_items && r >= 0; i++)
+                if (g->items[i].names.n_items > 0)
+                        r = routes_add_host(routes, g, &g->items[i]);
 
-        return 0;
+        return r;
 }
 
 static int routes_add_group(HttpdConfig *c, const HttpdPlan *plans, size_t index, HttpdRoutes *routes) {
