@@ -35,9 +35,9 @@ int httpd_route_make(const HttpdCandidates *g, const HttpdCandidate *h, const Ht
                      HttpdRoute *ret);
 
 /*
- * Removes routes from @made, which has one for each item of the host's plan: those with a path around that of an item
- * whose route is missing (its worker is NULL), because they would take its clients. Returns the index of an item whose
- * route it removed, and in @ret_lost the index of the missing one. Returns the number of items if there is none.
+ * Removes a route with a path around that of an item without a route, because it would take the clients of that item.
+ * @made has a route for each item of the host's plan. The worker of a missing one is NULL. Returns the index of the item
+ * whose route it removed, and in @ret_lost that of the other item. Returns the number of items if there is none.
  */
 size_t httpd_routes_find_around(const HttpdCandidate *h, HttpdRoute *made, size_t *ret_lost);
 

@@ -73,8 +73,9 @@ static void default_drop_wildcard(HttpdRoutes *routes, const HttpdCandidates *g,
 
                 for (size_t k = r->hosts.n_items; k-- > 0;)
                         if (streq(r->hosts.items[k], wildcard)) {
-                                httpd_say(g->c, &r->place, "The unit of this line has no Host=%s, because it would take "
-                                                           "paths of %s that httpd does not give it.", wildcard, name);
+                                httpd_say(g->c, &r->place, "The unit of this line has no Host=%s, because it would "
+                                                           "take paths of %s that httpd does not give it.",
+                                          wildcard, name);
                                 strlist_remove(&r->hosts, k);
                         }
                 if (r->hosts.n_items == 0)
@@ -125,8 +126,8 @@ static const char *default_name(const HttpdCandidate *h) {
 }
 
 /*
- * Says why the line has no unit without Host=: because of the virtual host @loser, or of another line without such a
- * unit, or because other virtual hosts let in other clients.
+ * Says why the line has no unit without Host=. The reason is the virtual host @loser, or @lost, which has no such unit
+ * either. Without both, other virtual hosts let in other clients.
  */
 static void default_say(const HttpdCandidates *g, const HttpdCandidate *loser, const HttpdItem *lost, HttpdEntry *e) {
         const char *what = g->items[0].names.n_items > 0 ? "The unit does not" : "No unit is printed";

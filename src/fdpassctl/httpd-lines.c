@@ -135,8 +135,8 @@ static void httpd_check_others(HttpdConfig *c, const HttpdLine *l) {
                           HTTPD_SHOWN(l->words[0]));
         else if (httpd_acts_before(c, l) && !s->has_before) {
                 s->has_before = true;
-                httpd_say(c, &l->place, "%.*s is not read: in httpd it may change or answer a request before ProxyPass.",
-                          HTTPD_SHOWN(l->words[0]));
+                httpd_say(c, &l->place, "%.*s is not read: in httpd it may change or answer a request before "
+                                        "ProxyPass.", HTTPD_SHOWN(l->words[0]));
         }
 }
 

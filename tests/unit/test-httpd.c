@@ -28,7 +28,8 @@ static void remember(_unused_ void *userdata, const HttpdPlace *place, const cha
 
 static void begin(const char *server_root) {
         forget();
-        assert_int_equal(httpd_config_new(&(HttpdOptions){ .server_root = server_root, .say = remember }, &found.config), 0);
+        assert_int_equal(httpd_config_new(&(HttpdOptions){ .server_root = server_root, .say = remember },
+                                          &found.config), 0);
 }
 
 static void parse(const char *text) {
@@ -322,7 +323,8 @@ static void test_said(void **state) {
         expect_none("<Location /x>\nredirect http://x/\n</Location>", 2, "redirect is not read");
         expect_none("SetEnvIf Request_URI ^/x no-proxy", 1, "SetEnvIf is not read");
         expect_none("IncludeOptional x/*.conf", 1, "IncludeOptional is not followed");
-        expect_none("<IfDefine X>\n" ROUTE, 2, "This line is left out, because by these files \"IfDefine X\" of line 1 is false.");
+        expect_none("<IfDefine X>\n" ROUTE, 2,
+                    "This line is left out, because by these files \"IfDefine X\" of line 1 is false.");
         expect_none("ProxyPass /${X} fd:///w", 1, "${X} has no value; no unit is printed.");
         expect_none("Use X\n", 1, "No line before defines the macro X");
 
@@ -377,7 +379,8 @@ static void test_expressions(void **state) {
         expect_said(3, "no unit is printed for line 1 (/b).");
 
         static const char *const others[] = {
-                "/x", "^/x|/y", "^/x.y", "^/x+", "^/x{2}", "^/(x", "^/x)", "^/[^x]", "^/[x", "^/\\d", "^/\\", "(?i)^/x", "^/(?!x)",
+                "/x", "^/x|/y", "^/x.y", "^/x+", "^/x{2}", "^/(x", "^/x)", "^/[^x]", "^/[x", "^/\\d", "^/\\",
+        "(?i)^/x", "^/(?!x)",
                 "^/.*x", "^/x.*?", "^/[a-z][a-z]", "^/x.", "^/x??", "^/((((((((((((((((((((((x))))))))))))))))))))))",
         };
         char text[256];
@@ -427,10 +430,12 @@ static void test_addresses_of_hosts(void **state) {
 static void test_variables(void **state) {
         expect_units("Define S run\nDefine W w\nProxyPassMatch ^/x() fd:///${S}/${W}.sock$1", "/run/w.sock:/x");
         assert_int_equal(found.n_said, 1); /* of "/xx" */
-        expect_units("Define X\n<IfDefine X>\n" ROUTE "</IfDefine>\n<IfDefine !X>\nProxyPass / fd:///v\n</IfDefine>", "/w:/x");
+        expect_units("Define X\n<IfDefine X>\n" ROUTE "</IfDefine>\n<IfDefine !X>\nProxyPass / fd:///v\n</IfDefine>",
+                     "/w:/x");
         expect_units("Define X\nUnDefine X\n<IfDefine !X>\n" ROUTE "</IfDefine>", "/w:/x");
         expect_said(4, "This line is read as if \"IfDefine !X\" of line 3 were true");
-        expect_units("Define X\n<IfDefine !X>\n<IfDefine X>\n</IfDefine>\nProxyPass / fd:///v\n</IfDefine>\n" ROUTE, "/w:/x");
+        expect_units("Define X\n<IfDefine !X>\n<IfDefine X>\n</IfDefine>\nProxyPass / fd:///v\n</IfDefine>\n" ROUTE,
+                     "/w:/x");
         expect_units("LoadModule a_module modules/mod_a.so\n<IfModule mod_a.c>\n" ROUTE "</IfModule>\n<IfModule b_module>\n"
                      "ProxyPass /y fd:///v\n</IfModule>", "/w:/x");
         expect_said(6, "This line is left out");
@@ -443,7 +448,8 @@ static void test_macros(void **state) {
                      "/w:/x; /v:/y");
         assert_int_equal(found.routes.items[1].place.line, 2);
         assert_int_equal(found.routes.items[1].place.use_line, 5);
-        expect_units("<Macro A $w>\n" PASS("/x", "$w") "</Macro>\n<Macro B $n $w>\n" HOST("$n", "Use A $w\n") "</Macro>\n"
+        expect_units("<Macro A $w>\n" PASS("/x", "$w") "</Macro>\n<Macro B $n $w>\n" HOST("$n",
+                                                                                          "Use A $w\n") "</Macro>\n"
                      "Use B a one\nUse B b two", "/two b:/x; /one:/x");
         expect_units("<Macro A>\nUse A\n" ROUTE "</Macro>\nUse A", "/w:/x");
         expect_said(2, "uses itself");
