@@ -35,11 +35,12 @@ bool httpd_skip(HttpdConfig *c, const char *text) {
 /* A name that is not defined may be one of the command line: -D. */
 static HttpdTruth condition_of_define(const HttpdConfig *c, const char *word) {
         bool is_not = word[0] == '!';
+        HttpdTruth truth = httpd_is_defined(c, word + is_not);
 
-        if (httpd_is_defined(c, word + is_not))
-                return is_not ? HTTPD_FALSE : HTTPD_TRUE;
+        if (truth == HTTPD_TRUE && is_not)
+                return HTTPD_FALSE;
 
-        return is_not ? HTTPD_MAYBE : HTTPD_UNLIKELY;
+        return truth == HTTPD_UNLIKELY && is_not ? HTTPD_MAYBE : truth;
 }
 
 /* Modules without which no line with fd:// works, and those that are part of Debian's httpd. */
@@ -82,11 +83,11 @@ static HttpdTruth condition_of_version(const HttpdLine *l) {
         op += is_not;
         d = major != 2 ? (2 > major) - (2 < major) : (4 > minor) - (4 < minor);
         if (d == 0 && n < 3 && streq(op, ">="))
-                return is_not ? HTTPD_UNLIKELY : HTTPD_MAYBE;
+                return is_not ? HTTPD_FALSE : HTTPD_TRUE;
         if (d == 0)
                 return HTTPD_MAYBE;
 
-        return (op[0] == '>' ? d > 0 : op[0] == '<' ? d < 0 : false) != is_not ? HTTPD_MAYBE : HTTPD_UNLIKELY;
+        return (op[0] == '>' ? d > 0 : op[0] == '<' ? d < 0 : false) != is_not ? HTTPD_TRUE : HTTPD_FALSE;
 }
 
 /* "LoadModule x_module modules/mod_x.so" */
@@ -94,7 +95,7 @@ static int condition_read_module(HttpdConfig *c, const HttpdLine *l) {
         const char *slash = l->n_words > 2 ? strrchr(l->words[2], '/') : NULL, *file = slash ? slash + 1 : "";
         char name[128];
 
-        if (httpd_find_condition(c, HTTPD_UNLIKELY) || l->n_words < 2)
+        if (httpd_find_condition(c, HTTPD_UNLIKELY) || httpd_find_condition(c, HTTPD_MAYBE) || l->n_words < 2)
                 return 1;
 
         (void) snprintf(name, sizeof(name), "%.*s.c", (int) MIN(strcspn(file, "."), (size_t) 100), file);

@@ -108,6 +108,7 @@ HttpdConfig *httpd_config_free(HttpdConfig *c) {
         strlist_clear(&c->arguments);
         strlist_clear(&c->names);
         strlist_clear(&c->values);
+        strlist_clear(&c->doubtful);
         strlist_clear(&c->modules);
         strlist_clear(&c->listens);
         httpd_access_done(&c->access);

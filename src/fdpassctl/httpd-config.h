@@ -96,6 +96,7 @@ typedef struct HttpdConfig {
         StringList files;          /* files that were read, as they were named */
         StringList arguments;      /* of them, those that no line included */
         StringList names, values;  /* of Define */
+        StringList doubtful;       /* names of Define in a condition that is not known */
         StringList modules;        /* of LoadModule: "mod_x.c" and "x_module" */
         StringList listens;        /* arguments of Listen */
         HttpdCondition *conditions;
@@ -158,7 +159,9 @@ int httpd_read_line(HttpdConfig *c, const HttpdPlace *place, const char *text, b
 
 /* Reads Define and UnDefine. Returns whether the line was one of these, or -ENOMEM. */
 int httpd_read_define(HttpdConfig *c, const HttpdLine *l);
-bool httpd_is_defined(const HttpdConfig *c, const char *name);
+
+/* Returns whether the name has a value: HTTPD_TRUE, HTTPD_MAYBE, or HTTPD_UNLIKELY if only the command line may set it. */
+HttpdTruth httpd_is_defined(const HttpdConfig *c, const char *name);
 
 /* Replaces variables, as ap_resolve_env() of httpd does. Writes into @l->text, @l->undefined and @l->is_cut. */
 void httpd_expand(const HttpdConfig *c, const char *text, HttpdLine *l);

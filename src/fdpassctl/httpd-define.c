@@ -16,41 +16,52 @@ static size_t define_find(const HttpdConfig *c, const char *name, size_t n) {
         return i;
 }
 
-bool httpd_is_defined(const HttpdConfig *c, const char *name) {
-        return define_find(c, name, strlen(name)) < c->names.n_items;
+HttpdTruth httpd_is_defined(const HttpdConfig *c, const char *name) {
+        if (strlist_has(&c->doubtful, name))
+                return HTTPD_MAYBE;
+
+        return define_find(c, name, strlen(name)) < c->names.n_items ? HTTPD_TRUE : HTTPD_UNLIKELY;
 }
 
-/* The value of a name without one is empty. */
-static int define_set(HttpdConfig *c, const char *name, const char *value) {
+static void define_remove(HttpdConfig *c, const char *name) {
         size_t i = define_find(c, name, strlen(name));
-        int r;
 
         if (i < c->names.n_items) {
                 strlist_remove(&c->names, i);
                 strlist_remove(&c->values, i);
         }
+        for (size_t k = c->doubtful.n_items; k-- > 0;)
+                if (streq(c->doubtful.items[k], name))
+                        strlist_remove(&c->doubtful, k);
+}
+
+/* Sets the variable; NULL: removes it. In a condition that is not known, its value is not known either. */
+static int define_set(HttpdConfig *c, const char *name, const char *value) {
+        int r;
+
+        if (httpd_find_condition(c, HTTPD_UNLIKELY))
+                return 0;
+
+        define_remove(c, name);
+        if (httpd_find_condition(c, HTTPD_MAYBE))
+                return strlist_add(&c->doubtful, name);
+        if (!value)
+                return 0;
 
         r = strlist_add(&c->values, value);
         return r < 0 ? r : strlist_add(&c->names, name);
 }
 
 int httpd_read_define(HttpdConfig *c, const HttpdLine *l) {
-        int r = 1;
+        bool is_define = httpd_is(l, "Define");
+        int r;
 
-        if (httpd_is(l, "Define") && l->n_words > 1) {
-                if (!httpd_find_condition(c, HTTPD_UNLIKELY))
-                        r = define_set(c, l->words[1], l->n_words > 2 ? l->words[2] : "");
-                return r < 0 ? r : 1;
-        }
-        if (!httpd_is(l, "UnDefine") || l->n_words < 2)
+        if ((!is_define && !httpd_is(l, "UnDefine")) || l->n_words < 2)
                 return 0;
 
-        for (size_t i = define_find(c, l->words[1], strlen(l->words[1])); i < c->names.n_items; i = c->names.n_items) {
-                strlist_remove(&c->names, i);
-                strlist_remove(&c->values, i);
-        }
-
-        return r;
+        /* The value of a name without one is empty. */
+        r = define_set(c, l->words[1], !is_define ? NULL : l->n_words > 2 ? l->words[2] : "");
+        return r < 0 ? r : 1;
 }
 
 /* Returns the value of the variable of @n bytes; NULL: none. httpd looks into its environment, too. */
@@ -65,7 +76,7 @@ static const char *define_get(const HttpdConfig *c, const char *name, size_t n) 
 
         memcpy(copy, name, n);
         copy[n] = '\0';
-        return getenv(copy);
+        return strlist_has(&c->doubtful, copy) ? NULL : getenv(copy);
 }
 
 static size_t define_append(HttpdLine *l, size_t at, const char *s, size_t n) {

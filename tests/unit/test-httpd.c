@@ -436,6 +436,11 @@ static void test_variables(void **state) {
         expect_said(4, "This line is read as if \"IfDefine !X\" of line 3 were true");
         expect_units("Define X\n<IfDefine !X>\n<IfDefine X>\n</IfDefine>\nProxyPass / fd:///v\n</IfDefine>\n" ROUTE,
                      "/w:/x");
+        expect_units("<IfDefine !Y>\nDefine X\n</IfDefine>\n<IfDefine X>\n" ROUTE "</IfDefine>", "/w:/x");
+        expect_said(5, "This line is read as if \"IfDefine X\" of line 4 were true");
+        expect_held(ROUTE "<IfDefine !Y>\nDefine X\n</IfDefine>\n" IN("/", "Require ip 10.1") "<IfDefine X>\n"
+                    IN("/x", "Require all granted") "</IfDefine>", 10);
+        expect_none("<IfDefine !Y>\nDefine X x\n</IfDefine>\nProxyPass /${X} fd:///w", 4, "${X} has no value");
         expect_units("LoadModule a_module modules/mod_a.so\n<IfModule mod_a.c>\n" ROUTE "</IfModule>\n<IfModule b_module>\n"
                      "ProxyPass /y fd:///v\n</IfModule>", "/w:/x");
         expect_said(6, "This line is left out");
