@@ -68,7 +68,7 @@ static int plan_collect(PlanAreas *p) {
         return r < 0 ? r : plan_add_entries(p, p->server, false);
 }
 
-/* Begins a message: what has no unit, and the other line, if there is one. */
+/* Parts of a message: what has no unit, and the place of the other line, if there is one. */
 typedef struct PlanReason {
         char unit[HTTPD_PLACE_MAX + 80];
         char place[HTTPD_PLACE_MAX];
@@ -100,7 +100,7 @@ static bool plan_may_say(const PlanAreas *p, const PlanArea *a, const PlanArea *
         return true;
 }
 
-/* Finds an earlier line that takes all of the paths, or the whole unit's. */
+/* Finds an earlier line that takes all of the paths. */
 static const PlanArea *plan_find_cover(const PlanAreas *p, const PlanArea *a) {
         for (const PlanArea *i = p->items; i < a; i++)
                 if (i->state != PLAN_DEAD && httpd_area_covers(i->area, a->area))
@@ -169,8 +169,8 @@ static bool plan_judge(PlanAreas *p, PlanArea *a) {
                 a->state = PLAN_DEAD;
                 if (plan_may_say(p, a, by, &why))
                         httpd_say(p->c, at, "Path= can't tell the paths of this line from those of %s, which comes "
-                                            "first; %s. Another unit may take paths such as \"%.80sx\".",
-                                            why.place, why.unit, a->area->path);
+                                            "first; %s. Another unit may take paths such as \"%.80s%s\".",
+                                  why.place, why.unit, a->area->path, a->area->kind == HTTPD_AREA_BEGIN ? "x" : "");
                 return true;
         }
 
