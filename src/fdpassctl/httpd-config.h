@@ -93,8 +93,8 @@ typedef struct HttpdGroup {
 typedef struct HttpdConfig {
         HttpdOptions options;
         char root[HTTPD_LINE_MAX]; /* ServerRoot */
-        StringList files;          /* files that were read, as they were named */
-        StringList arguments;      /* of them, those that no line included */
+        StringList files;          /* files that were read, for messages */
+        StringList arguments;      /* files that no line included, as they were named */
         StringList names, values;  /* of Define */
         StringList doubtful;       /* names of Define in a condition that is not known */
         StringList modules;        /* of LoadModule: "mod_x.c" and "x_module" */

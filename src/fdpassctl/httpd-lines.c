@@ -273,6 +273,8 @@ int httpd_read_text(HttpdConfig *c, const char *name, const char *text, size_t n
         if (r < 0)
                 return r;
 
+        /* Messages name the file. A line break in its name would begin another message. */
+        utf8_mask(c->files.items[c->files.n_items - 1]);
         place.file = c->files.items[c->files.n_items - 1];
         while (r >= 0) {
                 unsigned n_lines = httpd_next_line(&p, text + n, line, &is_cut);
