@@ -59,10 +59,10 @@ static int pass_find_worker(HttpdConfig *c, const Pass *pass, const HttpdAlterna
                 httpd_say_once(c, e, "The client's request is part of the socket's path \"%.*s\". No unit can express "
                                      "that, so none is printed.", HTTPD_SHOWN(pass->url));
         else if (!httpd_path_is_expressible(a->text))
-                httpd_say_once(c, e, "Path= can't express the path \"%.*s\"; no unit is printed.",
-                                     HTTPD_SHOWN(a->text));
+                httpd_say_once(c, e, "Path= can't express the path \"%.*s\"; no unit is printed for it.",
+                               HTTPD_SHOWN(a->text));
         else if (!httpd_url_make_worker(c->root, url, worker))
-                httpd_say_once(c, e, "\"%.*s\" is no path of a socket; no unit is printed.", HTTPD_SHOWN(url));
+                httpd_say_once(c, e, "\"%.*s\" is no path of a socket; no unit is printed for it.", HTTPD_SHOWN(url));
         else {
                 *ret = strdup(worker);
                 return *ret ? 1 : -ENOMEM;
