@@ -36,8 +36,8 @@ int httpd_route_make(const HttpdCandidates *g, const HttpdCandidate *h, const Ht
 
 /*
  * Removes a route with a path around that of an item without a route, because it would take the clients of that item.
- * @made has a route for each item of the host's plan. The worker of a missing one is NULL. Returns the index of the item
- * whose route it removed, and in @ret_lost that of the other item. Returns the number of items if there is none.
+ * @made has a route for each item of the host's plan. The worker of a missing one is NULL. Returns the index of the
+ * item whose route it removed, and in @ret_lost that of the other item. Returns the number of items if there is none.
  */
 size_t httpd_routes_find_around(const HttpdCandidate *h, HttpdRoute *made, size_t *ret_lost);
 

@@ -160,7 +160,7 @@ int httpd_read_line(HttpdConfig *c, const HttpdPlace *place, const char *text, b
 /* Reads Define and UnDefine. Returns whether the line was one of these, or -ENOMEM. */
 int httpd_read_define(HttpdConfig *c, const HttpdLine *l);
 
-/* Returns whether the name has a value: HTTPD_TRUE, HTTPD_MAYBE, or HTTPD_UNLIKELY if only the command line may set it. */
+/* Returns whether the name has a value. HTTPD_UNLIKELY: only the command line may set it. It is never HTTPD_FALSE. */
 HttpdTruth httpd_is_defined(const HttpdConfig *c, const char *name);
 
 /* Replaces variables, as ap_resolve_env() of httpd does. Writes into @l->text, @l->undefined and @l->is_cut. */
