@@ -30,6 +30,12 @@ int strlist_add_n(StringList *l, const char *s, size_t n) {
         return 0;
 }
 
+void strlist_remove(StringList *l, size_t i) {
+        free(l->items[i]);
+        l->items[i] = l->items[--l->n_items];
+        l->items[l->n_items] = NULL;
+}
+
 bool strlist_has(const StringList *l, const char *s) {
         for (size_t i = 0; i < l->n_items; i++)
                 if (streq(l->items[i], s))

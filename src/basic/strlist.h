@@ -24,5 +24,8 @@ static inline int strlist_add(StringList *l, const char *s) {
 
 bool strlist_has(const StringList *l, const char *s);
 
+/* Frees the string at this index. The last one takes its place. */
+void strlist_remove(StringList *l, size_t i);
+
 /* Sorts the strings by strcmp(3) and removes duplicates. */
 void strlist_sort_unique(StringList *l);

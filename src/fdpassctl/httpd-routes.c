@@ -1,246 +1,223 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The routes of all files: which of them have units, and for which clients. */
+/* The routes of a configuration: those of each group of addresses, and then what the groups have in common. */
 
-#include "basic/utf8.h"
+#include "fdpassctl/httpd-candidates.h"
 #include "fdpassctl/httpd.h"
-#include "probe/http.h"
 
-/* The clients that httpd lets in to one route, in one virtual host. */
-typedef struct HttpdVerdict {
-        const HttpdRule *rule; /* rule that decides; NULL: all clients */
-        HttpdLetsIn lets_in;
-        const char *where;     /* end of the first clause of a message */
-} HttpdVerdict;
+/* Adds the route. A line of the server is one unit for all virtual hosts. */
+static int routes_add(HttpdRoutes *routes, HttpdRoute *route) {
+        for (size_t i = 0; i < routes->n_items && route->host == 0 && route->hosts.n_items > 0; i++) {
+                HttpdRoute *mine = &routes->items[i];
+                int r = 0;
 
-static void httpd_route_done(HttpdRoute *r) {
-        strlist_clear(&r->hosts);
-        strlist_clear(&r->sources);
-        free(r->path);
-        free(r->worker);
-        free(r->flusher);
-}
-
-void httpd_routes_done(HttpdRoutes *routes) {
-        for (size_t i = 0; i < routes->n_items; i++)
-                httpd_route_done(&routes->items[i]);
-
-        httpd_access_done(&routes->access);
-        free(routes->items);
-        *routes = (HttpdRoutes){};
-}
-
-typedef enum HttpdCovers {
-        HTTPD_COVERS_NONE,
-        HTTPD_COVERS_SOME,
-        HTTPD_COVERS_ALL,
-} HttpdCovers;
-
-/* Returns which requests of the route the rule holds for. */
-static HttpdCovers httpd_rule_covers_path(const HttpdRule *rule, const char *path) {
-        Slice p = slice_from_string(path), q = slice_from_string(rule->path);
-        bool is_around = rule->paths == HTTPD_PATHS_BELOW ? http_path_has_prefix(p, q) : !!startswith(path, rule->path);
-
-        if (rule->paths == HTTPD_PATHS_ALL)
-                return HTTPD_COVERS_ALL;
-        if (is_around)
-                return rule->paths == HTTPD_PATHS_UNKNOWN ? HTTPD_COVERS_SOME : HTTPD_COVERS_ALL;
-
-        /* Below the route's path? Path= takes whole segments, so "^/chatter" is not below /chat. */
-        return http_path_has_prefix(q, p) ? HTTPD_COVERS_SOME : HTTPD_COVERS_NONE;
-}
-
-/* Returns whether the condition @inner holds only if @outer does. */
-static bool httpd_condition_is_inside(const HttpdAccess *a, size_t inner, size_t outer) {
-        while (inner != outer && inner > 0)
-                inner = a->conditions[inner];
-
-        return inner == outer;
-}
-
-static bool httpd_sources_equal(const StringList *a, const StringList *b) {
-        for (size_t i = 0; i < a->n_items; i++)
-                if (!strlist_has(b, a->items[i]))
-                        return false;
-
-        return a->n_items == b->n_items;
-}
-
-static bool httpd_verdict_equal(const HttpdVerdict *v, HttpdLetsIn lets_in, const HttpdRule *rule) {
-        if (v->lets_in != lets_in || lets_in == HTTPD_LETS_IN_OTHER)
-                return false;
-
-        return lets_in == HTTPD_LETS_IN_ALL || httpd_sources_equal(&v->rule->sources, &rule->sources);
-}
-
-/* Merges the rule into the verdict, as httpd merges a section into those before it. */
-static void httpd_verdict_merge(HttpdVerdict *v, const HttpdAccess *a, const HttpdRule *rule, const HttpdRoute *route) {
-        HttpdCovers covers = httpd_rule_covers_path(rule, route->path);
-        bool is_certain = rule->rank != HTTPD_RANK_IF &&
-                          httpd_condition_is_inside(a, route->condition, rule->condition);
-
-        if (covers == HTTPD_COVERS_NONE)
-                return;
-
-        if (covers == HTTPD_COVERS_ALL && is_certain)
-                *v = (HttpdVerdict){ .rule = rule, .lets_in = rule->lets_in, .where = "" };
-        else if (!httpd_verdict_equal(v, rule->lets_in, rule))
-                *v = (HttpdVerdict){
-                        .rule = rule, .lets_in = HTTPD_LETS_IN_OTHER,
-                        .where = is_certain ? ", for some of the paths only" : ", under a condition",
-                };
-}
-
-/* Returns the clients that httpd lets in to the paths of the route, in the virtual host @host. */
-static HttpdVerdict httpd_judge(const HttpdAccess *a, const HttpdRoute *route, size_t host) {
-        HttpdVerdict v = { .where = "" };
-
-        for (HttpdRank rank = HTTPD_RANK_SERVER; rank <= HTTPD_RANK_IF; rank++)
-                for (size_t i = 0; i < 2 * a->n_rules; i++) {
-                        const HttpdRule *rule = &a->rules[i % a->n_rules];
-
-                        /* The server's come first. */
-                        if (!rule->is_final && rule->rank == rank &&
-                            (i < a->n_rules ? rule->host == 0 : host > 0 && rule->host == host))
-                                httpd_verdict_merge(&v, a, rule, route);
-                }
-
-        for (size_t i = 0; i < a->n_rules; i++)
-                if (a->rules[i].is_final && (a->rules[i].host == 0 || a->rules[i].host == host) &&
-                    httpd_rule_covers_path(&a->rules[i], route->path) != HTTPD_COVERS_NONE)
-                        v = (HttpdVerdict){ .rule = &a->rules[i], .lets_in = HTTPD_LETS_IN_OTHER, .where = "" };
-
-        return v;
-}
-
-static bool httpd_names_meet(const char *a, const char *b) {
-        return streq(a, b) || (startswith(a, "*.") && endswith(b, a + 1)) ||
-               (startswith(b, "*.") && endswith(a, b + 1));
-}
-
-static bool httpd_hosts_meet(const HttpdHost *a, const HttpdHost *b) {
-        for (size_t i = 0; i < a->names.n_items; i++)
-                for (size_t k = 0; k < b->names.n_items; k++)
-                        if (httpd_names_meet(a->names.items[i], b->names.items[k]))
-                                return true;
-
-        return b->has_others;
-}
-
-/*
- * Returns whether the unit of the route may take a request that httpd gives to the virtual host @k. httpd chooses
- * virtual hosts by the address. Of those, it takes the first one that has the name. The unit ignores the address.
- */
-static bool httpd_route_meets_host(const HttpdAccess *a, const HttpdRoute *route, size_t k) {
-        const HttpdHost *mine = &a->hosts[route->host], *other = &a->hosts[k];
-        bool has_same_address;
-
-        if (route->host == k || route->host == 0)
-                return true;
-        if (k == 0)
-                return mine->addresses[0] != '*' && !startswith(mine->addresses, "_default_");
-        if (mine->names.n_items == 0)
-                return true;
-
-        has_same_address = streq(mine->addresses, other->addresses);
-        if (other->names.n_items == 0 && !other->has_others)
-                return !has_same_address;
-        return (k < route->host || !has_same_address) && httpd_hosts_meet(mine, other);
-}
-
-/* Returns the clients that httpd lets in to the route, if all virtual hosts that it meets agree. */
-static HttpdVerdict httpd_judge_all(const HttpdAccess *a, const HttpdRoute *route) {
-        HttpdVerdict mine = httpd_judge(a, route, route->host);
-
-        for (size_t k = 0; k < a->n_hosts && mine.lets_in != HTTPD_LETS_IN_OTHER; k++) {
-                HttpdVerdict other;
-
-                if (!httpd_route_meets_host(a, route, k))
+                if (mine->group != route->group || mine->hosts.n_items == 0 || !httpd_routes_are_alike(mine, route))
                         continue;
 
-                other = httpd_judge(a, route, k);
-                if (!httpd_verdict_equal(&mine, other.lets_in, other.rule))
-                        mine = (HttpdVerdict){
-                                .rule = other.rule ?: mine.rule, .lets_in = HTTPD_LETS_IN_OTHER,
-                                .where = ", in some of the virtual hosts only",
-                        };
+                for (size_t k = 0; k < route->hosts.n_items && r >= 0; k++)
+                        r = strlist_has(&mine->hosts, route->hosts.items[k]) ? 0 :
+                            strlist_add(&mine->hosts, route->hosts.items[k]);
+                httpd_route_done(route);
+                return r;
         }
 
-        return mine;
+        return httpd_routes_append(routes, route);
 }
 
-static void httpd_say_verdict(const HttpdVerdict *v, const HttpdRoute *route, HttpdSay say) {
-        const HttpdRule *rule = v->rule;
-        char message[512];
+static void routes_say_around(const HttpdCandidates *g, const HttpdCandidate *h, size_t item, size_t lost) {
+        const HttpdPlace *place = &g->c->entries[h->plan->items[item].entry].place;
+        char other[HTTPD_PLACE_MAX];
 
-        (void) snprintf(message, sizeof(message),
-                        "\"%s\" %s%s; a unit can't express that; no unit is printed for line %u%s.", rule->directive,
-                        rule->is_guess ? "may keep clients out in httpd" :
-                        rule->lets_in == HTTPD_LETS_IN_ALL ? "lets in clients that other lines keep out in httpd" :
-                        "keeps clients out in httpd", v->where, route->line,
-                        rule->userdata == route->userdata ? "" : " of another file");
-        utf8_mask(message);
-        say(rule->userdata, rule->line, message);
+        httpd_say(g->c, place, "A unit of this line would take \"%.80s\" of %s, which has no unit; no unit is printed "
+                               "in this virtual host (%.80s).", h->plan->items[lost].path,
+                  httpd_place(&g->c->entries[h->plan->items[lost].entry].place, place, other), h->names.items[0]);
 }
 
-/* Sets the sources of the route. Returns 1, 0 if it has no unit, or -ENOMEM. */
-static int httpd_set_sources(const HttpdAccess *a, HttpdRoute *route, HttpdSay say) {
-        HttpdVerdict v = httpd_judge_all(a, route);
-        char message[256];
+/* Adds the units with Host= of one virtual host. */
+static int routes_add_host(HttpdRoutes *routes, const HttpdCandidates *g, const HttpdCandidate *h) {
+        _cleanup_free_ HttpdRoute *made = calloc(h->plan->n_items + 1, sizeof(*made));
+        size_t around, lost;
+        int r = made ? 0 : -ENOMEM;
+
+        for (size_t i = 0; i < h->plan->n_items && r >= 0; i++)
+                r = httpd_route_make(g, h, &h->plan->items[i], false, &made[i]);
+        while (r >= 0 && (around = httpd_routes_find_around(h, made, &lost)) < h->plan->n_items)
+                routes_say_around(g, h, around, lost);
+
+        for (size_t i = 0; i < h->plan->n_items && made; i++)
+                if (r >= 0 && made[i].worker)
+                        r = routes_add(routes, &made[i]);
+                else
+                        httpd_route_done(&made[i]);
+
+        return MIN(r, 0);
+}
+
+/* Adds the units with Host=. */
+static int routes_add_named(HttpdRoutes *routes, const HttpdCandidates *g) {
         int r = 0;
 
-        if (v.lets_in == HTTPD_LETS_IN_OTHER) {
-                httpd_say_verdict(&v, route, say);
-                return 0;
-        }
-        if (v.lets_in == HTTPD_LETS_IN_SOURCES && a->remote_ip) {
-                (void) snprintf(message, sizeof(message),
-                                "httpd compares the address that %s sets; a unit can't express that; "
-                                "no unit is printed for line %u.", a->remote_ip, route->line);
-                utf8_mask(message);
-                say(v.rule->userdata, v.rule->line, message);
-                return 0;
-        }
+        for (size_t i = 0; i < g->n_items && r >= 0; i++)
+                if (g->items[i].names.n_items > 0)
+                        r = routes_add_host(routes, g, &g->items[i]);
 
-        for (size_t i = 0; v.lets_in == HTTPD_LETS_IN_SOURCES && i < v.rule->sources.n_items && r >= 0; i++)
-                r = strlist_add(&route->sources, v.rule->sources.items[i]);
-        return r < 0 ? r : 1;
+        return r;
 }
 
-int httpd_finish(HttpdRoutes *routes, HttpdSay say) {
-        size_t n = routes->n_items;
+static int routes_add_group(HttpdConfig *c, const HttpdPlan *plans, size_t index, HttpdRoutes *routes) {
+        _cleanup_(httpd_candidates_done) HttpdCandidates g = { .c = c, .plans = plans, .group = index };
+        int r = httpd_candidates_find(&g);
 
-        routes->n_items = 0;
-        for (size_t i = 0; i < n; i++) {
-                int r = httpd_set_sources(&routes->access, &routes->items[i], say);
+        for (size_t i = 0; i < g.n_items; i++) {
+                HttpdServer *s = g.items[i].server;
 
-                if (r > 0) {
-                        HttpdRoute route = routes->items[i];
-
-                        routes->items[i] = (HttpdRoute){};
-                        routes->items[routes->n_items++] = route;
-                        continue;
-                }
-
-                httpd_route_done(&routes->items[i]);
-                routes->items[i] = (HttpdRoute){};
-                if (r < 0) {
-                        routes->n_items = n; /* those that are done are empty */
-                        return r;
-                }
+                s->is_reached = true;
+                s->is_first |= i == 0;
+                s->is_chosen |= i == 0 || g.items[i].names.n_items > 0 || g.items[i].has_lost;
         }
 
-        return 0;
+        if (r >= 0)
+                r = routes_add_named(routes, &g);
+
+        httpd_routes_remove_wildcards(routes, &g);
+        if (r >= 0)
+                r = httpd_routes_add_defaults(routes, &g);
+        return r;
 }
 
-int httpd_parse(const char *text, size_t n, const char *server_root, HttpdSay f, void *userdata, HttpdRoutes *ret) {
-        int r;
+/* Makes one unit of those that differ in Path= only. */
+static int routes_join_paths(HttpdRoutes *routes) {
+        int r = 0;
+
+        for (size_t i = 0; i < routes->n_items; i++)
+                for (size_t k = i + 1; k < routes->n_items && r >= 0;) {
+                        HttpdRoute *a = &routes->items[i], *b = &routes->items[k];
+
+                        if (a->entry != b->entry || !streq(a->worker, b->worker) ||
+                            !httpd_lists_equal(&a->hosts, &b->hosts) ||
+                            !httpd_lists_equal(&a->listeners, &b->listeners) ||
+                            !httpd_lists_equal(&a->sources, &b->sources)) {
+                                k++;
+                                continue;
+                        }
+
+                        r = strlist_add(&a->paths, b->paths.items[0]);
+                        httpd_routes_remove(routes, k);
+                }
+
+        return r;
+}
+
+/* Makes equal units of several groups one. One that all of them have needs no Listener=. */
+static int routes_merge(const HttpdConfig *c, HttpdRoutes *routes) {
+        int r = 0;
+
+        for (size_t i = 0; i < routes->n_items && r >= 0; i++) {
+                HttpdRoute *a = &routes->items[i];
+
+                for (size_t k = routes->n_items - 1; k > i && r >= 0; k--) {
+                        HttpdRoute *b = &routes->items[k];
+
+                        if (!httpd_routes_are_alike(a, b) || !httpd_lists_equal(&a->hosts, &b->hosts))
+                                continue;
+                        for (size_t l = 0; l < b->listeners.n_items && r >= 0; l++)
+                                r = strlist_has(&a->listeners, b->listeners.items[l]) ? 0 :
+                                    strlist_add(&a->listeners, b->listeners.items[l]);
+                        a->n_groups += b->n_groups;
+                        httpd_routes_remove(routes, k);
+                }
+                if (a->n_groups == c->n_groups)
+                        strlist_clear(&a->listeners);
+        }
+
+        return r;
+}
+
+static void routes_say_listener(const HttpdConfig *c, const HttpdPlace *place, const char *name) {
+        for (size_t i = 0; i < c->n_groups; i++)
+                for (size_t k = 0; k < c->groups[i].listeners.n_items; k++)
+                        if (streq(c->groups[i].listeners.items[k], name))
+                                httpd_say(c, place, "Only clients of some addresses come here in httpd. Listener=%s is "
+                                                    "%s: the public socket there needs FileDescriptorName=%s.",
+                                          name, c->groups[i].addresses.items[k], name);
+}
+
+/* Says once of each name in Listener= what it stands for. */
+static void routes_say_listeners(const HttpdConfig *c, const HttpdRoutes *routes) {
+        for (size_t i = 0; i < routes->n_items; i++)
+                for (size_t k = 0; k < routes->items[i].listeners.n_items; k++) {
+                        const char *name = routes->items[i].listeners.items[k];
+                        bool is_new = true;
+
+                        for (size_t j = 0; j < i && is_new; j++)
+                                is_new = !strlist_has(&routes->items[j].listeners, name);
+                        if (is_new)
+                                routes_say_listener(c, &routes->items[i].place, name);
+                }
+}
+
+/* Names virtual hosts whose lines httpd never comes to, or for a name that no unit has. */
+static void routes_say_hosts(const HttpdConfig *c) {
+        for (size_t s = 1; s < c->n_servers; s++) {
+                bool has_lines = false;
+
+                for (size_t i = 0; i < c->n_entries; i++)
+                        has_lines |= c->entries[i].server == s && c->entries[i].is_fd;
+                if (has_lines && c->servers[s].has_machine && c->servers[s].is_reached && !c->servers[s].is_first)
+                        httpd_say(c, &c->servers[s].place, "httpd gives this virtual host the name of the machine, "
+                                                           "because it has no ServerName. No unit has that name.");
+                else if (has_lines && !c->servers[s].is_chosen)
+                        httpd_say(c, &c->servers[s].place, "httpd never chooses this virtual host, because earlier "
+                                                           "ones have its names, or it listens elsewhere; no unit is "
+                                                           "printed for its lines.");
+        }
+}
+
+/* A virtual host without ServerName has that of the server. */
+static int routes_inherit_names(HttpdConfig *c) {
+        int r = 0;
+
+        for (size_t s = 1; s < c->n_servers && r >= 0; s++) {
+                c->servers[s].has_machine = !c->servers[s].has_name && !c->servers[0].has_name;
+                for (size_t i = 0; i < c->servers[0].names.n_items && r >= 0 && !c->servers[s].has_name; i++)
+                        if (!strlist_has(&c->servers[s].names, c->servers[0].names.items[i]))
+                                r = strlist_add(&c->servers[s].names, c->servers[0].names.items[i]);
+        }
+
+        return r;
+}
+
+static int routes_make_all(HttpdConfig *c, HttpdPlan *plans, HttpdRoutes *ret) {
+        int r = 0;
+
+        for (size_t i = 0; i < c->n_servers && r >= 0; i++)
+                r = httpd_plan_make(c, i, &plans[i]);
+        for (size_t i = 0; i < c->n_groups && r >= 0; i++)
+                r = routes_add_group(c, plans, i, ret);
+
+        if (r >= 0)
+                r = routes_merge(c, ret);
+        return r < 0 ? r : routes_join_paths(ret);
+}
+
+int httpd_config_finish(HttpdConfig *c, HttpdRoutes *ret) {
+        _cleanup_free_ HttpdPlan *plans = calloc(c->n_servers, sizeof(*plans));
+        int r = plans ? routes_inherit_names(c) : -ENOMEM;
 
         *ret = (HttpdRoutes){};
-        r = httpd_read(ret, text, n, server_root, f, userdata);
         if (r >= 0)
-                r = httpd_finish(ret, f);
-        if (r < 0)
+                r = httpd_make_groups(c);
+        if (r >= 0)
+                r = routes_make_all(c, plans, ret);
+
+        for (size_t i = 0; i < c->n_servers && plans; i++)
+                httpd_plan_done(&plans[i]);
+        if (r < 0) {
                 httpd_routes_done(ret);
-        return r;
+                return r;
+        }
+
+        routes_say_listeners(c, ret);
+        routes_say_hosts(c);
+        return 0;
 }

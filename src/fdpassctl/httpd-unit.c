@@ -16,8 +16,7 @@ static void httpd_unit_make_stem(const HttpdRoute *route, char ret[static HTTPD_
         char text[HTTPD_STEM_MAX + 1];
         size_t n = 0;
 
-        (void) snprintf(text, sizeof(text), "httpd-%s%s", route->hosts.n_items > 0 ? route->hosts.items[0] : "",
-                        route->path);
+        (void) snprintf(text, sizeof(text), "httpd-%s%s", route->name, route->paths.items[0]);
 
         /* One dash replaces each run of other characters. */
         for (const char *p = text; *p; p++)
@@ -32,16 +31,20 @@ static void httpd_unit_make_stem(const HttpdRoute *route, char ret[static HTTPD_
 
 void httpd_unit_name(const HttpdRoutes *routes, size_t i, char *ret, size_t size) {
         char stem[HTTPD_STEM_MAX + 1], other[HTTPD_STEM_MAX + 1];
-        unsigned same = 1;
+        unsigned same = 1, same_line = 1;
 
         httpd_unit_make_stem(&routes->items[i], stem);
         for (size_t k = 0; k < i; k++) {
                 httpd_unit_make_stem(&routes->items[k], other);
                 same += streq(stem, other);
+                same_line += streq(stem, other) && same > 2 &&
+                             routes->items[k].place.line == routes->items[i].place.line;
         }
 
-        if (same > 1)
-                (void) snprintf(ret, size, "%s-line%u.target", stem, routes->items[i].line);
+        if (same_line > 1)
+                (void) snprintf(ret, size, "%s-line%u-%u.target", stem, routes->items[i].place.line, same);
+        else if (same > 1)
+                (void) snprintf(ret, size, "%s-line%u.target", stem, routes->items[i].place.line);
         else
                 (void) snprintf(ret, size, "%s.target", stem);
 }
@@ -54,8 +57,10 @@ static void httpd_unit_print_value(FILE *f, const char *key, const char *value) 
         fputc('\n', f);
 }
 
-void httpd_unit_print(const HttpdRoute *route, const char *file, FILE *f) {
-        fprintf(f, "[Unit]\nDescription=Clients that httpd Passed by Line %u of ", route->line);
+void httpd_unit_print(const HttpdRoute *route, FILE *f) {
+        const char *file = route->place.file;
+
+        fprintf(f, "[Unit]\nDescription=Clients that httpd Passed by Line %u of ", route->place.line);
         for (size_t n; *file; file += MAX(n, (size_t) 1)) {
                 n = *file == '\\' ? 0 : utf8_printable(file);
                 fprintf(f, "%.*s", n > 0 ? (int) n : 1, n == 0 ? "?" : file);
@@ -66,10 +71,13 @@ void httpd_unit_print(const HttpdRoute *route, const char *file, FILE *f) {
 
         /* The worker listens itself, as it did for httpd, so this is no socket unit. */
         httpd_unit_print_value(f, "Worker", route->worker);
+        for (size_t i = 0; i < route->listeners.n_items; i++)
+                httpd_unit_print_value(f, "Listener", route->listeners.items[i]);
         for (size_t i = 0; i < route->hosts.n_items; i++)
                 httpd_unit_print_value(f, "Host", route->hosts.items[i]);
-        if (!streq(route->path, "/"))
-                httpd_unit_print_value(f, "Path", route->path);
+        for (size_t i = 0; i < route->paths.n_items; i++)
+                if (route->paths.n_items > 1 || !streq(route->paths.items[i], "/"))
+                        httpd_unit_print_value(f, "Path", route->paths.items[i]);
         for (size_t i = 0; i < route->sources.n_items; i++)
                 httpd_unit_print_value(f, "Source", route->sources.items[i]);
         httpd_unit_print_value(f, "Flusher", route->flusher);

@@ -2,59 +2,39 @@
 #pragma once
 
 /*
- * Converts a configuration of Apache httpd for mod_proxy_fdpass to units. Conditions, expressions and the directives of
- * other modules are not evaluated: the parser reads the lines that define routes, and reports lines that it can't
- * express.
+ * Converts a configuration of Apache httpd for mod_proxy_fdpass to units that route as httpd 2.4 does. Each line that
+ * units can't express, or not exactly, is reported. Where a unit would take requests that httpd gives to something
+ * else, there is no unit, but for the cases in httpd-plan.h.
  */
 
 #include <stdio.h>
 
-#include "basic/strlist.h"
-#include "fdpassctl/httpd-access.h"
-
-/* One ProxyPass or ProxyPassMatch line with an fd:// target. */
-typedef struct HttpdRoute {
-        unsigned line;     /* number of the line, from 1 */
-        StringList hosts;  /* names of the virtual host, for Host=; none: all hosts */
-        char *path;        /* for Path= */
-        char *worker;      /* absolute path of the worker's socket */
-        char *flusher;     /* for Flusher=; default "flush" */
-        StringList sources; /* for Source=; none: all clients */
-        size_t host;       /* index of the virtual host in HttpdAccess; 0: the server */
-        size_t condition;  /* index of the condition around the line in HttpdAccess; 0: none */
-        void *userdata;    /* of httpd_read() */
-} HttpdRoute;
-
-typedef struct HttpdRoutes {
-        HttpdRoute *items;
-        size_t n_items;
-        HttpdAccess access; /* clients that httpd keeps out */
-} HttpdRoutes;
+#include "fdpassctl/httpd-config.h"
 
 void httpd_routes_done(HttpdRoutes *routes);
 
-/* Reports a line (from 1) that units can't express, or not exactly. @message is one sentence without a line break. */
-typedef void (*HttpdSay)(void *userdata, unsigned line, const char *message);
+/* Copies @o. Returns 0, or -ENOMEM. */
+int httpd_config_new(const HttpdOptions *o, HttpdConfig **ret);
+
+/* Reads @n bytes at @text as the file @name. Returns 0 or -ENOMEM, after which only httpd_config_free() may follow. */
+int httpd_config_read(HttpdConfig *c, const char *name, const char *text, size_t n);
 
 /*
- * Reads the @n bytes at @text, and adds their routes to @routes, which begins as {}. A relative fd:// path is below
- * @server_root until the text sets ServerRoot. Returns 0, or -ENOMEM, after which only httpd_routes_done() may follow.
+ * Reads the file. Does nothing if a line Include has read it. Returns 0 or a negative errno; -EFBIG: it has more than
+ * 16 MiB.
  */
-int httpd_read(HttpdRoutes *routes, const char *text, size_t n, const char *server_root, HttpdSay say, void *userdata);
+int httpd_config_read_file(HttpdConfig *c, const char *path);
 
 /*
- * Sets the sources of all routes, after the last file. Removes and reports the routes to which httpd lets in other
- * clients than Source= can express. Returns 0 or -ENOMEM, as httpd_read().
+ * Makes the routes, after the last file. @ret is for httpd_routes_done(), and needs the configuration. Returns 0 or
+ * -ENOMEM.
  */
-int httpd_finish(HttpdRoutes *routes, HttpdSay say);
-
-/* Both for one file. Returns 0, and routes in @ret for httpd_routes_done(), or -ENOMEM. */
-int httpd_parse(const char *text, size_t n, const char *server_root, HttpdSay say, void *userdata, HttpdRoutes *ret);
+int httpd_config_finish(HttpdConfig *c, HttpdRoutes *ret);
 
 /*
  * Writes the name of the unit of route @i to @ret: "httpd-example.org-chat.target". At most @size bytes with the NUL.
  */
 void httpd_unit_name(const HttpdRoutes *routes, size_t i, char *ret, size_t size);
 
-/* Prints the unit, which names @file in its description. */
-void httpd_unit_print(const HttpdRoute *route, const char *file, FILE *f);
+/* Prints the unit. */
+void httpd_unit_print(const HttpdRoute *route, FILE *f);

@@ -14,8 +14,6 @@
 /* Debian's default, until a file sets ServerRoot. */
 #define IMPORT_SERVER_ROOT "/etc/apache2"
 
-#define IMPORT_FILE_MAX (16 * 1024 * 1024)
-
 typedef struct ImportOptions {
         const char *server_root;
         const char *output; /* directory for the units; NULL: standard output */
@@ -32,32 +30,12 @@ static const char import_help[] =
 
 static bool import_has_reported;
 
-static void import_report(void *userdata, unsigned line, const char *message) {
+static void import_report(_unused_ void *userdata, const HttpdPlace *place, const char *message) {
         import_has_reported = true;
-        fprintf(stderr, "%s:%u: %s\n", (const char *) userdata, line, message);
-}
-
-static int import_read_file(const char *path, char **ret, size_t *ret_n) {
-        _cleanup_free_ char *text = malloc(IMPORT_FILE_MAX + 1);
-        _cleanup_close_ int fd = -EBADF;
-        ssize_t n;
-
-        if (!text)
-                return -ENOMEM;
-
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-
-        n = fd_read(fd, text, IMPORT_FILE_MAX + 1);
-        if (n < 0)
-                return -EIO;
-        if (n > IMPORT_FILE_MAX)
-                return -EFBIG;
-
-        *ret = TAKE_PTR(text);
-        *ret_n = (size_t) n;
-        return 0;
+        fprintf(stderr, "%s:%u: %s", place->file, place->line, message);
+        if (place->use_file)
+                fprintf(stderr, " (Use in %s:%u)", place->use_file, place->use_line);
+        fputc('\n', stderr);
 }
 
 /* Fails if the file exists, because an administrator may have edited it. */
@@ -70,25 +48,16 @@ static FILE *import_open_unit(int directory_fd, const char *name) {
         return f;
 }
 
-static int import_write_unit(const HttpdRoute *route, const char *name, const char *path, int directory_fd) {
+static int import_write_unit(const HttpdRoute *route, const char *name, int directory_fd) {
         FILE *f = import_open_unit(directory_fd, name);
         bool has_failed;
 
         if (!f)
                 return -errno;
 
-        httpd_unit_print(route, path, f);
+        httpd_unit_print(route, f);
         has_failed = ferror(f) != 0;
         return fclose(f) != 0 || has_failed ? -EIO : 0;
-}
-
-static int import_read(HttpdRoutes *routes, char *path, const char *server_root) {
-        _cleanup_free_ char *text = NULL;
-        size_t n = 0;
-        int r;
-
-        r = import_read_file(path, &text, &n);
-        return r < 0 ? r : httpd_read(routes, text, n, server_root, import_report, path);
 }
 
 /* Returns 0, or a negative errno after a message. */
@@ -101,11 +70,25 @@ static int import_print(const HttpdRoutes *routes, int directory_fd) {
                 httpd_unit_name(routes, i, name, sizeof(name));
                 printf("%s# %s\n", i > 0 ? "\n" : "", name);
                 if (directory_fd >= 0)
-                        r = import_write_unit(route, name, route->userdata, directory_fd);
+                        r = import_write_unit(route, name, directory_fd);
                 else
-                        httpd_unit_print(route, route->userdata, stdout);
+                        httpd_unit_print(route, stdout);
                 if (r < 0) {
-                        fprintf(stderr, "Failed to import %s: %s.\n", (char *) route->userdata, strerror(-r));
+                        fprintf(stderr, "Failed to import %s: %s.\n", route->place.file, strerror(-r));
+                        return r;
+                }
+        }
+
+        return 0;
+}
+
+/* Reads all files, because what one says of the server holds for the hosts of all. */
+static int import_read(int argc, char *argv[], HttpdConfig *c, HttpdRoutes *ret) {
+        for (int i = 0; i <= argc; i++) {
+                int r = i < argc ? httpd_config_read_file(c, argv[i]) : httpd_config_finish(c, ret);
+
+                if (r < 0) {
+                        fprintf(stderr, "Failed to import %s: %s.\n", i < argc ? argv[i] : "the files", strerror(-r));
                         return r;
                 }
         }
@@ -115,29 +98,30 @@ static int import_print(const HttpdRoutes *routes, int directory_fd) {
 
 /* Returns 0, or a negative errno after a message. */
 static int import_files(int argc, char *argv[], const ImportOptions *o, size_t *ret_n_units) {
+        const HttpdOptions options = { .server_root = o->server_root, .may_include = true, .say = import_report };
+        _cleanup_(httpd_config_freep) HttpdConfig *config = NULL;
         _cleanup_(httpd_routes_done) HttpdRoutes routes = {};
         _cleanup_close_ int directory_fd = -EBADF;
+        int r;
 
         if (o->output) {
                 directory_fd = open(o->output, O_PATH | O_DIRECTORY | O_CLOEXEC);
                 if (directory_fd < 0) {
-                        int r = -errno;
-
+                        r = -errno;
                         fprintf(stderr, "Failed to open %s: %s.\n", o->output, strerror(-r));
                         return r;
                 }
         }
 
-        /* All files are read first, because what one says of the server holds for the hosts of all. */
-        for (int i = 0; i <= argc; i++) {
-                const char *what = i < argc ? argv[i] : "the files";
-                int r = i < argc ? import_read(&routes, argv[i], o->server_root) : httpd_finish(&routes, import_report);
-
-                if (r < 0) {
-                        fprintf(stderr, "Failed to import %s: %s.\n", what, strerror(-r));
-                        return r;
-                }
+        r = httpd_config_new(&options, &config);
+        if (r < 0) {
+                fprintf(stderr, "Out of memory.\n");
+                return r;
         }
+
+        r = import_read(argc, argv, config, &routes);
+        if (r < 0)
+                return r;
 
         *ret_n_units = routes.n_items;
         return import_print(&routes, directory_fd);

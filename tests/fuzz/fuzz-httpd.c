@@ -15,8 +15,8 @@ static void require(bool b) {
                 abort();
 }
 
-static void check_message(_unused_ void *userdata, unsigned line, const char *message) {
-        require(line > 0 && *message && !strchr(message, '\n')); /* fdpassctl escapes other control characters */
+static void check_message(_unused_ void *userdata, const HttpdPlace *place, const char *message) {
+        require(place->line > 0 && *message && !strchr(message, '\n')); /* fdpassctl escapes other control characters */
 }
 
 static void no_finding(_unused_ void *userdata, _unused_ ConfigSeverity severity, _unused_ const char *unit,
@@ -55,14 +55,20 @@ static void check_unit(const HttpdRoute *printed, const char *name, char *text, 
                 k++;
         require(k <= printed->hosts.n_items && (k > 0) == (printed->hosts.n_items > 0));
         require(route.match.n_sources == printed->sources.n_items);
-        require(!route.match.paths || !route.match.paths[1]);
+        k = 0;
+        while (route.match.paths && route.match.paths[k])
+                k++;
+        require(k == printed->paths.n_items || (k == 0 && streq(printed->paths.items[0], "/")));
         route_config_done(&route);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        HttpdRoutes routes;
+        _cleanup_(httpd_config_freep) HttpdConfig *config = NULL;
+        _cleanup_(httpd_routes_done) HttpdRoutes routes = {};
 
-        require(httpd_parse((const char *) data, size, "/etc/apache2", check_message, NULL, &routes) == 0);
+        require(httpd_config_new(&(HttpdOptions){ .server_root = "/etc/apache2", .say = check_message }, &config) == 0);
+        require(httpd_config_read(config, "a\\ %i\n.conf\\", (const char *) data, size) == 0);
+        require(httpd_config_finish(config, &routes) == 0);
 
         for (size_t i = 0; i < routes.n_items; i++) {
                 char name[256], *text = NULL;
@@ -71,11 +77,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
                 require(f);
                 httpd_unit_name(&routes, i, name, sizeof(name));
-                httpd_unit_print(&routes.items[i], "a\\ %i\n.conf\\", f);
+                httpd_unit_print(&routes.items[i], f);
                 require(fclose(f) == 0);
                 check_unit(&routes.items[i], name, text, n); /* consumes the text */
         }
 
-        httpd_routes_done(&routes);
         return 0;
 }
