@@ -85,7 +85,7 @@ static bool arrival_conclude(Broker *b, Client *c, const HeadResult *r) {
         else if (r->verdict == HEAD_GONE)
                 departure_gone(b, c);
         else {
-                if (r->why == REFUSAL_NO_ROUTE)
+                if (r->why == REFUSAL_NO_ROUTE || r->why == REFUSAL_NO_HTTP2)
                         diag_no_route(&b->diag, c->listener);
                 departure_refuse(b, c, r->why, r->reason);
         }

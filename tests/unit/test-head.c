@@ -214,6 +214,45 @@ static void test_refuses_tls(void **state) {
         fd_close(client);
 }
 
+#define HTTP2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+/* The client reads SETTINGS, then GOAWAY with this code and the last stream 0, and then our FIN, never a reset. */
+static void expect_goaway(int client, char code) {
+        static const char frames[] = "\0\0\0\4\0\0\0\0\0" "\0\0\x25\7\0\0\0\0\0" "\0\0\0\0" "\0\0\0";
+        char buffer[256];
+        size_t n = read_answer(client, buffer, sizeof(buffer));
+
+        assert_int_equal(n, 9 + 9 + 0x25);
+        assert_memory_equal(buffer, frames, sizeof(frames) - 1);
+        assert_int_equal(buffer[sizeof(frames) - 1], code);
+        fd_close(client);
+}
+
+/* HTTP/2 without TLS: a route of that protocol takes it, or it reads why not, also if its frames come after that. */
+static void test_refuses_http2(void **state) {
+        int a = listen_at("a", 8), client;
+
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org" });
+        expect_goaway(dial_and_request(HTTP2_PREFACE "frames of the client"), 0xd);
+
+        client = dial_and_request("PRI * HTTP/2.0\r\n\r\n");
+        WAIT_FOR(n_accepted() == 2);
+        say(client, "SM\r\n\r\n");
+        WAIT_FOR(n_refused(REFUSAL_NO_HTTP2) == 2);
+        say(client, "frames of the client");
+        expect_goaway(client, 0xd);
+
+        USE({ .unit = "a.socket", .worker = "a", .protocols = 1U << PROBE_HTTP2 });
+        client = dial_and_request(HTTP2_PREFACE);
+        expect_at(a, HTTP2_PREFACE);
+        fd_close(client);
+        fd_close(a);
+
+        /* Its worker is gone: INTERNAL_ERROR. */
+        expect_goaway(dial_and_request(HTTP2_PREFACE), 2);
+        assert_int_equal(n_refused(REFUSAL_NO_HTTP2), 2);
+}
+
 static int dial_with_hello(const char *name, Slice extensions) {
         static Bytes hello;
         int fd = dial("public");
@@ -472,6 +511,7 @@ TEST_MAIN(BROKER_TEST(test_routes_http),
           BROKER_TEST(test_refuses_large_head),
           BROKER_TEST(test_refuses_for_gone_worker),
           BROKER_TEST(test_refuses_tls),
+          BROKER_TEST(test_refuses_http2),
           BROKER_TEST(test_tls_names),
           BROKER_TEST(test_refuses_ssh),
           BROKER_TEST(test_routes_protocols),

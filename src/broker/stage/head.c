@@ -56,6 +56,9 @@ static HeadResult head_conclude(const Routing *routing, const Decision *d) {
         case DECISION_NO_HOST:
                 return head_refuse(REFUSAL_NO_HOST, PROBE_REASON_NONE);
 
+        case DECISION_NO_HTTP2:
+                return head_refuse(REFUSAL_NO_HTTP2, PROBE_REASON_NONE);
+
         case DECISION_MALFORMED:
                 return head_refuse(REFUSAL_MALFORMED, d->reason);
 
