@@ -308,7 +308,7 @@ static void arrival_make_place(Broker *b) {
                 admission_pause(b, 0);
 }
 
-/* True if the client's address is in TrustedProxies=. Only such a client may send a PROXY header. */
+/* True if TrustedProxies= has the client's address. Only such a client may send a PROXY header. */
 static bool arrival_is_trusted_proxy(const ListenerConfig *config, const Client *c) {
         for (size_t i = 0; i < config->n_trusted_proxies; i++)
                 if (address_range_contains(&config->trusted_proxies[i], &c->address.sa))

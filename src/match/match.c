@@ -137,6 +137,9 @@ bool address_range_contains(const AddressRange *range, const struct sockaddr *sa
         if (memcmp(bytes, range->address, whole) != 0)
                 return false;
 
+        if (range->family == AF_UNIX)
+                return sa && sa->sa_family == AF_UNIX;
+
         return rest == 0 || (bytes[whole] ^ range->address[whole]) >> (8 - rest) == 0;
 }
 

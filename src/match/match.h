@@ -44,8 +44,8 @@ typedef enum MatchKey {
 } MatchKey;
 
 /*
- * True if @sa is in @range. An IPv4 address that is mapped into IPv6 counts as IPv4. Other families than IP are in no
- * range.
+ * True if @sa is in @range. An IPv4 address that is mapped into IPv6 counts as IPv4. A range of AF_UNIX has all
+ * addresses of this family. Other families are in no range.
  */
 bool address_range_contains(const AddressRange *range, const struct sockaddr *sa);
 

@@ -71,10 +71,10 @@ static HeadResult head_conclude(const Routing *routing, const Decision *d) {
 
 /*
  * Reads the header from the socket, and no more, because the worker must not see it. Returns false if the client has
- * left.
+ * left, or if it sent descriptors with the header over AF_UNIX.
  */
 static bool head_consume_proxy(Client *c, uint8_t *buffer, size_t n) {
-        ssize_t k = recv(c->fd, buffer, n, MSG_DONTWAIT);
+        ssize_t k = client_is_ip(c) ? recv(c->fd, buffer, n, MSG_DONTWAIT) : handoff_recv(c->fd, buffer, n, MSG_DONTWAIT);
 
         if (k < 0)
                 return false;
