@@ -216,9 +216,9 @@ static void test_refuses_tls(void **state) {
 
 #define HTTP2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-/* The client reads SETTINGS, then GOAWAY with this code and the last stream 0, and then our FIN, never a reset. */
+/* The client reads SETTINGS, then GOAWAY with this code and the largest last stream, and then our FIN, no reset. */
 static void expect_goaway(int client, char code) {
-        static const char frames[] = "\0\0\0\4\0\0\0\0\0" "\0\0\x25\7\0\0\0\0\0" "\0\0\0\0" "\0\0\0";
+        static const char frames[] = "\0\0\0\4\0\0\0\0\0" "\0\0\x25\7\0\0\0\0\0" "\x7f\xff\xff\xff" "\0\0\0";
         char buffer[256];
         size_t n = read_answer(client, buffer, sizeof(buffer));
 
@@ -277,7 +277,7 @@ static void expect_alert(int client, char alert) {
         fd_close(client);
 }
 
-/* A hello whose name is no host name: a route without Host= takes it, and none with Host=. Else the alert is as ever. */
+/* A hello whose name is no host name: a route without Host= takes it, and none with Host=. The alert is as ever. */
 static void test_tls_names(void **state) {
         static const char *const unusable[] = {
                 "192.0.2.1", "2001:db8::1", "[2001:db8::1]", "a.example.org:443", "*.example.org", "example.org..", "",

@@ -184,9 +184,13 @@ static void answer_append_u32(Answer *a, uint32_t v) {
         answer_append(a, &v, sizeof(v));
 }
 
+/* The largest number of a stream (RFC 9113 5.1.1). */
+#define HTTP2_STREAM_MAX 0x7fffffff
+
 /*
  * Writes an empty SETTINGS frame, which has to be the first one of a server (RFC 9113 3.4), and a GOAWAY frame (6.8).
- * Its last stream is 0: no request was looked at, so the client may send all of them again.
+ * Clients send requests on streams above its last stream again, and curl 8.14 does so five times at once. That helps if
+ * another broker comes, and else it is a load.
  */
 static void answer_compose_http2(Refusal why, Answer *ret) {
         static const char text[] = "No service takes HTTP/2 here.";
@@ -195,7 +199,7 @@ static void answer_compose_http2(Refusal why, Answer *ret) {
 
         answer_append(ret, settings, sizeof(settings));
         answer_append(ret, goaway, sizeof(goaway));
-        answer_append_u32(ret, 0); /* last stream */
+        answer_append_u32(ret, why == REFUSAL_STOPPING ? 0 : HTTP2_STREAM_MAX); /* last stream */
         answer_append_u32(ret, answer_http2_code(why));
         answer_append(ret, text, strlen(text));
 }
