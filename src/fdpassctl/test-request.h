@@ -17,7 +17,7 @@ typedef struct TestRequest {
         const char *sni;         /* --sni=; NULL: not given */
         struct sockaddr_in6 source;
         Probe probe;             /* of @bytes */
-        struct sockaddr_storage proxied; /* client's address in the PROXY header of --bytes= */
+        ProxiedFacts proxied;    /* of the PROXY header of --bytes= */
         ProbeReason malformed;   /* why the bytes are wrong; only a route with Prefix= can take the client then */
         uint8_t bytes[65536];    /* --bytes=, or the hello that --sni= and --alpn= describe */
         char fields[4096];       /* --header= lines, as in an HTTP head */

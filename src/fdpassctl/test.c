@@ -28,21 +28,17 @@ static const ListenerConfig *test_find_listener(const Config *config, const Test
  * needed.
  */
 static bool test_take_proxy_header(TestRequest *d, const ListenerConfig *listener) {
-        ProxyFacts proxy;
+        ProbeReason reason;
 
         if (listener->proxy_protocol == PROXY_PROTOCOL_NO)
                 return true;
 
-        switch (probe_proxy(d->facts.head.p, d->facts.head.n, &proxy)) {
+        switch (facts_take_proxy(&d->facts, &d->proxied, &reason)) {
 
         case PROBE_NEED_MORE:
                 return false;
 
         case PROBE_MATCH:
-                d->facts.head = slice_skip(d->facts.head, proxy.header_length);
-                d->proxied = proxy.source;
-                if (proxy.source_length > 0)
-                        d->facts.source = (const struct sockaddr *) &d->proxied;
                 return true;
 
         case PROBE_NO_MATCH:
@@ -51,7 +47,7 @@ static bool test_take_proxy_header(TestRequest *d, const ListenerConfig *listene
                 return true;
 
         case PROBE_MALFORMED:
-                d->malformed = proxy.reason;
+                d->malformed = reason;
                 return true;
         }
 

@@ -30,9 +30,13 @@ Decision decide_facts(const MatchIndex *index, const ClientFacts *facts) {
 }
 
 Decision decide_incomplete(const MatchIndex *index, const ClientFacts *facts) {
+        ClientFacts hostless = *facts;
         MatchResult result;
 
-        match_index_find(index, facts, &result);
+        /* The bytes may name another host than the PROXY header. */
+        hostless.host = NULL;
+
+        match_index_find(index, &hostless, &result);
         if (!result.found || result.match->n_prefixes == 0)
                 return (Decision){ .kind = DECISION_MORE };
 

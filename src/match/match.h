@@ -17,11 +17,12 @@ typedef struct ClientFacts {
         unsigned protocol;          /* one bit, as in RouteMatch.protocols; 0: unknown */
         bool is_any_request;        /* these facts stand for all HTTP requests for this host and path (match-scope.h):
                                      * Method=, Header= and Prefix= take a client if they take one such request */
-        const ProbeName *host;      /* from the Host field or SNI; NULL or n is 0: none */
+        const ProbeName *host;      /* from the Host field, SNI or a PROXY header; NULL or n is 0: none */
         Slice path;                 /* n is 0: none */
         Slice method;
         Slice fields;               /* fields of an HTTP head, for http_next_field(); n is 0: none */
         const TlsFacts *tls;        /* for ALPN=; NULL: the client does not speak TLS */
+        Slice alpn;                 /* for ALPN= if @tls is NULL: what a PROXY header says; n is 0: none */
         const struct sockaddr *source;
         Slice head;                 /* all first bytes that are known */
         const char *name;           /* InternalName= of the only route that may take the client; NULL: any route may */
