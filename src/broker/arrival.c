@@ -85,7 +85,7 @@ static bool arrival_conclude(Broker *b, Client *c, const HeadResult *r) {
         else if (r->verdict == HEAD_GONE)
                 departure_gone(b, c);
         else {
-                if (r->why == REFUSAL_NO_ROUTE)
+                if (r->why == REFUSAL_NO_ROUTE || r->why == REFUSAL_NO_HTTP2)
                         diag_no_route(&b->diag, c->listener);
                 departure_refuse(b, c, r->why, r->reason);
         }
@@ -308,7 +308,7 @@ static void arrival_make_place(Broker *b) {
                 admission_pause(b, 0);
 }
 
-/* True if the client's address is in TrustedProxies=. Only such a client may send a PROXY header. */
+/* True if TrustedProxies= has the client's address. Only such a client may send a PROXY header. */
 static bool arrival_is_trusted_proxy(const ListenerConfig *config, const Client *c) {
         for (size_t i = 0; i < config->n_trusted_proxies; i++)
                 if (address_range_contains(&config->trusted_proxies[i], &c->address.sa))

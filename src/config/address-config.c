@@ -64,14 +64,37 @@ static int address_config_take(const char *word, void *field) {
         return 0;
 }
 
-int config_parse_addresses(ConfigContext *c, const Assignment *a, AddressRange **items, size_t *n_items) {
-        AddressTarget target = { items, n_items };
+static int address_config_take_peer(const char *word, void *field) {
+        AddressTarget *target = field;
 
+        if (!streq(word, "unix"))
+                return address_config_take(word, field);
+
+        if (!ARRAY_GROW(*target->items, *target->n_items))
+                return -ENOMEM;
+
+        (*target->items)[(*target->n_items)++] = (AddressRange){ .family = AF_UNIX };
+        return 0;
+}
+
+static int address_config_parse(ConfigContext *c, const Assignment *a, AddressTarget target, const char *wants,
+                                ConfigTakeWord take) {
         if (!*a->value) {
-                free(TAKE_PTR(*items));
-                *n_items = 0;
+                free(TAKE_PTR(*target.items));
+                *target.n_items = 0;
         }
 
-        return config_parse_words(c, a, "IP addresses, or networks such as 192.0.2.0/24 with no host bits set",
-                                  address_config_take, &target);
+        return config_parse_words(c, a, wants, take, &target);
+}
+
+int config_parse_addresses(ConfigContext *c, const Assignment *a, AddressRange **items, size_t *n_items) {
+        return address_config_parse(c, a, (AddressTarget){ items, n_items },
+                                    "IP addresses, or networks such as 192.0.2.0/24 with no host bits set",
+                                    address_config_take);
+}
+
+int config_parse_peers(ConfigContext *c, const Assignment *a, AddressRange **items, size_t *n_items) {
+        return address_config_parse(c, a, (AddressTarget){ items, n_items },
+                                    "IP addresses, networks such as 192.0.2.0/24 with no host bits set, or \"unix\"",
+                                    address_config_take_peer);
 }

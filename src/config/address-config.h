@@ -13,3 +13,6 @@ int config_parse_addresses(ConfigContext *c, const Assignment *a, AddressRange *
 
 /* Parses an address, or a network with no host bits set. Returns false for anything else. */
 bool config_parse_range(const char *word, AddressRange *ret);
+
+/* Does the same, and takes the word "unix" too: every client that comes over AF_UNIX. */
+int config_parse_peers(ConfigContext *c, const Assignment *a, AddressRange **items, size_t *n_items);

@@ -48,9 +48,9 @@ typedef struct HeaderMatch {
         char *glob; /* pattern (fnmatch(3)) for the value without the white space around it; owned */
 } HeaderMatch;
 
-/* Source=192.0.2.0/24 */
+/* Source=192.0.2.0/24, TrustedProxies=unix */
 typedef struct AddressRange {
-        int family;          /* AF_INET or AF_INET6 */
+        int family;          /* AF_INET, AF_INET6, or AF_UNIX for all clients of that family */
         uint8_t address[16]; /* in network byte order; 4 bytes are used for AF_INET */
         unsigned n_bits;     /* length of the network prefix, in bits */
 } AddressRange;

@@ -19,7 +19,7 @@ void listener_config_done(ListenerConfig *listener) {
 static int listener_config_parse_proxies(ConfigContext *c, const Assignment *a, void *field) {
         ListenerConfig *listener = CONTAINER_OF(field, ListenerConfig, trusted_proxies);
 
-        return config_parse_addresses(c, a, &listener->trusted_proxies, &listener->n_trusted_proxies);
+        return config_parse_peers(c, a, &listener->trusted_proxies, &listener->n_trusted_proxies);
 }
 
 static int listener_config_parse_name(ConfigContext *c, const Assignment *a, void *field) {

@@ -8,6 +8,7 @@
 
 #include "control/conn.h"
 #include "match/decide.h"
+#include "match/facts.h"
 
 static bool control_test_parse_source(const char *s, struct sockaddr_in6 *ret) {
         struct in_addr in;
@@ -31,9 +32,31 @@ static bool control_test_needs_head(const Broker *b, const char *name) {
         return routing_needs_head(b->routing, l ?: &(Listener){ .name = (char *) (uintptr_t) name });
 }
 
-static Decision control_test_decide(const Broker *b, ClientFacts *facts, Probe *probe) {
+/*
+ * Takes off a PROXY header, as if the proxy were trusted. Bytes without a header are taken for those behind it, because
+ * `fdpassctl test --host=` sends none. Returns false, and the result, if the header is incomplete or malformed.
+ */
+static bool control_test_take_proxy(const ListenerConfig *listener, ClientFacts *facts, ProxiedFacts *proxied,
+                                    Decision *ret) {
+        ProbeReason reason;
+        ProbeVerdict v;
+
+        if (listener->proxy_protocol == PROXY_PROTOCOL_NO || facts->head.n == 0)
+                return true;
+
+        v = facts_take_proxy(facts, proxied, &reason);
+        *ret = v == PROBE_MALFORMED ? (Decision){ .kind = DECISION_MALFORMED, .reason = reason }
+                                    : (Decision){ .kind = DECISION_MORE };
+        return v == PROBE_MATCH || v == PROBE_NO_MATCH;
+}
+
+static Decision control_test_decide(const Broker *b, ClientFacts *facts, ProxiedFacts *proxied, Probe *probe) {
         const ListenerConfig *listener = routing_listener_config(b->routing, facts->listener);
         const MatchIndex *index = b->routing->index;
+        Decision d;
+
+        if (!control_test_take_proxy(listener, facts, proxied, &d))
+                return d;
 
         /* The broker does not look at the first bytes if no route asks for them. */
         if (!control_test_needs_head(b, facts->listener)) {
@@ -81,6 +104,7 @@ int method_test(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *listener, *source;
         struct sockaddr_in6 address;
         ClientFacts facts = {};
+        ProxiedFacts proxied;
         const void *head;
         Decision decision;
         Probe probe;
@@ -100,6 +124,6 @@ int method_test(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 facts.source = (const struct sockaddr *) &address;
         }
 
-        decision = control_test_decide(b, &facts, &probe);
+        decision = control_test_decide(b, &facts, &proxied, &probe);
         return control_test_reply(m, b, &decision);
 }

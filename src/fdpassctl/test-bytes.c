@@ -52,21 +52,21 @@ ProbeReason test_bytes_check_request(const TestRequest *d, size_t max_head_size)
 
 /* Adds the extensions server_name (RFC 6066 3) and ALPN (RFC 7301 3.1). */
 static void test_bytes_make_extensions(const TestRequest *d, TestBytes *b) {
-        size_t n_name = d->host.n, n_alpn = d->tls.alpn.n;
+        size_t n_name = d->sni ? strlen(d->sni) : 0;
 
-        if (n_name > 0) {
+        if (d->sni) {
                 test_bytes_add_u16(b, 0);
                 test_bytes_add_u16(b, n_name + 5);
                 test_bytes_add_u16(b, n_name + 3);
                 test_bytes_add(b, "", 1);
                 test_bytes_add_u16(b, n_name);
-                test_bytes_add(b, d->host.text, n_name);
+                test_bytes_add(b, d->sni, n_name);
         }
-        if (n_alpn > 0) {
+        if (d->n_alpn > 0) {
                 test_bytes_add_u16(b, 16);
-                test_bytes_add_u16(b, n_alpn + 2);
-                test_bytes_add_u16(b, n_alpn);
-                test_bytes_add(b, d->alpn, n_alpn);
+                test_bytes_add_u16(b, d->n_alpn + 2);
+                test_bytes_add_u16(b, d->n_alpn);
+                test_bytes_add(b, d->alpn, d->n_alpn);
         }
 }
 
@@ -89,6 +89,7 @@ static void test_bytes_make_hello(const TestRequest *d, TestBytes *b) {
         test_bytes_add(b, (uint8_t[]){ 0, 0, 2, 0x13, 0x01, 1, 0 }, 7);
         test_bytes_add_u16(b, extensions.n);
         test_bytes_add(b, extensions.p, extensions.n);
+        b->is_overrun |= extensions.is_overrun;
 }
 
 int test_bytes_make(const TestRequest *d, TestBytes *b) {
@@ -108,7 +109,7 @@ int test_bytes_make(const TestRequest *d, TestBytes *b) {
         }
 
         if (b->is_overrun) {
-                fprintf(stderr, "--running can send at most 16 KiB to the broker.\n");
+                fprintf(stderr, "The client's first bytes can be at most 16 KiB.\n");
                 return -EINVAL;
         }
 

@@ -95,8 +95,8 @@ static int test_print_make_dict(Value *dict, const Decision *d, const Config *co
         if (r >= 0 && winner)
                 r = test_print_add_pool(dict, "Workers", /* is_worker= */ true, winner, config);
 
-        /* Otherwise the first bytes alone decided about the client. */
-        if (r < 0 || !(winner || (reason && (streq(reason, "no-route") || streq(reason, "no-such-host")))))
+        /* The first bytes alone decided about the client. */
+        if (r < 0 || d->kind == DECISION_MORE || d->kind == DECISION_MALFORMED)
                 return r;
 
         routes = value_add(dict, "Routes", VALUE_LIST);
@@ -147,7 +147,7 @@ static void test_print_text(const Value *o) {
                 test_print_routes(routes, value_item_string(value_get(o, "Units"), 0));
         else if (streq(result, "route"))
                 test_print_pool(o);
-        else if (streq(reason, "no-route"))
+        else if (streq(reason, "no-route") || streq(reason, "no-http2"))
                 printf("No route takes this client.\n");
         else {
                 printf("The broker would refuse this: ");

@@ -36,26 +36,25 @@ static int test_request_fail(const char *option, const char *value, const char *
         return -EINVAL;
 }
 
-static int test_request_set_name(TestRequest *d, const char *option, const char *value, ProbeProtocol protocol) {
+static int test_request_set_host(void *userdata, const char *value) {
+        TestRequest *d = userdata;
         uint16_t port;
 
         if (!probe_name_set_authority(&d->host, &port, slice_from_string(value)))
-                return test_request_fail(option, value, "must be the name of a host.");
+                return test_request_fail("host", value, "must be the name of a host.");
 
         d->facts.host = &d->host;
-        d->facts.protocol = 1U << protocol;
+        d->facts.protocol = 1U << PROBE_HTTP;
         return 1;
 }
 
-static int test_request_set_host(void *userdata, const char *value) {
-        return test_request_set_name(userdata, "host", value, PROBE_HTTP);
-}
-
+/* Takes any bytes, because clients send names that are no host names, and the hello is probed. */
 static int test_request_set_sni(void *userdata, const char *value) {
         TestRequest *d = userdata;
 
-        d->facts.tls = &d->tls;
-        return test_request_set_name(d, "sni", value, PROBE_TLS);
+        d->sni = value;
+        d->facts.protocol = 1U << PROBE_TLS;
+        return 1;
 }
 
 static int test_request_set_path(void *userdata, const char *value) {
@@ -136,20 +135,14 @@ static int test_request_add_header(void *userdata, const char *value) {
 
 static int test_request_add_alpn(void *userdata, const char *value) {
         TestRequest *d = userdata;
-        TlsReader *list = &d->tls.alpn;
         size_t n = strlen(value);
 
-        if (n == 0 || n > UINT8_MAX || list->n + 1 + n > sizeof(d->alpn))
+        if (n == 0 || n > UINT8_MAX || d->n_alpn + 1 + n > sizeof(d->alpn))
                 return test_request_fail("alpn", value, "must be the name of a protocol, and all must fit into 1 KiB.");
 
-        d->alpn[list->n] = (char) n;
-        memcpy(d->alpn + list->n + 1, value, n);
-
-        /* The reader expects the list inside of a record, so this is a record with nothing else in it. */
-        list->n += 1 + n;
-        list->in_record = list->n;
-        list->bytes = (Slice){ (const uint8_t *) d->alpn, list->n };
-        d->facts.tls = &d->tls;
+        d->alpn[d->n_alpn] = (char) n;
+        memcpy(d->alpn + d->n_alpn + 1, value, n);
+        d->n_alpn += 1 + n;
         d->facts.protocol = 1U << PROBE_TLS;
         return 1;
 }

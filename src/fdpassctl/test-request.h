@@ -13,15 +13,16 @@ typedef struct TestRequest {
         bool is_for_broker;      /* --running: the running broker is asked, not the units */
         bool has_listener;       /* --listener= was given */
         const char *source_text; /* --source=; NULL: not given */
-        ProbeName host;
+        ProbeName host;          /* --host= */
+        const char *sni;         /* --sni=; NULL: not given */
         struct sockaddr_in6 source;
-        Probe probe;             /* of --bytes= */
-        struct sockaddr_storage proxied; /* client's address in the PROXY header of --bytes= */
+        Probe probe;             /* of @bytes */
+        ProxiedFacts proxied;    /* of the PROXY header of --bytes= */
         ProbeReason malformed;   /* why the bytes are wrong; only a route with Prefix= can take the client then */
-        uint8_t bytes[65536];    /* --bytes= */
+        uint8_t bytes[65536];    /* --bytes=, or the hello that --sni= and --alpn= describe */
         char fields[4096];       /* --header= lines, as in an HTTP head */
         char alpn[1024];         /* --alpn= names, as in a ClientHello (RFC 7301 3.1) */
-        TlsFacts tls;
+        size_t n_alpn;           /* bytes in @alpn */
 } TestRequest;
 
 /*

@@ -28,21 +28,17 @@ static const ListenerConfig *test_find_listener(const Config *config, const Test
  * needed.
  */
 static bool test_take_proxy_header(TestRequest *d, const ListenerConfig *listener) {
-        ProxyFacts proxy;
+        ProbeReason reason;
 
         if (listener->proxy_protocol == PROXY_PROTOCOL_NO)
                 return true;
 
-        switch (probe_proxy(d->facts.head.p, d->facts.head.n, &proxy)) {
+        switch (facts_take_proxy(&d->facts, &d->proxied, &reason)) {
 
         case PROBE_NEED_MORE:
                 return false;
 
         case PROBE_MATCH:
-                d->facts.head = slice_skip(d->facts.head, proxy.header_length);
-                d->proxied = proxy.source;
-                if (proxy.source_length > 0)
-                        d->facts.source = (const struct sockaddr *) &d->proxied;
                 return true;
 
         case PROBE_NO_MATCH:
@@ -51,7 +47,7 @@ static bool test_take_proxy_header(TestRequest *d, const ListenerConfig *listene
                 return true;
 
         case PROBE_MALFORMED:
-                d->malformed = proxy.reason;
+                d->malformed = reason;
                 return true;
         }
 
@@ -85,6 +81,19 @@ static Decision test_decide_bytes(const MatchIndex *index, TestRequest *d, const
         return decide_head(index, &d->facts, listener->max_head_size, &d->probe);
 }
 
+/* Decides by the hello that the options describe, because only the probe knows which names in it are used. */
+static int test_set_hello(TestRequest *d) {
+        TestBytes b = {};
+        int r = test_bytes_make(d, &b);
+
+        if (r < 0)
+                return r;
+
+        memcpy(d->bytes, b.p, b.n);
+        d->facts.head = (Slice){ d->bytes, b.n };
+        return 0;
+}
+
 /* Decides by the other options. They have to describe a request that the broker takes. */
 static Decision test_decide_options(const MatchIndex *index, TestRequest *d, const ListenerConfig *listener) {
         if (d->facts.protocol == PROTOCOL_SILENT)
@@ -110,6 +119,9 @@ static int test_by_units(TestRequest *d) {
                 fprintf(stderr, "Out of memory.\n");
                 return EXIT_FAILURE;
         }
+
+        if (!d->facts.head.p && d->facts.protocol == 1U << PROBE_TLS && test_set_hello(d) < 0)
+                return EXIT_FAILURE;
 
         listener = test_find_listener(config, d);
         decision = d->facts.head.p ? test_decide_bytes(index, d, listener) : test_decide_options(index, d, listener);

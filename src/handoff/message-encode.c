@@ -32,8 +32,9 @@ static void message_write_u16(MessageWriter *w, size_t value) {
 }
 
 static void message_write_tlv(MessageWriter *w, uint8_t type, Slice value) {
-        message_write_u8(w, type);
-        message_write_u16(w, value.n);
+        const uint8_t head[] = { type, (uint8_t) (value.n >> 8), (uint8_t) value.n };
+
+        message_write_bytes(w, head, sizeof(head));
         message_write_bytes(w, value.p, value.n);
 }
 
@@ -81,6 +82,50 @@ static void message_write_response(MessageWriter *w, const Message *m) {
         message_write_tlv(w, FDPASS_TLV_RESPONSE, (Slice){ bytes, sizeof(bytes) });
 }
 
+/* Types among ours that are left to load balancers of clouds (fdpass-protocol(7)). */
+enum {
+        VENDOR_TLV_AWS = 0xEA,
+        VENDOR_TLV_AZURE = 0xEE,
+};
+
+/* True if a proxy's TLV of this type is copied into the header. All others have a meaning of ours, or may get one. */
+static bool message_type_is_copied(uint8_t type) {
+        switch (type) {
+
+        case VENDOR_TLV_AWS:
+        case VENDOR_TLV_AZURE:
+                return true;
+
+        case FDPASS_TLV_ALPN:
+        case FDPASS_TLV_AUTHORITY:
+        case FDPASS_TLV_CRC32C:
+        case PROXY_TLV_NOOP:
+        case FDPASS_TLV_UNIQUE_ID:
+        case FDPASS_TLV_SSL:
+                return false;
+
+        default:
+                return type < 0xE0 || type > 0xEF;
+        }
+}
+
+/* Writes the first TLV of each copied type, because each type appears once in a message. */
+static void message_write_copies(MessageWriter *w, Slice proxy) {
+        uint64_t written[(UINT8_MAX + 1) / 64] = {};
+        Slice value;
+        uint8_t type;
+
+        while (reader_tlv(&proxy, &type, &value)) {
+                uint64_t bit = UINT64_C(1) << type % 64;
+
+                if (!message_type_is_copied(type) || written[type / 64] & bit)
+                        continue;
+
+                written[type / 64] |= bit;
+                message_write_tlv(w, type, value);
+        }
+}
+
 static int message_write_tlvs(MessageWriter *w, const Message *m) {
         static const uint8_t version = FDPASS_PROTOCOL_VERSION;
 
@@ -108,6 +153,8 @@ static int message_write_tlvs(MessageWriter *w, const Message *m) {
 
         if (m->status != 0)
                 message_write_response(w, m);
+        if (m->proxy.n > 0)
+                message_write_copies(w, m->proxy);
 
         return 0;
 }

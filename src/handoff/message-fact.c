@@ -17,19 +17,24 @@ const MessageFact message_facts[MESSAGE_N_FACTS] = {
         { FDPASS_TLV_DATA,      MESSAGE_FACT_OPAQUE, FDPASS_DATA_MAX,      offsetof(Message, data)      },
         { FDPASS_TLV_SCOPE,     MESSAGE_FACT_OPAQUE, FDPASS_SCOPE_MAX,     offsetof(Message, scope)     },
         { FDPASS_TLV_SEAL,      MESSAGE_FACT_OPAQUE, FDPASS_SEAL_SIZE,     offsetof(Message, seal)      },
+        { FDPASS_TLV_PROXY,     MESSAGE_FACT_TLVS,   FDPASS_PROXY_MAX,     offsetof(Message, proxy)     },
 };
 
-static bool message_fact_is_ssl(Slice s) {
-        Slice inner, value;
+static bool message_fact_is_tlvs(Slice s) {
+        Slice value;
         uint8_t type;
 
-        if (s.n < MESSAGE_SSL_SIZE_MIN)
-                return false;
-
-        inner = slice_skip(s, MESSAGE_SSL_SIZE_MIN);
-        while (reader_tlv(&inner, &type, &value))
+        while (reader_tlv(&s, &type, &value))
                 ;
-        return inner.n == 0;
+        return s.n == 0;
+}
+
+static bool message_fact_is_ssl(Slice s) {
+        return s.n >= MESSAGE_SSL_SIZE_MIN && message_fact_is_tlvs(slice_skip(s, MESSAGE_SSL_SIZE_MIN));
+}
+
+bool message_ssl_is_valid(Slice value) {
+        return value.n <= FDPASS_SSL_MAX && message_fact_is_ssl(value);
 }
 
 bool message_fact_is_valid(const MessageFact *fact, Slice value) {
@@ -43,6 +48,9 @@ bool message_fact_is_valid(const MessageFact *fact, Slice value) {
 
         case MESSAGE_FACT_SSL:
                 return message_fact_is_ssl(value);
+
+        case MESSAGE_FACT_TLVS:
+                return message_fact_is_tlvs(value);
         }
 
         return false;

@@ -22,6 +22,7 @@ typedef enum MessageFactKind {
         MESSAGE_FACT_OPAQUE,
         MESSAGE_FACT_TEXT,
         MESSAGE_FACT_SSL,
+        MESSAGE_FACT_TLVS,
 } MessageFactKind;
 
 /* A TLV whose value is a Slice of Message. */
@@ -32,7 +33,7 @@ typedef struct MessageFact {
         size_t offset; /* of the Slice in Message */
 } MessageFact;
 
-#define MESSAGE_N_FACTS 11
+#define MESSAGE_N_FACTS 12
 
 /* In the order in which they are sent. */
 extern const MessageFact message_facts[MESSAGE_N_FACTS];

@@ -37,6 +37,7 @@ typedef struct Message {
         Slice route;
         Slice listener;
         Slice data;
+        Slice proxy;                /* TLVs of the PROXY header before the client, for reader_tlv() */
         uint64_t deadline;          /* µs of CLOCK_MONOTONIC, or MESSAGE_NO_DEADLINE */
         Slice protocol;
         Slice name;
@@ -63,9 +64,12 @@ void message_address_set(MessageAddress *ret, const struct sockaddr *sa, socklen
  * always enough. Returns 0, or
  *
  *   -EMSGSIZE   a fact is longer than its limit in protocol.h, or @size is too small
- *   -EINVAL     a text has control characters, or the value of SSL is malformed
+ *   -EINVAL     a text has control characters, or the value of SSL or of PROXY is malformed
  */
 int message_encode(const Message *m, uint8_t *ret, size_t size, size_t *ret_n);
+
+/* True if @value may be Message.ssl: its form is right, and its length is within the limit. */
+bool message_ssl_is_valid(Slice value);
 
 /* Conditions of message_decode(). */
 enum {

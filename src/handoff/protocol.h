@@ -44,7 +44,7 @@
 #define FDPASS_TLV_AUTHORITY 0x02  /* text: HTTP's Host or TLS's server name, in lower case, without port */
 #define FDPASS_TLV_CRC32C 0x03     /* 4 bytes: checksum of the header. fdpass checks it, and does not send it */
 #define FDPASS_TLV_UNIQUE_ID 0x05  /* the client's, from accept(2) to its end; 128 bytes at most */
-#define FDPASS_TLV_SSL 0x20        /* from a TLS stage, or from a proxy before the listener; 1024 bytes at most */
+#define FDPASS_TLV_SSL 0x20        /* from a TLS stage, or else from the PROXY header; 1024 bytes at most */
 
 #define FDPASS_TLV_VERSION 0xE0    /* 1 byte: FDPASS_PROTOCOL_VERSION. Always present */
 #define FDPASS_TLV_ROUTE 0xE1      /* text: the unit of the route, "chat.socket" */
@@ -60,8 +60,17 @@
                                     * writes the body. 2 bytes: the status, 200 to 599. 4 bytes: length of the head of
                                     * the answered request, with which the consumed bytes begin */
 #define FDPASS_TLV_SCOPE 0xEB      /* from brokers only: which next requests on this connection are the worker's own
-                                    * (SCOPE below). 0xEA is left to other vendors */
+                                    * (SCOPE below) */
 #define FDPASS_TLV_SEAL 0xEC       /* 8 bytes, beside SCOPE: goes back with the client on a return connection */
+#define FDPASS_TLV_PROXY 0xED      /* TLVs of the PROXY header of a trusted proxy, as they came, but no CRC32C and NOOP.
+                                    * 1024 bytes at most. TLVs that don't fit are left out */
+
+/*
+ * Of other types that are in PROXY, the header has a copy of the first one of each, which may be empty: AWS's 0xEA,
+ * Azure's 0xEE, NETNS 0x30. So they are where a parser of the PROXY protocol looks for them. The types 0xE0 to 0xEF
+ * without 0xEA and 0xEE belong to this protocol, also those that it does not use yet. They have no copy, because a
+ * proxy must not be able to forge them. A proxy's own TLV of such a type (Google Cloud's 0xE0) is in PROXY only.
+ */
 
 /* A broker that gets a client with more HOPS answers ERROR, because two brokers point at each other. */
 #define FDPASS_HOPS_MAX 16
@@ -73,6 +82,7 @@
 #define FDPASS_DATA_MAX 8192
 #define FDPASS_SCOPE_MAX 1024
 #define FDPASS_SEAL_SIZE 8
+#define FDPASS_PROXY_MAX 1024
 #define FDPASS_HEADER_MAX 16384
 #define FDPASS_CONSUMED_MAX 65536
 #define FDPASS_MESSAGE_MAX (FDPASS_HEADER_MAX + FDPASS_CONSUMED_MAX)
@@ -164,8 +174,8 @@
  * byte RETURN when it is ready; before that a descriptor may be refused (EPERM). If it has no room it closes the
  * connection. From then on the worker sends messages as to the return socket, and gets the same answers. Differences:
  *
- *   SEAL             as it came with the client. Without it, or with other addresses, LISTENER, SSL or ALPN than the
- *                    client came with, the answer is ERROR. An earlier process of the broker made other seals
+ *   SEAL             as it came with the client. Without it, or with other addresses, LISTENER, SSL, ALPN or PROXY than
+ *                    the client came with, the answer is ERROR. An earlier process of the broker made other seals
  *   NAME             not allowed
  */
 #define FDPASS_RETURN_PATH "/run/fdpass/return.sock"

@@ -204,6 +204,13 @@ const void *fdpass_consumed(const struct fdpass *f, size_t *ret_len);
 /* Value of the first TLV of @type: 0 to 255, as in the PROXY protocol (SSL is 0x20) or in fdpass-protocol(7). */
 const void *fdpass_tlv(const struct fdpass *f, unsigned type, size_t *ret_len);
 
+/*
+ * Value of the first TLV of @type (0 to 255) in the PROXY header of a trusted proxy in front of the broker. It is as
+ * the proxy sent it. Clouds have types of their own: AWS 0xEA, Azure 0xEE, Google Cloud 0xE0. At most 1024 bytes of TLVs
+ * are kept, without CRC32C and NOOP. NULL: there is none. For an empty value the pointer is not NULL.
+ */
+const void *fdpass_proxy_tlv(const struct fdpass *f, unsigned type, size_t *ret_len);
+
 /* When the sender gives the client up, in µs of CLOCK_MONOTONIC; UINT64_MAX: never. */
 uint64_t fdpass_deadline(const struct fdpass *f);
 

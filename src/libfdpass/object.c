@@ -169,14 +169,16 @@ _public_ const void *fdpass_consumed(const struct fdpass *f, size_t *ret_len) {
 }
 
 _public_ const void *fdpass_tlv(const struct fdpass *f, unsigned type, size_t *ret_len) {
-        Slice rest = f->message.tlvs, value;
-        uint8_t t;
+        return object_get_slice(slice_find_tlv(f->message.tlvs, type), ret_len);
+}
 
-        while (reader_tlv(&rest, &t, &value))
-                if (t == type)
-                        return object_get_slice(value, ret_len);
+_public_ const void *fdpass_proxy_tlv(const struct fdpass *f, unsigned type, size_t *ret_len) {
+        Slice value = slice_find_tlv(f->message.proxy, type);
 
-        return object_get_slice((Slice){}, ret_len);
+        if (ret_len)
+                *ret_len = value.n;
+
+        return value.p;
 }
 
 _public_ uint64_t fdpass_deadline(const struct fdpass *f) {

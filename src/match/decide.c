@@ -23,14 +23,20 @@ Decision decide_facts(const MatchIndex *index, const ClientFacts *facts) {
                 return decide_route(&result);
         if (facts->host && facts->host->n > 0 && match_index_has_hosts(index) && !result.host_is_known)
                 return (Decision){ .kind = DECISION_NO_HOST };
+        if (facts->protocol == 1U << PROBE_HTTP2)
+                return (Decision){ .kind = DECISION_NO_HTTP2 };
 
         return (Decision){ .kind = DECISION_NO_ROUTE };
 }
 
 Decision decide_incomplete(const MatchIndex *index, const ClientFacts *facts) {
+        ClientFacts hostless = *facts;
         MatchResult result;
 
-        match_index_find(index, facts, &result);
+        /* The bytes may name another host than the PROXY header. */
+        hostless.host = NULL;
+
+        match_index_find(index, &hostless, &result);
         if (!result.found || result.match->n_prefixes == 0)
                 return (Decision){ .kind = DECISION_MORE };
 
@@ -103,6 +109,7 @@ const char *decision_result(const Decision *d) {
 
         case DECISION_NO_ROUTE:
         case DECISION_NO_HOST:
+        case DECISION_NO_HTTP2:
         case DECISION_MALFORMED:
                 break;
         }
@@ -118,6 +125,9 @@ const char *decision_reason(const Decision *d) {
 
         case DECISION_NO_HOST:
                 return "no-such-host";
+
+        case DECISION_NO_HTTP2:
+                return "no-http2";
 
         case DECISION_MALFORMED:
                 return probe_reason_to_string(d->reason);

@@ -13,6 +13,7 @@ typedef enum DecisionKind {
         DECISION_ROUTE,     /* a route of pool number Decision.pool takes the client */
         DECISION_NO_ROUTE,
         DECISION_NO_HOST,   /* no route takes the client, and no Host= names the host that it asks for */
+        DECISION_NO_HTTP2,  /* no route takes the client, which speaks HTTP/2 without TLS */
         DECISION_MALFORMED, /* the bytes break the protocol: Decision.reason */
 } DecisionKind;
 

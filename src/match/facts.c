@@ -3,7 +3,8 @@
 #include "match/facts.h"
 
 static void facts_add_http(ClientFacts *f, const HttpFacts *http) {
-        f->host = &http->host;
+        if (http->host.n > 0 || !f->host)
+                f->host = &http->host;
         f->method = http->method;
         f->fields = http->fields;
 
@@ -18,7 +19,30 @@ void facts_add_probe(ClientFacts *f, const Probe *probe) {
         if (probe->protocol == PROBE_HTTP)
                 facts_add_http(f, &probe->http);
         else if (probe->protocol == PROBE_TLS) {
-                f->host = &probe->tls.name;
+                if (probe->tls.name.n > 0 || probe->tls.name_is_unusable || !f->host)
+                        f->host = &probe->tls.name;
                 f->tls = &probe->tls;
         }
+}
+
+void facts_add_proxy(ClientFacts *f, Slice tlvs, ProbeName *name) {
+        if (probe_name_set(name, slice_find_tlv(tlvs, PROXY_TLV_AUTHORITY)))
+                f->host = name;
+        f->alpn = slice_find_tlv(tlvs, PROXY_TLV_ALPN);
+}
+
+ProbeVerdict facts_take_proxy(ClientFacts *f, ProxiedFacts *memory, ProbeReason *ret_reason) {
+        ProxyFacts proxy;
+        ProbeVerdict v = probe_proxy(f->head.p, f->head.n, &proxy);
+
+        *ret_reason = proxy.reason;
+        if (v != PROBE_MATCH)
+                return v;
+
+        f->head = slice_skip(f->head, proxy.header_length);
+        memory->source = proxy.source;
+        if (proxy.source_length > 0)
+                f->source = (const struct sockaddr *) &memory->source;
+        facts_add_proxy(f, (Slice){ memory->tlvs, proxy_keep_tlvs(proxy.tlvs, memory->tlvs) }, &memory->name);
+        return v;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Translates the result of a probe into the facts that routes ask for. */
+/* Translates the results of probes into the facts that routes ask for. */
 
 #include "match/match.h"
 
@@ -10,3 +10,23 @@
  * outlive it.
  */
 void facts_add_probe(ClientFacts *f, const Probe *probe);
+
+/*
+ * Adds AUTHORITY and ALPN of a PROXY header (proxy_keep_tlvs()). To be called before facts_add_probe(), because the
+ * client's own bytes count more. The host is written to @name. @f borrows from @name and @tlvs.
+ */
+void facts_add_proxy(ClientFacts *f, Slice tlvs, ProbeName *name);
+
+/* Memory for what facts_take_proxy() adds. */
+typedef struct ProxiedFacts {
+        struct sockaddr_storage source;
+        ProbeName name;
+        uint8_t tlvs[PROXY_KEPT_MAX];
+} ProxiedFacts;
+
+/*
+ * Takes a PROXY header off the beginning of @f->head, as the broker does for a client of a trusted proxy, and adds its
+ * facts to @f, which borrows from @memory. Returns the verdict of probe_proxy(). Only PROBE_MATCH changes @f.
+ * *ret_reason is set with PROBE_MALFORMED.
+ */
+ProbeVerdict facts_take_proxy(ClientFacts *f, ProxiedFacts *memory, ProbeReason *ret_reason);

@@ -90,6 +90,14 @@ static bool match_takes_headers(const RouteMatch *m, const ClientFacts *f) {
         return match_takes_fields(m, f->fields);
 }
 
+static bool match_takes_one_alpn(const RouteMatch *m, Slice protocol) {
+        for (char **i = m->alpns; *i; i++)
+                if (slice_equal(protocol, slice_from_string(*i)))
+                        return true;
+
+        return false;
+}
+
 static bool match_takes_alpn(const RouteMatch *m, const ClientFacts *f) {
         TlsProtocol protocol;
         TlsReader alpn;
@@ -97,13 +105,12 @@ static bool match_takes_alpn(const RouteMatch *m, const ClientFacts *f) {
         if (!m->alpns)
                 return true;
         if (!f->tls)
-                return false;
+                return match_takes_one_alpn(m, f->alpn);
 
         alpn = f->tls->alpn;
         while (tls_next_alpn(&alpn, &protocol))
-                for (char **i = m->alpns; *i; i++)
-                        if (slice_equal((Slice){ protocol.bytes, protocol.n }, slice_from_string(*i)))
-                                return true;
+                if (match_takes_one_alpn(m, (Slice){ protocol.bytes, protocol.n }))
+                        return true;
 
         return false;
 }
@@ -130,12 +137,18 @@ bool address_range_contains(const AddressRange *range, const struct sockaddr *sa
         const uint8_t *bytes;
         int family;
 
+        if (range->family == AF_UNIX)
+                return sa && sa->sa_family == AF_UNIX;
+
         bytes = match_address_bytes(sa, &family);
         if (!bytes || family != range->family)
                 return false;
 
         if (memcmp(bytes, range->address, whole) != 0)
                 return false;
+
+        if (range->family == AF_UNIX)
+                return sa && sa->sa_family == AF_UNIX;
 
         return rest == 0 || (bytes[whole] ^ range->address[whole]) >> (8 - rest) == 0;
 }

@@ -17,11 +17,12 @@ typedef struct ClientFacts {
         unsigned protocol;          /* one bit, as in RouteMatch.protocols; 0: unknown */
         bool is_any_request;        /* these facts stand for all HTTP requests for this host and path (match-scope.h):
                                      * Method=, Header= and Prefix= take a client if they take one such request */
-        const ProbeName *host;      /* from the Host field or SNI; NULL or n is 0: none */
+        const ProbeName *host;      /* from the Host field, SNI or a PROXY header; NULL or n is 0: none */
         Slice path;                 /* n is 0: none */
         Slice method;
         Slice fields;               /* fields of an HTTP head, for http_next_field(); n is 0: none */
         const TlsFacts *tls;        /* for ALPN=; NULL: the client does not speak TLS */
+        Slice alpn;                 /* for ALPN= if @tls is NULL: what a PROXY header says; n is 0: none */
         const struct sockaddr *source;
         Slice head;                 /* all first bytes that are known */
         const char *name;           /* InternalName= of the only route that may take the client; NULL: any route may */
@@ -44,8 +45,8 @@ typedef enum MatchKey {
 } MatchKey;
 
 /*
- * True if @sa is in @range. An IPv4 address that is mapped into IPv6 counts as IPv4. Other families than IP are in no
- * range.
+ * True if @sa is in @range. An IPv4 address that is mapped into IPv6 counts as IPv4. A range of AF_UNIX has all
+ * addresses of this family. Other families are in no range.
  */
 bool address_range_contains(const AddressRange *range, const struct sockaddr *sa);
 

@@ -262,6 +262,25 @@ ProbeVerdict probe_proxy(const uint8_t *p, size_t n, ProxyFacts *ret) {
         return v == PROBE_MATCH ? proxy_probe_v2((Slice){ p, n }, ret) : v;
 }
 
+size_t proxy_keep_tlvs(Slice tlvs, uint8_t ret[static PROXY_KEPT_MAX]) {
+        const uint8_t *begin = tlvs.p;
+        size_t n = 0;
+        Slice value;
+        uint8_t type;
+
+        for (; reader_tlv(&tlvs, &type, &value); begin = tlvs.p) {
+                size_t size = (size_t) (tlvs.p - begin);
+
+                if (type == PROXY_TLV_CRC32C || type == PROXY_TLV_NOOP || size > PROXY_KEPT_MAX - n)
+                        continue;
+
+                memcpy(ret + n, begin, size);
+                n += size;
+        }
+
+        return n;
+}
+
 ProbeVerdict probe_proxy_signature(const uint8_t *p, size_t n) {
         static const Slice signatures[] = {
                 PROXY_V2_SIGNATURE,

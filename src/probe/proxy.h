@@ -45,6 +45,15 @@ typedef struct ProxyFacts {
         size_t header_length; /* bytes to consume */
 } ProxyFacts;
 
+/* Most bytes of TLVs that are passed on to workers, with types and lengths. */
+#define PROXY_KEPT_MAX 1024
+
+/*
+ * Copies the TLVs that workers and routes may see, in their order, and returns the number of bytes. CRC32C and NOOP are
+ * left out, because they say nothing about the client. A TLV that does not fit into PROXY_KEPT_MAX is left out, too.
+ */
+size_t proxy_keep_tlvs(Slice tlvs, uint8_t ret[static PROXY_KEPT_MAX]);
+
 /* Probes @n bytes at @p for a header of either version. The facts point into the bytes. */
 ProbeVerdict probe_proxy(const uint8_t *p, size_t n, ProxyFacts *ret);
 

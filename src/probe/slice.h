@@ -176,3 +176,15 @@ static inline bool reader_tlv(Reader *r, uint8_t *ret_type, Slice *ret_value) {
         *r = rest;
         return true;
 }
+
+/* Returns the value of the first TLV of this type. Its p is NULL if there is none; n may be 0 if there is one. */
+static inline Slice slice_find_tlv(Slice tlvs, unsigned type) {
+        Slice value;
+        uint8_t t;
+
+        while (reader_tlv(&tlvs, &t, &value))
+                if (t == type)
+                        return value;
+
+        return (Slice){};
+}

@@ -4,6 +4,9 @@
 
 #include <arpa/inet.h>
 
+/* The only type of a name in server_name that is defined (RFC 6066 3). */
+#define NAME_TYPE_HOST_NAME 0
+
 /* RFC 8446 5.1 */
 #define RECORD_HEADER_SIZE 5
 #define RECORD_MAX 16384
@@ -209,24 +212,47 @@ static ProbeVerdict tls_find_hello(Slice s, size_t max, TlsFacts *facts, TlsRead
         return PROBE_MATCH;
 }
 
+/* Sets *ret if the bytes of @r are the name of a host. An IPv4 address is none, and an IPv6 address has colons. */
+static bool tls_read_name(TlsReader r, ProbeName *ret) {
+        uint8_t bytes[PROBE_NAME_MAX];
+        struct in_addr address;
+        size_t n = r.n;
+
+        return n <= sizeof(bytes) && tls_read(&r, n, bytes) && probe_name_set(ret, (Slice){ bytes, n }) &&
+               inet_pton(AF_INET, ret->text, &address) != 1;
+}
+
 /*
- * Parses server_name (RFC 6066 3): a list with at most one name of a type, of which "host_name" is the only one. As in
- * OpenSSL, the list must have exactly one entry. IP addresses are not allowed.
+ * Parses server_name (RFC 6066 3): a list with at most one name of a type, of which "host_name" is the only one. Two of
+ * these are malformed, because servers choose different ones. A name beside one of another type is not used, because
+ * some servers read the first entry only.
  */
 static ProbeVerdict tls_parse_server_name(TlsReader r, TlsFacts *facts) {
-        uint8_t type, bytes[PROBE_NAME_MAX];
-        struct in_addr address;
-        TlsReader list, name;
-        size_t n;
+        size_t n_hosts = 0, n_others = 0;
+        TlsReader list, name, host = {};
+        uint8_t type;
 
-        if (!tls_vector16(&r, &list) || r.n > 0 || !tls_u8(&list, &type) || !tls_vector16(&list, &name))
+        if (!tls_vector16(&r, &list) || r.n > 0 || list.n == 0)
                 return tls_malformed(facts, PROBE_REASON_TLS_DECODE);
 
-        n = name.n;
-        if (type != 0 || list.n > 0 || n > sizeof(bytes) || !tls_read(&name, n, bytes) ||
-            !probe_name_set(&facts->name, (Slice){ bytes, n }) ||
-            inet_pton(AF_INET, facts->name.text, &address) == 1)
+        while (list.n > 0) {
+                if (!tls_u8(&list, &type) || !tls_vector16(&list, &name))
+                        return tls_malformed(facts, PROBE_REASON_TLS_DECODE);
+
+                if (type == NAME_TYPE_HOST_NAME) {
+                        host = name;
+                        n_hosts++;
+                } else
+                        n_others++;
+        }
+
+        if (n_hosts > 1)
                 return tls_malformed(facts, PROBE_REASON_TLS_NAME);
+
+        if (n_hosts == 0 || n_others > 0 || !tls_read_name(host, &facts->name)) {
+                facts->name = (ProbeName){};
+                facts->name_is_unusable = true;
+        }
 
         return PROBE_MATCH;
 }

@@ -6,6 +6,9 @@
  *
  * With Encrypted ClientHello (extension 0xfe0d) only the outer hello is readable. Its name is the public name of the
  * provider, because the inner name is encrypted. GREASE values (RFC 8701) are skipped.
+ *
+ * Many clients send a server_name that is no host name (RFC 6066 3): an IP address, a name with a port or an asterisk.
+ * Servers take such a hello, so it is no error. Its client has no name for routes.
  */
 
 #include "probe/name.h"
@@ -26,7 +29,8 @@ typedef struct TlsFacts {
         ProbeReason reason; /* with MALFORMED only */
 
         /* All others are valid with MATCH only. */
-        ProbeName name;       /* server_name (RFC 6066 3); n = 0: none */
+        ProbeName name;       /* server_name (RFC 6066 3); n = 0: none that is the name of a host */
+        bool name_is_unusable; /* there is a server_name, and it is not the name of one host */
         uint16_t version;     /* highest offered version; 0x0304 is TLS 1.3 */
         bool has_ech;         /* it has encrypted_client_hello, perhaps as GREASE */
         TlsReader alpn;       /* protocols (RFC 7301 3.1), for tls_next_alpn() */

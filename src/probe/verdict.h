@@ -51,7 +51,7 @@ typedef enum ProbeVerdict {
         X(TLS_TRAILING, "tls-trailing", 0, ALERT_UNEXPECTED_MESSAGE) /* more bytes in the record of the hello */       \
         X(TLS_DECODE, "tls-decode", 0, ALERT_DECODE_ERROR)  /* a length inside the hello does not fit */               \
         X(TLS_DUPLICATE, "tls-duplicate", 0, ALERT_ILLEGAL_PARAMETER) /* two extensions of one type */                 \
-        X(TLS_NAME, "tls-name", 0, ALERT_ILLEGAL_PARAMETER) /* server_name is not exactly one host name */             \
+        X(TLS_NAME, "tls-name", 0, ALERT_ILLEGAL_PARAMETER) /* server_name has two names of type host_name */          \
                                                                                                                        \
         X(SSH_VERSION, "ssh-version", 0, 0)                 /* neither 2.0 nor 1.99 */                                 \
         X(SSH_LINE, "ssh-line", 0, 0)                       /* longer than 255 bytes, or not ASCII */                  \

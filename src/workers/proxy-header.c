@@ -92,6 +92,7 @@ static int header_write_v2(Message *m, const struct fdpass *info, uint8_t *ret, 
                 m->alpn = header_slice(fdpass_alpn, info);
                 m->unique_id = header_slice(fdpass_unique_id, info);
                 m->ssl.p = fdpass_tlv(info, FDPASS_TLV_SSL, &m->ssl.n);
+                m->proxy.p = fdpass_tlv(info, FDPASS_TLV_PROXY, &m->proxy.n);
                 m->authority = slice_from_string(fdpass_authority(info) ?: "");
                 m->route = slice_from_string(fdpass_route(info) ?: "");
                 m->listener = slice_from_string(fdpass_listener(info) ?: "");

@@ -20,16 +20,16 @@ static void assert_inside(Slice s, const uint8_t *p, size_t n) {
         fuzz_assert(s.n == 0 || (s.p >= p && s.n <= n && (size_t) (s.p - p) <= n - s.n));
 }
 
-static size_t slices_of(const Message *m, Slice ret[static 12]) {
+static size_t slices_of(const Message *m, Slice ret[static 13]) {
         const Slice all[] = { m->alpn, m->authority, m->unique_id, m->ssl,  m->route,
-                              m->listener, m->data,  m->protocol,  m->name, m->scope, m->seal, m->consumed };
+                              m->listener, m->data,  m->protocol,  m->name, m->scope, m->seal, m->consumed, m->proxy };
 
         memcpy(ret, all, sizeof(all));
         return ELEMENTSOF(all);
 }
 
 static void assert_same(const Message *a, const Message *b) {
-        Slice as[12], bs[12];
+        Slice as[13], bs[13];
         size_t n = slices_of(a, as);
 
         (void) slices_of(b, bs);
@@ -45,7 +45,7 @@ static void assert_same(const Message *a, const Message *b) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static uint8_t encoded[FDPASS_MESSAGE_MAX];
         Message m, again;
-        Slice all[12];
+        Slice all[13];
         size_t n;
 
         if (message_decode(data, size, &m) != 0)

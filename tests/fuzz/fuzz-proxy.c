@@ -2,6 +2,20 @@
 
 #include "fuzz-probe.h"
 
+/* Keeps whole TLVs, and all of them in a second call. */
+static void check_kept(Slice tlvs) {
+        uint8_t kept[PROXY_KEPT_MAX], again[PROXY_KEPT_MAX];
+        size_t n = proxy_keep_tlvs(tlvs, kept);
+        Slice rest = { kept, n }, value;
+        uint8_t type;
+
+        fuzz_assert(n <= MIN(tlvs.n, sizeof(kept)));
+        while (reader_tlv(&rest, &type, &value))
+                fuzz_assert(type != PROXY_TLV_CRC32C && type != PROXY_TLV_NOOP);
+        fuzz_assert(rest.n == 0);
+        fuzz_assert(proxy_keep_tlvs((Slice){ kept, n }, again) == n && memcmp(kept, again, n) == 0);
+}
+
 static void check_facts(const ProxyFacts *f, const uint8_t *data, size_t size) {
         size_t max = f->version == 1 ? PROXY_V1_MAX : PROXY_V2_HEADER_SIZE + PROXY_V2_LENGTH_MAX;
         Slice tlvs = f->tlvs, value;
@@ -17,6 +31,7 @@ static void check_facts(const ProxyFacts *f, const uint8_t *data, size_t size) {
         while (reader_tlv(&tlvs, &type, &value))
                 fuzz_assert_inside(value, f->tlvs.p, f->tlvs.n);
         fuzz_assert(tlvs.n == 0); /* the block was read to its end */
+        check_kept(f->tlvs);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

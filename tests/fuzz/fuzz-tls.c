@@ -21,6 +21,7 @@ static void check_facts(const TlsFacts *f, size_t size) {
 
         fuzz_assert(f->hello_length <= MIN(size, (size_t) FUZZ_MAX));
         fuzz_assert(strlen(f->name.text) == f->name.n);
+        fuzz_assert(f->name.n == 0 || !f->name_is_unusable);
 
         while (tls_next_alpn(&alpn, &protocol))
                 fuzz_assert(protocol.n > 0);

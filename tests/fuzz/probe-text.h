@@ -69,7 +69,7 @@ static inline void text_of_tls(ProbeText *t, const TlsFacts *f) {
         TlsProtocol protocol;
 
         text_add(t, " name=%s version=%04x ech=%u length=%zu alpn=",
-                 f->name.n > 0 ? f->name.text : "-", f->version, f->has_ech, f->hello_length);
+                 f->name.n > 0 ? f->name.text : f->name_is_unusable ? "?" : "-", f->version, f->has_ech, f->hello_length);
 
         for (; tls_next_alpn(&alpn, &protocol); comma = ",") {
                 text_add(t, "%s", comma);

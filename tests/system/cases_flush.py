@@ -60,7 +60,8 @@ def flush(m):
     m.run("systemctl disable --now fdpass-hello.socket")  # which would take what is not HTTP/1
     m.reload()
     done = m.curl(options="--http2-prior-knowledge")
-    check(done.returncode != 0, "a client of HTTP/2 is served")
+    # CURLE_HTTP2 (8.14) or, for one stream, CURLE_PARTIAL_FILE (7.88)
+    check(done.returncode in (16, 18) and "HTTP" in done.stderr, f"HTTP/2: curl ends with {done.returncode}: {done.stderr}")
     check(m.run("curl -sS -k -m 5 https://127.0.0.1:80/", check=False).returncode != 0, "a client of TLS is served")
 
     m.one_line("No route takes clients of listener public")

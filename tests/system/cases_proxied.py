@@ -22,6 +22,22 @@ listen version1
 listen version2
     bind 127.0.0.1:9002
     server fdpass 127.0.0.1:8443 send-proxy-v2 proxy-v2-options crc32c,unique-id check check-send-proxy inter 50ms
+listen unix
+    bind 127.0.0.1:9003
+    server fdpass unix@/run/fdpass-front.sock send-proxy-v2
+"""
+
+# A public socket for a load balancer on the same host.
+FRONT = """[Socket]
+ListenStream=/run/fdpass-front.sock
+SocketMode=0600
+FileDescriptorName=front
+Service=fdpass.service
+[X-FDPass]
+ProxyProtocol=require
+TrustedProxies=unix
+[Install]
+WantedBy=fdpass.service
 """
 
 SIGNATURE = "\r\n\r\n\0\r\nQUIT\n"
@@ -38,8 +54,11 @@ def version2(source):
 
 @case
 def behind_haproxy(m):
-    """HAProxy in front, PROXY protocol 1 and 2: routes and Source= see the real client; nobody else is believed."""
+    """HAProxy in front, PROXY protocol 1 and 2, over TCP and AF_UNIX: routes and Source= see the real client; nobody else
+    is believed."""
     make_keys(m)
+    m.unit("fdpass-front.socket", FRONT)
+    m.run("systemctl enable fdpass-front.socket")
     m.write(f"{TEST}/haproxy.cfg", HAPROXY)
     workers = {"hosta": HTTP["hosta"], "tlsa": OTHERS["tlsa"],
                "five": ("http", "Host=a.example\nSource=127.0.0.5/32\n"), "net": ("http", "Source=10.0.0.0/8\n")}
@@ -48,14 +67,16 @@ def behind_haproxy(m):
                   "HeadTimeoutSec=1s\nMaxClientsPerSource=5\n", name="proxy.conf")
     add(m, workers, ports=(8443, 8444))
     m.run(f"systemd-run --quiet --unit=test-haproxy haproxy -db -f {TEST}/haproxy.cfg")
-    wait_for(lambda: m.output("ss -Htln 'sport >= 9001 and sport <= 9002' | wc -l") == "2", 10, "HAProxy")
+    wait_for(lambda: m.output("ss -Htln 'sport >= 9001 and sport <= 9003' | wc -l") == "3", 10, "HAProxy")
 
     through = [(9001, "127.0.0.5", "five"), (9001, "127.0.0.6", "hosta"), (9002, "127.0.0.5", "five"),
-               (9002, "127.0.0.6", "hosta")]
+               (9002, "127.0.0.6", "hosta"), (9003, "127.0.0.5", "five"), (9003, "127.0.0.6", "hosta")]
     seen = ask(m, [{"say": [get("a.example")], "port": port, "source": source} for port, source, _ in through])
     for v, (_, source, name) in zip(seen, through):
         check(worker_of(v["answer"])[0] == name, f"not {name}: {v}")
         check(told(m, f"--listener=8443 --host=a.example --source={source}") == name, f"fdpassctl test, {source}")
+    bare = m.run("curl -sS -m 5 -o /dev/null -w %{http_code} --unix-socket /run/fdpass-front.sock http://a.example/", check=False)
+    check(bare.stdout == "400", f"without a header: {bare.stdout}{bare.stderr}")
     for port in 9001, 9002:
         done = m.run(f"curl -sS -m 10 --resolve a.test:{port}:127.0.0.1 --cacert {TEST}/a.test.crt https://a.test:{port}/",
                      check=False)

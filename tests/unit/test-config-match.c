@@ -224,6 +224,43 @@ static void test_listener(void **state) {
         assert_int_equal(config->listeners[0].silent_timeout_usec, 500 * USEC_PER_MSEC);
 }
 
+/* TrustedProxies= may have AF_UNIX. Source= may not, and an unknown word is an error with its line. */
+static void test_trusted_unix(void **state) {
+        static const char *const wrong[] = { "unix/32", "Unix", "unix:", "local", "AF_UNIX", "10.0.0.1/8", "@unix", "*", "any" };
+        _cleanup_(config_freep) Config *config = NULL;
+        char text[256], finding[512];
+
+        write_unit("fdpass.socket", "[Socket]\nListenStream=/run/x\n[X-FDPass]\nProxyProtocol=require\n"
+                                    "TrustedProxies=192.0.2.1 unix\nTrustedProxies=\nTrustedProxies=unix 2001:db8::/32\n");
+        config = load_route("");
+        assert_string_equal(t.findings, "");
+        assert_int_equal(config->listeners[0].n_trusted_proxies, 2);
+        assert_int_equal(config->listeners[0].trusted_proxies[0].family, AF_UNIX);
+        assert_int_equal(config->listeners[0].trusted_proxies[1].family, AF_INET6);
+
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+                _cleanup_(config_freep) Config *bad = NULL;
+
+                (void) snprintf(text, sizeof(text), "[X-FDPass]\nProxyProtocol=require\nTrustedProxies=10.0.0.1\nTrustedProxies=%s\n",
+                                wrong[i]);
+                (void) snprintf(finding, sizeof(finding),
+                                "4:TrustedProxies= wants IP addresses, networks such as 192.0.2.0/24 with no host bits set, or "
+                                "\"unix\", not \"%s\".\n",
+                                wrong[i]);
+                t.findings[0] = 0;
+                write_unit("fdpass.socket", text);
+                bad = load_route("");
+                assert_string_equal(t.findings, finding);
+        }
+
+        t.findings[0] = 0;
+        write_unit("fdpass.socket", "[X-FDPass]\n");
+        config_free(config);
+        config = load_route("Source=unix\n");
+        assert_string_equal(t.findings,
+                            "4:Source= wants IP addresses, or networks such as 192.0.2.0/24 with no host bits set, not \"unix\".\n");
+}
+
 /* An instance that is enabled by a link to its template's file. */
 static void test_listener_instance(void **state) {
         _cleanup_(config_freep) Config *config = NULL;
@@ -257,6 +294,7 @@ TEST_MAIN(CONFIG_TEST(test_strings),
           CONFIG_TEST(test_others),
           CONFIG_TEST(test_errors),
           CONFIG_TEST(test_listener),
+          CONFIG_TEST(test_trusted_unix),
           CONFIG_TEST(test_listener_instance),
           CONFIG_TEST(test_listener_errors),
           CONFIG_TEST(test_pairs))

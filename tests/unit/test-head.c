@@ -5,6 +5,7 @@
 #include "tcp-fixture.h"
 
 #include "handoff/message.h"
+#include "tls-hello.h"
 
 static int dial_and_request(const char *text) {
         int fd = dial("public");
@@ -213,6 +214,107 @@ static void test_refuses_tls(void **state) {
         fd_close(client);
 }
 
+#define HTTP2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+/* The client reads SETTINGS, then GOAWAY with this code and the largest last stream, and then our FIN, no reset. */
+static void expect_goaway(int client, char code) {
+        static const char frames[] = "\0\0\0\4\0\0\0\0\0" "\0\0\x25\7\0\0\0\0\0" "\x7f\xff\xff\xff" "\0\0\0";
+        char buffer[256];
+        size_t n = read_answer(client, buffer, sizeof(buffer));
+
+        assert_int_equal(n, 9 + 9 + 0x25);
+        assert_memory_equal(buffer, frames, sizeof(frames) - 1);
+        assert_int_equal(buffer[sizeof(frames) - 1], code);
+        fd_close(client);
+}
+
+/* HTTP/2 without TLS: a route of that protocol takes it, or it reads why not, also if its frames come after that. */
+static void test_refuses_http2(void **state) {
+        int a = listen_at("a", 8), client;
+
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org" });
+        expect_goaway(dial_and_request(HTTP2_PREFACE "frames of the client"), 0xd);
+
+        client = dial_and_request("PRI * HTTP/2.0\r\n\r\n");
+        WAIT_FOR(n_accepted() == 2);
+        say(client, "SM\r\n\r\n");
+        WAIT_FOR(n_refused(REFUSAL_NO_HTTP2) == 2);
+        say(client, "frames of the client");
+        expect_goaway(client, 0xd);
+
+        USE({ .unit = "a.socket", .worker = "a", .protocols = 1U << PROBE_HTTP2 });
+        client = dial_and_request(HTTP2_PREFACE);
+        expect_at(a, HTTP2_PREFACE);
+        fd_close(client);
+        fd_close(a);
+
+        /* Its worker is gone: INTERNAL_ERROR. */
+        expect_goaway(dial_and_request(HTTP2_PREFACE), 2);
+        assert_int_equal(n_refused(REFUSAL_NO_HTTP2), 2);
+}
+
+static int dial_with_hello(const char *name, Slice extensions) {
+        static Bytes hello;
+        int fd = dial("public");
+
+        make_hello(&(HelloSpec){ .name = name, .extensions = extensions }, &hello);
+        assert_int_equal(send(fd, hello.p, hello.n, MSG_NOSIGNAL), (ssize_t) hello.n);
+        return fd;
+}
+
+/* The worker gets a client whose first byte is that of a TLS record. */
+static void expect_tls_at(int worker, int client) {
+        assert_int_equal(take_byte(worker), 22);
+        fd_close(client);
+}
+
+static void expect_alert(int client, char alert) {
+        char buffer[64];
+
+        assert_int_equal(read_answer(client, buffer, sizeof(buffer)), 7);
+        assert_int_equal(buffer[0], 21);
+        assert_int_equal(buffer[6], alert);
+        fd_close(client);
+}
+
+/* A hello whose name is no host name: a route without Host= takes it, and none with Host=. The alert is as ever. */
+static void test_tls_names(void **state) {
+        static const char *const unusable[] = {
+                "192.0.2.1", "2001:db8::1", "[2001:db8::1]", "a.example.org:443", "*.example.org", "example.org..", "",
+                "\xff.example.org", "example.org ", ".example.org", "https://example.org",
+        };
+        static const Slice lists[] = {
+                SLICE_LITERAL("\0\0\0\x1a\0\x18\x01\0\x07" "unknown" "\0\0\x0b" "example.org"),
+                SLICE_LITERAL("\0\0\0\x11\0\x0f\0\0\x0c" "example.org\0"),
+        };
+        int a = listen_at("a", 8), b = listen_at("b", 8);
+
+        for (unsigned catches_all = 0; catches_all < 2; catches_all++) {
+                Config *config = config_of((RouteSpec[]){
+                        { .unit = "a.socket", .worker = "a", .host = "example.org" },
+                        { .unit = "b.socket", .worker = "b", .host = catches_all ? NULL : "*.example.org",
+                          .protocols = 1U << PROBE_TLS },
+                }, 2);
+
+                use_config(config);
+                for (size_t i = 0; i < ELEMENTSOF(unusable) + ELEMENTSOF(lists); i++) {
+                        int client = i < ELEMENTSOF(unusable)
+                                             ? dial_with_hello(unusable[i], (Slice){})
+                                             : dial_with_hello(NULL, lists[i - ELEMENTSOF(unusable)]);
+
+                        if (catches_all)
+                                expect_tls_at(b, client);
+                        else
+                                expect_alert(client, 112); /* unrecognized_name */
+                }
+                expect_tls_at(a, dial_with_hello("EXAMPLE.org.", (Slice){}));
+        }
+
+        assert_int_equal(has_event(a, POLLIN), false);
+        fd_close(a);
+        fd_close(b);
+}
+
 /* An SSH client reads why. */
 static void test_refuses_ssh(void **state) {
         char buffer[256];
@@ -409,6 +511,8 @@ TEST_MAIN(BROKER_TEST(test_routes_http),
           BROKER_TEST(test_refuses_large_head),
           BROKER_TEST(test_refuses_for_gone_worker),
           BROKER_TEST(test_refuses_tls),
+          BROKER_TEST(test_refuses_http2),
+          BROKER_TEST(test_tls_names),
           BROKER_TEST(test_refuses_ssh),
           BROKER_TEST(test_routes_protocols),
           BROKER_TEST(test_client_ends_early),

@@ -92,6 +92,7 @@ static void test_about(void **state) {
         m.route = S("auth.socket");
         m.listener = S("https");
         m.data = S("old");
+        m.proxy = S("\xea\0\5\1vpce" "\xe0\0\3gcp");
         m.deadline = 1;
         m.protocol = S("http");
         m.consumed = S("GET / HTTP/1.1\r\n\r\n");
@@ -118,6 +119,7 @@ static void test_about(void **state) {
         assert_slice(back.m.authority, m.authority);
         assert_slice(back.m.unique_id, m.unique_id);
         assert_slice(back.m.ssl, m.ssl);
+        assert_slice(back.m.proxy, m.proxy);
         assert_slice(back.m.listener, m.listener);
         assert_slice(back.m.protocol, m.protocol);
         assert_slice(back.m.consumed, m.consumed);

@@ -27,6 +27,7 @@ static Message example(void) {
         m.route = S("chat.socket");
         m.listener = S("https");
         m.data = S("user=7");
+        m.proxy = S("\x02\0\x0b" "EXAMPLE.net" "\xea\0\5\1vpce" "\xe0\0\3gcp" "\xf0\0\0");
         m.deadline = 123456789;
         m.protocol = S("tls");
         m.consumed = S("GET / HTTP/1.1\r\n");
@@ -113,8 +114,22 @@ static void test_metadata(void **state) {
         assert_bytes(p, n, "GET / HTTP/1.1\r\n", 16);
         p = fdpass_tlv(got, FDPASS_TLV_SSL, &n);
         assert_bytes(p, n, "\1\0\0\0\0", 5);
+        p = fdpass_tlv(got, 0xEA, &n);
+        assert_bytes(p, n, "\1vpce", 5);
         assert_null(fdpass_tlv(got, 0x30, &n));
         assert_int_equal(n, 0);
+
+        p = fdpass_proxy_tlv(got, FDPASS_TLV_AUTHORITY, &n);
+        assert_bytes(p, n, "EXAMPLE.net", 11); /* and not the client's own */
+        p = fdpass_proxy_tlv(got, 0xEA, &n);
+        assert_bytes(p, n, "\1vpce", 5);
+        p = fdpass_proxy_tlv(got, 0xE0, &n);
+        assert_bytes(p, n, "gcp", 3);
+        assert_non_null(fdpass_proxy_tlv(got, 0xF0, &n));
+        assert_int_equal(n, 0);
+        assert_null(fdpass_proxy_tlv(got, FDPASS_TLV_SSL, &n));
+        assert_int_equal(n, 0);
+        assert_null(fdpass_proxy_tlv(got, 0x1E0, NULL));
         assert_null(fdpass_tlv(got, 0x120, NULL));
         assert_true(fdpass_deadline(got) == 123456789);
         assert_int_equal(fdpass_sender(got), geteuid());

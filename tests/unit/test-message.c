@@ -115,6 +115,7 @@ static Message everything(void) {
         m.route = S("chat@7.socket");
         m.listener = S("https");
         m.data = S("{\"user\":7}\0\r\n");
+        m.proxy = S("\x02\0\x01" "a" "\xea\0\x02\x01v" "\xe0\0\0" "\xea\0\0");
         m.deadline = UINT64_C(0x0123456789abcdef);
         m.protocol = S("tls");
         m.name = S("stream");
@@ -141,6 +142,7 @@ static void assert_same(const Message *a, const Message *b) {
         assert_slice(a->route, b->route);
         assert_slice(a->listener, b->listener);
         assert_slice(a->data, b->data);
+        assert_slice(a->proxy, b->proxy);
         assert_true(a->deadline == b->deadline);
         assert_slice(a->protocol, b->protocol);
         assert_slice(a->name, b->name);
@@ -416,7 +418,7 @@ static void test_twice(void **state) {
                 { FDPASS_TLV_ALPN, "h2", 2 },       { FDPASS_TLV_AUTHORITY, "a", 1 }, { FDPASS_TLV_UNIQUE_ID, "a", 1 },
                 { FDPASS_TLV_SSL, "\0\0\0\0\0", 5 }, { FDPASS_TLV_ROUTE, "a", 1 },     { FDPASS_TLV_LISTENER, "a", 1 },
                 { FDPASS_TLV_DATA, "a", 1 },        { FDPASS_TLV_NAME, "a", 1 },      { FDPASS_TLV_PROTOCOL, "a", 1 },
-                { FDPASS_TLV_DEADLINE, "12345678", 8 },
+                { FDPASS_TLV_DEADLINE, "12345678", 8 }, { FDPASS_TLV_PROXY, "\x30\0\0", 3 },
         };
         static Bytes b;
 
@@ -442,6 +444,85 @@ static void test_values(void **state) {
         assert_int_equal(decode_tlv(FDPASS_TLV_SSL, S("\1\0\0\0\0\x21\0\1T")), 0);
 
         assert_int_equal(decode_tlv(FDPASS_TLV_DATA, S("")), MESSAGE_INVALID);
+}
+
+/* Counts the TLVs of this type in the header. */
+static unsigned count_tlvs(const Message *m, uint8_t wanted) {
+        Slice rest = m->tlvs, value;
+        unsigned n = 0;
+        uint8_t type;
+
+        while (reader_tlv(&rest, &type, &value))
+                n += type == wanted;
+        return n;
+}
+
+/* TLVs of a proxy are copied to where parsers of the PROXY protocol look, except for types that are ours. */
+static void test_proxy_copies(void **state) {
+        static Bytes run, b;
+        Message m = MESSAGE_NULL, got;
+
+        for (unsigned type = 0; type < 256; type++) {
+                bool is_vendors = type == 0xEA || type == 0xEE;
+                bool is_ours = (type >= 0xE0 && type <= 0xEF && !is_vendors) || (type >= 0x01 && type <= 0x05) ||
+                               type == 0x20;
+
+                run.n = 0;
+                add_tlv(&run, (uint8_t) type, S("first"));
+                add_tlv(&run, (uint8_t) type, S("second"));
+                m.proxy = (Slice){ run.p, run.n };
+                encode(&m, &b);
+                assert_int_equal(message_decode(b.p, b.n, &got), 0);
+                assert_slice(got.proxy, m.proxy);
+
+                if (type == FDPASS_TLV_VERSION || type == FDPASS_TLV_PROXY)
+                        assert_int_equal(count_tlvs(&got, (uint8_t) type), 1);
+                else
+                        assert_int_equal(count_tlvs(&got, (uint8_t) type), !is_ours);
+                if (!is_ours)
+                        assert_slice(slice_find_tlv(got.tlvs, type), S("first"));
+        }
+}
+
+/* The value of PROXY is at most 1024 bytes of whole TLVs. With all other facts at their limits the header fits. */
+static void test_proxy_limits(void **state) {
+        static const Slice wrong[] = { SLICE_LITERAL("\x30"), SLICE_LITERAL("\x30\0"), SLICE_LITERAL("\x30\0\x01"),
+                                       SLICE_LITERAL("\x30\0\0\x30") };
+        static uint8_t text[FDPASS_DATA_MAX], ssl[FDPASS_SSL_MAX];
+        Message m = everything();
+        static Bytes run, b;
+        size_t n;
+
+        run.n = 0;
+        for (unsigned i = 0; run.n + 7 <= FDPASS_PROXY_MAX - 2; i++)
+                add_tlv(&run, (uint8_t) (0x30 + i), S("four"));
+        while (run.n + 3 <= FDPASS_PROXY_MAX)
+                add_tlv(&run, 0x30, run.n + 4 == FDPASS_PROXY_MAX ? S("x") : S(""));
+
+        memset(text, 'x', sizeof(text));
+        m.alpn = m.authority = m.route = m.listener = m.protocol = m.name = (Slice){ text, FDPASS_TEXT_MAX };
+        m.unique_id = (Slice){ text, FDPASS_UNIQUE_ID_MAX };
+        m.data = (Slice){ text, FDPASS_DATA_MAX };
+        memcpy(ssl, "\x01\0\0\0\0\x21\x03\xf8", 8);
+        m.ssl = (Slice){ ssl, sizeof(ssl) };
+        m.proxy = (Slice){ run.p, run.n };
+        m.consumed = S("GET / HTTP/1.1\r\n\r\n");
+        m.persistent_max = 16;
+        m.status = 200;
+        m.head_length = 1;
+        assert_true(run.n > FDPASS_PROXY_MAX - 3);
+        assert_round_trip(&m);
+
+        add_tlv(&run, 0x31, S("one"));
+        m.proxy.n = run.n;
+        assert_int_equal(message_encode(&m, b.p, sizeof(b.p), &n), -EMSGSIZE);
+        assert_int_equal(decode_tlv(FDPASS_TLV_PROXY, m.proxy), MESSAGE_INVALID);
+
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+                m.proxy = wrong[i];
+                assert_int_equal(message_encode(&m, b.p, sizeof(b.p), &n), -EINVAL);
+                assert_int_equal(decode_tlv(FDPASS_TLV_PROXY, wrong[i]), MESSAGE_INVALID);
+        }
 }
 
 /* Bytes 12 and 13: the command PROXY only, and TCP or UNSPEC only. */
@@ -569,6 +650,8 @@ TEST_MAIN(TEST(test_round_trip),
           TEST(test_unknown),
           TEST(test_twice),
           TEST(test_values),
+          TEST(test_proxy_copies),
+          TEST(test_proxy_limits),
           TEST(test_prefix),
           TEST(test_checksum),
           TEST(test_address_set),

@@ -80,6 +80,9 @@ static void test_facts(void **state) {
         changed.ssl = SLICE_LITERAL("\1\0\0\0\0");
         assert_false(seal_is_valid(&key, a[1], &changed));
         changed = m;
+        changed.proxy = SLICE_LITERAL("\x02\0\1a");
+        assert_false(seal_is_valid(&key, a[1], &changed));
+        changed = m;
         changed.seal.n--;
         assert_false(seal_is_valid(&key, a[1], &changed));
 

@@ -123,6 +123,34 @@ static void answer_compose_tls(Refusal why, ProbeReason reason, Answer *ret) {
         ret->n = sizeof(record);
 }
 
+/* Error codes of HTTP/2 (RFC 9113 7). */
+enum {
+        HTTP2_PROTOCOL_ERROR = 0x1,
+        HTTP2_INTERNAL_ERROR = 0x2,
+        HTTP2_ENHANCE_YOUR_CALM = 0xb,
+        HTTP2_HTTP_1_1_REQUIRED = 0xd,
+};
+
+static uint32_t answer_http2_code(Refusal why) {
+        switch (why) {
+
+        case REFUSAL_NO_ROUTE:
+        case REFUSAL_NO_HOST:
+        case REFUSAL_NO_HTTP2:
+                return HTTP2_HTTP_1_1_REQUIRED;
+
+        case REFUSAL_MALFORMED:
+                return HTTP2_PROTOCOL_ERROR;
+
+        case REFUSAL_QUEUE_FULL:
+        case REFUSAL_SOURCE_FULL:
+                return HTTP2_ENHANCE_YOUR_CALM;
+
+        default:
+                return HTTP2_INTERNAL_ERROR;
+        }
+}
+
 /* Reason codes of SSH_MSG_DISCONNECT (RFC 4250 4.2.2). */
 enum {
         SSH_DISCONNECT_PROTOCOL_ERROR = 2,
@@ -154,6 +182,26 @@ static void answer_append(Answer *a, const void *p, size_t n) {
 static void answer_append_u32(Answer *a, uint32_t v) {
         v = htonl(v);
         answer_append(a, &v, sizeof(v));
+}
+
+/* The largest number of a stream (RFC 9113 5.1.1). */
+#define HTTP2_STREAM_MAX 0x7fffffff
+
+/*
+ * Writes an empty SETTINGS frame, which has to be the first one of a server (RFC 9113 3.4), and a GOAWAY frame (6.8).
+ * Clients send requests on streams above its last stream again, and curl 8.14 does so five times at once. That helps if
+ * another broker comes, and else it is a load.
+ */
+static void answer_compose_http2(Refusal why, Answer *ret) {
+        static const char text[] = "No service takes HTTP/2 here.";
+        static const uint8_t settings[] = { 0, 0, 0, /* type: */ 4, 0, 0, 0, 0, 0 };
+        const uint8_t goaway[] = { 0, 0, 4 + 4 + sizeof(text) - 1, /* type: */ 7, 0, 0, 0, 0, 0 };
+
+        answer_append(ret, settings, sizeof(settings));
+        answer_append(ret, goaway, sizeof(goaway));
+        answer_append_u32(ret, why == REFUSAL_STOPPING ? 0 : HTTP2_STREAM_MAX); /* last stream */
+        answer_append_u32(ret, answer_http2_code(why));
+        answer_append(ret, text, strlen(text));
 }
 
 /*
@@ -200,6 +248,9 @@ void answer_compose(ProbeProtocol protocol, Refusal why, ProbeReason reason, uns
                 break;
 
         case PROBE_HTTP2:
+                answer_compose_http2(why, ret);
+                break;
+
         case PROBE_PROXY:
         case PROBE_UNKNOWN:
                 break;

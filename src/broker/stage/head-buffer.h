@@ -14,6 +14,7 @@ typedef struct HeadBuffer {
         size_t size;       /* size of @bytes: at least MaxHeadSize= of each listener, and the longest PROXY header */
         uint64_t probe_id; /* Client.id of the client that @probe is about; 0: none */
         Probe probe;       /* facts about that client; points into @bytes */
+        ProbeName name;    /* host that a PROXY header has, for one decision (stage/head.c) */
 } HeadBuffer;
 
 /* Enlarges the buffer to at least @n bytes. It never shrinks. Returns 0 or -ENOMEM. */

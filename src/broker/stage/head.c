@@ -8,6 +8,7 @@
 #include "broker/state/client-context.h"
 #include "broker/state/watch.h"
 #include "match/decide.h"
+#include "match/facts.h"
 
 void head_enter(Client *c) {
         Listener *l = c->listener;
@@ -31,13 +32,19 @@ void head_leave(Loop *loop, Client *c) {
         c->state = CLIENT_NEW;
 }
 
-static ClientFacts head_facts(const Client *c, Slice head) {
-        return (ClientFacts){
+/* @name is memory for the host in the facts. */
+static ClientFacts head_facts(const Client *c, Slice head, ProbeName *name) {
+        ClientFacts facts = {
                 .listener = c->listener->name,
                 .source = &c->address.sa,
                 .head = head,
                 .name = client_route_name(c),
         };
+
+        /* Behind a TLS stage, the header is about the TLS that the stage has ended. */
+        if (c->context && c->context->proxy.n > 0 && c->context->ssl.n == 0)
+                facts_add_proxy(&facts, c->context->proxy, name);
+        return facts;
 }
 
 static HeadResult head_refuse(Refusal why, ProbeReason reason) {
@@ -56,6 +63,9 @@ static HeadResult head_conclude(const Routing *routing, const Decision *d) {
         case DECISION_NO_HOST:
                 return head_refuse(REFUSAL_NO_HOST, PROBE_REASON_NONE);
 
+        case DECISION_NO_HTTP2:
+                return head_refuse(REFUSAL_NO_HTTP2, PROBE_REASON_NONE);
+
         case DECISION_MALFORMED:
                 return head_refuse(REFUSAL_MALFORMED, d->reason);
 
@@ -68,10 +78,11 @@ static HeadResult head_conclude(const Routing *routing, const Decision *d) {
 
 /*
  * Reads the header from the socket, and no more, because the worker must not see it. Returns false if the client has
- * left.
+ * left, or if it sent descriptors with the header over AF_UNIX.
  */
 static bool head_consume_proxy(Client *c, uint8_t *buffer, size_t n) {
-        ssize_t k = recv(c->fd, buffer, n, MSG_DONTWAIT);
+        ssize_t k = client_is_ip(c) ? recv(c->fd, buffer, n, MSG_DONTWAIT)
+                                    : handoff_recv(c->fd, buffer, n, MSG_DONTWAIT);
 
         if (k < 0)
                 return false;
@@ -99,6 +110,8 @@ static HeadResult head_look_at_proxy(HeadBuffer *hb, Client *c, size_t n) {
 
         case PROBE_MATCH:
                 head_use_proxy_address(c, &facts);
+                if (facts.tlvs.n > 0 && client_set_proxy_tlvs(c, facts.tlvs) < 0)
+                        return head_refuse(REFUSAL_BROKER, PROBE_REASON_NONE);
                 if (!head_consume_proxy(c, hb->bytes, facts.header_length))
                         return (HeadResult){ .verdict = HEAD_GONE };
                 return (HeadResult){ .verdict = HEAD_PROXY };
@@ -116,7 +129,7 @@ static HeadResult head_look_at_proxy(HeadBuffer *hb, Client *c, size_t n) {
 }
 
 static HeadResult head_decide(HeadBuffer *hb, const Routing *routing, const Client *c, size_t n) {
-        ClientFacts facts = head_facts(c, (Slice){ hb->bytes, n });
+        ClientFacts facts = head_facts(c, (Slice){ hb->bytes, n }, &hb->name);
         Decision d = decide_head(routing->index, &facts, c->listener->config->max_head_size, &hb->probe);
 
         if (d.is_known)
@@ -145,7 +158,8 @@ HeadResult head_look(HeadBuffer *hb, const Routing *routing, Client *c) {
 }
 
 HeadResult head_route_at_once(const Routing *routing, const Client *c) {
-        ClientFacts facts = head_facts(c, (Slice){});
+        ProbeName name;
+        ClientFacts facts = head_facts(c, (Slice){}, &name);
         Decision d = decide_facts(routing->index, &facts);
 
         return head_conclude(routing, &d);
@@ -159,13 +173,14 @@ HeadResult head_look_last(HeadBuffer *hb, const Routing *routing, const Client *
         if (n <= 0 || c->needs_proxy)
                 return (HeadResult){ .verdict = HEAD_WAIT };
 
-        facts = head_facts(c, (Slice){ hb->bytes, (size_t) n });
+        facts = head_facts(c, (Slice){ hb->bytes, (size_t) n }, &hb->name);
         d = decide_incomplete(routing->index, &facts);
         return head_conclude(routing, &d);
 }
 
 HeadResult head_route_silent(const Routing *routing, const Client *c) {
-        ClientFacts facts = head_facts(c, (Slice){});
+        ProbeName name;
+        ClientFacts facts = head_facts(c, (Slice){}, &name);
         Decision d = decide_silent(routing->index, &facts);
 
         if (d.kind != DECISION_ROUTE)

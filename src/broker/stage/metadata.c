@@ -4,6 +4,7 @@
 
 #include "broker/state/client-context.h"
 #include "handoff/message.h"
+#include "match/facts.h"
 #include "probe/probe.h"
 
 /* Adds the addresses by which the client is routed: those of a PROXY header, or those of the connection. */
@@ -41,6 +42,27 @@ static void metadata_add_probe(Message *m, const Probe *probe, TlsProtocol *alpn
         }
 }
 
+/*
+ * Adds what the PROXY header says where the client's own bytes do not say it. The worker is told the same host and
+ * protocol that routes see (match/facts.h). All TLVs of the header are in Message.proxy as they came. @probe is NULL if
+ * the client's protocol is unknown. @name is memory for the host.
+ */
+static void metadata_add_proxy(Message *m, const Probe *probe, ProbeName *name) {
+        Slice ssl = slice_find_tlv(m->proxy, PROXY_TLV_SSL);
+        ClientFacts facts = {};
+
+        facts_add_proxy(&facts, m->proxy, name);
+        if (probe)
+                facts_add_probe(&facts, probe);
+
+        if (facts.host)
+                m->authority = metadata_slice_of_name(facts.host);
+        if (!facts.tls && facts.alpn.n <= FDPASS_TEXT_MAX)
+                m->alpn = facts.alpn;
+        if (message_ssl_is_valid(ssl))
+                m->ssl = ssl;
+}
+
 /* The next requests on its connection that the client's worker may answer. */
 static Slice metadata_scope(const Pool *pool, const Client *c, const ProbeName *host) {
         Routing *routing = pool->routing;
@@ -54,6 +76,7 @@ int metadata_encode(HeadBuffer *hb, const SealKey *key, const Route *route, Clie
         const Probe *probe = head_buffer_probe(hb, c);
         Message m = MESSAGE_NULL;
         TlsProtocol alpn;
+        ProbeName name;
         char id[CLIENT_ID_MAX];
         Seal seal;
 
@@ -71,6 +94,8 @@ int metadata_encode(HeadBuffer *hb, const SealKey *key, const Route *route, Clie
                 m.persistent_max = FDPASS_PERSISTENT_MAX;
 
         client_fill_message(c, &m);
+        if (m.proxy.n > 0 && m.ssl.n == 0) /* a TLS stage would have told all three */
+                metadata_add_proxy(&m, probe, &name);
         m.name = (Slice){}; /* only the broker uses it */
         m.hops = (uint8_t) (c->n_hops + 1);
 

@@ -6,6 +6,10 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "probe/proxy.h"
+
+_Static_assert(PROXY_KEPT_MAX <= FDPASS_PROXY_MAX, "a message has room for the kept TLVs");
+
 /* Size of a name that a broker gave: the instance as eight hexadecimal digits, a hyphen, the number, and a 0 byte. */
 #define OWN_ID_MAX (8 + 1 + 20 + 1)
 
@@ -84,7 +88,8 @@ size_t client_id(const Client *c, char ret[static CLIENT_ID_MAX]) {
  * Copies the facts of @m. Behind the consumed bytes it leaves room for @more bytes. Returns NULL if there is no memory.
  */
 static ClientContext *client_context_new(const Message *m, size_t more) {
-        size_t n = m->name.n + m->data.n + m->consumed.n + m->unique_id.n + m->ssl.n + m->alpn.n + m->authority.n + more;
+        size_t n = m->name.n + m->data.n + m->consumed.n + m->unique_id.n + m->ssl.n + m->alpn.n + m->authority.n +
+                   m->proxy.n + more;
         ClientContext *context = malloc(sizeof(*context) + n + 1);
         uint8_t *p;
 
@@ -102,7 +107,13 @@ static ClientContext *client_context_new(const Message *m, size_t more) {
         context->ssl = client_context_put(&p, m->ssl);
         context->alpn = client_context_put(&p, m->alpn);
         context->authority = client_context_put(&p, m->authority);
+        context->proxy = client_context_put(&p, m->proxy);
         return context;
+}
+
+/* True if a TLS stage has sent @m. Otherwise its worker has passed on SSL of the PROXY header, as it got it. */
+static bool client_context_is_of_stage(const Message *m) {
+        return m->ssl.n > 0 && !slice_equal(m->ssl, slice_find_tlv(m->proxy, PROXY_TLV_SSL));
 }
 
 int client_set_context(Client *c, const Message *m) {
@@ -110,7 +121,7 @@ int client_set_context(Client *c, const Message *m) {
                 .name = m->name,
                 .data = m->data,
                 .consumed = m->consumed,
-                .ssl = m->ssl,
+                .proxy = m->proxy,
         };
 
         c->flush.status = m->status;
@@ -118,16 +129,28 @@ int client_set_context(Client *c, const Message *m) {
 
         if (m->unique_id.n > 0 && !client_context_parse_id(m->unique_id, &c->origin, &c->origin_id))
                 kept.unique_id = m->unique_id;
-        if (m->ssl.n > 0) { /* without a TLS stage the client's own bytes say both */
+        if (client_context_is_of_stage(m)) { /* else the client's own bytes, or @proxy, say all three */
+                kept.ssl = m->ssl;
                 kept.alpn = m->alpn;
                 kept.authority = m->authority;
         }
 
-        if (kept.name.n + kept.data.n + kept.consumed.n + kept.unique_id.n + kept.ssl.n == 0)
+        if (kept.name.n + kept.data.n + kept.consumed.n + kept.unique_id.n + kept.ssl.n + kept.proxy.n == 0)
                 return 0;
 
         c->context = client_context_new(&kept, 0);
         return c->context ? 0 : -ENOMEM;
+}
+
+int client_set_proxy_tlvs(Client *c, Slice tlvs) {
+        uint8_t kept[PROXY_KEPT_MAX];
+        Message m = { .proxy = { kept, proxy_keep_tlvs(tlvs, kept) } };
+        Slice id = slice_find_tlv(m.proxy, PROXY_TLV_UNIQUE_ID);
+
+        if (id.n <= FDPASS_UNIQUE_ID_MAX)
+                m.unique_id = id;
+
+        return client_set_context(c, &m);
 }
 
 void client_fill_message(const Client *c, Message *m) {
@@ -142,6 +165,7 @@ void client_fill_message(const Client *c, Message *m) {
         m->data = context->data;
         m->consumed = context->consumed;
         m->ssl = context->ssl;
+        m->proxy = context->proxy;
         if (m->alpn.n == 0)
                 m->alpn = context->alpn;
         if (m->authority.n == 0)

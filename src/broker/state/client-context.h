@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Facts about a client beside its socket: the facts of the message that handed it back, its consumed bytes, and its
- * name.
+ * Facts about a client beside its socket: those of the message that handed it back, those of its PROXY header, its
+ * consumed bytes, and its name.
  */
 
 #include "broker/state/client.h"
@@ -17,6 +17,7 @@ struct ClientContext {
         Slice ssl;           /* PP2_TYPE_SSL of a TLS stage; n is 0: there was none */
         Slice alpn;          /* protocol that the TLS stage agreed upon; valid with @ssl */
         Slice authority;     /* host for which the client asked the TLS stage; valid with @ssl */
+        Slice proxy;         /* TLVs of a PROXY header, for reader_tlv() (proxy_keep_tlvs()); n is 0: none */
         uint8_t bytes[];
 };
 
@@ -36,8 +37,14 @@ size_t client_id(const Client *c, char ret[static CLIENT_ID_MAX]);
  */
 ssize_t client_peek(const Client *c, uint8_t *buffer, size_t size);
 
-/* Copies the facts of @m to a client that was handed back. Returns 0 or -ENOMEM. */
+/* Copies the facts of @m to a client that was handed back and has none yet. Returns 0 or -ENOMEM. */
 int client_set_context(Client *c, const Message *m);
+
+/*
+ * Does the same for the TLVs of a PROXY header, at most PROXY_KEPT_MAX bytes of them. UNIQUE_ID becomes the name of the
+ * client.
+ */
+int client_set_proxy_tlvs(Client *c, Slice tlvs);
 
 /* Adds these facts to @m. What the client's own head says stays. @m borrows them from the client. */
 void client_fill_message(const Client *c, Message *m);

@@ -10,6 +10,7 @@
 #define REFUSALS(X)                                                                                                    \
         X(NO_ROUTE,     "no-route",      "no route takes it")                                                          \
         X(NO_HOST,      "no-such-host",  "no route takes it, and none has a Host= with the host that it asks for")     \
+        X(NO_HTTP2,     "no-http2",      "it speaks HTTP/2 without TLS, and no route takes it")                        \
         X(MALFORMED,    "malformed",     "its first bytes break the rules of their protocol")                          \
         X(HEAD_TIMEOUT, "head-timeout",  "its head was not complete after HeadTimeoutSec=")                            \
         X(EVICTED,      "evicted",       "it waited longest for its head when a place was needed")                     \

@@ -23,7 +23,8 @@ static void seal_add(const SealKey *key, uint8_t **p, const void *bytes, size_t 
 }
 
 bool seal_make(const SealKey *key, int fd, const Message *m, Seal *ret) {
-        const Slice facts[] = { m->listener, m->ssl, m->alpn };
+        const Slice facts[] = { m->listener, m->ssl, m->alpn, m->proxy };
+        size_t n_facts = m->proxy.n > 0 ? ELEMENTSOF(facts) : ELEMENTSOF(facts) - 1; /* few clients have the last one */
         uint8_t bytes[(3 + ELEMENTSOF(facts)) * 16], *p = bytes;
         uint64_t cookie, seal;
 
@@ -34,10 +35,10 @@ bool seal_make(const SealKey *key, int fd, const Message *m, Seal *ret) {
         seal_add(key, &p, &cookie, sizeof(cookie));
         seal_add(key, &p, &m->source, message_address_length(&m->source));
         seal_add(key, &p, &m->destination, message_address_length(&m->destination));
-        for (size_t i = 0; i < ELEMENTSOF(facts); i++)
+        for (size_t i = 0; i < n_facts; i++)
                 seal_add(key, &p, facts[i].n > 0 ? facts[i].p : bytes, facts[i].n);
 
-        seal = siphash24(key->bytes, bytes, sizeof(bytes));
+        seal = siphash24(key->bytes, bytes, (size_t) (p - bytes));
         memcpy(ret->bytes, &seal, sizeof(ret->bytes));
         return true;
 }

@@ -5,8 +5,8 @@
  * Seals: a worker may hand back only clients that it was given, with the facts that it was given.
  *
  * Its seal goes with each client that has a scope. The broker keeps nothing of such a client. The seal covers the
- * kernel's number of the client's socket (SO_COOKIE), its addresses, its listener, and the facts of a TLS stage. Its key
- * is the process' own: a client that an earlier process handed over is refused, and its connection ends between two
+ * kernel's number of the client's socket (SO_COOKIE), its addresses, its listener, and the facts of a TLS stage and of a
+ * PROXY header. Its key is the process' own: a client that an earlier process handed over is refused, and its connection ends between two
  * requests.
  */
 

@@ -67,7 +67,8 @@ const char *back_path(void) {
 /* Facts of the connection, which are true for its next request too. The others are of the last handoff or request. */
 static bool back_is_kept(uint8_t type) {
         return type == FDPASS_TLV_VERSION || type == FDPASS_TLV_LISTENER || type == FDPASS_TLV_UNIQUE_ID ||
-               type == FDPASS_TLV_SSL || type == FDPASS_TLV_ALPN || type == FDPASS_TLV_SEAL;
+               type == FDPASS_TLV_SSL || type == FDPASS_TLV_ALPN || type == FDPASS_TLV_SEAL ||
+               type == FDPASS_TLV_PROXY;
 }
 
 size_t back_make_header(const uint8_t *message, size_t n, uint8_t *ret, Slice *ret_scope) {

@@ -14,6 +14,8 @@ LISTENERS = [socket.socket(fileno=3 + i) for i in range(len(NAMES))]
 
 
 def peer(client):
+    if client.family == socket.AF_UNIX:
+        return "0.0.0.0:0"
     return "%s:%d" % client.getpeername()[:2]
 
 
