@@ -12,6 +12,19 @@ static Decision decide_route(const MatchResult *result) {
         return (Decision){ .kind = DECISION_ROUTE, .pool = result->pool, .match = result->match };
 }
 
+/*
+ * True if the Host field, which the target overrides (RFC 9112 3.2.2), leads to another pool than @pool. Some servers
+ * read that field all the same.
+ */
+static bool decide_host_leads_elsewhere(const MatchIndex *index, const ClientFacts *facts, size_t pool) {
+        ClientFacts other = *facts;
+        MatchResult result;
+
+        other.host = facts->overridden_host;
+        match_index_find(index, &other, &result);
+        return result.ambiguous_path || (result.found && result.pool != pool);
+}
+
 Decision decide_facts(const MatchIndex *index, const ClientFacts *facts) {
         MatchResult result;
 
@@ -19,6 +32,8 @@ Decision decide_facts(const MatchIndex *index, const ClientFacts *facts) {
 
         if (result.ambiguous_path)
                 return decide_malformed(PROBE_REASON_HTTP_AMBIGUOUS_PATH);
+        if (result.found && facts->overridden_host && decide_host_leads_elsewhere(index, facts, result.pool))
+                return decide_malformed(PROBE_REASON_HTTP_HOST_MISMATCH);
         if (result.found)
                 return decide_route(&result);
         if (facts->host && facts->host->n > 0 && match_index_has_hosts(index) && !result.host_is_known)

@@ -5,6 +5,8 @@
 static void facts_add_http(ClientFacts *f, const HttpFacts *http) {
         if (http->host.n > 0 || !f->host)
                 f->host = &http->host;
+        if (http->form == HTTP_FORM_ABSOLUTE && !probe_name_equal(&http->host, &http->overridden_host))
+                f->overridden_host = &http->overridden_host;
         f->method = http->method;
         f->fields = http->fields;
 

@@ -17,18 +17,8 @@
 #include "basic/array.h"
 #include "basic/hash.h"
 #include "match/match-header.h"
+#include "match/match-path.h"
 #include "match/match.h"
-
-/* One alternative of one route: one host and one path of its lists. */
-typedef struct MatchEntry {
-        const RouteMatch *match;
-        const char *unit;
-        size_t pool;
-        const char *host;      /* one of RouteMatch.hosts; "": the route has no Host= */
-        const char *path;      /* one of RouteMatch.paths; NULL: the route has no Path= */
-        unsigned n_keys;       /* number of keys of MATCH_BY_KEYS */
-        unsigned source_bits;
-} MatchEntry;
 
 /* The entries of one host, or of one host and one path. The first entry has the name of the bucket. */
 typedef struct MatchBucket {
@@ -50,6 +40,7 @@ struct MatchIndex {
         const RouteMatch **prefixes; /* the routes that have Prefix=; borrowed */
         size_t n_prefixes;
         bool has_hosts;        /* a route has Host= */
+        bool has_escapes;      /* a Path= has an escape, or a byte that clients may escape */
 };
 
 int match_index_new(MatchIndex **ret) {
@@ -224,9 +215,17 @@ static int match_index_rank(const MatchEntry *a, const MatchEntry *b, MatchCrite
         return 0;
 }
 
-/* Compares as strcmp(3). An entry without a path comes first. */
+/* Compares as http_path_compare(). An entry without a path comes first. */
 static int match_index_compare_paths(const char *a, const char *b) {
-        return a && b ? strcmp(a, b) : (a != NULL) - (b != NULL);
+        return a && b ? http_path_compare(slice_from_string(a), slice_from_string(b)) : (a != NULL) - (b != NULL);
+}
+
+static bool match_index_has_escape(const char *path) {
+        for (; *path; path++)
+                if (*path == '%' || (uint8_t) *path >= 0x80)
+                        return true;
+
+        return false;
 }
 
 static int match_index_compare_entries(const void *x, const void *y) {
@@ -292,6 +291,7 @@ static void match_index_fill_buckets(MatchIndex *index) {
                         of_path = match_index_find_bucket(index, hash_string_more(hash, e->path), e->host, slice_from_string(e->path));
                         of_path->entries = e;
                         index->path_max = MAX(index->path_max, strlen(e->path));
+                        index->has_escapes = index->has_escapes || match_index_has_escape(e->path);
                 }
                 (e->path ? of_path : of_host)->n_entries++;
         }
@@ -318,10 +318,13 @@ int match_index_finish(MatchIndex *index) {
         return header_index_finish(index->headers);
 }
 
+/* Names by which a client is looked up: its own, one wildcard for each dot in it, and "". */
+#define MATCH_NAMES_MAX (PROBE_NAME_MAX / 2 + 2)
+
 typedef struct MatchSearch {
         const MatchIndex *index;
         const ClientFacts *facts;
-        bool path_is_ambiguous;
+        Slice path;            /* one reading of ClientFacts.path */
         const MatchEntry *best;
         MatchResult *result;
 } MatchSearch;
@@ -351,7 +354,7 @@ static void match_index_search_bucket(MatchSearch *s, const MatchBucket *bucket)
 
 /* For "/a/b/c" searches "/", then "/a", then "/a/b", then "/a/b/c". */
 static void match_index_search_paths(MatchSearch *s, uint64_t hash, const char *host) {
-        Slice path = s->facts->path;
+        Slice path = s->path;
         size_t n = MIN(path.n, s->index->path_max);
 
         if (path.p[0] != '/')
@@ -370,23 +373,6 @@ static void match_index_search_paths(MatchSearch *s, uint64_t hash, const char *
         }
 }
 
-/*
- * Servers read this path in different ways. Searches for an entry with Path= that may be meant. If there is one, no
- * route gets the client, so one is enough.
- */
-static void match_index_search_ambiguous(MatchSearch *s, const MatchBucket *of_host) {
-        for (size_t i = of_host->n_entries; i < of_host->n_of_host; i++) {
-                const MatchEntry *e = &of_host->entries[i];
-
-                if ((s->best && match_index_rank(s->best, e, NULL) <= 0) || !match_index_takes_the_rest(s, e->match))
-                        continue;
-
-                s->best = e;
-                s->result->ambiguous_path = true;
-                return;
-        }
-}
-
 static void match_index_search_host(MatchSearch *s, const char *host) {
         uint64_t hash = hash_string_more(HASH_BEGIN, host);
         const MatchBucket *bucket = match_index_find_bucket(s->index, hash, host, (Slice){});
@@ -399,40 +385,30 @@ static void match_index_search_host(MatchSearch *s, const char *host) {
 
         match_index_search_bucket(s, bucket);
 
-        if (bucket->n_of_host == bucket->n_entries || s->facts->path.n == 0)
-                return;
-
-        if (s->path_is_ambiguous)
-                match_index_search_ambiguous(s, bucket);
-        else
+        if (bucket->n_of_host > bucket->n_entries && s->path.n > 0)
                 match_index_search_paths(s, hash, host);
 }
 
-/* For "a.b.example.org" searches "*.b.example.org", then "*.example.org", then "*.org". */
-static void match_index_search_wildcards(MatchSearch *s, const ProbeName *host) {
-        char pattern[PROBE_NAME_MAX + 3];
-
-        for (const char *dot = strchr(host->text, '.'); dot; dot = strchr(dot + 1, '.')) {
-                pattern[0] = '*';
-                memcpy(pattern + 1, dot, strlen(dot) + 1);
-                match_index_search_host(s, pattern);
-        }
+/* Writes the wildcard of the names that end with @dot: "*.example.org". */
+static const char *match_index_make_wildcard(const char *dot, char ret[static PROBE_NAME_MAX + 3]) {
+        ret[0] = '*';
+        memcpy(ret + 1, dot, strlen(dot) + 1);
+        return ret;
 }
 
-void match_index_find(const MatchIndex *index, const ClientFacts *facts, MatchResult *ret) {
-        MatchSearch s = {
-                .index = index,
-                .facts = facts,
-                .path_is_ambiguous = facts->path.n > 0 && http_path_is_ambiguous(facts->path),
-                .result = ret,
-        };
+/* Looks a client up by one reading of its path. */
+static void match_index_find_reading(const MatchIndex *index, const ClientFacts *facts, Slice path, MatchResult *ret) {
+        MatchSearch s = { .index = index, .facts = facts, .path = path, .result = ret };
+        char pattern[PROBE_NAME_MAX + 3];
 
         *ret = (MatchResult){};
-        header_index_begin(index->headers, facts->fields);
 
         if (facts->host && facts->host->n > 0) {
                 match_index_search_host(&s, facts->host->text);
-                match_index_search_wildcards(&s, facts->host);
+
+                /* For "a.b.example.org" searches "*.b.example.org", then "*.example.org", then "*.org". */
+                for (const char *dot = strchr(facts->host->text, '.'); dot; dot = strchr(dot + 1, '.'))
+                        match_index_search_host(&s, match_index_make_wildcard(dot, pattern));
         }
         match_index_search_host(&s, "");
 
@@ -441,6 +417,67 @@ void match_index_find(const MatchIndex *index, const ClientFacts *facts, MatchRe
                 ret->pool = s.best->pool;
                 ret->match = s.best->match;
         }
+}
+
+/* Adds the paths of a host to @paths, and returns their number: 0 or 1. */
+static size_t match_index_list_host(const MatchIndex *index, const char *host, MatchPaths *ret) {
+        const MatchBucket *b = match_index_find_bucket(index, hash_string_more(HASH_BEGIN, host), host, (Slice){});
+
+        if (!b->entries || b->n_of_host == b->n_entries)
+                return 0;
+
+        *ret = (MatchPaths){ b->entries + b->n_entries, b->n_of_host - b->n_entries };
+        return 1;
+}
+
+/* Lists the paths of all names by which a client is looked up. Returns the number of names that have paths. */
+static size_t match_index_list_paths(const MatchIndex *index, const ProbeName *host, MatchPaths ret[static MATCH_NAMES_MAX]) {
+        size_t n = match_index_list_host(index, "", &ret[0]);
+        char pattern[PROBE_NAME_MAX + 3];
+
+        if (!host || host->n == 0)
+                return n;
+
+        n += match_index_list_host(index, host->text, &ret[n]);
+        for (const char *dot = strchr(host->text, '.'); dot; dot = strchr(dot + 1, '.'))
+                n += match_index_list_host(index, match_index_make_wildcard(dot, pattern), &ret[n]);
+
+        return n;
+}
+
+/* Looks a client up by all readings of its path. */
+static void match_index_find_readings(const MatchIndex *index, const ClientFacts *facts, MatchResult *ret) {
+        MatchPaths paths[MATCH_NAMES_MAX];
+        size_t n = match_index_list_paths(index, facts->host, paths);
+        MatchPlaces places;
+
+        if (n == 0) {
+                match_index_find_reading(index, facts, facts->path, ret);
+                return;
+        }
+
+        if (!match_path_find_places(paths, n, facts->path, &places)) {
+                *ret = (MatchResult){ .ambiguous_path = true };
+                return;
+        }
+
+        for (size_t i = 0; i < places.n && (i == 0 || !ret->ambiguous_path); i++) {
+                Slice path = places.items[i].path.n > 0 ? places.items[i].path : SLICE_LITERAL("/");
+                MatchResult other;
+
+                match_index_find_reading(index, facts, path, i == 0 ? ret : &other);
+                if (i > 0)
+                        ret->ambiguous_path = ret->found != other.found || (ret->found && ret->pool != other.pool);
+        }
+}
+
+void match_index_find(const MatchIndex *index, const ClientFacts *facts, MatchResult *ret) {
+        header_index_begin(index->headers, facts->fields);
+
+        if (facts->path.n == 0 || facts->path.p[0] != '/' || (!index->has_escapes && http_path_is_plain(facts->path)))
+                match_index_find_reading(index, facts, facts->path, ret);
+        else
+                match_index_find_readings(index, facts, ret);
 }
 
 bool match_index_has_hosts(const MatchIndex *index) {

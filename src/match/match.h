@@ -17,7 +17,8 @@ typedef struct ClientFacts {
         unsigned protocol;          /* one bit, as in RouteMatch.protocols; 0: unknown */
         bool is_any_request;        /* these facts stand for all HTTP requests for this host and path (match-scope.h):
                                      * Method=, Header= and Prefix= take a client if they take one such request */
-        const ProbeName *host;      /* from the Host field, SNI or a PROXY header; NULL or n is 0: none */
+        const ProbeName *host;      /* from the target, Host, SNI or a PROXY header; NULL or n is 0: none */
+        const ProbeName *overridden_host; /* the Host field if the target has another host; n is 0: none; NULL: no other */
         Slice path;                 /* n is 0: none */
         Slice method;
         Slice fields;               /* fields of an HTTP head, for http_next_field(); n is 0: none */
@@ -102,7 +103,7 @@ typedef struct MatchResult {
         const RouteMatch *match; /* settings of the route; borrowed, valid with @found */
         bool found;
         bool host_is_known;  /* a Host= names the client's host, or a wildcard of one contains it */
-        bool ambiguous_path; /* a Path= may be meant, but servers read this path in different ways */
+        bool ambiguous_path; /* servers read the path in different ways, and not all of these lead to one pool */
         bool by_source;      /* a route with Source= was compared */
 } MatchResult;
 
@@ -130,6 +131,10 @@ bool match_is_for_listener(const RouteMatch *match, const char *listener);
  */
 bool match_index_prefix_needs_more(const MatchIndex *index, const ClientFacts *facts);
 
+/*
+ * Finds the route of a client. Servers read some paths in different ways (match-path.h). The result is valid only if all
+ * readings lead to it, and has MatchResult.ambiguous_path otherwise.
+ */
 void match_index_find(const MatchIndex *index, const ClientFacts *facts, MatchResult *ret);
 
 /*

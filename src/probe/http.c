@@ -30,11 +30,6 @@ typedef struct HttpFieldState {
         bool has_host;
         bool has_length;
         bool has_coding;
-
-        /* Only for a target in absolute form. */
-        ProbeName target_host; /* host of the target */
-        uint16_t target_port;  /* port of the target, or of its scheme if it has none */
-        uint16_t default_port; /* port of the scheme */
 } HttpFieldState;
 
 static ProbeVerdict http_malformed(HttpFacts *facts, ProbeReason reason) {
@@ -58,9 +53,12 @@ bool http_is_token(const char *s) {
         return *s;
 }
 
-/* Wider than RFC 3986, because browsers send "|" and "{". Excludes only characters that could end a target. */
+/*
+ * Wider than RFC 3986, because browsers send "|" and "{", and some clients send UTF-8 without escapes. Excludes only
+ * characters that could end a target.
+ */
 static bool http_is_target_char(uint8_t c) {
-        return c > 0x20 && c < 0x7f && c != '#';
+        return c > 0x20 && c != 0x7f && c != '#';
 }
 
 static HttpLine http_take_line(Slice s) {
@@ -216,7 +214,7 @@ static ProbeVerdict http_match_version(Slice s, unsigned *ret_minor) {
 }
 
 /* Splits the target, whose form is valid, into host and path. Returns false for a wrong host. */
-static bool http_split_target(HttpFacts *facts, HttpFieldState *state) {
+static bool http_split_target(HttpFacts *facts) {
         Slice s = facts->target;
         size_t scheme, n = 0;
 
@@ -226,12 +224,8 @@ static bool http_split_target(HttpFacts *facts, HttpFieldState *state) {
 
                 while (n < s.n && s.p[n] != '/' && s.p[n] != '?')
                         n++;
-                if (!probe_name_set_authority(&state->target_host, &state->target_port, slice_head(s, n)))
+                if (!probe_name_set_authority(&facts->host, &facts->port, slice_head(s, n)))
                         return false;
-
-                state->default_port = scheme == strlen("http://") ? 80 : 443;
-                if (state->target_port == 0)
-                        state->target_port = state->default_port;
 
                 s = slice_skip(s, n);
         }
@@ -246,7 +240,7 @@ static bool http_split_target(HttpFacts *facts, HttpFieldState *state) {
  * Parses the request line after the method. RFC 9112 3 allows a recipient to accept any white space for the two spaces.
  * Servers differ in that, so only spaces are accepted.
  */
-static ProbeVerdict http_parse_request_line(const HttpLine *line, HttpFacts *facts, HttpFieldState *state) {
+static ProbeVerdict http_parse_request_line(const HttpLine *line, HttpFacts *facts) {
         Slice s = slice_skip(line->text, facts->method.n + 1), target;
         bool is_complete = line->end == HTTP_LINE_COMPLETE;
         size_t n = 0;
@@ -274,15 +268,19 @@ static ProbeVerdict http_parse_request_line(const HttpLine *line, HttpFacts *fac
                 return http_line_verdict(line, facts);
 
         facts->target = target;
-        return http_split_target(facts, state) ? PROBE_MATCH : http_malformed(facts, PROBE_REASON_HTTP_HOST);
+        return http_split_target(facts) ? PROBE_MATCH : http_malformed(facts, PROBE_REASON_HTTP_HOST);
 }
 
+/* RFC 9112 3.2.2: a target in absolute form overrides Host. */
 static ProbeVerdict http_parse_host(Slice value, HttpFacts *facts, HttpFieldState *state) {
+        bool is_absolute = facts->form == HTTP_FORM_ABSOLUTE;
+        uint16_t port;
+
         if (state->has_host)
                 return http_malformed(facts, PROBE_REASON_HTTP_TWO_HOSTS);
 
         state->has_host = true;
-        return probe_name_set_authority(&facts->host, &facts->port, value) ?
+        return probe_name_set_authority(is_absolute ? &facts->overridden_host : &facts->host, is_absolute ? &port : &facts->port, value) ?
                 PROBE_MATCH : http_malformed(facts, PROBE_REASON_HTTP_HOST);
 }
 
@@ -349,22 +347,10 @@ static ProbeVerdict http_parse_field(const HttpLine *line, HttpFacts *facts, Htt
         return PROBE_MATCH;
 }
 
-/*
- * Checks, after the last field, that Host and the target agree (RFC 9112 3.2, 3.2.2). Refuses a target in absolute form
- * without Host also in HTTP/1.0, because HAProxy 2.6 sees no host in such a request and nginx does.
- */
+/* Checks after the last field. HTTP/1.0 has no Host, but many of its clients send one. */
 static ProbeVerdict http_check_host(HttpFacts *facts, const HttpFieldState *state) {
-        uint16_t port = facts->port;
-
-        if (!state->has_host && (facts->minor > 0 || facts->form == HTTP_FORM_ABSOLUTE))
+        if (!state->has_host && facts->minor > 0)
                 return http_malformed(facts, PROBE_REASON_HTTP_NO_HOST);
-        if (facts->form != HTTP_FORM_ABSOLUTE)
-                return PROBE_MATCH;
-
-        if (port == 0)
-                port = state->default_port;
-        if (!probe_name_equal(&facts->host, &state->target_host) || port != state->target_port)
-                return http_malformed(facts, PROBE_REASON_HTTP_HOST_MISMATCH);
 
         return PROBE_MATCH;
 }
@@ -410,7 +396,7 @@ static ProbeVerdict http_parse_head(Slice s, HttpFacts *facts) {
                 return v;
 
         line = http_take_line(s);
-        v = http_parse_request_line(&line, facts, &state);
+        v = http_parse_request_line(&line, facts);
         if (v != PROBE_MATCH)
                 return v;
 

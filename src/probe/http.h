@@ -29,8 +29,9 @@ typedef struct HttpFacts {
         unsigned minor;     /* HTTP/1.minor: 0 or 1 */
         Slice target;       /* as sent */
         Slice path;         /* as sent, without the query; "*" with HTTP_FORM_ASTERISK; empty: no path, meaning "/" */
-        ProbeName host;     /* host of the request; n = 0: none, in HTTP/1.0 only */
-        uint16_t port;      /* port in Host; 0: none */
+        ProbeName host;     /* host of the target, or of Host without one; n = 0: none, in HTTP/1.0 only */
+        ProbeName overridden_host; /* with HTTP_FORM_ABSOLUTE: host of Host, which the target overrides; n = 0: none */
+        uint16_t port;      /* port of @host; 0: none */
         Slice fields;       /* field lines, for http_next_field() */
         size_t head_length; /* length of the head in bytes; the body or the next request follows */
 } HttpFacts;
@@ -54,11 +55,27 @@ bool http_next_field(Slice *fields, Slice *ret_name, Slice *ret_value);
 bool http_wants_upgrade(const HttpFacts *facts, const char *protocol);
 
 /*
- * True if servers disagree on the segments of @path, so that Path= can't be applied. Such paths have empty, "." or ".."
- * segments, a backslash or parameters (';'). Others have escapes of '/', '\', control characters or characters that
- * need none (RFC 3986 2.3: "%2e", "%61"), or invalid escapes ("%zz").
+ * True if servers disagree on the segments of @path, so that it is no value for Path=. Such paths have empty, "." or ".."
+ * segments, a backslash or parameters (';'). Others have escapes of '/', '\\', ';', '?', '#', control characters,
+ * characters that need none (RFC 3986 2.3: "%2e", "%61"), or of escapes ("%252e"), invalid escapes ("%zz"), or overlong
+ * UTF-8.
  */
 bool http_path_is_ambiguous(Slice path);
+
+/*
+ * True if all servers cut @path into the same segments, and if no escape in it stands for a byte that a target may also
+ * have without one. It is a fast check, and says false for some paths of which a thorough check would say true.
+ */
+bool http_path_is_plain(Slice path);
+
+/*
+ * Orders paths that are not ambiguous by their segments, in the way of strcmp(3). Segments are compared decoded first,
+ * and as they are written if that finds no difference. Thus all paths below another one follow it.
+ */
+int http_path_compare(Slice a, Slice b);
+
+/* Compares the first segments of @a and @b decoded. Both begin after a '/'. */
+int http_path_compare_segments(Slice a, Slice b);
 
 /* True if @path begins with the segments of @prefix: "/a" matches "/a" and "/a/b", not "/ab". "/" matches all paths. */
 bool http_path_has_prefix(Slice path, Slice prefix);

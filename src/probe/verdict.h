@@ -34,14 +34,14 @@ typedef enum ProbeVerdict {
         X(HTTP_FOLD, "http-fold", 400, 0)                   /* a line that begins with white space */                  \
         X(HTTP_FIELD_NAME, "http-field-name", 400, 0)       /* empty, not a token, or without a colon after it */      \
         X(HTTP_SPACE_BEFORE_COLON, "http-space-before-colon", 400, 0) /* white space after a field name */             \
-        X(HTTP_NO_HOST, "http-no-host", 400, 0)             /* missing in HTTP/1.1, or with an absolute target */      \
+        X(HTTP_NO_HOST, "http-no-host", 400, 0)             /* missing in HTTP/1.1 */                                  \
         X(HTTP_TWO_HOSTS, "http-two-hosts", 400, 0)         /* more than one Host field */                             \
         X(HTTP_HOST, "http-host", 400, 0)                   /* Host or target is not "host[:port]" */                  \
-        X(HTTP_HOST_MISMATCH, "http-host-mismatch", 400, 0) /* Host and target name different hosts */                 \
+        X(HTTP_HOST_MISMATCH, "http-host-mismatch", 400, 0) /* Host and target lead to different routes */             \
         X(HTTP_LENGTH, "http-length", 400, 0)               /* Content-Length is not a number, or occurs twice */      \
         X(HTTP_CODING, "http-coding", 400, 0)               /* Transfer-Encoding in HTTP/1.0, or twice */              \
         X(HTTP_LENGTH_AND_CODING, "http-length-and-coding", 400, 0) /* both of these fields */                         \
-        X(HTTP_AMBIGUOUS_PATH, "http-ambiguous-path", 400, 0) /* http_path_is_ambiguous() */                           \
+        X(HTTP_AMBIGUOUS_PATH, "http-ambiguous-path", 400, 0) /* its readings lead to different routes */              \
                                                                                                                        \
         X(TLS_SSLV2, "tls-sslv2", 0, ALERT_PROTOCOL_VERSION) /* a hello of SSL 2.0 */                                  \
         X(TLS_RECORD_TYPE, "tls-record-type", 0, ALERT_UNEXPECTED_MESSAGE) /* other record inside the hello */         \

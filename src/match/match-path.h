@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The readings of a path: what the servers of this world make of it.
+ *
+ * Servers differ in what they do with a path before they look at its segments. They decode escapes, once or more, take
+ * "\\" and "%2f" for a slash or not, join slashes, remove parameters, resolve ".." and so on, in any order. The number of
+ * readings grows exponentially with the length of the path. What matters is only where a reading lies among the Path= of
+ * the client's hosts. So all readings are followed at once, and each is known by its place: the last Path=, or beginning
+ * of one, that the reading lies at or below. There are few of these.
+ *
+ * More places may be found than servers have readings for, and never fewer.
+ */
+
+#include "match/match.h"
+#include "probe/slice.h"
+
+/* One alternative of one route: one host and one path of its lists. */
+typedef struct MatchEntry {
+        const RouteMatch *match;
+        const char *unit;
+        size_t pool;
+        const char *host;      /* one of RouteMatch.hosts; "": the route has no Host= */
+        const char *path;      /* one of RouteMatch.paths; NULL: the route has no Path= */
+        unsigned n_keys;       /* number of keys of MATCH_BY_KEYS */
+        unsigned source_bits;
+} MatchEntry;
+
+/* The entries of a host that have a path, in the order of http_path_compare(). Borrowed. */
+typedef struct MatchPaths {
+        const MatchEntry *entries;
+        size_t n;
+} MatchPaths;
+
+/* Largest number of places, and of pieces of a path. A path with more is refused if one of the hosts has Path=. */
+#define MATCH_PLACES_MAX 16
+#define MATCH_PIECES_MAX 256
+
+/* Readings that lie at or below one Path=, or below the beginning of one. */
+typedef struct MatchPlace {
+        Slice path;        /* the beginning of a Path= without the slash at the end; empty: the root */
+        size_t depth_min;  /* number of segments that the readings have below @path, as far as they were followed */
+        size_t depth_max;
+} MatchPlace;
+
+typedef struct MatchPlaces {
+        MatchPlace items[MATCH_PLACES_MAX];
+        size_t n;
+} MatchPlaces;
+
+/*
+ * Finds the places of all readings of @path, which begins with '/', among the paths of @n_hosts hosts. Returns false if
+ * there are too many, or if a reading may lie anywhere.
+ */
+bool match_path_find_places(const MatchPaths *hosts, size_t n_hosts, Slice path, MatchPlaces *ret);
