@@ -198,7 +198,10 @@ static ProbeVerdict http_match_form(Slice method, Slice target, bool is_complete
         return v == PROBE_NEED_MORE && is_complete ? PROBE_NO_MATCH : v;
 }
 
-/* Matches "HTTP/1.0" or "HTTP/1.1" (RFC 9112 2.3). No client sends other minor versions. */
+/*
+ * Matches "HTTP/1.0" to "HTTP/1.9" (RFC 9112 2.3). A later minor version than 1 counts as 1, because that is the latest
+ * (RFC 9110 2.5).
+ */
 static ProbeVerdict http_match_version(Slice s, unsigned *ret_minor) {
         Slice name = SLICE_LITERAL("HTTP/1.");
 
@@ -206,10 +209,10 @@ static ProbeVerdict http_match_version(Slice s, unsigned *ret_minor) {
                 return PROBE_NO_MATCH;
         if (s.n <= name.n)
                 return PROBE_NEED_MORE;
-        if (s.n > name.n + 1 || (s.p[name.n] != '0' && s.p[name.n] != '1'))
+        if (s.n > name.n + 1 || s.p[name.n] < '0' || s.p[name.n] > '9')
                 return PROBE_NO_MATCH;
 
-        *ret_minor = s.p[name.n] - (unsigned) '0';
+        *ret_minor = s.p[name.n] > '0';
         return PROBE_MATCH;
 }
 

@@ -26,7 +26,7 @@ typedef struct HttpFacts {
 
         /* All others are valid with MATCH only. */
         HttpForm form;
-        unsigned minor;     /* HTTP/1.minor: 0 or 1 */
+        unsigned minor;     /* HTTP/1.minor: 0, or 1 for all later ones */
         Slice target;       /* as sent */
         Slice path;         /* as sent, without the query; "*" with HTTP_FORM_ASTERISK; empty: no path, meaning "/" */
         ProbeName host;     /* host of the target, or of Host without one; n = 0: none, in HTTP/1.0 only */

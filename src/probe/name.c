@@ -72,6 +72,10 @@ bool probe_name_set_authority(ProbeName *ret, uint16_t *ret_port, Slice s) {
         *ret_port = 0;
         if (n == s.n)
                 return true;
+        if (s.p[n] != ':')
+                return false;
 
-        return s.p[n] == ':' && slice_parse_u16(slice_skip(s, n + 1), ret_port) && *ret_port > 0;
+        for (n++; n + 1 < s.n && s.p[n] == '0'; n++)
+                ;
+        return n == s.n || (slice_parse_u16(slice_skip(s, n), ret_port) && *ret_port > 0);
 }

@@ -26,7 +26,7 @@ typedef enum ProbeVerdict {
                                                                                                                        \
         X(HTTP_METHOD, "http-method", 400, 0)               /* CONNECT, TRACE, or not in upper case */                 \
         X(HTTP_TARGET, "http-target", 400, 0)               /* none of the forms in RFC 9112 3.2 */                    \
-        X(HTTP_VERSION, "http-version", 400, 0)             /* neither HTTP/1.0 nor HTTP/1.1 */                        \
+        X(HTTP_VERSION, "http-version", 400, 0)             /* not HTTP/1 and a digit */                               \
         X(HTTP_NO_VERSION, "http-no-version", 400, 0)       /* HTTP/0.9 */                                             \
         X(HTTP_CONTROL, "http-control", 400, 0)             /* NUL or another control character */                     \
         X(HTTP_BARE_CR, "http-bare-cr", 400, 0)             /* CR without LF */                                        \

@@ -54,7 +54,8 @@ static inline void text_of_http(ProbeText *t, const HttpFacts *f) {
         while (http_next_field(&fields, &name, &value))
                 n++;
 
-        text_add(t, " host=%s port=%u path=", f->host.n > 0 ? f->host.text : "-", f->port);
+        text_add(t, " host=%s overridden=%s port=%u path=", f->host.n > 0 ? f->host.text : "-",
+                 f->overridden_host.n > 0 ? f->overridden_host.text : "-", f->port);
         text_add_bytes(t, f->path.p, f->path.n);
         text_add(t, " ambiguous=%u form=%u minor=%u fields=%u head=%zu method=",
                  http_path_is_ambiguous(f->path), f->form, f->minor, n, f->head_length);
