@@ -63,7 +63,12 @@ static int test_request_set_path(void *userdata, const char *value) {
         if (value[0] != '/')
                 return test_request_fail("path", value, "must begin with a slash.");
 
-        d->facts.path = slice_from_string(value);
+        for (const char *p = value; *p; p++)
+                if (!byte_is_text((uint8_t) *p) || *p == ' ' || *p == '#')
+                        return test_request_fail("path", value, "must be as a client sends it, with \"%20\" for a space.");
+
+        d->facts.path = slice_head(slice_from_string(value), strcspn(value, "?"));
+
         d->facts.protocol = 1U << PROBE_HTTP;
         return 1;
 }

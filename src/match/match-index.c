@@ -430,8 +430,8 @@ static size_t match_index_list_host(const MatchIndex *index, const char *host, M
         return 1;
 }
 
-/* Lists the paths of all names by which a client is looked up. Returns the number of names that have paths. */
-static size_t match_index_list_paths(const MatchIndex *index, const ProbeName *host, MatchPaths ret[static MATCH_NAMES_MAX]) {
+/* Lists the paths of all names by which a client of @host is looked up. Returns the number of names that have paths. */
+static size_t match_index_list(const MatchIndex *index, const ProbeName *host, MatchPaths ret[static MATCH_NAMES_MAX]) {
         size_t n = match_index_list_host(index, "", &ret[0]);
         char pattern[PROBE_NAME_MAX + 3];
 
@@ -448,7 +448,7 @@ static size_t match_index_list_paths(const MatchIndex *index, const ProbeName *h
 /* Looks a client up by all readings of its path. */
 static void match_index_find_readings(const MatchIndex *index, const ClientFacts *facts, MatchResult *ret) {
         MatchPaths paths[MATCH_NAMES_MAX];
-        size_t n = match_index_list_paths(index, facts->host, paths);
+        size_t n = match_index_list(index, facts->host, paths);
         MatchPlaces places;
 
         if (n == 0) {

@@ -6,8 +6,9 @@
 #include "probe/http.h"
 
 /*
- * The place of readings that begin with "//" and have only empty segments. "//" begins an authority in RFC 3986 4.2, and
- * some programs give a target to a parser of URLs. So the path may begin after the next segment. This place has no Path=.
+ * The place of readings that begin with "//" and have only empty segments. "//" begins an authority in RFC 3986 4.2,
+ * and some programs give a target to a parser of URLs. So the path may begin after the next segment. No Path= is below
+ * this place.
  */
 #define DOUBLE_SLASH SLICE_LITERAL("/")
 

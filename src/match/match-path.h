@@ -2,13 +2,12 @@
 #pragma once
 
 /*
- * The readings of a path: what the servers of this world make of it.
+ * The readings of a path, one for each way in which servers treat it before they look at its segments.
  *
- * Servers differ in what they do with a path before they look at its segments. They decode escapes, once or more, take
- * "\\" and "%2f" for a slash or not, join slashes, remove parameters, resolve ".." and so on, in any order. The number of
- * readings grows exponentially with the length of the path. What matters is only where a reading lies among the Path= of
- * the client's hosts. So all readings are followed at once, and each is known by its place: the last Path=, or beginning
- * of one, that the reading lies at or below. There are few of these.
+ * Some servers decode escapes, once or more. Some take a backslash or "%2f" for a slash, join slashes, remove
+ * parameters, or resolve "..". They do so in different orders, so the number of readings grows exponentially with the
+ * length of the path. Only the place of a reading matters: the longest beginning of a Path= of the client's hosts that
+ * it lies at or below. There are few places, so all readings are followed at once.
  *
  * More places may be found than servers have readings for, and never fewer.
  */

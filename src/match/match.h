@@ -18,7 +18,7 @@ typedef struct ClientFacts {
         bool is_any_request;        /* these facts stand for all HTTP requests for this host and path (match-scope.h):
                                      * Method=, Header= and Prefix= take a client if they take one such request */
         const ProbeName *host;      /* from the target, Host, SNI or a PROXY header; NULL or n is 0: none */
-        const ProbeName *overridden_host; /* the Host field if the target has another host; n is 0: none; NULL: no other */
+        const ProbeName *overridden_host; /* Host field if the target has another host; n is 0: none; NULL: no other */
         Slice path;                 /* n is 0: none */
         Slice method;
         Slice fields;               /* fields of an HTTP head, for http_next_field(); n is 0: none */
@@ -132,8 +132,8 @@ bool match_is_for_listener(const RouteMatch *match, const char *listener);
 bool match_index_prefix_needs_more(const MatchIndex *index, const ClientFacts *facts);
 
 /*
- * Finds the route of a client. Servers read some paths in different ways (match-path.h). The result is valid only if all
- * readings lead to it, and has MatchResult.ambiguous_path otherwise.
+ * Finds the route of a client. Servers read some paths in different ways (match-path.h). If not all readings lead to
+ * one pool, the result has MatchResult.ambiguous_path, and nothing else in it is valid.
  */
 void match_index_find(const MatchIndex *index, const ClientFacts *facts, MatchResult *ret);
 

@@ -7,9 +7,11 @@ static bool http_path_is_ambiguous_piece(const HttpPiece *piece) {
         if (piece->text.n == 0 && piece->end != HTTP_PIECE_LAST)
                 return true; /* "/a/" is unambiguous, "/a//" is not */
 
-        return piece->is_odd || piece->is_unknown || piece->end == HTTP_PIECE_MAYBE_SLASH || piece->n_name != SIZE_MAX ||
-               piece->n_query != SIZE_MAX || piece->n_line != SIZE_MAX || slice_equal(piece->text, SLICE_LITERAL(".")) ||
-               slice_equal(piece->text, SLICE_LITERAL(".."));
+        if (piece->n_name != SIZE_MAX || piece->n_query != SIZE_MAX || piece->n_line != SIZE_MAX)
+                return true;
+
+        return piece->is_odd || piece->is_unknown || piece->end == HTTP_PIECE_MAYBE_SLASH ||
+               slice_equal(piece->text, SLICE_LITERAL(".")) || slice_equal(piece->text, SLICE_LITERAL(".."));
 }
 
 bool http_path_is_ambiguous(Slice path) {
@@ -28,6 +30,12 @@ static bool http_path_may_be_overlong(uint8_t c) {
         return c == 0xc0 || c == 0xc1 || c == 0xe0 || c == 0xf0;
 }
 
+int http_path_escape(Slice s) {
+        int high = s.n >= 3 ? ascii_hex_value(s.p[1]) : -1, low = s.n >= 3 ? ascii_hex_value(s.p[2]) : -1;
+
+        return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
 /* @s begins with a slash. True if an empty segment, "." or ".." follows, and not the end. */
 static bool http_path_begins_odd_segment(Slice s) {
         size_t n = 1;
@@ -43,9 +51,9 @@ static bool http_path_begins_odd_segment(Slice s) {
 
 /* @s begins with "%". True for an escape of a byte that no target has without one, and that ends nothing. */
 static bool http_path_begins_plain_escape(Slice s) {
-        int high = s.n >= 3 ? ascii_hex_value(s.p[1]) : -1, low = s.n >= 3 ? ascii_hex_value(s.p[2]) : -1, c = high << 4 | low;
+        int c = http_path_escape(s);
 
-        if (high < 0 || low < 0)
+        if (c < 0)
                 return false;
         if (c == '%')
                 return s.n < 5 || ascii_hex_value(s.p[3]) < 0 || ascii_hex_value(s.p[4]) < 0;
@@ -53,15 +61,21 @@ static bool http_path_begins_plain_escape(Slice s) {
         return c == ' ' || (c >= 0x80 && !http_path_may_be_overlong((uint8_t) c));
 }
 
-bool http_path_is_plain(Slice path) {
-        for (size_t i = 0; i < path.n; i++) {
-                uint8_t c = path.p[i];
+/* @s is not empty. False if its first byte, with those after it, makes a path that is not plain. */
+static bool http_path_begins_plain(Slice s) {
+        if (s.p[0] == '/')
+                return !http_path_begins_odd_segment(s);
 
-                if (c == '/' ? http_path_begins_odd_segment(slice_skip(path, i)) :
-                    c == '%' ? !http_path_begins_plain_escape(slice_skip(path, i)) :
-                               c == ';' || c == '\\' || http_path_may_be_overlong(c))
+        return s.p[0] == '%' && http_path_begins_plain_escape(s);
+}
+
+bool http_path_is_plain(Slice path) {
+        /* One bit for each byte that needs a look: "%/;", the backslash, and those of http_path_may_be_overlong(). */
+        static const uint32_t map[8] = { 0, 0x08008020, 0x10000000, 0, 0, 0, 0x00000003, 0x00010001 };
+
+        for (size_t i = 0; i < path.n; i++)
+                if (map[path.p[i] >> 5] >> (path.p[i] & 31) & 1 && !http_path_begins_plain(slice_skip(path, i)))
                         return false;
-        }
 
         return true;
 }
@@ -78,20 +92,14 @@ bool http_path_has_prefix(Slice path, Slice prefix) {
 
 /* Removes one byte of a segment from @s, or what an escape stands for. Returns -1 at the end of the segment. */
 static int http_path_next_byte(Slice *s) {
-        int high, low;
+        int c;
 
         if (s->n == 0 || s->p[0] == '/')
                 return -1;
 
-        high = s->p[0] == '%' && s->n >= 3 ? ascii_hex_value(s->p[1]) : -1;
-        low = high >= 0 ? ascii_hex_value(s->p[2]) : -1;
-        if (low < 0) {
-                *s = slice_skip(*s, 1);
-                return s->p[-1];
-        }
-
-        *s = slice_skip(*s, 3);
-        return high << 4 | low;
+        c = s->p[0] == '%' ? http_path_escape(*s) : -1;
+        *s = slice_skip(*s, c < 0 ? 1 : 3);
+        return c < 0 ? s->p[-1] : c;
 }
 
 int http_path_compare_segments(Slice a, Slice b) {
@@ -105,26 +113,32 @@ int http_path_compare_segments(Slice a, Slice b) {
         return x - y;
 }
 
+/* Returns the rank of the byte at @i for http_path_compare(). The end of the path and the end of a segment go first. */
+static int http_path_rank(Slice s, size_t i) {
+        return i == s.n ? -2 : s.p[i] == '/' ? -1 : s.p[i];
+}
+
+/* True if the byte at @i belongs to an escape. */
+static bool http_path_is_in_escape(Slice s, size_t i) {
+        for (size_t k = i; k + 2 >= i && k < s.n; k--)
+                if (s.p[k] == '%')
+                        return true;
+
+        return false;
+}
+
 int http_path_compare(Slice a, Slice b) {
         size_t n = MIN(a.n, b.n), i = 0, start;
-        int d;
+        int d = 0;
 
         while (i < n && a.p[i] == b.p[i])
                 i++;
-        if (i == a.n && i == b.n)
-                return 0;
 
-        for (start = i; start > 0 && a.p[start - 1] != '/'; start--)
-                ;
+        if (http_path_is_in_escape(a, i) || http_path_is_in_escape(b, i)) {
+                for (start = i; start > 0 && a.p[start - 1] != '/'; start--)
+                        ;
+                d = http_path_compare_segments(slice_skip(a, start), slice_skip(b, start));
+        }
 
-        d = http_path_compare_segments(slice_skip(a, start), slice_skip(b, start));
-        if (d != 0)
-                return d;
-
-        /* The segments are equal when decoded, or one path ends where the other has a slash. */
-        if (i == a.n || i == b.n)
-                return i == a.n ? -1 : 1;
-        if (a.p[i] == '/' || b.p[i] == '/')
-                return a.p[i] == '/' ? -1 : 1;
-        return a.p[i] - b.p[i];
+        return d != 0 ? d : http_path_rank(a, i) - http_path_rank(b, i);
 }

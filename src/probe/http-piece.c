@@ -20,12 +20,9 @@ typedef struct HttpPieceState {
 
 /* Returns the byte that the escape at the end of the text stands for, or -1 if there is none. */
 static int http_piece_escape(const HttpPieceState *s) {
-        const uint8_t *end = s->text + s->n;
+        Slice end = { s->text + s->n - MIN(s->n, (size_t) 3), MIN(s->n, (size_t) 3) };
 
-        if (s->n < 3 || end[-3] != '%' || ascii_hex_value(end[-2]) < 0 || ascii_hex_value(end[-1]) < 0)
-                return -1;
-
-        return ascii_hex_value(end[-2]) << 4 | ascii_hex_value(end[-1]);
+        return end.n == 3 && end.p[0] == '%' ? http_path_escape(end) : -1;
 }
 
 /*
@@ -78,8 +75,8 @@ static void http_piece_append(HttpPieceState *s, uint8_t c) {
 }
 
 /*
- * Takes a byte, and decodes what it completes, which is the escape of an escape or an overlong character. @is_escape: the
- * byte was sent as an escape.
+ * Takes a byte, and decodes what it completes, which is the escape of an escape or an overlong character. @is_escape:
+ * the byte was sent as an escape.
  */
 static HttpPieceByte http_piece_take(HttpPieceState *s, uint8_t c, bool is_escape) {
         for (;;) {
@@ -92,7 +89,9 @@ static HttpPieceByte http_piece_take(HttpPieceState *s, uint8_t c, bool is_escap
                 http_piece_append(s, c);
 
                 overlong = http_piece_overlong(s);
-                decoded = overlong > 0 ? (s->text[s->n - 2] & 1) << 6 | (s->text[s->n - 1] & 0x3f) : http_piece_escape(s);
+                decoded = http_piece_escape(s);
+                if (overlong > 0)
+                        decoded = (s->text[s->n - 2] & 1) << 6 | (s->text[s->n - 1] & 0x3f);
                 if (decoded < 0)
                         return HTTP_PIECE_BYTE_TAKEN;
 
@@ -102,27 +101,22 @@ static HttpPieceByte http_piece_take(HttpPieceState *s, uint8_t c, bool is_escap
         }
 }
 
-/* Returns what the escape at the beginning of @s stands for, or -1 if it is invalid. */
-static int http_piece_first_escape(Slice s) {
-        int high = s.n >= 3 ? ascii_hex_value(s.p[1]) : -1, low = s.n >= 3 ? ascii_hex_value(s.p[2]) : -1;
-
-        return high < 0 || low < 0 ? -1 : high << 4 | low;
-}
-
 /* Takes bytes up to the end of the piece, and returns their number. Sets HttpPiece.end, and *ret_skip to its length. */
 static size_t http_piece_scan(HttpPieceState *s, Slice rest, size_t *ret_skip) {
         HttpPiece *piece = s->piece;
 
         for (size_t i = 0; i < rest.n; i += *ret_skip) {
                 bool is_escape = rest.p[i] == '%';
-                int c = is_escape ? http_piece_first_escape(slice_skip(rest, i)) : rest.p[i];
+                int c = is_escape ? http_path_escape(slice_skip(rest, i)) : rest.p[i];
 
                 *ret_skip = is_escape && c >= 0 ? 3 : 1;
                 piece->is_unknown = piece->is_unknown || c < 0;
                 piece->is_odd = piece->is_odd || (is_escape && http_piece_is_unreserved(c));
                 piece->end = c == '/' && !is_escape ? HTTP_PIECE_SLASH : HTTP_PIECE_MAYBE_SLASH;
 
-                if (c < 0 || piece->end == HTTP_PIECE_SLASH || http_piece_take(s, (uint8_t) c, is_escape) == HTTP_PIECE_BYTE_SLASH)
+                if (c < 0 || piece->end == HTTP_PIECE_SLASH)
+                        return i;
+                if (http_piece_take(s, (uint8_t) c, is_escape) == HTTP_PIECE_BYTE_SLASH)
                         return i;
         }
 

@@ -276,14 +276,15 @@ static ProbeVerdict http_parse_request_line(const HttpLine *line, HttpFacts *fac
 
 /* RFC 9112 3.2.2: a target in absolute form overrides Host. */
 static ProbeVerdict http_parse_host(Slice value, HttpFacts *facts, HttpFieldState *state) {
-        bool is_absolute = facts->form == HTTP_FORM_ABSOLUTE;
+        bool is_overridden = facts->form == HTTP_FORM_ABSOLUTE;
+        ProbeName *host = is_overridden ? &facts->overridden_host : &facts->host;
         uint16_t port;
 
         if (state->has_host)
                 return http_malformed(facts, PROBE_REASON_HTTP_TWO_HOSTS);
 
         state->has_host = true;
-        return probe_name_set_authority(is_absolute ? &facts->overridden_host : &facts->host, is_absolute ? &port : &facts->port, value) ?
+        return probe_name_set_authority(host, is_overridden ? &port : &facts->port, value) ?
                 PROBE_MATCH : http_malformed(facts, PROBE_REASON_HTTP_HOST);
 }
 

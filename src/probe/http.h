@@ -55,8 +55,8 @@ bool http_next_field(Slice *fields, Slice *ret_name, Slice *ret_value);
 bool http_wants_upgrade(const HttpFacts *facts, const char *protocol);
 
 /*
- * True if servers disagree on the segments of @path, so that it is no value for Path=. Such paths have empty, "." or ".."
- * segments, a backslash or parameters (';'). Others have escapes of '/', '\\', ';', '?', '#', control characters,
+ * True if servers disagree on the segments of @path, so that it is no value for Path=. Such paths have empty, "." or
+ * ".." segments, a backslash or parameters (';'). Others have escapes of '/', '\\', ';', '?', '#', control characters,
  * characters that need none (RFC 3986 2.3: "%2e", "%61"), or of escapes ("%252e"), invalid escapes ("%zz"), or overlong
  * UTF-8.
  */
@@ -76,6 +76,9 @@ int http_path_compare(Slice a, Slice b);
 
 /* Compares the first segments of @a and @b decoded. Both begin after a '/'. */
 int http_path_compare_segments(Slice a, Slice b);
+
+/* Returns what the escape at the beginning of @s stands for ("%2f": '/'), or -1 if it is invalid. @s begins with '%'. */
+int http_path_escape(Slice s);
 
 /* True if @path begins with the segments of @prefix: "/a" matches "/a" and "/a/b", not "/ab". "/" matches all paths. */
 bool http_path_has_prefix(Slice path, Slice prefix);

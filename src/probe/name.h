@@ -25,8 +25,8 @@ typedef struct ProbeName {
 bool probe_name_set(ProbeName *ret, Slice s);
 
 /*
- * Parses "name", "name:port", "[IPv6]" or "[IPv6]:port" (RFC 9110 7.2), with a port from 1 to 65535, or with an empty one
- * (RFC 3986 3.2.3). Writes an IPv6 address in brackets, in the form of RFC 5952. *ret_port is 0 if there is no port.
+ * Parses "name", "name:port", "[IPv6]" or "[IPv6]:port" (RFC 9110 7.2), with a port from 1 to 65535, or with an empty
+ * one (RFC 3986 3.2.3). Writes an IPv6 address in brackets, in the form of RFC 5952. *ret_port is 0 if there is no port.
  * Returns false for anything else.
  */
 bool probe_name_set_authority(ProbeName *ret, uint16_t *ret_port, Slice s);

@@ -28,6 +28,15 @@ static void check(const MatchIndex *index, size_t n_routes, const char *host, Sl
         }
 }
 
+/* True for a path that the probe takes. */
+static bool is_path(Slice s) {
+        for (size_t i = 0; i < s.n; i++)
+                if (s.p[i] <= ' ' || s.p[i] == 0x7f || s.p[i] == '?' || s.p[i] == '#')
+                        return false;
+
+        return s.n > 0 && s.n <= FUZZ_PATH_MAX && s.p[0] == '/';
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static const char *const hosts[] = { "h", "plain", "only", "other" };
         static MatchIndex *all, *without_escapes;
@@ -44,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         steps = (Slice){ data + 1, (size_t) (end - data) - 1 };
         path = (Slice){ end + 1, size - steps.n - 2 };
-        if (path.n == 0 || path.n > FUZZ_PATH_MAX || path.p[0] != '/')
+        if (!is_path(path))
                 return 0;
 
         check(all, ELEMENTSOF(path_routes), hosts[data[0] % ELEMENTSOF(hosts)], steps, path);

@@ -37,8 +37,10 @@ static inline bool path_step_decodes(PathStep step, int c) {
         if (step == PATH_DECODE_NOT_SLASH)
                 return c != '/';
 
-        return step == PATH_DECODE || (c < 0x80 && (memchr("-._~", c, 4) || (c >= '0' && c <= '9') ||
-                                                    (ascii_lower((uint8_t) c) >= 'a' && ascii_lower((uint8_t) c) <= 'z')));
+        if (step == PATH_DECODE || (c >= '0' && c <= '9'))
+                return true;
+
+        return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || memchr("-._~", c, 4);
 }
 
 static inline size_t path_decode(PathStep step, uint8_t *p, size_t n) {

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Routes with Path=, and two ways to find the one that gets a path: as the broker does, for all readings of the path, and
- * without an index, for one reading.
+ * Routes with Path=, and two ways to find the one that gets a path. The first is that of the broker, for all readings
+ * of the path. The second uses no index, and is for one reading.
  */
 
 #include <stdlib.h>
@@ -90,10 +90,16 @@ static inline size_t path_weigh(const RouteMatch *m, const char *host, Slice pat
 /* The route of one reading among the first @n routes. */
 static inline int path_ask_plainly(size_t n, const char *host, Slice path) {
         int best = PATH_NONE;
+        size_t most = 0;
 
-        for (size_t i = 0; i < n; i++)
-                if (path_weigh(&path_routes[i], host, path) > (best == PATH_NONE ? 0 : path_weigh(&path_routes[best], host, path)))
+        for (size_t i = 0; i < n; i++) {
+                size_t weight = path_weigh(&path_routes[i], host, path);
+
+                if (weight > most) {
                         best = (int) i;
+                        most = weight;
+                }
+        }
 
         return best;
 }

@@ -154,6 +154,31 @@ static void test_head_in_pieces(void **state) {
         fd_close(a);
 }
 
+/* Requests that servers serve and that need a second look: the worker gets them as they are. */
+static void test_passes_odd_requests(void **state) {
+        static const char *const heads[] = {
+                "GET /t\xc3\xb6 HTTP/1.1\r\nHost: example.org\r\n\r\n",
+                "GET /shop;jsessionid=1 HTTP/1.1\r\nHost: example.org\r\n\r\n",
+                "GET /img//a%2fb/%7Euser HTTP/1.1\r\nHost: example.org\r\n\r\n",
+                "GET http://example.org/ HTTP/1.1\r\nHost: proxy.example.net:3128\r\n\r\n",
+                "GET HTTP://EXAMPLE.ORG:8080 HTTP/1.0\r\n\r\n",
+        };
+        int a = listen_at("a", 8), b = listen_at("b", 8);
+
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org" },
+            { .unit = "b.socket", .worker = "b", .host = "example.org", .path = "/chat" });
+        for (size_t i = 0; i < ELEMENTSOF(heads); i++) {
+                int client = dial_and_request(heads[i]);
+
+                expect_at(a, heads[i]);
+                fd_close(client);
+        }
+        WAIT_FOR(n_in_broker() == 0);
+
+        fd_close(a);
+        fd_close(b);
+}
+
 /* Each refusal has its status. */
 static void test_refuses_http(void **state) {
         int a = listen_at("a", 8);
@@ -163,6 +188,8 @@ static void test_refuses_http(void **state) {
                 { "GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 " },
                 { "GET / HTTP/1.1\r\nHost: a\nHost: b\r\n\r\n", "HTTP/1.1 400 " },
                 { "GET /p/../x HTTP/1.1\r\nHost: example.org\r\n\r\n", "HTTP/1.1 400 " },
+                { "GET /q/../x HTTP/1.1\r\nHost: example.org\r\n\r\n", "HTTP/1.1 404 " },
+                { "GET http://elsewhere.org/p HTTP/1.1\r\nHost: example.org\r\n\r\n", "HTTP/1.1 421 " },
                 { "GET /q HTTP/1.1\r\nHost: example.org\r\n\r\n", "HTTP/1.1 404 " },
                 { "GET /p HTTP/1.1\r\nHost: elsewhere.org\r\n\r\n", "HTTP/1.1 421 " },
                 { "GET /p HTTP/1.1\r\nHost: example.org\r\n", "HTTP/1.1 408 " },
@@ -507,6 +534,7 @@ static void test_shorter_head_timeout(void **state) {
 TEST_MAIN(BROKER_TEST(test_routes_http),
           BROKER_TEST(test_metadata),
           BROKER_TEST(test_head_in_pieces),
+          BROKER_TEST(test_passes_odd_requests),
           BROKER_TEST(test_refuses_http),
           BROKER_TEST(test_refuses_large_head),
           BROKER_TEST(test_refuses_for_gone_worker),

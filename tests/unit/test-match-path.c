@@ -10,66 +10,73 @@
 #include "../fuzz/path-routes.h"
 #include "basic/time.h"
 
+#define NO PATH_REFUSED
+#define NONE PATH_NONE
+
 static void test_table(void **state _unused_) {
         static const struct {
                 const char *host, *path;
                 int wanted;
         } cases[] = {
                 /* No reading comes to lie at or below a Path=. */
-                { "h", "/shop;jsessionid=1", SITE },   { "h", "/img//a.png", SITE },      { "h", "/%7Euser/", SITE },
-                { "h", "/a%2fb", SITE },               { "h", "/a%2Fb%5Cc", SITE },       { "h", "/a/./b", SITE },
-                { "h", "/a/../b", SITE },              { "h", "/a/..", SITE },            { "h", "/a\\b", SITE },
-                { "h", "/../../etc/passwd", SITE },    { "h", "/wiki/Who%3F", SITE },     { "h", "/c%23", SITE },
-                { "h", "/%252e%252e/", SITE },         { "h", "/a%00", SITE },            { "h", "/t\xc3\xb6", SITE },
-                { "h", "/chatter;x", SITE },           { "h", "/x/chat;y", SITE },        { "h", "/x/api//y", SITE },
-                { "h", "/https%3A%2F%2Fexample.org%2F", SITE },                           { "h", "/%40me", SITE },
-                { "h", "/a;b/c;d/e", SITE },           { "h", "//", SITE },               { "h", "/;", SITE },
-                { "h", "/%C0%E1%E2", SITE },           { "h", "/x/y/%zz", SITE },          { "h", "/100%25", SITE },
-                { "h", "//x/y", SITE },                { "h", "/api%20x/..", SITE },      { "h", "/What%3F%3F", SITE },
-                { "h", "/x/%C0%AE%C0%AE/y", SITE },    { "h", "/%E0%A4%85", SITE },
+                { "h", "/shop;jsessionid=1", SITE }, { "h", "/img//a.png", SITE },     { "h", "/%7Euser/", SITE },
+                { "h", "/a%2fb", SITE },          { "h", "/a%2Fb%5Cc", SITE },      { "h", "/a/./b", SITE },
+                { "h", "/a/../b", SITE },         { "h", "/a/..", SITE },           { "h", "/a\\b", SITE },
+                { "h", "/../../etc/passwd", SITE }, { "h", "/wiki/Who%3F", SITE },    { "h", "/c%23", SITE },
+                { "h", "/%252e%252e/", SITE },    { "h", "/a%00", SITE },           { "h", "/t\xc3\xb6", SITE },
+                { "h", "/chatter;x", SITE },      { "h", "/x/chat;y", SITE },       { "h", "/x/api//y", SITE },
+                { "h", "/https%3A%2F%2Fexample.org%2F", SITE }, { "h", "/%40me", SITE },
+                { "h", "/a;b/c;d/e", SITE },
+                { "h", "//", SITE },              { "h", "/;", SITE },              { "h", "/%C0%E1%E2", SITE },
+                { "h", "/x/y/%zz", SITE },        { "h", "/100%25", SITE },         { "h", "//x/y", SITE },
+                { "h", "/api%20x/..", SITE },     { "h", "/What%3F%3F", SITE },
+                { "h", "/x/%C0%AE%C0%AE/y", SITE },
+                { "h", "/%E0%A4%85", SITE },
 
                 /* All readings lie below the same one. */
-                { "h", "/chat/a;b", CHAT },            { "h", "/chat//a", CHAT },         { "h", "/chat/%7Euser", CHAT },
-                { "h", "/chat/a/../b", CHAT },         { "h", "/chat/a%2fb", CHAT },      { "h", "/chat/./b", CHAT },
-                { "h", "/chat/.", CHAT },              { "h", "/chat/", CHAT },           { "h", "/chat//", CHAT },
-                { "h", "/chat/a/..", CHAT },           { "h", "/talk/\\x", CHAT },        { "h", "/api/v1;x/y", API },
-                { "h", "/api/v2//deep", API },         { "h", "/api/v1/deep/a//b", DEEP }, { "h", "/chat/x%00", CHAT },
-                { "h", "/api/v1/deep/a/../b", DEEP },  { "h", "/chat/a%2f..%2fb", CHAT }, { "h", "/chat/a/b/%zz/c", CHAT },
-                { "h", "/api/x//v1/deep", API },       { "h", "/chat/\xc3\xb6;x", CHAT },
+                { "h", "/chat/a;b", CHAT },       { "h", "/chat//a", CHAT },        { "h", "/chat/%7Euser", CHAT },
+                { "h", "/chat/a/../b", CHAT },    { "h", "/chat/a%2fb", CHAT },     { "h", "/chat/./b", CHAT },
+                { "h", "/chat/.", CHAT },         { "h", "/chat/", CHAT },          { "h", "/chat//", CHAT },
+                { "h", "/chat/a/..", CHAT },      { "h", "/talk/\\x", CHAT },       { "h", "/api/v1;x/y", API },
+                { "h", "/api/v2//deep", API },    { "h", "/api/v1/deep/a//b", DEEP }, { "h", "/chat/x%00", CHAT },
+                { "h", "/api/v1/deep/a/../b", DEEP }, { "h", "/chat/a%2f..%2fb", CHAT },
+                { "h", "/chat/a/b/%zz/c", CHAT },
+                { "h", "/api/x//v1/deep", API },  { "h", "/chat/\xc3\xb6;x", CHAT },
 
                 /* Some reading lies elsewhere. */
-                { "h", "/x/..%2fapi", PATH_REFUSED },            { "h", "/a%2bb", PATH_REFUSED },             { "h", "/api;x", PATH_REFUSED },             { "h", "//api", PATH_REFUSED },
-                { "h", "/%61pi", PATH_REFUSED },                 { "h", "/./api", PATH_REFUSED },             { "h", "/a/../api", PATH_REFUSED },
-                { "h", "/api%2f..", PATH_REFUSED },              { "h", "/\\api", PATH_REFUSED },             { "h", "/%zz", PATH_REFUSED },
-                { "h", "/api/../admin", PATH_REFUSED },          { "h", "/api/..", PATH_REFUSED },            { "h", "/api/..;/x", PATH_REFUSED },
-                { "h", "/api/.%2e/x", PATH_REFUSED },            { "h", "/api%2fx", PATH_REFUSED },           { "h", "/api%5cx", PATH_REFUSED },
-                { "h", "/api/%2e%2e%2fx", PATH_REFUSED },        { "h", "/api%00", PATH_REFUSED },            { "h", "/api%00x", PATH_REFUSED },
-                { "h", "/api%3fx", PATH_REFUSED },               { "h", "/api%3Fx=/../y", PATH_REFUSED },     { "h", "/api%23x", PATH_REFUSED },
-                { "h", "/api%0a", PATH_REFUSED },                { "h", "/a%0Dpi", PATH_REFUSED },            { "h", "/%2561pi", PATH_REFUSED },
-                { "h", "/%252fapi", PATH_REFUSED },              { "h", "/x%252f..%252fapi", PATH_REFUSED },  { "h", "/x/%252e%252e/api", PATH_REFUSED },
-                { "h", "/x;/../api", PATH_REFUSED },             { "h", "/;/api", PATH_REFUSED },             { "h", "/..;/api", PATH_REFUSED },
-                { "h", "/x/..;a=b/api", PATH_REFUSED },          { "h", "/api%3bx", PATH_REFUSED },           { "h", "/%2fapi", PATH_REFUSED },
-                { "h", "/%5c%61pi", PATH_REFUSED },              { "h", "//x/api", PATH_REFUSED },            { "h", "/\\x/api", PATH_REFUSED },
-                { "h", "///x/api/y", PATH_REFUSED },             { "h", "/x//../../api", PATH_REFUSED },      { "h", "/%c0%afapi", PATH_REFUSED },
-                { "h", "/x/%c0%ae%c0%ae/api", PATH_REFUSED },    { "h", "/%e0%80%afapi", PATH_REFUSED },      { "h", "/x%zz../api", PATH_REFUSED },
-                { "h", "/%u0061pi", PATH_REFUSED },              { "h", "/api%zz", PATH_REFUSED },            { "h", "/a%zzi", PATH_REFUSED },
-                { "h", "/api//v1/deep", PATH_REFUSED },          { "h", "/api/v1%2fdeep", PATH_REFUSED },     { "h", "/api/v1/./deep", PATH_REFUSED },
-                { "h", "/api/v1/deep/..", PATH_REFUSED },        { "h", "/api/v1/deep;x", PATH_REFUSED },     { "h", "/api/x/../v1/deep", PATH_REFUSED },
-                { "h", "/chat/../api", PATH_REFUSED },           { "h", "/chat/..", PATH_REFUSED },           { "h", "/chat/a/../..", PATH_REFUSED },
-                { "h", "/chat//../x", PATH_REFUSED },            { "h", "/chat/%2e./", PATH_REFUSED },        { "h", "/x/../talk", PATH_REFUSED },
+                { "h", "/x/..%2fapi", NO },       { "h", "/a%2bb", NO },            { "h", "/api;x", NO },
+                { "h", "//api", NO },             { "h", "/%61pi", NO },            { "h", "/./api", NO },
+                { "h", "/a/../api", NO },         { "h", "/api%2f..", NO },         { "h", "/\\api", NO },
+                { "h", "/%zz", NO },              { "h", "/api/../admin", NO },     { "h", "/api/..", NO },
+                { "h", "/api/..;/x", NO },        { "h", "/api/.%2e/x", NO },       { "h", "/api%2fx", NO },
+                { "h", "/api%5cx", NO },          { "h", "/api/%2e%2e%2fx", NO },   { "h", "/api%00", NO },
+                { "h", "/api%00x", NO },          { "h", "/api%3fx", NO },          { "h", "/api%3Fx=/../y", NO },
+                { "h", "/api%23x", NO },          { "h", "/api%0a", NO },           { "h", "/a%0Dpi", NO },
+                { "h", "/%2561pi", NO },          { "h", "/%252fapi", NO },         { "h", "/x%252f..%252fapi", NO },
+                { "h", "/x/%252e%252e/api", NO }, { "h", "/x;/../api", NO },        { "h", "/;/api", NO },
+                { "h", "/..;/api", NO },          { "h", "/x/..;a=b/api", NO },     { "h", "/api%3bx", NO },
+                { "h", "/%2fapi", NO },           { "h", "/%5c%61pi", NO },         { "h", "//x/api", NO },
+                { "h", "/\\x/api", NO },          { "h", "///x/api/y", NO },        { "h", "/x//../../api", NO },
+                { "h", "/%c0%afapi", NO },        { "h", "/x/%c0%ae%c0%ae/api", NO }, { "h", "/%e0%80%afapi", NO },
+                { "h", "/x%zz../api", NO },       { "h", "/%u0061pi", NO },         { "h", "/api%zz", NO },
+                { "h", "/a%zzi", NO },            { "h", "/api//v1/deep", NO },     { "h", "/api/v1%2fdeep", NO },
+                { "h", "/api/v1/./deep", NO },    { "h", "/api/v1/deep/..", NO },   { "h", "/api/v1/deep;x", NO },
+                { "h", "/api/x/../v1/deep", NO }, { "h", "/chat/../api", NO },      { "h", "/chat/..", NO },
+                { "h", "/chat/a/../..", NO },     { "h", "/chat//../x", NO },       { "h", "/chat/%2e./", NO },
+                { "h", "/x/../talk", NO },
 
                 /* An escape that needs not be one, and all ways to write it. */
-                { "h", "/caf%C3%A9/x", CAFE },         { "h", "/caf%c3%a9", CAFE },       { "h", "/caf\xc3\xa9", PATH_REFUSED },
-                { "h", "/caf%C3%a9", PATH_REFUSED },             { "h", "/one%C3%A9", CAFE },       { "h", "/one%c3%a9", PATH_REFUSED },
-                { "h", "/%6fne%C3%A9", PATH_REFUSED },           { "h", "/caf%C3%A9//x", CAFE },
+                { "h", "/caf%C3%A9/x", CAFE },    { "h", "/caf%c3%a9", CAFE },      { "h", "/caf\xc3\xa9", NO },
+                { "h", "/caf%C3%a9", NO },        { "h", "/one%C3%A9", CAFE },      { "h", "/one%c3%a9", NO },
+                { "h", "/%6fne%C3%A9", NO },      { "h", "/caf%C3%A9//x", CAFE },
 
                 /* Routes of other hosts do not matter, and those without a host do. */
-                { "plain", "/api;x", SITE },           { "plain", "/x/../api", SITE },    { "plain", "/events;x", SITE },
-                { "a.w", "/api;x", PATH_NONE },             { "a.w", "/logo;x", PATH_REFUSED },          { "a.w", "/logo/x;y", LOGO },
-                { "other", "/x;y", PATH_NONE },             { "other", "/a//b", PATH_NONE },        { "other", "/events;x", PATH_REFUSED },
-                { "other", "/events//x", EVENTS },     { "other", "/x%2f..%2fevents", PATH_REFUSED }, { "a.w", "/x/../events", PATH_REFUSED },
-                { "only", "/only/a;x", PATH_REFUSED },           { "only", "/only/a/../b", ONLY },  { "only", "/only/a/../c", PATH_REFUSED },
-                { "only", "/x;y", PATH_NONE },
+                { "plain", "/api;x", SITE },      { "plain", "/x/../api", SITE },   { "plain", "/events;x", SITE },
+                { "a.w", "/api;x", NONE },        { "a.w", "/logo;x", NO },         { "a.w", "/logo/x;y", LOGO },
+                { "other", "/x;y", NONE },        { "other", "/a//b", NONE },       { "other", "/events;x", NO },
+                { "other", "/events//x", EVENTS }, { "other", "/x%2f..%2fevents", NO }, { "a.w", "/x/../events", NO },
+                { "only", "/only/a;x", NO },      { "only", "/only/a/../b", ONLY }, { "only", "/only/a/../c", NO },
+                { "only", "/x;y", NONE },
         };
         _cleanup_(match_index_freep) MatchIndex *index = path_make_index(ELEMENTSOF(path_routes));
         unsigned n_wrong = 0;
@@ -86,6 +93,47 @@ static void test_table(void **state _unused_) {
         assert_int_equal(n_wrong, 0);
 }
 
+/* The target overrides Host (RFC 9112 3.2.2). If Host leads to another route, the request is refused. */
+static void test_absolute(void **state _unused_) {
+        static const struct {
+                const char *head;
+                int wanted;
+                ProbeReason reason;
+        } cases[] = {
+                { "GET http://h/ HTTP/1.1\r\nHost: h\r\n\r\n", SITE, 0 },
+                { "GET http://h/ HTTP/1.1\r\nHost: proxy.example.net:3128\r\n\r\n", SITE, 0 },
+                { "GET http://h:8080/ HTTP/1.1\r\nHost: h\r\n\r\n", SITE, 0 },
+                { "GET http://h:/ HTTP/1.1\r\nHost: h:81\r\n\r\n", SITE, 0 },
+                { "GET HTTPS://H./ HTTP/1.1\r\nHost: h:443\r\n\r\n", SITE, 0 },
+                { "GET http://h HTTP/1.0\r\n\r\n", SITE, 0 },
+                { "GET http://h/chat HTTP/1.1\r\nHost: x\r\n\r\n", CHAT, 0 },
+                { "GET http://h?/chat HTTP/1.1\r\nHost: x\r\n\r\n", SITE, 0 },
+                { "GET http://h/ HTTP/1.1\r\nHost: plain\r\n\r\n", SITE, 0 },
+                { "GET http://h/ HTTP/1.1\r\nHost: only\r\n\r\n", SITE, 0 },
+                { "GET http://h/only/a HTTP/1.1\r\nHost: only\r\n\r\n", NO, PROBE_REASON_HTTP_HOST_MISMATCH },
+                { "GET http://h/events HTTP/1.1\r\nHost: x\r\n\r\n", NO, PROBE_REASON_HTTP_HOST_MISMATCH },
+                { "GET http://h/events HTTP/1.0\r\n\r\n", NO, PROBE_REASON_HTTP_HOST_MISMATCH },
+                { "GET http://plain/chat HTTP/1.1\r\nHost: h\r\n\r\n", NO, PROBE_REASON_HTTP_HOST_MISMATCH },
+                { "GET http://plain/x/..;/chat HTTP/1.1\r\nHost: h\r\n\r\n", NO, PROBE_REASON_HTTP_HOST_MISMATCH },
+                { "GET http://h/x/..;/chat HTTP/1.1\r\nHost: plain\r\n\r\n", NO, PROBE_REASON_HTTP_AMBIGUOUS_PATH },
+                { "GET http://x/ HTTP/1.1\r\nHost: h\r\n\r\n", PATH_NONE, 0 },
+                { "GET http://u@h/ HTTP/1.1\r\nHost: h\r\n\r\n", NO, PROBE_REASON_HTTP_HOST },
+                { "GET http://h/ HTTP/1.1\r\n\r\n", NO, PROBE_REASON_HTTP_NO_HOST },
+        };
+        _cleanup_(match_index_freep) MatchIndex *index = path_make_index(CAFE);
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                ClientFacts facts = { .listener = "public", .head = slice_from_string(cases[i].head) };
+                Probe probe;
+                Decision d = decide_head(index, &facts, 16384, &probe);
+                int got = d.kind == DECISION_MALFORMED ? NO : d.kind == DECISION_ROUTE ? (int) d.pool : NONE;
+
+                assert_int_equal(got, cases[i].wanted);
+                if (d.kind == DECISION_MALFORMED)
+                        assert_int_equal(d.reason, cases[i].reason);
+        }
+}
+
 static uint32_t next_random(uint32_t *seed, size_t n) {
         *seed = *seed * 1664525 + 1013904223;
         return (uint32_t) ((uint64_t) (*seed >> 8) * n >> 24);
@@ -93,8 +141,8 @@ static uint32_t next_random(uint32_t *seed, size_t n) {
 
 static size_t make_path(uint32_t *seed, uint8_t ret[static 256]) {
         static const char *const words[] = {
-                "/", "/", "/", "/", "/", "/", "api", "api", "chat", "v1", "deep", "caf", "talk", "events", "x", "y", "a", "/api", "/chat", "/x",
-                "//", "..", "..", ".", "\\", ";", ";a=b", "%2f", "%2F", "%5c", "%2e", "%2E%2e", "%61", "%63", "%3b", "%3f",
+                "/", "/", "/", "/", "/", "/", "api", "api", "chat", "v1", "deep", "caf", "talk", "events", "x", "y", "a",
+                "/api", "/chat", "/x", "//", "..", "..", ".", "\\", ";", ";a=b", "%2f", "%2F", "%5c", "%2e", "%2E%2e", "%61", "%63", "%3b", "%3f",
                 "%23", "%00", "%0a", "%252f", "%252e", "%2561", "%25", "%C3%A9", "%c3%a9", "\xc3\xa9", "%c0%af", "%c0%ae",
                 "%e0%80%af", "%", "%zz", "2f", "61", "%20", "%7e", "/..", "/../", "%3b/", "+", "%2b",
         };
@@ -142,8 +190,8 @@ static void check_readings(size_t n_routes) {
                         memcpy(reading, path, n);
                         r.n = read_path(&seed, reading, n);
                         if (r.n > 0 && path_ask_plainly(n_routes, host, r) != route)
-                                fail_msg("%.*s of %s goes to route %i, and %.*s, as which it may be read, to %i.", (int) n, path, host, route,
-                                         (int) r.n, reading, path_ask_plainly(n_routes, host, r));
+                                fail_msg("%.*s of %s goes to route %i, and its reading %.*s to %i.", (int) n, path, host,
+                                         route, (int) r.n, reading, path_ask_plainly(n_routes, host, r));
                 }
         }
 
@@ -163,7 +211,7 @@ static usec_t usec_of_thread(void) {
         return (usec_t) ts.tv_sec * USEC_PER_SEC + (usec_t) ts.tv_nsec / 1000;
 }
 
-/* Returns the processor time of one question in microseconds: the least of several, because others use the caches too. */
+/* Returns the processor time of one question in microseconds, the least of several, because others use the caches. */
 static usec_t time_question(const MatchIndex *index, Slice path) {
         usec_t best = USEC_INFINITY;
 
@@ -180,8 +228,8 @@ static usec_t time_question(const MatchIndex *index, Slice path) {
 /* A path of 8 KiB takes a bounded time, whatever it consists of. Without limits some of these would take seconds. */
 static void test_long_paths(void **state _unused_) {
         static const char *const units[] = {
-                "/", "%2f;//..", "..%2f", ";/", "/.", "/a/..", "/chat/..", "/api/v1/..", "%25", "%00", "%zz", "/a%2fb;c", "a", "a;",
-                "%252f..", "%25252525", "/a%3f", "%c0%af", "\\..\\api",
+                "/", "%2f;//..", "..%2f", ";/", "/.", "/a/..", "/chat/..", "/api/v1/..", "%25", "%00", "%zz", "/a%2fb;c",
+                "a", "a;", "%252f..", "%25252525", "/a%3f", "%c0%af", "\\..\\api",
         };
         _cleanup_(match_index_freep) MatchIndex *index = path_make_index(ELEMENTSOF(path_routes));
         static uint8_t path[8192] = "/";
@@ -195,5 +243,6 @@ static void test_long_paths(void **state _unused_) {
 }
 
 TEST_MAIN(TEST(test_table),
+          TEST(test_absolute),
           TEST(test_readings),
           TEST(test_long_paths))
