@@ -30,12 +30,6 @@ static bool http_path_may_be_overlong(uint8_t c) {
         return c == 0xc0 || c == 0xc1 || c == 0xe0 || c == 0xf0;
 }
 
-int http_path_escape(Slice s) {
-        int high = s.n >= 3 ? ascii_hex_value(s.p[1]) : -1, low = s.n >= 3 ? ascii_hex_value(s.p[2]) : -1;
-
-        return high < 0 || low < 0 ? -1 : high << 4 | low;
-}
-
 /* @s begins with a slash. True if an empty segment, "." or ".." follows, and not the end. */
 static bool http_path_begins_odd_segment(Slice s) {
         size_t n = 1;
@@ -51,7 +45,7 @@ static bool http_path_begins_odd_segment(Slice s) {
 
 /* @s begins with "%". True for an escape of a byte that no target has without one, and that ends nothing. */
 static bool http_path_begins_plain_escape(Slice s) {
-        int c = http_path_escape(s);
+        int c = http_piece_decode(s);
 
         if (c < 0)
                 return false;
@@ -97,7 +91,7 @@ static int http_path_next_byte(Slice *s) {
         if (s->n == 0 || s->p[0] == '/')
                 return -1;
 
-        c = s->p[0] == '%' ? http_path_escape(*s) : -1;
+        c = s->p[0] == '%' ? http_piece_decode(*s) : -1;
         *s = slice_skip(*s, c < 0 ? 1 : 3);
         return c < 0 ? s->p[-1] : c;
 }

@@ -2,8 +2,6 @@
 
 #include "probe/http-piece.h"
 
-#include "probe/http.h"
-
 /* The use of a byte of a piece. */
 typedef enum HttpPieceByte {
         HTTP_PIECE_BYTE_TAKEN,
@@ -18,11 +16,17 @@ typedef struct HttpPieceState {
         unsigned n_controls;
 } HttpPieceState;
 
+int http_piece_decode(Slice s) {
+        int high = s.n >= 3 ? ascii_hex_value(s.p[1]) : -1, low = s.n >= 3 ? ascii_hex_value(s.p[2]) : -1;
+
+        return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
 /* Returns the byte that the escape at the end of the text stands for, or -1 if there is none. */
 static int http_piece_escape(const HttpPieceState *s) {
         Slice end = { s->text + s->n - MIN(s->n, (size_t) 3), MIN(s->n, (size_t) 3) };
 
-        return end.n == 3 && end.p[0] == '%' ? http_path_escape(end) : -1;
+        return end.n == 3 && end.p[0] == '%' ? http_piece_decode(end) : -1;
 }
 
 /*
@@ -107,7 +111,7 @@ static size_t http_piece_scan(HttpPieceState *s, Slice rest, size_t *ret_skip) {
 
         for (size_t i = 0; i < rest.n; i += *ret_skip) {
                 bool is_escape = rest.p[i] == '%';
-                int c = is_escape ? http_path_escape(slice_skip(rest, i)) : rest.p[i];
+                int c = is_escape ? http_piece_decode(slice_skip(rest, i)) : rest.p[i];
 
                 *ret_skip = is_escape && c >= 0 ? 3 : 1;
                 piece->is_unknown = piece->is_unknown || c < 0;

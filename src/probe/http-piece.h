@@ -42,5 +42,8 @@ typedef struct HttpPieces {
         uint8_t text[HTTP_PIECE_MAX + HTTP_PIECE_TAIL];
 } HttpPieces;
 
+/* Returns what the escape at the beginning of @s stands for ("%2f": '/'), or -1 if it is invalid. @s begins with '%'. */
+int http_piece_decode(Slice s);
+
 /* Takes the next piece. Returns false at the end. The @text of the piece before is invalid then. */
 bool http_next_piece(HttpPieces *pieces, HttpPiece *ret);

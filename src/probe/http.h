@@ -77,9 +77,6 @@ int http_path_compare(Slice a, Slice b);
 /* Compares the first segments of @a and @b decoded. Both begin after a '/'. */
 int http_path_compare_segments(Slice a, Slice b);
 
-/* Returns what the escape at the beginning of @s stands for ("%2f": '/'), or -1 if it is invalid. @s begins with '%'. */
-int http_path_escape(Slice s);
-
 /* True if @path begins with the segments of @prefix: "/a" matches "/a" and "/a/b", not "/ab". "/" matches all paths. */
 bool http_path_has_prefix(Slice path, Slice prefix);
 

@@ -142,8 +142,8 @@ static uint32_t next_random(uint32_t *seed, size_t n) {
 static size_t make_path(uint32_t *seed, uint8_t ret[static 256]) {
         static const char *const words[] = {
                 "/", "/", "/", "/", "/", "/", "api", "api", "chat", "v1", "deep", "caf", "talk", "events", "x", "y", "a",
-                "/api", "/chat", "/x", "//", "..", "..", ".", "\\", ";", ";a=b", "%2f", "%2F", "%5c", "%2e", "%2E%2e", "%61", "%63", "%3b", "%3f",
-                "%23", "%00", "%0a", "%252f", "%252e", "%2561", "%25", "%C3%A9", "%c3%a9", "\xc3\xa9", "%c0%af", "%c0%ae",
+                "/api", "/chat", "/x", "//", "..", "..", ".", "\\", ";", ";a=b", "%2f", "%2F", "%5c", "%2e", "%2E%2e",
+                "%61", "%63", "%3b", "%3f", "%23", "%00", "%0a", "%252f", "%252e", "%2561", "%25", "%C3%A9", "%c3%a9", "\xc3\xa9", "%c0%af", "%c0%ae",
                 "%e0%80%af", "%", "%zz", "2f", "61", "%20", "%7e", "/..", "/../", "%3b/", "+", "%2b",
         };
         size_t n = 1, n_words = 1 + next_random(seed, 10);
