@@ -25,6 +25,44 @@ static bool decide_host_leads_elsewhere(const MatchIndex *index, const ClientFac
         return result.ambiguous_path || (result.found && result.pool != pool);
 }
 
+/*
+ * Splits a path that begins with "//" as a parser of URLs does (RFC 3986 4.2): "//name/path" is "/path" of the host
+ * "name". Some take a backslash for a slash. Returns false if there is no name of a host.
+ */
+static bool decide_split_authority(Slice path, ProbeName *ret_host, Slice *ret_path) {
+        size_t n = 0, begin;
+        uint16_t port;
+
+        while (n < path.n && (path.p[n] == '/' || path.p[n] == '\\'))
+                n++;
+        if (n < 2)
+                return false;
+
+        for (begin = n; n < path.n && path.p[n] != '/' && path.p[n] != '\\'; n++)
+                if (path.p[n] == '@')
+                        begin = n + 1;
+
+        *ret_path = n < path.n ? slice_skip(path, n) : SLICE_LITERAL("/");
+        return probe_name_set_authority(ret_host, &port, slice_skip(slice_head(path, n), begin));
+}
+
+/* True if the path begins with "//" and a name that is in a Host=, and leads to another pool than @pool by that. */
+static bool decide_authority_leads_elsewhere(const MatchIndex *index, const ClientFacts *facts, size_t pool) {
+        MatchResult result;
+        ClientFacts other;
+        ProbeName host;
+        Slice path;
+
+        if (!decide_split_authority(facts->path, &host, &path))
+                return false;
+
+        other = *facts;
+        other.host = &host;
+        other.path = path;
+        match_index_find(index, &other, &result);
+        return result.ambiguous_path || (result.host_is_known && (!result.found || result.pool != pool));
+}
+
 Decision decide_facts(const MatchIndex *index, const ClientFacts *facts) {
         MatchResult result;
 
@@ -34,6 +72,8 @@ Decision decide_facts(const MatchIndex *index, const ClientFacts *facts) {
                 return decide_malformed(PROBE_REASON_HTTP_AMBIGUOUS_PATH);
         if (result.found && facts->overridden_host && decide_host_leads_elsewhere(index, facts, result.pool))
                 return decide_malformed(PROBE_REASON_HTTP_HOST_MISMATCH);
+        if (result.found && decide_authority_leads_elsewhere(index, facts, result.pool))
+                return decide_malformed(PROBE_REASON_HTTP_AMBIGUOUS_PATH);
         if (result.found)
                 return decide_route(&result);
         if (facts->host && facts->host->n > 0 && match_index_has_hosts(index) && !result.host_is_known)

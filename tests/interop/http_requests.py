@@ -28,7 +28,7 @@ HOSTS = ['a.example', 'A.Example', 'a.example.', 'a.example:80', 'a.example:8080
 WORDS = ['/', '/', '/', '/', 'api', 'api', 'chat', 'chat', 'v1', 'deep', 'events', 'x', 'y', 'a', '/api', '/chat', '/events', '//', '..', '..', '.',
          '\\', ';', ';a=b', '%2f', '%2F', '%5c', '%2e', '%2E%2e', '%61', '%63', '%65vents', '%3b', '%3f', '%23', '%00', '%0a', '%252f', '%252e',
          '%2561', '%25', '%C3%A9', '\xc3\xa9', '%c0%af', '%c0%ae', '%', '%zz', '%20', '%7e', '/..', '/../', '/./', '+', '%2b', '?', '?x=/../api',
-         '/api/v1/deep', '/chat/', '/a/..']
+         '/api/v1/deep', '/chat/', '/a/..', '/b.example', '/a.example']
 
 INSERTS = [b' ', b'\t', b'\r', b'\n', b'\0', b'\x0b', b':', b'/', b'//', b'.', b'..', b'%2f', b'%2e', b'@', b'#', b'?',
            b'\\', b';', b',', b'\r\n', b'\r\n ', b'Host: b.example\r\n', b'http://b.example', b'\xc3\xb6', b'%7E', b'%61', b'%252f']

@@ -142,6 +142,58 @@ http.server.HTTPServer.request_queue_size = 128
 http.server.HTTPServer(('127.0.0.1', PORT), Handler).serve_forever()
 '''
 
+# The server of the JDK. Servlet containers also remove the parameters of each segment, before or after they decode it.
+JAVA = r'''
+import com.sun.net.httpserver.*;
+import java.net.*;
+import java.nio.charset.StandardCharsets;
+import java.util.*;
+
+public class config {
+        static void add(List<String> paths, String path) {
+                if (path == null)
+                        return;
+                paths.add(path);
+                try {
+                        paths.add(new URI(null, null, path, null).normalize().getPath());
+                } catch (URISyntaxException e) { }
+        }
+
+        static String encode(List<String> paths) {
+                StringJoiner joiner = new StringJoiner(",");
+                for (String path : paths) {
+                        StringBuilder hex = new StringBuilder();
+                        for (byte b : path.getBytes(StandardCharsets.ISO_8859_1))
+                                hex.append(String.format("%02x", b));
+                        joiner.add(hex);
+                }
+                return joiner.toString();
+        }
+
+        public static void main(String[] arguments) throws Exception {
+                HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", PORT), 128);
+                server.createContext("/", exchange -> {
+                        List<String> paths = new ArrayList<>();
+                        URI uri = exchange.getRequestURI();
+                        String host = exchange.getRequestHeaders().getFirst("Host");
+
+                        if (uri.getHost() != null)
+                                host = uri.getHost();
+                        add(paths, uri.getRawPath().isEmpty() ? "/" : uri.getRawPath());
+                        add(paths, uri.getRawPath().replaceAll(";[^/]*", ""));
+                        add(paths, URLDecoder.decode(uri.getRawPath().replaceAll(";[^/]*", "").replace("+", "%2B"), "ISO-8859-1"));
+                        add(paths, uri.getPath());
+                        add(paths, uri.getPath().replaceAll(";[^/]*", ""));
+                        exchange.getResponseHeaders().set("X-Host", "p" + URLEncoder.encode(host == null ? "" : host, "UTF-8"));
+                        exchange.getResponseHeaders().set("X-Paths", encode(paths));
+                        exchange.sendResponseHeaders(200, -1);
+                        exchange.close();
+                });
+                server.start();
+        }
+}
+'''
+
 
 def find(name):
     return shutil.which(name, path=os.environ.get('PATH', '') + ':/usr/sbin:/sbin')
@@ -227,7 +279,7 @@ class Program:
         self.dir = tempfile.mkdtemp(prefix='fdpass-interop-')
         os.chmod(self.dir, 0o755)
         os.mkdir(f'{self.dir}/empty')
-        path = f'{self.dir}/config'
+        path = f'{self.dir}/config' + ('.java' if 'public class config' in config else '')
         with open(path, 'w') as f:
             f.write(config.replace('DIR', self.dir))
         null = subprocess.DEVNULL
@@ -290,7 +342,19 @@ def python(_):
     return Program(find('python3'), PYTHON.replace('PORT', str(server.port)), ['{config}'], [server])
 
 
+def java(_):
+    server = Server('java')
+    return Program(find('java'), JAVA.replace('PORT', str(server.port)), ['-XX:TieredStopAtLevel=1', '-Xshare:auto', '{config}'], [server])
+
+
+def has_jdk():
+    """Is there a compiler in it, and the server?"""
+    modules = subprocess.run([find('java'), '--list-modules'], stdout=subprocess.PIPE, check=False).stdout if find('java') else b''
+    return b'jdk.compiler' in modules and b'jdk.httpserver' in modules
+
+
 def start(paths):
     """Starts what is installed, with a location for each path. Deeper paths have to be last."""
     kinds = (('nginx', nginx), ('apache2', apache), ('haproxy', haproxy), ('node', node), ('python3', python))
-    return [make(paths) for name, make in kinds if find(name)]
+    programs = [make(paths) for name, make in kinds if find(name)]
+    return programs + [java(paths)] if programs and has_jdk() else programs

@@ -65,6 +65,11 @@ static void test_table(void **state _unused_) {
                 { "h", "/chat/a/../..", NO },     { "h", "/chat//../x", NO },       { "h", "/chat/%2e./", NO },
                 { "h", "/x/../talk", NO },
 
+                /* The name after "//" counts if it is in a Host=. */
+                { "h", "//only/x", NO },          { "h", "/\\only/only/a", NO },      { "h", "//u@plain/x", SITE },
+                { "h", "///x.w:80/logo", NO },    { "h", "//unknown/x", SITE },     { "plain", "//h/chat", NO },
+                { "plain", "//h/x", SITE },       { "plain", "//u:p@h:81/api", NO },
+
                 /* An escape that needs not be one, and all ways to write it. */
                 { "h", "/caf%C3%A9/x", CAFE },    { "h", "/caf%c3%a9", CAFE },      { "h", "/caf\xc3\xa9", NO },
                 { "h", "/caf%C3%a9", NO },        { "h", "/one%C3%A9", CAFE },      { "h", "/one%c3%a9", NO },
