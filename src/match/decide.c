@@ -25,6 +25,10 @@ static bool decide_host_leads_elsewhere(const MatchIndex *index, const ClientFac
         return result.ambiguous_path || (result.found && result.pool != pool);
 }
 
+static bool decide_begins_authority(Slice path) {
+        return path.n > 1 && (path.p[1] == '/' || path.p[1] == '\\');
+}
+
 /*
  * Splits a path that begins with "//" as a parser of URLs does (RFC 3986 4.2): "//name/path" is "/path" of the host
  * "name". Some take a backslash for a slash. Returns false if there is no name of a host.
@@ -35,8 +39,6 @@ static bool decide_split_authority(Slice path, ProbeName *ret_host, Slice *ret_p
 
         while (n < path.n && (path.p[n] == '/' || path.p[n] == '\\'))
                 n++;
-        if (n < 2)
-                return false;
 
         for (begin = n; n < path.n && path.p[n] != '/' && path.p[n] != '\\'; n++)
                 if (path.p[n] == '@')
@@ -72,7 +74,8 @@ Decision decide_facts(const MatchIndex *index, const ClientFacts *facts) {
                 return decide_malformed(PROBE_REASON_HTTP_AMBIGUOUS_PATH);
         if (result.found && facts->overridden_host && decide_host_leads_elsewhere(index, facts, result.pool))
                 return decide_malformed(PROBE_REASON_HTTP_HOST_MISMATCH);
-        if (result.found && decide_authority_leads_elsewhere(index, facts, result.pool))
+        if (result.found && decide_begins_authority(facts->path) &&
+            decide_authority_leads_elsewhere(index, facts, result.pool))
                 return decide_malformed(PROBE_REASON_HTTP_AMBIGUOUS_PATH);
         if (result.found)
                 return decide_route(&result);
