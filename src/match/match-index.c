@@ -456,7 +456,7 @@ static void match_index_find_readings(const MatchIndex *index, const ClientFacts
                 return;
         }
 
-        if (!match_path_find_places(paths, n, facts->path, &places)) {
+        if (!match_path_find_places(paths, n, index->path_max, facts->path, &places)) {
                 *ret = (MatchResult){ .ambiguous_path = true };
                 return;
         }

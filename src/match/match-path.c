@@ -16,6 +16,7 @@
 typedef struct MatchWalk {
         const MatchPaths *hosts;
         size_t n_hosts;
+        bool has_long;      /* a Path= may have a segment that is too long for a piece */
 
         MatchPlaces begun;  /* a segment begins here */
         MatchPlaces inside; /* a segment goes on here, and the place already has it */
@@ -220,7 +221,7 @@ static void match_path_add_cut(MatchWalk *w, MatchPlaces *places, const HttpPiec
 
 /* Adds the places that are reached by the piece as a whole segment. */
 static void match_path_add_piece(MatchWalk *w, MatchPlaces *places, const HttpPiece *piece) {
-        if (piece->is_unknown)
+        if (piece->is_unknown || (piece->is_long && w->has_long))
                 match_path_add_unknown(w, places, &w->begun);
         else if (piece->is_long)
                 match_path_add_below(w, places, &w->begun);
@@ -254,8 +255,8 @@ static void match_path_step(MatchWalk *w, const HttpPiece *piece) {
         w->begun = next;
 }
 
-bool match_path_find_places(const MatchPaths *hosts, size_t n_hosts, Slice path, MatchPlaces *ret) {
-        MatchWalk w = { .hosts = hosts, .n_hosts = n_hosts, .begun.n = 1 };
+bool match_path_find_places(const MatchPaths *hosts, size_t n_hosts, size_t path_max, Slice path, MatchPlaces *ret) {
+        MatchWalk w = { .hosts = hosts, .n_hosts = n_hosts, .has_long = path_max > HTTP_PIECE_MAX, .begun.n = 1 };
         HttpPieces pieces = { .rest = slice_skip(path, 1) };
         HttpPiece piece;
 

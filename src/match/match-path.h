@@ -49,7 +49,7 @@ typedef struct MatchPlaces {
 } MatchPlaces;
 
 /*
- * Finds the places of all readings of @path, which begins with '/', among the paths of @n_hosts hosts. Returns false if
- * there are too many, or if a reading may lie anywhere.
+ * Finds the places of all readings of @path, which begins with '/', among the paths of @n_hosts hosts. @path_max: length
+ * of the longest of these paths, or more. Returns false if there are too many places, or if a reading may lie anywhere.
  */
-bool match_path_find_places(const MatchPaths *hosts, size_t n_hosts, Slice path, MatchPlaces *ret);
+bool match_path_find_places(const MatchPaths *hosts, size_t n_hosts, size_t path_max, Slice path, MatchPlaces *ret);

@@ -139,6 +139,31 @@ static void test_absolute(void **state _unused_) {
         }
 }
 
+/* A segment of a Path= that is longer than what is decoded of a piece is never overlooked. */
+static void test_long_segment(void **state _unused_) {
+        char prefix[402], path[410];
+        char *const list[] = { prefix, NULL };
+        const RouteMatch long_routes[] = { { .paths = PATH_LIST("/") }, { .paths = (char **) (uintptr_t) list } };
+        MatchIndex *index;
+
+        memset(prefix, 'a', sizeof(prefix) - 1);
+        prefix[0] = '/';
+        prefix[sizeof(prefix) - 1] = 0;
+
+        assert_int_equal(match_index_new(&index), 0);
+        for (size_t i = 0; i < ELEMENTSOF(long_routes); i++)
+                assert_int_equal(match_index_add(index, &long_routes[i], "a.socket", i), 0);
+        assert_int_equal(match_index_finish(index), 0);
+
+        assert_int_equal(path_ask(index, "h", slice_from_string(prefix)), 1);
+        (void) snprintf(path, sizeof(path), "%s//", prefix);
+        assert_int_equal(path_ask(index, "h", slice_from_string(path)), NO);
+        (void) snprintf(path, sizeof(path), "/x/%s//", prefix + 1);
+        assert_int_equal(path_ask(index, "h", slice_from_string(path)), 0);
+
+        match_index_free(index);
+}
+
 static uint32_t next_random(uint32_t *seed, size_t n) {
         *seed = *seed * 1664525 + 1013904223;
         return (uint32_t) ((uint64_t) (*seed >> 8) * n >> 24);
@@ -249,5 +274,6 @@ static void test_long_paths(void **state _unused_) {
 
 TEST_MAIN(TEST(test_table),
           TEST(test_absolute),
+          TEST(test_long_segment),
           TEST(test_readings),
           TEST(test_long_paths))
