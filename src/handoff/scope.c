@@ -68,9 +68,18 @@ bool scope_decode(Slice value, Scope *ret) {
         return true;
 }
 
+/* True if clients may write @path in another way: it has an escape, or a byte that they may escape. */
+static bool scope_is_escaped(Slice path) {
+        for (size_t i = 0; i < path.n; i++)
+                if (path.p[i] == '%' || path.p[i] >= 0x80)
+                        return true;
+
+        return false;
+}
+
 /* True if the route takes this path, and every other path of the host. */
 static bool scope_has_path(const Scope *scope, Slice path) {
-        bool is_own = false, is_escaped = memchr(path.p, '%', path.n);
+        bool is_own = false, is_escaped = scope_is_escaped(path);
         Reader rest = scope->items;
         size_t longest = 0;
         uint8_t kind;

@@ -466,8 +466,11 @@ static void match_index_find_readings(const MatchIndex *index, const ClientFacts
                 MatchResult other;
 
                 match_index_find_reading(index, facts, path, i == 0 ? ret : &other);
-                if (i > 0)
-                        ret->ambiguous_path = ret->found != other.found || (ret->found && ret->pool != other.pool);
+                if (i == 0)
+                        continue;
+
+                ret->ambiguous_path = ret->found != other.found || (ret->found && ret->pool != other.pool);
+                ret->by_source = ret->by_source || other.by_source;
         }
 }
 
@@ -494,10 +497,8 @@ static size_t match_index_find_first(const MatchBucket *of_host, Slice path) {
 
         while (low < high) {
                 size_t middle = low + (high - low) / 2;
-                Slice other = slice_from_string(of_host->entries[middle].path);
-                int d = memcmp(other.p, path.p, MIN(other.n, path.n));
 
-                if (d < 0 || (d == 0 && other.n < path.n))
+                if (http_path_compare(slice_from_string(of_host->entries[middle].path), path) < 0)
                         low = middle + 1;
                 else
                         high = middle;

@@ -87,6 +87,19 @@ static bool match_scope_add_paths(MatchScope *s, const RouteMatch *match) {
         return true;
 }
 
+/*
+ * True if a path has an escape of a character that requests may have without one: "%2b". Such a request has two readings,
+ * and the worker can't see that. Those with an escape are no matter, because the worker asks about them.
+ */
+static bool match_scope_has_escapes(const MatchScope *s) {
+        for (size_t i = 0; i < s->n_paths; i++)
+                for (const char *p = strchr(s->paths[i], '%'); p; p = strchr(p + 1, '%'))
+                        if (p[1] >= '2' && p[1] <= '7' && !startswith(p, "%20") && !startswith(p, "%25"))
+                                return true;
+
+        return false;
+}
+
 static int match_scope_compare(const void *a, const void *b) {
         return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
@@ -145,7 +158,7 @@ void match_scope_make(const MatchIndex *index, const RouteMatch *match, size_t p
         bool has_host = facts->host && facts->host->n > 0,
              is_conditional = match->methods || match->n_headers > 0 || match->n_prefixes > 0;
 
-        if (has_host && !is_conditional && match_scope_add_paths(&s, match))
+        if (has_host && !is_conditional && match_scope_add_paths(&s, match) && !match_scope_has_escapes(&s))
                 match_scope_make_items(&s);
 
         *ret_by_source = s.by_source;

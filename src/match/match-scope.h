@@ -11,8 +11,8 @@
  * those that stay the same for all requests on its connection: listener, source and host. Others are ignored.
  *
  * A path is covered if these routes get every request for it and the host, whatever its method and fields are. The work
- * has a bound: with more than 64 values of Path= at or below its own the scope asks. So it does if it does not fit, and
- * if it would cover nothing.
+ * has a bound: with more than 64 values of Path= at or below its own the scope asks. So it does if it does not fit, if it
+ * would cover nothing, and if one of these values has an escape of a character that needs none ("%2b").
  *
  * *ret_by_source tells whether another source might have another scope.
  */
