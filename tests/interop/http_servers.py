@@ -18,7 +18,7 @@ import urllib.parse
 
 APACHE_MODULES = '/usr/lib/apache2/modules'
 REFUSALS = {400, 405, 411, 413, 414, 417, 421, 431, 501, 505}
-TIMEOUT_SEC = 3
+TIMEOUT_SEC = 10
 
 NGINX = '''
 daemon off;
@@ -291,8 +291,10 @@ class Program:
         for server in self.servers:
             while True:
                 try:
-                    socket.create_connection(('127.0.0.1', server.port), 1).close()
-                    break
+                    with socket.create_connection(('127.0.0.1', server.port), 20) as s:
+                        s.sendall(b'GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n')
+                        if s.recv(1) == b'H': # the first answer of the JDK takes long
+                            break
                 except OSError:
                     if time.monotonic() > deadline or self.process.poll() is not None:
                         raise RuntimeError(f'{server.name} does not start.')
