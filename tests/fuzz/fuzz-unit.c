@@ -73,13 +73,17 @@ static void check_value(const char *s, const UnitName *unit) {
                 require(r == 0 && streq(small, out));
 }
 
+static bool is_section(const char *s) {
+        return s == SECTION_FDPASS || s == SECTION_INSTALL || s == SECTION_SERVICE || s == SECTION_SOCKET || s == SECTION_UNIT;
+}
+
 static void check_assignments(const UnitFile *f, const UnitName *unit) {
         unsigned line = 1;
 
         for (size_t i = 0; i < f->n_assignments; i++) {
                 const Assignment *a = &f->assignments[i];
 
-                require(a->section == SECTION_FDPASS || a->section == SECTION_SERVICE || a->section == SECTION_SOCKET);
+                require(is_section(a->section));
                 require(a->path == f->path && a->line >= line);
                 require(is_stripped(a->key) && is_stripped(a->value));
                 require(utf8_is_valid(a->key) && utf8_is_valid(a->value));
