@@ -147,7 +147,7 @@ static void delivery_refuse(Broker *b, Client *c, Refusal why) {
 }
 
 static void delivery_refuse_full(Broker *b, Client *c) {
-        diag_queue_full(&b->diag, c->pool);
+        diag_queue_full(&b->diag, c->pool, c);
         delivery_refuse(b, c, REFUSAL_QUEUE_FULL);
 }
 

@@ -109,7 +109,11 @@ uint8_t returned_take(Broker *b, Listener *l, int fd, const Message *m, uint32_t
         if (m->status != 0 && m->name.n == 0 && m->consumed.n == 0)
                 return FDPASS_ANSWER_ERROR;
 
-        if (admission_free_places(b) == 0 || helper_hangs_at(b->helper, owner))
+        if (admission_free_places(b) == 0) {
+                diag_returns_full(&b->diag);
+                return FDPASS_ANSWER_REFUSED;
+        }
+        if (helper_hangs_at(b->helper, owner))
                 return FDPASS_ANSWER_REFUSED;
 
         if (m->hops > FDPASS_HOPS_MAX) {

@@ -53,6 +53,23 @@ void control_entry_client(DBusWriter *w, const Client *c) {
         dbus_entry_string(w, "Listener", c->listener->name);
 }
 
+/* Writes the refusals of the last minutes, and what is known about those for MaxClientsPerSource=. */
+static void lists_write_recent(DBusWriter *w, const Listener *l, usec_t now) {
+        uint64_t counts[_REFUSAL_MAX];
+        char source[ADDRESS_TEXT_MAX];
+
+        for (size_t i = 0; i < _REFUSAL_MAX; i++)
+                counts[i] = recent_count(&l->recent[i], now);
+        dbus_entry_counts(w, "RecentRefusals", counts, _REFUSAL_MAX, control_refusal_name);
+
+        if (counts[REFUSAL_SOURCE_FULL] == 0)
+                return;
+
+        address_to_host(&l->full_source.sa, sizeof(l->full_source), source);
+        dbus_entry_string(w, "FullSource", source);
+        dbus_entry_number(w, "MaxClientsPerSource", l->source_limit);
+}
+
 static void lists_write_listener(DBusWriter *w, const Broker *b, const void *item) {
         const Listener *l = item;
         struct sockaddr_storage ss = {};
@@ -69,6 +86,7 @@ static void lists_write_listener(DBusWriter *w, const Broker *b, const void *ite
         dbus_entry_string(w, "State", state);
         dbus_entry_number(w, "Accepted", l->n_accepted);
         dbus_entry_counts(w, "Refusals", l->n_refused, _REFUSAL_MAX, control_refusal_name);
+        lists_write_recent(w, l, loop_now(&b->loop));
 }
 
 int method_list_listeners(sd_bus_message *m, void *userdata, sd_bus_error *error) {

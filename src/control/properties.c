@@ -57,6 +57,18 @@ static int properties_get_refusals(sd_bus *bus, const char *path, const char *in
         return w.error;
 }
 
+/* The sentences of all reasons, by their words. */
+static int properties_get_refusal_meanings(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                           sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        DBusWriter w = { .message = reply };
+
+        dbus_open(&w, 'a', "{ss}");
+        for (unsigned i = 0; i < _REFUSAL_MAX; i++)
+                dbus_append(&w, "{ss}", refusal_to_string((Refusal) i), refusal_sentence((Refusal) i));
+        dbus_close(&w);
+        return w.error;
+}
+
 static uint64_t properties_count_queued(const Broker *b) {
         uint64_t n = 0;
 
@@ -140,5 +152,6 @@ const sd_bus_vtable properties_vtable[] = {
         SD_BUS_PROPERTY("Clients", "a{st}", properties_get_clients, 0, 0),
         SD_BUS_PROPERTY("Counters", "a{st}", properties_get_counters, 0, 0),
         SD_BUS_PROPERTY("Refusals", "a{st}", properties_get_refusals, 0, 0),
+        SD_BUS_PROPERTY("RefusalMeanings", "a{ss}", properties_get_refusal_meanings, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_VTABLE_END,
 };

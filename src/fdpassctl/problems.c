@@ -82,6 +82,53 @@ static void problems_print_queue(FILE *f, const Value *route) {
                 n_queued, text_from_span(span, value_number(route, "OldestWaitUSec")));
 }
 
+static void problems_print_meaning(FILE *f, const Snapshot *s, const char *reason) {
+        fprintf(f, ": ");
+        text_print(f, value_string(value_get(&s->properties, "RefusalMeanings"), reason));
+        fprintf(f, " (");
+        text_print(f, reason);
+        fprintf(f, ")");
+}
+
+static void problems_print_count(FILE *f, uint64_t n) {
+        fprintf(f, ": %" PRIu64 " client%s refused in the last 10 minutes", n, n == 1 ? " was" : "s were");
+}
+
+/* Prints the clients of a listener that a limit has kept out. Those for a full queue are shown with the route. */
+static void problems_print_limits(FILE *f, const Snapshot *s, const Value *listener) {
+        static const char *const limits[] = { "source-full", "evicted", "no-resources" };
+        const Value *recent = value_get(listener, "RecentRefusals");
+
+        for (size_t i = 0; i < ELEMENTSOF(limits); i++) {
+                uint64_t n = value_number(recent, limits[i]);
+
+                if (n == 0)
+                        continue;
+
+                fprintf(f, "Listener ");
+                text_print(f, value_string(listener, "Name"));
+                problems_print_count(f, n);
+                problems_print_meaning(f, s, limits[i]);
+                if (i == 0) {
+                        fprintf(f, ", %" PRIu64 " are allowed, the last one was ", value_number(listener, "MaxClientsPerSource"));
+                        text_print(f, value_string(listener, "FullSource"));
+                }
+                fprintf(f, ".\n");
+        }
+}
+
+static void problems_print_queue_full(FILE *f, const Snapshot *s, const Value *route) {
+        uint64_t n = value_number(route, "RecentQueueFull");
+
+        if (n == 0)
+                return;
+
+        text_print(f, value_string(route, "Unit"));
+        problems_print_count(f, n);
+        problems_print_meaning(f, s, "queue-full");
+        fprintf(f, ", %" PRIu64 " may wait.\n", value_number(route, "MaxQueued"));
+}
+
 static void problems_print_all(FILE *f, const Snapshot *s) {
         problems_print_broker(f, &s->properties);
 
@@ -89,6 +136,10 @@ static void problems_print_all(FILE *f, const Snapshot *s) {
                 problems_print_worker(f, &s->workers.items[i]);
         for (size_t i = 0; i < s->routes.n_items; i++)
                 problems_print_queue(f, &s->routes.items[i]);
+        for (size_t i = 0; i < s->listeners.n_items; i++)
+                problems_print_limits(f, s, &s->listeners.items[i]);
+        for (size_t i = 0; i < s->routes.n_items; i++)
+                problems_print_queue_full(f, s, &s->routes.items[i]);
         if (s->routes.n_items == 0)
                 fprintf(f, "There are no routes, so every client is refused. "
                            "See systemctl list-dependencies fdpass.target.\n");

@@ -56,7 +56,7 @@ def loop(m):
     answer = m.curl(options="-w '%{http_code}' -o /dev/null")
     check(answer.stdout == "503", f"{answer.stdout}{answer.stderr}")
     check(m.cpu(m.broker()) - before < 0.1, "it turns")
-    m.one_line("a socket of this broker itself", besides="went round")
+    m.one_line("a socket of this broker itself", besides="more than")
 
 
 @case

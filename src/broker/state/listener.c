@@ -4,6 +4,33 @@
 
 #include "basic/fd.h"
 
+/*
+ * Shortest time between two lines about clients that are refused for what they do themselves. On a public port some
+ * come all the time, and the log has one line a minute for each reason.
+ */
+#define CLIENT_LINE_USEC (60 * USEC_PER_SEC)
+
+static void listener_init_line(Listener *l, RefusalLine *line, Refusal why, ProbeReason reason) {
+        *line = (RefusalLine){ .listener = l, .why = why, .reason = reason };
+        held_line_init(&line->held);
+        if (!refusal_is_limit(why) && why != REFUSAL_NO_ROUTE)
+                line->held.interval = CLIENT_LINE_USEC;
+}
+
+static void listener_init_lines(Listener *l) {
+        for (unsigned i = 0; i < _REFUSAL_MAX; i++)
+                listener_init_line(l, &l->refusals[i], (Refusal) i, PROBE_REASON_NONE);
+        for (unsigned i = 0; i < _PROBE_REASON_MAX; i++)
+                listener_init_line(l, &l->malformed[i], REFUSAL_MALFORMED, (ProbeReason) i);
+}
+
+static void listener_drop_lines(Listener *l) {
+        for (size_t i = 0; i < _REFUSAL_MAX; i++)
+                held_line_done(&l->refusals[i].held);
+        for (size_t i = 0; i < _PROBE_REASON_MAX; i++)
+                held_line_done(&l->malformed[i].held);
+}
+
 int listener_new(Loop *loop, const char *name, int fd, int type, const ListenerHandlers *handlers, void *userdata,
                  Listener **ret) {
         _cleanup_(listener_freep) Listener *l = calloc(1, sizeof(*l));
@@ -18,7 +45,7 @@ int listener_new(Loop *loop, const char *name, int fd, int type, const ListenerH
         l->type = type;
         l->batch = 1;
         list_init(&l->link);
-        held_line_init(&l->no_route);
+        listener_init_lines(l);
         waiting_init(&l->heads, &l->timer);
         waiting_init(&l->silent, &l->timer);
 
@@ -48,7 +75,7 @@ Listener *listener_free(Listener *l) {
                 return NULL;
 
         list_remove(&l->link);
-        held_line_done(&l->no_route);
+        listener_drop_lines(l);
         timer_done(&l->timer);
         fd_close(l->fd);
         free(l->name);

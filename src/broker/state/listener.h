@@ -10,6 +10,7 @@
 #include "basic/time.h"
 #include "broker/state/client.h"
 #include "broker/state/held-line.h"
+#include "broker/state/recent-count.h"
 #include "config/config.h"
 #include "event/timer.h"
 
@@ -18,6 +19,22 @@ typedef struct ListenerHandlers {
         void (*on_ready)(Listener *l, void *userdata); /* clients are in the backlog */
         TimerHandler on_timer;                         /* a client is due; its userdata is the Listener */
 } ListenerHandlers;
+
+/* The common address of several clients. */
+typedef struct OneSource {
+        ClientAddress address; /* of the last client; valid with @is_known */
+        bool is_known;
+        bool is_mixed;         /* the clients came from several addresses */
+} OneSource;
+
+/* A log line about the clients of one listener that were refused for one reason (diag-refusal.c). */
+typedef struct RefusalLine {
+        HeldLine held;
+        Listener *listener;    /* borrowed */
+        Refusal why;
+        ProbeReason reason;    /* detail of REFUSAL_MALFORMED */
+        OneSource source;      /* of the clients that the next line counts */
+} RefusalLine;
 
 struct Listener {
         List link;           /* Broker.listeners */
@@ -36,7 +53,12 @@ struct Listener {
         uint64_t n_accepted;
         uint64_t n_refused[_REFUSAL_MAX];
 
-        HeldLine no_route;   /* line "no route takes clients of this listener" */
+        RecentCount recent[_REFUSAL_MAX]; /* refusals of the last minutes */
+        ClientAddress full_source; /* address of the last client with REFUSAL_SOURCE_FULL; AF_UNSPEC: there was none */
+        unsigned source_limit; /* MaxClientsPerSource= that held for that client */
+
+        RefusalLine refusals[_REFUSAL_MAX];
+        RefusalLine malformed[_PROBE_REASON_MAX]; /* those with REFUSAL_MALFORMED */
 
         const ListenerConfig *config; /* borrowed from the current Routing */
         bool needs_bytes;             /* a route for its clients asks for their first bytes */

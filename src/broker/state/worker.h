@@ -55,6 +55,8 @@ typedef struct Worker {
         RouteStats **stats;   /* counters of all routes to it, sorted by unit; owned */
         size_t n_stats;
 
+        unsigned n_reset_clients; /* clients that the next line @resets counts */
+        uint32_t reset_line;  /* number of lines @resets so far */
         HeldLine resets;      /* line "went away with clients unread"; its subject is one of @stats */
 } Worker;
 
