@@ -75,6 +75,7 @@ static void settlement_note_progress(Broker *b, Client *c) {
         Worker *w = c->sent.route->worker;
 
         worker_recovered(w);
+        w->waits_since = loop_now(&b->loop);
         if (w->unresponsive)
                 diag_worker_goes_on(&b->diag, c->sent.route);
         w->unresponsive = false;

@@ -112,6 +112,7 @@ static void list_routes_write(DBusWriter *w, const Broker *b, const void *item) 
 
         list_routes_describe(match, text, sizeof(text));
         dbus_entry_string(w, "Unit", route->config->unit);
+        control_entry_stamp(w, route->config->stamp);
         dbus_entry_string(w, "Match", text);
         dbus_entry_integer(w, "RoutePriority", match->priority);
         dbus_entry_strings(w, "Listeners", match->listeners);

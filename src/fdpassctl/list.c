@@ -7,6 +7,7 @@
 #include "fdpassctl/bus.h"
 #include "fdpassctl/options.h"
 #include "fdpassctl/pager.h"
+#include "fdpassctl/running.h"
 #include "fdpassctl/table.h"
 #include "fdpassctl/text.h"
 #include "fdpassctl/verbs.h"
@@ -66,8 +67,11 @@ static void list_print_table(const ListSpec *spec, const Value *list) {
 static int list_run(const ListSpec *spec) {
         _cleanup_value_ Value list = {};
         _cleanup_bus_ sd_bus *bus = NULL;
+        int status = running_open(&bus);
 
-        if (bus_open(&bus) < 0 || bus_list(bus, spec->method, &list) < 0)
+        if (status != 0)
+                return status;
+        if (bus_list(bus, spec->method, &list) < 0)
                 return EXIT_FAILURE;
 
         if (arg_json != JSON_OFF) {
