@@ -64,6 +64,15 @@ static bool returned_is_to_be_parked(const Broker *b, const Client *c) {
         return broker_is_stopping(b) || (c->may_park && !has_bytes);
 }
 
+/*
+ * Finds the listener of a client whose message names none: a worker that got it over ListenStream= had no message. The
+ * address of our end tells which one accepted it. Sockets in the stream form are listeners of their own (Listener=).
+ */
+static void returned_find_listener(Broker *b, Client *c, const ClientAddress *own) {
+        if (c->listener->is_return && c->listener->type == SOCK_SEQPACKET)
+                c->listener = listener_find_address(&b->listeners, own) ?: c->listener;
+}
+
 static void returned_go_on(void *userdata, Client *c, const SocketTask *t) {
         Broker *b = userdata;
 
@@ -76,6 +85,7 @@ static void returned_go_on(void *userdata, Client *c, const SocketTask *t) {
                 return;
         }
 
+        returned_find_listener(b, c, &t->local);
         c->peer = t->peer;
         c->baseline = t->counts;
         c->n_received = t->counts.n_received;

@@ -2,6 +2,8 @@
 
 #include "broker/state/listener.h"
 
+#include <arpa/inet.h>
+
 #include "basic/fd.h"
 
 /*
@@ -29,6 +31,15 @@ static void listener_drop_lines(Listener *l) {
                 held_line_done(&l->refusals[i].held);
         for (size_t i = 0; i < _PROBE_REASON_MAX; i++)
                 held_line_done(&l->malformed[i].held);
+}
+
+/* An address that does not fit, a long path, is not needed: only IP addresses are compared. */
+static void listener_read_address(Listener *l) {
+        struct sockaddr_storage ss = {};
+        socklen_t len = sizeof(ss);
+
+        if (getsockname(l->fd, (struct sockaddr *) &ss, &len) >= 0)
+                memcpy(&l->address, &ss, MIN(sizeof(l->address), (size_t) len));
 }
 
 int listener_new(Loop *loop, const char *name, int fd, int type, const ListenerHandlers *handlers, void *userdata,
@@ -66,6 +77,7 @@ int listener_new(Loop *loop, const char *name, int fd, int type, const ListenerH
                 return r;
 
         l->fd = fd; /* consumed */
+        listener_read_address(l);
         *ret = TAKE_PTR(l);
         return 0;
 }
@@ -81,6 +93,40 @@ Listener *listener_free(Listener *l) {
         free(l->name);
         free(l);
         return NULL;
+}
+
+/* Returns 2 if @own is the address of @l, 1 if @l listens at all addresses and the port is the same, or else 0. */
+static int listener_compare_address(const Listener *l, const ClientAddress *own) {
+        const ClientAddress *a = &l->address;
+
+        if (a->sa.sa_family != own->sa.sa_family)
+                return 0;
+
+        if (a->sa.sa_family == AF_INET && a->in.sin_port == own->in.sin_port)
+                return a->in.sin_addr.s_addr == own->in.sin_addr.s_addr ? 2 : a->in.sin_addr.s_addr == htonl(INADDR_ANY);
+
+        if (a->sa.sa_family == AF_INET6 && a->in6.sin6_port == own->in6.sin6_port)
+                return IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &own->in6.sin6_addr) ? 2
+                                                                                  : IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr);
+
+        return 0;
+}
+
+Listener *listener_find_address(const List *listeners, const ClientAddress *own) {
+        Listener *found = NULL;
+        int best = 0;
+
+        LIST_FOREACH(i, listeners) {
+                Listener *l = CONTAINER_OF(i, Listener, link);
+                int n = l->is_return ? 0 : listener_compare_address(l, own);
+
+                if (n > best) {
+                        best = n;
+                        found = l;
+                }
+        }
+
+        return found;
 }
 
 Listener *listener_find(const List *listeners, Slice name) {

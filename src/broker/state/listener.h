@@ -42,6 +42,7 @@ struct Listener {
         void (*on_ready)(Listener *l, void *userdata);
         char *name;          /* FileDescriptorName=; owned */
         int fd;
+        ClientAddress address; /* at which it listens, by getsockname(2); AF_UNSPEC: not known */
         bool is_return;      /* a return socket: its connections bring clients that are handed back */
         int type;            /* SOCK_STREAM or SOCK_SEQPACKET */
         bool is_on;          /* its events are reported (watch.h) */
@@ -79,6 +80,12 @@ int listener_new(Loop *loop, const char *name, int fd, int type, const ListenerH
 /* Closes and frees @l, which has to be off. Does nothing for NULL. Returns NULL. */
 Listener *listener_free(Listener *l);
 DEFINE_CLEANUP(Listener *, listener_free);
+
+/*
+ * Returns the public listener that accepted a socket whose own end has the address @own, or NULL. One that listens at this
+ * very address comes before one that listens at all addresses.
+ */
+Listener *listener_find_address(const List *listeners, const ClientAddress *own);
 
 /* Returns the listener of this name in @listeners (Listener.link), or NULL. */
 Listener *listener_find(const List *listeners, Slice name);
