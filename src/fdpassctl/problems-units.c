@@ -50,7 +50,9 @@ static void problems_print_socket(FILE *f, const char *unit, const Value *state)
                 text_print(f, unit);
                 fprintf(f, " is not open: ");
                 text_print(f, reason ?: text);
-                fprintf(f, ". See systemctl status %s. To try again: systemctl restart fdpass.service.\n", unit);
+                fprintf(f, ". See systemctl status ");
+                text_print(f, unit);
+                fprintf(f, ". To try again: systemctl restart fdpass.service.\n");
         } else if (streq(active, "inactive") && problems_is_enabled(value_string(state, "UnitFileState"))) {
                 text_print(f, unit);
                 fprintf(f, " is enabled, but not started. To start it: systemctl restart fdpass.service.\n");

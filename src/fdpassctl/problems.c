@@ -56,19 +56,32 @@ static void problems_print_gone(FILE *f, const Value *worker) {
         fprintf(f, "%s.", *hint ? ")" : "");
 }
 
+/* Returns the first socket unit with a route to the worker, or "". A unit of another type has the path in Worker= only. */
+static const char *problems_socket_of(const Value *worker) {
+        const Value *units = value_get(worker, "Units");
+
+        for (size_t i = 0; i < units->n_items; i++)
+                if (endswith(value_item_string(units, i), ".socket"))
+                        return value_item_string(units, i);
+
+        return "";
+}
+
 /* Prints how the worker's units are: the socket if it is not active, otherwise the services behind it. */
 static void problems_print_why(FILE *f, sd_bus *manager, const Value *worker) {
-        const char *unit = value_item_string(value_get(worker, "Units"), 0);
+        const char *unit = problems_socket_of(worker);
         _cleanup_value_ Value socket = {};
         const Value *services;
         char text[256];
 
-        if (!endswith(unit, ".socket") || manager_get_unit(manager, unit, &socket) < 0)
+        if (!*unit || manager_get_unit(manager, unit, &socket) < 0)
                 return;
 
         if (!streq(value_string(&socket, "ActiveState"), "active")) {
                 manager_describe(&socket, text, sizeof(text));
-                fprintf(f, " %s: ", unit);
+                fprintf(f, " ");
+                text_print(f, unit);
+                fprintf(f, ": ");
                 text_print(f, text);
                 fprintf(f, ".");
                 return;
