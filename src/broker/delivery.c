@@ -9,7 +9,7 @@
 /* Largest number of pools that a client gets to by Fallback=. */
 #define FALLBACKS_MAX 4
 
-/* Shortest time between two attempts at a worker of a lost pool: the larger one of these, the second for each worker. */
+/* Shortest time between two attempts at a worker of a lost pool. The second one is for each worker of the pool. */
 #define RETRY_USEC (1 * USEC_PER_MSEC)
 #define RETRY_USEC_PER_ROUTE (USEC_PER_MSEC / 2)
 
@@ -109,8 +109,8 @@ static bool delivery_send(Broker *b, Pool *p, Client *c) {
 }
 
 /*
- * Has the workers of a lost pool tried again for one client. Each attempt takes about 5 µs, so these of one pool take a
- * processor at most for a hundredth of the time.
+ * Has the workers of a lost pool tried again for one client. Each attempt takes about 5 µs, so those of one pool take
+ * at most a hundredth of the time of a processor.
  */
 static void delivery_try_again(Broker *b, Pool *p) {
         usec_t interval = MAX(p->n_routes * RETRY_USEC_PER_ROUTE, RETRY_USEC);

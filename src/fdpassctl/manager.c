@@ -59,7 +59,7 @@ static bool manager_wants_property(const char *name) {
         return false;
 }
 
-/* Reads the value of one property, or skips it, because there are some hundred, also of types that Value does not have. */
+/* Reads the value of one property, or skips it. There are some hundred, also of types that Value does not have. */
 static int manager_read_property(sd_bus_message *m, Value *dict) {
         _cleanup_value_ Value value = {};
         const char *name;
@@ -112,8 +112,8 @@ int manager_get_unit(sd_bus *manager, const char *unit, Value *ret) {
         /* The manager loads the unit of a path that is asked for. An empty name stands for all interfaces. */
         r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
         if (r >= 0)
-                r = sd_bus_call_method(manager, MANAGER_NAME, path, "org.freedesktop.DBus.Properties", "GetAll", NULL, &m,
-                                       "s", "");
+                r = sd_bus_call_method(manager, MANAGER_NAME, path, "org.freedesktop.DBus.Properties", "GetAll", NULL,
+                                       &m, "s", "");
         if (r >= 0)
                 r = manager_read_properties(m, &dict);
         if (r < 0)
@@ -129,8 +129,8 @@ bool manager_needs_reload(sd_bus *manager, const char *unit) {
         int needs_reload = 0;
 
         return sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path) >= 0 &&
-               sd_bus_get_property_trivial(manager, MANAGER_NAME, path, MANAGER_NAME ".Unit", "NeedDaemonReload", NULL, 'b',
-                                           &needs_reload) >= 0 && needs_reload;
+               sd_bus_get_property_trivial(manager, MANAGER_NAME, path, MANAGER_NAME ".Unit", "NeedDaemonReload", NULL,
+                                           'b', &needs_reload) >= 0 && needs_reload;
 }
 
 /* Returns the text of the current entry behind "@unit: ", or NULL if it does not begin so. The caller frees it. */
@@ -153,8 +153,8 @@ static char *manager_read_message(sd_journal *j, const char *unit) {
 
 /* True for the entries that tell why a start failed. "Failed with result" follows them, and tells less. */
 static bool manager_is_reason(const char *message) {
-        return (startswith(message, "Failed to ") || startswith(message, "Failed at step ") || strstr(message, "refusing")) &&
-               !startswith(message, "Failed with result");
+        return startswith(message, "Failed to ") || startswith(message, "Failed at step ") ||
+               strstr(message, "refusing");
 }
 
 static char *manager_search(sd_journal *j, const char *unit) {
@@ -249,13 +249,14 @@ void manager_describe(const Value *unit, char *ret, size_t size) {
 
         manager_describe_result(unit, result, sizeof(result));
         if (n_restarts > 0)
-                (void) snprintf(restarts, sizeof(restarts), ", restarted %" PRIu64 " time%s", n_restarts, n_restarts == 1 ? "" : "s");
+                (void) snprintf(restarts, sizeof(restarts), ", restarted %" PRIu64 " time%s", n_restarts,
+                                n_restarts == 1 ? "" : "s");
 
         if (streq(load, "not-found") || streq(load, "masked"))
                 (void) snprintf(ret, size, "%s", load);
         else if (has_sub || *result)
-                (void) snprintf(ret, size, "%s (%s%s%s)%s", active, has_sub ? sub : "", has_sub && *result ? "; " : "", result,
-                                restarts);
+                (void) snprintf(ret, size, "%s (%s%s%s)%s", active, has_sub ? sub : "", has_sub && *result ? "; " : "",
+                                result, restarts);
         else
                 (void) snprintf(ret, size, "%s%s", active, restarts);
 }

@@ -66,10 +66,11 @@ void problems_print_sockets(FILE *f, const Snapshot *s, sd_bus *manager, const V
                 return;
 
         for (size_t i = 0; i < units.n_items; i++) {
+                const char *unit = units.items[i];
                 _cleanup_value_ Value state = {};
 
-                if (!problems_has_socket(s, config, units.items[i]) && manager_get_unit(manager, units.items[i], &state) >= 0)
-                        problems_print_socket(f, units.items[i], &state);
+                if (!problems_has_socket(s, config, unit) && manager_get_unit(manager, unit, &state) >= 0)
+                        problems_print_socket(f, unit, &state);
         }
 }
 
@@ -93,8 +94,11 @@ static size_t problems_collect_read(const Snapshot *s, UnitStamp *all) {
         size_t n = 0;
 
         problems_add_stamp(all, &n, "fdpass.service", value_string(&s->properties, "Stamp"));
-        for (size_t i = 0; i < s->routes.n_items; i++)
-                problems_add_stamp(all, &n, value_string(&s->routes.items[i], "Unit"), value_string(&s->routes.items[i], "Stamp"));
+        for (size_t i = 0; i < s->routes.n_items; i++) {
+                const Value *route = &s->routes.items[i];
+
+                problems_add_stamp(all, &n, value_string(route, "Unit"), value_string(route, "Stamp"));
+        }
         for (size_t i = 0; i < s->listeners.n_items; i++) {
                 const Value *l = &s->listeners.items[i];
 
@@ -115,9 +119,12 @@ static size_t problems_collect_present(const Snapshot *s, const Config *config, 
                 problems_add_stamp(all, &n, config->routes[i].unit, stamp_to_string(config->routes[i].stamp, text));
 
         /* The broker does not know the unit of a socket that it has not got. */
-        for (size_t i = 0; i < config->n_listeners; i++)
-                if (problems_has_socket(s, config, config->listeners[i].unit))
-                        problems_add_stamp(all, &n, config->listeners[i].unit, stamp_to_string(config->listeners[i].stamp, text));
+        for (size_t i = 0; i < config->n_listeners; i++) {
+                const ListenerConfig *l = &config->listeners[i];
+
+                if (problems_has_socket(s, config, l->unit))
+                        problems_add_stamp(all, &n, l->unit, stamp_to_string(l->stamp, text));
+        }
 
         qsort(all, n, sizeof(*all), problems_compare_stamps);
         return n;
@@ -141,7 +148,8 @@ static int problems_compare_lists(const UnitStamp *a, size_t n_a, const UnitStam
 }
 
 static int problems_find_changes(const Snapshot *s, const Config *config, StringList *ret) {
-        size_t n_read = s->routes.n_items + s->listeners.n_items + 1, n_present = config->n_routes + config->n_listeners + 1;
+        size_t n_read = s->routes.n_items + s->listeners.n_items + 1;
+        size_t n_present = config->n_routes + config->n_listeners + 1;
         _cleanup_free_ UnitStamp *read = calloc(n_read, sizeof(*read));
         _cleanup_free_ UnitStamp *present = calloc(n_present, sizeof(*present));
 

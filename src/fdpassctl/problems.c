@@ -56,7 +56,7 @@ static void problems_print_gone(FILE *f, const Value *worker) {
         fprintf(f, "%s.", *hint ? ")" : "");
 }
 
-/* Returns the first socket unit with a route to the worker, or "". A unit of another type has the path in Worker= only. */
+/* Returns the first socket unit with a route to the worker, or "". Other units have the path in Worker= only. */
 static const char *problems_socket_of(const Value *worker) {
         const Value *units = value_get(worker, "Units");
 
@@ -175,7 +175,8 @@ static void problems_print_limits(FILE *f, const Snapshot *s, const Value *liste
                 problems_print_count(f, n);
                 problems_print_meaning(f, s, limits[i]);
                 if (i == 0) {
-                        fprintf(f, ", %" PRIu64 " are allowed, the last one was ", value_number(listener, "MaxClientsPerSource"));
+                        fprintf(f, ", %" PRIu64 " are allowed, the last one was ",
+                                value_number(listener, "MaxClientsPerSource"));
                         text_print(f, value_string(listener, "FullSource"));
                 }
                 fprintf(f, ".\n");

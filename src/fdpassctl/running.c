@@ -42,7 +42,8 @@ int running_open(sd_bus **ret) {
                 (void) manager_get_unit(manager, name, &service);
 
         if (!running_by_state(&service)) {
-                fprintf(stderr, "The broker (%s) is not running. The first client starts it. See fdpassctl status.\n", name);
+                fprintf(stderr, "The broker (%s) is not running. The first client starts it. See fdpassctl status.\n",
+                        name);
                 return RUNNING_EXIT_NOT;
         }
 

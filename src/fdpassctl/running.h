@@ -12,8 +12,8 @@
 #define RUNNING_EXIT_NOT 3
 
 /*
- * Returns the broker's service unit, by the path of the control socket: that of the package's units, or of a shard. NULL
- * for another path, whose service is not known. The string is static.
+ * Returns the broker's service unit, by the path of the control socket: that of the package's units, or of a shard.
+ * NULL for another path, whose service is not known. The string is static.
  */
 const char *running_service(void);
 

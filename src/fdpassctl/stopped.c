@@ -52,13 +52,17 @@ static void stopped_print(sd_bus *manager, const char *name, const Value *servic
         manager_describe(service, text, sizeof(text));
         printf("%s●%s fdpass, socket handoff broker: not running; %s: %s\n",
                terminal_color(has_failed ? COLOR_RED : COLOR_GREY), terminal_color(COLOR_NONE), name, text);
-        for (size_t i = 0; i < sockets->n_items; i++)
-                is_open = (stopped_print_socket(manager, sockets->items[i], width) && stopped_is_public(config, sockets->items[i])) || is_open;
+        for (size_t i = 0; i < sockets->n_items; i++) {
+                bool is_active = stopped_print_socket(manager, sockets->items[i], width);
+
+                is_open = is_open || (is_active && stopped_is_public(config, sockets->items[i]));
+        }
 
         if (is_open)
                 printf("The broker is not running. The first client starts it.\n");
         else
-                printf("The broker is not running, and no public socket is open. To open the ports: systemctl start fdpass.socket.\n");
+                printf("The broker is not running, and no public socket is open. To open the ports: "
+                       "systemctl start fdpass.socket.\n");
         if (has_failed)
                 printf("See systemctl status %s.\n", name);
 }

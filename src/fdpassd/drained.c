@@ -59,8 +59,8 @@ void drained_restore(Drained *d) {
 
         n = drained_read(d->fd, &text);
         if (n < 0)
-                log_line(d->broker->diag.log, LOG_WARNING, "Failed to read which workers were drained: %s. All get clients.",
-                         strerror((int) -n));
+                log_line(d->broker->diag.log, LOG_WARNING,
+                         "Failed to read which workers were drained: %s. All get clients.", strerror((int) -n));
 
         for (const char *path = text; n > 0 && path < text + n; path += strlen(path) + 1) {
                 Worker *w = drained_find_worker(d->broker, path);
@@ -69,8 +69,8 @@ void drained_restore(Drained *d) {
                         continue;
 
                 broker_drain_worker(d->broker, w, true);
-                log_line(d->broker->diag.log, LOG_NOTICE, "Worker %s is still drained. To end that: fdpassctl undrain %s", path,
-                         path);
+                log_line(d->broker->diag.log, LOG_NOTICE,
+                         "Worker %s is still drained. To end that: fdpassctl undrain %s", path, path);
         }
 }
 
@@ -131,8 +131,9 @@ void drained_save(Drained *d) {
         if (r >= 0)
                 r = drained_write(d->fd, d->broker);
         if (r < 0)
-                log_line(d->broker->diag.log, LOG_WARNING, "Failed to note which workers are drained: %s. After a restart of the "
-                         "broker all workers get clients.", strerror(-r));
+                log_line(d->broker->diag.log, LOG_WARNING,
+                         "Failed to note which workers are drained: %s. After a restart of the broker all get clients.",
+                         strerror(-r));
 }
 
 void drained_log_stop(const Drained *d) {
@@ -140,6 +141,7 @@ void drained_log_stop(const Drained *d) {
 
         for (size_t i = 0; i < b->workers.n_workers; i++)
                 if (b->workers.workers[i]->is_drained)
-                        log_line(b->diag.log, LOG_NOTICE, "Worker %s is drained. It stays so if the broker is restarted, and gets "
-                                 "clients again if the broker is stopped and started.", b->workers.workers[i]->path);
+                        log_line(b->diag.log, LOG_NOTICE,
+                                 "Worker %s is drained. It stays so if the broker is restarted, and gets clients again "
+                                 "if the broker is stopped and started.", b->workers.workers[i]->path);
 }

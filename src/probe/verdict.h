@@ -71,7 +71,7 @@ typedef enum ProbeVerdict {
         X(SSH_LINE, "ssh-line", 0, 0, "the identification line of SSH has more than 255 bytes, or is not ASCII")       \
                                                                                                                        \
         X(PROXY_UNEXPECTED, "proxy-unexpected", 0, 0,                                                                  \
-          "a PROXY header came from an address that TrustedProxies= does not have, or without ProxyProtocol=")           \
+          "a PROXY header came from an address that TrustedProxies= does not have, or without ProxyProtocol=")         \
         X(PROXY_MISSING, "proxy-missing", 0, 0, "a PROXY header is required here, and the client sent none")           \
         X(PROXY_V1, "proxy-v1", 0, 0, "the PROXY header is not a valid line of version 1")                             \
         X(PROXY_VERSION, "proxy-version", 0, 0, "the version or the command of the PROXY header is unknown")           \

@@ -136,9 +136,9 @@ static void test_limit_of_source(void **state) {
                 WAIT_FOR(n_accepted() == i + 1);
         }
         expect_line(log, "Listener tcp: 1 client was refused: the address of the client has MaxClientsPerSource= clients in "
-                         "the broker already (source-full), 2 are allowed; all came from 127.0.0.1.");
+                         "the broker (source-full), 2 are allowed; it came from 127.0.0.1.");
         t.broker = broker_free(t.broker);
-        expect_line(log, "Listener tcp: 2 clients were refused: ");
+        expect_line(log, "2 are allowed; all came from 127.0.0.1.");
 
         log_to_stderr(log, stderr_fd);
         close_all(clients, ELEMENTSOF(clients));
@@ -163,7 +163,7 @@ static void test_sentences(void **state) {
         add_tcp("tcp");
         use_config(config);
         expect_refusal(log, "GET / HTTP/1.1\r\nHost: other.example\r\n\r\n",
-                       "1 client was refused: no route has the host of the client in Host= (no-such-host); all came from 127.");
+                       "1 client was refused: no route has the host of the client in Host= (no-such-host); it came from 127.");
         expect_refusal(log, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
                        "1 client was refused: the request has more than one Host field (http-two-hosts)");
         expect_refusal(log, "PROXY TCP4 192.0.2.1 192.0.2.2 1000 25\r\n",

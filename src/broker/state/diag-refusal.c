@@ -21,14 +21,18 @@ static void diag_add_source(OneSource *s, const Client *c) {
         s->address = c->address;
 }
 
-/* Writes "; all from 192.0.2.1" if the clients came from one address, or "", and begins anew. */
-static const char *diag_take_source(OneSource *s, char *ret, size_t size) {
+static bool diag_is_ip(const ClientAddress *a) {
+        return a->sa.sa_family == AF_INET || a->sa.sa_family == AF_INET6;
+}
+
+/* Writes "; all came from 192.0.2.1" if the @n clients came from one address, or "", and begins anew. */
+static const char *diag_take_source(OneSource *s, uint64_t n, char *ret, size_t size) {
         char address[ADDRESS_TEXT_MAX];
 
         ret[0] = '\0';
-        if (s->is_known && !s->is_mixed && s->address.sa.sa_family != AF_UNIX) {
+        if (s->is_known && !s->is_mixed && diag_is_ip(&s->address)) {
                 address_to_host(&s->address.sa, sizeof(s->address), address);
-                (void) snprintf(ret, size, "; all came from %s", address);
+                (void) snprintf(ret, size, "; %s came from %s", n == 1 ? "it" : "all", address);
         }
 
         *s = (OneSource){};
@@ -57,7 +61,8 @@ static void diag_write_refusals(Diag *d, void *subject, uint64_t n) {
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
         log_commit(&record, "Listener %s: %" PRIu64 " client%s refused: %s (%s)%s%s.", line->listener->name, n, WERE(n),
                    refusal_detail_sentence(line->why, line->reason), refusal_detail_to_string(line->why, line->reason),
-                   diag_limit_of(line, limit, sizeof(limit)), diag_take_source(&line->source, source, sizeof(source)));
+                   diag_limit_of(line, limit, sizeof(limit)),
+                   diag_take_source(&line->source, n, source, sizeof(source)));
 }
 
 static void diag_write_no_route(Diag *d, void *subject, uint64_t n) {
@@ -69,7 +74,8 @@ static void diag_write_no_route(Diag *d, void *subject, uint64_t n) {
         log_id(&record, MESSAGE_NO_ROUTE);
         log_field(&record, "FDPASS_LISTENER", "%s", line->listener->name);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
-        log_commit(&record, "No route takes clients of listener %s: %" PRIu64 " refused (no-route).", line->listener->name, n);
+        log_commit(&record, "No route takes clients of listener %s: %" PRIu64 " refused (no-route).",
+                   line->listener->name, n);
 }
 
 /* True if another function of this file, or diag_flusher_failed(), writes the line, with the name of the route. */
@@ -111,17 +117,17 @@ static void diag_write_queue_full(Diag *d, void *subject, uint64_t n) {
         char source[ADDRESS_TEXT_MAX + 32];
         LogRecord record;
 
-        (void) diag_take_source(&p->full_source, source, sizeof(source));
+        (void) diag_take_source(&p->full_source, n, source, sizeof(source));
         diag_begin_route(&record, d, LOG_WARNING, MESSAGE_QUEUE_FULL, &p->routes[0]);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
         if (p->n_queued >= p->max_queued)
-                log_commit(&record, "%s: %" PRIu64 " client%s refused: %zu are in the queue already (MaxQueued=%zu), and "
-                           "workers have %zu that they have not taken (MaxPending=)%s.", p->config->unit, n, WERE(n),
-                           p->n_queued, p->max_queued, n_workers, source);
+                log_commit(&record, "%s: %" PRIu64 " client%s refused: %zu are in the queue already (MaxQueued=%zu), "
+                           "and workers have %zu that they have not taken (MaxPending=)%s.", p->config->unit, n,
+                           WERE(n), p->n_queued, p->max_queued, n_workers, source);
         else
-                log_commit(&record, "%s: %" PRIu64 " client%s refused: the pool may have half of MaxClients=; %zu are in "
-                           "the queue already, and workers have %zu that they have not taken%s.", p->config->unit, n,
-                           WERE(n), p->n_queued, n_workers, source);
+                log_commit(&record, "%s: %" PRIu64 " client%s refused: the pool may have half of MaxClients=; %zu are "
+                           "in the queue already, and workers have %zu that they have not taken%s.", p->config->unit,
+                           n, WERE(n), p->n_queued, n_workers, source);
 }
 
 void diag_queue_full(Diag *d, Pool *p, const Client *c) {
@@ -138,11 +144,11 @@ static void diag_write_client_expired(Diag *d, void *subject, uint64_t n) {
         diag_begin_route(&record, d, LOG_WARNING, MESSAGE_QUEUE_TIMEOUT, &p->routes[0]);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
         if (p->queue_timeout > 0)
-                log_commit(&record, "%s: %" PRIu64 " client%s waited %" PRIu64 " s for a worker in vain.", p->config->unit, n,
-                           PLURAL(n), (p->queue_timeout + USEC_PER_SEC - 1) / USEC_PER_SEC);
+                log_commit(&record, "%s: %" PRIu64 " client%s waited %" PRIu64 " s for a worker in vain.",
+                           p->config->unit, n, PLURAL(n), (p->queue_timeout + USEC_PER_SEC - 1) / USEC_PER_SEC);
         else
-                log_commit(&record, "%s: %" PRIu64 " client%s found no worker with room, and may not wait.", p->config->unit, n,
-                           PLURAL(n));
+                log_commit(&record, "%s: %" PRIu64 " client%s found no worker with room, and may not wait.",
+                           p->config->unit, n, PLURAL(n));
 }
 
 void diag_client_expired(Diag *d, Pool *p) {
@@ -192,7 +198,8 @@ static void diag_write_returns_full(Diag *d, void *subject, uint64_t n) {
         log_begin(&record, d->log, LOG_WARNING);
         log_id(&record, MESSAGE_LIMIT);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
-        log_commit(&record, "%" PRIu64 " client%s handed back by workers, and not taken: MaxClients= is reached.", n, WERE(n));
+        log_commit(&record, "%" PRIu64 " client%s handed back by workers, and not taken: MaxClients= is reached.", n,
+                   WERE(n));
 }
 
 void diag_returns_full(Diag *d) {

@@ -238,9 +238,9 @@ void diag_loop(Diag *d, const Listener *l) {
         log_begin(&record, d->log, LOG_ERR);
         log_field(&record, "FDPASS_LISTENER", "%s", l->name);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
-        log_commit(&record, "%" PRIu64 " client%s on %s came through more than %u brokers and %s refused. A Worker= or a socket "
-                   "unit of a worker seems to lead back to a broker: see fdpassctl list-workers.", n, PLURAL(n), l->name,
-                   FDPASS_HOPS_MAX, n == 1 ? "is" : "are");
+        log_commit(&record, "%" PRIu64 " client%s on %s came through more than %u brokers and %s refused. A Worker= or "
+                   "a socket unit of a worker seems to lead back to a broker: see fdpassctl list-workers.", n,
+                   PLURAL(n), l->name, FDPASS_HOPS_MAX, n == 1 ? "is" : "are");
 }
 
 void diag_unknown_fallback(Diag *d, const RouteConfig *route) {

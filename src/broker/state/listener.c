@@ -98,16 +98,17 @@ Listener *listener_free(Listener *l) {
 /* Returns 2 if @own is the address of @l, 1 if @l listens at all addresses and the port is the same, or else 0. */
 static int listener_compare_address(const Listener *l, const ClientAddress *own) {
         const ClientAddress *a = &l->address;
+        const struct in6_addr *in6 = &a->in6.sin6_addr;
 
         if (a->sa.sa_family != own->sa.sa_family)
                 return 0;
 
         if (a->sa.sa_family == AF_INET && a->in.sin_port == own->in.sin_port)
-                return a->in.sin_addr.s_addr == own->in.sin_addr.s_addr ? 2 : a->in.sin_addr.s_addr == htonl(INADDR_ANY);
+                return a->in.sin_addr.s_addr == own->in.sin_addr.s_addr ? 2
+                                                                        : a->in.sin_addr.s_addr == htonl(INADDR_ANY);
 
         if (a->sa.sa_family == AF_INET6 && a->in6.sin6_port == own->in6.sin6_port)
-                return IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &own->in6.sin6_addr) ? 2
-                                                                                  : IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr);
+                return IN6_ARE_ADDR_EQUAL(in6, &own->in6.sin6_addr) ? 2 : IN6_IS_ADDR_UNSPECIFIED(in6);
 
         return 0;
 }

@@ -82,8 +82,8 @@ Listener *listener_free(Listener *l);
 DEFINE_CLEANUP(Listener *, listener_free);
 
 /*
- * Returns the public listener that accepted a socket whose own end has the address @own, or NULL. One that listens at this
- * very address comes before one that listens at all addresses.
+ * Returns the public listener that accepted a socket whose own end has the address @own, or NULL. One that listens at
+ * this very address comes before one that listens at all addresses.
  */
 Listener *listener_find_address(const List *listeners, const ClientAddress *own);
 

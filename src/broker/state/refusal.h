@@ -19,7 +19,7 @@
         X(MALFORMED,    "malformed",    "the first bytes break the rules of their protocol")                           \
         X(HEAD_TIMEOUT, "head-timeout", "the head was not complete after HeadTimeoutSec=")                             \
         X(EVICTED,      "evicted",      "MaxClients= is reached, and clients without a complete head go first")        \
-        X(SOURCE_FULL,  "source-full",  "the address of the client has MaxClientsPerSource= clients in the broker already")\
+        X(SOURCE_FULL,  "source-full",  "the address of the client has MaxClientsPerSource= clients in the broker")    \
         X(BROKER,       "no-resources", "the broker lacks memory or descriptors")                                      \
         X(QUEUE_FULL,   "queue-full",   "the queue of the pool is full (MaxQueued=)")                                  \
         X(TIMEOUT,      "timeout",      "no worker took the client within QueueTimeoutSec=")                           \

@@ -114,8 +114,8 @@ void worker_try_again(Worker *w, usec_t now, usec_t interval);
 void worker_back_off(Worker *w, usec_t now);
 
 /*
- * Returns for how long the worker has had clients to take without taking one, in µs. 0: less than 2 s, or it has none. A
- * service that starts slowly takes longer, too.
+ * Returns for how long the worker has had clients to take without taking one, in µs. 0: less than 2 s, or it has none.
+ * A service that starts slowly takes longer, too.
  */
 usec_t worker_stuck_for(const Worker *w, usec_t now);
 
