@@ -64,6 +64,20 @@ void address_to_text(const struct sockaddr *sa, socklen_t len, char ret[static A
                 (void) snprintf(ret, ADDRESS_TEXT_MAX, "unknown");
 }
 
+void address_to_host(const struct sockaddr *sa, socklen_t len, char ret[static ADDRESS_TEXT_MAX]) {
+        char *colon;
+
+        address_to_text(sa, len, ret);
+        if (sa->sa_family != AF_INET && sa->sa_family != AF_INET6)
+                return;
+
+        if (ret[0] == '[')
+                memmove(ret, ret + 1, strcspn(ret, "]"));
+        else if ((colon = strrchr(ret, ':')))
+                *colon = '\0';
+        ret[strcspn(ret, "]")] = '\0';
+}
+
 void address_of_peer(int fd, char ret[static ADDRESS_TEXT_MAX]) {
         struct sockaddr_storage ss = {};
         socklen_t len = sizeof(ss);

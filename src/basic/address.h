@@ -18,6 +18,9 @@
  */
 void address_to_text(const struct sockaddr *sa, socklen_t len, char ret[static ADDRESS_TEXT_MAX]);
 
+/* Does the same without the port of an IP address: "192.0.2.1", "2001:db8::1". */
+void address_to_host(const struct sockaddr *sa, socklen_t len, char ret[static ADDRESS_TEXT_MAX]);
+
 /* Writes the address of the peer of @fd in the same way; "unknown" if the peer is gone (getpeername(2)). */
 void address_of_peer(int fd, char ret[static ADDRESS_TEXT_MAX]);
 

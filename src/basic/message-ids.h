@@ -21,6 +21,9 @@
 #define MESSAGE_QUEUE_FULL           "76b5dcd3cec54e40aa2751c95eac054e"
 #define MESSAGE_QUEUE_TIMEOUT        "ce069606efb449ad95113c37e215c90e"
 #define MESSAGE_NO_ROUTE             "f721a72d550043de86a672db378f159d"
+#define MESSAGE_LIMIT                "c90cbf83d2de47c3a245bc66a709ff29"
+#define MESSAGE_REFUSED              "c6e0db77eac74d52ba6c9fa3a438dffd"
+#define MESSAGE_PARKED_ENDED         "b88dbf642fc54be8ab2c6c9e89ad509a"
 
 /* The broker's own limits */
 #define MESSAGE_NO_RESOURCES         "58af1eb3bb9e442c8b48985c1ae28cce"

@@ -136,7 +136,14 @@ static unsigned admission_source_max(const Broker *b, const ListenerConfig *conf
 }
 
 bool admission_take_source(Broker *b, Client *c) {
-        return source_get(&b->sources, c, admission_source_max(b, c->listener->config));
+        unsigned max = admission_source_max(b, c->listener->config);
+
+        if (source_get(&b->sources, c, max))
+                return true;
+
+        c->listener->full_source = c->address;
+        c->listener->source_limit = max;
+        return false;
 }
 
 Client *admission_source_surplus(const Broker *b, const Client *c) {

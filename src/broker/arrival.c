@@ -35,6 +35,11 @@ static void arrival_inspect_head(Broker *b, Client *c) {
         inspect_begin(&b->inspect, c, &arrival_head_kind);
 }
 
+static void arrival_evict_parked(Broker *b, Client *c, ParkedLimit limit) {
+        diag_parked_ended(&b->diag, limit);
+        departure_evict_parked(b, c);
+}
+
 /*
  * Counts the client for its source. If the source has too many clients, first looks for receipts, and then ends its
  * oldest parked client. Returns false if that is not enough.
@@ -55,7 +60,7 @@ static bool arrival_count_source(Broker *b, Client *c) {
         if (!oldest)
                 return false;
 
-        departure_evict_parked(b, oldest);
+        arrival_evict_parked(b, oldest, PARKED_LIMIT_SOURCE);
         return admission_take_source(b, c);
 }
 
@@ -84,11 +89,8 @@ static bool arrival_conclude(Broker *b, Client *c, const HeadResult *r) {
                 delivery_admit(b, r->pool, c);
         else if (r->verdict == HEAD_GONE)
                 departure_gone(b, c);
-        else {
-                if (r->why == REFUSAL_NO_ROUTE || r->why == REFUSAL_NO_HTTP2)
-                        diag_no_route(&b->diag, c->listener);
+        else
                 departure_refuse(b, c, r->why, r->reason);
-        }
 
         return true;
 }
@@ -200,11 +202,11 @@ static void arrival_make_parking_place(Broker *b, const Client *newcomer) {
         Client *surplus;
 
         while ((surplus = admission_source_surplus(b, newcomer)))
-                departure_evict_parked(b, surplus);
+                arrival_evict_parked(b, surplus, PARKED_LIMIT_SOURCE);
 
         surplus = park_surplus(&b->parking);
         if (surplus)
-                departure_evict_parked(b, surplus);
+                arrival_evict_parked(b, surplus, PARKED_LIMIT_ALL);
 }
 
 void arrival_park(Broker *b, Client *c) {
@@ -302,7 +304,7 @@ static void arrival_make_place(Broker *b) {
         /* Parked clients need descriptors, but do not count for MaxClients=. */
         while (admission_free_places(b) == 0 && b->clients.n_used - b->parking.n < b->admission.max_clients &&
                (parked = park_oldest(&b->parking)))
-                departure_evict_parked(b, parked);
+                arrival_evict_parked(b, parked, PARKED_LIMIT_PLACES);
 
         if (admission_free_places(b) == 0)
                 admission_pause(b, 0);
@@ -324,7 +326,7 @@ static void arrival_admit(Broker *b, Client *c) {
                 c->needs_proxy = arrival_is_trusted_proxy(config, c);
 
         if (config->proxy_protocol == PROXY_PROTOCOL_REQUIRE && !c->needs_proxy)
-                departure_refuse(b, c, REFUSAL_NO_ROUTE, PROBE_REASON_NONE);
+                departure_refuse(b, c, REFUSAL_UNTRUSTED, PROBE_REASON_NONE);
         else if (!c->needs_proxy && !arrival_count_source(b, c))
                 departure_refuse(b, c, REFUSAL_SOURCE_FULL, PROBE_REASON_NONE);
         else

@@ -9,6 +9,10 @@
 /* Largest number of pools that a client gets to by Fallback=. */
 #define FALLBACKS_MAX 4
 
+/* Shortest time between two attempts at a worker of a lost pool. The second one is for each worker of the pool. */
+#define RETRY_USEC (1 * USEC_PER_MSEC)
+#define RETRY_USEC_PER_ROUTE (USEC_PER_MSEC / 2)
+
 typedef enum Placement {
         PLACEMENT_DONE, /* the client was sent, or has left this file in another way */
         PLACEMENT_BUSY, /* no worker may get a client now */
@@ -26,7 +30,8 @@ static const InspectKind delivery_flush_kind = { delivery_ask_flush, delivery_go
 static void delivery_note_sent(Broker *b, Route *route, Client *c) {
         c->state = CLIENT_PENDING;
         c->sent.route = route;
-        route->worker->n_pending++;
+        if (route->worker->n_pending++ == 0)
+                route->worker->waits_since = loop_now(&b->loop);
         receipts_enter(&b->receipts, c);
         if (c->sent.persistent)
                 persistent_send_if_full(c->sent.persistent);
@@ -88,17 +93,43 @@ static bool delivery_offer(Broker *b, Route *route, Client *c) {
 
 /*
  * Sends the client to the first worker that can be reached. The loop ends, because a worker that failed is not ready
- * for a while.
+ * for a while. Returns false if no worker got it.
  */
-static Placement delivery_place(Broker *b, Pool *p, Client *c) {
+static bool delivery_send(Broker *b, Pool *p, Client *c) {
         usec_t now = loop_now(&b->loop);
         Route *route;
 
         while ((route = balance_pick(p, c, now)))
                 if (delivery_offer(b, route, c)) {
                         balance_sent(p, route, now);
-                        return PLACEMENT_DONE;
+                        return true;
                 }
+
+        return false;
+}
+
+/*
+ * Has the workers of a lost pool tried again for one client. Each attempt takes about 5 µs, so those of one pool take
+ * at most a hundredth of the time of a processor.
+ */
+static void delivery_try_again(Broker *b, Pool *p) {
+        usec_t interval = MAX(p->n_routes * RETRY_USEC_PER_ROUTE, RETRY_USEC);
+
+        for (size_t i = 0; i < p->n_routes; i++)
+                worker_try_again(p->routes[i].worker, loop_now(&b->loop), interval);
+}
+
+static Placement delivery_place(Broker *b, Pool *p, Client *c) {
+        usec_t now = loop_now(&b->loop);
+
+        if (delivery_send(b, p, c))
+                return PLACEMENT_DONE;
+        if (!balance_is_lost(p, now))
+                return PLACEMENT_BUSY;
+
+        delivery_try_again(b, p);
+        if (delivery_send(b, p, c))
+                return PLACEMENT_DONE;
 
         return balance_is_lost(p, now) ? PLACEMENT_LOST : PLACEMENT_BUSY;
 }
@@ -147,7 +178,7 @@ static void delivery_refuse(Broker *b, Client *c, Refusal why) {
 }
 
 static void delivery_refuse_full(Broker *b, Client *c) {
-        diag_queue_full(&b->diag, c->pool);
+        diag_queue_full(&b->diag, c->pool, c);
         delivery_refuse(b, c, REFUSAL_QUEUE_FULL);
 }
 

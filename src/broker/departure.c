@@ -111,10 +111,15 @@ void departure_answered(Broker *b, Client *c) {
 }
 
 void departure_count_refusal(Broker *b, const Client *c, Refusal why, ProbeReason reason) {
+        usec_t now = loop_now(&b->loop);
+
         b->n.n_refused[why]++;
         c->listener->n_refused[why]++;
+        recent_count_add(&c->listener->recent[why], now);
         if (c->pool)
                 c->pool->routes[0].stats->n_refused[why]++;
+        if (c->pool && why == REFUSAL_QUEUE_FULL)
+                recent_count_add(&c->pool->routes[0].stats->recent_full, now);
         diag_observe(&b->diag, EVENT_REFUSED, c, c->pool ? &c->pool->routes[0] : NULL);
         diag_refused(&b->diag, c, why, reason);
 }

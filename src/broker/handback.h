@@ -15,7 +15,7 @@
  * connect. @name is the name of the listener.
  *
  * SOCK_SEQPACKET  brings messages with facts. The listener that a message names is the client's listener. Without one
- *                 it is this one.
+ *                 it is the public listener at the address of the client's socket, or else this one.
  * SOCK_STREAM     brings one client a connection, with one byte, as httpd's mod_proxy_fdpass sends it. The sender may
  *                 have read the head of the request. So a route that asks for this listener, and for no bytes, gets the
  *                 client at once.

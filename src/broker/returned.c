@@ -64,6 +64,15 @@ static bool returned_is_to_be_parked(const Broker *b, const Client *c) {
         return broker_is_stopping(b) || (c->may_park && !has_bytes);
 }
 
+/*
+ * Finds the listener of a client whose message names none: a worker that got it over ListenStream= had no message. The
+ * address of our end tells which one accepted it. Sockets in the stream form are listeners of their own (Listener=).
+ */
+static void returned_find_listener(Broker *b, Client *c, const ClientAddress *own) {
+        if (c->listener->is_return && c->listener->type == SOCK_SEQPACKET)
+                c->listener = listener_find_address(&b->listeners, own) ?: c->listener;
+}
+
 static void returned_go_on(void *userdata, Client *c, const SocketTask *t) {
         Broker *b = userdata;
 
@@ -76,6 +85,7 @@ static void returned_go_on(void *userdata, Client *c, const SocketTask *t) {
                 return;
         }
 
+        returned_find_listener(b, c, &t->local);
         c->peer = t->peer;
         c->baseline = t->counts;
         c->n_received = t->counts.n_received;
@@ -109,7 +119,11 @@ uint8_t returned_take(Broker *b, Listener *l, int fd, const Message *m, uint32_t
         if (m->status != 0 && m->name.n == 0 && m->consumed.n == 0)
                 return FDPASS_ANSWER_ERROR;
 
-        if (admission_free_places(b) == 0 || helper_hangs_at(b->helper, owner))
+        if (admission_free_places(b) == 0) {
+                diag_returns_full(&b->diag);
+                return FDPASS_ANSWER_REFUSED;
+        }
+        if (helper_hangs_at(b->helper, owner))
                 return FDPASS_ANSWER_REFUSED;
 
         if (m->hops > FDPASS_HOPS_MAX) {

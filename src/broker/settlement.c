@@ -75,6 +75,7 @@ static void settlement_note_progress(Broker *b, Client *c) {
         Worker *w = c->sent.route->worker;
 
         worker_recovered(w);
+        w->waits_since = loop_now(&b->loop);
         if (w->unresponsive)
                 diag_worker_goes_on(&b->diag, c->sent.route);
         w->unresponsive = false;
@@ -107,7 +108,7 @@ static void settlement_again(Broker *b, Client *c, Receipt receipt) {
         /* A worker may end a persistent connection at any time, and take clients on another one. */
         if (!c->sent.was_persistent || receipt == RECEIPT_REFUSED) {
                 worker_back_off(c->sent.route->worker, loop_now(&b->loop));
-                diag_worker_reset(&b->diag, c->sent.route);
+                diag_worker_reset(&b->diag, c->sent.route, c);
         }
 
         /* Only a worker that had received the client (RECEIPT_CLOSED) can have died because of it. */

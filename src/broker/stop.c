@@ -79,11 +79,20 @@ static void stop_on_timer(void *userdata) {
         stop_finish(b);
 }
 
+/* A drained worker would get clients again, because systemd drops what it keeps for a service that ends by itself. */
+static bool stop_may_be_idle(const Broker *b) {
+        for (size_t i = 0; i < b->workers.n_workers; i++)
+                if (b->workers.workers[i]->is_drained)
+                        return false;
+
+        return b->clients.n_used == 0 && b->n.n_accepted == b->stop.idle_n_accepted;
+}
+
 /* Stops the broker if no client has come since the timer was set. So the timer need not be set for each client. */
 static void stop_on_idle_timer(void *userdata) {
         Broker *b = userdata;
 
-        if (b->clients.n_used == 0 && b->n.n_accepted == b->stop.idle_n_accepted)
+        if (stop_may_be_idle(b))
                 stop_begin(b);
         else
                 stop_watch_idle(b);

@@ -41,5 +41,6 @@ BrokerConfig broker_config_default(void) {
 
 int broker_config_read(ConfigContext *c, BrokerConfig *ret) {
         *ret = broker_config_defaults;
+        ret->stamp = c->unit->stamp;
         return config_table_apply(&config_kind_broker, c, ret);
 }

@@ -107,6 +107,7 @@ typedef enum Fallback {
 typedef struct RouteConfig {
         char *unit;                 /* name of the unit: "chat.socket" */
         char *path;                 /* main file of the unit, below the root directory */
+        uint64_t stamp;             /* Unit.stamp */
         RouteMatch match;
 
         char *worker;               /* absolute path of the worker's socket */
@@ -149,6 +150,8 @@ typedef enum ProxyProtocol {
 typedef struct ListenerConfig {
         char *unit;                      /* name of the unit: "fdpass.socket" */
         char *name;                      /* FileDescriptorName= */
+        uint64_t stamp;                  /* Unit.stamp; 0: there is no unit */
+        bool is_enabled;                 /* fdpass.service wants or requires the unit, by a link */
         ProxyProtocol proxy_protocol;    /* ProxyProtocol= */
         AddressRange *trusted_proxies;   /* TrustedProxies= */
         size_t n_trusted_proxies;
@@ -165,6 +168,7 @@ typedef struct BrokerConfig {
         usec_t park_timeout_usec; /* ParkTimeoutSec= */
         unsigned max_parked;      /* MaxParked=; 0: half of all clients */
         usec_t exit_idle_usec;    /* ExitIdleTimeSec=; USEC_INFINITY: never */
+        uint64_t stamp;           /* Unit.stamp; 0: there is no unit */
 } BrokerConfig;
 
 typedef struct Config {

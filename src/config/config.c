@@ -156,7 +156,7 @@ static int config_load_routes(Config *config, ConfigSource *s) {
         return r;
 }
 
-static int config_load_listener(Config *config, ConfigSource *s, const char *name) {
+static int config_load_listener(Config *config, ConfigSource *s, const char *name, bool is_enabled) {
         _cleanup_(unit_freep) Unit *unit = NULL;
         ConfigContext c;
         int r;
@@ -176,7 +176,7 @@ static int config_load_listener(Config *config, ConfigSource *s, const char *nam
         if (r < 0)
                 return r;
 
-        config->n_listeners++;
+        config->listeners[config->n_listeners++].is_enabled = is_enabled;
         return 0;
 }
 
@@ -188,9 +188,9 @@ static int config_load_listeners(Config *config, ConfigSource *s) {
 
         r = config_find_units(s->path, SERVICE, &units);
         if (r >= 0 && !strlist_has(&units, FIRST_SOCKET))
-                r = strlist_add(&units, FIRST_SOCKET);
+                r = config_load_listener(config, s, FIRST_SOCKET, /* is_enabled= */ false);
         for (size_t i = 0; r >= 0 && i < units.n_items; i++)
-                r = config_load_listener(config, s, units.items[i]);
+                r = config_load_listener(config, s, units.items[i], /* is_enabled= */ true);
 
         return r;
 }

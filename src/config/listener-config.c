@@ -79,6 +79,7 @@ int listener_config_read(ConfigContext *c, ListenerConfig *ret) {
                 config_error(c, config_last(c->unit, SECTION_FDPASS, "ProxyProtocol"),
                              "ProxyProtocol= needs TrustedProxies=, because no PROXY header is believed without it.");
 
+        listener.stamp = c->unit->stamp;
         listener.unit = strdup(c->unit->id);
         if (!listener.unit)
                 return -ENOMEM;

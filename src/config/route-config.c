@@ -292,6 +292,8 @@ static int route_config_complete(ConfigContext *c, RouteDraft *d) {
         if (!d->route.unit || !d->route.path)
                 return -ENOMEM;
 
+        d->route.stamp = c->unit->stamp;
+
         match_config_finish(c, d);
         return flusher_config_finish(c, d);
 }

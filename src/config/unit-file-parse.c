@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "basic/array.h"
+#include "basic/hash.h"
 #include "basic/utf8.h"
 #include "config/spelling.h"
 #include "config/unit-file.h"
@@ -256,6 +257,7 @@ int unit_file_parse(const char *path, char *text, size_t size, UnitFile **ret) {
         }
 
         f->text = text;
+        f->stamp = hash_string(path) ^ hash_bytes(text, size); /* before the parser changes the bytes */
 
         r = unit_file_parse_text(f, size);
         if (r < 0)

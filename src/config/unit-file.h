@@ -54,6 +54,7 @@ typedef struct UnitFile {
         char *path;
         UnitFileState state;
         char *text; /* bytes that the assignments point into */
+        uint64_t stamp; /* hash of the path and of all bytes as they were read */
 
         Assignment *assignments; /* in the order of the file */
         size_t n_assignments;

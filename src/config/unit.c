@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "basic/array.h"
+#include "basic/hash.h"
 
 Unit *unit_free(Unit *unit) {
         if (!unit)
@@ -115,6 +116,7 @@ static int unit_add_file(Unit *unit, Reporter *reporter, UnitFile *f) {
                 return -ENOMEM;
 
         unit->files[unit->n_files++] = f;
+        unit->stamp = mix64(unit->stamp ^ f->stamp);
         unit->is_broken = unit->is_broken || f->is_broken;
         unit->has_fdpass = unit->has_fdpass || f->has_fdpass;
 

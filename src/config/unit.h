@@ -16,6 +16,7 @@ typedef struct Unit {
         Assignment **assignments; /* assignments of all files; later ones override or extend earlier ones */
         size_t n_assignments;
 
+        uint64_t stamp;  /* hash of all files, in their order; it differs if a file was changed, added or removed */
         bool has_fdpass; /* one of the files has a section [X-FDPass] */
         bool is_broken;  /* one of the files has an error, which was reported */
 } Unit;

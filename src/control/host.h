@@ -16,5 +16,6 @@ typedef struct LoadReport {
 typedef struct ControlHost {
         const LoadReport *report;       /* borrowed */
         void (*reload)(void *userdata); /* reads the units again and updates @report */
+        void (*drained)(void *userdata); /* a worker was drained or undrained; NULL: is not told */
         void *userdata;
 } ControlHost;

@@ -37,6 +37,8 @@ static int interface_drain(sd_bus_message *m, ControlConn *conn, bool drained, s
                                                      : "Worker %s gets clients again.", w->path);
                 broker_drain_worker(b, w, drained);
                 events_drained(conn->control, w);
+                if (conn->control->host.drained)
+                        conn->control->host.drained(conn->control->host.userdata);
         }
 
         return sd_bus_reply_method_return(m, NULL);

@@ -4,6 +4,7 @@
 /* Declarations for the files of this folder, and for its test. */
 
 #include "broker/broker.h"
+#include "config/stamp.h"
 #include "control/dbus-append.h"
 #include "control/host.h"
 
@@ -64,6 +65,9 @@ int control_page_end(ControlPage *page, size_t i, size_t n);
 
 /* lists.c: the entries Id, Client and Listener of a client. */
 void control_entry_client(DBusWriter *w, const Client *c);
+
+/* lists.c: the entry Stamp of a unit. fdpassctl compares it with that of the unit's files as they are now. */
+void control_entry_stamp(DBusWriter *w, uint64_t stamp);
 
 /* lists.c: the name of a Refusal. */
 const char *control_refusal_name(unsigned i);

@@ -69,12 +69,13 @@ static void list_routes_describe(const RouteMatch *match, char *text, size_t siz
         list_routes_add_key(text, size, "InternalName", (char *[]){ match->name, NULL });
 }
 
-static void list_routes_write_counters(DBusWriter *w, const RouteStats *stats) {
+static void list_routes_write_counters(DBusWriter *w, const Broker *b, const RouteStats *stats) {
         dbus_entry_number(w, "Taken", stats->n_taken);
         dbus_entry_number(w, "Unread", stats->n_unread);
         dbus_entry_number(w, "Declined", stats->n_declined);
         dbus_entry_number(w, "Failed", stats->n_failed);
         dbus_entry_counts(w, "Refusals", stats->n_refused, _REFUSAL_MAX, control_refusal_name);
+        dbus_entry_number(w, "RecentQueueFull", recent_count(&stats->recent_full, loop_now(&b->loop)));
         dbus_entry_series(w, "HandoffTimes", stats->time.n, HISTOGRAM_BUCKETS);
         dbus_entry_number(w, "HandoffTimeSumUSec", stats->time.sum);
 }
@@ -111,12 +112,13 @@ static void list_routes_write(DBusWriter *w, const Broker *b, const void *item) 
 
         list_routes_describe(match, text, sizeof(text));
         dbus_entry_string(w, "Unit", route->config->unit);
+        control_entry_stamp(w, route->config->stamp);
         dbus_entry_string(w, "Match", text);
         dbus_entry_integer(w, "RoutePriority", match->priority);
         dbus_entry_strings(w, "Listeners", match->listeners);
         list_routes_write_worker(w, b, route);
         list_routes_write_queue(w, b, route->pool);
-        list_routes_write_counters(w, route->stats);
+        list_routes_write_counters(w, b, route->stats);
 }
 
 int method_list_routes(sd_bus_message *m, void *userdata, sd_bus_error *error) {

@@ -53,6 +53,29 @@ void control_entry_client(DBusWriter *w, const Client *c) {
         dbus_entry_string(w, "Listener", c->listener->name);
 }
 
+/* Writes the refusals of the last minutes, and what is known about those for MaxClientsPerSource=. */
+static void lists_write_recent(DBusWriter *w, const Listener *l, usec_t now) {
+        uint64_t counts[_REFUSAL_MAX];
+        char source[ADDRESS_TEXT_MAX];
+
+        for (size_t i = 0; i < _REFUSAL_MAX; i++)
+                counts[i] = recent_count(&l->recent[i], now);
+        dbus_entry_counts(w, "RecentRefusals", counts, _REFUSAL_MAX, control_refusal_name);
+
+        if (counts[REFUSAL_SOURCE_FULL] == 0)
+                return;
+
+        address_to_host(&l->full_source.sa, sizeof(l->full_source), source);
+        dbus_entry_string(w, "FullSource", source);
+        dbus_entry_number(w, "MaxClientsPerSource", l->source_limit);
+}
+
+void control_entry_stamp(DBusWriter *w, uint64_t stamp) {
+        char text[STAMP_TEXT_MAX];
+
+        dbus_entry_string(w, "Stamp", stamp_to_string(stamp, text));
+}
+
 static void lists_write_listener(DBusWriter *w, const Broker *b, const void *item) {
         const Listener *l = item;
         struct sockaddr_storage ss = {};
@@ -66,9 +89,12 @@ static void lists_write_listener(DBusWriter *w, const Broker *b, const void *ite
         dbus_entry_string(w, "Name", l->name);
         dbus_entry_string(w, "Address", address);
         dbus_entry_string(w, "Unit", l->config->unit);
+        if (l->config->unit)
+                control_entry_stamp(w, l->config->stamp);
         dbus_entry_string(w, "State", state);
         dbus_entry_number(w, "Accepted", l->n_accepted);
         dbus_entry_counts(w, "Refusals", l->n_refused, _REFUSAL_MAX, control_refusal_name);
+        lists_write_recent(w, l, loop_now(&b->loop));
 }
 
 int method_list_listeners(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -95,7 +121,7 @@ const char *control_worker_state(const Broker *b, const Worker *w) {
         return w->is_drained       ? "drained"
              : w->unreachable          ? "gone"
              : w->n_hanging > 0 ? "hanging"
-             : w->unresponsive         ? "stuck"
+             : w->unresponsive || worker_stuck_for(w, loop_now(&b->loop)) > 0 ? "stuck"
              : !worker_is_ready(w, loop_now(&b->loop)) ? "resting"
                                 : "ready";
 }
@@ -122,6 +148,8 @@ static void lists_write_worker(DBusWriter *w, const Broker *b, const void *item)
                 dbus_entry_string(w, "GoneError", strerror(-worker->unreachable_error));
                 dbus_entry_string(w, "GoneHint", diag_gone_hint(worker->unreachable_error));
         }
+        if (worker_stuck_for(worker, loop_now(&b->loop)) > 0)
+                dbus_entry_number(w, "StuckForUSec", worker_stuck_for(worker, loop_now(&b->loop)));
         dbus_entry_number(w, "Pending", worker->n_pending);
         dbus_entry_number(w, "Taken", worker->n_taken);
         dbus_entry_number(w, "Unread", worker->n_unread);

@@ -34,6 +34,7 @@ static const char *properties_pause_reason(const Broker *b) {
 DEFINE_STRING(version, FDPASS_VERSION);
 DEFINE_STRING(state, properties_state(b));
 DEFINE_STRING(pause_reason, properties_pause_reason(b));
+DEFINE_STRING(stamp, stamp_to_string(b->routing->config->broker.stamp, (char[STAMP_TEXT_MAX]){}));
 DEFINE_STRING(log_level, log_level_to_string(log_level(b->diag.log)));
 DEFINE_NUMBER(started, c->started_at);
 DEFINE_NUMBER(loaded, c->host.report->used_at);
@@ -54,6 +55,18 @@ static int properties_get_refusals(sd_bus *bus, const char *path, const char *in
         DBusWriter w = { .message = reply };
 
         dbus_append_counts(&w, b->n.n_refused, _REFUSAL_MAX, control_refusal_name);
+        return w.error;
+}
+
+/* The sentences of all reasons, by their words. */
+static int properties_get_refusal_meanings(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                           sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        DBusWriter w = { .message = reply };
+
+        dbus_open(&w, 'a', "{ss}");
+        for (unsigned i = 0; i < _REFUSAL_MAX; i++)
+                dbus_append(&w, "{ss}", refusal_to_string((Refusal) i), refusal_sentence((Refusal) i));
+        dbus_close(&w);
         return w.error;
 }
 
@@ -124,6 +137,7 @@ const sd_bus_vtable properties_vtable[] = {
         SD_BUS_PROPERTY("Version", "s", properties_get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("State", "s", properties_get_state, 0, 0),
         SD_BUS_PROPERTY("PauseReason", "s", properties_get_pause_reason, 0, 0),
+        SD_BUS_PROPERTY("Stamp", "s", properties_get_stamp, 0, 0),
         SD_BUS_PROPERTY("LogLevel", "s", properties_get_log_level, 0, 0),
         SD_BUS_PROPERTY("StartedUSec", "t", properties_get_started, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("LoadedUSec", "t", properties_get_loaded, 0, 0),
@@ -140,5 +154,6 @@ const sd_bus_vtable properties_vtable[] = {
         SD_BUS_PROPERTY("Clients", "a{st}", properties_get_clients, 0, 0),
         SD_BUS_PROPERTY("Counters", "a{st}", properties_get_counters, 0, 0),
         SD_BUS_PROPERTY("Refusals", "a{st}", properties_get_refusals, 0, 0),
+        SD_BUS_PROPERTY("RefusalMeanings", "a{ss}", properties_get_refusal_meanings, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_VTABLE_END,
 };

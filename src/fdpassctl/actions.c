@@ -7,6 +7,7 @@
 
 #include "fdpassctl/bus.h"
 #include "fdpassctl/options.h"
+#include "fdpassctl/running.h"
 #include "fdpassctl/text.h"
 #include "fdpassctl/verbs.h"
 
@@ -120,10 +121,11 @@ int verb_log_level(int argc, char *argv[]) {
                 return EXIT_FAILURE;
         }
 
-        if (bus_open(&bus) < 0)
-                return EXIT_FAILURE;
-        if (i == argc)
-                return actions_show_level(bus);
+        if (i == argc) {
+                int status = running_open(&bus);
 
-        return bus_call(bus, "SetLogLevel", NULL, "s", argv[i]);
+                return status != 0 ? status : actions_show_level(bus);
+        }
+
+        return bus_open(&bus) < 0 ? EXIT_FAILURE : bus_call(bus, "SetLogLevel", NULL, "s", argv[i]);
 }

@@ -8,6 +8,7 @@
 #include "basic/parse.h"
 #include "fdpassctl/bus.h"
 #include "fdpassctl/options.h"
+#include "fdpassctl/running.h"
 #include "fdpassctl/table.h"
 #include "fdpassctl/text.h"
 #include "fdpassctl/verbs.h"
@@ -192,8 +193,9 @@ int verb_graph(int argc, char *argv[]) {
         if (i <= 0)
                 return i;
 
-        if (bus_open(&bus) < 0)
-                return EXIT_FAILURE;
+        status = running_open(&bus);
+        if (status != 0)
+                return status;
 
         status = graph_run(bus, &g);
         snapshot_done(&g.before);

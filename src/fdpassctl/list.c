@@ -7,6 +7,7 @@
 #include "fdpassctl/bus.h"
 #include "fdpassctl/options.h"
 #include "fdpassctl/pager.h"
+#include "fdpassctl/running.h"
 #include "fdpassctl/table.h"
 #include "fdpassctl/text.h"
 #include "fdpassctl/verbs.h"
@@ -66,8 +67,11 @@ static void list_print_table(const ListSpec *spec, const Value *list) {
 static int list_run(const ListSpec *spec) {
         _cleanup_value_ Value list = {};
         _cleanup_bus_ sd_bus *bus = NULL;
+        int status = running_open(&bus);
 
-        if (bus_open(&bus) < 0 || bus_list(bus, spec->method, &list) < 0)
+        if (status != 0)
+                return status;
+        if (bus_list(bus, spec->method, &list) < 0)
                 return EXIT_FAILURE;
 
         if (arg_json != JSON_OFF) {
@@ -120,14 +124,19 @@ int verb_list_routes(int argc, char *argv[]) {
         return list_run(&(ListSpec){ "route", "ListRoutes", columns, ELEMENTSOF(columns), list_add_route });
 }
 
-static void list_add_worker(Table *t, const Value *row) {
-        const char *state = value_string(row, "State");
-        const char *error = streq(state, "gone") ? value_string(row, "GoneError") : "";
+/* Adds the state with its reason, "gone: Permission denied". */
+static void list_add_state(Table *t, const char *state, const char *reason) {
         char text[96];
 
-        list_add_string(t, row, "Worker");
-        (void) snprintf(text, sizeof(text), "%s%s%s", state, *error ? ": " : "", error);
+        (void) snprintf(text, sizeof(text), "%s%s%s", state, *reason ? ": " : "", reason);
         table_text(t, text, state_color(state));
+}
+
+static void list_add_worker(Table *t, const Value *row) {
+        const char *state = value_string(row, "State");
+
+        list_add_string(t, row, "Worker");
+        list_add_state(t, state, streq(state, "gone") ? value_string(row, "GoneError") : "");
         list_add_number(t, row, "Pending");
         list_add_number(t, row, "Taken");
         list_add_number(t, row, "Unread");
@@ -144,15 +153,14 @@ int verb_list_workers(int argc, char *argv[]) {
 }
 
 static void list_add_client(Table *t, const Value *row) {
-        const char *worker = value_string(row, "Worker");
         char span[32];
 
         list_add_string(t, row, "Client");
         list_add_string(t, row, "Listener");
-        table_state(t, value_string(row, "State"));
+        list_add_state(t, value_string(row, "State"), value_string(row, "Reason"));
         table_text(t, text_from_span(span, value_number(row, "AgeUSec")), COLOR_NONE);
         list_add_string(t, row, "Route");
-        table_text(t, *worker ? worker : value_string(row, "Reason"), COLOR_NONE);
+        list_add_string(t, row, "Worker");
 }
 
 int verb_list_clients(int argc, char *argv[]) {

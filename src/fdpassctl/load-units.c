@@ -48,7 +48,7 @@ void load_warn(const RouteConfig *route, const char *key, const char *value, con
  * Loads the flushers of this system, which checks them completely. Code of another root is not run, so there only the
  * existence of the files is checked.
  */
-static int load_flushers(Config **config) {
+static int load_flushers(Config **config, ConfigReport report, void *userdata) {
         _cleanup_free_ char *directory = NULL;
         bool is_ours = streq(arg_root, "/");
         int r = -ENOMEM;
@@ -56,7 +56,7 @@ static int load_flushers(Config **config) {
         if (asprintf(&directory, "%s%s", is_ours ? "" : arg_root, FDPASS_FLUSHER_DIR) < 0)
                 directory = NULL;
         else
-                r = config_load_flushers(*config, directory, is_ours, load_report, NULL);
+                r = config_load_flushers(*config, directory, is_ours, report, userdata);
         if (r < 0)
                 *config = config_free(*config);
 
@@ -64,20 +64,40 @@ static int load_flushers(Config **config) {
 }
 
 /* @lint: reports what is valid but probably a mistake too. */
+static int load_all(bool lint, ConfigReport report, void *userdata, Config **ret) {
+        _cleanup_close_ int root_fd = open(arg_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int r;
+
+        if (root_fd < 0)
+                return -errno;
+
+        if (lint)
+                r = config_check(root_fd, /* sees_files= */ true, report, userdata, ret);
+        else
+                r = config_load(root_fd, report, userdata, ret);
+
+        return r < 0 ? r : load_flushers(ret, report, userdata);
+}
+
+/* Findings are sentences. That about a file that may not be read ends with the text of EACCES. */
+static void load_note_denied(void *userdata, ConfigSeverity severity, const char *unit, const char *path, unsigned line,
+                             const char *message) {
+        if (strstr(message, strerror(EACCES)))
+                *(bool *) userdata = false;
+}
+
+Config *load_units_quietly(bool *ret_is_whole) {
+        Config *config;
+
+        *ret_is_whole = true;
+        return load_all(/* lint= */ false, load_note_denied, ret_is_whole, &config) < 0 ? NULL : config;
+}
+
 static Config *load_units_with(bool lint) {
-        _cleanup_close_ int root_fd = -EBADF;
         Config *config;
         int r;
 
-        root_fd = open(arg_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (root_fd < 0)
-                r = -errno;
-        else if (lint)
-                r = config_check(root_fd, /* sees_files= */ true, load_report, NULL, &config);
-        else
-                r = config_load(root_fd, load_report, NULL, &config);
-        if (r >= 0)
-                r = load_flushers(&config);
+        r = load_all(lint, load_report, NULL, &config);
         if (r < 0) {
                 fprintf(stderr, "Failed to read the units below %s: %s.\n", arg_root, strerror(-r));
                 return NULL;

@@ -14,6 +14,12 @@ Config *load_units(void);
 /* Does the same, and prints warnings about settings that are valid but probably a mistake. */
 Config *load_units_and_lint(void);
 
+/*
+ * Does the same as load_units() without a message. *ret_is_whole becomes false if the user may not read a file, because
+ * then units seem to be missing. Returns the configuration or NULL.
+ */
+Config *load_units_quietly(bool *ret_is_whole);
+
 /* Prints a warning about "@key=@value" in the unit of @route, and counts it. */
 void load_warn(const RouteConfig *route, const char *key, const char *value, const char *message);
 

@@ -7,6 +7,7 @@
 #include "fdpassctl/metrics-http.h"
 #include "fdpassctl/openmetrics.h"
 #include "fdpassctl/options.h"
+#include "fdpassctl/running.h"
 #include "fdpassctl/verbs.h"
 
 typedef struct MetricsOptions {
@@ -63,7 +64,10 @@ int verb_metrics(int argc, char *argv[]) {
         if (o.is_server)
                 return metrics_http_serve(&o.names);
 
-        if (bus_open(&bus) < 0 || snapshot_take(bus, &s) < 0)
+        i = running_open(&bus);
+        if (i != 0)
+                return i;
+        if (snapshot_take(bus, &s) < 0)
                 return EXIT_FAILURE;
 
         openmetrics_write(stdout, &s, o.format);

@@ -9,6 +9,7 @@
 
 #include "fdpassctl/bus.h"
 #include "fdpassctl/options.h"
+#include "fdpassctl/running.h"
 #include "fdpassctl/terminal.h"
 #include "fdpassctl/text.h"
 #include "fdpassctl/verbs.h"
@@ -160,7 +161,10 @@ int verb_monitor(int argc, char *argv[]) {
         if (i <= 0)
                 return i;
 
-        if (bus_open(&bus) < 0 || sd_bus_add_filter(bus, NULL, monitor_on_signal, &monitor) < 0 ||
+        i = running_open(&bus);
+        if (i != 0)
+                return i;
+        if (sd_bus_add_filter(bus, NULL, monitor_on_signal, &monitor) < 0 ||
             bus_call(bus, "Subscribe", NULL, "") < 0)
                 return EXIT_FAILURE;
 

@@ -5,7 +5,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "fdpassctl/load-units.h"
+#include "fdpassctl/manager.h"
+#include "fdpassctl/problems-units.h"
+#include "fdpassctl/running.h"
 #include "fdpassctl/text.h"
+
+/* Services of one worker that are shown. */
+#define SERVICES_MAX 2
 
 static void problems_print_reload(FILE *f, const Value *properties) {
         uint64_t at = value_number(properties, "ReloadUSec"), now = usec_now_realtime();
@@ -46,10 +53,65 @@ static void problems_print_gone(FILE *f, const Value *worker) {
         text_print(f, error);
         fprintf(f, "%s", *hint ? " (" : "");
         text_print(f, hint);
-        fprintf(f, "%s.\n", *hint ? ")" : "");
+        fprintf(f, "%s.", *hint ? ")" : "");
 }
 
-static void problems_print_worker(FILE *f, const Value *worker) {
+/* Returns the first socket unit with a route to the worker, or "". Other units have the path in Worker= only. */
+static const char *problems_socket_of(const Value *worker) {
+        const Value *units = value_get(worker, "Units");
+
+        for (size_t i = 0; i < units->n_items; i++)
+                if (endswith(value_item_string(units, i), ".socket"))
+                        return value_item_string(units, i);
+
+        return "";
+}
+
+/* Prints how the worker's units are: the socket if it is not active, otherwise the services behind it. */
+static void problems_print_why(FILE *f, sd_bus *manager, const Value *worker) {
+        const char *unit = problems_socket_of(worker);
+        _cleanup_value_ Value socket = {};
+        const Value *services;
+        char text[256];
+
+        if (!*unit || manager_get_unit(manager, unit, &socket) < 0)
+                return;
+
+        if (!streq(value_string(&socket, "ActiveState"), "active")) {
+                manager_describe(&socket, text, sizeof(text));
+                fprintf(f, " ");
+                text_print(f, unit);
+                fprintf(f, ": ");
+                text_print(f, text);
+                fprintf(f, ".");
+                return;
+        }
+
+        services = value_get(&socket, "Triggers");
+        for (size_t i = 0; i < services->n_items && i < SERVICES_MAX; i++) {
+                _cleanup_value_ Value service = {};
+
+                if (manager_get_unit(manager, value_item_string(services, i), &service) < 0)
+                        continue;
+
+                manager_describe(&service, text, sizeof(text));
+                fprintf(f, " ");
+                text_print(f, value_item_string(services, i));
+                fprintf(f, ": ");
+                text_print(f, text);
+                fprintf(f, ".");
+        }
+}
+
+static void problems_print_stuck(FILE *f, const Value *worker) {
+        uint64_t n = value_number(worker, "Pending");
+        char span[32];
+
+        fprintf(f, " does not take its clients: %" PRIu64 " wait%s in its backlog, for %s.", n, n == 1 ? "s" : "",
+                text_from_span(span, value_number(worker, "StuckForUSec")));
+}
+
+static void problems_print_worker(FILE *f, sd_bus *manager, const Value *worker) {
         const char *state = value_string(worker, "State");
 
         if (streq(state, "ready") || streq(state, "resting"))
@@ -60,12 +122,15 @@ static void problems_print_worker(FILE *f, const Value *worker) {
         if (streq(state, "gone"))
                 problems_print_gone(f, worker);
         else if (streq(state, "stuck"))
-                fprintf(f, " does not take its clients; %" PRIu64 " wait in its backlog.\n",
-                        value_number(worker, "Pending"));
+                problems_print_stuck(f, worker);
         else if (streq(state, "hanging"))
-                fprintf(f, " blocks system calls on the sockets of its clients, and gets no more clients.\n");
+                fprintf(f, " blocks system calls on the sockets of its clients, and gets no more clients.");
         else
-                fprintf(f, " is drained.\n");
+                fprintf(f, " is drained.");
+
+        if (streq(state, "gone") || streq(state, "stuck"))
+                problems_print_why(f, manager, worker);
+        fprintf(f, "\n");
 }
 
 static void problems_print_queue(FILE *f, const Value *route) {
@@ -82,19 +147,86 @@ static void problems_print_queue(FILE *f, const Value *route) {
                 n_queued, text_from_span(span, value_number(route, "OldestWaitUSec")));
 }
 
-static void problems_print_all(FILE *f, const Snapshot *s) {
-        problems_print_broker(f, &s->properties);
+static void problems_print_meaning(FILE *f, const Snapshot *s, const char *reason) {
+        fprintf(f, ": ");
+        text_print(f, value_string(value_get(&s->properties, "RefusalMeanings"), reason));
+        fprintf(f, " (");
+        text_print(f, reason);
+        fprintf(f, ")");
+}
 
-        for (size_t i = 0; i < s->workers.n_items; i++)
-                problems_print_worker(f, &s->workers.items[i]);
+static void problems_print_count(FILE *f, uint64_t n) {
+        fprintf(f, ": %" PRIu64 " client%s refused in the last 10 minutes", n, n == 1 ? " was" : "s were");
+}
+
+/* Prints the clients of a listener that a limit has kept out. Those for a full queue are shown with the route. */
+static void problems_print_limits(FILE *f, const Snapshot *s, const Value *listener) {
+        static const char *const limits[] = { "source-full", "evicted", "no-resources" };
+        const Value *recent = value_get(listener, "RecentRefusals");
+
+        for (size_t i = 0; i < ELEMENTSOF(limits); i++) {
+                uint64_t n = value_number(recent, limits[i]);
+
+                if (n == 0)
+                        continue;
+
+                fprintf(f, "Listener ");
+                text_print(f, value_string(listener, "Name"));
+                problems_print_count(f, n);
+                problems_print_meaning(f, s, limits[i]);
+                if (i == 0) {
+                        fprintf(f, ", %" PRIu64 " are allowed, the last one was ",
+                                value_number(listener, "MaxClientsPerSource"));
+                        text_print(f, value_string(listener, "FullSource"));
+                }
+                fprintf(f, ".\n");
+        }
+}
+
+static void problems_print_queue_full(FILE *f, const Snapshot *s, const Value *route) {
+        uint64_t n = value_number(route, "RecentQueueFull");
+
+        if (n == 0)
+                return;
+
+        text_print(f, value_string(route, "Unit"));
+        problems_print_count(f, n);
+        problems_print_meaning(f, s, "queue-full");
+        fprintf(f, ", %" PRIu64 " may wait.\n", value_number(route, "MaxQueued"));
+}
+
+static void problems_print_routes(FILE *f, const Snapshot *s) {
         for (size_t i = 0; i < s->routes.n_items; i++)
                 problems_print_queue(f, &s->routes.items[i]);
+        for (size_t i = 0; i < s->listeners.n_items; i++)
+                problems_print_limits(f, s, &s->listeners.items[i]);
+        for (size_t i = 0; i < s->routes.n_items; i++)
+                problems_print_queue_full(f, s, &s->routes.items[i]);
         if (s->routes.n_items == 0)
                 fprintf(f, "There are no routes, so every client is refused. "
                            "See systemctl list-dependencies fdpass.target.\n");
 }
 
-int problems_find(const Snapshot *s, StringList *ret) {
+/* The units below --root= are those of the broker if it is one of this system. */
+static void problems_print_units(FILE *f, const Snapshot *s, sd_bus *manager, const Value *service) {
+        bool is_whole;
+        _cleanup_(config_freep) Config *config = running_service() ? load_units_quietly(&is_whole) : NULL;
+
+        problems_print_sockets(f, s, manager, service, config);
+        if (config && is_whole)
+                problems_print_changes(f, s, manager, config);
+}
+
+static void problems_print_all(FILE *f, const Snapshot *s, sd_bus *manager, const Value *service) {
+        problems_print_broker(f, &s->properties);
+        if (service)
+                problems_print_units(f, s, manager, service);
+        for (size_t i = 0; i < s->workers.n_items; i++)
+                problems_print_worker(f, manager, &s->workers.items[i]);
+        problems_print_routes(f, s);
+}
+
+int problems_find(const Snapshot *s, sd_bus *manager, const Value *service, StringList *ret) {
         _cleanup_free_ char *text = NULL;
         size_t size;
         FILE *f = open_memstream(&text, &size);
@@ -103,7 +235,7 @@ int problems_find(const Snapshot *s, StringList *ret) {
         if (!f)
                 return -ENOMEM;
 
-        problems_print_all(f, s);
+        problems_print_all(f, s, manager, service);
         if (fclose(f) != 0)
                 return -ENOMEM;
 

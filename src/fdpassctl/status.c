@@ -8,7 +8,10 @@
 
 #include "fdpassctl/bus.h"
 #include "fdpassctl/options.h"
+#include "fdpassctl/manager.h"
 #include "fdpassctl/problems.h"
+#include "fdpassctl/running.h"
+#include "fdpassctl/stopped.h"
 #include "fdpassctl/table.h"
 #include "fdpassctl/text.h"
 #include "fdpassctl/verbs.h"
@@ -158,12 +161,12 @@ static void status_print_json(Snapshot *s) {
         fputs("}\n", stdout);
 }
 
-int verb_status(int argc, char *argv[]) {
+static int status_show(sd_bus *manager, const Value *service) {
         _cleanup_(snapshot_done) Snapshot s = {};
         _cleanup_bus_ sd_bus *bus = NULL;
         _cleanup_strlist_ StringList problems = {};
 
-        if (bus_open(&bus) < 0 || snapshot_take(bus, &s) < 0 || problems_find(&s, &problems) < 0)
+        if (bus_open(&bus) < 0 || snapshot_take(bus, &s) < 0 || problems_find(&s, manager, service, &problems) < 0)
                 return EXIT_FAILURE;
 
         if (arg_json != JSON_OFF)
@@ -172,4 +175,15 @@ int verb_status(int argc, char *argv[]) {
                 status_print(&s, &problems);
 
         return problems.n_items > 0 ? STATUS_EXIT_PROBLEMS : EXIT_SUCCESS;
+}
+
+int verb_status(int argc, char *argv[]) {
+        _cleanup_value_ Value service = {};
+        _cleanup_bus_ sd_bus *manager = NULL;
+        const char *name = running_service();
+
+        if (name && manager_open(&manager) >= 0)
+                (void) manager_get_unit(manager, name, &service);
+
+        return running_by_state(&service) ? status_show(manager, &service) : stopped_show(manager, name, &service);
 }

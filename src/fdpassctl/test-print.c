@@ -137,6 +137,15 @@ static void test_print_pool(const Value *o) {
         }
 }
 
+/* Returns the sentence of a reason of malformed clients, or "". */
+static const char *test_print_sentence(const char *reason) {
+        for (unsigned i = 0; i < _PROBE_REASON_MAX; i++)
+                if (streq(probe_reason_to_string((ProbeReason) i), reason))
+                        return probe_reason_sentence((ProbeReason) i);
+
+        return "";
+}
+
 static void test_print_text(const Value *o) {
         const char *result = value_string(o, "Result"), *reason = value_string(o, "Reason");
         const Value *routes = value_get(o, "Routes");
@@ -149,10 +158,12 @@ static void test_print_text(const Value *o) {
                 test_print_pool(o);
         else if (streq(reason, "no-route") || streq(reason, "no-http2"))
                 printf("No route takes this client.\n");
+        else if (streq(reason, "no-such-host"))
+                printf("No route has the host of this client in Host=.\n");
         else {
-                printf("The broker would refuse this: ");
+                printf("The broker would refuse this: %s (", test_print_sentence(reason));
                 text_print(stdout, reason);
-                printf(".\n");
+                printf(").\n");
         }
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "fdpassctl/bus.h"
+#include "fdpassctl/running.h"
 #include "fdpassctl/test-bytes.h"
 #include "fdpassctl/test-print.h"
 
@@ -32,8 +33,12 @@ int test_running(const TestRequest *d) {
         _cleanup_value_ Value outcome = {};
         _cleanup_bus_ sd_bus *bus = NULL;
         TestBytes b = {};
+        int status;
 
-        if (test_bytes_make(d, &b) < 0 || bus_open(&bus) < 0 || test_running_ask(bus, d, &b, &outcome) < 0)
+        status = running_open(&bus);
+        if (status != 0)
+                return status;
+        if (test_bytes_make(d, &b) < 0 || test_running_ask(bus, d, &b, &outcome) < 0)
                 return EXIT_FAILURE;
 
         return test_print(&outcome);

@@ -43,7 +43,7 @@ static bool test_take_proxy_header(TestRequest *d, const ListenerConfig *listene
 
         case PROBE_NO_MATCH:
                 if (listener->proxy_protocol == PROXY_PROTOCOL_REQUIRE)
-                        d->malformed = PROBE_REASON_PROXY_V1;
+                        d->malformed = PROBE_REASON_PROXY_MISSING;
                 return true;
 
         case PROBE_MALFORMED:

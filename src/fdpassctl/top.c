@@ -9,6 +9,7 @@
 
 #include "basic/parse.h"
 #include "fdpassctl/options.h"
+#include "fdpassctl/running.h"
 #include "fdpassctl/problems.h"
 #include "fdpassctl/table.h"
 #include "fdpassctl/text.h"
@@ -60,7 +61,7 @@ static size_t top_print_problems(const Top *t, size_t columns) {
         _cleanup_strlist_ StringList problems = {};
         size_t n;
 
-        (void) problems_find(&t->now, &problems);
+        (void) problems_find(&t->now, NULL, NULL, &problems);
         n = MIN(problems.n_items, (size_t) TOP_PROBLEMS_MAX);
         for (size_t i = 0; i < n; i++) {
                 printf("%s✗%s ", terminal_color(COLOR_RED), terminal_color(COLOR_NONE));
@@ -164,8 +165,9 @@ int verb_top(int argc, char *argv[]) {
         if (i <= 0)
                 return i;
 
-        if (bus_open(&bus) < 0)
-                return EXIT_FAILURE;
+        status = running_open(&bus);
+        if (status != 0)
+                return status;
 
         t.is_batch = t.is_batch || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO);
         if (!t.is_batch && top_terminal_take() < 0) {

@@ -41,6 +41,11 @@ static int value_read_basic(sd_bus_message *m, char type, Value *ret) {
                 *ret = (Value){ .kind = VALUE_UNSIGNED };
                 return sd_bus_message_read_basic(m, type, &ret->u);
 
+        case 'i':
+                r = sd_bus_message_read_basic(m, type, &b);
+                *ret = (Value){ .kind = VALUE_SIGNED, .i = r > 0 ? b : 0 };
+                return r;
+
         case 'x':
                 *ret = (Value){ .kind = VALUE_SIGNED };
                 return sd_bus_message_read_basic(m, type, &ret->i);

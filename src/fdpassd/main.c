@@ -19,6 +19,7 @@
 #include "basic/message-ids.h"
 #include "basic/output.h"
 #include "control/control.h"
+#include "fdpassd/drained.h"
 #include "fdpassd/listen.h"
 #include "fdpassd/load.h"
 #include "fdpassd/status.h"
@@ -73,10 +74,24 @@ static int fdpassd_parse_argv(int argc, char *argv[]) {
         return 1;
 }
 
+/* The objects that events of the process need. */
+typedef struct Daemon {
+        Loader loader;
+        Drained drained;
+} Daemon;
+
+static void fdpassd_done(Daemon *d) {
+        loader_done(&d->loader);
+        drained_done(&d->drained);
+}
+
 static void fdpassd_reload(void *userdata) {
+        Daemon *d = userdata;
+
         /* By this time Type=notify-reload knows which reload is answered (sd_notify(3)). Both use CLOCK_MONOTONIC. */
         (void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, usec_now());
-        loader_reload(userdata);
+        loader_reload(&d->loader);
+        drained_save(&d->drained); /* a worker without a route is not drained any more */
         (void) sd_notify(0, "READY=1");
 }
 
@@ -86,10 +101,11 @@ static int fdpassd_on_hangup(sd_event_source *source, const struct signalfd_sigi
 }
 
 static int fdpassd_on_terminate(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
-        Broker *b = userdata;
+        Daemon *d = userdata;
 
         (void) sd_notify(0, "STOPPING=1");
-        broker_stop(b);
+        drained_log_stop(&d->drained);
+        broker_stop(d->drained.broker);
         return 0;
 }
 
@@ -110,14 +126,14 @@ static int fdpassd_add_signal(sd_event *event, int signo, sd_event_signal_handle
         return r < 0 ? r : 0;
 }
 
-static int fdpassd_add_signals(sd_event *event, Broker *b, Loader *loader) {
+static int fdpassd_add_signals(sd_event *event, Daemon *d) {
         int r;
 
-        r = fdpassd_add_signal(event, SIGTERM, fdpassd_on_terminate, b);
+        r = fdpassd_add_signal(event, SIGTERM, fdpassd_on_terminate, d);
         if (r >= 0)
-                r = fdpassd_add_signal(event, SIGINT, fdpassd_on_terminate, b);
+                r = fdpassd_add_signal(event, SIGINT, fdpassd_on_terminate, d);
         if (r >= 0)
-                r = fdpassd_add_signal(event, SIGHUP, fdpassd_on_hangup, loader);
+                r = fdpassd_add_signal(event, SIGHUP, fdpassd_on_hangup, d);
 
         return r;
 }
@@ -158,8 +174,19 @@ static void fdpassd_turn_away(Helper *helper, int control_fd) {
                 helper_close(helper, HELPER_CONNECTIONS, fd, 0);
 }
 
-static int fdpassd_start_control(Broker *b, int *control_fd, Loader *loader, Control **ret) {
-        ControlHost host = { .report = &loader->report, .reload = fdpassd_reload, .userdata = loader };
+static void fdpassd_on_drained(void *userdata) {
+        Daemon *d = userdata;
+
+        drained_save(&d->drained);
+}
+
+static int fdpassd_start_control(Broker *b, int *control_fd, Daemon *d, Control **ret) {
+        ControlHost host = {
+                .report = &d->loader.report,
+                .reload = fdpassd_reload,
+                .drained = fdpassd_on_drained,
+                .userdata = d,
+        };
         int r;
 
         if (*control_fd < 0)
@@ -184,10 +211,10 @@ static int fdpassd_new_broker(sd_event *event, Log *log, size_t n_fds, Helper *h
 }
 
 /* Returns 0, EX_CONFIG if there is no socket for clients, or a negative errno, which it logs. */
-static int fdpassd_listen(Broker *b, int *ret_control_fd) {
+static int fdpassd_listen(Broker *b, int *ret_control_fd, int *ret_drained_fd) {
         int r;
 
-        r = listen_inherited(b, ret_control_fd);
+        r = listen_inherited(b, ret_control_fd, ret_drained_fd);
         if (r != 0)
                 return MIN(r, 0);
 
@@ -201,7 +228,7 @@ static int fdpassd_listen(Broker *b, int *ret_control_fd) {
 static int fdpassd_serve(Log *log, sd_event *event) {
         _cleanup_(helper_freep) Helper *helper = NULL; /* the last to be freed, because the others use it */
         _cleanup_(broker_freep) Broker *b = NULL;
-        _cleanup_(loader_done) Loader loader = { .root = arg_root };
+        _cleanup_(fdpassd_done) Daemon d = { .loader.root = arg_root, .drained.fd = -EBADF };
         _cleanup_(status_freep) Status *status = NULL;
         _cleanup_(control_freep) Control *control = NULL;
         _cleanup_close_ int control_fd = -EBADF;
@@ -217,24 +244,26 @@ static int fdpassd_serve(Log *log, sd_event *event) {
         if (r < 0)
                 return r;
 
-        loader.broker = b;
-        r = fdpassd_add_signals(event, b, &loader);
+        d.loader.broker = d.drained.broker = b;
+        r = fdpassd_add_signals(event, &d);
         if (r < 0)
                 return fdpassd_fail(log, r, "watch for signals");
 
-        r = fdpassd_listen(b, &control_fd);
+        r = fdpassd_listen(b, &control_fd, &d.drained.fd);
         if (r != 0)
                 return r;
 
-        r = loader_load(&loader);
+        r = loader_load(&d.loader);
         if (r < 0)
                 return r;
 
-        r = fdpassd_start_control(b, &control_fd, &loader, &control);
+        drained_restore(&d.drained);
+
+        r = fdpassd_start_control(b, &control_fd, &d, &control);
         if (r < 0)
                 return fdpassd_fail(log, r, "set up the control interface");
 
-        r = status_new(b, &loader.report, &status);
+        r = status_new(b, &d.loader.report, &status);
         if (r < 0)
                 return fdpassd_fail(log, r, "set up the status line");
 

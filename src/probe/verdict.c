@@ -17,14 +17,19 @@ static const struct {
         const char *name;
         unsigned http_status;
         int tls_alert;
+        const char *sentence;
 } reasons[] = {
-#define X(constant, name, http_status, tls_alert) { name, http_status, tls_alert },
+#define X(constant, name, http_status, tls_alert, sentence) { name, http_status, tls_alert, sentence },
         PROBE_REASONS(X)
 #undef X
 };
 
 const char *probe_reason_to_string(ProbeReason reason) {
         return reason < ELEMENTSOF(reasons) ? reasons[reason].name : "unknown";
+}
+
+const char *probe_reason_sentence(ProbeReason reason) {
+        return reason < ELEMENTSOF(reasons) ? reasons[reason].sentence : "";
 }
 
 unsigned probe_reason_http_status(ProbeReason reason) {

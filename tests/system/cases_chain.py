@@ -45,7 +45,7 @@ def loop(m):
     two_brokers(m, {"back.service": "[X-FDPass]\nWorker=/run/fdpass/return.sock\nHost=127.0.0.1\n"})
     answer = m.curl(options="-w '%{http_code}' -o /dev/null")
     check(answer.stdout == "503", f"{answer.stdout}{answer.stderr}")
-    said = [e["MESSAGE"] for unit in ("fdpass.service", "test-second.service") for e in m.journal(unit, match="went round")]
+    said = [e["MESSAGE"] for unit in ("fdpass.service", "test-second.service") for e in m.journal(unit, match="more than")]
     check(len(said) == 1, f"{said}")
     m.figure("line", said[0])
 
@@ -56,7 +56,7 @@ def loop(m):
     answer = m.curl(options="-w '%{http_code}' -o /dev/null")
     check(answer.stdout == "503", f"{answer.stdout}{answer.stderr}")
     check(m.cpu(m.broker()) - before < 0.1, "it turns")
-    m.one_line("a socket of this broker itself", besides="went round")
+    m.one_line("a socket of this broker itself", besides="more than")
 
 
 @case

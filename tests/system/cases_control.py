@@ -85,8 +85,13 @@ def control_drain(m):
     m.run("fdpassctl undrain /run/fdpass/two.sock")
     wait_for(lambda: m.ask(child)["state"].get("answered") == 3, 5, "the answers to those who waited")
 
-    m.run("systemctl restart fdpass.service")
-    check({m.who() for _ in range(8)} == {"one", "two"}, "a restart forgets what was drained")
+    for restart in "systemctl restart fdpass.service", "systemctl kill -s KILL --kill-whom=main fdpass.service":
+        m.run(restart)
+        check({m.who() for _ in range(8)} == {"two"}, f"{restart}: the drained worker has a client")
+    check(m.journal(match="one.sock is drained. It stays so"), "no word at the stop")
+    check(m.journal(match="one.sock is still drained"), "no word at the start")
+    m.run("fdpassctl undrain test-one.socket; systemctl restart fdpass.service")
+    check({m.who() for _ in range(8)} == {"one", "two"}, "undrained before the restart, and drained after it")
     done = ctl(m, "drain nobody.socket")
     check(done.returncode == 1 and "nobody.socket" in done.stderr, done.stderr)
     done = ctl(m, "drain test-one.socket nobody.socket test-two")

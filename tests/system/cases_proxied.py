@@ -333,7 +333,7 @@ def ctl_verify(m):
     for options, status, out, err in (
             ("--host=web.example -q", 0, "", ""), ("--host=other.example -q", 1, "", ""),
             ("--host=web.example --listener=nosuch", 0, "takes it", "--listener=nosuch: warning: "),
-            ("--host=web.example --header='Host: x'", 1, "would refuse this: http-two-hosts", ""),
+            ("--host=web.example --header='Host: x'", 1, "would refuse this: the request has more than one Host field (http-two-hosts)", ""),
             ("--host=web.example --json=short", 0, '"Result":"route","Units":["web.socket"]', ""),
             ("--host=other.example --json=short", 1, '"Result":"refused","Reason":"no-such-host"', "")):
         done = m.run(f"fdpassctl --root={root} test {options} 2>&1 >/dev/null | grep -v HeadTimeout >&2; "

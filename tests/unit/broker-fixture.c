@@ -202,6 +202,35 @@ static void fixture_start_helper(void) {
         assert_int_equal(broker_set_helper(t.broker, t.helper), 0);
 }
 
+int log_to_pipe(int *ret_stderr) {
+        int p[2];
+
+        *ret_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+        assert_int_equal(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
+        assert_int_equal(dup2(p[1], STDERR_FILENO), STDERR_FILENO);
+        fd_close(p[1]);
+        log_set_level(t.log, LOG_WARNING);
+        return p[0];
+}
+
+void log_to_stderr(int pipe_fd, int stderr_fd) {
+        log_set_level(t.log, LOG_EMERG);
+        assert_int_equal(dup2(stderr_fd, STDERR_FILENO), STDERR_FILENO);
+        fd_close(stderr_fd);
+        fd_close(pipe_fd);
+}
+
+void expect_line(int pipe_fd, const char *what) {
+        char line[1024] = "";
+
+        WAIT_FOR(has_event(pipe_fd, POLLIN));
+        assert_true(read(pipe_fd, line, sizeof(line) - 1) > 0);
+        if (!strstr(line, what))
+                print_message("expected \"%s\", got: %s", what, line);
+        assert_non_null(strstr(line, what));
+        assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1); /* one line */
+}
+
 int setup(void **state) {
         (void) snprintf(t.directory, sizeof(t.directory), "/tmp/test-broker-XXXXXX");
         assert_non_null(mkdtemp(t.directory));

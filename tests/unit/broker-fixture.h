@@ -92,6 +92,13 @@ void trust_all_proxies(Config *config, ProxyProtocol mode);
                 use_config(config_of(_specs, ELEMENTSOF(_specs)));              \
         } while (false)
 
+/* Sends lines of the log from LOG_WARNING on to a pipe. Returns its reading end, for log_to_stderr(). */
+int log_to_pipe(int *ret_stderr);
+void log_to_stderr(int pipe_fd, int stderr_fd);
+
+/* Waits for the next line, which has to have @what in it. */
+void expect_line(int pipe_fd, const char *what);
+
 int setup(void **state);
 /* The helper is a process, polled or not. */
 int setup_with_helper(void **state);

@@ -133,6 +133,7 @@ uint64_t worker_n_taken(const char *worker) { return view_worker(worker)->n_take
 bool is_gone(const char *worker) { return view_worker(worker)->unreachable; }
 int gone_error(const char *worker) { return view_worker(worker)->unreachable_error; }
 bool is_private(const char *worker) { return view_worker(worker)->is_private; }
+usec_t stuck_for(const char *worker, usec_t later) { return worker_stuck_for(view_worker(worker), loop_now(&t.broker->loop) + later); }
 bool is_drained(const char *worker) { return view_worker(worker)->is_drained; }
 bool is_retried_later(const char *worker) { return view_worker(worker)->retry_at > 0; }
 void retry_now(const char *worker) { view_worker(worker)->retry_at = 0; }

@@ -83,6 +83,8 @@ uint64_t worker_n_taken(const char *worker);
 bool is_gone(const char *worker);
 int gone_error(const char *worker);
 bool is_private(const char *worker);      /* only root can change the way to it */
+/* worker_stuck_for() at @later from now. */
+usec_t stuck_for(const char *worker, usec_t later);
 bool is_drained(const char *worker);
 bool is_retried_later(const char *worker);
 void retry_now(const char *worker);

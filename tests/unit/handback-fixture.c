@@ -40,10 +40,14 @@ int connect_return(void) {
 }
 
 void send_back(int conn, int fd, Message m) {
+        m.listener = SLICE_LITERAL("public");
+        send_message(conn, fd, m);
+}
+
+void send_message(int conn, int fd, Message m) {
         uint8_t header[FDPASS_HEADER_MAX];
         size_t n;
 
-        m.listener = SLICE_LITERAL("public");
         assert_int_equal(message_encode(&m, header, sizeof(header), &n), 0);
         assert_int_equal(handoff_send_message(conn, (Slice){ header, n }, m.consumed, fd), 0);
         fd_close(fd);

@@ -22,8 +22,9 @@ int connect_type(const char *name, int type);
 /* A connection to the broker's socket for hand-backs. */
 int connect_return(void);
 
-/* Hands back @fd, which is closed, on @conn. */
+/* Hands back @fd, which is closed, on @conn. The second function leaves the listener in @m as it is. */
 void send_back(int conn, int fd, Message m);
+void send_message(int conn, int fd, Message m);
 /* The same on a new connection, which is returned. */
 int hand_back(int fd, Message m);
 /* Waits for the broker's answer on @conn, which is closed. */

@@ -30,6 +30,39 @@ static void test_empty_root(_unused_ void **state) {
         assert_int_equal(t.config->broker.max_clients, 0);
 }
 
+static uint64_t stamp_of_first(Tree *t) {
+        tree_load_clean(t);
+        assert_int_equal(t->config->n_routes, 1);
+        return t->config->routes[0].stamp;
+}
+
+/* The stamp of a unit tells whether one of its files was changed, added or removed. Another unit's files do not count. */
+static void test_stamp(_unused_ void **state) {
+        _cleanup_tree_ Tree t;
+        uint64_t before, edited, with_dropin;
+
+        tree_init(&t);
+        tree_enable(&t, "a.socket");
+        tree_file(&t, ETC "/a.socket", WORKER);
+        before = stamp_of_first(&t);
+        assert_int_equal(stamp_of_first(&t), before);
+
+        tree_file(&t, ETC "/a.socket", WORKER "# edited\n");
+        edited = stamp_of_first(&t);
+        assert_int_not_equal(edited, before);
+
+        tree_file(&t, ETC "/a.socket.d/x.conf", "[X-FDPass]\nMaxQueued=7\n");
+        with_dropin = stamp_of_first(&t);
+        assert_int_not_equal(with_dropin, edited);
+        tree_file(&t, ETC "/b.socket", WORKER);
+        assert_int_equal(stamp_of_first(&t), with_dropin);
+
+        tree_remove(&t, ETC "/a.socket.d/x.conf");
+        assert_int_equal(stamp_of_first(&t), edited);
+        tree_file(&t, ETC "/a.socket", WORKER);
+        assert_int_equal(stamp_of_first(&t), before);
+}
+
 /* The order of the load path: with the strongest file gone, the next one counts. */
 static void test_load_path(_unused_ void **state) {
         _cleanup_tree_ Tree t;
@@ -491,6 +524,7 @@ static void test_many_instances(_unused_ void **state) {
 }
 
 TEST_MAIN(TEST(test_empty_root),
+          TEST(test_stamp),
           TEST(test_load_path),
           TEST(test_load_path_merged_usr),
           TEST(test_wanted_everywhere),

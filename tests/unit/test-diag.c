@@ -2,37 +2,7 @@
 
 /* Lines of the log, and events for observers. */
 
-#include "broker-fixture.h"
-
-/* Sends the log to a pipe. */
-static int log_to_pipe(int *ret_stderr) {
-        int p[2];
-
-        *ret_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-        assert_int_equal(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
-        assert_int_equal(dup2(p[1], STDERR_FILENO), STDERR_FILENO);
-        fd_close(p[1]);
-        log_set_level(t.log, LOG_WARNING);
-        return p[0];
-}
-
-static void log_to_stderr(int pipe_fd, int stderr_fd) {
-        log_set_level(t.log, LOG_EMERG);
-        assert_int_equal(dup2(stderr_fd, STDERR_FILENO), STDERR_FILENO);
-        fd_close(stderr_fd);
-        fd_close(pipe_fd);
-}
-
-static void expect_line(int pipe_fd, const char *what) {
-        char line[1024] = "";
-
-        WAIT_FOR(has_event(pipe_fd, POLLIN));
-        assert_true(read(pipe_fd, line, sizeof(line) - 1) > 0);
-        if (!strstr(line, what))
-                print_message("expected \"%s\", got: %s", what, line);
-        assert_non_null(strstr(line, what));
-        assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1); /* one line */
-}
+#include "handback-fixture.h"
 
 /* Refusals that no other one follows are told when the interval of their line is over, or the broker ends. */
 static void test_held_back_count(void **state) {
@@ -154,7 +124,115 @@ static void test_observer(void **state) {
         fd_close(client);
 }
 
+/* Clients refused for their number: a line with the limit, their number, and their address if all have the same one. */
+static void test_limit_of_source(void **state) {
+        int worker = listen_at("a", 64), clients[5], stderr_fd, log = log_to_pipe(&stderr_fd);
+
+        add_tcp("tcp");
+        t.max_per_source = 2;
+        USE({ .unit = "a.socket", .worker = "a", .host = "example.org" });
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                clients[i] = connect_tcp();
+                WAIT_FOR(n_accepted() == i + 1);
+        }
+        expect_line(log, "Listener tcp: 1 client was refused: the address of the client has MaxClientsPerSource= clients in "
+                         "the broker (source-full), 2 are allowed; it came from 127.0.0.1.");
+        t.broker = broker_free(t.broker);
+        expect_line(log, "2 are allowed; all came from 127.0.0.1.");
+
+        log_to_stderr(log, stderr_fd);
+        close_all(clients, ELEMENTSOF(clients));
+        fd_close(worker);
+}
+
+static void expect_refusal(int log, const char *bytes, const char *line) {
+        int client = connect_tcp();
+
+        say(client, bytes);
+        expect_line(log, line);
+        fd_close(client);
+}
+
+/* Each refusal has a sentence in the log, also with LogHandoffs=no. */
+static void test_sentences(void **state) {
+        const RouteSpec spec = { .unit = "a.socket", .worker = "a", .host = "example.org" };
+        Config *config = config_of(&spec, 1);
+        int stderr_fd, log = log_to_pipe(&stderr_fd);
+
+        log_set_level(t.log, LOG_NOTICE);
+        add_tcp("tcp");
+        use_config(config);
+        expect_refusal(log, "GET / HTTP/1.1\r\nHost: other.example\r\n\r\n",
+                       "1 client was refused: no route has the host of the client in Host= (no-such-host); it came from 127.");
+        expect_refusal(log, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+                       "1 client was refused: the request has more than one Host field (http-two-hosts)");
+        expect_refusal(log, "PROXY TCP4 192.0.2.1 192.0.2.2 1000 25\r\n",
+                       "1 client was refused: a PROXY header came from an address that TrustedProxies= does not have");
+
+        config = config_of(&spec, 1);
+        trust_all_proxies(config, PROXY_PROTOCOL_REQUIRE);
+        use_config(config);
+        expect_refusal(log, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n",
+                       "1 client was refused: a PROXY header is required here, and the client sent none (proxy-missing)");
+
+        config = config_of(&spec, 1);
+        config->listener_default.proxy_protocol = PROXY_PROTOCOL_REQUIRE;
+        use_config(config);
+        expect_refusal(log, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n",
+                       "1 client was refused: ProxyProtocol=require takes clients from TrustedProxies= only (untrusted)");
+        log_to_stderr(log, stderr_fd);
+}
+
+/* A client that a worker leaves unread again and again is one client. */
+static void test_unread_client_counts_once(void **state) {
+        int worker = listen_at("a", 64), stderr_fd, log = log_to_pipe(&stderr_fd), client;
+
+        USE({ .unit = "a.socket", .worker = "a" });
+        client = dial_and_say("public", 'x');
+        leave_unread(worker);
+        expect_line(log, "went away with 1 client unread; they");
+        for (size_t i = 0; i < 3; i++)
+                leave_unread(worker);
+        assert_int_equal(take_byte(worker), 'x');
+        WAIT_FOR(n_taken() == 1);
+        t.broker = broker_free(t.broker);
+        expect_line(log, "went away with 1 client unread, in 3 attempts");
+
+        log_to_stderr(log, stderr_fd);
+        fd_close(client);
+        fd_close(worker);
+}
+
+/* Parked clients that a limit ends, and clients for which there is no place when they are handed back, have a line. */
+static void test_limits_of_returns(void **state) {
+        int first, second, fd, stderr_fd, log = log_to_pipe(&stderr_fd);
+
+        log_set_level(t.log, LOG_NOTICE);
+        start_handback(listen_type_at("return", SOCK_SEQPACKET, 8));
+        set_max_parked(1);
+        tcp_pair(&first, &fd);
+        expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+        WAIT_FOR(n_parked() == 1);
+        tcp_pair(&second, &fd);
+        expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+        expect_line(log, "1 parked client was ended, because MaxParked= is reached.");
+        fd_close(first);
+
+        set_max_clients(0);
+        tcp_pair(&first, &fd);
+        expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_REFUSED);
+        expect_line(log, "1 client was handed back by workers, and not taken: MaxClients= is reached.");
+
+        log_to_stderr(log, stderr_fd);
+        fd_close(first);
+        fd_close(second);
+}
+
 TEST_MAIN(BROKER_TEST(test_held_back_count),
           BROKER_TEST(test_held_back_count_of_worker),
           BROKER_TEST(test_held_back_pause),
+          BROKER_TEST(test_limit_of_source),
+          BROKER_TEST(test_sentences),
+          BROKER_TEST(test_unread_client_counts_once),
+          BROKER_TEST(test_limits_of_returns),
           BROKER_TEST(test_observer))

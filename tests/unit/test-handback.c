@@ -94,6 +94,80 @@ static void test_unknown_name(void **state) {
         fd_close(a);
 }
 
+/* Hands a client of the listener "tcp" back as a worker over ListenStream= does, which knows no listener. */
+static int hand_back_unnamed(int *ret_conn) {
+        int worker = listen_at("stream", 8), client = connect_tcp(), conn, fd = -EBADF;
+
+        USE({ .unit = "stream.socket", .worker = "stream" });
+        WAIT_FOR(has_event(worker, POLLIN));
+        conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
+        assert_int_equal(handoff_receive(conn, &fd), 0);
+        fd_close(conn);
+        WAIT_FOR(n_taken() >= 1);
+        fd_close(worker);
+
+        USE({ .unit = "a.socket", .worker = "a", .listener = "tcp", .transport = TRANSPORT_SEQPACKET },
+            { .unit = "c.socket", .worker = "c", .listener = "return", .transport = TRANSPORT_SEQPACKET });
+        *ret_conn = connect_return();
+        send_message(*ret_conn, fd, MESSAGE_NULL);
+        return client;
+}
+
+/* The socket's own address tells by which listener a client came if its message does not. */
+static void test_listener_by_address(void **state) {
+        int a = listen_type_at("a", SOCK_SEQPACKET, 8), c = listen_type_at("c", SOCK_SEQPACKET, 8), client, fd, conn;
+
+        add_tcp("other");
+        assert_int_equal(handback_listen(t.broker, "return", listen_type_at("return", SOCK_SEQPACKET, 8)), 0);
+        add_tcp("tcp");
+        client = hand_back_unnamed(&conn);
+        expect_answer(conn, FDPASS_ANSWER_TAKEN);
+        say(client, "x");
+        assert_true(slice_equal(take_message(a, "x").listener, SLICE_LITERAL("tcp")));
+        fd_close(client);
+
+        /* No listener has this port. */
+        tcp_pair(&client, &fd);
+        conn = connect_return();
+        send_message(conn, fd, MESSAGE_NULL);
+        expect_answer(conn, FDPASS_ANSWER_TAKEN);
+        say(client, "y");
+        assert_true(slice_equal(take_message(c, "y").listener, SLICE_LITERAL("return")));
+
+        fd_close(client);
+        fd_close(a);
+        fd_close(c);
+}
+
+/* A listener at the address itself comes before one at all addresses; a port of another listener does not count. */
+static void test_compare_addresses(void **state) {
+        static const struct {
+                const char *host;
+                uint16_t port;
+        } bound[] = { { "0.0.0.0", 80 }, { "127.0.0.1", 80 }, { "0.0.0.0", 443 } };
+        Listener listeners[ELEMENTSOF(bound)] = {};
+        ClientAddress own = { .in = { .sin_family = AF_INET, .sin_port = htons(80) } };
+        List list;
+
+        list_init(&list);
+        for (size_t i = 0; i < ELEMENTSOF(bound); i++) {
+                listeners[i].address.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(bound[i].port) };
+                assert_int_equal(inet_pton(AF_INET, bound[i].host, &listeners[i].address.in.sin_addr), 1);
+                list_append(&list, &listeners[i].link);
+        }
+
+        own.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        assert_ptr_equal(listener_find_address(&list, &own), &listeners[1]);
+        own.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+        assert_ptr_equal(listener_find_address(&list, &own), &listeners[0]);
+        own.in.sin_port = htons(443);
+        assert_ptr_equal(listener_find_address(&list, &own), &listeners[2]);
+        own.in.sin_port = htons(8080);
+        assert_null(listener_find_address(&list, &own));
+        own = (ClientAddress){ .in6 = { .sin6_family = AF_INET6, .sin6_port = htons(80) } };
+        assert_null(listener_find_address(&list, &own));
+}
+
 /* A wrong descriptor and a wrong message are refused, and their descriptors are closed. */
 static void test_refuses_wrong_ones(void **state) {
         int pair[2], conn;
@@ -180,6 +254,8 @@ static void test_no_descriptor(void **state) {
 TEST_MAIN(BROKER_TEST(test_named_route),
           BROKER_TEST(test_untouched_by_next),
           BROKER_TEST(test_unknown_name),
+          BROKER_TEST(test_listener_by_address),
+          cmocka_unit_test(test_compare_addresses),
           BROKER_TEST(test_refuses_wrong_ones),
           BROKER_TEST(test_facts_travel),
           BROKER_TEST(test_no_descriptor))

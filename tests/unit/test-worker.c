@@ -80,6 +80,62 @@ static void test_worker_stays_away(void **state) {
         fd_close(c);
 }
 
+/* The first client after a repair is served, although the broker waits for longer and longer before it tries by itself. */
+static void test_first_client_after_repair(void **state) {
+        int clients[20], worker;
+
+        USE({ .unit = "a.socket", .worker = "a" }, { .unit = "b.socket", .worker = "b" });
+        clients[0] = dial("public");
+        WAIT_FOR(is_closed(clients[0])); /* lost for 1 s */
+        assert_int_equal(n_refused(REFUSAL_WORKER_GONE), 1);
+
+        run_for(2 * USEC_PER_MSEC);
+        worker = listen_at("b", 8);
+        clients[1] = dial_and_say("public", 'x');
+        assert_int_equal(take_byte(worker), 'x');
+        assert_int_equal(n_refused(REFUSAL_WORKER_GONE), 1);
+
+        close_all(clients, 2);
+        fd_close(worker);
+}
+
+/* Clients of a lost pool make at most one attempt in 1 ms. */
+static void test_attempts_are_few(void **state) {
+        Worker w = { .unreachable = true, .failed_at = 1000, .retry_at = 250000 };
+
+        worker_try_again(&w, 1999, 1000);
+        assert_int_equal(w.retry_at, 250000);
+        worker_try_again(&w, 2000, 1000);
+        assert_int_equal(w.retry_at, 2000);
+
+        w = (Worker){ .failed_at = 1000, .retry_at = 250000 };
+        worker_try_again(&w, 9000, 1000);
+        assert_int_equal(w.retry_at, 250000);
+}
+
+/* A worker is stuck if it has had clients for 2 s and took none, and no longer if it takes one. */
+static void test_stuck(void **state) {
+        int worker = listen_at("a", 8), clients[2];
+
+        USE({ .unit = "a.socket", .worker = "a" });
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                clients[i] = dial_and_say("public", 'x');
+        WAIT_FOR(n_pending("a") == 2);
+        assert_int_equal(stuck_for("a", 1900 * USEC_PER_MSEC), 0);
+        assert_in_range(stuck_for("a", 2100 * USEC_PER_MSEC), 2 * USEC_PER_SEC, 5 * USEC_PER_SEC);
+
+        run_for(50 * USEC_PER_MSEC);
+        assert_int_equal(take_byte(worker), 'x');
+        WAIT_FOR(n_taken() == 1);
+        assert_int_equal(stuck_for("a", 1900 * USEC_PER_MSEC), 0);
+        assert_int_equal(take_byte(worker), 'x');
+        WAIT_FOR(n_taken() == 2);
+        assert_int_equal(stuck_for("a", 60 * USEC_PER_SEC), 0);
+
+        close_all(clients, 2);
+        fd_close(worker);
+}
+
 /* A full backlog is waited for, without a receipt to tell of its end. */
 static void test_backlog_full(void **state) {
         int worker = listen_at("a", 0), other, client;
@@ -119,5 +175,8 @@ TEST_MAIN(BROKER_TEST(test_full_after_back_off),
           BROKER_TEST(test_pool_fails_over),
           BROKER_TEST(test_worker_comes_back),
           BROKER_TEST(test_worker_stays_away),
+          BROKER_TEST(test_first_client_after_repair),
+          cmocka_unit_test(test_attempts_are_few),
+          BROKER_TEST(test_stuck),
           BROKER_TEST(test_backlog_full),
           BROKER_TEST(test_full_is_not_gone))

@@ -35,6 +35,7 @@ static unsigned answer_http_status(Refusal why, ProbeReason reason, unsigned flu
         switch (why) {
 
         case REFUSAL_NO_ROUTE:
+        case REFUSAL_UNTRUSTED:
                 return 404;
 
         case REFUSAL_NO_HOST:
@@ -94,6 +95,7 @@ static int answer_tls_alert(Refusal why, ProbeReason reason) {
 
         case REFUSAL_NO_ROUTE:
         case REFUSAL_NO_HOST:
+        case REFUSAL_UNTRUSTED:
                 return TLS_ALERT_UNRECOGNIZED_NAME;
 
         case REFUSAL_MALFORMED:

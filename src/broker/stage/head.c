@@ -119,7 +119,7 @@ static HeadResult head_look_at_proxy(HeadBuffer *hb, Client *c, size_t n) {
         case PROBE_NO_MATCH:
                 if (c->listener->config->proxy_protocol == PROXY_PROTOCOL_OPTIONAL)
                         return (HeadResult){ .verdict = HEAD_PROXY };
-                return head_refuse(REFUSAL_MALFORMED, PROBE_REASON_PROXY_V1);
+                return head_refuse(REFUSAL_MALFORMED, PROBE_REASON_PROXY_MISSING);
 
         case PROBE_MALFORMED:
                 return head_refuse(REFUSAL_MALFORMED, facts.reason);

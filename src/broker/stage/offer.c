@@ -103,13 +103,13 @@ static void offer_mark_reachable(Offers *o, const Route *route) {
         diag_observe(o->diag, EVENT_WORKER_BACK, NULL, route);
 }
 
-static void offer_note_failure(Offers *o, const Route *route, int error) {
+static void offer_note_failure(Offers *o, const Route *route, Client *c, int error) {
         if (errno_is_resource(error))
                 diag_no_resources(o->diag, error);
         else if (errno_is_transient(error)) /* its backlog is full, so it runs */
                 offer_mark_reachable(o, route);
         else if (error == -EPIPE || error == -ECONNRESET) /* it closed the connection before the client was sent */
-                diag_worker_reset(o->diag, route);
+                diag_worker_reset(o->diag, route, c);
         else
                 offer_mark_unreachable(o, route, error);
 
@@ -131,7 +131,7 @@ OfferResult offer(Offers *o, Route *route, Client *c, FlushResult *ret_flush) {
 
         r = offer_in_its_form(o, route, c, is_due, ret_flush);
         if (r < 0) {
-                offer_note_failure(o, route, r);
+                offer_note_failure(o, route, c, r);
                 return OFFER_BUSY;
         }
 

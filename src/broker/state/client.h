@@ -129,6 +129,8 @@ typedef struct Client {
         bool needs_proxy;    /* it has to begin with a PROXY header */
         bool has_ended;      /* an event has reported the client's FIN */
         uint8_t n_hops;      /* number of brokers before this one */
+        uint32_t reset_worker; /* Worker.number of the worker that last left it unread; 0: none */
+        uint32_t reset_line; /* Worker.reset_line at that time */
         uint32_t last_worker; /* Worker.number of the last worker, or number of its sender; 0: none */
 
         Listener *listener;

@@ -11,7 +11,7 @@
 #include "broker/state/client-context.h"
 
 /* Shortest time between two lines about the same thing. */
-#define INTERVAL_USEC (10 * USEC_PER_SEC)
+#define INTERVAL_USEC HELD_LINE_USEC
 
 #define PLURAL(n) ((n) == 1 ? "" : "s")
 
@@ -19,7 +19,7 @@
  * Counts one event of @line. Returns true if the line is due now, for *ret_n events. Otherwise the line is held back.
  */
 static bool diag_is_due(Diag *d, HeldLine *line, void *subject, void (*write)(Diag *, void *, uint64_t), uint64_t *ret_n) {
-        if (ratelimit_test(&line->limit, loop_now(d->loop), INTERVAL_USEC, ret_n)) {
+        if (ratelimit_test(&line->limit, loop_now(d->loop), line->interval, ret_n)) {
                 list_remove(&line->link);
                 return true;
         }
@@ -28,12 +28,11 @@ static bool diag_is_due(Diag *d, HeldLine *line, void *subject, void (*write)(Di
         line->write = write;
         if (!list_is_linked(&line->link))
                 list_append(&d->held, &line->link);
-        timer_set(&d->timer, usec_add(line->limit.last, INTERVAL_USEC));
+        timer_set(&d->timer, usec_add(line->limit.last, line->interval));
         return false;
 }
 
-/* Counts one event of @line. Writes the line now, or holds it back. */
-static void diag_write_or_hold(Diag *d, HeldLine *line, void *subject, void (*write)(Diag *, void *, uint64_t)) {
+void diag_write_or_hold(Diag *d, HeldLine *line, void *subject, void (*write)(Diag *, void *, uint64_t)) {
         uint64_t n;
 
         if (diag_is_due(d, line, subject, write, &n))
@@ -46,7 +45,7 @@ static bool diag_write_if_due(Diag *d, HeldLine *line, usec_t now) {
 
         if (!list_is_linked(&line->link))
                 return true;
-        if (!ratelimit_flush(&line->limit, now, INTERVAL_USEC, &n))
+        if (!ratelimit_flush(&line->limit, now, line->interval, &n))
                 return false;
 
         list_remove(&line->link);
@@ -54,7 +53,7 @@ static bool diag_write_if_due(Diag *d, HeldLine *line, usec_t now) {
         return true;
 }
 
-static void diag_begin_route(LogRecord *record, const Diag *d, int priority, const char *id, const Route *route) {
+void diag_begin_route(LogRecord *record, const Diag *d, int priority, const char *id, const Route *route) {
         log_begin(record, d->log, priority);
         if (id)
                 log_id(record, id);
@@ -185,19 +184,34 @@ void diag_helper(Diag *d, const HelperEvent *e) {
 
 static void diag_write_worker_reset(Diag *d, void *subject, uint64_t n) {
         const RouteStats *stats = subject;
+        Worker *w = stats->worker;
+        unsigned n_clients = w->n_reset_clients;
         LogRecord record;
 
+        w->n_reset_clients = 0;
+        w->reset_line++; /* from now on each client counts again */
         log_begin(&record, d->log, LOG_WARNING);
         log_id(&record, MESSAGE_WORKER_UNREAD);
         log_field(&record, "FDPASS_ROUTE", "%s", stats->unit);
-        log_field(&record, "FDPASS_WORKER", "%s", stats->worker->path);
-        log_field(&record, "FDPASS_N", "%" PRIu64, n);
-        log_commit(&record, "%s: worker %s went away with %" PRIu64 " client%s unread; they are handed out again.", stats->unit,
-                   stats->worker->path, n, PLURAL(n));
+        log_field(&record, "FDPASS_WORKER", "%s", w->path);
+        log_field(&record, "FDPASS_N", "%u", n_clients);
+        if (n == n_clients)
+                log_commit(&record, "%s: worker %s went away with %u client%s unread; they are handed out again.",
+                           stats->unit, w->path, n_clients, PLURAL(n_clients));
+        else
+                log_commit(&record, "%s: worker %s went away with %u client%s unread, in %" PRIu64
+                           " attempts; they are handed out again.", stats->unit, w->path, n_clients,
+                           PLURAL(n_clients), n);
 }
 
-void diag_worker_reset(Diag *d, const Route *route) {
-        diag_write_or_hold(d, &route->worker->resets, route->stats, diag_write_worker_reset);
+void diag_worker_reset(Diag *d, const Route *route, Client *c) {
+        Worker *w = route->worker;
+
+        if (c->reset_worker != w->number || c->reset_line != w->reset_line)
+                w->n_reset_clients++;
+        c->reset_worker = w->number;
+        c->reset_line = w->reset_line;
+        diag_write_or_hold(d, &w->resets, route->stats, diag_write_worker_reset);
 }
 
 void diag_unknown_listener(Diag *d, const RouteConfig *route, const char *name, size_t n) {
@@ -224,8 +238,9 @@ void diag_loop(Diag *d, const Listener *l) {
         log_begin(&record, d->log, LOG_ERR);
         log_field(&record, "FDPASS_LISTENER", "%s", l->name);
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
-        log_commit(&record, "%" PRIu64 " client%s on %s went round through more than %u brokers: whose worker is this one's "
-                   "socket?", n, PLURAL(n), l->name, FDPASS_HOPS_MAX);
+        log_commit(&record, "%" PRIu64 " client%s on %s came through more than %u brokers and %s refused. A Worker= or "
+                   "a socket unit of a worker seems to lead back to a broker: see fdpassctl list-workers.", n,
+                   PLURAL(n), l->name, FDPASS_HOPS_MAX, n == 1 ? "is" : "are");
 }
 
 void diag_unknown_fallback(Diag *d, const RouteConfig *route) {
@@ -263,55 +278,6 @@ void diag_flusher_failed(Diag *d, Pool *p) {
         diag_write_or_hold(d, &p->flusher_failures, p, diag_write_flusher_failed);
 }
 
-static void diag_write_queue_full(Diag *d, void *subject, uint64_t n) {
-        const Pool *p = subject;
-        LogRecord record;
-
-        diag_begin_route(&record, d, LOG_WARNING, MESSAGE_QUEUE_FULL, &p->routes[0]);
-        log_field(&record, "FDPASS_N", "%" PRIu64, n);
-        log_commit(&record, "%s: %" PRIu64 " client%s refused: %zu are in the queue already, and workers have %zu.",
-                   p->config->unit, n, n == 1 ? " was" : "s were", p->n_queued, p->n_clients - p->n_queued);
-}
-
-void diag_queue_full(Diag *d, Pool *p) {
-        p->n_clients--; /* does not count the refused client */
-        diag_write_or_hold(d, &p->full, p, diag_write_queue_full);
-        p->n_clients++;
-}
-
-static void diag_write_client_expired(Diag *d, void *subject, uint64_t n) {
-        const Pool *p = subject;
-        LogRecord record;
-
-        diag_begin_route(&record, d, LOG_WARNING, MESSAGE_QUEUE_TIMEOUT, &p->routes[0]);
-        log_field(&record, "FDPASS_N", "%" PRIu64, n);
-        if (p->queue_timeout > 0)
-                log_commit(&record, "%s: %" PRIu64 " client%s waited %" PRIu64 " s for a worker in vain.", p->config->unit, n,
-                           PLURAL(n), (p->queue_timeout + USEC_PER_SEC - 1) / USEC_PER_SEC);
-        else
-                log_commit(&record, "%s: %" PRIu64 " client%s found no worker with room, and may not wait.", p->config->unit, n,
-                           PLURAL(n));
-}
-
-void diag_client_expired(Diag *d, Pool *p) {
-        diag_write_or_hold(d, &p->expired, p, diag_write_client_expired);
-}
-
-static void diag_write_no_route(Diag *d, void *subject, uint64_t n) {
-        const Listener *l = subject;
-        LogRecord record;
-
-        log_begin(&record, d->log, LOG_WARNING);
-        log_id(&record, MESSAGE_NO_ROUTE);
-        log_field(&record, "FDPASS_LISTENER", "%s", l->name);
-        log_field(&record, "FDPASS_N", "%" PRIu64, n);
-        log_commit(&record, "No route takes clients of listener %s: %" PRIu64 " refused.", l->name, n);
-}
-
-void diag_no_route(Diag *d, Listener *l) {
-        diag_write_or_hold(d, &l->no_route, l, diag_write_no_route);
-}
-
 void diag_no_resources(Diag *d, int error) {
         LogRecord record;
         uint64_t n;
@@ -342,7 +308,8 @@ static void diag_write_broker_full(Diag *d) {
         log_begin(&record, d->log, LOG_WARNING);
         log_id(&record, MESSAGE_BROKER_FULL);
         log_field(&record, "FDPASS_N", "%zu", d->pause_n_clients);
-        log_commit(&record, "%zu clients are in the broker, and no more are accepted for the moment.", d->pause_n_clients);
+        log_commit(&record, "%zu clients are in the broker (MaxClients=), and no more are accepted for the moment.",
+                   d->pause_n_clients);
 }
 
 /* Does nothing if the pause is over, because then the line need not be written. */
@@ -382,7 +349,7 @@ static void diag_on_timer(void *userdata) {
                 HeldLine *line = CONTAINER_OF(i, HeldLine, link);
 
                 if (!diag_write_if_due(d, line, now))
-                        timer_set(&d->timer, usec_add(line->limit.last, INTERVAL_USEC));
+                        timer_set(&d->timer, usec_add(line->limit.last, line->interval));
         }
 }
 
@@ -390,6 +357,9 @@ int diag_init(Diag *d, Loop *loop, Log *log) {
         *d = (Diag){ .loop = loop, .log = log };
         list_init(&d->held);
         held_line_init(&d->pauses);
+        held_line_init(&d->returns_full);
+        for (size_t i = 0; i < _PARKED_LIMIT_MAX; i++)
+                held_line_init(&d->parked_full[i]);
         return timer_init(&d->timer, loop, diag_on_timer, d);
 }
 
@@ -436,7 +406,8 @@ void diag_handover_failed(Diag *d, size_t n, int error) {
         log_field(&record, "FDPASS_N", "%zu", n);
         log_field(&record, "ERRNO", "%d", -error);
         log_field(&record, "FDPASS_REASON", "%s", why);
-        log_commit(&record, "%zu client%s can't be left to the next broker: %s.", n, PLURAL(n), why);
+        log_commit(&record, "%zu client%s could not be handed over to the next broker, and will be refused: %s.", n,
+                   n == 1 ? "" : "s", why);
 }
 
 void diag_return_refused(Diag *d, const struct ucred *sender) {
@@ -454,7 +425,7 @@ void diag_return_refused(Diag *d, const struct ucred *sender) {
                    (int) sender->pid, n, PLURAL(n));
 }
 
-static void diag_begin_client(LogRecord *record, const Diag *d, const Client *c, char peer[static ADDRESS_TEXT_MAX]) {
+void diag_begin_client(LogRecord *record, const Diag *d, const Client *c, char peer[static ADDRESS_TEXT_MAX]) {
         char id[CLIENT_ID_MAX];
 
         /* The address of an AF_UNIX client was not kept, only its family. */
@@ -489,21 +460,4 @@ void diag_answered(Diag *d, const Client *c) {
         diag_begin_client(&record, d, c, peer);
         log_field(&record, "FDPASS_ROUTE", "%s", route->unit);
         log_commit(&record, "%s on %s: answered by flusher %s of %s.", peer, c->listener->name, route->flusher, route->unit);
-}
-
-void diag_refused(Diag *d, const Client *c, Refusal why, ProbeReason reason) {
-        const char *route = c->pool ? c->pool->config->unit : NULL;
-        const char *text = reason == PROBE_REASON_NONE ? refusal_to_string(why) : probe_reason_to_string(reason);
-        char peer[ADDRESS_TEXT_MAX];
-        LogRecord record;
-
-        if (d->log_handoffs < LOG_HANDOFFS_FAILURES)
-                return;
-
-        diag_begin_client(&record, d, c, peer);
-        if (route)
-                log_field(&record, "FDPASS_ROUTE", "%s", route);
-        log_field(&record, "FDPASS_REASON", "%s", text);
-        log_commit(&record, "%s on %s: refused%s%s: %s.", peer, c->listener->name, route ? " by " : "",
-                   route ? route : "", text);
 }

@@ -9,6 +9,7 @@
 
 #include <sys/socket.h>
 
+#include "basic/address.h"
 #include "basic/log.h"
 #include "broker/state/client.h"
 #include "broker/state/listener.h"
@@ -26,6 +27,14 @@ typedef enum EventKind {
         EVENT_WORKER_BACK,
         _EVENT_MAX,
 } EventKind;
+
+/* Limits because of which parked clients are ended. */
+typedef enum ParkedLimit {
+        PARKED_LIMIT_ALL,    /* MaxParked= */
+        PARKED_LIMIT_SOURCE, /* MaxClientsPerSource= */
+        PARKED_LIMIT_PLACES, /* descriptors */
+        _PARKED_LIMIT_MAX,
+} ParkedLimit;
 
 /*
  * Is called within a turn, so it must not change the state of the broker. @c is NULL for an event of a worker. @route
@@ -47,6 +56,8 @@ struct Diag {
         bool pause_logged;       /* the log has a line about this pause */
         int pause_error;         /* negative errno of accept4(2); 0: MaxClients= is reached */
         size_t pause_n_clients;
+        HeldLine parked_full[_PARKED_LIMIT_MAX]; /* lines "parked clients were ended" */
+        HeldLine returns_full;   /* line "clients were handed back, and not taken" */
         RateLimit no_resources;
         RateLimit returns_refused;
         RateLimit helper_hangs;
@@ -61,6 +72,13 @@ void diag_done(Diag *d);
 /* Writes all lines that are held back, because the broker ends. _of_pool() writes those about @p, because @p ends. */
 void diag_write_held(Diag *d);
 void diag_write_held_of_pool(Diag *d, Pool *p);
+
+/* For the files of this folder that write lines. Counts one event of @line. Writes the line now, or holds it back. */
+void diag_write_or_hold(Diag *d, HeldLine *line, void *subject, void (*write)(Diag *, void *, uint64_t));
+
+/* For these files, too. Begin a line about a route (@id is its MESSAGE_ID, or NULL), or about a client. */
+void diag_begin_route(LogRecord *record, const Diag *d, int priority, const char *id, const Route *route);
+void diag_begin_client(LogRecord *record, const Diag *d, const Client *c, char peer[static ADDRESS_TEXT_MAX]);
 
 /* Notifies the observer, if there is one. */
 static inline void diag_observe(const Diag *d, EventKind kind, const Client *c, const Route *route) {
@@ -98,8 +116,11 @@ void diag_helper_hangs(Diag *d);
 /* The helper was started again, or could not be started. */
 void diag_helper(Diag *d, const HelperEvent *e);
 
-/* A worker accepted the connection of a handoff and ended it without reading the message. */
-void diag_worker_reset(Diag *d, const Route *route);
+/*
+ * A worker accepted the connection of the handoff of @c and ended it without reading the message. The line counts each
+ * client once, however often that happens to it.
+ */
+void diag_worker_reset(Diag *d, const Route *route, Client *c);
 
 /* @n values of Listener= in a new configuration name no listener. The first one is @name, in @route. */
 void diag_unknown_listener(Diag *d, const RouteConfig *route, const char *name, size_t n);
@@ -119,14 +140,17 @@ void diag_flushers_differ(Diag *d, const RouteConfig *first, const RouteConfig *
 /* A flusher of @p failed, or broke the rules of its interface. */
 void diag_flusher_failed(Diag *d, Pool *p);
 
-/* A client was refused because the queue of @p is full. @p still counts that client. */
-void diag_queue_full(Diag *d, Pool *p);
+/* @c is refused because the queue of @p is full. @p still counts @c. */
+void diag_queue_full(Diag *d, Pool *p, const Client *c);
 
 /* A client waited in @p for QueueTimeoutSec=. */
 void diag_client_expired(Diag *d, Pool *p);
 
-/* No route takes a client of @l. */
-void diag_no_route(Diag *d, Listener *l);
+/* A parked client was ended because of a limit. */
+void diag_parked_ended(Diag *d, ParkedLimit limit);
+
+/* A client that was handed back was not taken, because there is no place for it. */
+void diag_returns_full(Diag *d);
 
 /* A handoff fails with @error, a negative errno, because the broker lacks memory or descriptors. */
 void diag_no_resources(Diag *d, int error);
@@ -150,8 +174,8 @@ void diag_handover_failed(Diag *d, size_t n, int error);
 void diag_return_refused(Diag *d, const struct ucred *sender);
 
 /*
- * A client was taken, answered by a flusher with the whole response, or refused. The lines depend on LogHandoffs=; the
- * caller of diag_taken() checks it.
+ * A client was taken, answered by a flusher with the whole response, or refused. The lines about this one client depend
+ * on LogHandoffs=; the caller of diag_taken() checks it. The line that counts refused clients does not depend on it.
  */
 void diag_taken(Diag *d, const Client *c);
 void diag_answered(Diag *d, const Client *c);

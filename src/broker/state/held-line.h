@@ -9,17 +9,21 @@
 #include "basic/list.h"
 #include "basic/ratelimit.h"
 
+/* The interval that held_line_init() sets. */
+#define HELD_LINE_USEC (10 * USEC_PER_SEC)
+
 typedef struct Diag Diag;
 
 typedef struct HeldLine {
         RateLimit limit;
+        usec_t interval;      /* shortest time between two lines */
         List link;            /* Diag.held, while the line is held back */
         void (*write)(Diag *d, void *subject, uint64_t n); /* writes the line for @n events */
         void *subject;        /* object that the line is about; borrowed */
 } HeldLine;
 
 static inline void held_line_init(HeldLine *line) {
-        *line = (HeldLine){};
+        *line = (HeldLine){ .interval = HELD_LINE_USEC };
         list_init(&line->link);
 }
 

@@ -10,6 +10,7 @@
 #include "basic/time.h"
 #include "broker/state/client.h"
 #include "broker/state/held-line.h"
+#include "broker/state/recent-count.h"
 #include "config/config.h"
 #include "event/timer.h"
 
@@ -19,12 +20,29 @@ typedef struct ListenerHandlers {
         TimerHandler on_timer;                         /* a client is due; its userdata is the Listener */
 } ListenerHandlers;
 
+/* The common address of several clients. */
+typedef struct OneSource {
+        ClientAddress address; /* of the last client; valid with @is_known */
+        bool is_known;
+        bool is_mixed;         /* the clients came from several addresses */
+} OneSource;
+
+/* A log line about the clients of one listener that were refused for one reason (diag-refusal.c). */
+typedef struct RefusalLine {
+        HeldLine held;
+        Listener *listener;    /* borrowed */
+        Refusal why;
+        ProbeReason reason;    /* detail of REFUSAL_MALFORMED */
+        OneSource source;      /* of the clients that the next line counts */
+} RefusalLine;
+
 struct Listener {
         List link;           /* Broker.listeners */
         void *userdata;
         void (*on_ready)(Listener *l, void *userdata);
         char *name;          /* FileDescriptorName=; owned */
         int fd;
+        ClientAddress address; /* at which it listens, by getsockname(2); AF_UNSPEC: not known */
         bool is_return;      /* a return socket: its connections bring clients that are handed back */
         int type;            /* SOCK_STREAM or SOCK_SEQPACKET */
         bool is_on;          /* its events are reported (watch.h) */
@@ -36,7 +54,12 @@ struct Listener {
         uint64_t n_accepted;
         uint64_t n_refused[_REFUSAL_MAX];
 
-        HeldLine no_route;   /* line "no route takes clients of this listener" */
+        RecentCount recent[_REFUSAL_MAX]; /* refusals of the last minutes */
+        ClientAddress full_source; /* address of the last client with REFUSAL_SOURCE_FULL; AF_UNSPEC: there was none */
+        unsigned source_limit; /* MaxClientsPerSource= that held for that client */
+
+        RefusalLine refusals[_REFUSAL_MAX];
+        RefusalLine malformed[_PROBE_REASON_MAX]; /* those with REFUSAL_MALFORMED */
 
         const ListenerConfig *config; /* borrowed from the current Routing */
         bool needs_bytes;             /* a route for its clients asks for their first bytes */
@@ -57,6 +80,12 @@ int listener_new(Loop *loop, const char *name, int fd, int type, const ListenerH
 /* Closes and frees @l, which has to be off. Does nothing for NULL. Returns NULL. */
 Listener *listener_free(Listener *l);
 DEFINE_CLEANUP(Listener *, listener_free);
+
+/*
+ * Returns the public listener that accepted a socket whose own end has the address @own, or NULL. One that listens at
+ * this very address comes before one that listens at all addresses.
+ */
+Listener *listener_find_address(const List *listeners, const ClientAddress *own);
 
 /* Returns the listener of this name in @listeners (Listener.link), or NULL. */
 Listener *listener_find(const List *listeners, Slice name);

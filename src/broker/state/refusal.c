@@ -2,12 +2,32 @@
 
 #include "broker/state/refusal.h"
 
-const char *refusal_to_string(Refusal why) {
-        static const char *const names[_REFUSAL_MAX] = {
-#define REFUSAL_NAME(name, text, meaning) [REFUSAL_##name] = text,
-                REFUSALS(REFUSAL_NAME)
-#undef REFUSAL_NAME
-        };
+static const struct {
+        const char *word;
+        const char *sentence;
+} refusals[_REFUSAL_MAX] = {
+#define REFUSAL_ROW(name, word, sentence) [REFUSAL_##name] = { word, sentence },
+        REFUSALS(REFUSAL_ROW)
+#undef REFUSAL_ROW
+};
 
-        return names[why];
+const char *refusal_to_string(Refusal why) {
+        return refusals[why].word;
+}
+
+const char *refusal_sentence(Refusal why) {
+        return refusals[why].sentence;
+}
+
+const char *refusal_detail_to_string(Refusal why, ProbeReason reason) {
+        return reason == PROBE_REASON_NONE ? refusal_to_string(why) : probe_reason_to_string(reason);
+}
+
+const char *refusal_detail_sentence(Refusal why, ProbeReason reason) {
+        return reason == PROBE_REASON_NONE ? refusal_sentence(why) : probe_reason_sentence(reason);
+}
+
+bool refusal_is_limit(Refusal why) {
+        return why == REFUSAL_SOURCE_FULL || why == REFUSAL_QUEUE_FULL || why == REFUSAL_EVICTED ||
+               why == REFUSAL_BROKER;
 }

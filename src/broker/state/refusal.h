@@ -2,34 +2,50 @@
 #pragma once
 
 /*
- * Reasons why a client got no worker. Each has its name in the log, D-Bus, the metrics and fdpassd(8), and its meaning.
+ * Reasons why a client got no worker: X(CONSTANT, word, sentence). The word is for programs: D-Bus, metrics, fields of
+ * the journal. The sentence says to an administrator what is wrong. It has neither a capital letter nor a full stop,
+ * because it stands inside of other sentences. fdpassd(8) has a table of all.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "probe/verdict.h"
+
 #define REFUSALS(X)                                                                                                    \
-        X(NO_ROUTE,     "no-route",      "no route takes it")                                                          \
-        X(NO_HOST,      "no-such-host",  "no route takes it, and none has a Host= with the host that it asks for")     \
-        X(NO_HTTP2,     "no-http2",      "it speaks HTTP/2 without TLS, and no route takes it")                        \
-        X(MALFORMED,    "malformed",     "its first bytes break the rules of their protocol")                          \
-        X(HEAD_TIMEOUT, "head-timeout",  "its head was not complete after HeadTimeoutSec=")                            \
-        X(EVICTED,      "evicted",       "it waited longest for its head when a place was needed")                     \
-        X(SOURCE_FULL,  "source-full",   "its source has MaxClientsPerSource= clients already")                        \
-        X(BROKER,       "no-resources",  "the broker lacks memory or descriptors")                                     \
-        X(QUEUE_FULL,   "queue-full",    "the queue of its pool is full (MaxQueued=)")                                 \
-        X(TIMEOUT,      "timeout",       "it waited for QueueTimeoutSec=")                                             \
-        X(WORKER_GONE,  "worker-gone",   "no worker of its pool could be reached for 1 s")                             \
-        X(WORKER,       "worker-error",  "the worker rejected it")                                                     \
-        X(FLUSHER,      "flusher",       "the flusher refused it")                                                     \
-        X(SLOW,         "too-slow",      "its send buffer had no room for the flusher's response for 2 s")             \
-        X(STOPPING,     "stopping",      "the broker stops, and no backlog of a worker has room")
+        X(NO_ROUTE,     "no-route",     "no route takes such a client")                                                \
+        X(NO_HOST,      "no-such-host", "no route has the host of the client in Host=")                                \
+        X(NO_HTTP2,     "no-http2",     "the client speaks HTTP/2 without TLS, and no route takes it")                  \
+        X(UNTRUSTED,    "untrusted",    "ProxyProtocol=require takes clients from TrustedProxies= only")               \
+        X(MALFORMED,    "malformed",    "the first bytes break the rules of their protocol")                           \
+        X(HEAD_TIMEOUT, "head-timeout", "the head was not complete after HeadTimeoutSec=")                             \
+        X(EVICTED,      "evicted",      "MaxClients= is reached, and clients without a complete head go first")        \
+        X(SOURCE_FULL,  "source-full",  "the address of the client has MaxClientsPerSource= clients in the broker")    \
+        X(BROKER,       "no-resources", "the broker lacks memory or descriptors")                                      \
+        X(QUEUE_FULL,   "queue-full",   "the queue of the pool is full (MaxQueued=)")                                  \
+        X(TIMEOUT,      "timeout",      "no worker took the client within QueueTimeoutSec=")                           \
+        X(WORKER_GONE,  "worker-gone",  "no worker of the pool could be reached for 1 s")                              \
+        X(WORKER,       "worker-error", "the worker rejected the client, or three workers died with it")               \
+        X(FLUSHER,      "flusher",      "the flusher refused the client")                                              \
+        X(SLOW,         "too-slow",     "the client had no room for the flusher's response for 2 s")                   \
+        X(STOPPING,     "stopping",     "the broker stops, and no backlog of a worker has room")
 
 typedef enum Refusal {
-#define REFUSAL_ENUM(name, text, meaning) REFUSAL_##name, /* meaning */
+#define REFUSAL_ENUM(name, word, sentence) REFUSAL_##name, /* sentence */
         REFUSALS(REFUSAL_ENUM)
 #undef REFUSAL_ENUM
         _REFUSAL_MAX,
 } Refusal;
 
-/* Returns the name, for example "no-route". The string is static. */
+/* Returns the word, for example "no-route". The string is static. */
 const char *refusal_to_string(Refusal why);
+
+/* Returns the sentence, for example "no route takes such a client". The string is static. */
+const char *refusal_sentence(Refusal why);
+
+/* Does the same for a refusal with its detail. @reason is PROBE_REASON_NONE, unless @why is REFUSAL_MALFORMED. */
+const char *refusal_detail_to_string(Refusal why, ProbeReason reason);
+const char *refusal_detail_sentence(Refusal why, ProbeReason reason);
+
+/* True if clients are refused because a limit on their number, or on memory and descriptors, is reached. */
+bool refusal_is_limit(Refusal why);

@@ -57,6 +57,7 @@ struct Pool {
         usec_t swept_at;       /* time of the last search for clients that have left, CLOCK_MONOTONIC */
         List waiting_link;     /* RoutingShared.waiting, while a client is queued */
 
+        OneSource full_source; /* of the clients that the next line @full counts */
         HeldLine full;         /* line "clients were refused: so many in the queue already" */
         HeldLine expired;      /* line "clients waited for a worker in vain" */
         HeldLine flusher_failures; /* line "flusher fails" */

@@ -12,6 +12,9 @@
 #define BACK_OFF_MIN (10 * USEC_PER_MSEC)
 #define BACK_OFF_MAX (250 * USEC_PER_MSEC)
 
+/* Time without a receipt after which a worker with pending clients counts as stuck. */
+#define STUCK_USEC (2 * USEC_PER_SEC)
+
 void worker_table_init(WorkerTable *table) {
         list_init(&table->to_serve);
         list_init(&table->unused);
@@ -148,7 +151,13 @@ bool worker_is_ready(const Worker *w, usec_t now) {
         return !w->is_drained && w->n_hanging == 0 && now >= w->retry_at;
 }
 
+void worker_try_again(Worker *w, usec_t now, usec_t interval) {
+        if (w->unreachable && now >= usec_add(w->failed_at, interval))
+                w->retry_at = now;
+}
+
 void worker_back_off(Worker *w, usec_t now) {
+        w->failed_at = now;
         if (now < w->retry_at)
                 return;
 
@@ -158,6 +167,12 @@ void worker_back_off(Worker *w, usec_t now) {
         /* The longest wait ends for all workers at the same time. So any number of them costs one wake-up. */
         if (w->back_off == BACK_OFF_MAX)
                 w->retry_at -= w->retry_at % BACK_OFF_MAX;
+}
+
+usec_t worker_stuck_for(const Worker *w, usec_t now) {
+        usec_t span = w->n_pending > 0 && now > w->waits_since ? now - w->waits_since : 0;
+
+        return span < STUCK_USEC ? 0 : span;
 }
 
 void worker_recovered(Worker *w) {

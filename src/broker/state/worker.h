@@ -24,6 +24,7 @@ typedef struct Worker {
         bool is_private;      /* only root and the broker's user can change where @path leads; false: not known yet */
 
         unsigned n_pending;   /* clients sent to it without a receipt */
+        usec_t waits_since;   /* CLOCK_MONOTONIC: it has had clients to take since then; valid with @n_pending */
 
         bool unreachable;     /* connecting failed, and not because the backlog is full */
         usec_t unreachable_since; /* CLOCK_MONOTONIC; valid with @unreachable */
@@ -31,6 +32,7 @@ typedef struct Worker {
         unsigned n_gone;      /* times that it became unreachable since the last line about that */
         bool gone_logged;     /* the log says that it is unreachable now */
         RateLimit edges;      /* limit of the lines about that */
+        usec_t failed_at;     /* CLOCK_MONOTONIC; time of the last failure; 0: there was none */
         usec_t retry_at;      /* CLOCK_MONOTONIC; it gets no client before; 0: no wait */
         usec_t back_off;      /* length of the last wait; the next one is twice as long */
 
@@ -55,6 +57,8 @@ typedef struct Worker {
         RouteStats **stats;   /* counters of all routes to it, sorted by unit; owned */
         size_t n_stats;
 
+        unsigned n_reset_clients; /* clients that the next line @resets counts */
+        uint32_t reset_line;  /* number of lines @resets so far */
         HeldLine resets;      /* line "went away with clients unread"; its subject is one of @stats */
 } Worker;
 
@@ -99,8 +103,21 @@ static inline bool worker_is_lost(const Worker *w) {
 /* True if the worker may get a client at @now: it is not drained, no call hangs, and no wait is left. */
 bool worker_is_ready(const Worker *w, usec_t now);
 
+/*
+ * Ends the wait of a worker that can't be reached, so that a new client has it tried again. Otherwise clients would be
+ * refused for up to 250 ms after the worker is back. Does nothing for @interval (µs) after a failure, or for another
+ * worker, which took a connection.
+ */
+void worker_try_again(Worker *w, usec_t now, usec_t interval);
+
 /* Keeps clients away from the worker: 10 ms at first, later up to 250 ms. Failures within one wait count once. */
 void worker_back_off(Worker *w, usec_t now);
+
+/*
+ * Returns for how long the worker has had clients to take without taking one, in µs. 0: less than 2 s, or it has none.
+ * A service that starts slowly takes longer, too.
+ */
+usec_t worker_stuck_for(const Worker *w, usec_t now);
 
 /* Ends the wait, because the worker gave a receipt. */
 void worker_recovered(Worker *w);
