@@ -45,7 +45,7 @@ typedef enum LogHandoffs {
 /* Header=Name: glob */
 typedef struct HeaderMatch {
         char *name; /* in lower case; owned */
-        char *glob; /* pattern (fnmatch(3)) for the value without the white space around it; owned */
+        char *glob; /* pattern (fnmatch(3)) for the trimmed value, in lower case if http_field_is_list(name); owned */
 } HeaderMatch;
 
 /* Source=192.0.2.0/24, TrustedProxies=unix */

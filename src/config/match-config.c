@@ -101,6 +101,11 @@ static void match_config_clear_headers(RouteMatch *m) {
         m->n_headers = 0;
 }
 
+static void match_config_lower(char *s) {
+        for (; *s; s++)
+                *s = (char) ascii_lower((uint8_t) *s);
+}
+
 /* A line has one field, because a pattern may have spaces in it. */
 int config_parse_headers(ConfigContext *c, const Assignment *a, void *field) {
         RouteMatch *m = CONTAINER_OF(field, RouteMatch, headers);
@@ -123,9 +128,10 @@ int config_parse_headers(ConfigContext *c, const Assignment *a, void *field) {
                 return 0;
         }
 
-        for (char *p = value; *p; p++)
-                *p = (char) ascii_lower((uint8_t) *p);
+        match_config_lower(value);
         glob = colon + 1 + strspn(colon + 1, WHITESPACE);
+        if (http_field_is_list(value))
+                match_config_lower(glob);
 
         if (!ARRAY_GROW(m->headers, m->n_headers))
                 return -ENOMEM;

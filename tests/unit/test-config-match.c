@@ -115,6 +115,18 @@ static void test_strings(void **state) {
         assert_string_equal(m->name, "stream");
 }
 
+/* A pattern for a field whose names have no case is kept in lower case, so that all spellings are one pool. */
+static void test_list_fields(void **state) {
+        _cleanup_(config_freep) Config *config = load_route("Header=UPGRADE: WebSocket\nHeader=Cookie: A=B\nHeader=TE: [A-C]*");
+        const RouteMatch *m = &config->routes[0].match;
+
+        assert_string_equal(t.findings, "");
+        assert_int_equal(m->n_headers, 3);
+        assert_string_equal(m->headers[0].glob, "A=B");
+        assert_string_equal(m->headers[1].glob, "[a-c]*");
+        assert_string_equal(m->headers[2].glob, "websocket");
+}
+
 /* An empty assignment takes back what was before it. */
 static void test_reset(void **state) {
         _cleanup_(config_freep) Config *config =
@@ -290,6 +302,7 @@ static void test_listener_errors(void **state) {
 #define CONFIG_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 TEST_MAIN(CONFIG_TEST(test_strings),
+          CONFIG_TEST(test_list_fields),
           CONFIG_TEST(test_reset),
           CONFIG_TEST(test_others),
           CONFIG_TEST(test_errors),
