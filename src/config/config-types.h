@@ -149,6 +149,7 @@ typedef enum ProxyProtocol {
 typedef struct ListenerConfig {
         char *unit;                      /* name of the unit: "fdpass.socket" */
         char *name;                      /* FileDescriptorName= */
+        bool is_unread;                  /* Inspect=no: no first byte is read, except of a PROXY header */
         ProxyProtocol proxy_protocol;    /* ProxyProtocol= */
         AddressRange *trusted_proxies;   /* TrustedProxies= */
         size_t n_trusted_proxies;

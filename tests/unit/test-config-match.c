@@ -222,13 +222,15 @@ static void test_listener(void **state) {
 
         write_unit("fdpass.socket", "[Socket]\nListenStream=80\nFileDescriptorName=public\n[X-FDPass]\n"
                                     "ProxyProtocol=require\nTrustedProxies=10.0.0.0/8\nHeadTimeoutSec=3\nMaxHeadSize=8K\n"
-                                    "MaxClientsPerSource=7\nSilentTimeoutSec=500ms\n");
+                                    "MaxClientsPerSource=7\nSilentTimeoutSec=500ms\nInspect=no\n");
         config = load_route("");
 
         assert_string_equal(t.findings, "");
         assert_int_equal(config->n_listeners, 1);
         assert_string_equal(config->listeners[0].name, "public");
         assert_int_equal(config->listeners[0].proxy_protocol, PROXY_PROTOCOL_REQUIRE);
+        assert_true(config->listeners[0].is_unread);
+        assert_false(config->listener_default.is_unread);
         assert_int_equal(config->listeners[0].n_trusted_proxies, 1);
         assert_int_equal(config->listeners[0].head_timeout_usec, 3 * USEC_PER_SEC);
         assert_int_equal(config->listeners[0].max_head_size, 8192);
