@@ -40,20 +40,21 @@ static bool test_print_is_in_pool(const RouteConfig *route, const RouteConfig *w
  * Writes to @buffer why the route takes the client or not, and returns it. Without a winner, a route that matches is
  * one that does not take silent clients (decide_silent()), or it comes behind such a one.
  */
-static const char *test_print_why(const TestPrint *p, const RouteConfig *route, char buffer[static 128]) {
+static const char *test_print_why(const TestPrint *p, const RouteConfig *route, char buffer[static 320]) {
         const RouteConfig *winner = p->winner;
         const ClientFacts *facts = &p->request->facts;
         MatchKey miss = match_first_miss(&route->match, facts);
 
         if (miss != MATCH_NO_MISS && miss != MATCH_LISTENER && p->request->is_unread && match_needs_head(&route->match))
-                (void) snprintf(buffer, 128, "it asks for first bytes, which the broker does not read at this listener");
+                (void) snprintf(buffer, 320, "it asks for first bytes, which the broker does not read at this listener");
         else if (miss != MATCH_NO_MISS)
-                (void) snprintf(buffer, 128, "%s does not match", match_key_to_string(miss));
+                (void) snprintf(buffer, 320, "%s does not match", match_key_to_string(miss));
+        else if (route != winner && test_print_is_in_pool(route, winner))
+                (void) snprintf(buffer, 320, "takes it, in one pool with %s", winner->unit);
         else
-                (void) snprintf(buffer, 128, "%s",
-                                route == winner                        ? "takes it"
-                                : !winner ? "matches, but the best match lacks Protocol=silent"
-                                : test_print_is_in_pool(route, winner) ? "takes it, in one pool with the first"
+                (void) snprintf(buffer, 320, "%s",
+                                route == winner ? "takes it"
+                                : !winner       ? "matches, but the best match lacks Protocol=silent"
                                 : test_print_losses[match_explain_loss(p->index, &route->match, &winner->match, facts)]);
 
         return buffer;
@@ -77,7 +78,7 @@ static int test_print_add_pool(Value *dict, const char *name, bool is_worker, co
 
 static int test_print_add_route(Value *list, const RouteConfig *route, const TestPrint *p) {
         Value *dict = value_add(list, NULL, VALUE_DICT), *takes;
-        char why[128];
+        char why[320];
         int r;
 
         if (!dict)
