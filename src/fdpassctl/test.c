@@ -54,23 +54,6 @@ static bool test_take_proxy_header(TestRequest *d, const ListenerConfig *listene
         return true;
 }
 
-/* The index that the broker uses, of all routes. Returns 0 or -ENOMEM. */
-static int test_make_index(const Config *config, MatchIndex **ret) {
-        _cleanup_(match_index_freep) MatchIndex *index = NULL;
-        int r;
-
-        r = match_index_new(&index);
-        for (size_t i = 0; r >= 0 && i < config->n_routes; i++)
-                r = match_index_add(index, &config->routes[i].match, config->routes[i].unit, i);
-        if (r >= 0)
-                r = match_index_finish(index);
-        if (r < 0)
-                return r;
-
-        *ret = TAKE_PTR(index);
-        return 0;
-}
-
 /* Decides by --bytes=, as the broker does at a listener whose routes ask for bytes. */
 static Decision test_decide_bytes(const MatchIndex *index, TestRequest *d, const ListenerConfig *listener) {
         if (d->facts.head.n == 0)
@@ -131,7 +114,7 @@ static int test_by_units(TestRequest *d) {
         if (!config)
                 return EXIT_FAILURE;
 
-        if (test_make_index(config, &index) < 0) {
+        if (load_make_index(config, &index) < 0) {
                 fprintf(stderr, "Out of memory.\n");
                 return EXIT_FAILURE;
         }

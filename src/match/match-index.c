@@ -132,12 +132,8 @@ static int match_index_add_host(MatchIndex *index, MatchEntry *e, const char *ho
         return 0;
 }
 
-static bool match_index_takes_every_client(const RouteMatch *match) {
-        return !match_needs_head(match) && match->n_sources == 0 && !match->name;
-}
-
 static int match_index_add_owner(MatchIndex *index, const RouteMatch *match) {
-        if (!match_index_takes_every_client(match))
+        if (!match_takes_every_client(match))
                 return 0;
 
         if (!match->listeners)
@@ -586,6 +582,10 @@ bool match_index_needs_head(const MatchIndex *index, const char *listener) {
         }
 
         return false;
+}
+
+bool match_index_reaches(const MatchIndex *index, const RouteMatch *match, const char *listener) {
+        return !match_index_leaves_to_owner(match, match_index_owner_priority(index, listener));
 }
 
 MatchCriterion match_explain_loss(const MatchIndex *index, const RouteMatch *loser, const RouteMatch *winner,

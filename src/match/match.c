@@ -220,6 +220,10 @@ bool match_needs_head(const RouteMatch *match) {
                match->alpns || match->n_prefixes > 0;
 }
 
+bool match_takes_every_client(const RouteMatch *match) {
+        return !match_needs_head(match) && match->n_sources == 0 && !match->name;
+}
+
 static int match_compare_strings(char **a, char **b) {
         if (!a || !b)
                 return (a != NULL) - (b != NULL);

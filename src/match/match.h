@@ -66,6 +66,9 @@ bool match_takes_all_but_indexed(const RouteMatch *match, const ClientFacts *fac
 /* True if a key needs bytes of the client. A route without such a key takes a client before it has said anything. */
 bool match_needs_head(const RouteMatch *match);
 
+/* True if no key but Listener= keeps a client from the route. */
+bool match_takes_every_client(const RouteMatch *match);
+
 /*
  * Compares the clients that two routes take. Returns 0 if both take exactly the same ones. The sign orders routes, and
  * means nothing else.
@@ -145,6 +148,12 @@ int match_index_finish(MatchIndex *index);
  * those behind a route that takes every client, and those without Listener= if the listener belongs to a route.
  */
 bool match_index_needs_head(const MatchIndex *index, const char *listener);
+
+/*
+ * False if another route has @listener to itself, so that clients of the listener never reach @match. Does not look at
+ * the other keys of @match.
+ */
+bool match_index_reaches(const MatchIndex *index, const RouteMatch *match, const char *listener);
 
 /* True if a route has Host=. */
 bool match_index_has_hosts(const MatchIndex *index);

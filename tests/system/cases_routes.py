@@ -250,6 +250,10 @@ def own_ports(m):
     for options in "--protocol=unknown", "--protocol=silent", "--host=a.example", "--sni=a.example":
         check(told(m, f"--listener=9418 {options}") == "git", f"fdpassctl test {options}")
         check(told(m, f"--listener=9419 --source=127.0.0.1 {options}") == "first", f"fdpassctl test {options} with Inspect=no")
+    m.worker("lost", SPEAKER + "http", route="Listener=9419\nHost=lost.example\n")
+    verified = m.run("fdpassctl verify", check=False).stderr
+    check(re.search(r"test-lost.socket: warning: Listener=9419: .* says Inspect=no", verified), verified)
+    check("test-hosta" not in verified, verified)
     check("git" in m.output("fdpassctl test --running --listener=9418 --protocol=ssh"), "fdpassctl test --running")
     check(told(m, "--listener=9419 --host=a.example --source=192.0.2.1") is None, "Source= does not count with Inspect=no")
 
