@@ -103,15 +103,9 @@ static void hello_parse(const char *head, char host[static HOST_MAX], char targe
                 }
 }
 
-/*
- * True if the client asks for the machine's first page: "/" of no host, of localhost or of an address. This is how a new
- * installation is tried. Every other request is meant for a service, and none takes it.
- */
-static bool hello_is_first_page(const char *host, const char *target) {
-        size_t n = strcspn(host, ":");
-
-        return (strcmp(target, "/") == 0 || strncmp(target, "/?", 2) == 0) &&
-               (host[0] == '[' || strspn(host, "0123456789.") == n || (n == 9 && strncasecmp(host, "localhost", n) == 0));
+/* True for "/", by which a new installation is tried. Every other path is meant for a service, and none takes it. */
+static bool hello_is_first_page(const char *target) {
+        return strcmp(target, "/") == 0 || strncmp(target, "/?", 2) == 0;
 }
 
 /* Writes the client's address and port as a URL has them. @peer is the client, and no proxy before the broker. */
@@ -142,7 +136,7 @@ static void hello_answer(const HelloClient *c, const char *head) {
         n = snprintf(message, sizeof(message),
                      "HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
                      "Content-Length: %i\r\nConnection: close\r\n\r\n%s",
-                     hello_is_first_page(host, target) ? "200 OK" : "404 Not Found", n,
+                     hello_is_first_page(target) ? "200 OK" : "404 Not Found", n,
                      strncmp(head, "HEAD ", 5) == 0 ? "" : body);
         (void) !send(c->fd, message, (size_t) n, MSG_DONTWAIT | MSG_NOSIGNAL);
 
