@@ -86,7 +86,7 @@ int match_compare(const RouteMatch *a, const RouteMatch *b);
  *  5. the larger number of keys among Header= (each name counts), Method=, ALPN=, Prefix= and Source=
  *  6. the smaller number of protocols. Header=, Path= and Method= imply HTTP, ALPN= TLS, and Host= one of the two
  *  7. a route with Listener=
- *  8. the longer Prefix=
+ *  8. the longer Prefix= of those that match
  *  9. the longer network prefix in Source=; of several the shortest counts
  * 10. the longer pattern in Header=; of several patterns of one name the shortest counts
  * 11. the smaller number of values in all keys

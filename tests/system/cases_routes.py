@@ -234,6 +234,7 @@ def one_port_others(m):
 @case
 def own_ports(m):
     """A port that a route has to itself, and one with Inspect=no: no byte is read there, whatever routes for HTTP there are."""
+    m.write(f"{TEST}/x", "")
     add(m, {"hosta": HTTP["hosta"], "http": ("http", "Protocol=http\n"), "git": ("raw", "Listener=9418\n"),
             "first": ("greet", "Listener=9419\nSource=127.0.0.0/8\n")}, "[Socket]\nDeferAcceptSec=0\n", ports=(9418, 9419))
     m.drop_in("fdpass@9419.socket", "[X-FDPass]\nInspect=no\n", name="unread.conf")
