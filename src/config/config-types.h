@@ -45,7 +45,7 @@ typedef enum LogHandoffs {
 /* Header=Name: glob */
 typedef struct HeaderMatch {
         char *name; /* in lower case; owned */
-        char *glob; /* pattern (fnmatch(3)) for the value without the white space around it; owned */
+        char *glob; /* pattern (fnmatch(3)) for the trimmed value, in lower case if http_field_is_list(name); owned */
 } HeaderMatch;
 
 /* Source=192.0.2.0/24, TrustedProxies=unix */
@@ -152,6 +152,7 @@ typedef struct ListenerConfig {
         char *name;                      /* FileDescriptorName= */
         uint64_t stamp;                  /* Unit.stamp; 0: there is no unit */
         bool is_enabled;                 /* fdpass.service wants or requires the unit, by a link */
+        bool is_unread;                  /* Inspect=no: no first byte is read, except of a PROXY header */
         ProxyProtocol proxy_protocol;    /* ProxyProtocol= */
         AddressRange *trusted_proxies;   /* TrustedProxies= */
         size_t n_trusted_proxies;

@@ -35,8 +35,11 @@ static const char *const proxy_protocol_names[] = {
         NULL,
 };
 
+static const char *const inspect_names[] = { [false] = "yes", [true] = "no", NULL };
+
 static const ConfigKey listener_config_keys[] = {
         { SECTION_FDPASS, "HeadTimeoutSec",      config_parse_timespan, VALUE(head_timeout_usec) },
+        { SECTION_FDPASS, "Inspect",             config_parse_choice, VALUE(is_unread), .choices = inspect_names },
         { SECTION_FDPASS, "MaxClientsPerSource", config_parse_unsigned, VALUE(max_clients_per_source),
           .max = UINT_MAX },
         { SECTION_FDPASS, "MaxHeadSize",         config_parse_size, VALUE(max_head_size), .min = 1024, .max = 65536 },

@@ -9,8 +9,8 @@
 /* Limit of systemd for FileDescriptorName=, in bytes (fdname_is_valid() in src/basic/fd-util.c of systemd). */
 #define LISTENER_NAME_MAX 255
 
-/* Limit of hosts times paths of a route, because the index of routes has an entry for each pair (match-index.c). */
-#define HOST_PATH_PAIRS_MAX 65536U
+/* Limit of hosts times paths times prefixes of a route, because the index has an entry for each (match-index.c). */
+#define ENTRIES_MAX 65536U
 
 int config_take_listener(const char *word, void *field) {
         for (const char *p = word; *p; p++)
@@ -101,6 +101,11 @@ static void match_config_clear_headers(RouteMatch *m) {
         m->n_headers = 0;
 }
 
+static void match_config_lower(char *s) {
+        for (; *s; s++)
+                *s = (char) ascii_lower((uint8_t) *s);
+}
+
 /* A line has one field, because a pattern may have spaces in it. */
 int config_parse_headers(ConfigContext *c, const Assignment *a, void *field) {
         RouteMatch *m = CONTAINER_OF(field, RouteMatch, headers);
@@ -123,9 +128,10 @@ int config_parse_headers(ConfigContext *c, const Assignment *a, void *field) {
                 return 0;
         }
 
-        for (char *p = value; *p; p++)
-                *p = (char) ascii_lower((uint8_t) *p);
+        match_config_lower(value);
         glob = colon + 1 + strspn(colon + 1, WHITESPACE);
+        if (http_field_is_list(value))
+                match_config_lower(glob);
 
         if (!ARRAY_GROW(m->headers, m->n_headers))
                 return -ENOMEM;
@@ -264,6 +270,23 @@ static void match_config_sort(void *items, size_t n, size_t size, int (*compare)
                 qsort(items, n, size, compare);
 }
 
+/* The product can't overflow, because a unit has 1 MiB at most. A long list of one key is allowed. */
+static void match_config_check_entries(ConfigContext *c, size_t n_hosts, size_t n_paths, size_t n_prefixes) {
+        size_t n = MAX(n_hosts, (size_t) 1) * MAX(n_paths, (size_t) 1) * MAX(n_prefixes, (size_t) 1);
+
+        if (n <= ENTRIES_MAX || n == MAX(n_prefixes, MAX(n_hosts, n_paths)))
+                return;
+
+        if (n_prefixes > 1)
+                config_error(c, config_last(c->unit, SECTION_FDPASS, "Prefix"),
+                             "%zu values of Host=, %zu of Path= and %zu of Prefix= are %zu combinations, but a unit may "
+                             "have %u; use several units.", n_hosts, n_paths, n_prefixes, n, ENTRIES_MAX);
+        else
+                config_error(c, config_last(c->unit, SECTION_FDPASS, "Path"),
+                             "%zu values of Host= and %zu of Path= are %zu pairs, but a unit may have %u; use several "
+                             "units.", n_hosts, n_paths, n, ENTRIES_MAX);
+}
+
 void match_config_finish(ConfigContext *c, RouteDraft *d) {
         RouteMatch *m = &d->route.match;
         size_t n_hosts = match_config_move_strings(&d->hosts, &m->hosts);
@@ -278,11 +301,7 @@ void match_config_finish(ConfigContext *c, RouteDraft *d) {
         match_config_sort(m->headers, m->n_headers, sizeof(HeaderMatch), match_config_compare_headers);
         match_config_sort(m->prefixes, m->n_prefixes, sizeof(BytesMatch), match_config_compare_prefixes);
 
-        /* The product can't overflow, because a unit has 1 MiB at most. */
-        if (n_hosts * n_paths > HOST_PATH_PAIRS_MAX)
-                config_error(c, config_last(c->unit, SECTION_FDPASS, "Path"),
-                             "%zu values of Host= and %zu of Path= are %zu pairs, but a unit may have %u; use several "
-                             "units.", n_hosts, n_paths, n_hosts * n_paths, HOST_PATH_PAIRS_MAX);
+        match_config_check_entries(c, n_hosts, n_paths, m->n_prefixes);
 }
 
 static void match_config_free_strings(char **l) {

@@ -85,6 +85,7 @@ static void list_routes_write_queue(DBusWriter *w, const Broker *b, const Pool *
         usec_t wait = oldest ? loop_now(&b->loop) - CONTAINER_OF(oldest, Client, wait)->begun_at : 0;
 
         dbus_entry_string(w, "Pool", p->routes[0].config->unit);
+        dbus_entry_number(w, "PoolSize", p->n_routes);
         dbus_entry_number(w, "Queued", p->n_queued);
         dbus_entry_number(w, "MaxQueued", p->max_queued);
         dbus_entry_number(w, "OldestWaitUSec", wait);

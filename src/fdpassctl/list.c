@@ -112,13 +112,14 @@ static void list_add_route(Table *t, const Value *row) {
         list_add_number(t, row, "Pending");
         list_add_number(t, row, "Taken");
         list_add_sum(t, row, "Refusals");
+        table_text(t, value_number(row, "PoolSize") > 1 ? value_string(row, "Pool") : "", COLOR_NONE);
 }
 
 int verb_list_routes(int argc, char *argv[]) {
         static const Column columns[] = {
                 { "UNIT", COLUMN_SHRINK },   { "MATCH", COLUMN_SHRINK },  { "STATE", COLUMN_LEFT },
                 { "QUEUED", COLUMN_RIGHT },  { "PENDING", COLUMN_RIGHT }, { "TAKEN", COLUMN_RIGHT },
-                { "REFUSED", COLUMN_RIGHT },
+                { "REFUSED", COLUMN_RIGHT }, { "POOL", COLUMN_SHRINK },
         };
 
         return list_run(&(ListSpec){ "route", "ListRoutes", columns, ELEMENTSOF(columns), list_add_route });

@@ -146,3 +146,19 @@ const ListenerConfig *load_find_listener_name(const Config *config, const char *
 
         return NULL;
 }
+
+int load_make_index(const Config *config, MatchIndex **ret) {
+        _cleanup_(match_index_freep) MatchIndex *index = NULL;
+        int r;
+
+        r = match_index_new(&index);
+        for (size_t i = 0; r >= 0 && i < config->n_routes; i++)
+                r = match_index_add(index, &config->routes[i].match, config->routes[i].unit, i);
+        if (r >= 0)
+                r = match_index_finish(index);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(index);
+        return 0;
+}

@@ -4,6 +4,7 @@
 /* The units below --root=, as verify, cat and test read them. Findings go to stderr, with file and line. */
 
 #include "config/config.h"
+#include "match/match.h"
 
 /* The warnings so far. */
 extern unsigned load_n_warnings;
@@ -32,3 +33,6 @@ const ListenerConfig *load_find_listener(const Config *config, const char *unit)
 
 /* Returns the listener of this name, or NULL. */
 const ListenerConfig *load_find_listener_name(const Config *config, const char *name);
+
+/* Makes the index that the broker uses, of all routes. The number of each is its place in @config. Returns 0 or -ENOMEM. */
+int load_make_index(const Config *config, MatchIndex **ret);

@@ -8,15 +8,28 @@
 #include "fdpassctl/table.h"
 #include "fdpassctl/text.h"
 
+/* A decision by the units that is to be printed. */
+typedef struct TestPrint {
+        const Config *config;
+        const MatchIndex *index;     /* of the routes of @config */
+        const TestRequest *request;
+        const RouteConfig *winner;   /* NULL: no route takes the client */
+} TestPrint;
+
 /* Why a route that matches does not get the client. */
 static const char *const test_print_losses[] = {
         [MATCH_BY_PRIORITY] = "its RoutePriority= is lower",
+        [MATCH_BY_OWNER] = "it lacks Listener=, and a route with Listener= alone takes all clients of this listener",
         [MATCH_BY_HOST] = "its Host= is less specific",
         [MATCH_BY_PATH] = "its Path= is shorter",
         [MATCH_BY_KEYS] = "it has fewer keys",
+        [MATCH_BY_PROTOCOL] = "it takes more protocols",
         [MATCH_BY_LISTENER] = "it does not name the listener",
+        [MATCH_BY_PREFIX] = "its Prefix= is shorter",
         [MATCH_BY_SOURCE] = "its Source= is wider",
-        [MATCH_BY_NAME] = "it takes the same clients, and the name of its unit comes later",
+        [MATCH_BY_HEADER] = "the pattern of its Header= is wider",
+        [MATCH_BY_VALUES] = "its keys have more values",
+        [MATCH_BY_NAME] = "it is equally specific, and the name of its unit comes later",
 };
 
 static bool test_print_is_in_pool(const RouteConfig *route, const RouteConfig *winner) {
@@ -24,33 +37,37 @@ static bool test_print_is_in_pool(const RouteConfig *route, const RouteConfig *w
 }
 
 /*
- * Writes to @buffer why the route takes the client or not, and returns it. @winner is NULL if no route takes it: then
- * a route that matches is one that does not take silent clients (decide_silent()), or it comes behind such a one.
+ * Writes to @buffer why the route takes the client or not, and returns it. Without a winner, a route that matches is
+ * one that does not take silent clients (decide_silent()), or it comes behind such a one.
  */
-static const char *test_print_why(const RouteConfig *route, const RouteConfig *winner, const ClientFacts *facts,
-                                  char buffer[static 128]) {
+static const char *test_print_why(const TestPrint *p, const RouteConfig *route, char buffer[static 320]) {
+        const RouteConfig *winner = p->winner;
+        const ClientFacts *facts = &p->request->facts;
         MatchKey miss = match_first_miss(&route->match, facts);
 
-        if (miss != MATCH_NO_MISS)
-                (void) snprintf(buffer, 128, "%s does not match", match_key_to_string(miss));
+        if (miss != MATCH_NO_MISS && miss != MATCH_LISTENER && p->request->is_unread && match_needs_head(&route->match))
+                (void) snprintf(buffer, 320, "it asks for first bytes, which the broker does not read at this listener");
+        else if (miss != MATCH_NO_MISS)
+                (void) snprintf(buffer, 320, "%s does not match", match_key_to_string(miss));
+        else if (route != winner && test_print_is_in_pool(route, winner))
+                (void) snprintf(buffer, 320, "takes it, in one pool with %s", winner->unit);
         else
-                (void) snprintf(buffer, 128, "%s",
-                                route == winner                        ? "takes it"
-                                : !winner ? "matches, but the best match lacks Protocol=silent"
-                                : test_print_is_in_pool(route, winner) ? "takes it, in one pool with the first"
-                                : test_print_losses[match_explain_loss(&route->match, &winner->match, facts)]);
+                (void) snprintf(buffer, 320, "%s",
+                                route == winner ? "takes it"
+                                : !winner       ? "matches, but the best match lacks Protocol=silent"
+                                : test_print_losses[match_explain_loss(p->index, &route->match, &winner->match, facts)]);
 
         return buffer;
 }
 
 /* Adds the list @name of the pool's units or workers, the winner's first. */
-static int test_print_add_pool(Value *dict, const char *name, bool is_worker, const RouteConfig *winner,
-                               const Config *config) {
+static int test_print_add_pool(Value *dict, const char *name, bool is_worker, const TestPrint *p) {
+        const RouteConfig *winner = p->winner;
         Value *list = value_add(dict, name, VALUE_LIST);
         int r = list ? value_add_string(list, NULL, is_worker ? winner->worker : winner->unit) : -ENOMEM;
 
-        for (size_t i = 0; r >= 0 && i < config->n_routes; i++) {
-                const RouteConfig *route = &config->routes[i];
+        for (size_t i = 0; r >= 0 && i < p->config->n_routes; i++) {
+                const RouteConfig *route = &p->config->routes[i];
 
                 if (route != winner && test_print_is_in_pool(route, winner))
                         r = value_add_string(list, NULL, is_worker ? route->worker : route->unit);
@@ -59,10 +76,9 @@ static int test_print_add_pool(Value *dict, const char *name, bool is_worker, co
         return r;
 }
 
-static int test_print_add_route(Value *list, const RouteConfig *route, const RouteConfig *winner,
-                                const ClientFacts *facts) {
+static int test_print_add_route(Value *list, const RouteConfig *route, const TestPrint *p) {
         Value *dict = value_add(list, NULL, VALUE_DICT), *takes;
-        char why[128];
+        char why[320];
         int r;
 
         if (!dict)
@@ -76,13 +92,12 @@ static int test_print_add_route(Value *list, const RouteConfig *route, const Rou
         if (!takes)
                 return -ENOMEM;
 
-        takes->b = test_print_is_in_pool(route, winner);
-        return value_add_string(dict, "Why", test_print_why(route, winner, facts, why));
+        takes->b = test_print_is_in_pool(route, p->winner);
+        return value_add_string(dict, "Why", test_print_why(p, route, why));
 }
 
 /* Makes the dictionary of the broker's method Test, without what only the broker knows, and adds "Routes". */
-static int test_print_make_dict(Value *dict, const Decision *d, const Config *config, const ClientFacts *facts) {
-        const RouteConfig *winner = d->kind == DECISION_ROUTE ? &config->routes[d->pool] : NULL;
+static int test_print_make_dict(Value *dict, const Decision *d, const TestPrint *p) {
         const char *reason = decision_reason(d);
         Value *routes;
         int r;
@@ -90,10 +105,10 @@ static int test_print_make_dict(Value *dict, const Decision *d, const Config *co
         r = value_add_string(dict, "Result", decision_result(d));
         if (r >= 0 && reason)
                 r = value_add_string(dict, "Reason", reason);
-        if (r >= 0 && winner)
-                r = test_print_add_pool(dict, "Units", /* is_worker= */ false, winner, config);
-        if (r >= 0 && winner)
-                r = test_print_add_pool(dict, "Workers", /* is_worker= */ true, winner, config);
+        if (r >= 0 && p->winner)
+                r = test_print_add_pool(dict, "Units", /* is_worker= */ false, p);
+        if (r >= 0 && p->winner)
+                r = test_print_add_pool(dict, "Workers", /* is_worker= */ true, p);
 
         /* The first bytes alone decided about the client. */
         if (r < 0 || d->kind == DECISION_MORE || d->kind == DECISION_MALFORMED)
@@ -101,8 +116,8 @@ static int test_print_make_dict(Value *dict, const Decision *d, const Config *co
 
         routes = value_add(dict, "Routes", VALUE_LIST);
         r = routes ? 0 : -ENOMEM;
-        for (size_t i = 0; r >= 0 && i < config->n_routes; i++)
-                r = test_print_add_route(routes, &config->routes[i], winner, facts);
+        for (size_t i = 0; r >= 0 && i < p->config->n_routes; i++)
+                r = test_print_add_route(routes, &p->config->routes[i], p);
 
         return r;
 }
@@ -178,10 +193,16 @@ int test_print(const Value *o) {
         return streq(value_string(o, "Result"), "route") ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-int test_print_decision(const Decision *d, const Config *config, const ClientFacts *facts) {
+int test_print_decision(const Decision *d, const Config *config, const MatchIndex *index, const TestRequest *request) {
+        const TestPrint p = {
+                .config = config,
+                .index = index,
+                .request = request,
+                .winner = d->kind == DECISION_ROUTE ? &config->routes[d->pool] : NULL,
+        };
         _cleanup_value_ Value dict = { .kind = VALUE_DICT };
 
-        if (test_print_make_dict(&dict, d, config, facts) < 0) {
+        if (test_print_make_dict(&dict, d, &p) < 0) {
                 fprintf(stderr, "Out of memory.\n");
                 return EXIT_FAILURE;
         }

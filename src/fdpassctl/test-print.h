@@ -4,6 +4,7 @@
 /* Prints the decision about a client and its reasons, as text or as JSON. */
 
 #include "config/config.h"
+#include "fdpassctl/test-request.h"
 #include "fdpassctl/value.h"
 #include "match/decide.h"
 
@@ -13,5 +14,8 @@
  */
 int test_print(const Value *o);
 
-/* Does the same for a decision by the units, and prints for each route why it takes the client or not. */
-int test_print_decision(const Decision *d, const Config *config, const ClientFacts *facts);
+/*
+ * Does the same for a decision by the units, and prints for each route why it takes the client or not. @index is of the
+ * routes of @config.
+ */
+int test_print_decision(const Decision *d, const Config *config, const MatchIndex *index, const TestRequest *request);

@@ -12,6 +12,7 @@ typedef struct TestRequest {
         ClientFacts facts;             /* what routes match; points into the other fields */
         bool is_for_broker;      /* --running: the running broker is asked, not the units */
         bool has_listener;       /* --listener= was given */
+        bool is_unread;          /* the broker reads no bytes at this listener */
         const char *source_text; /* --source=; NULL: not given */
         ProbeName host;          /* --host= */
         const char *sni;         /* --sni=; NULL: not given */

@@ -54,29 +54,10 @@ static bool test_take_proxy_header(TestRequest *d, const ListenerConfig *listene
         return true;
 }
 
-/* The index that the broker uses, of all routes. Returns 0 or -ENOMEM. */
-static int test_make_index(const Config *config, MatchIndex **ret) {
-        _cleanup_(match_index_freep) MatchIndex *index = NULL;
-        int r;
-
-        r = match_index_new(&index);
-        for (size_t i = 0; r >= 0 && i < config->n_routes; i++)
-                r = match_index_add(index, &config->routes[i].match, config->routes[i].unit, i);
-        if (r >= 0)
-                r = match_index_finish(index);
-        if (r < 0)
-                return r;
-
-        *ret = TAKE_PTR(index);
-        return 0;
-}
-
-/* Decides by --bytes=, as the broker does at this listener. */
+/* Decides by --bytes=, as the broker does at a listener whose routes ask for bytes. */
 static Decision test_decide_bytes(const MatchIndex *index, TestRequest *d, const ListenerConfig *listener) {
-        if (!test_take_proxy_header(d, listener))
-                return (Decision){ .kind = DECISION_MORE };
-        if (d->malformed != PROBE_REASON_NONE)
-                return (Decision){ .kind = DECISION_MALFORMED, .reason = d->malformed };
+        if (d->facts.head.n == 0)
+                return decide_silent(index, &d->facts);
 
         return decide_head(index, &d->facts, listener->max_head_size, &d->probe);
 }
@@ -106,6 +87,24 @@ static Decision test_decide_options(const MatchIndex *index, TestRequest *d, con
         return decide_facts(index, &d->facts);
 }
 
+static Decision test_decide(const MatchIndex *index, TestRequest *d, const ListenerConfig *listener) {
+        bool has_bytes = d->facts.head.p;
+
+        if (has_bytes && !test_take_proxy_header(d, listener))
+                return (Decision){ .kind = DECISION_MORE };
+        if (d->malformed != PROBE_REASON_NONE)
+                return (Decision){ .kind = DECISION_MALFORMED, .reason = d->malformed };
+
+        /* The broker does not read the first bytes if no route of the listener asks for them. */
+        if (listener->is_unread || !match_index_needs_head(index, d->facts.listener)) {
+                d->is_unread = true;
+                d->facts = (ClientFacts){ .listener = d->facts.listener, .source = d->facts.source };
+                return decide_facts(index, &d->facts);
+        }
+
+        return has_bytes ? test_decide_bytes(index, d, listener) : test_decide_options(index, d, listener);
+}
+
 static int test_by_units(TestRequest *d) {
         _cleanup_(match_index_freep) MatchIndex *index = NULL;
         _cleanup_(config_freep) Config *config = load_units();
@@ -115,7 +114,7 @@ static int test_by_units(TestRequest *d) {
         if (!config)
                 return EXIT_FAILURE;
 
-        if (test_make_index(config, &index) < 0) {
+        if (load_make_index(config, &index) < 0) {
                 fprintf(stderr, "Out of memory.\n");
                 return EXIT_FAILURE;
         }
@@ -124,8 +123,8 @@ static int test_by_units(TestRequest *d) {
                 return EXIT_FAILURE;
 
         listener = test_find_listener(config, d);
-        decision = d->facts.head.p ? test_decide_bytes(index, d, listener) : test_decide_options(index, d, listener);
-        return test_print_decision(&decision, config, &d->facts);
+        decision = test_decide(index, d, listener);
+        return test_print_decision(&decision, config, index, d);
 }
 
 int verb_test(int argc, char *argv[]) {

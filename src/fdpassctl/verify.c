@@ -11,6 +11,7 @@
 #include "fdpassctl/options.h"
 #include "fdpassctl/verbs.h"
 #include "fdpassctl/verify-access.h"
+#include "fdpassctl/verify-ports.h"
 #include "handoff/socket-path.h"
 
 static int verify_compare_routes(const void *a, const void *b) {
@@ -123,6 +124,8 @@ int verb_verify(int argc, char *argv[]) {
         r = verify_pools(config);
         if (r >= 0)
                 r = verify_paths(config);
+        if (r >= 0)
+                r = verify_ports(config);
         if (r < 0) {
                 fprintf(stderr, "Failed to check the routes: %s.\n", strerror(-r));
                 return EXIT_FAILURE;

@@ -18,7 +18,7 @@
 #include "basic/hash.h"
 #include "match/match-header.h"
 #include "match/match-path.h"
-#include "match/match.h"
+#include "match/match-rank.h"
 
 /* The entries of one host, or of one host and one path. The first entry has the name of the bucket. */
 typedef struct MatchBucket {
@@ -26,6 +26,12 @@ typedef struct MatchBucket {
         uint32_t n_entries;    /* entries to look at; in the bucket of a host only those without a path, maybe 0 */
         uint32_t n_of_host;    /* all entries of the host, those with a path last; 0: the bucket is of a path */
 } MatchBucket;
+
+/* A listener that a route has to itself (match.h), and the highest RoutePriority= of such routes. */
+typedef struct MatchOwner {
+        const char *listener;  /* borrowed from a RouteMatch */
+        int64_t priority;
+} MatchOwner;
 
 struct MatchIndex {
         MatchEntry *entries;
@@ -39,6 +45,9 @@ struct MatchIndex {
         HeaderIndex *headers;
         const RouteMatch **prefixes; /* the routes that have Prefix=; borrowed */
         size_t n_prefixes;
+        MatchOwner *owners;    /* sorted by the names of the listeners after match_index_finish() */
+        size_t n_owners;
+        int64_t floor;         /* a route without any key takes all clients that routes of lower priority would get */
         bool has_hosts;        /* a route has Host= */
         bool has_escapes;      /* a Path= has an escape, or a byte that clients may escape */
 };
@@ -50,6 +59,7 @@ int match_index_new(MatchIndex **ret) {
         if (!index)
                 return -ENOMEM;
 
+        index->floor = INT64_MIN;
         r = header_index_new(&index->headers);
         if (r < 0)
                 return r;
@@ -64,32 +74,14 @@ MatchIndex *match_index_free(MatchIndex *index) {
 
         header_index_free(index->headers);
         free(index->prefixes);
+        free(index->owners);
         free(index->entries);
         free(index->buckets);
         free(index);
         return NULL;
 }
 
-static unsigned match_index_count_keys(const RouteMatch *m) {
-        unsigned n = 0;
-
-        for (size_t i = 0; i < m->n_headers; i++)
-                n += i == 0 || !streq(m->headers[i - 1].name, m->headers[i].name);
-
-        return n + !!m->methods + !!m->alpns + !!m->protocols + (m->n_sources > 0) + (m->n_prefixes > 0);
-}
-
-/* Returns the bits of the shortest prefix in Source=, because the route promises no more than that. 0: no Source=. */
-static unsigned match_index_count_source_bits(const RouteMatch *m) {
-        unsigned n = m->n_sources > 0 ? UINT8_MAX : 0;
-
-        for (size_t i = 0; i < m->n_sources; i++)
-                n = MIN(n, m->sources[i].n_bits);
-
-        return n;
-}
-
-static int match_index_add_entry(MatchIndex *index, const MatchEntry *template, const char *host, const char *path) {
+static int match_index_add_entry(MatchIndex *index, const MatchEntry *e) {
         if (index->n_entries == index->n_allocated) {
                 size_t n = MAX(index->n_allocated * 2, (size_t) 16);
                 MatchEntry *entries = reallocarray(index->entries, n, sizeof(*entries));
@@ -101,115 +93,95 @@ static int match_index_add_entry(MatchIndex *index, const MatchEntry *template, 
                 index->n_allocated = n;
         }
 
-        index->entries[index->n_entries] = *template;
-        index->entries[index->n_entries].host = host;
-        index->entries[index->n_entries].path = path;
-        index->n_entries++;
+        index->entries[index->n_entries++] = *e;
         return 0;
 }
 
-static int match_index_add_host(MatchIndex *index, const MatchEntry *template, const char *host) {
+/* Adds an entry for each prefix of the route. */
+static int match_index_add_path(MatchIndex *index, MatchEntry *e, const char *path) {
         int r;
 
-        if (!template->match->paths)
-                return match_index_add_entry(index, template, host, NULL);
+        e->path = path;
+        if (e->match->n_prefixes == 0)
+                return match_index_add_entry(index, e);
 
-        for (char **path = template->match->paths; *path; path++) {
-                r = match_index_add_entry(index, template, host, *path);
+        for (size_t i = 0; i < e->match->n_prefixes; i++) {
+                match_rank_set_prefix(e, &e->match->prefixes[i]);
+                r = match_index_add_entry(index, e);
                 if (r < 0)
                         return r;
         }
 
+        return 0;
+}
+
+/* Adds the entries of each path of the route. */
+static int match_index_add_host(MatchIndex *index, MatchEntry *e, const char *host) {
+        int r;
+
+        e->host = host;
+        if (!e->match->paths)
+                return match_index_add_path(index, e, NULL);
+
+        for (char **path = e->match->paths; *path; path++) {
+                r = match_index_add_path(index, e, *path);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+static int match_index_add_owner(MatchIndex *index, const RouteMatch *match) {
+        if (!match_takes_every_client(match))
+                return 0;
+
+        if (!match->listeners)
+                index->floor = MAX(index->floor, (int64_t) match->priority);
+
+        for (char **l = match->listeners; l && *l; l++) {
+                if (!ARRAY_GROW(index->owners, index->n_owners))
+                        return -ENOMEM;
+
+                index->owners[index->n_owners++] = (MatchOwner){ .listener = *l, .priority = match->priority };
+        }
+
+        return 0;
+}
+
+static int match_index_add_prefixes(MatchIndex *index, const RouteMatch *match) {
+        if (match->n_prefixes == 0)
+                return 0;
+
+        if (!ARRAY_GROW(index->prefixes, index->n_prefixes))
+                return -ENOMEM;
+
+        index->prefixes[index->n_prefixes++] = match;
         return 0;
 }
 
 int match_index_add(MatchIndex *index, const RouteMatch *match, const char *unit, size_t pool) {
-        const MatchEntry template = {
-                .match = match,
-                .unit = unit,
-                .pool = pool,
-                .n_keys = match_index_count_keys(match),
-                .source_bits = match_index_count_source_bits(match),
-        };
+        MatchEntry e = { .match = match, .unit = unit, .pool = pool };
         int r;
 
+        match_rank_init(&e);
+
         r = header_index_add(index->headers, match);
+        if (r >= 0)
+                r = match_index_add_owner(index, match);
+        if (r >= 0)
+                r = match_index_add_prefixes(index, match);
         if (r < 0)
                 return r;
 
-        if (match->n_prefixes > 0) {
-                if (!ARRAY_GROW(index->prefixes, index->n_prefixes))
-                        return -ENOMEM;
-                index->prefixes[index->n_prefixes++] = match;
-        }
-
         index->has_hosts = index->has_hosts || match->hosts;
         if (!match->hosts)
-                return match_index_add_host(index, &template, "");
+                return match_index_add_host(index, &e, "");
 
         for (char **host = match->hosts; *host; host++) {
-                r = match_index_add_host(index, &template, *host);
+                r = match_index_add_host(index, &e, *host);
                 if (r < 0)
                         return r;
-        }
-
-        return 0;
-}
-
-/* Returns 0 for no host, 1 for a wildcard, 2 for an exact host. */
-static unsigned match_index_host_class(const MatchEntry *e) {
-        return e->host[0] == 0 ? 0 : e->host[0] == '*' ? 1 : 2;
-}
-
-/*
- * Returns the weight of @e by one criterion. The entry with the larger weight is better. An earlier criterion decides
- * first.
- */
-static int64_t match_index_weight(const MatchEntry *e, MatchCriterion criterion) {
-        switch (criterion) {
-
-        case MATCH_BY_PRIORITY:
-                return e->match->priority;
-
-        case MATCH_BY_HOST:
-                /*
-                 * The longer wildcard wins. Two exact hosts that take the same client are equal, so their length does
-                 * not matter.
-                 */
-                return (int64_t) match_index_host_class(e) << 32 | (int64_t) strlen(e->host);
-
-        case MATCH_BY_PATH:
-                return e->path ? (int64_t) strlen(e->path) : -1;
-
-        case MATCH_BY_KEYS:
-                return e->n_keys;
-
-        case MATCH_BY_LISTENER:
-                return e->match->listeners != NULL;
-
-        case MATCH_BY_SOURCE:
-                return e->source_bits;
-
-        case MATCH_BY_NAME:
-        default:
-                return 0;
-        }
-}
-
-/*
- * Compares two entries that take the same client, or are in one bucket. Returns a negative number if @a is better.
- * *ret_criterion is the criterion that decided. It is not set if the entries are equal. NULL: not wanted.
- */
-static int match_index_rank(const MatchEntry *a, const MatchEntry *b, MatchCriterion *ret_criterion) {
-        for (MatchCriterion c = MATCH_BY_PRIORITY; c < MATCH_BY_NAME; c++) {
-                int64_t x = match_index_weight(a, c), y = match_index_weight(b, c);
-
-                if (x == y)
-                        continue;
-
-                if (ret_criterion)
-                        *ret_criterion = c;
-                return x > y ? -1 : 1;
         }
 
         return 0;
@@ -235,7 +207,7 @@ static int match_index_compare_entries(const void *x, const void *y) {
         if (d == 0)
                 d = match_index_compare_paths(a->path, b->path);
         if (d == 0)
-                d = match_index_rank(a, b, NULL);
+                d = match_rank_compare(a, b, NULL);
         if (d == 0)
                 d = strcmp(a->unit, b->unit);
 
@@ -297,6 +269,41 @@ static void match_index_fill_buckets(MatchIndex *index) {
         }
 }
 
+static int match_index_compare_owners(const void *x, const void *y) {
+        const MatchOwner *a = x, *b = y;
+        int d = strcmp(a->listener, b->listener);
+
+        return d != 0 ? d : (a->priority < b->priority) - (a->priority > b->priority);
+}
+
+/* Sorts the listeners, and keeps the highest priority of each. */
+static void match_index_sort_owners(MatchIndex *index) {
+        size_t n = 0;
+
+        if (index->n_owners > 0)
+                qsort(index->owners, index->n_owners, sizeof(*index->owners), match_index_compare_owners);
+
+        for (size_t i = 0; i < index->n_owners; i++)
+                if (n == 0 || !streq(index->owners[n - 1].listener, index->owners[i].listener))
+                        index->owners[n++] = index->owners[i];
+
+        index->n_owners = n;
+}
+
+static int match_index_compare_with_owner(const void *listener, const void *owner) {
+        return strcmp(listener, ((const MatchOwner *) owner)->listener);
+}
+
+/* Returns the highest RoutePriority= of the routes that have @listener to themselves, or INT64_MIN. */
+static int64_t match_index_owner_priority(const MatchIndex *index, const char *listener) {
+        const MatchOwner *owner = NULL;
+
+        if (index->n_owners > 0)
+                owner = bsearch(listener, index->owners, index->n_owners, sizeof(*index->owners), match_index_compare_with_owner);
+
+        return owner ? owner->priority : INT64_MIN;
+}
+
 int match_index_finish(MatchIndex *index) {
         size_t n = 2, n_used = 0;
 
@@ -314,6 +321,7 @@ int match_index_finish(MatchIndex *index) {
                 return -ENOMEM;
         index->n_buckets = n;
 
+        match_index_sort_owners(index);
         match_index_fill_buckets(index);
         return header_index_finish(index->headers);
 }
@@ -325,12 +333,20 @@ typedef struct MatchSearch {
         const MatchIndex *index;
         const ClientFacts *facts;
         Slice path;            /* one reading of ClientFacts.path */
+        int64_t owner_priority; /* of the client's listener; INT64_MIN: no route has it to itself */
         const MatchEntry *best;
         MatchResult *result;
 } MatchSearch;
 
-static bool match_index_takes_the_rest(const MatchSearch *s, const RouteMatch *m) {
-        return match_takes_all_but_indexed(m, s->facts) &&
+static bool match_index_leaves_to_owner(const RouteMatch *m, int64_t owner_priority) {
+        return !m->listeners && m->priority <= owner_priority;
+}
+
+static bool match_index_takes_the_rest(const MatchSearch *s, const MatchEntry *e) {
+        const RouteMatch *m = e->match;
+
+        return !match_index_leaves_to_owner(m, s->owner_priority) && match_takes_all_but_indexed(m, s->facts) &&
+               (!e->prefix || match_takes_bytes(e->prefix, s->facts)) &&
                (m->n_headers == 0 || s->facts->is_any_request || header_index_takes(s->index->headers, m));
 }
 
@@ -340,12 +356,12 @@ static void match_index_search_bucket(MatchSearch *s, const MatchBucket *bucket)
                 const MatchEntry *e = &bucket->entries[i];
 
                 /* This entry and all later ones are not better than the best one so far. */
-                if (s->best && match_index_rank(s->best, e, NULL) <= 0)
+                if (s->best && match_rank_compare(s->best, e, NULL) <= 0)
                         return;
 
                 if (e->match->n_sources > 0)
                         s->result->by_source = true;
-                if (match_index_takes_the_rest(s, e->match)) {
+                if (match_index_takes_the_rest(s, e)) {
                         s->best = e;
                         return;
                 }
@@ -398,7 +414,14 @@ static const char *match_index_make_wildcard(const char *dot, char ret[static PR
 
 /* Looks a client up by one reading of its path. */
 static void match_index_find_reading(const MatchIndex *index, const ClientFacts *facts, Slice path, MatchResult *ret) {
-        MatchSearch s = { .index = index, .facts = facts, .path = path, .result = ret };
+        MatchSearch s = {
+                .index = index,
+                .facts = facts,
+                .path = path,
+                /* A worker that hands a client back to a name gets this route, whatever listener the client has. */
+                .owner_priority = facts->name ? INT64_MIN : match_index_owner_priority(index, facts->listener),
+                .result = ret,
+        };
         char pattern[PROBE_NAME_MAX + 3];
 
         *ret = (MatchResult){};
@@ -547,30 +570,30 @@ bool match_index_prefix_needs_more(const MatchIndex *index, const ClientFacts *f
         return false;
 }
 
-/* Returns the best alternative of the route among those that take the client. */
-static MatchEntry match_index_entry_for(const RouteMatch *m, const ClientFacts *facts) {
-        MatchEntry e = { .match = m, .host = "", .n_keys = match_index_count_keys(m), .source_bits = match_index_count_source_bits(m) };
+bool match_index_needs_head(const MatchIndex *index, const char *listener) {
+        int64_t owner_priority = match_index_owner_priority(index, listener);
 
-        for (char **h = m->hosts; h && *h; h++) {
-                MatchEntry other = { .match = m, .host = *h };
-                char *const list[] = { *h, NULL };
-                const RouteMatch one = { .hosts = (char **) (uintptr_t) list };
+        for (size_t i = 0; i < index->n_entries; i++) {
+                const RouteMatch *m = index->entries[i].match;
 
-                if (match_first_miss(&one, facts) == MATCH_NO_MISS && match_index_weight(&other, MATCH_BY_HOST) > match_index_weight(&e, MATCH_BY_HOST))
-                        e.host = *h;
+                if (match_needs_head(m) && m->priority >= MAX(owner_priority, index->floor) &&
+                    !match_index_leaves_to_owner(m, owner_priority) && match_is_for_listener(m, listener))
+                        return true;
         }
 
-        for (char **p = m->paths; p && *p; p++)
-                if (http_path_has_prefix(facts->path, slice_from_string(*p)) && (!e.path || strlen(*p) > strlen(e.path)))
-                        e.path = *p;
-
-        return e;
+        return false;
 }
 
-MatchCriterion match_explain_loss(const RouteMatch *loser, const RouteMatch *winner, const ClientFacts *facts) {
-        MatchEntry a = match_index_entry_for(loser, facts), b = match_index_entry_for(winner, facts);
-        MatchCriterion criterion = MATCH_BY_NAME;
+bool match_index_reaches(const MatchIndex *index, const RouteMatch *match, const char *listener) {
+        return !match_index_leaves_to_owner(match, match_index_owner_priority(index, listener));
+}
 
-        (void) match_index_rank(&a, &b, &criterion);
-        return criterion;
+MatchCriterion match_explain_loss(const MatchIndex *index, const RouteMatch *loser, const RouteMatch *winner,
+                                  const ClientFacts *facts) {
+        int64_t owner_priority = facts->name ? INT64_MIN : match_index_owner_priority(index, facts->listener);
+
+        if (loser->priority == winner->priority && match_index_leaves_to_owner(loser, owner_priority))
+                return MATCH_BY_OWNER;
+
+        return match_rank_explain(loser, winner, facts);
 }

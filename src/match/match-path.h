@@ -12,19 +12,8 @@
  * More places may be found than servers have readings for, and never fewer.
  */
 
-#include "match/match.h"
+#include "match/match-rank.h"
 #include "probe/slice.h"
-
-/* One alternative of one route: one host and one path of its lists. */
-typedef struct MatchEntry {
-        const RouteMatch *match;
-        const char *unit;
-        size_t pool;
-        const char *host;      /* one of RouteMatch.hosts; "": the route has no Host= */
-        const char *path;      /* one of RouteMatch.paths; NULL: the route has no Path= */
-        unsigned n_keys;       /* number of keys of MATCH_BY_KEYS */
-        unsigned source_bits;
-} MatchEntry;
 
 /* The entries of a host that have a path, in the order of http_path_compare(). Borrowed. */
 typedef struct MatchPaths {

@@ -169,13 +169,16 @@ static bool match_begins_request(Slice prefix) {
         return v == PROBE_MATCH || v == PROBE_NEED_MORE;
 }
 
-static bool match_takes_prefix(const RouteMatch *m, const ClientFacts *f) {
-        for (size_t i = 0; i < m->n_prefixes; i++) {
-                Slice prefix = { m->prefixes[i].p, m->prefixes[i].n };
+bool match_takes_bytes(const BytesMatch *bytes, const ClientFacts *f) {
+        Slice prefix = { bytes->p, bytes->n };
 
-                if (f->is_any_request ? match_begins_request(prefix) : slice_has_prefix(f->head, prefix))
+        return f->is_any_request ? match_begins_request(prefix) : slice_has_prefix(f->head, prefix);
+}
+
+static bool match_takes_prefix(const RouteMatch *m, const ClientFacts *f) {
+        for (size_t i = 0; i < m->n_prefixes; i++)
+                if (match_takes_bytes(&m->prefixes[i], f))
                         return true;
-        }
 
         return m->n_prefixes == 0;
 }
@@ -209,13 +212,16 @@ MatchKey match_first_miss(const RouteMatch *match, const ClientFacts *facts) {
 
 bool match_takes_all_but_indexed(const RouteMatch *match, const ClientFacts *facts) {
         return match_takes_listener(match, facts) && match_takes_protocol(match, facts) && match_takes_method(match, facts) &&
-               match_takes_alpn(match, facts) && match_takes_source(match, facts) && match_takes_prefix(match, facts) &&
-               match_takes_name(match, facts);
+               match_takes_alpn(match, facts) && match_takes_source(match, facts) && match_takes_name(match, facts);
 }
 
 bool match_needs_head(const RouteMatch *match) {
         return match->protocols || match->hosts || match->paths || match->methods || match->n_headers > 0 ||
                match->alpns || match->n_prefixes > 0;
+}
+
+bool match_takes_every_client(const RouteMatch *match) {
+        return !match_needs_head(match) && match->n_sources == 0 && !match->name;
 }
 
 static int match_compare_strings(char **a, char **b) {

@@ -57,11 +57,17 @@ const char *match_key_to_string(MatchKey key);
 /* Returns the first key by which @match does not take the client, or MATCH_NO_MISS. */
 MatchKey match_first_miss(const RouteMatch *match, const ClientFacts *facts);
 
-/* True if all keys but Host=, Path= and Header= take the client. MatchIndex has tables for these three. */
+/* True if one value of Prefix= takes the client. */
+bool match_takes_bytes(const BytesMatch *bytes, const ClientFacts *facts);
+
+/* True if all keys but Host=, Path=, Prefix= and Header= take the client. MatchIndex looks these four up itself. */
 bool match_takes_all_but_indexed(const RouteMatch *match, const ClientFacts *facts);
 
 /* True if a key needs bytes of the client. A route without such a key takes a client before it has said anything. */
 bool match_needs_head(const RouteMatch *match);
+
+/* True if no key but Listener= keeps a client from the route. */
+bool match_takes_every_client(const RouteMatch *match);
 
 /*
  * Compares the clients that two routes take. Returns 0 if both take exactly the same ones. The sign orders routes, and
@@ -73,29 +79,47 @@ int match_compare(const RouteMatch *a, const RouteMatch *b);
  * All routes, by host and path, so that a client is compared with few of them. Of the routes that take a client, the
  * best one gets it. The first of these rules that tells two routes apart decides:
  *
- * 1. the larger RoutePriority=
- * 2. an exact host, then the longer wildcard, then no host
- * 3. the longer path
- * 4. the larger number of keys among Header= (each name counts), Method=, ALPN=, Protocol=, Source= and Prefix=
- * 5. a route with Listener=
- * 6. the longer prefix in Source=
- * 7. the name of the unit, in the order of strcmp(3)
+ *  1. the larger RoutePriority=
+ *  2. a route with Listener=, if the listener belongs to a route (see below)
+ *  3. an exact host, then the longer wildcard, then no host
+ *  4. the longer path
+ *  5. the larger number of keys among Header= (each name counts), Method=, ALPN=, Prefix= and Source=
+ *  6. the smaller number of protocols. Header=, Path= and Method= imply HTTP, ALPN= TLS, and Host= one of the two
+ *  7. a route with Listener=
+ *  8. the longer Prefix= of those that match
+ *  9. the longer network prefix in Source=; of several the shortest counts
+ * 10. the longer pattern in Header=; of several patterns of one name the shortest counts
+ * 11. the smaller number of values in all keys
+ * 12. the name of the unit, in the order of strcmp(3)
+ *
+ * Rules 5 to 11 weigh a route as a whole. If each client of one route is also one of the other, but not the other way
+ * round, the narrower route wins.
+ *
+ * A listener belongs to a route whose only match key is Listener=, beside RoutePriority=. Such a route takes all bytes,
+ * so routes without Listener= and with no larger RoutePriority= would only make the broker parse a protocol that is
+ * not theirs.
  */
 typedef struct MatchIndex MatchIndex;
 
 /* The rule that prefers one of two routes, in the order of the list above. */
 typedef enum MatchCriterion {
         MATCH_BY_PRIORITY,
+        MATCH_BY_OWNER,
         MATCH_BY_HOST,
         MATCH_BY_PATH,
         MATCH_BY_KEYS,
+        MATCH_BY_PROTOCOL,
         MATCH_BY_LISTENER,
+        MATCH_BY_PREFIX,
         MATCH_BY_SOURCE,
+        MATCH_BY_HEADER,
+        MATCH_BY_VALUES,
         MATCH_BY_NAME, /* all other rules find the routes equal */
 } MatchCriterion;
 
-/* Returns the rule by which @winner is preferred to @loser. Both routes have to take the client. */
-MatchCriterion match_explain_loss(const RouteMatch *loser, const RouteMatch *winner, const ClientFacts *facts);
+/* Returns the rule by which @winner is preferred to @loser. @index has both, and both have to take the client. */
+MatchCriterion match_explain_loss(const MatchIndex *index, const RouteMatch *loser, const RouteMatch *winner,
+                                  const ClientFacts *facts);
 
 /* Result of match_index_find(). */
 typedef struct MatchResult {
@@ -118,6 +142,18 @@ int match_index_add(MatchIndex *index, const RouteMatch *match, const char *unit
 
 /* Makes the tables. To be called once, after the last match_index_add(). Returns 0 or -ENOMEM. */
 int match_index_finish(MatchIndex *index);
+
+/*
+ * True if a route that clients of @listener can get asks for their first bytes. Routes that can't get one do not count:
+ * those behind a route that takes every client, and those without Listener= if the listener belongs to a route.
+ */
+bool match_index_needs_head(const MatchIndex *index, const char *listener);
+
+/*
+ * False if another route has @listener to itself, so that clients of the listener never reach @match. Does not look at
+ * the other keys of @match.
+ */
+bool match_index_reaches(const MatchIndex *index, const RouteMatch *match, const char *listener);
 
 /* True if a route has Host=. */
 bool match_index_has_hosts(const MatchIndex *index);

@@ -49,6 +49,24 @@ ProbeVerdict probe_http1(const uint8_t *p, size_t n, size_t max, HttpFacts *ret)
 bool http_next_field(Slice *fields, Slice *ret_name, Slice *ret_value);
 
 /*
+ * True for a field of requests whose value is a list of names that have no case, such as Upgrade. @name may be in any
+ * case.
+ */
+bool http_field_is_list(const char *name);
+
+/*
+ * Takes the next element off the comma-separated @list (RFC 9110 5.6.1), without the white space around it. Skips empty
+ * elements. Returns false at the end.
+ */
+bool http_next_element(Slice *list, Slice *ret);
+
+/* Returns what stands before the first ";" of the element: "gzip" of "gzip;q=0.5". */
+Slice http_element_name(Slice element);
+
+/* True if a parameter of the element is the weight 0: the client does not want it (RFC 9110 12.4.2). */
+bool http_element_is_excluded(Slice element);
+
+/*
  * True if the client asks to switch to @protocol ("websocket") in HTTP/1.1. A Connection field has the token "upgrade",
  * and an Upgrade field has @protocol, with or without a version (RFC 9110 7.8).
  */

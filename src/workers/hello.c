@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * fdpass-hello(8) answers each HTTP request with a line that says who the client is. It is also the example of a worker
- * in C, to be copied. It needs libfdpass(3) and libsystemd only, and serves each client in a thread.
+ * fdpass-hello(8) answers each HTTP request. It says who the client is, and that no other route takes the request. It
+ * is also the example of a worker in C, to be copied. It needs libfdpass(3) and libsystemd only, and serves each client in a thread.
  */
 
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -23,6 +24,8 @@
 
 #define CLIENTS_MAX 256
 #define HEAD_MAX 8192
+#define HOST_MAX 256   /* bytes of the answer, with the NUL; the rest is cut */
+#define TARGET_MAX 1024
 #define REQUEST_SEC 10 /* for the head of a request */
 #define DRAIN_SEC 2    /* from the answer to the end of what the client sends */
 #define IDLE_SEC 30    /* without a client before the exit. More than the two above, so that all clients have ended */
@@ -53,9 +56,11 @@ static size_t hello_receive(int fd, void *buffer, size_t size, time_t end) {
         return n > 0 ? (size_t) n : 0;
 }
 
-/* Reads up to the empty line. The broker may have taken the first bytes from the socket: they come with the handoff. */
-static bool hello_read_head(const HelloClient *c) {
-        char head[HEAD_MAX];
+/*
+ * Reads up to the empty line. The broker may have taken the first bytes from the socket: they come with the handoff.
+ * Ends @head with a NUL.
+ */
+static bool hello_read_head(const HelloClient *c, char head[static HEAD_MAX + 1]) {
         size_t n, k = 1;
         const void *consumed = fdpass_consumed(c->info, &n);
         time_t end = hello_now() + REQUEST_SEC;
@@ -66,27 +71,73 @@ static bool hello_read_head(const HelloClient *c) {
         for (; k > 0 && n < HEAD_MAX && !memmem(head, n, "\r\n\r\n", 4) && !memmem(head, n, "\n\n", 2); n += k)
                 k = hello_receive(c->fd, head + n, HEAD_MAX - n, end);
 
+        head[n] = '\0';
         return k > 0;
 }
 
-static void hello_answer(const HelloClient *c) {
-        char host[NI_MAXHOST] = "?", port[NI_MAXSERV] = "?", body[2048], message[4096];
+/* Copies @n bytes, and writes %XX for those that a terminal or a browser would not show. Cuts what does not fit. */
+static void hello_escape(char *to, size_t size, const char *from, size_t n) {
+        size_t k = 0;
+
+        for (size_t i = 0; i < n && k + 3 < size; i++)
+                if (from[i] > ' ' && from[i] < 0x7f)
+                        to[k++] = from[i];
+                else
+                        k += (size_t) snprintf(to + k, size - k, "%%%02X", (unsigned char) from[i]);
+
+        to[k] = '\0';
+}
+
+/* Finds the target of the request and its Host, escaped. Each is empty if there is none. */
+static void hello_parse(const char *head, char host[static HOST_MAX], char target[static TARGET_MAX]) {
+        const char *line = strchr(head, '\n'), *from = strchr(head, ' ');
+
+        hello_escape(target, TARGET_MAX, from ? from + 1 : "", from ? strcspn(from + 1, " \r\n") : 0);
+
+        host[0] = '\0';
+        for (; line; line = strchr(line + 1, '\n'))
+                if (strncasecmp(line + 1, "Host:", 5) == 0) {
+                        from = line + 6 + strspn(line + 6, " \t");
+                        hello_escape(host, HOST_MAX, from, strcspn(from, " \t\r\n"));
+                        return;
+                }
+}
+
+/* True for "/", by which a new installation is tried. Every other path is meant for a service, and none takes it. */
+static bool hello_is_first_page(const char *target) {
+        return strcmp(target, "/") == 0 || strncmp(target, "/?", 2) == 0;
+}
+
+/* Writes the client's address and port as a URL has them. @peer is the client, and no proxy before the broker. */
+static void hello_name_client(const HelloClient *c, char *text, size_t size) {
+        char host[NI_MAXHOST] = "?", port[NI_MAXSERV] = "?";
         const char *name = host;
-        time_t end = hello_now() + DRAIN_SEC;
         socklen_t length;
-        const struct sockaddr *peer = fdpass_peer(c->info, &length); /* the client, and no proxy before the broker */
-        int n;
+        const struct sockaddr *peer = fdpass_peer(c->info, &length);
 
         if (peer)
                 (void) getnameinfo(peer, length, host, sizeof(host), port, sizeof(port),
                                    NI_NUMERICHOST | NI_NUMERICSERV);
         if (strncmp(host, "::ffff:", 7) == 0) /* IPv4 on a socket for both families */
                 name += 7;
-        n = snprintf(body, sizeof(body), "Hello, %s%s%s:%s! This is fdpass-hello (process %i) on your own socket.\n",
-                     strchr(name, ':') ? "[" : "", name, strchr(name, ':') ? "]" : "", port, (int) getpid());
+        (void) snprintf(text, size, strchr(name, ':') ? "[%s]:%s" : "%s:%s", name, port);
+}
+
+static void hello_answer(const HelloClient *c, const char *head) {
+        char client[NI_MAXHOST + NI_MAXSERV], host[HOST_MAX], target[TARGET_MAX], body[2048], message[4096];
+        time_t end = hello_now() + DRAIN_SEC;
+        int n;
+
+        hello_name_client(c, client, sizeof(client));
+        hello_parse(head, host, target);
+        n = snprintf(body, sizeof(body), "Hello, %s! This is fdpass-hello (process %i) on your own socket.\n"
+                     "No route but hello's takes this request, for %s%s. fdpassctl test says why.\n",
+                     client, (int) getpid(), target[0] == '/' ? host : "", target);
         n = snprintf(message, sizeof(message),
-                     "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %i\r\n"
-                     "Connection: close\r\n\r\n%s", n, body);
+                     "HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
+                     "Content-Length: %i\r\nConnection: close\r\n\r\n%s",
+                     hello_is_first_page(target) ? "200 OK" : "404 Not Found", n,
+                     strncmp(head, "HEAD ", 5) == 0 ? "" : body);
         (void) !send(c->fd, message, (size_t) n, MSG_DONTWAIT | MSG_NOSIGNAL);
 
         /* close() with unread bytes resets the connection (RFC 1122, 4.2.2.13), and the answer could be lost. */
@@ -97,10 +148,11 @@ static void hello_answer(const HelloClient *c) {
 
 static void *hello_serve(void *userdata) {
         HelloClient *c = userdata;
+        char head[HEAD_MAX + 1];
 
         (void) fdpass_taken(c->info); /* until here the broker keeps the client */
-        if (hello_read_head(c))
-                hello_answer(c);
+        if (hello_read_head(c, head))
+                hello_answer(c, head);
 
         (void) close(c->fd);
         fdpass_free(c->info);

@@ -57,8 +57,8 @@ def control_shows(m):
     check(dot.startswith("digraph") and '"route test-one.socket" -> "worker /run/fdpass/one.sock" [label="1"]' in dot, dot)
     done = ctl(m, "test --running --host=localhost --path=/one --header='User-Agent: curl'")
     check(done.returncode == 0 and "test-one.socket" in done.stdout, done.stdout)
-    done = ctl(m, "test --running --protocol=ssh")
-    check("hello" in done.stdout, done.stdout + done.stderr)
+    done = ctl(m, "test --running --protocol=http2")
+    check("No route takes this client." in done.stdout, done.stdout + done.stderr)
     done = m.run("busctl --address=unix:path=/run/fdpass/control introspect org.fdpass.Broker1 /org/fdpass/Broker1")
     check(".ListRoutes" in done.stdout, done.stdout)
 

@@ -57,8 +57,6 @@ def flush(m):
     head, body = answer(m, "-0")
     check(head.startswith("HTTP/1.1 203") and body == "body: \n", f"HTTP/1.0: {head} {body}")
     check(not m.journal(priority=WARNING), "something is wrong")
-    m.run("systemctl disable --now fdpass-hello.socket")  # which would take what is not HTTP/1
-    m.reload()
     done = m.curl(options="--http2-prior-knowledge")
     # CURLE_HTTP2 (8.14) or, for one stream, CURLE_PARTIAL_FILE (7.88)
     check(done.returncode in (16, 18) and "HTTP" in done.stderr, f"HTTP/2: curl ends with {done.returncode}: {done.stderr}")

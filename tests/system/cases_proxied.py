@@ -306,8 +306,10 @@ def ctl_test(m):
                       ("wild", "Host= is less specific"), ("low", "RoutePriority= is lower"), ("port", "Listener= does not match"),
                       ("fdpass-hello", "RoutePriority= is lower")):
         check(why in said.get(name, ""), f"{name} is not told to lose by \"{why}\":\n{text}")
-    none = m.run("fdpassctl test --listener=9 --sni=a.test --source=2001:db8::1", check=False)
-    check("→ fdpass-hello.socket" in none.stdout, none.stdout)
+    hello = m.run("fdpassctl test --listener=9 --host=a.test --source=2001:db8::1")
+    check("→ fdpass-hello.socket" in hello.stdout, hello.stdout)
+    none = m.run("fdpassctl test --listener=9 --sni=a.test", check=False)
+    check(none.returncode == 1 and "No route takes this client." in none.stdout, none.stdout)
 
 
 @case

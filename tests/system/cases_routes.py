@@ -231,6 +231,34 @@ def one_port_others(m):
     check(worker_of(silent["answer"])[0] == "silent" and silent["first"] < 4, f"{silent}")
 
 
+@case
+def own_ports(m):
+    """A port that a route has to itself, and one with Inspect=no: no byte is read there, whatever routes for HTTP there are."""
+    m.write(f"{TEST}/x", "")
+    add(m, {"hosta": HTTP["hosta"], "http": ("http", "Protocol=http\n"), "git": ("raw", "Listener=9418\n"),
+            "first": ("greet", "Listener=9419\nSource=127.0.0.0/8\n")}, "[Socket]\nDeferAcceptSec=0\n", ports=(9418, 9419))
+    m.drop_in("fdpass@9419.socket", "[X-FDPass]\nInspect=no\n", name="unread.conf")
+    m.reload()
+    request = "003agit-upload-pack /x.git\0host=localhost\0"
+    visitors = [{"say": [say], "port": 9418} for say in (request, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", "SSH-2.0-x\r\n", "G")]
+    seen = ask(m, visitors + [{"say": [], "shutdown": True, "port": 9418}, {"say": [], "port": 9419}, {"say": [get("a.example")]}])
+    workers = [worker_of(v["answer"])[0] for v in seen]
+    check(workers == ["git"] * 5 + ["first", "hosta"], f"{workers}: {seen}")
+    check(all(v["first"] < 0.5 for v in seen), f"clients are waited for: {seen}")
+    m.figure("the greeting of a service that speaks first on a port of its own after", seen[5]["first"] * 1000, "ms", 0)
+
+    check(told_of_bytes(m, visitors, 9418) == ["git"] * len(visitors), "fdpassctl test --bytes")
+    for options in "--protocol=unknown", "--protocol=silent", "--host=a.example", "--sni=a.example":
+        check(told(m, f"--listener=9418 {options}") == "git", f"fdpassctl test {options}")
+        check(told(m, f"--listener=9419 --source=127.0.0.1 {options}") == "first", f"fdpassctl test {options} with Inspect=no")
+    m.worker("lost", SPEAKER + "http", route="Listener=9419\nHost=lost.example\n")
+    verified = m.run("fdpassctl verify", check=False).stderr
+    check(re.search(r"test-lost.socket: warning: Listener=9419: .* says Inspect=no", verified), verified)
+    check("test-hosta.socket: warning: Listener=" not in verified, verified)
+    check("git" in m.output("fdpassctl test --running --listener=9418 --protocol=ssh"), "fdpassctl test --running")
+    check(told(m, "--listener=9419 --host=a.example --source=192.0.2.1") is None, "Source= does not count with Inspect=no")
+
+
 def status_of(answer):
     return int(answer.split()[1]) if answer.startswith("HTTP/1.1 ") else None
 

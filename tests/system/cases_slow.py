@@ -151,7 +151,6 @@ def greedy_source(m):
 @case
 def greedy_silent_source(m):
     """The same where it says nothing on them, and the kernel keeps them back for DeferAcceptSec=1."""
-    m.run("systemctl disable --now fdpass-hello.socket")  # it takes those who say nothing, too
     pid = routes(m, "60s", host="localhost 127.0.0.1")
     report = greedy(m, "", min(slots(m, pid) // 8, 512))
     check(set(refused(report)) == {"closed"}, f"{report}")

@@ -115,6 +115,18 @@ static void test_strings(void **state) {
         assert_string_equal(m->name, "stream");
 }
 
+/* A pattern for a field whose names have no case is kept in lower case, so that all spellings are one pool. */
+static void test_list_fields(void **state) {
+        _cleanup_(config_freep) Config *config = load_route("Header=UPGRADE: WebSocket\nHeader=Cookie: A=B\nHeader=TE: [A-C]*");
+        const RouteMatch *m = &config->routes[0].match;
+
+        assert_string_equal(t.findings, "");
+        assert_int_equal(m->n_headers, 3);
+        assert_string_equal(m->headers[0].glob, "A=B");
+        assert_string_equal(m->headers[1].glob, "[a-c]*");
+        assert_string_equal(m->headers[2].glob, "websocket");
+}
+
 /* An empty assignment takes back what was before it. */
 static void test_reset(void **state) {
         _cleanup_(config_freep) Config *config =
@@ -210,13 +222,15 @@ static void test_listener(void **state) {
 
         write_unit("fdpass.socket", "[Socket]\nListenStream=80\nFileDescriptorName=public\n[X-FDPass]\n"
                                     "ProxyProtocol=require\nTrustedProxies=10.0.0.0/8\nHeadTimeoutSec=3\nMaxHeadSize=8K\n"
-                                    "MaxClientsPerSource=7\nSilentTimeoutSec=500ms\n");
+                                    "MaxClientsPerSource=7\nSilentTimeoutSec=500ms\nInspect=no\n");
         config = load_route("");
 
         assert_string_equal(t.findings, "");
         assert_int_equal(config->n_listeners, 1);
         assert_string_equal(config->listeners[0].name, "public");
         assert_int_equal(config->listeners[0].proxy_protocol, PROXY_PROTOCOL_REQUIRE);
+        assert_true(config->listeners[0].is_unread);
+        assert_false(config->listener_default.is_unread);
         assert_int_equal(config->listeners[0].n_trusted_proxies, 1);
         assert_int_equal(config->listeners[0].head_timeout_usec, 3 * USEC_PER_SEC);
         assert_int_equal(config->listeners[0].max_head_size, 8192);
@@ -290,6 +304,7 @@ static void test_listener_errors(void **state) {
 #define CONFIG_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 TEST_MAIN(CONFIG_TEST(test_strings),
+          CONFIG_TEST(test_list_fields),
           CONFIG_TEST(test_reset),
           CONFIG_TEST(test_others),
           CONFIG_TEST(test_errors),

@@ -142,7 +142,7 @@ static void test_refuses_unix(void **state) {
         use_config(config);
         client = dial("public");
         say(client, "PROXY TCP4 192.0.2.1 192.0.2.2 1000 25\r\n");
-        WAIT_FOR(n_refused(REFUSAL_NO_ROUTE) == 1);
+        WAIT_FOR(n_refused(REFUSAL_UNTRUSTED) == 1);
         fd_close(client);
 
         assert_false(has_event(a, POLLIN));

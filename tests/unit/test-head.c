@@ -490,6 +490,39 @@ static void test_silent_behind_proxy(void **state) {
         fd_close(worker);
 }
 
+/* With Inspect=no only routes that need no bytes get clients. A PROXY header is taken off all the same. */
+static void test_inspect_no(void **state) {
+        int a = listen_at("a", 8), b = listen_at("b", 8), client;
+        const RouteSpec specs[] = {
+                { .unit = "a.socket", .worker = "a" },
+                { .unit = "b.socket", .worker = "b", .host = "h", .protocols = 1U << PROBE_HTTP },
+        };
+
+        add_tcp("tcp");
+
+        for (size_t i = 0; i < 2; i++) {
+                Config *config = config_of(specs, ELEMENTSOF(specs));
+
+                config->listener_default.is_unread = true;
+                config->listener_default.silent_timeout_usec = 60 * USEC_PER_SEC;
+                if (i == 1)
+                        trust_all_proxies(config, PROXY_PROTOCOL_REQUIRE);
+                use_config(config);
+
+                client = connect_tcp();
+                if (i == 1)
+                        say(client, "PROXY TCP4 192.0.2.7 192.0.2.1 1 80\r\n");
+                WAIT_FOR(has_event(a, POLLIN)); /* before the request */
+                say(client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+                assert_int_equal(take_byte(a), 'G');
+                assert_false(has_event(b, POLLIN));
+                fd_close(client);
+        }
+
+        fd_close(a);
+        fd_close(b);
+}
+
 static const RouteSpec by_host = { .unit = "a.socket", .worker = "a", .host = "example.org" };
 
 /* A client without the header that might have been there counts for its address. */
@@ -548,5 +581,6 @@ TEST_MAIN(BROKER_TEST(test_routes_http),
           BROKER_TEST(test_evicts_oldest),
           BROKER_TEST(test_bytes_at_end_of_silence),
           BROKER_TEST(test_silent_behind_proxy),
+          BROKER_TEST(test_inspect_no),
           BROKER_TEST(test_optional_proxy_is_counted),
           BROKER_TEST(test_shorter_head_timeout))

@@ -138,6 +138,85 @@ static void test_next_head(void **state) {
         match_index_free(fixture.index);
 }
 
+/* Fields that are lists: any element counts, in any case and any field line, and not one that the client excludes. */
+static void test_lists(void **state) {
+        static const struct {
+                const char *name, *glob, *fields;
+                bool takes;
+        } cases[] = {
+                { "upgrade", "websocket", "Upgrade: websocket\r\n", true },
+                { "upgrade", "websocket", "UPGRADE: WebSocket\r\n", true },
+                { "upgrade", "websocket", "Upgrade: WEBSOCKET\r\n", true },
+                { "upgrade", "websocket", "Upgrade: websocket, h2c\r\n", true },
+                { "upgrade", "websocket", "Upgrade: h2c ,\tWebsocket\r\n", true },
+                { "upgrade", "websocket", "Upgrade: ,websocket,\r\n", true },
+                { "upgrade", "websocket", "Upgrade: h2c\r\nHost: h\r\nUpgrade: WebSocket\r\n", true },
+                { "upgrade", "websocket", "Upgrade: websocket2\r\n", false },
+                { "upgrade", "websocket", "Upgrade: a websocket\r\n", false },
+                { "upgrade", "websocket", "Upgrade: \"websocket,\"\r\n", false },
+                { "upgrade", "websocket", "Upgrade: \"a\\\",websocket\"\r\n", false },
+                { "upgrade", "websocket", "Upgrade: \"a\\\"\",websocket\r\n", true },
+                { "upgrade", "websocket*", "Upgrade: h2c, WebSocket/13\r\n", true },
+                { "upgrade", "[w]ebsocke?", "Upgrade: h2c, WEBSOCKET\r\n", true },
+                { "upgrade", "websocket, h2c", "Upgrade: WebSocket, H2C\r\n", true },
+                { "upgrade", "*socket*h2c", "Upgrade: WebSocket, H2C\r\n", true },
+                { "upgrade", "websocket", "X-Upgrade: websocket\r\n", false },
+                { "connection", "upgrade", "Connection: keep-alive, Upgrade\r\n", true },
+                { "accept-encoding", "br", "Accept-Encoding: gzip, deflate, BR\r\n", true },
+                { "accept-encoding", "br", "Accept-Encoding: gzip;q=0.5, br ; q=0.1\r\n", true },
+                { "accept-encoding", "br", "Accept-Encoding: gzip, br;q=0\r\n", false },
+                { "accept-encoding", "br", "Accept-Encoding: br; Q=0.000\r\n", false },
+                { "accept-encoding", "br", "Accept-Encoding: br;q=0.001\r\n", true },
+                { "accept-encoding", "br;q=0", "Accept-Encoding: gzip, br;q=0\r\n", true },
+                { "accept", "text/event-stream", "Accept: Text/Event-Stream;charset=utf-8;q=0.9, */*;q=0.1\r\n", true },
+                { "accept", "text/html", "Accept: text/plain; x=\",text/html,\"\r\n", false },
+                { "accept-language", "de*", "Accept-Language: en, DE-at;q=0.3\r\n", true },
+                { "te", "trailers", "TE: trailers, deflate;q=0.5\r\n", true },
+                { "transfer-encoding", "chunked", "Transfer-Encoding: gzip, Chunked\r\n", true },
+                { "cache-control", "no-cache", "Cache-Control: No-Cache, max-age=0\r\n", true },
+                { "expect", "100-continue", "Expect: 100-Continue\r\n", true },
+
+                /* No lists, or with case. */
+                { "cookie", "a", "Cookie: b,a\r\n", false },
+                { "cookie", "a", "Cookie: A\r\n", false },
+                { "x-upgrade", "websocket", "X-Upgrade: WebSocket\r\n", false },
+                { "sec-websocket-protocol", "chat", "Sec-WebSocket-Protocol: Chat, chat\r\n", false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                HeaderMatch header = { (char *) (uintptr_t) cases[i].name, (char *) (uintptr_t) cases[i].glob };
+                const RouteMatch route = { .headers = &header, .n_headers = 1 };
+                MatchIndex *index;
+
+                assert_int_equal(match_index_new(&index), 0);
+                assert_int_equal(match_index_add(index, &route, "a.socket", 0), 0);
+                assert_int_equal(match_index_finish(index), 0);
+
+                if (match_takes_fields(&route, slice_from_string(cases[i].fields)) != cases[i].takes ||
+                    (find(index, cases[i].fields) == 0) != cases[i].takes)
+                        fail_msg("%s: %s and %s", cases[i].name, cases[i].glob, cases[i].fields);
+                match_index_free(index);
+        }
+}
+
+/* The elements of a head are limited as its fields are, and a name with many leaves room for the others. */
+static void test_many_elements(void **state) {
+        enum { N = 1000 };
+        char fields[4 * N + 64];
+        size_t n = 0;
+
+        fixture_make(N_ROUTES, "upgrade", "[t]enant#");
+        n = (size_t) snprintf(fields, sizeof(fields), "Upgrade: ");
+        for (size_t i = 0; i < N; i++)
+                n += (size_t) snprintf(fields + n, sizeof(fields) - n, "b,");
+        (void) snprintf(fields + n, sizeof(fields) - n, "tenant117\r\n");
+
+        assert_int_equal(find(fixture.index, fields), NONE);
+        assert_true(n_values_compared <= N_ROUTES * HEADER_VALUES_MAX);
+        assert_int_equal(find(fixture.index, "Upgrade: a, b, Tenant117\r\n"), 117);
+        match_index_free(fixture.index);
+}
+
 /* A small generator (numerical recipes): each run asks the same. */
 static unsigned next_number(unsigned n) {
         static uint32_t number = 1;
@@ -146,9 +225,9 @@ static unsigned next_number(unsigned n) {
         return (number >> 16) % n;
 }
 
-static const char *const some_names[] = { "a", "b", "cookie", "x-long-name" };
+static const char *const some_names[] = { "a", "b", "cookie", "x-long-name", "upgrade", "accept" };
 static const char *const some_globs[] = { "", "*", "x", "x*", "*x", "*x*", "[xy]", "?", "\\x", "yy" };
-static const char *const some_values[] = { "", "x", "y", "xy", "yx", "yxy", "yy", "*" };
+static const char *const some_values[] = { "", "x", "y", "xy", "yx", "yxy", "yy", "*", "Y, x", "XY;q=1,y", ",,y;q=0", "\"x,y\"" };
 
 #define ANY_OF(array) (array)[next_number(ELEMENTSOF(array))]
 
@@ -157,7 +236,7 @@ static RouteMatch some_route(HeaderMatch headers[static 4]) {
         RouteMatch m = { .headers = headers };
 
         for (size_t i = 0; i < ELEMENTSOF(some_names) && m.n_headers < 4; i++)
-                for (unsigned n = next_number(3); n > 0 && m.n_headers < 4; n--)
+                for (unsigned n = next_number(4) / 2; n > 0 && m.n_headers < 4; n--)
                         headers[m.n_headers++] = (HeaderMatch){ (char *) (uintptr_t) some_names[i],
                                                                 (char *) (uintptr_t) ANY_OF(some_globs) };
 
@@ -208,7 +287,7 @@ static void test_as_fnmatch(void **state) {
 static void test_as_route_by_route(void **state) {
         unsigned n_taken = 0;
 
-        for (unsigned i = 0; i < 500; i++) {
+        for (unsigned i = 0; i < 2500; i++) {
                 HeaderMatch headers[2][4];
                 const RouteMatch routes[] = { some_route(headers[0]), some_route(headers[1]) };
                 HeaderIndex *index;
@@ -239,5 +318,7 @@ TEST_MAIN(TEST(test_many_names),
           TEST(test_no_header),
           TEST(test_many_values),
           TEST(test_next_head),
+          TEST(test_lists),
+          TEST(test_many_elements),
           TEST(test_as_route_by_route),
           TEST(test_as_fnmatch))

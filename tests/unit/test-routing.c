@@ -55,5 +55,34 @@ static void test_counters_survive_reload(void **state) {
         fd_close(b);
 }
 
+/* A listener that a route has to itself: a client gets it without a byte, and whatever its bytes are. */
+static void test_own_listener(void **state) {
+        int a = listen_at("a", 8), b = listen_at("b", 8), silent, git;
+        const RouteSpec specs[] = {
+                { .unit = "a.socket", .worker = "a", .listener = "public" },
+                { .unit = "b.socket", .worker = "b", .host = "h", .protocols = 1U << PROBE_HTTP },
+        };
+        Config *config = config_of(specs, ELEMENTSOF(specs));
+
+        config->listener_default.head_timeout_usec = config->listener_default.silent_timeout_usec = 60 * USEC_PER_SEC;
+        use_config(config);
+
+        silent = dial("public");
+        WAIT_FOR(has_event(a, POLLIN));
+        say(silent, "s");
+        assert_int_equal(take_byte(a), 's');
+
+        git = dial("public");
+        say(git, "003agit-upload-pack /x.git");
+        assert_int_equal(take_byte(a), '0');
+        assert_false(has_event(b, POLLIN));
+
+        fd_close(silent);
+        fd_close(git);
+        fd_close(a);
+        fd_close(b);
+}
+
 TEST_MAIN(BROKER_TEST(test_reload),
-          BROKER_TEST(test_counters_survive_reload))
+          BROKER_TEST(test_counters_survive_reload),
+          BROKER_TEST(test_own_listener))

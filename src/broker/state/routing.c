@@ -225,29 +225,6 @@ void pool_release_client(Client *c) {
         routing_unref(p->routing);
 }
 
-/*
- * In the stream form a sender may have read the head of the request. So a route that asks for this return socket and
- * for no bytes gets the client at once, even if other routes ask for bytes.
- */
-bool routing_needs_head(const Routing *routing, const Listener *l) {
-        bool needs = false, has_own = false, own_needs = false;
-
-        for (size_t i = 0; i < routing->n_pools; i++) {
-                const RouteMatch *match = &routing->pools[i].config->match;
-
-                if (!match_is_for_listener(match, l->name))
-                        continue;
-
-                needs = needs || match_needs_head(match);
-                if (match->listeners) {
-                        has_own = true;
-                        own_needs = own_needs || match_needs_head(match);
-                }
-        }
-
-        return l->is_return && l->type == SOCK_STREAM && has_own ? own_needs : needs;
-}
-
 const ListenerConfig *routing_listener_config(const Routing *routing, const char *listener) {
         const Config *config = routing->config;
 
@@ -256,4 +233,33 @@ const ListenerConfig *routing_listener_config(const Routing *routing, const char
                         return &config->listeners[i];
 
         return &config->listener_default;
+}
+
+/*
+ * In the stream form a sender may have read the head of the request. So if routes ask for this return socket, and none
+ * of them for bytes, the client gets its route at once, even if other routes ask for bytes.
+ */
+static bool routing_has_plain_routes_of(const Routing *routing, const Listener *l) {
+        bool has_own = false;
+
+        for (size_t i = 0; i < routing->n_pools; i++) {
+                const RouteMatch *match = &routing->pools[i].config->match;
+
+                if (!match->listeners || !match_is_for_listener(match, l->name))
+                        continue;
+                if (match_needs_head(match))
+                        return false;
+                has_own = true;
+        }
+
+        return has_own;
+}
+
+bool routing_needs_head(const Routing *routing, const Listener *l) {
+        if (routing_listener_config(routing, l->name)->is_unread)
+                return false;
+        if (l->is_return && l->type == SOCK_STREAM && routing_has_plain_routes_of(routing, l))
+                return false;
+
+        return match_index_needs_head(routing->index, l->name);
 }
