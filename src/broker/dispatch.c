@@ -126,7 +126,8 @@ static void dispatch_finish_turn(Broker *b) {
                 delivery_serve(b);
         }
 
-        handback_take_ways(b);
+        if (!list_is_empty(&b->ways_back.waiting))
+                handback_take_ways(b);
 
         if (!list_is_empty(&b->persistent.ended) || !list_is_empty(&b->generations.retired) ||
             !list_is_empty(&b->workers.unused))
