@@ -253,6 +253,9 @@ void worker_socket_set_options(int fd, unsigned on, unsigned off);
 /* Returns the entry of a socket, or NULL. */
 KnownSocket *known_find(uint64_t cookie);
 
+/* True if clients of one of these sockets come with messages, so that they may have a scope. */
+bool known_has_messages(void);
+
 /* Adds an entry. Returns NULL if the table is full. */
 KnownSocket *known_add(uint64_t cookie, const WorkerSocket *w);
 

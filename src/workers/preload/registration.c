@@ -53,14 +53,18 @@ int registration_dup3(int fd, int to, int flags) {
 
 /*
  * libuv (Node 20, uvloop) adds to its epoll instance by io_uring, which no wrapper sees. A client that was handed back
- * would stay there, and libuv would spin. Without a ring libuv calls epoll_ctl(). UV_USE_IO_URING=0 does not help.
+ * would stay there, and libuv would spin. Without a ring libuv calls epoll_ctl(). UV_USE_IO_URING=0 does not help. An error
+ * of the kernel stays what it is.
  */
 long registration_syscall(long number, long a, long b, long c, long d, long e, long f) {
-        registration_begin();
-        if (number == SYS_io_uring_setup && back_is_wanted()) {
-                errno = ENOSYS;
-                return -1;
-        }
+        long r;
 
-        return io_real.syscall(number, a, b, c, d, e, f);
+        registration_begin();
+        r = io_real.syscall(number, a, b, c, d, e, f);
+        if (number != SYS_io_uring_setup || r < 0 || !back_is_wanted() || !known_has_messages())
+                return r;
+
+        (void) close((int) r);
+        errno = ENOSYS;
+        return -1;
 }

@@ -59,6 +59,16 @@ KnownSocket *known_find(uint64_t cookie) {
         return NULL;
 }
 
+bool known_has_messages(void) {
+        unsigned n = atomic_load(&n_known);
+
+        for (size_t i = 0; i < n && i < KNOWN_MAX; i++)
+                if (atomic_load_explicit(&known[i].cookie, memory_order_acquire) != 0 && known[i].socket.type == SOCK_SEQPACKET)
+                        return true;
+
+        return false;
+}
+
 /* Two threads may add the same socket twice. That only wastes an entry, because the first one is found. */
 KnownSocket *known_add(uint64_t cookie, const WorkerSocket *w) {
         unsigned i;
