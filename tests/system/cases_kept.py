@@ -4,7 +4,7 @@
 import json
 
 from cases_preload import examples
-from fdpass import GUEST, alone, case, check
+from fdpass import GUEST, case, check
 
 SERVERS = {"/": "nginx", "/apache": "apache2", "/gunicorn": "gunicorn", "/uvicorn": "uvicorn", "/node": "node", "/java": "java"}
 PROGRAMS = {
@@ -32,7 +32,6 @@ def prepare(m):
         Header always set X-Request expr=%{HTTP:X-Request}\n""")
 
 
-@alone
 @case
 def kept_paths(m):
     """Six unmodified servers at one host: clients that keep their connections wander between them."""
