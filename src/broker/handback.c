@@ -32,8 +32,12 @@
 /* Messages that are taken from one connection in one turn. */
 #define BATCH_MAX 32
 
-/* Largest number of return connections of workers: one for each process of a server. Further ones are closed. */
-#define WAYS_MAX 1024
+/*
+ * Largest number of return connections of one worker, one for each process of a server, and part of the descriptors for
+ * clients that all workers may have for them. Further ones are closed, so that no worker takes the room of the others.
+ */
+#define WORKER_WAYS_MAX 256
+#define WAYS_SHARE 8
 
 /* A connection that brings clients: any number of messages, or one byte in the stream form. */
 typedef struct ReturnConn {
@@ -287,12 +291,25 @@ static int handback_new_conn(Broker *b, Listener *l, int fd, uint32_t worker) {
         return 0;
 }
 
-/* Tells the worker that its connection is ready. Without a return socket there is no listener for its clients. */
+/* Without a return socket there is no listener for the clients of a return connection. */
+static bool handback_has_room_for_way(const Broker *b, uint32_t worker) {
+        const Handback *h = b->handback;
+        size_t n = 0;
+
+        if (!h || !h->self || h->n_ways >= b->admission.n_fds / WAYS_SHARE)
+                return false;
+
+        LIST_FOREACH(i, &h->ways)
+                n += CONTAINER_OF(i, ReturnConn, link)->worker == worker;
+        return n < WORKER_WAYS_MAX;
+}
+
+/* Tells the worker that its connection is ready. */
 static int handback_new_way(Broker *b, int fd, uint32_t worker) {
         Handback *h = b->handback;
         int r;
 
-        if (!h || !h->self || h->n_ways >= WAYS_MAX || broker_is_stopping(b))
+        if (broker_is_stopping(b) || !handback_has_room_for_way(b, worker))
                 return -ENOBUFS;
 
         r = handoff_accept_rights(fd);

@@ -5,6 +5,7 @@ import json
 
 from cases_preload import examples
 from fdpass import GUEST, case, check
+from machine import wait_for
 
 SERVERS = {"/": "nginx", "/apache": "apache2", "/gunicorn": "gunicorn", "/uvicorn": "uvicorn", "/node": "node", "/java": "java"}
 PROGRAMS = {
@@ -32,6 +33,14 @@ def prepare(m):
         Header always set X-Request expr=%{HTTP:X-Request}\n""")
 
 
+def wander(m, port, clients, requests, arguments):
+    """Each answer has to be its request's, and its worker's."""
+    seen = json.loads(m.output(f"python3 {GUEST}/kept-clients.py {port} {clients} {requests} {arguments}", timeout=120))
+    m.figure("requests on kept connections, right", seen["right"])
+    check(not seen["wrong"], f"{seen}")
+    return seen
+
+
 @case
 def kept_paths(m):
     """Six unmodified servers at one host: clients that keep their connections wander between them."""
@@ -39,10 +48,43 @@ def kept_paths(m):
     with examples(m, **{name: None for name in SERVERS.values()}):
         arguments = " ".join(f"{path}={name}" for path, name in SERVERS.items())
         for _ in SERVERS:
-            m.run(f"python3 {GUEST}/kept-clients.py 6 1 {arguments}")  # all of them have started
-        seen = json.loads(m.output(f"python3 {GUEST}/kept-clients.py 20 120 {arguments}", timeout=120))
-        m.figure("requests on kept connections, right", seen["right"])
+            m.run(f"python3 {GUEST}/kept-clients.py 80 6 1 {arguments}")  # all of them have started
+        seen = wander(m, 80, 20, 120, arguments)
         m.figure("connections, closed", f"{seen['connections']}, {seen['closed']}")
-        check(not seen["wrong"], f"{seen}")
         for name in SERVERS.values():
             check(not m.journal(f"{name}.service", 4, "fdpass-preload"), f"the preload in {name} complains")
+
+
+HAPROXY = """defaults
+        mode http
+        timeout connect 5s
+        timeout client 20s
+        timeout server 20s
+        retries 0
+        option http-keep-alive
+frontend public
+        bind 127.0.0.1:8090
+        default_backend fdpass
+backend fdpass
+        http-reuse always
+        server fdpass 127.0.0.1:80 send-proxy-v2
+"""
+
+
+@case
+def kept_behind_haproxy(m):
+    """A balancer shares its connections between clients, hosts and paths; the PROXY header goes with each hand-back."""
+    prepare(m)
+    m.drop_in("uvicorn.socket", "[X-FDPass]\nHost=\nPath=\nHost=other.test\n", name="other.conf")
+    m.drop_in("fdpass.socket", "[X-FDPass]\nProxyProtocol=require\nTrustedProxies=127.0.0.1\n")
+    m.write("/etc/haproxy/kept.cfg", HAPROXY)
+    with examples(m, nginx=None, gunicorn=None, uvicorn=None, node=None):
+        m.run("systemctl restart fdpass.service")
+        m.children.append(m.popen("haproxy -db -f /etc/haproxy/kept.cfg"))
+        wait_for(lambda: m.run("ss -Htln 'sport = :8090' | grep -q .", check=False).returncode == 0, 10, "HAProxy's port")
+        arguments = "/=nginx /gunicorn=gunicorn /node=node other.test/=uvicorn other.test/gunicorn=uvicorn"
+        for _ in range(4):
+            m.run(f"python3 {GUEST}/kept-clients.py 8090 6 1 {arguments}")
+        seen = wander(m, 8090, 16, 100, arguments)
+        check(seen["right"] == 1600 and seen["closed"] == 0, f"{seen}")
+        m.figure("connections of HAProxy", int(m.output("ss -Htn state established 'dport = :80' | wc -l")))

@@ -146,6 +146,33 @@ static void test_forged(void **state) {
         end(&g);
 }
 
+/* A worker that keeps each connection gets no more than its part of the descriptors. */
+static void test_greedy(void **state) {
+        enum { N = N_FDS / 8 + 8 };
+        int a = listen_type_at("a", SOCK_SEQPACKET, 8), conns[N], n_ready = 0;
+
+        assert_int_equal(handback_listen(t.broker, "return", listen_type_at("return", SOCK_SEQPACKET, 8)), 0);
+        USE({ .unit = "a.socket", .worker = "a", .transport = TRANSPORT_SEQPACKET });
+        for (size_t i = 0; i < N; i++) {
+                int client = dial_and_say("public", 'x'), fd = -EBADF;
+                uint8_t answer = 0;
+                size_t n;
+
+                WAIT_FOR(has_event(a, POLLIN));
+                conns[i] = accept4(a, NULL, NULL, SOCK_CLOEXEC);
+                assert_int_equal(handoff_receive_message(conns[i], 0, bytes, sizeof(bytes), &n, &fd), 0);
+                assert_int_equal(handoff_answer(conns[i], FDPASS_ANSWER_RETURN), 0);
+                WAIT_FOR(has_event(conns[i], POLLIN));
+                n_ready += recv(conns[i], &answer, 1, MSG_DONTWAIT) == 1 && answer == FDPASS_ANSWER_RETURN;
+                fd_close(fd);
+                fd_close(client);
+        }
+
+        assert_in_range(n_ready, 1, N_FDS / 8);
+        close_all(conns, N);
+        fd_close(a);
+}
+
 /* A broker without a return socket has no listener for such clients: it closes the connection. */
 static void test_no_return_socket(void **state) {
         int a = listen_type_at("a", SOCK_SEQPACKET, 8), client, conn, fd = -EBADF;
@@ -169,4 +196,5 @@ static void test_no_return_socket(void **state) {
 
 TEST_MAIN(BROKER_TEST(test_back),
           BROKER_TEST(test_forged),
+          BROKER_TEST(test_greedy),
           BROKER_TEST(test_no_return_socket))

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Clients that keep their connections, and ask for paths of several workers: kept-clients.py CLIENTS REQUESTS PATH=WORKER...
+"""Clients that keep their connections, and ask for paths of several workers:
+
+    kept-clients.py PORT CLIENTS REQUESTS [HOST]/PATH=WORKER...
+
+Without a host it is kept.test.
 
 Each answer has to be the one to its request: X-Worker names the worker, and X-Request has what the client said in the
 request. It prints what it saw as JSON."""
@@ -10,21 +14,22 @@ import random
 import sys
 import threading
 
-clients, requests = int(sys.argv[1]), int(sys.argv[2])
-workers = dict(argument.split("=") for argument in sys.argv[3:])
+port, clients, requests = map(int, sys.argv[1:4])
+workers = dict(argument.split("=") for argument in sys.argv[4:])
 seen = {"right": 0, "wrong": [], "closed": 0, "connections": 0}
 lock = threading.Lock()
 
 
-def ask(connection, path, choose, tag):
+def ask(connection, target, choose, tag):
     """Sends one request of any kind. Returns the response and its body."""
+    host, slash, path = target.partition("/")
     body = None
     method = choose.choice(("GET", "GET", "HEAD", "POST"))
     if method == "POST":
         body = b"GET /other HTTP/1.1\r\nHost: kept.test\r\n\r\n" * choose.choice((0, 1, 300))
         if choose.random() < .5:
             body = iter([body[:7], body[7:]])
-    connection.request(method, f"{path}?{tag}", body, {"Host": "kept.test", "X-Request": tag},
+    connection.request(method, f"/{path}?{tag}", body, {"Host": host or "kept.test", "X-Request": tag},
                        encode_chunked=body is not None and not isinstance(body, bytes))
     response = connection.getresponse()
     return response, response.read()
@@ -37,7 +42,7 @@ def wander(seed):
         path = choose.choice(list(workers))
         tag = f"{seed}-{n}"
         if connection is None:
-            connection = http.client.HTTPConnection("127.0.0.1", timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
             connection.connect()
             with lock:
                 seen["connections"] += 1
