@@ -127,7 +127,6 @@ static void *lane_run(void *arg) {
 
 static void lane_end_abandoned(Task *t) {
         atomic_store(&t->began_at, usec_now());
-        atomic_store(&t->is_stuck, 0);
         atomic_store(&t->state, TASK_CLOSING);
         if (lane_lingers(t->fd))
                 lane_close_lingering(t->fd);
@@ -142,7 +141,6 @@ static void lane_do_task(Shared *s, Task *t) {
         uint32_t started = TASK_STARTED;
 
         atomic_store(&t->is_late, 0);
-        atomic_store(&t->is_stuck, 0);
         atomic_store(&t->began_at, usec_now());
         lane_wake_warden(s);
         s->work(shared_memory(s, (size_t) (t - s->tasks)), t->fd);

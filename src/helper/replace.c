@@ -48,10 +48,14 @@ static bool replace_is_due(Shared *s) {
 
         for (size_t i = 0; i < HELPER_TASKS_MAX; i++) {
                 uint32_t state = atomic_load(&s->tasks[i].state);
+                uint64_t began_at = atomic_load(&s->tasks[i].began_at);
 
                 if (state == TASK_FREE)
                         continue;
-                if ((state != TASK_ABANDONED && state != TASK_CLOSING) || !atomic_load(&s->tasks[i].is_stuck))
+
+                /* If the thread does something else since the warden has looked, the two times differ. */
+                if ((state != TASK_ABANDONED && state != TASK_CLOSING) || began_at == 0 ||
+                    atomic_load(&s->tasks[i].stuck) != began_at)
                         return false;
         }
 
@@ -107,19 +111,37 @@ static void replace_start(Helper *h, Retired *place, Shared *fresh) {
         replace_set_phase(place->shared, PHASE_DISMISSED);
 }
 
+/*
+ * Takes a table of descriptors of our own. The warden must not have a file open meanwhile, because its copy would stay in
+ * our table. Returns 0, -EAGAIN if the warden has a file open, or another negative errno.
+ */
+static int replace_copy_table(Shared *s) {
+        int r = 0;
+
+        atomic_store(&s->is_copied, 1);
+        if (atomic_load(&s->warden_has_file))
+                r = -EAGAIN;
+        else if (unshare(CLONE_FILES) < 0)
+                r = -errno;
+
+        atomic_store(&s->is_copied, 0);
+        return r;
+}
+
 static void replace_now(Helper *h, Retired *place) {
         Shared *fresh = shared_new(h->n_fds, h->memory_size, h->work, h->event_fd);
-        int r = fresh ? 0 : -ENOMEM;
+        int r = fresh ? replace_copy_table(h->shared) : -ENOMEM;
 
-        if (r >= 0 && unshare(CLONE_FILES) < 0)
-                r = -errno;
         if (r >= 0) {
                 replace_start(h, place, fresh);
                 return;
         }
 
-        /* The old helper goes on with its other lanes. The next call that hangs causes another attempt. */
         shared_free(fresh);
+        if (r == -EAGAIN)
+                return; /* the warden reports again at its next tick */
+
+        /* The old helper goes on with its other lanes. The next call that hangs causes another attempt. */
         replace_set_phase(h->shared, PHASE_RUNNING);
         helper_report(h, (HelperEvent){ .kind = HELPER_FAILED, .error = r });
 }

@@ -67,7 +67,7 @@ typedef struct Task {
         _Atomic uint64_t began_at;            /* CLOCK_MONOTONIC, when the thread began; 0: it does not work; thread */
         _Atomic int tid;                      /* thread id, set once; thread */
         _Atomic uint32_t is_late;             /* it takes longer than HELPER_LATE_USEC; warden */
-        _Atomic uint32_t is_stuck;            /* it takes longer than HELPER_STUCK_USEC; warden */
+        _Atomic uint64_t stuck;               /* @began_at of work that takes longer than HELPER_STUCK_USEC; warden */
         int fd;                               /* loop */
         uint32_t owner;                       /* loop */
 } Task;
@@ -90,6 +90,8 @@ typedef struct Shared {
         _Atomic uint32_t is_notified;         /* @event_fd was written to, and the loop has not looked since */
         _Atomic uint32_t warden_is_asleep;    /* set by the warden, cleared by the thread that wakes it up */
         _Atomic uint32_t is_hung;             /* something hangs; set by the warden, cleared by the loop */
+        _Atomic uint32_t warden_has_file;     /* the warden has a descriptor of its own open; warden */
+        _Atomic uint32_t is_copied;           /* the loop takes a table of its own, and no descriptor may be opened; loop */
         CloseLine lines[LINES_MAX];
         Lane lanes[LANES_MAX];                /* line i has the lanes from i * LANES_PER_LINE on */
         Task tasks[HELPER_TASKS_MAX];

@@ -32,7 +32,7 @@ static bool warden_line_is_led_by(const Shared *s, uint32_t lane) {
  * Returns whether the thread waits inside the kernel. On a busy machine it may also wait for a processor: then its
  * state is "R" (proc_pid_stat(5)), and nothing hangs.
  */
-static bool warden_thread_waits(int tid) {
+static bool warden_read_state(int tid) {
         _cleanup_close_ int fd = -EBADF;
         char path[64], text[256] = "", *p;
 
@@ -43,6 +43,16 @@ static bool warden_thread_waits(int tid) {
 
         p = strrchr(text, ')');
         return !p || p[1] != ' ' || p[2] != 'R';
+}
+
+/* Does the same, unless the loop copies the table of descriptors: then the answer is "no" until the next tick. */
+static bool warden_thread_waits(Shared *s, int tid) {
+        bool waits;
+
+        atomic_store(&s->warden_has_file, 1);
+        waits = !atomic_load(&s->is_copied) && warden_read_state(tid);
+        atomic_store(&s->warden_has_file, 0);
+        return waits;
 }
 
 /* Handles a lane that works for too long. Returns true if the lane works. */
@@ -64,7 +74,7 @@ static bool warden_look_at_lane(Shared *s, uint32_t i, Watched *w, usec_t now) {
                 if (warden_line_is_led_by(s, i))
                         (void) line_pass_on(s, &s->lines[i / LANES_PER_LINE], i);
         }
-        if (now - w->since >= HELPER_STUCK_USEC && warden_thread_waits(atomic_load(&lane->tid)) &&
+        if (now - w->since >= HELPER_STUCK_USEC && warden_thread_waits(s, atomic_load(&lane->tid)) &&
             !atomic_exchange(&lane->stuck, busy)) {
                 atomic_store(&s->is_hung, 1);
                 shared_notify(s);
@@ -79,12 +89,13 @@ static bool warden_look_at_task(Shared *s, Task *t, usec_t now) {
         if ((state != TASK_STARTED && state != TASK_ABANDONED && state != TASK_CLOSING) || began_at == 0)
                 return false;
 
-        if (now - began_at < HELPER_LATE_USEC || !warden_thread_waits(atomic_load(&t->tid)))
+        if (now - began_at < HELPER_LATE_USEC || !warden_thread_waits(s, atomic_load(&t->tid)))
                 return true;
 
         if (!atomic_exchange(&t->is_late, 1))
                 shared_notify(s);
-        if (now - began_at >= HELPER_STUCK_USEC && state != TASK_STARTED && !atomic_exchange(&t->is_stuck, 1)) {
+        if (now - began_at >= HELPER_STUCK_USEC && state != TASK_STARTED &&
+            atomic_exchange(&t->stuck, began_at) != began_at) {
                 atomic_store(&s->is_hung, 1);
                 shared_notify(s);
         }

@@ -414,6 +414,7 @@ static void test_inherited(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 const char *expected = strchr(cases[i].letters, 'n') ? " nonblock=1 " : " nonblock=0 ";
                 struct rusage before, usage;
+                unsigned n_repeated = 0; /* each thread and process may have slept in accept() on the descriptor */
                 char line[1024], path[80];
                 Server s;
 
@@ -421,7 +422,6 @@ static void test_inherited(void **state) {
                 server_start(&s, SOCK_STREAM, streq(cases[i].listen, "path") ? path : cases[i].listen, cases[i].wait,
                              cases[i].letters, streq(cases[i].listen, "path") ? NULL : "8080");
                 for (int k = 0; k < 100; k++) {
-                        bool may_repeat = k == 0 && streq(cases[i].letters, "e");
                         int client[2], conn, end;
 
                         client_pair(client);
@@ -429,7 +429,7 @@ static void test_inherited(void **state) {
                                 conn = hand_over(&s, NULL, client[1]);
                                 end = end_of(conn);
                                 fd_close(conn);
-                        } while (end == -ECONNRESET && may_repeat); /* it was not taken: a broker sends it again */
+                        } while (end == -ECONNRESET && ++n_repeated <= 4); /* a broker sends it again, too */
                         assert_int_equal(end, 0);
 
                         client[1] = fd_close(client[1]);

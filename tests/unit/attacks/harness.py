@@ -512,6 +512,13 @@ class Broker:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
+    def list_descriptors(self):
+        """What each descriptor is."""
+        directory = f"/proc/{self.pid}/fd"
+        with contextlib.suppress(OSError):
+            return {int(fd): os.readlink(f"{directory}/{fd}") for fd in sorted(os.listdir(directory), key=int)}
+        return {}
+
     def holds(self, sock):
         """Whether it has a descriptor of this socket, which this process has as well."""
         name = f"socket:[{os.fstat(sock.fileno()).st_ino}]"

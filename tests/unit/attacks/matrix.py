@@ -181,7 +181,10 @@ def has_as_many(broker, n_before):
 
 def check_after(broker, n_before):
     check(broker.serve("good") < harness.GIVEN_UP, "it serves no more")
-    until(lambda: has_as_many(broker, n_before), 5, f"{n_before} descriptors as before, not {broker.descriptors()}")
+    try:
+        until(lambda: has_as_many(broker, n_before), 5, f"{n_before} descriptors as before")
+    except harness.Failure as failure:
+        raise harness.Failure(f"{failure}; it has {broker.list_descriptors()}") from None
 
 
 def run(variant):
