@@ -63,7 +63,7 @@ HAPROXY = """defaults
         retries 0
         option http-keep-alive
 frontend public
-        bind 127.0.0.1:8090
+        bind 127.0.0.1:8092
         default_backend fdpass
 backend fdpass
         http-reuse always
@@ -80,11 +80,11 @@ def kept_behind_haproxy(m):
     m.write("/etc/haproxy/kept.cfg", HAPROXY)
     with examples(m, nginx=None, gunicorn=None, uvicorn=None, node=None):
         m.run("systemctl restart fdpass.service")
-        m.children.append(m.popen("haproxy -db -f /etc/haproxy/kept.cfg"))
-        wait_for(lambda: m.run("ss -Htln 'sport = :8090' | grep -q .", check=False).returncode == 0, 10, "HAProxy's port")
+        m.run("systemd-run --quiet --unit=test-haproxy haproxy -db -f /etc/haproxy/kept.cfg")  # reset() ends test-*
+        wait_for(lambda: m.run("ss -Htln 'sport = :8092' | grep -q .", check=False).returncode == 0, 10, "HAProxy's port")
         arguments = "/=nginx /gunicorn=gunicorn /node=node other.test/=uvicorn other.test/gunicorn=uvicorn"
         for _ in range(4):
-            m.run(f"python3 {GUEST}/kept-clients.py 8090 6 1 {arguments}")
-        seen = wander(m, 8090, 16, 100, arguments)
+            m.run(f"python3 {GUEST}/kept-clients.py 8092 6 1 {arguments}")
+        seen = wander(m, 8092, 16, 100, arguments)
         check(seen["right"] == 1600 and seen["closed"] == 0, f"{seen}")
         m.figure("connections of HAProxy", int(m.output("ss -Htn state established 'dport = :80' | wc -l")))
