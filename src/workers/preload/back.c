@@ -269,21 +269,20 @@ int back_send(int fd, const uint8_t *header, size_t n) {
         return r;
 }
 
-/* Returns the group of the return socket if this process has it by SupplementaryGroups=, or 0. */
+/* Returns the group of the return socket if this process has it by SupplementaryGroups=, or 0. Keeps errno. */
 static gid_t back_group(void) {
-        gid_t groups[GROUPS_MAX];
+        int saved_errno = errno, n = 0;
+        gid_t groups[GROUPS_MAX], found = 0;
         struct stat st;
-        int n;
 
-        if (!back.is_wanted || stat(back.path, &st) < 0)
-                return 0;
-
-        n = getgroups(GROUPS_MAX, groups);
-        for (int i = 0; i < n; i++)
+        if (back.is_wanted && stat(back.path, &st) >= 0)
+                n = getgroups(GROUPS_MAX, groups);
+        for (int i = 0; i < n && found == 0; i++)
                 if (groups[i] == st.st_gid)
-                        return st.st_gid;
+                        found = st.st_gid;
 
-        return 0;
+        errno = saved_errno;
+        return found;
 }
 
 static void back_add_group(gid_t group) {
@@ -302,13 +301,11 @@ static void back_add_group(gid_t group) {
  * hand back, so the group stays.
  */
 int back_initgroups(const char *user, gid_t group) {
-        int saved_errno = errno, r;
         gid_t kept;
+        int r;
 
         preload_init();
         kept = back_group();
-        errno = saved_errno;
-
         r = io_real.initgroups(user, group);
         if (r == 0)
                 back_add_group(kept);
@@ -316,13 +313,11 @@ int back_initgroups(const char *user, gid_t group) {
 }
 
 int back_setgroups(size_t n, const gid_t *groups) {
-        int saved_errno = errno, r;
         gid_t kept;
+        int r;
 
         preload_init();
         kept = back_group();
-        errno = saved_errno;
-
         r = io_real.setgroups(n, groups);
         if (r == 0)
                 back_add_group(kept);

@@ -92,7 +92,10 @@ typedef struct Real {
 
 extern Real real;
 
-/* Finds the functions. Ends the process if one is missing. */
+/* Stores the function @name behind our wrapper in *ret, a pointer to a function. Ends the process if there is none. */
+void real_find(const char *name, void *ret);
+
+/* Finds the functions in @real. */
 void real_init(void);
 
 /* Returns the value of an option of SOL_SOCKET that is an int, or a negative errno. */

@@ -6,8 +6,8 @@
 
 Real real;
 
-/* memcpy(), because ISO C has no cast from a pointer to an object to one to a function. POSIX allows the conversion. */
-static void real_find(const char *name, void *ret) {
+/* Uses memcpy(), because ISO C has no cast from a pointer to an object to one to a function. POSIX allows the conversion. */
+void real_find(const char *name, void *ret) {
         void *f = dlsym(RTLD_NEXT, name);
 
         if (!f)
