@@ -55,13 +55,13 @@ static void returned_ask(void *userdata, Client *c, SocketTask *t) {
 }
 
 /*
- * True if the client is to wait for its next request: it may be parked, and has sent no byte. A broker that stops parks
+ * True if the client is to wait for its next request: it was handed back for it, and has sent no byte. A broker that stops parks
  * all clients, because it hands over parked ones.
  */
 static bool returned_is_to_be_parked(const Broker *b, const Client *c) {
         bool has_bytes = c->copy->n > 0 || c->copy->is_end || client_consumed(c).n > 0;
 
-        return broker_is_stopping(b) || (c->may_park && !has_bytes);
+        return broker_is_stopping(b) || (c->is_rerouted && !has_bytes);
 }
 
 /*
@@ -107,7 +107,7 @@ static bool returned_init(Broker *b, const Listener *l, Client *c, const Message
         c->n_hops = m->hops;
         c->is_shared = c->was_returned = true;
         c->peer.sa.sa_family = AF_INET; /* TCP, until the helper has looked */
-        c->may_park = l->type == SOCK_SEQPACKET && m->name.n == 0 && m->hops == 0;
+        c->is_rerouted = l->type == SOCK_SEQPACKET && m->name.n == 0 && m->hops == 0;
 
         return client_set_context(c, m) >= 0 && watch_client(&b->loop, c) >= 0;
 }

@@ -39,11 +39,16 @@ def wandering(m):
              socket="ListenStream=\nListenSequentialPacket=/run/fdpass/site.sock\n",
              service="DynamicUser=yes\nSupplementaryGroups=fdpass\nPrivateNetwork=yes\n")
     m.run("cp /usr/share/doc/fdpass/examples/python/*.s* /etc/systemd/system/; systemctl daemon-reload; systemctl enable --now python-api.socket")
+    m.drop_in("fdpass.service", "[X-FDPass]\nLogHandoffs=yes\n")
     m.reload()
     for n in 1, 10:
         check(m.output(f"python3 {GUEST}/wander.py {n} 100") == f"{n * 100} 0", "a request got to the wrong worker")
     m.figure("requests that wander on 11 connections, wrong", "1100, 0")
     check(not m.journal("test-site.service", match="next:"), "a client could not be handed back")
+    workers = json.loads(m.output("fdpassctl --json=short list-workers"))
+    n_new = sum(w["Taken"] - w["Rerouted"] for w in workers)
+    check(n_new == 11 and sum(w["Rerouted"] for w in workers) > 200, f"11 connections, and {workers}")
+    check([e for e in m.journal() if e.get("FDPASS_REROUTED") == "yes" and ": rerouted, taken by" in e["MESSAGE"]], "no entry says so")
 
 
 @case
