@@ -52,6 +52,7 @@ static void broker_link_stages(Broker *b) {
                 .persistent = &b->persistent,
                 .flushes = &b->flushes,
                 .seal_key = &b->seal_key,
+                .proxied = &b->proxied,
         };
         ways_back_init(&b->ways_back);
 }
@@ -140,6 +141,7 @@ Broker *broker_free(Broker *b) {
         handback_done(b);
         broker_free_listeners(b);
         source_table_done(&b->sources);
+        proxied_done(&b->proxied);
         routing_unref(b->routing);
         dispatch_reap(b);
         head_buffer_done(&b->head_buffer);

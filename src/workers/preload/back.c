@@ -175,12 +175,19 @@ static void back_drop(int fd) {
                 (void) close(fd);
 }
 
-/* True if the other end is gone. Reads answers that are there, except for the one that says that the broker is ready. */
+/*
+ * True if the other end is gone. Reads the answers that are there, because the end comes behind them. The first one, which
+ * says that the broker is ready, stays for back_await().
+ */
 static bool back_is_dead(int fd) {
+        bool is_ready = atomic_load(&back.is_ready);
         uint8_t answer;
         ssize_t n;
 
-        n = io_real.recv(fd, &answer, sizeof(answer), MSG_DONTWAIT | MSG_PEEK);
+        do
+                n = io_real.recv(fd, &answer, sizeof(answer), MSG_DONTWAIT | (is_ready ? 0 : MSG_PEEK));
+        while (n > 0 && is_ready);
+
         return n == 0 || (n < 0 && errno != EAGAIN);
 }
 
