@@ -8,6 +8,7 @@ from fdpass import GUEST, case, check
 from machine import wait_for
 
 SERVERS = {"/": "nginx", "/apache": "apache2", "/gunicorn": "gunicorn", "/uvicorn": "uvicorn", "/node": "node", "/java": "java"}
+FILE_SIZE = 256 << 10
 PROGRAMS = {
     "gunicorn": f"/usr/bin/gunicorn --worker-class=gthread --threads=4 --keep-alive=20 --chdir={GUEST} kept:wsgi",
     "uvicorn": f"/usr/bin/uvicorn --fd=3 --app-dir={GUEST} kept:asgi",
@@ -23,12 +24,19 @@ def prepare(m):
     for name, program in PROGRAMS.items():
         m.drop_in(f"{name}.service", f"[Service]\nExecStart=\nExecStart={program}\nEnvironment=WORKER={name}\n"
                   "ProtectHome=no\n", name="kept.conf")
+    m.write("/srv/kept/file", "0123456789abcdef" * (FILE_SIZE // 16))
     m.write("/etc/nginx/conf.d/kept.conf", """server {
-        listen 80; listen [::]:80; server_name kept.test; keepalive_requests 100000;
-        location / { add_header X-Worker nginx always; add_header X-Request $http_x_request always; return 200 "nginx\\n"; }
+        listen 80; listen [::]:80; server_name kept.test other.test; keepalive_requests 100000;
+        add_header X-Worker nginx always; add_header X-Request $http_x_request always;
+        location / { return 200 "nginx\\n"; }
+        location ~ /file$ { root /srv/kept; try_files /file =404; error_page 405 =200 $uri; }
         }\n""")
     m.write("/etc/apache2/conf-enabled/kept.conf", """LoadModule headers_module /usr/lib/apache2/modules/mod_headers.so
         MaxKeepAliveRequests 0
+        AliasMatch "/file$" /srv/kept/file
+        <Directory /srv/kept>
+        Require all granted
+        </Directory>
         Header always set X-Worker apache2
         Header always set X-Request expr=%{HTTP:X-Request}\n""")
 
@@ -68,6 +76,23 @@ frontend public
 backend fdpass
         http-reuse always
         server fdpass 127.0.0.1:80 send-proxy-v2
+"""
+
+NGINX_BALANCER = """worker_processes 2;
+pid /run/balancer.pid;
+error_log /var/log/balancer.log;
+events { worker_connections 1024; }
+http {
+        access_log off;
+        upstream fdpass { server 127.0.0.1:80; keepalive 16; keepalive_requests 1000000; }
+        server {
+                listen 127.0.0.1:8092; keepalive_requests 1000000; client_max_body_size 10m;
+                location / {
+                        proxy_pass http://fdpass; proxy_http_version 1.1; proxy_set_header Connection "";
+                        proxy_set_header Host $http_host; proxy_next_upstream off;
+                }
+        }
+}
 """
 
 
