@@ -13,6 +13,12 @@
  *          c            answers in chunks
  *          d            closes with delay: shutdown() first, after a request of "/last"
  *          e            answers before it reads the body
+ *          h, y         after /own/quit: shuts clients down before it closes them, or closes them by syscall(2)
+ *          x            after /own/quit: calls exit()
+ *          f, p         at /own/quit: forks, or passes clients to another process that have not said anything
+ *
+ * After a request for /own/quit it closes the listener and all clients, as servers do that restart gracefully. After one for
+ * /own/tired it closes the other clients only, as for a time-out.
  *
  * A request for /upgrade is answered by 101, one for /endless by a response without a length, whose end is the end of
  * the connection.
@@ -31,14 +37,16 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CLIENTS_MAX 1024
 #define BUFFER 8192
 
 static const char *letters = "";
-static int epoll_fd = -1, is_edge;
+static int epoll_fd = -1, is_edge, is_quitting, is_tired;
 
 typedef struct Client {
         int fd;
@@ -46,7 +54,7 @@ typedef struct Client {
         size_t n;    /* bytes in @head */
         size_t left; /* bytes of the body that are to come */
         size_t body; /* bytes of the body */
-        int in_body, is_chunked, is_answered;
+        int in_body, is_chunked, is_answered, is_new;
 } Client;
 
 static Client *clients[CLIENTS_MAX];
@@ -116,6 +124,8 @@ static void answer(Client *c) {
         if (has('d') && strcmp(target, "/last") == 0)
                 (void) shutdown(c->fd, SHUT_WR);
         c->is_answered = 1;
+        is_quitting = strcmp(target, "/own/quit") == 0;
+        is_tired = strcmp(target, "/own/tired") == 0;
 }
 
 static void on_request(Client *c, size_t behind) {
@@ -182,6 +192,7 @@ static int serve(Client *c) {
                 return 0;
 
         c->n += (size_t) n;
+        c->is_new = 0;
         work(c);
         return 2;
 }
@@ -195,7 +206,8 @@ static void *serve_thread(void *p) {
         Client *c = p;
 
         while (serve(c))
-                ;
+                if (is_quitting)
+                        exit(0);
         drop(c);
         return NULL;
 }
@@ -206,6 +218,7 @@ static Client *new_client(int fd) {
         if (!c)
                 fail("calloc");
         c->fd = fd;
+        c->is_new = 1;
         return c;
 }
 
@@ -222,6 +235,68 @@ static void serve_by_threads(int listener) {
         }
 }
 
+static void close_client(int fd) {
+        if (has('y'))
+                (void) syscall(SYS_close, fd);
+        else {
+                if (has('h'))
+                        (void) shutdown(fd, SHUT_WR);
+                (void) close(fd);
+        }
+        free(clients[fd]);
+        clients[fd] = NULL;
+}
+
+/* A child, or a process that has the other end of a pair, might serve the clients. */
+static void share(void) {
+        int pair[2], status;
+
+        if (has('f')) {
+                pid_t pid = fork();
+
+                if (pid == 0)
+                        _exit(0);
+                if (waitpid(pid, &status, 0) != pid)
+                        fail("fork");
+        }
+        if (has('p') && socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
+                fail("socketpair");
+
+        for (int fd = 0; has('p') && fd < CLIENTS_MAX; fd++) {
+                union {
+                        struct cmsghdr header;
+                        char buffer[CMSG_SPACE(sizeof(int))];
+                } control = { .header = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+                                          .cmsg_len = CMSG_LEN(sizeof(int)) } };
+                struct iovec iov = { .iov_base = (char[]){ 0 }, .iov_len = 1 };
+                struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+                                    .msg_controllen = sizeof(control) };
+
+                memcpy(CMSG_DATA(&control.header), &fd, sizeof(int));
+                if (clients[fd] && clients[fd]->is_new && sendmsg(pair[0], &m, 0) < 0)
+                        fail("sendmsg");
+        }
+        if (has('p')) {
+                (void) close(pair[0]);
+                (void) close(pair[1]);
+        }
+}
+
+static void quit(void) {
+        share();
+        if (has('x'))
+                exit(0);
+
+        (void) close(3);
+        for (int fd = 0; fd < CLIENTS_MAX; fd++)
+                if (clients[fd])
+                        close_client(fd);
+        puts("quit");
+        fflush(stdout);
+        for (;;)
+                (void) pause();
+}
+
 static void serve_event(int fd) {
         int r;
 
@@ -233,6 +308,12 @@ static void serve_event(int fd) {
                 drop(clients[fd]);
                 clients[fd] = NULL;
         }
+        if (is_quitting)
+                quit();
+        for (int i = 0; is_tired && i < CLIENTS_MAX; i++)
+                if (clients[i] && i != fd)
+                        close_client(i);
+        is_tired = 0;
 }
 
 static void serve_by_epoll(int listener) {

@@ -2,6 +2,7 @@
 
 #include "workers/preload/follow.h"
 
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 
@@ -48,6 +49,9 @@ static Follow *follow_slot(int fd) {
 static void follow_clear(Follow *f) {
         memset(&f->is_head, 0, offsetof(Follow, bytes) - offsetof(Follow, is_head));
         atomic_store_explicit(&f->is_gone, false, memory_order_relaxed);
+        atomic_store_explicit(&f->is_idle, true, memory_order_relaxed);
+        f->process = stopping_process();
+        f->n_forks = stopping_forks();
         f->epoll_fd = -EBADF;
 }
 
@@ -99,12 +103,23 @@ bool follow_is_gone(Follow *f, int fd) {
         return false;
 }
 
+static bool follow_has_close(Slice list) {
+        Slice element;
+
+        while (http_next_element(&list, &element))
+                if (slice_equal_fold(element, SLICE_LITERAL("close")))
+                        return true;
+
+        return false;
+}
+
 /* Reads how the request is framed. Returns false if it can't be followed. */
-static bool follow_read_framing(const HttpFacts *facts, uint64_t *ret_length, bool *ret_is_chunked) {
+static bool follow_read_framing(const HttpFacts *facts, uint64_t *ret_length, bool *ret_is_chunked, bool *ret_is_last) {
         Slice fields = facts->fields, name, value;
 
         *ret_length = 0;
         *ret_is_chunked = false;
+        *ret_is_last = facts->minor == 0;
         while (http_next_field(&fields, &name, &value))
                 if (slice_equal_fold(name, SLICE_LITERAL("Content-Length"))) {
                         /* The probe has checked the digits. 18 of them can't overflow. */
@@ -116,7 +131,8 @@ static bool follow_read_framing(const HttpFacts *facts, uint64_t *ret_length, bo
                         if (!slice_equal_fold(value, SLICE_LITERAL("chunked")))
                                 return false;
                         *ret_is_chunked = true;
-                }
+                } else if (slice_equal_fold(name, SLICE_LITERAL("Connection")) && follow_has_close(value))
+                        *ret_is_last = true;
 
         return true;
 }
@@ -128,7 +144,7 @@ static void follow_begin_request(Follow *f, Slice bytes) {
         bool is_chunked;
 
         if (probe_http1(bytes.p, bytes.n, PEEK_MAX, &facts) != PROBE_MATCH ||
-            !follow_read_framing(&facts, &length, &is_chunked)) {
+            !follow_read_framing(&facts, &length, &is_chunked, &f->is_last)) {
                 follow_end(f);
                 return;
         }
@@ -143,7 +159,7 @@ static void follow_begin_request(Follow *f, Slice bytes) {
  * the next worker's requests after it has closed its descriptor. If the broker can't be reached, the connection is closed
  * between two requests, which a client has to expect (RFC 9112 section 9.5): a wrong worker must not answer it.
  */
-static int follow_hand_back(Follow *f, int fd) {
+static int follow_hand_back(Follow *f, int fd, bool may_wait) {
         int r;
 
         if (socket_cookie(fd) != f->cookie) {
@@ -155,6 +171,8 @@ static int follow_hand_back(Follow *f, int fd) {
                 (void) io_real.epoll_ctl(f->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 
         r = back_send(fd, f->bytes, f->n_header);
+        if (r == -EAGAIN && may_wait && back_await_room())
+                r = back_send(fd, f->bytes, f->n_header);
         if (r < 0)
                 log_once(TOPIC_RETURN, "A client could not be handed back to %s: %s. Such clients are closed between two "
                                        "requests. Does the service have SupplementaryGroups=fdpass?",
@@ -167,6 +185,45 @@ static int follow_hand_back(Follow *f, int fd) {
 
 static bool follow_is_between_requests(const Follow *f) {
         return f->in.state == FRAMING_START && f->out.state == FRAMING_START && f->n_open == 0;
+}
+
+static void follow_note_idle(Follow *f) {
+        if (follow_is_between_requests(f))
+                atomic_store_explicit(&f->is_idle, true, memory_order_release);
+}
+
+/* Returns true to the first caller of each pause between two requests, also if another thread asks. */
+static bool follow_take_idle(Follow *f) {
+        return atomic_exchange_explicit(&f->is_idle, false, memory_order_acq_rel);
+}
+
+void follow_note_shared(int fd) {
+        Follow *f = follow_find(fd);
+
+        if (f)
+                f->is_shared = true;
+}
+
+/* A client of which nothing was read may have been accepted for a child. */
+static bool follow_may_leave(const Follow *f) {
+        return f->process == stopping_process() && !f->is_last && !f->is_shared && (f->has_request || f->n_forks == stopping_forks());
+}
+
+/* What the server has held back of its response is sent (TCP_CORK), because the next one is another process. */
+bool follow_leave(Follow *f, int fd) {
+        int off = 0;
+        uint8_t byte;
+        ssize_t n;
+
+        if (!follow_may_leave(f) || !follow_take_idle(f))
+                return false;
+
+        n = io_real.recv(fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT);
+        if (n == 0 || (n < 0 && errno != EAGAIN))
+                return false;
+
+        (void) real.setsockopt(fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+        return follow_hand_back(f, fd, /* may_wait= */ true) == FOLLOW_CLOSED;
 }
 
 /* The size of its buffer makes this a function of its own: most reads don't get here. */
@@ -185,8 +242,11 @@ __attribute__((noinline)) static int follow_peek(Follow *f, int fd, int flags) {
         if (n == 0)
                 return FOLLOW_READ;
 
+        /* Another thread ends the process, and has handed the client back. */
+        if (!follow_take_idle(f))
+                return FOLLOW_CLOSED;
         if (f->has_request && !scope_covers(&f->scope, (Slice){ bytes, (size_t) n }))
-                return follow_hand_back(f, fd);
+                return follow_hand_back(f, fd, /* may_wait= */ false);
 
         follow_begin_request(f, (Slice){ bytes, (size_t) n });
         return FOLLOW_READ;
@@ -227,8 +287,10 @@ void follow_on_read(Follow *f, const void *p, size_t n) {
         }
 
         r = framing_feed(&f->in, &next, &n, /* is_head= */ false);
-        if (r == FRAMING_END)
+        if (r == FRAMING_END) {
                 f->n_open++;
+                follow_note_idle(f);
+        }
         if (r < 0 || n > 0)
                 follow_end(f);
 }
@@ -246,6 +308,7 @@ void follow_on_written(Follow *f, const void *p, size_t n) {
                 if (r == FRAMING_END)
                         f->n_open--;
         }
+        follow_note_idle(f);
 }
 
 void follow_on_sent(Follow *f, size_t n) {
@@ -253,6 +316,8 @@ void follow_on_sent(Follow *f, size_t n) {
 
         if (r < 0)
                 follow_end(f);
-        else if (r == FRAMING_END)
+        else if (r == FRAMING_END) {
                 f->n_open--;
+                follow_note_idle(f);
+        }
 }

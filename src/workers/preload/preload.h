@@ -12,13 +12,13 @@
  *               ├── inherited.c ── a descriptor that the program takes in addition to the port that it bound
  *               ├── family.c ── a client for the program's listener of the other family
  *               └── receive.c ── the message ── message.c
- *     follow.c ── whose request is next ── framing.c; back.c ── the way back to the broker; io.c
+ *     follow.c ── whose request is next ── framing.c; back.c ── the way back to the broker; io.c; stopping.c
  *     worker-socket.c, override.c ── what is known of a descriptor
  *     real.c, environment.c, log.c, address.c ── used by all of these
  *
  * The library shares a process with a program that knows nothing of it. So it takes memory from mmap() only, takes no
- * lock, changes no signal, and keeps no state that fork() would break. It sees neither close() nor dup(). So it files
- * its knowledge of a socket under SO_COOKIE (Linux 4.12), a number that no other socket has until the next boot.
+ * lock, changes no signal, and keeps no state that fork() would break. It does not see each close(), nor dup(). So it
+ * files its knowledge of a socket under SO_COOKIE (Linux 4.12), a number that no other socket has until the next boot.
  *
  * Functions return 0 or more, or a negative errno, as everywhere in fdpass. Those in wrappers.c and options.c return
  * what libc's do.
