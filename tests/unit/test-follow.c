@@ -320,6 +320,110 @@ static void test_head(void **state) {
         keeper_stop(&k);
 }
 
+/* Requests and responses of each kind, one after the other on one connection, in each way of reading and writing. */
+static void test_kinds(void **state) {
+        static const struct {
+                const char *request, *answer;
+        } kinds[] = {
+                { "HEAD /own HTTP/1.1\r\nHost: a.example\r\n\r\n", "\r\n\r\n" },
+                { "GET /own/empty HTTP/1.1\r\nHost: a.example\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n" },
+                { "GET /own/same HTTP/1.1\r\nHost: a.example\r\n\r\n", "Content-Length: 700\r\n\r\n" },
+                { "GET /own/events HTTP/1.1\r\nHost: a.example\r\n\r\n", "\r\n0\r\n\r\n" },
+                { "PUT /own HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\nContent-Length: 40\r\n\r\n",
+                  "HTTP/1.1 100 Continue\r\n\r\n" },
+                { FOREIGN, "PUT /own 40\n" }, /* the body */
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(ways); i++) {
+                int client, n = 0;
+                Keeper k;
+
+                if (strpbrk(ways[i].letters, "ce"))
+                        continue;
+                keeper_start(&k, ways[i].wait, ways[i].letters);
+                client = keeper_give(&k, own, kinds[0].request);
+                expect(client, kinds[0].answer);
+                for (size_t r = 1; r < ELEMENTSOF(kinds); r++) {
+                        say(client, kinds[r].request);
+                        expect(client, kinds[r].answer);
+                        n++;
+                }
+                assert_int_equal(n, ELEMENTSOF(kinds) - 1);
+                say(client, FOREIGN);
+                fd_close(expect_back(&k, FOREIGN));
+                fd_close(client);
+                keeper_stop(&k);
+        }
+}
+
+/* What follows an upgrade is the server's, whatever it looks like. Before it, requests were followed. */
+static void test_websocket(void **state) {
+        Keeper k;
+        int client;
+
+        keeper_start(&k, "epoll", "");
+        client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        expect(client, "GET /own/1 0\n");
+        say(client, "GET /own/upgrade HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+        expect(client, "GET /own/upgrade 0\n");
+        say(client, FOREIGN);
+        expect(client, "GET /other 0\n");
+        fd_close(client);
+        keeper_stop(&k);
+}
+
+/* A client closes between two requests. The server sees that, and no client goes back. */
+static void test_client_closes(void **state) {
+        for (size_t i = 0; i < ELEMENTSOF(ways); i++) {
+                struct pollfd p;
+                size_t before;
+                Keeper k;
+                int client;
+
+                if (strchr(ways[i].letters, 'c'))
+                        continue;
+                keeper_start(&k, ways[i].wait, ways[i].letters);
+                before = count_fds(k.s.pid);
+                client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(client, "GET /own/1 0\n");
+                assert_int_equal(shutdown(client, SHUT_WR), 0);
+                expect_end(client);
+                fd_close(client);
+                assert_fds(&k.s, before + 1);
+                p = (struct pollfd){ .fd = k.back_fd, .events = POLLIN };
+                assert_int_equal(poll(&p, 1, 0), 0);
+                keeper_stop(&k);
+        }
+}
+
+/* The server is killed before it looks at the next request, and after it has handed the client back. */
+static void test_killed(void **state) {
+        Keeper k;
+        int client, back;
+
+        keeper_start(&k, "epoll", "");
+        client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        expect(client, "GET /own/1 0\n");
+        assert_int_equal(kill(k.s.pid, SIGSTOP), 0);
+        say(client, FOREIGN);
+        keeper_stop(&k);
+        expect_end(client);
+        fd_close(client);
+
+        keeper_start(&k, "epoll", "");
+        client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        expect(client, "GET /own/1 0\n");
+        say(client, FOREIGN);
+        assert_true(has_bytes(k.back_fd)); /* it is on its way */
+        assert_int_equal(kill(k.s.pid, SIGKILL), 0);
+        back = expect_back(&k, FOREIGN);
+        say(back, "served by the next worker\n");
+        expect(client, "served by the next worker\n");
+        fd_close(back);
+        fd_close(client);
+        keeper_stop(&k);
+}
+
 /* Each of these is not certainly the server's, and goes back as it is. */
 static void test_foreign(void **state) {
         static const char *const requests[] = {
@@ -351,7 +455,29 @@ static void test_foreign(void **state) {
         keeper_stop(&k);
 }
 
-/* A head that comes in two parts goes back with what is there; no byte is lost. */
+/* A head that comes in two parts goes back with what is there, whosever it is; no byte is lost. */
+static void test_split_foreign(void **state) {
+        Keeper k;
+
+        keeper_start(&k, "epoll", "");
+        for (size_t n = 1; n < strlen(FOREIGN); n++) {
+                int client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n"), back;
+                char part[64];
+
+                expect(client, "GET /own/1 0\n");
+                (void) snprintf(part, sizeof(part), "%.*s", (int) n, FOREIGN);
+                say(client, part);
+                back = expect_back(&k, part);
+                say(client, FOREIGN + n);
+                assert_int_equal(recv(back, part, strlen(FOREIGN), MSG_WAITALL), (ssize_t) strlen(FOREIGN));
+                assert_memory_equal(part, FOREIGN, strlen(FOREIGN));
+                fd_close(back);
+                fd_close(client);
+        }
+        keeper_stop(&k);
+}
+
+/* The same for an own request. */
 static void test_split(void **state) {
         static const char request[] = "GET /own/2 HTTP/1.1\r\nHost: a.example\r\n\r\n";
         Keeper k;
@@ -447,7 +573,7 @@ static void test_ends(void **state) {
         fd_close(client);
 
         /* The server has shut its side down, so no worker could answer. */
-        client = keeper_give(&k, own, "GET /last HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        client = keeper_give(&k, own, "GET /last HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n");
         expect(client, "GET /last 0\n");
         say(client, FOREIGN);
         expect_end(client);
@@ -703,7 +829,30 @@ static void test_quit_late(void **state) {
         keeper_stop(&k);
 }
 
-/* A server that goes on closes whom it will, in each way. */
+/* A server closes a client right after a response that did not say so. It is about to stop, as Apache and gunicorn do. */
+static void test_fresh(void **state) {
+        static const char *const letters[] = { "", "rh", "y" };
+
+        for (size_t i = 0; i < ELEMENTSOF(letters); i++) {
+                Keeper k;
+                int client;
+
+                keeper_start(&k, "epoll", letters[i]);
+                client = keeper_give(&k, own, "GET /own/bye HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(client, "GET /own/bye 0\n");
+                expect_served_next(&k, client);
+                fd_close(client);
+
+                /* This one was to be the last. */
+                client = keeper_give(&k, own, "GET /own/bye HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n");
+                expect(client, "GET /own/bye 0\n");
+                expect_end(client);
+                fd_close(client);
+                keeper_stop(&k);
+        }
+}
+
+/* A server that goes on closes clients after a time-out, in each way. */
 static void test_tired(void **state) {
         static const char *const letters[] = { "", "h", "y" };
 
@@ -752,9 +901,15 @@ TEST_MAIN(TEST(test_ways),
           TEST(test_quit_unread),
           TEST(test_quit_late),
           TEST(test_quit_many),
+          TEST(test_fresh),
           TEST(test_tired),
           TEST(test_head),
           TEST(test_foreign),
+          TEST(test_kinds),
+          TEST(test_websocket),
+          TEST(test_client_closes),
+          TEST(test_killed),
+          TEST(test_split_foreign),
           TEST(test_split),
           TEST(test_pipelining),
           TEST(test_early),

@@ -5,12 +5,16 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "probe/http.h"
 #include "workers/preload/io.h"
 
 /* Bytes of a request that are looked at. A longer head is never the worker's, and its first one is not followed. */
 #define PEEK_MAX 16384
+
+/* Time-outs of servers between two requests are longer than this. Most are given in seconds. */
+#define FRESH_MSEC 500
 
 atomic_bool follow_is_used;
 _Atomic(Follow *) follow_pages[FOLLOW_PAGES];
@@ -187,9 +191,24 @@ static bool follow_is_between_requests(const Follow *f) {
         return f->in.state == FRAMING_START && f->out.state == FRAMING_START && f->n_open == 0;
 }
 
+/* Without a system call (vdso(7)). */
+static uint64_t follow_now_msec(void) {
+        struct timespec now = {};
+
+        (void) clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+        return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
 static void follow_note_idle(Follow *f) {
-        if (follow_is_between_requests(f))
-                atomic_store_explicit(&f->is_idle, true, memory_order_release);
+        if (!follow_is_between_requests(f))
+                return;
+
+        f->idle_msec = follow_now_msec();
+        atomic_store_explicit(&f->is_idle, true, memory_order_release);
+}
+
+bool follow_is_fresh(const Follow *f) {
+        return f->has_request && follow_now_msec() - f->idle_msec < FRESH_MSEC;
 }
 
 /* Returns true to the first caller of each pause between two requests, also if another thread asks. */

@@ -30,6 +30,7 @@ typedef struct Follow {
         int n_open;           /* requests read whole, less responses written whole; below 0: the response came first */
         unsigned process;     /* stopping_process() of the process that accepted the client */
         unsigned n_forks;     /* stopping_forks() at that time */
+        uint64_t idle_msec;   /* CLOCK_MONOTONIC_COARSE when the last response ended */
         int epoll_fd;         /* where the program waits for the client; -EBADF: nowhere that is known */
         struct epoll_event event; /* what it waits for there */
         uint64_t cookie;      /* of the client's socket */
@@ -84,6 +85,12 @@ bool follow_is_gone(Follow *f, int fd);
  */
 bool follow_leave(Follow *f, int fd);
 
+/*
+ * True if the last response ended just now, and said that the connection stays. Then the server does not close it for a
+ * time-out.
+ */
+bool follow_is_fresh(const Follow *f);
+
 /* Tells that another process has the client @fd too. It is closed, and not left. */
 void follow_note_shared(int fd);
 
@@ -132,5 +139,5 @@ void stopping_note_accept(int listener_fd);
 /* To be called before the program closes a descriptor. */
 void stopping_before_close(int fd);
 
-/* Hands a client back that is about to be closed, if the process stops. Returns as follow_leave(). */
+/* Hands a client back that is about to be closed because the process stops. Returns as follow_leave(). */
 bool stopping_hands_back(Follow *f, int fd);

@@ -6,7 +6,9 @@
  * handed back, and the broker gives it to the next process. A server that goes on closes clients for other reasons, as
  * their time-outs. These are closed.
  *
- * A process stops once it closes a socket on which it has accepted clients, or calls exit(3).
+ * A process stops once it closes a socket on which it has accepted clients, or calls exit(3). Apache and gunicorn know a
+ * little earlier that they stop, and close clients right after their responses. A server that has another reason to do so,
+ * such as a number of requests, says "Connection: close" in the response.
  */
 
 #include "workers/preload/follow.h"
@@ -52,7 +54,7 @@ void stopping_note_accept(int listener_fd) {
 }
 
 bool stopping_hands_back(Follow *f, int fd) {
-        return atomic_load_explicit(&stopping.is_on, memory_order_relaxed) && follow_leave(f, fd);
+        return (atomic_load_explicit(&stopping.is_on, memory_order_relaxed) || follow_is_fresh(f)) && follow_leave(f, fd);
 }
 
 void stopping_before_close(int fd) {
