@@ -837,8 +837,16 @@ static void test_fresh(void **state) {
                 Keeper k;
                 int client;
 
+                /* Up to now it could be a server that keeps no client. */
                 keeper_start(&k, "epoll", letters[i]);
                 client = keeper_give(&k, own, "GET /own/bye HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(client, "GET /own/bye 0\n");
+                expect_end(client);
+                fd_close(client);
+
+                client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(client, "GET /own/1 0\n");
+                say(client, "GET /own/bye HTTP/1.1\r\nHost: a.example\r\n\r\n");
                 expect(client, "GET /own/bye 0\n");
                 expect_served_next(&k, client);
                 fd_close(client);

@@ -16,6 +16,9 @@
 /* Time-outs of servers between two requests are longer than this. Most are given in seconds. */
 #define FRESH_MSEC 500
 
+/* The program has kept a client for a second request. A simple server may close each one, and never say so. */
+static atomic_bool follow_keeps;
+
 atomic_bool follow_is_used;
 _Atomic(Follow *) follow_pages[FOLLOW_PAGES];
 
@@ -208,7 +211,8 @@ static void follow_note_idle(Follow *f) {
 }
 
 bool follow_is_fresh(const Follow *f) {
-        return f->has_request && follow_now_msec() - f->idle_msec < FRESH_MSEC;
+        return f->has_request && atomic_load_explicit(&follow_keeps, memory_order_relaxed) &&
+               follow_now_msec() - f->idle_msec < FRESH_MSEC;
 }
 
 /* Returns true to the first caller of each pause between two requests, also if another thread asks. */
@@ -264,6 +268,8 @@ __attribute__((noinline)) static int follow_peek(Follow *f, int fd, int flags) {
         /* Another thread ends the process, and has handed the client back. */
         if (!follow_take_idle(f))
                 return FOLLOW_CLOSED;
+        if (f->has_request && !atomic_load_explicit(&follow_keeps, memory_order_relaxed))
+                atomic_store_explicit(&follow_keeps, true, memory_order_relaxed);
         if (f->has_request && !scope_covers(&f->scope, (Slice){ bytes, (size_t) n }))
                 return follow_hand_back(f, fd, /* may_wait= */ false);
 

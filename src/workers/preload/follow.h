@@ -86,8 +86,8 @@ bool follow_is_gone(Follow *f, int fd);
 bool follow_leave(Follow *f, int fd);
 
 /*
- * True if the last response ended just now, and said that the connection stays. Then the server does not close it for a
- * time-out.
+ * True if the last response ended just now, and the program keeps clients for further requests. Then it does not close
+ * this one for a time-out.
  */
 bool follow_is_fresh(const Follow *f);
 
