@@ -356,7 +356,7 @@ static void test_kinds(void **state) {
         }
 }
 
-/* What follows an upgrade is the server's, whatever it looks like. Before it, requests were followed. */
+/* Bytes behind an upgrade are the server's, whatever they look like. Before it, requests were followed. */
 static void test_websocket(void **state) {
         Keeper k;
         int client;

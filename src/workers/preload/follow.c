@@ -57,8 +57,8 @@ static void follow_clear(Follow *f) {
         memset(&f->is_head, 0, offsetof(Follow, bytes) - offsetof(Follow, is_head));
         atomic_store_explicit(&f->is_gone, false, memory_order_relaxed);
         atomic_store_explicit(&f->is_idle, true, memory_order_relaxed);
-        f->process = stopping_process();
-        f->n_forks = stopping_forks();
+        f->process = forks_process();
+        f->n_forks = forks_count();
         f->epoll_fd = -EBADF;
 }
 
@@ -229,10 +229,10 @@ void follow_note_shared(int fd) {
 
 /* A client of which nothing was read may have been accepted for a child. */
 static bool follow_may_leave(const Follow *f) {
-        return f->process == stopping_process() && !f->is_last && !f->is_shared && (f->has_request || f->n_forks == stopping_forks());
+        return f->process == forks_process() && !f->is_last && !f->is_shared && (f->has_request || f->n_forks == forks_count());
 }
 
-/* What the server has held back of its response is sent (TCP_CORK), because the next one is another process. */
+/* The rest of a response that the server holds back (TCP_CORK) is sent, because it can't send it later. */
 bool follow_leave(Follow *f, int fd) {
         int off = 0;
         uint8_t byte;

@@ -28,8 +28,8 @@ typedef struct Follow {
         bool is_last;         /* the client wants no further request */
         bool has_request;     /* a request was read; the first one is the worker's, because the broker routed it */
         int n_open;           /* requests read whole, less responses written whole; below 0: the response came first */
-        unsigned process;     /* stopping_process() of the process that accepted the client */
-        unsigned n_forks;     /* stopping_forks() at that time */
+        unsigned process;     /* forks_process() of the process that accepted the client */
+        unsigned n_forks;     /* forks_count() at that time */
         uint64_t idle_msec;   /* CLOCK_MONOTONIC_COARSE when the last response ended */
         int epoll_fd;         /* where the program waits for the client; -EBADF: nowhere that is known */
         struct epoll_event event; /* what it waits for there */
@@ -124,14 +124,6 @@ void follow_on_written(Follow *f, const void *p, size_t n);
 void follow_on_sent(Follow *f, size_t n);
 
 /* stopping.c */
-
-void stopping_init(void);
-
-/* A number that another process has in no case if it is a child of this one. */
-unsigned stopping_process(void);
-
-/* How often this process has forked. */
-unsigned stopping_forks(void);
 
 /* Tells that a client was accepted on this descriptor. */
 void stopping_note_accept(int listener_fd);

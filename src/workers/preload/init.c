@@ -4,7 +4,6 @@
 
 #include "basic/confine.h"
 #include "workers/preload/back.h"
-#include "workers/preload/follow.h"
 #include "workers/preload/io.h"
 
 /* Leaves listen(2), because servers listen on AF_UNIX. The service's SystemCallFilter= can forbid it. */
@@ -29,7 +28,7 @@ __attribute__((constructor)) void preload_init(void) {
         io_init();
         environment_init();
         back_init();
-        stopping_init();
+        forks_init();
         passed_init();
         if (environment.confine == CONFINE_MODE_YES || (environment.confine == CONFINE_MODE_AUTO && confine_is_due()))
                 init_confine();

@@ -13,38 +13,17 @@
 
 #include "workers/preload/follow.h"
 
-#include <pthread.h>
-
 /* Listeners are opened early, and so their numbers are low. One above is not known: its clients are closed. */
 #define LISTENERS_MAX 256
 
 static struct {
         atomic_bool is_listener[LISTENERS_MAX]; /* clients were accepted on this descriptor */
         atomic_bool is_on;
-        unsigned process;
-        atomic_uint n_forks;
+        unsigned process; /* that stops; its children may go on */
 } stopping;
 
-unsigned stopping_process(void) {
-        return stopping.process;
-}
-
-unsigned stopping_forks(void) {
-        return atomic_load_explicit(&stopping.n_forks, memory_order_relaxed);
-}
-
-static void stopping_before_fork(void) {
-        atomic_fetch_add_explicit(&stopping.n_forks, 1, memory_order_relaxed);
-}
-
-/* The clients of the parent are not the child's, though it has their descriptors. */
-static void stopping_on_fork(void) {
-        stopping.process++;
-        atomic_store_explicit(&stopping.is_on, false, memory_order_relaxed);
-}
-
-void stopping_init(void) {
-        (void) pthread_atfork(stopping_before_fork, NULL, stopping_on_fork);
+static bool stopping_is_on(void) {
+        return atomic_load_explicit(&stopping.is_on, memory_order_acquire) && stopping.process == forks_process();
 }
 
 void stopping_note_accept(int listener_fd) {
@@ -54,7 +33,7 @@ void stopping_note_accept(int listener_fd) {
 }
 
 bool stopping_hands_back(Follow *f, int fd) {
-        return (atomic_load_explicit(&stopping.is_on, memory_order_relaxed) || follow_is_fresh(f)) && follow_leave(f, fd);
+        return (stopping_is_on() || follow_is_fresh(f)) && follow_leave(f, fd);
 }
 
 void stopping_before_close(int fd) {
@@ -64,8 +43,10 @@ void stopping_before_close(int fd) {
         if (f)
                 (void) stopping_hands_back(f, fd);
         else if (fd >= 0 && fd < LISTENERS_MAX &&
-                 atomic_exchange_explicit(&stopping.is_listener[fd], false, memory_order_relaxed))
-                atomic_store_explicit(&stopping.is_on, true, memory_order_relaxed);
+                 atomic_exchange_explicit(&stopping.is_listener[fd], false, memory_order_relaxed)) {
+                stopping.process = forks_process();
+                atomic_store_explicit(&stopping.is_on, true, memory_order_release);
+        }
         errno = saved_errno;
 }
 

@@ -248,9 +248,10 @@ static bool receive(Asker *a) {
 
         (void) field(head, "\r\nX-Worker:", worker);
         (void) field(head, "\r\nX-Request:", request);
-        if (status >= 400 && !*worker)
-                atomic_fetch_add(&n_status, 1);
-        else if (strcmp(worker, a->target->worker) != 0 || strcmp(request, a->tag) != 0 || a->n_in != behind ||
+        if (status >= 400 && !*worker) {
+                if (atomic_fetch_add(&n_status, 1) < 3)
+                        fprintf(stderr, "%.300s -> %.300s\n", a->out, a->in);
+        } else if (strcmp(worker, a->target->worker) != 0 || strcmp(request, a->tag) != 0 || a->n_in != behind ||
                  (!a->is_head && !is_body_right(a, head, a->in + body, n)))
                 complain(a, head, n);
         else

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Clients that keep their connections, and ask for paths of several workers:
 
-    kept-clients.py PORT CLIENTS REQUESTS [HOST]/PATH=WORKER...
+    kept-clients.py PORT CLIENTS REQUESTS [HOST]/PATH=WORKER[,WORKER]...
 
-Without a host it is kept.test.
+Without a host it is kept.test. With several workers each of them is right.
 
 Each answer has to be the one to its request: X-Worker names the worker, and X-Request has what the client said in the
 request. With X-Echo the body is that, a line feed, and the request's body. It prints what it saw as JSON."""
@@ -58,7 +58,7 @@ def wander(seed):
             continue
         what = response.headers.get("X-Worker"), response.headers.get("X-Request")
         with lock:
-            if is_right and what == (workers[path], tag):
+            if is_right and what[0] in workers[path].split(",") and what[1] == tag:
                 seen["right"] += 1
             else:
                 seen["wrong"].append([path, tag, response.status, *what, repr(body[:100])])
