@@ -30,7 +30,7 @@
 _public_ int back_initgroups(const char *user, gid_t group) __asm__("initgroups");
 _public_ int back_setgroups(size_t n, const gid_t *groups) __asm__("setgroups");
 
-/* How long a new connection waits for the broker's word that it is ready. */
+/* How long to wait for the broker's word that it is ready, or for room. */
 #define READY_MS 100
 
 static struct {
@@ -274,6 +274,20 @@ int back_send(int fd, const uint8_t *header, size_t n) {
         }
 
         return r;
+}
+
+/* A broker that does not read once is not waited for again, because many clients may have to go. */
+bool back_await_room(void) {
+        static atomic_bool is_stuck;
+        struct pollfd p = { .fd = back_get(), .events = POLLOUT };
+
+        if (p.fd < 0 || atomic_load(&is_stuck))
+                return false;
+        if (poll(&p, 1, READY_MS) > 0)
+                return true;
+
+        atomic_store(&is_stuck, true);
+        return false;
 }
 
 /* Returns the group of the return socket if this process has it by SupplementaryGroups=, or 0. Keeps errno. */
