@@ -112,7 +112,6 @@ static void keeper_give_fd(Keeper *k, int fd, const char *const *items) {
         m.unique_id = SLICE_LITERAL("0123");
         m.authority = SLICE_LITERAL("a.example");
         m.protocol = SLICE_LITERAL("http");
-        m.persistent_max = 1;
         m.deadline = usec_now() + WAIT_SEC * USEC_PER_SEC;
         assert_int_equal(message_encode(&m, bytes, sizeof(bytes), &n), 0);
 

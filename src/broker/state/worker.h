@@ -38,6 +38,8 @@ typedef struct Worker {
 
         List persistent;      /* PersistentConn.link */
         unsigned n_persistent;
+        unsigned n_until_search; /* clients on these before one goes to its backlog, where another process may take it */
+        unsigned search_interval;
 
         List serve_link;      /* WorkerTable.to_serve, from worker_serve_later() to the end of the turn */
         List unused_link;     /* WorkerTable.unused, while no route refers to it */

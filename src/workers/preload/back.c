@@ -12,9 +12,6 @@
 #include "workers/preload/io.h"
 #include "workers/preload/preload.h"
 
-/* The number that our connection gets if it is free, because programs expect low numbers for what they open. */
-#define HIGH_FD 200
-
 /* Tries to send. A broker that was restarted has closed the connection before. */
 #define TRIES 3
 
@@ -115,13 +112,7 @@ size_t back_make_header(const uint8_t *message, size_t n, uint8_t *ret, Slice *r
 
 /* Makes @fd, which is consumed, our connection. Returns its number. */
 static int back_adopt(int fd, bool is_ready, uint32_t generation) {
-        int high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
-
-        if (high >= 0) {
-                (void) close(fd);
-                fd = high;
-        }
-
+        fd = move_up_fd(fd);
         atomic_store(&back.cookie, socket_cookie(fd));
         atomic_store(&back.pid, getpid());
         atomic_store(&back.is_ready, is_ready);
@@ -205,16 +196,23 @@ static bool back_keep_new(int conn_fd, uint32_t generation) {
         return true;
 }
 
-bool back_keep(int conn_fd, uint32_t generation) {
+bool back_is_there(uint32_t generation) {
         int fd = atomic_load(&back.fd);
 
         if (fd >= 0 && atomic_load(&back.generation) == generation)
+                return true;
+        if (!back_is_ours(fd) || back_is_dead(fd))
                 return false;
 
-        if (back_is_ours(fd) && !back_is_dead(fd)) {
-                atomic_store(&back.generation, generation);
+        atomic_store(&back.generation, generation);
+        return true;
+}
+
+bool back_keep(int conn_fd, uint32_t generation) {
+        int fd = atomic_load(&back.fd);
+
+        if (back_is_there(generation))
                 return false;
-        }
 
         if (fd >= 0)
                 back_drop(fd);

@@ -18,6 +18,9 @@
  */
 bool back_keep(int conn_fd, uint32_t generation);
 
+/* True if there is a connection for handing back clients whose scope has this generation. */
+bool back_is_there(uint32_t generation);
+
 /* Reads the environment. */
 void back_init(void);
 

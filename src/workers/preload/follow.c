@@ -62,7 +62,7 @@ static void follow_clear(Follow *f) {
         f->epoll_fd = -EBADF;
 }
 
-bool follow_begin(int fd, const uint8_t *message, size_t n, int conn_fd) {
+bool follow_begin(int fd, uint64_t cookie, const uint8_t *message, size_t n, uint32_t *ret_generation) {
         Follow *f = NULL;
         Slice scope = {};
         size_t n_header;
@@ -79,14 +79,15 @@ bool follow_begin(int fd, const uint8_t *message, size_t n, int conn_fd) {
                 return false;
 
         follow_clear(f);
-        f->cookie = socket_cookie(fd);
+        f->cookie = cookie;
         f->n_header = (uint16_t) n_header;
         memcpy(f->bytes + n_header, scope.p, scope.n);
         (void) scope_decode((Slice){ f->bytes + n_header, scope.n }, &f->scope);
 
         atomic_store_explicit(&follow_is_used, true, memory_order_release);
         atomic_store_explicit(&f->is_on, true, memory_order_release);
-        return back_keep(conn_fd, f->scope.generation);
+        *ret_generation = f->scope.generation;
+        return true;
 }
 
 void follow_end(Follow *f) {

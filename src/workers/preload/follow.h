@@ -65,10 +65,10 @@ static inline Follow *follow_find(int fd) {
 }
 
 /*
- * Begins to follow the client @fd, whose message had the @n bytes @message, if it has a scope. @conn_fd is the connection
- * on which it came. Returns true if @conn_fd was consumed.
+ * Begins to follow the client @fd, whose message had the @n bytes @message, if it has a scope. @cookie is that of its
+ * socket. Returns true if it is followed; *@ret_generation is that of the scope.
  */
-bool follow_begin(int fd, const uint8_t *message, size_t n, int conn_fd);
+bool follow_begin(int fd, uint64_t cookie, const uint8_t *message, size_t n, uint32_t *ret_generation);
 
 /* Forgets what was known under the number @fd, which is another socket now. */
 void follow_forget(int fd);

@@ -169,7 +169,7 @@ int preload_setsockopt(int fd, int level, int option, const void *value, socklen
                 errno = saved_errno;
                 r = 0;
         }
-        if (r == 0)
+        if (r == 0 && !f) /* a client is no listener, and does not become one */
                 options_record(fd, level, option, value, length);
 
         return r;
