@@ -266,13 +266,12 @@ static void serve_by_threads(int listener) {
 }
 
 static void close_client(int fd) {
+        if (has('h'))
+                (void) shutdown(fd, SHUT_WR);
         if (has('y'))
                 (void) syscall(SYS_close, fd);
-        else {
-                if (has('h'))
-                        (void) shutdown(fd, SHUT_WR);
+        else
                 (void) close(fd);
-        }
         free(clients[fd]);
         clients[fd] = NULL;
 }

@@ -861,7 +861,7 @@ static void test_fresh(void **state) {
 
 /* A server that goes on closes clients after a time-out, in each way. */
 static void test_tired(void **state) {
-        static const char *const letters[] = { "", "h", "y" };
+        static const char *const letters[] = { "", "hy" };
 
         for (size_t i = 0; i < ELEMENTSOF(letters); i++) {
                 Keeper k;
