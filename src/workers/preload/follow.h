@@ -15,7 +15,7 @@
 
 #include "handoff/scope.h"
 #include "workers/preload/back.h"
-#include "workers/preload/framing.h"
+#include "workers/framing.h"
 #include "workers/preload/preload.h"
 
 /* A followed client, filed under its descriptor. One thread at a time reads and writes a client. */
