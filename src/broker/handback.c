@@ -48,6 +48,8 @@ typedef struct ReturnConn {
         int fd;
         sd_event_source *io;
         usec_t active_at;
+        bool has_told;          /* Worker.compares_next was set */
+        bool has_more;          /* several messages were there at the last event */
         uint8_t answer;         /* an answer that the socket had no room for yet; 0: none */
         struct ucred sender;
 } ReturnConn;
@@ -145,28 +147,68 @@ static bool handback_decode(const Listener *l, const uint8_t *p, size_t n, Messa
 }
 
 /*
- * Returns 0 if a client can be taken now, or a negative errno. Otherwise its message stays in the queue. If it was
- * received without a place, the kernel would drop its descriptor, and a sender of the stream form could not be told.
+ * Returns -ENOBUFS if no place is free for a client of the stream form, whose sender could not be told. Its message stays
+ * in the queue.
  */
-static int handback_check_room(const ReturnConn *conn) {
-        Broker *b = conn->broker;
-        int r = handoff_check_room(conn->fd);
+static int handback_check_place(const ReturnConn *conn) {
+        return conn->listener->type == SOCK_STREAM && admission_free_places(conn->broker) == 0 ? -ENOBUFS : 0;
+}
 
+/*
+ * Peeks at the next message (handoff_peek_message()). If there is no room for one descriptor, returns that error, and the
+ * message stays in the queue. A second look follows if there is room, because the helper may have made it meanwhile.
+ */
+static int handback_peek(ReturnConn *conn, size_t size, size_t *ret_n, int ret_fds[static HANDOFF_RIGHTS_MAX],
+                         size_t *ret_n_fds) {
+        Broker *b = conn->broker;
+        int r;
+
+        r = handoff_peek_message(conn->fd, b->handback->buffer, size, ret_n, ret_fds, ret_n_fds);
+        if (r != HANDOFF_NO_FD || *ret_n_fds > 0)
+                return r;
+
+        r = handoff_check_room(conn->fd);
         if (r < 0) {
                 diag_no_resources(&b->diag, r);
                 return r;
         }
 
-        return conn->listener->type == SOCK_STREAM && admission_free_places(b) == 0 ? -ENOBUFS : 0;
+        return handoff_peek_message(conn->fd, b->handback->buffer, size, ret_n, ret_fds, ret_n_fds);
 }
 
 static bool handback_is_client(int fd) {
         return handoff_check_client(fd, /* with_unix= */ false) == 0 && handoff_check_connected(fd) == 0;
 }
 
-/* A worker's own connection brings only clients that it was given, and chooses no route for them. */
-static bool handback_may_take(const ReturnConn *conn, int fd, const Message *m) {
-        return conn->worker == 0 || (m->name.n == 0 && m->hops == 0 && seal_is_valid(&conn->broker->seal_key, fd, m));
+/*
+ * A worker's own connection brings only clients that it was given, and chooses no route for them. So a socket with a
+ * seal is a stream of IP, and only needs to be connected still. *ret_cookie is 0 if it is not known.
+ */
+static bool handback_may_take(const ReturnConn *conn, int fd, const Message *m, uint64_t *ret_cookie) {
+        *ret_cookie = 0;
+        if (conn->worker == 0)
+                return handback_is_client(fd);
+        if (m->name.n > 0 || m->hops > 0)
+                return false;
+
+        *ret_cookie = seal_cookie(fd);
+        return seal_is_valid(&conn->broker->seal_key, *ret_cookie, m) &&
+               (handoff_is_connected(fd) || handback_is_client(fd));
+}
+
+/* Notes that the worker compares first requests, and forgets NEXT of a sender that is no worker's own connection. */
+static void handback_note_next(ReturnConn *conn, Message *m) {
+        Worker *w;
+
+        if (conn->worker == 0)
+                m->next = (Slice){};
+        if (m->next.n == 0 || conn->has_told)
+                return;
+
+        w = worker_find_number(&conn->broker->workers, conn->worker);
+        if (w)
+                w->compares_next = true;
+        conn->has_told = true;
 }
 
 /*
@@ -175,14 +217,15 @@ static bool handback_may_take(const ReturnConn *conn, int fd, const Message *m) 
  * client. Returns as handback_receive_one().
  */
 static int handback_look_and_take(ReturnConn *conn, uint8_t *ret_answer) {
-        bool is_stream = conn->listener->type == SOCK_STREAM;
+        bool is_stream = conn->listener->type == SOCK_STREAM, is_told = false;
         Broker *b = conn->broker;
         Handback *h = b->handback;
         int fds[HANDOFF_RIGHTS_MAX], r, k = 0;
+        uint64_t cookie;
         size_t n, n_fds;
         Message m;
 
-        r = handoff_peek_message(conn->fd, h->buffer, is_stream ? 2 : sizeof(h->buffer), &n, fds, &n_fds);
+        r = handback_peek(conn, is_stream ? 2 : sizeof(h->buffer), &n, fds, &n_fds);
         if (r == 0 || r == HANDOFF_INVALID)
                 k = handoff_discard(conn->fd, n);
 
@@ -190,13 +233,19 @@ static int handback_look_and_take(ReturnConn *conn, uint8_t *ret_answer) {
                 r = k; /* the next look finds it again */
         else if (r == HANDOFF_NO_FD)
                 *ret_answer = FDPASS_ANSWER_REFUSED; /* the sender still has it */
-        else if (r == 0 && handback_is_client(fds[0]) && handback_decode(conn->listener, h->buffer, n, &m) &&
-                 handback_may_take(conn, fds[0], &m))
-                *ret_answer = returned_take(b, conn->listener, fds[0], &m, handback_owner(conn));
+        else if (r == 0 && handback_decode(conn->listener, h->buffer, n, &m) &&
+                 handback_may_take(conn, fds[0], &m, &cookie)) {
+                handback_note_next(conn, &m);
+                *ret_answer = returned_take(b, conn->listener, fds[0], cookie, &m, handback_owner(conn));
+                is_told = m.next.n > 0;
+        }
 
         for (size_t i = 0; i < n_fds; i++)
                 if (i > 0 || *ret_answer != FDPASS_ANSWER_TAKEN)
                         helper_close(b->helper, HELPER_CONNECTIONS, fds[i], handback_owner(conn));
+
+        if (is_told && *ret_answer == FDPASS_ANSWER_TAKEN)
+                *ret_answer = 0; /* its sender does not want to know */
 
         if (r >= 0 && r != HANDOFF_NO_FD && r != HANDOFF_CLOSED && *ret_answer == FDPASS_ANSWER_ERROR &&
             conn->worker == 0)
@@ -216,7 +265,7 @@ static int handback_receive_one(ReturnConn *conn) {
         if (r != 0)
                 return r;
 
-        r = handback_check_room(conn);
+        r = handback_check_place(conn);
         if (r < 0)
                 return r;
 
@@ -252,8 +301,13 @@ static int handback_on_conn(sd_event_source *source, int fd, uint32_t revents, v
         Broker *b = conn->broker;
         int r = 0;
 
-        for (size_t i = 0; i < BATCH_MAX && r == 0; i++)
+        size_t n, max = conn->has_more ? BATCH_MAX : 1;
+
+        for (n = 0; n < max && r == 0; n++)
                 r = handback_receive_one(conn);
+
+        /* A look that finds no message costs as much as one that does. So one message is taken if there was one only. */
+        conn->has_more = r == 0 || n > 2;
 
         if (errno_is_resource(r))
                 handback_pause(conn);

@@ -21,8 +21,9 @@ SIZES = [11, 16384, 65536, 262144]
 class Place:
     """Where a server takes its clients."""
 
-    def __init__(self, port=None, path=None, handoff=None):
+    def __init__(self, port=None, path=None, handoff=None, build=None):
         self.port, self.path, self.handoff = port, path, handoff
+        self.build = build  # whose preload takes the handoffs
 
 
 def free_port():
@@ -53,7 +54,7 @@ class Context:
         place.handoff.chmod(0o600)
         listener.listen(4096)
         return self.start(argv, listener, **environment, FDPASS_SOCKET=str(place.handoff), FDPASS_LISTEN='80',
-                          LD_PRELOAD=str(self.options.build / 'src/workers/preload/fdpass-preload.so'))
+                          LD_PRELOAD=str(place.build / 'src/workers/preload/fdpass-preload.so'))
 
     def files(self):
         """A directory for each worker, with a file of each size at its path."""
@@ -123,7 +124,7 @@ class Subject:
     def server(self, names, **place):
         directory = self.directory / '-'.join(names)
         directory.mkdir()
-        place = Place(**{key: value if key == 'port' else directory / value for key, value in place.items()})
+        place = Place(**{key: directory / value if isinstance(value, str) else value for key, value in place.items()})
         self.pids['server'].append(KINDS[self.kind](self.context, names, place, directory))
         return place
 
@@ -167,7 +168,7 @@ class Fdpass(Subject):
         (units / 'fdpass.socket').write_text('[Socket]\nFileDescriptorName=public\n'
                                              '[X-FDPass]\nMaxClientsPerSource=100000\n')
         for name, prefix in web_load.NAMES.items():
-            worker = self.server([name], handoff='worker.sock').handoff
+            worker = self.server([name], handoff='worker.sock', build=self.build()).handoff
             path = f'Path={prefix}\n' if prefix else ''
             (units / f'{name}.socket').write_text(f'[Socket]\nListenSequentialPacket={worker}\nTriggerLimitIntervalSec=0\n'
                                                   f'[X-FDPass]\nHost={web_load.HOST}\n{path}')
@@ -175,18 +176,18 @@ class Fdpass(Subject):
         public = bench.listen(socket.AF_INET, ('127.0.0.1', 0))
         back = bench.listen(socket.AF_UNIX, str(self.directory / 'return.sock'), socket.SOCK_SEQPACKET)
         self.port = public.getsockname()[1]
-        self.pids['middle'].append(bench.start_broker(self.context.processes, self.broker(), self.directory,
+        self.pids['middle'].append(bench.start_broker(self.context.processes, self.build() / 'src/fdpassd', self.directory,
                                                       [public, back], 'public:return'))
 
-    def broker(self):
-        return self.context.options.build / 'src/fdpassd'
+    def build(self):
+        return self.context.options.build
 
 
 class Before(Fdpass):
-    """The same with the fdpassd of another build, and the preload of this one."""
+    """The same with the fdpassd and the preload of another build."""
 
-    def broker(self):
-        return self.context.options.before / 'src/fdpassd'
+    def build(self):
+        return self.context.options.before
 
 
 class Nginx(Subject):

@@ -2,7 +2,7 @@
 
 /* accept() on a worker's socket. */
 
-#include "workers/preload/preload.h"
+#include "workers/preload/follow.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -119,6 +119,10 @@ static int accept_receive(int conn_fd, int *place, int fd, const WorkerSocket *w
         r = receive_client(conn_fd, place, fd, w, &info, &client_fd);
         if (r != 0)
                 return r;
+
+        /* Without a comparison the server could answer a request that is another worker's. */
+        if (info.is_unseen && !follow_compare_first(client_fd))
+                return RECEIVE_SKIP;
 
         r = accept_apply_flags(client_fd, flags);
         if (r == 0)

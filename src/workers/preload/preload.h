@@ -207,6 +207,7 @@ typedef struct ClientInfo {
         IpAddress peer;       /* AF_UNSPEC: as the client's socket has it */
         IpAddress local;      /* AF_UNSPEC: as the client's socket has it */
         bool is_late;         /* the deadline is over: the sender no longer waits for us */
+        bool is_unseen;       /* the broker has not looked at its first request (NEXT) */
         bool has_consumed;    /* bytes of the client came in the message; its socket no longer has them */
 } ClientInfo;
 
