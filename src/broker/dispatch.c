@@ -67,6 +67,8 @@ static void dispatch_event(Broker *b, const struct epoll_event *event) {
                 inspect_on_event(&b->inspect);
         else if (token & TOKEN_PERSISTENT)
                 persistent_on_event(&b->persistent, (uint32_t) token);
+        else if (token & TOKEN_RETURN)
+                handback_on_event((ReturnConn *) (uintptr_t) (token & ~TOKEN_RETURN));
         else if ((c = client_by_token(&b->clients, token)))
                 dispatch_client(b, c, event->events);
 }

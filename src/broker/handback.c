@@ -40,19 +40,19 @@
 #define WAYS_SHARE 8
 
 /* A connection that brings clients: any number of messages, or one byte in the stream form. */
-typedef struct ReturnConn {
+struct ReturnConn {
         Broker *broker;
         Listener *listener;
         List link;              /* Handback.conns, the longest silent one first; or Handback.ways */
         uint32_t worker;        /* Worker.number of the worker whose own it is; 0: it was accepted */
         int fd;
-        sd_event_source *io;
+        sd_event_source *io;    /* NULL: it is a worker's own, whose events the loop reports (watch_return()) */
         usec_t active_at;
         bool has_told;          /* Worker.compares_next was set */
         bool has_more;          /* several messages were there at the last event */
         uint8_t answer;         /* an answer that the socket had no room for yet; 0: none */
         struct ucred sender;
-} ReturnConn;
+};
 
 struct Handback {
         Listener *self;         /* the first return socket with messages; NULL: none */
@@ -74,7 +74,10 @@ static uint32_t handback_owner(const ReturnConn *conn) {
 
 /* Frees the connection. The helper closes it, because its queue may hold descriptors. */
 static void handback_free(ReturnConn *conn) {
-        sd_event_source_disable_unref(conn->io);
+        if (conn->io)
+                sd_event_source_disable_unref(conn->io);
+        else
+                unwatch_connection(&conn->broker->loop, conn->fd);
         helper_close(conn->broker->helper, HELPER_CONNECTIONS, conn->fd, handback_owner(conn));
         list_remove(&conn->link);
         free(conn);
@@ -101,8 +104,13 @@ static void handback_arm(Handback *h) {
         timer_set(&h->timer, usec_now() + PAUSE_USEC);
 }
 
+static int handback_enable(ReturnConn *conn, bool enable) {
+        return conn->io ? sd_event_source_set_enabled(conn->io, enable ? SD_EVENT_ON : SD_EVENT_OFF)
+                        : watch_return(&conn->broker->loop, conn, conn->fd, /* is_off= */ !enable);
+}
+
 static void handback_pause(ReturnConn *conn) {
-        (void) sd_event_source_set_enabled(conn->io, SD_EVENT_OFF);
+        (void) handback_enable(conn, false);
         handback_arm(conn->broker->handback);
 }
 
@@ -124,7 +132,7 @@ static void handback_resume(List *conns) {
         LIST_FOREACH(i, conns) {
                 ReturnConn *conn = CONTAINER_OF(i, ReturnConn, link);
 
-                if (sd_event_source_set_enabled(conn->io, SD_EVENT_ON) < 0 || handback_give_answer(conn) < 0)
+                if (handback_enable(conn, true) < 0 || handback_give_answer(conn) < 0)
                         handback_pause(conn);
         }
 }
@@ -296,8 +304,7 @@ static void handback_finish(ReturnConn *conn) {
         handback_end(conn);
 }
 
-static int handback_on_conn(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        ReturnConn *conn = userdata;
+void handback_on_event(ReturnConn *conn) {
         Broker *b = conn->broker;
         int r = 0;
 
@@ -313,12 +320,16 @@ static int handback_on_conn(sd_event_source *source, int fd, uint32_t revents, v
                 handback_pause(conn);
         else if (r != 0 && !errno_is_transient(r)) {
                 handback_end(conn);
-                return 0;
+                return;
         }
 
         conn->active_at = loop_now(&b->loop);
         list_remove(&conn->link);
         list_append(conn->worker != 0 ? &b->handback->ways : &b->handback->conns, &conn->link);
+}
+
+static int handback_on_conn(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        handback_on_event(userdata);
         return 0;
 }
 
@@ -334,7 +345,9 @@ static int handback_new_conn(Broker *b, Listener *l, int fd, uint32_t worker) {
         *conn = (ReturnConn){ .broker = b, .listener = l, .fd = fd, .worker = worker, .active_at = loop_now(&b->loop) };
         (void) getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &conn->sender, &(socklen_t){ sizeof(conn->sender) });
 
-        r = sd_event_add_io(b->loop.event, &conn->io, fd, EPOLLIN, handback_on_conn, conn);
+        /* An iteration of sd-event is too dear for workers, which hand back for each request of a client. */
+        r = worker != 0 ? watch_return(&b->loop, conn, fd, /* is_off= */ false)
+                        : sd_event_add_io(b->loop.event, &conn->io, fd, EPOLLIN, handback_on_conn, conn);
         if (r < 0) {
                 free(conn);
                 return r;
