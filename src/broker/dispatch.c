@@ -175,7 +175,7 @@ int dispatch_turn(Broker *b, usec_t timeout) {
         if (is_pending < 0)
                 return is_pending;
 
-        n = dispatch_own(b, is_pending ? 0 : timeout);
+        n = dispatch_own(b, is_pending ? 0 : MIN(timeout, helper_is_due(b->helper)));
         if (n < 0)
                 return n;
 
