@@ -10,6 +10,7 @@ import os
 
 HOST = 'bench.example'
 NAMES = {'site': '', 'api': '/api'}  # workers, and the prefix of their paths
+SIZES = [11, 16384, 65536, 262144]
 READY_SEC = 10
 SAMPLE_SEC = 0.05
 TICK = os.sysconf('SC_CLK_TCK')

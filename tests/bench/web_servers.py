@@ -15,7 +15,7 @@ import time
 
 import web_load
 
-SIZES = [11, 16384, 65536, 262144]
+HERE = pathlib.Path(__file__).resolve().parent
 
 
 class Place:
@@ -24,6 +24,10 @@ class Place:
     def __init__(self, port=None, path=None, handoff=None, build=None):
         self.port, self.path, self.handoff = port, path, handoff
         self.build = build  # whose preload takes the handoffs
+
+    def address(self, unix='unix:'):
+        """For a proxy's configuration."""
+        return f'{unix}{self.path}' if self.path else f'127.0.0.1:{self.port}'
 
 
 def free_port():
@@ -49,19 +53,24 @@ class Context:
         """Starts a server; where it takes handoffs, with the preload and a worker's socket."""
         if not place.handoff:
             return self.start(argv, **environment)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        listener.bind(str(place.handoff))
-        place.handoff.chmod(0o600)
-        listener.listen(4096)
-        return self.start(argv, listener, **environment, FDPASS_SOCKET=str(place.handoff), FDPASS_LISTEN='80',
+        return self.start(argv, self.listen(place), **environment, FDPASS_SOCKET=str(place.handoff), FDPASS_LISTEN='80',
                           LD_PRELOAD=str(place.build / 'src/workers/preload/fdpass-preload.so'))
+
+    def listen(self, place):
+        """Opens the listener at a place."""
+        if place.port:
+            return self.bench.listen(socket.AF_INET, ('127.0.0.1', place.port))
+        kind = socket.SOCK_SEQPACKET if place.handoff else socket.SOCK_STREAM
+        listener = self.bench.listen(socket.AF_UNIX, str(place.handoff or place.path), kind)
+        (place.handoff or place.path).chmod(0o600)
+        return listener
 
     def files(self):
         """A directory for each worker, with a file of each size at its path."""
         root = self.directory / 'files'
         if not root.exists():
             for name in web_load.NAMES:
-                for size in SIZES:
+                for size in web_load.SIZES:
                     path = root / name / web_load.path_of(name, size).lstrip('/')
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(web_load.body(name, size))
@@ -106,7 +115,63 @@ http {{
     return context.start_server([find('nginx'), '-c', str(conf), '-g', 'daemon off;'], place)
 
 
-KINDS = {'nginx': nginx}
+def apache(context, names, place, directory):
+    """Apache of Debian, event MPM, one process with as many threads as it needs; files."""
+    modules = '/usr/lib/apache2/modules'
+    files = context.files()
+    aliases = ''.join(f'AliasMatch ^{prefix}/([0-9]+)$ {files}/{name}{prefix}/$1\n'
+                      for name, prefix in web_load.NAMES.items() if name in names)
+    conf = directory / 'apache.conf'
+    conf.write_text(f'''
+ServerRoot {directory}
+ServerName {web_load.HOST}
+PidFile {directory}/pid
+ErrorLog {directory}/error.log
+LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule alias_module {modules}/mod_alias.so
+User www-data
+Group www-data
+StartServers 1
+ServerLimit 1
+ThreadsPerChild 64
+MaxRequestWorkers 64
+MaxKeepAliveRequests 0
+KeepAliveTimeout 60
+Listen {'80' if place.handoff else f'127.0.0.1:{place.port}'}
+DocumentRoot {directory}
+{aliases}<Directory />
+Require all granted
+</Directory>
+''')
+    return context.start_server([find('apache2'), '-f', str(conf), '-DFOREGROUND'], place)
+
+
+def node(context, names, place, directory):
+    """Node, one process."""
+    where = '80' if place.handoff else str(place.path or place.port)
+    return context.start_server([find('node'), HERE / 'web_app.js', where, ','.join(names),
+                                 ','.join(map(str, web_load.SIZES))], place)
+
+
+def gunicorn(context, names, place, directory):
+    """gunicorn, one process with threads. It takes the socket that systemd passes by itself."""
+    bind = [] if place.handoff else ['--bind', f'unix:{place.path}' if place.path else f'127.0.0.1:{place.port}']
+    return context.start_server([find('gunicorn'), '--worker-class=gthread', '--threads=16', '--keep-alive=60',
+                                 '--log-level=error', f'--chdir={HERE}', *bind, 'web_apps:wsgi'], place,
+                                WORKER=' '.join(names))
+
+
+def libfdpass(context, names, place, directory):
+    """web-worker.c: a worker that was written for fdpass."""
+    build = place.build or context.options.build
+    argv = [build / 'tests/bench/web-worker', 'handoff' if place.handoff else 'accept',
+            place.handoff.parent.parent / 'return.sock' if place.handoff else '-', *names]
+    return context.start(argv, context.listen(place))
+
+
+KINDS = {'nginx': nginx, 'libfdpass': libfdpass, 'apache': apache, 'node': node, 'gunicorn': gunicorn}
+WITHOUT_UNIX = ['apache']  # it listens on no path, so proxies reach it at a port
 
 
 class Subject:
@@ -127,6 +192,10 @@ class Subject:
         place = Place(**{key: directory / value if isinstance(value, str) else value for key, value in place.items()})
         self.pids['server'].append(KINDS[self.kind](self.context, names, place, directory))
         return place
+
+    def backend(self, name):
+        """Starts the server that a proxy reaches."""
+        return self.server([name], **({'port': free_port()} if self.kind in WITHOUT_UNIX else {'path': 'server.sock'}))
 
     def cpu(self):
         """CPU seconds of each part so far."""
@@ -195,15 +264,15 @@ class Nginx(Subject):
 
     def begin(self):
         self.port = free_port()
-        places = {name: self.server([name], path='server.sock').path for name in web_load.NAMES}
-        upstreams = ''.join(f'upstream {name} {{ server unix:{path}; keepalive 64; keepalive_requests 1000000; }}\n'
-                            for name, path in places.items())
+        places = {name: self.backend(name).address() for name in web_load.NAMES}
+        upstreams = ''.join(f'upstream {name} {{ server {place}; keepalive 64; keepalive_requests 1000000; }}\n'
+                            for name, place in places.items())
         locations = ''.join(f'location {prefix or "/"} {{ proxy_pass http://{name}; proxy_http_version 1.1; '
                             'proxy_set_header Connection ""; proxy_set_header Host $host; }\n'
                             for name, prefix in web_load.NAMES.items())
         conf = self.directory / 'nginx.conf'
         conf.write_text(f'''
-user www-data;
+user root;
 worker_processes 1;
 pid {self.directory}/nginx.pid;
 error_log {self.directory}/error.log;
@@ -229,7 +298,7 @@ class Haproxy(Subject):
     def begin(self):
         self.port = free_port()
         backends = ''.join(f'backend {name}\n    http-reuse always\n'
-                           f'    server s unix@{self.server([name], path="server.sock").path}\n'
+                           f'    server s {self.backend(name).address("unix@")}\n'
                            for name in web_load.NAMES)
         conf = self.directory / 'haproxy.cfg'
         conf.write_text(f'''
