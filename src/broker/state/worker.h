@@ -52,6 +52,7 @@ typedef struct Worker {
         usec_t hanging_since; /* CLOCK_MONOTONIC; valid with @n_hanging */
 
         bool unresponsive;    /* it took no client for a long time, and the log says so */
+        bool compares_next;   /* it has sent NEXT, so it compares the first request of a client that comes with NEXT */
         bool is_drained;      /* an administrator wants it to get no more clients */
 
         uint64_t n_taken;     /* clients with a receipt, by any route */

@@ -2,6 +2,7 @@
 
 /* accept() on a worker's socket. */
 
+#include "workers/preload/follow.h"
 #include "workers/preload/kept.h"
 
 #include <arpa/inet.h>
@@ -105,6 +106,10 @@ static int accept_complete(int fd, const WorkerSocket *w, const ClientInfo *info
                            int *ret_fd) {
         _cleanup_close_ int client_fd = fd;
         int r;
+
+        /* Without a comparison the server could answer a request that is another worker's. */
+        if (info->is_unseen && !follow_compare_first(client_fd))
+                return RECEIVE_SKIP;
 
         r = accept_apply_flags(client_fd, flags);
         if (r == 0)

@@ -224,6 +224,7 @@ typedef struct ClientInfo {
         uint64_t cookie;      /* of the client's socket, SO_COOKIE */
         bool may_persist;     /* the sender lets us keep the connection */
         bool is_late;         /* the deadline is over: the sender no longer waits for us */
+        bool is_unseen;       /* the broker has not looked at its first request (NEXT) */
         bool has_consumed;    /* bytes of the client came in the message; its socket no longer has them */
 } ClientInfo;
 
