@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "basic/array.h"
+#include "basic/fd.h"
+#include "workers/tls/certificate.h"
+
+static void certificate_file_done(CertificateFile *f) {
+        if (f->bytes)
+                OPENSSL_cleanse(f->bytes, f->n); /* it may be a key */
+        free(f->bytes);
+        free(f->name);
+}
+
+void certificate_files_done(CertificateFiles *files) {
+        for (size_t i = 0; i < files->n_items; i++)
+                certificate_file_done(&files->items[i]);
+        free(files->items);
+        *files = (CertificateFiles){};
+}
+
+/* Reads one file. Returns 0, a negative errno, or 1 if it is no regular file. */
+static int certificate_file_read(CertificateFile *f, int dir_fd, const char *name) {
+        _cleanup_close_ int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        struct stat st;
+        ssize_t n;
+
+        if (fd < 0)
+                return errno == ELOOP ? 1 : -errno;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode))
+                return 1;
+        if (st.st_size > CERTIFICATE_FILE_MAX)
+                return -EFBIG;
+
+        f->bytes = malloc((size_t) st.st_size + 1);
+        if (!f->bytes)
+                return -ENOMEM;
+
+        n = fd_read(fd, f->bytes, (size_t) st.st_size);
+        f->n = n > 0 ? (size_t) n : 0;
+        return n < 0 ? (int) n : 0;
+}
+
+static int certificate_files_add(CertificateFiles *files, int dir_fd, const char *path, const char *name,
+                                 const char *shown, Log *log) {
+        CertificateFile f = {};
+        int r;
+
+        r = certificate_file_read(&f, dir_fd, name);
+        if (r == 0 && !(f.name = strdup(shown)))
+                r = -ENOMEM;
+        if (r == 0 && !ARRAY_GROW(files->items, files->n_items))
+                r = -ENOMEM;
+        if (r == 0) {
+                files->items[files->n_items++] = f;
+                return 0;
+        }
+
+        certificate_file_done(&f);
+        if (r > 0)
+                return 0;
+        if (r != -ENOMEM)
+                log_line(log, LOG_ERR, "%s/%s can't be read: %s. It is left out.", path, name, strerror(-r));
+        return r == -ENOMEM ? r : 0;
+}
+
+/* Returns the name of a file without the prefix of the credential, or NULL if it belongs to another one. */
+static const char *certificate_files_shown(const char *name, const char *credential) {
+        const char *rest;
+
+        if (name[0] == '.')
+                return NULL;
+        if (!credential)
+                return name;
+
+        rest = startswith(name, credential);
+        return rest && *rest == '_' ? rest + 1 : NULL;
+}
+
+static int certificate_files_compare(const void *a, const void *b) {
+        return strcmp(((const CertificateFile *) a)->name, ((const CertificateFile *) b)->name);
+}
+
+static void certificate_files_close_dir(DIR **d) {
+        if (*d)
+                closedir(*d);
+}
+
+int certificate_files_read(CertificateFiles *ret, const char *path, const char *credential, Log *log) {
+        _cleanup_(certificate_files_close_dir) DIR *d = opendir(path);
+        int r = 0;
+
+        *ret = (CertificateFiles){};
+        if (!d)
+                return -errno;
+
+        for (struct dirent *e; r == 0 && (e = readdir(d));) {
+                const char *shown = certificate_files_shown(e->d_name, credential);
+
+                if (shown)
+                        r = certificate_files_add(ret, dirfd(d), path, e->d_name, shown, log);
+        }
+
+        if (r < 0)
+                certificate_files_done(ret);
+        else if (ret->n_items > 1)
+                qsort(ret->items, ret->n_items, sizeof(*ret->items), certificate_files_compare);
+        return r;
+}
