@@ -21,19 +21,25 @@ enum {
         LEARNED_KEY_ALG = 0x25,
 };
 
-/* Longest value of one of these TLVs. All five fit into FDPASS_SSL_MAX. */
-#define LEARNED_VALUE_MAX 190
+/* Longest value of one of these TLVs. All five and the name of the host fit into FDPASS_SSL_MAX. */
+#define LEARNED_VALUE_MAX 140
 
-/* Adds a TLV. A value that is empty or too long is left out, because half a name is another one. */
-static void learned_add(Learned *l, uint8_t type, Slice value) {
-        if (value.n == 0 || value.n > LEARNED_VALUE_MAX)
-                return;
+static Slice learned_slice(const void *p, size_t n) {
+        return (Slice){ p, n };
+}
 
+static void learned_put(Learned *l, uint8_t type, Slice value) {
         l->ssl[l->n_ssl] = type;
         l->ssl[l->n_ssl + 1] = 0;
         l->ssl[l->n_ssl + 2] = (uint8_t) value.n;
         memcpy(l->ssl + l->n_ssl + 3, value.p, value.n);
         l->n_ssl += 3 + value.n;
+}
+
+/* Adds a TLV. A value that is empty or too long is left out, because half a name is another one. */
+static void learned_add(Learned *l, uint8_t type, Slice value) {
+        if (value.n > 0 && value.n <= LEARNED_VALUE_MAX)
+                learned_put(l, type, value);
 }
 
 static void learned_add_string(Learned *l, uint8_t type, const char *s) {
@@ -81,7 +87,8 @@ static void learned_set_ssl(Learned *l, const SSL *ssl) {
                 l->ssl[0] |= (uint8_t) (LEARNED_CERT_SESS | (SSL_session_reused(ssl) ? 0 : LEARNED_CERT_CONN));
         verified = htonl(verified);
         memcpy(l->ssl + 1, &verified, sizeof(verified));
-        l->n_ssl = 1 + sizeof(verified);
+        l->n_ssl = FDPASS_SSL_TLVS_AT;
+        learned_put(l, FDPASS_SSL_TLV_NAME, learned_slice(l->host.text, l->host.n));
 
         learned_add_string(l, LEARNED_VERSION, SSL_get_version(ssl));
         if (certificate)
@@ -101,10 +108,6 @@ bool learned_read(Learned *ret, const SSL *ssl, const char *told) {
 
         learned_set_ssl(ret, ssl);
         return true;
-}
-
-static Slice learned_slice(const void *p, size_t n) {
-        return (Slice){ p, n };
 }
 
 static Slice learned_tlv(const struct fdpass *info, uint8_t type) {
