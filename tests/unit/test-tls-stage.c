@@ -5,6 +5,9 @@
 #include "service-fixture.h"
 #include "tls-fixture.h"
 
+#include <sys/wait.h>
+
+#include "workers/tls/renewal.h"
 #include "workers/tls/stage.h"
 
 static struct {
@@ -550,7 +553,51 @@ static void test_stop(void **state) {
         leave(&v);
 }
 
+/* Sends the directory to the stage from a process of its own. Returns its exit status. */
+static int renew(const char *path) {
+        pid_t pid = fork();
+        int status;
+
+        if (pid == 0)
+                _exit(renewal_send(path, t.directory) < 0);
+
+        RUN_UNTIL(waitpid(pid, &status, WNOHANG) == pid);
+        return WEXITSTATUS(status);
+}
+
+/* New files are in use when their sender is told so, and connections go on. Only root may send them. */
+static void test_renewal(void **state) {
+        char path[80];
+        Pem pem;
+        Visit v;
+
+        (void) snprintf(path, sizeof(path), "%s/renewal.sock", t.directory);
+        t.stage->renewal_path = path;
+        begin();
+        visit(&v, &(TlsClientSpec){ .sni = "site.example" });
+        assert_int_equal(X509_cmp(SSL_get0_peer_certificate(v.client.ssl), t.pem.certificate), 0);
+
+        make_pem(&pem, &(PemSpec){ .names = "DNS:site.example" });
+        write_file(t.directory, "site.pem", pem.certificate_text, pem.key_text);
+        if (geteuid() == 0) {
+                Visit w;
+
+                assert_int_equal(renew(path), 0);
+                visit(&w, &(TlsClientSpec){ .sni = "site.example" });
+                assert_int_equal(X509_cmp(SSL_get0_peer_certificate(w.client.ssl), pem.certificate), 0);
+                client_say(&v.client, "still here");
+                worker_expect(v.worker, "still here");
+                client_done(&w.client);
+                fd_close(w.worker);
+                guest_leave(&w.guest);
+        } else
+                assert_int_equal(renew(path), 1);
+        leave(&v);
+        pem_done(&pem);
+}
+
 TEST_MAIN(STAGE_TEST(test_facts),
+          STAGE_TEST(test_renewal),
           STAGE_TEST(test_both_ways),
           STAGE_TEST(test_bulk),
           STAGE_TEST(test_unread_request),

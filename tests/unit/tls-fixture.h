@@ -139,7 +139,7 @@ static inline void client_begin(TlsClient *c, const TlsClientSpec *spec) {
         if (spec->ciphers)
                 assert_int_equal(SSL_CTX_set_cipher_list(c->ctx, spec->ciphers), 1);
         if (spec->groups)
-                assert_int_equal(SSL_CTX_set1_groups_list(c->ctx, spec->groups), 1);
+                assert_int_equal(SSL_CTX_set1_groups_list(c->ctx, (char *) (uintptr_t) spec->groups), 1);
         if (spec->certificate) {
                 assert_int_equal(SSL_CTX_use_certificate(c->ctx, spec->certificate->certificate), 1);
                 assert_int_equal(SSL_CTX_use_PrivateKey(c->ctx, spec->certificate->key), 1);
@@ -147,7 +147,7 @@ static inline void client_begin(TlsClient *c, const TlsClientSpec *spec) {
 
         c->ssl = SSL_new(c->ctx);
         if (spec->sni)
-                assert_int_equal(SSL_set_tlsext_host_name(c->ssl, spec->sni), 1);
+                assert_int_equal(SSL_set_tlsext_host_name(c->ssl, (char *) (uintptr_t) spec->sni), 1);
         if (spec->alpn)
                 assert_int_equal(SSL_set_alpn_protos(c->ssl, (const unsigned char *) spec->alpn, (unsigned) strlen(spec->alpn)), 0);
         if (spec->session)

@@ -24,14 +24,11 @@ void certificate_files_done(CertificateFiles *files) {
         *files = (CertificateFiles){};
 }
 
-/* Reads one file. Returns 0, a negative errno, or 1 if it is no regular file. */
-static int certificate_file_read(CertificateFile *f, int dir_fd, const char *name) {
-        _cleanup_close_ int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+/* Reads all of a file. Returns 0, a negative errno, or 1 if it is no regular file. */
+static int certificate_file_read(CertificateFile *f, int fd) {
         struct stat st;
         ssize_t n;
 
-        if (fd < 0)
-                return errno == ELOOP ? 1 : -errno;
         if (fstat(fd, &st) < 0)
                 return -errno;
         if (!S_ISREG(st.st_mode))
@@ -48,27 +45,31 @@ static int certificate_file_read(CertificateFile *f, int dir_fd, const char *nam
         return n < 0 ? (int) n : 0;
 }
 
-static int certificate_files_add(CertificateFiles *files, int dir_fd, const char *path, const char *name,
-                                 const char *shown, Log *log) {
+int certificate_files_add(CertificateFiles *files, int fd, const char *name) {
         CertificateFile f = {};
         int r;
 
-        r = certificate_file_read(&f, dir_fd, name);
-        if (r == 0 && !(f.name = strdup(shown)))
+        r = certificate_file_read(&f, fd);
+        if (r == 0 && (!(f.name = strdup(name)) || !ARRAY_GROW(files->items, files->n_items)))
                 r = -ENOMEM;
-        if (r == 0 && !ARRAY_GROW(files->items, files->n_items))
-                r = -ENOMEM;
-        if (r == 0) {
+        if (r == 0)
                 files->items[files->n_items++] = f;
-                return 0;
-        }
+        else
+                certificate_file_done(&f);
 
-        certificate_file_done(&f);
-        if (r > 0)
-                return 0;
-        if (r != -ENOMEM)
-                log_line(log, LOG_ERR, "%s/%s can't be read: %s. It is left out.", path, name, strerror(-r));
-        return r == -ENOMEM ? r : 0;
+        return r < 0 ? r : 0;
+}
+
+static int certificate_files_open(CertificateFiles *files, int dir_fd, const char *path, const char *name,
+                                  const char *shown, Log *log) {
+        _cleanup_close_ int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        int r = fd < 0 ? -errno : certificate_files_add(files, fd, shown);
+
+        if (r == 0 || r == -ENOMEM || r == -ELOOP || r == -ENXIO) /* a link, as systemd leaves it out, or a socket */
+                return r == -ENOMEM ? r : 0;
+
+        log_line(log, LOG_ERR, "%s/%s can't be read: %s. It is left out.", path, name, strerror(-r));
+        return 0;
 }
 
 /* Returns the name of a file without the prefix of the credential, or NULL if it belongs to another one. */
@@ -88,6 +89,11 @@ static int certificate_files_compare(const void *a, const void *b) {
         return strcmp(((const CertificateFile *) a)->name, ((const CertificateFile *) b)->name);
 }
 
+void certificate_files_sort(CertificateFiles *files) {
+        if (files->n_items > 1)
+                qsort(files->items, files->n_items, sizeof(*files->items), certificate_files_compare);
+}
+
 static void certificate_files_close_dir(DIR **d) {
         if (*d)
                 closedir(*d);
@@ -105,12 +111,12 @@ int certificate_files_read(CertificateFiles *ret, const char *path, const char *
                 const char *shown = certificate_files_shown(e->d_name, credential);
 
                 if (shown)
-                        r = certificate_files_add(ret, dirfd(d), path, e->d_name, shown, log);
+                        r = certificate_files_open(ret, dirfd(d), path, e->d_name, shown, log);
         }
 
         if (r < 0)
                 certificate_files_done(ret);
-        else if (ret->n_items > 1)
-                qsort(ret->items, ret->n_items, sizeof(*ret->items), certificate_files_compare);
+        else
+                certificate_files_sort(ret);
         return r;
 }

@@ -38,6 +38,13 @@ typedef struct CertificateFiles {
  * error of opendir(3).
  */
 int certificate_files_read(CertificateFiles *ret, const char *path, const char *credential, Log *log);
+
+/*
+ * Adds the open file @fd, *not* consumed, as @name. What is no regular file is left out. Returns 0 or a negative errno.
+ * After the last one certificate_files_sort() has to be called.
+ */
+int certificate_files_add(CertificateFiles *files, int fd, const char *name);
+void certificate_files_sort(CertificateFiles *files);
 void certificate_files_done(CertificateFiles *files);
 
 /* One certificate with its chain and key. */

@@ -6,6 +6,7 @@
 #include <sysexits.h>
 
 #include "workers/options.h"
+#include "workers/tls/renewal.h"
 #include "workers/tls/stage.h"
 
 #define FDS_RESERVED 64      /* descriptors for standard streams, sockets, files, the event loop */
@@ -28,6 +29,8 @@ static void tls_help(void) {
                "  -c --connections-max=NUMBER    Limit of clients; the others wait\n"
                "     --drain-time=TIME           Time that clients have after a stop (0)\n"
                "     --return=PATH               The broker's return socket\n"
+               "     --renewal=PATH              Take new certificates on this socket, from root\n"
+               "     --renew=PATH                Send the certificates of --certificates= there, and exit\n"
                "  -h --help                      Show this\n"
                "     --version                   Show the version\n\n"
                "See the fdpass-tls(8) man page for details.\n");
@@ -44,6 +47,8 @@ enum {
         ARG_HANDSHAKES_PER_SOURCE,
         ARG_DRAIN_TIME,
         ARG_RETURN,
+        ARG_RENEWAL,
+        ARG_RENEW,
 };
 
 static const struct option long_options[] = {
@@ -58,6 +63,8 @@ static const struct option long_options[] = {
         { "connections-max", required_argument, NULL, 'c' },
         { "drain-time", required_argument, NULL, ARG_DRAIN_TIME },
         { "return", required_argument, NULL, ARG_RETURN },
+        { "renewal", required_argument, NULL, ARG_RENEWAL },
+        { "renew", required_argument, NULL, ARG_RENEW },
         OPTIONS_COMMON
 };
 
@@ -117,6 +124,13 @@ static int tls_take_option(void *userdata, int option, const char *name, const c
         case ARG_RETURN:
                 s->return_path = value;
                 return 0;
+        case ARG_RENEWAL:
+                s->renewal_path = value;
+                return 0;
+        case ARG_RENEW:
+                s->renewal_path = value;
+                s->is_sender = true;
+                return 0;
         default:
                 return -EINVAL;
         }
@@ -148,6 +162,15 @@ static void tls_set_limits(TlsStage *s) {
         s->handshakes_max = MIN(s->handshakes_max, s->service.n_max);
 }
 
+static int tls_renew(const TlsStage *s) {
+        int r = renewal_send(s->renewal_path, s->certificates);
+
+        if (r < 0)
+                fprintf(stderr, "The certificates of %s can't be sent to %s: %s\n", s->certificates, s->renewal_path,
+                        strerror(-r));
+        return r;
+}
+
 static int tls_start(TlsStage *s) {
         Log *log = s->service.log;
         int r;
@@ -159,6 +182,8 @@ static int tls_start(TlsStage *s) {
                          "or give the directory by --certificates=.");
                 return EX_CONFIG;
         }
+        if (s->is_sender)
+                return tls_renew(s);
 
         r = service_init(&s->service);
         if (r == SERVICE_NO_SOCKET) {

@@ -15,8 +15,8 @@ static const char policy_ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AE
                                      "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
                                      "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 
-/* The first list has a group that OpenSSL knows from 3.5 on. */
-static const char *const policy_groups[] = { "X25519MLKEM768:X25519:P-256:P-384", "X25519:P-256:P-384" };
+/* The first list has a group that OpenSSL knows from 3.5 on. Not const, because OpenSSL's macro takes no such string. */
+static char policy_groups[][40] = { "X25519MLKEM768:X25519:P-256:P-384", "X25519:P-256:P-384" };
 
 /* The client learns of a session once. One ticket is enough, because a second one only costs 20 µs and 255 bytes. */
 #define POLICY_TICKETS 1

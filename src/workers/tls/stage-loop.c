@@ -7,6 +7,7 @@
 
 #include "basic/address.h"
 #include "basic/fd.h"
+#include "workers/tls/renewal.h"
 #include "workers/tls/stage.h"
 
 #define BATCH_MAX 64                            /* events of one epoll_wait() */
@@ -179,6 +180,39 @@ int stage_load(TlsStage *s, const CertificateFiles *files) {
         return 0;
 }
 
+static int stage_on_renewal(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        TlsStage *s = userdata;
+        CertificateFiles files;
+        int conn_fd, r;
+
+        r = renewal_receive(fd, &files, &conn_fd);
+        if (r >= 0) {
+                r = stage_load(s, &files);
+                certificate_files_done(&files);
+                if (r >= 0)
+                        renewal_answer(conn_fd);
+                else
+                        fd_close(conn_fd);
+        }
+        if (r < 0 && r != -EAGAIN)
+                service_complain(&s->service, "New certificates were not read: %s. The old ones stay in use.", strerror(-r));
+        return 0;
+}
+
+static int stage_init_renewal(TlsStage *s) {
+        int r;
+
+        if (!s->renewal_path)
+                return 0;
+
+        r = renewal_listen(s->renewal_path);
+        if (r < 0)
+                return r;
+
+        s->renewal_fd = r;
+        return sd_event_add_io(s->service.event, &s->renewal, s->renewal_fd, EPOLLIN, stage_on_renewal, s);
+}
+
 static int stage_init_policy(TlsStage *s) {
         CertificateFiles files = {};
         const char *why;
@@ -258,6 +292,8 @@ int stage_init(TlsStage *s) {
                 r = pair_maker_init(&s->pairs);
         if (r >= 0)
                 r = stage_init_loop(s);
+        if (r >= 0)
+                r = stage_init_renewal(s);
         if (r < 0)
                 log_line(s->service.log, LOG_ERR, "The stage can't start: %s.", strerror(-r));
         return r;
@@ -271,6 +307,8 @@ void stage_done(TlsStage *s) {
         sd_event_source_disable_unref(s->more);
         sd_event_source_disable_unref(s->timer);
         sd_event_source_disable_unref(s->drained);
+        sd_event_source_disable_unref(s->renewal);
+        fd_close(s->renewal_fd);
         fd_close(s->epoll_fd);
         pair_maker_done(&s->pairs);
         SSL_CTX_free(s->ctx);

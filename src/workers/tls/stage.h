@@ -45,10 +45,14 @@ typedef struct TlsStage {
         const char *certificates;  /* directory; borrowed */
         const char *credential;    /* prefix of the files in it (certificate_files_read()); NULL: none. Borrowed */
         const char *return_path;   /* the broker's return socket; borrowed */
+        const char *renewal_path;  /* of a socket for new certificates (renewal.h); NULL: none. Borrowed */
+        bool is_sender;            /* it only sends the files of @certificates there */
         unsigned handshakes_max;   /* handshakes at once; the next clients wait */
         unsigned source_max;       /* handshakes at once of one source; further ones are refused */
         usec_t drain_usec;         /* time that connections have after SIGTERM */
 
+        int renewal_fd;            /* listens at @renewal_path; -EBADF: none */
+        sd_event_source *renewal;
         CertificateSet set;
         SSL_CTX *ctx;
         PairMaker pairs;
@@ -128,6 +132,7 @@ struct TlsConnection {
                 .source_max = 64,                                               \
                 .pairs = { .listen_fd = -EBADF },                               \
                 .limits = { [TLS_HANDSHAKE] = 5 * USEC_PER_SEC },               \
+                .renewal_fd = -EBADF,                                           \
                 .epoll_fd = -EBADF,                                             \
         }
 
