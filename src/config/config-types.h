@@ -61,6 +61,13 @@ typedef struct BytesMatch {
         size_t n;   /* length in bytes, at least 1 */
 } BytesMatch;
 
+/* TLS= */
+typedef enum TlsMatch {
+        TLS_MATCH_ANY,
+        TLS_MATCH_NO,  /* only clients whose TLS was not taken off before, those that speak TLS themselves included */
+        TLS_MATCH_YES, /* only clients whose TLS was taken off */
+} TlsMatch;
+
 /*
  * The clients that a route takes. Every key that is set must match. The values of a key are alternatives; those of
  * Header= only if they have the same name. Lists of strings are NULL-terminated. A list is NULL if its key is not set.
@@ -80,6 +87,8 @@ typedef struct RouteMatch {
         size_t n_sources;
         BytesMatch *prefixes; /* Prefix= */
         size_t n_prefixes;
+        TlsMatch tls;         /* TLS= */
+        bool allows_other_host; /* HostMismatch=allow: Host may be another name than that of the TLS handshake */
         char *name;           /* InternalName=: only clients that a worker hands back for this name; NULL: not set */
 } RouteMatch;
 

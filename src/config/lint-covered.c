@@ -169,7 +169,8 @@ static bool lint_covered_by(const Lint *l, const RouteConfig *a, const RouteConf
         return streq(x->name ?: "", y->name ?: "") && lint_covered_hosts(x, y) && lint_covered_paths(x, y) &&
                lint_covered_strings(x->listeners, y->listeners) && lint_covered_strings(x->methods, y->methods) &&
                lint_covered_strings(x->alpns, y->alpns) && lint_covered_headers(x, y) && lint_covered_sources(x, y) &&
-               lint_covered_prefixes(x, y) && lint_covered_protocols(l, a, b);
+               lint_covered_prefixes(x, y) && (x->tls == TLS_MATCH_ANY || x->tls == y->tls) &&
+               lint_covered_protocols(l, a, b);
 }
 
 static int lint_covered_compare(const void *x, const void *y) {
@@ -230,7 +231,7 @@ static const RouteConfig *lint_covered_find(const Lint *l, const CoverIndex *ind
 /* Returns the first line of match keys. NULL: the unit has none. */
 static Assignment *lint_covered_line(const Unit *unit) {
         static const char *const keys[] = {
-                "Host", "Path", "Header", "Method", "Protocol", "ALPN", "Prefix", "Source", "Listener", "InternalName",
+                "Host", "Path", "Header", "Method", "Protocol", "ALPN", "Prefix", "Source", "TLS", "Listener", "InternalName",
         };
         Assignment *a = NULL;
 

@@ -143,6 +143,15 @@ static const char *const receipt_names[] = {
 
 static const char *const metadata_names[] = { [false] = "none", [true] = "full", NULL };
 
+static const char *const tls_names[] = {
+        [TLS_MATCH_ANY] = "any",
+        [TLS_MATCH_NO] = "no",
+        [TLS_MATCH_YES] = "yes",
+        NULL,
+};
+
+static const char *const host_mismatch_names[] = { [false] = "refuse", [true] = "allow", NULL };
+
 static const ConfigKey route_config_keys[] = {
         { SECTION_FDPASS, "ALPN",            config_parse_strings, OBJECT(alpns), .is_list = true,
           .take = config_take_alpn, .wants = "names of protocols, of at most 255 bytes" },
@@ -151,6 +160,8 @@ static const ConfigKey route_config_keys[] = {
           .take = config_take_host,
           .wants = "names such as example.org, or *.example.org for all names below it, with spaces between them and "
                    "without ports (no Host= line takes every host; letters outside of ASCII are written as xn--…)" },
+        { SECTION_FDPASS, "HostMismatch",    config_parse_choice, VALUE(route.match.allows_other_host),
+          .choices = host_mismatch_names },
         { SECTION_FDPASS, "InternalName",    config_parse_name, OBJECT(route.match.name) },
         { SECTION_FDPASS, "Listener",        config_parse_strings, OBJECT(listeners), .is_list = true,
           .take = config_take_listener, .wants = "names as FileDescriptorName= takes them (ASCII, no \":\")" },
@@ -164,6 +175,7 @@ static const ConfigKey route_config_keys[] = {
         { SECTION_FDPASS, "Protocol",        config_parse_protocols, VALUE(route.match.protocols), .is_list = true },
         { SECTION_FDPASS, "RoutePriority",   config_parse_int, VALUE(route.match.priority) },
         { SECTION_FDPASS, "Source",          config_parse_sources, OBJECT(route.match.sources), .is_list = true },
+        { SECTION_FDPASS, "TLS",             config_parse_choice, VALUE(route.match.tls), .choices = tls_names },
 
         { SECTION_FDPASS, "Backup",          config_parse_bool, VALUE(route.backup) },
         { SECTION_FDPASS, "Balance",         config_parse_choice, VALUE(route.balance), .choices = balance_names },

@@ -61,6 +61,8 @@ static void list_routes_describe(const RouteMatch *match, char *text, size_t siz
                 list_routes_add_header(text, size, &match->headers[i]);
         list_routes_add_key(text, size, "ALPN", match->alpns);
         list_routes_add_protocols(text, size, match->protocols);
+        if (match->tls != TLS_MATCH_ANY)
+                list_routes_add_key(text, size, "TLS", (char *[]){ match->tls == TLS_MATCH_YES ? (char[]){ "yes" } : (char[]){ "no" }, NULL });
         if (match->n_sources > 0)
                 list_routes_add_key(text, size, "Source", (char *[]){ (char[]){ "…" }, NULL });
         if (match->n_prefixes > 0)

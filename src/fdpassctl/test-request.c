@@ -21,6 +21,7 @@ static const char test_request_help[] =
         "     --sni=NAME           A TLS ClientHello for this name\n"
         "     --alpn=PROTOCOL      A TLS ClientHello that offers this protocol; may be given several times\n"
         "     --protocol=NAME      http, http2, tls, ssh, silent or unknown\n"
+        "     --tls=NAME           The same behind fdpass-tls, which did the handshake for this name; may be empty\n"
         "     --bytes=FILE         Exactly the bytes in this file (-: standard input)\n\n"
         "Where it comes from, and to:\n"
         "     --source=ADDRESS     An IP address\n"
@@ -54,6 +55,20 @@ static int test_request_set_sni(void *userdata, const char *value) {
 
         d->sni = value;
         d->facts.protocol = 1U << PROBE_TLS;
+        return 1;
+}
+
+/* As the SSL TLV of a TLS stage, of which routes see the name and that there was TLS. */
+static int test_request_set_tls(void *userdata, const char *value) {
+        TestRequest *d = userdata;
+
+        if (*value && !probe_name_set(&d->tls_name, slice_from_string(value)))
+                return test_request_fail("tls", value, "must be the name of a host, or empty.");
+
+        d->facts.is_tls = true;
+        d->facts.tls_name = &d->tls_name;
+        if (d->tls_name.n > 0 && !d->facts.host)
+                d->facts.host = &d->tls_name;
         return 1;
 }
 
@@ -175,6 +190,7 @@ int test_request_parse(int argc, char *argv[], TestRequest *d) {
                 { "sni", .take = test_request_set_sni },
                 { "alpn", .take = test_request_add_alpn },
                 { "protocol", .take = test_request_set_protocol },
+                { "tls", .take = test_request_set_tls },
                 { "bytes", .take = test_request_set_bytes },
                 { "source", .take = test_request_set_source },
                 { "listener", .text = &d->facts.listener },
@@ -191,6 +207,9 @@ int test_request_parse(int argc, char *argv[], TestRequest *d) {
                 fprintf(stderr, "test takes options only, but got %s.\n", argv[i]);
                 return -EINVAL;
         }
+
+        if (d->is_for_broker && d->facts.is_tls)
+                return test_request_fail("tls", d->tls_name.text, "can't be asked of the running broker. Leave --running out.");
 
         d->has_listener = d->facts.listener;
         if (!d->has_listener)

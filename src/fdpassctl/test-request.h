@@ -15,6 +15,7 @@ typedef struct TestRequest {
         bool is_unread;          /* the broker reads no bytes at this listener */
         const char *source_text; /* --source=; NULL: not given */
         ProbeName host;          /* --host= */
+        ProbeName tls_name;      /* --tls= */
         const char *sni;         /* --sni=; NULL: not given */
         struct sockaddr_in6 source;
         Probe probe;             /* of @bytes */

@@ -98,7 +98,11 @@ static Decision test_decide(const MatchIndex *index, TestRequest *d, const Liste
         /* The broker does not read the first bytes if no route of the listener asks for them. */
         if (listener->is_unread || !match_index_needs_head(index, d->facts.listener)) {
                 d->is_unread = true;
-                d->facts = (ClientFacts){ .listener = d->facts.listener, .source = d->facts.source };
+                d->facts = (ClientFacts){
+                        .listener = d->facts.listener,
+                        .source = d->facts.source,
+                        .is_tls = d->facts.is_tls,
+                };
                 return decide_facts(index, &d->facts);
         }
 

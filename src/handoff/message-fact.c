@@ -2,9 +2,6 @@
 
 #include "handoff/message-fact.h"
 
-/* The bit field and the result of the verification (PROXY protocol 2.2.6), before the TLVs inside. */
-#define MESSAGE_SSL_SIZE_MIN 5
-
 const MessageFact message_facts[MESSAGE_N_FACTS] = {
         { FDPASS_TLV_ALPN,      MESSAGE_FACT_OPAQUE, FDPASS_TEXT_MAX,      offsetof(Message, alpn)      },
         { FDPASS_TLV_AUTHORITY, MESSAGE_FACT_TEXT,   FDPASS_TEXT_MAX,      offsetof(Message, authority) },
@@ -31,7 +28,7 @@ static bool message_fact_is_tlvs(Slice s) {
 }
 
 static bool message_fact_is_ssl(Slice s) {
-        return s.n >= MESSAGE_SSL_SIZE_MIN && message_fact_is_tlvs(slice_skip(s, MESSAGE_SSL_SIZE_MIN));
+        return s.n >= FDPASS_SSL_TLVS_AT && message_fact_is_tlvs(slice_skip(s, FDPASS_SSL_TLVS_AT));
 }
 
 bool message_ssl_is_valid(Slice value) {

@@ -68,6 +68,14 @@
                                     * 1024 bytes at most. TLVs that don't fit are left out */
 
 /*
+ * The value of SSL is that of the PROXY protocol (2.2.6), with one TLV more: the name that the client asked the TLS stage
+ * for (SNI), as text. It is empty if the client gave none. With this TLV the broker demands that the Host of a request
+ * is this name (HostMismatch=). The SEAL covers it.
+ */
+#define FDPASS_SSL_TLV_NAME 0xE0
+#define FDPASS_SSL_TLVS_AT 5       /* bytes of SSL before its TLVs */
+
+/*
  * Of other types that are in PROXY, the header has a copy of the first one of each, which may be empty: AWS's 0xEA,
  * Azure's 0xEE, NETNS 0x30. So they are where a parser of the PROXY protocol looks for them. The types 0xE0 to 0xEF
  * without 0xEA and 0xEE belong to this protocol, also those that it does not use yet. They have no copy, because a

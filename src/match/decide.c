@@ -2,6 +2,8 @@
 
 #include "match/decide.h"
 
+#include <arpa/inet.h>
+
 #include "match/facts.h"
 
 static Decision decide_malformed(ProbeReason reason) {
@@ -65,6 +67,29 @@ static bool decide_authority_leads_elsewhere(const MatchIndex *index, const Clie
         return result.ambiguous_path || (result.host_is_known && (!result.found || result.pool != pool));
 }
 
+/* Clients send no name for an address (RFC 6066 3), and no name is needed for a request without a host. */
+static bool decide_is_tls_name(const ClientFacts *facts, const ProbeName *host) {
+        struct in_addr in;
+
+        if (!host || host->n == 0)
+                return true;
+        if (facts->tls_name->n > 0)
+                return probe_name_equal(facts->tls_name, host);
+
+        return host->text[0] == '[' || inet_pton(AF_INET, host->text, &in) == 1;
+}
+
+/*
+ * True if a request is for another host than the handshake was made for. The certificate and the demand for one of the
+ * client were chosen by that name, so another name would lead around them.
+ */
+static bool decide_is_misdirected(const ClientFacts *facts) {
+        if (!facts->tls_name || facts->protocol != 1U << PROBE_HTTP)
+                return false;
+
+        return !decide_is_tls_name(facts, facts->host) || !decide_is_tls_name(facts, facts->overridden_host);
+}
+
 Decision decide_facts(const MatchIndex *index, const ClientFacts *facts) {
         MatchResult result;
 
@@ -77,6 +102,8 @@ Decision decide_facts(const MatchIndex *index, const ClientFacts *facts) {
         if (result.found && decide_begins_authority(facts->path) &&
             decide_authority_leads_elsewhere(index, facts, result.pool))
                 return decide_malformed(PROBE_REASON_HTTP_AMBIGUOUS_PATH);
+        if (result.found && !result.match->allows_other_host && decide_is_misdirected(facts))
+                return decide_malformed(PROBE_REASON_HTTP_NOT_TLS_NAME);
         if (result.found)
                 return decide_route(&result);
         if (facts->host && facts->host->n > 0 && match_index_has_hosts(index) && !result.host_is_known)

@@ -2,6 +2,8 @@
 
 #include "match/facts.h"
 
+#include "handoff/protocol.h"
+
 static void facts_add_http(ClientFacts *f, const HttpFacts *http) {
         if (http->host.n > 0 || !f->host)
                 f->host = &http->host;
@@ -31,6 +33,21 @@ void facts_add_proxy(ClientFacts *f, Slice tlvs, ProbeName *name) {
         if (probe_name_set(name, slice_find_tlv(tlvs, PROXY_TLV_AUTHORITY)))
                 f->host = name;
         f->alpn = slice_find_tlv(tlvs, PROXY_TLV_ALPN);
+        f->is_tls = facts_ssl_is_tls(slice_find_tlv(tlvs, PROXY_TLV_SSL));
+}
+
+void facts_add_stage(ClientFacts *f, Slice ssl, ProbeName *name) {
+        Slice text = slice_find_tlv(slice_skip(ssl, FDPASS_SSL_TLVS_AT), FDPASS_SSL_TLV_NAME);
+
+        f->is_tls = facts_ssl_is_tls(ssl);
+        if (!text.p)
+                return;
+
+        f->tls_name = name;
+        if (probe_name_set(name, text))
+                f->host = name;
+        else
+                *name = (ProbeName){};
 }
 
 ProbeVerdict facts_take_proxy(ClientFacts *f, ProxiedFacts *memory, ProbeReason *ret_reason) {

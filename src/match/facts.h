@@ -12,10 +12,21 @@
 void facts_add_probe(ClientFacts *f, const Probe *probe);
 
 /*
- * Adds AUTHORITY and ALPN of a PROXY header (proxy_keep_tlvs()). To be called before facts_add_probe(), because the
+ * Adds AUTHORITY, ALPN and SSL of a PROXY header (proxy_keep_tlvs()). To be called before facts_add_probe(), because the
  * client's own bytes count more. The host is written to @name. @f borrows from @name and @tlvs.
  */
 void facts_add_proxy(ClientFacts *f, Slice tlvs, ProbeName *name);
+
+/*
+ * Adds the facts of a TLS stage: @ssl is the value of its SSL TLV (handoff/protocol.h). To be called before
+ * facts_add_probe(). The host is written to @name. @f borrows from @name.
+ */
+void facts_add_stage(ClientFacts *f, Slice ssl, ProbeName *name);
+
+/* True if this value of an SSL TLV, which may be empty, says that the client spoke TLS. */
+static inline bool facts_ssl_is_tls(Slice ssl) {
+        return ssl.n > 0 && ssl.p[0] & PROXY_SSL_CLIENT;
+}
 
 /* Memory for what facts_take_proxy() adds. */
 typedef struct ProxiedFacts {

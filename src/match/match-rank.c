@@ -46,7 +46,7 @@ static unsigned match_rank_count_header_names(const RouteMatch *m) {
 
 static uint16_t match_rank_count_keys(const RouteMatch *m) {
         return match_rank_saturate((size_t) match_rank_count_header_names(m) + !!m->methods + !!m->alpns + (m->n_sources > 0) +
-                                   (m->n_prefixes > 0));
+                                   (m->n_prefixes > 0) + (m->tls != TLS_MATCH_ANY));
 }
 
 static uint16_t match_rank_count_values(const RouteMatch *m) {

@@ -152,6 +152,7 @@ void match_scope_make(const MatchIndex *index, const RouteMatch *match, size_t p
                         .protocol = 1U << PROBE_HTTP,
                         .host = facts->host,
                         .source = facts->source,
+                        .is_tls = facts->is_tls,
                         .is_any_request = true,
                 },
         };

@@ -8,7 +8,7 @@
 
 /*
  * Writes the scope of a client of HTTP/1 that the routes of number @pool take, all with the settings @match. @facts are
- * those that stay the same for all requests on its connection: listener, source and host. Others are ignored.
+ * those that stay the same for all requests on its connection: listener, source, host and is_tls. Others are ignored.
  *
  * A path is covered if these routes get every request for it and the host, whatever its method and fields are. The work
  * has a bound: with more than 64 values of Path= at or below its own the scope asks. So it does if it does not fit, if it

@@ -20,6 +20,7 @@ const char *match_key_to_string(MatchKey key) {
                 [MATCH_HEADER] = "Header=",
                 [MATCH_ALPN] = "ALPN=",
                 [MATCH_SOURCE] = "Source=",
+                [MATCH_TLS] = "TLS=",
                 [MATCH_PREFIX] = "Prefix=",
                 [MATCH_NAME] = "InternalName=",
         };
@@ -161,6 +162,10 @@ static bool match_takes_source(const RouteMatch *m, const ClientFacts *f) {
         return m->n_sources == 0;
 }
 
+static bool match_takes_tls(const RouteMatch *m, const ClientFacts *f) {
+        return m->tls == TLS_MATCH_ANY || (m->tls == TLS_MATCH_YES) == f->is_tls;
+}
+
 /* True if the head of a request can begin with these bytes. */
 static bool match_begins_request(Slice prefix) {
         HttpFacts http;
@@ -198,6 +203,7 @@ static const Takes key_takes[_MATCH_KEY_MAX] = {
         [MATCH_HEADER] = match_takes_headers,
         [MATCH_ALPN] = match_takes_alpn,
         [MATCH_SOURCE] = match_takes_source,
+        [MATCH_TLS] = match_takes_tls,
         [MATCH_PREFIX] = match_takes_prefix,
         [MATCH_NAME] = match_takes_name,
 };
@@ -212,7 +218,8 @@ MatchKey match_first_miss(const RouteMatch *match, const ClientFacts *facts) {
 
 bool match_takes_all_but_indexed(const RouteMatch *match, const ClientFacts *facts) {
         return match_takes_listener(match, facts) && match_takes_protocol(match, facts) && match_takes_method(match, facts) &&
-               match_takes_alpn(match, facts) && match_takes_source(match, facts) && match_takes_name(match, facts);
+               match_takes_alpn(match, facts) && match_takes_source(match, facts) && match_takes_tls(match, facts) &&
+               match_takes_name(match, facts);
 }
 
 bool match_needs_head(const RouteMatch *match) {
@@ -221,7 +228,7 @@ bool match_needs_head(const RouteMatch *match) {
 }
 
 bool match_takes_every_client(const RouteMatch *match) {
-        return !match_needs_head(match) && match->n_sources == 0 && !match->name;
+        return !match_needs_head(match) && match->n_sources == 0 && match->tls == TLS_MATCH_ANY && !match->name;
 }
 
 static int match_compare_strings(char **a, char **b) {
@@ -305,6 +312,10 @@ int match_compare(const RouteMatch *a, const RouteMatch *b) {
                 d = match_compare_prefixes(a, b);
         if (d == 0)
                 d = match_compare_strings(a->listeners, b->listeners);
+        if (d == 0)
+                d = match_compare_numbers(a->tls, b->tls);
+        if (d == 0)
+                d = match_compare_numbers(a->allows_other_host, b->allows_other_host);
         if (d == 0)
                 d = match_compare_names(a, b);
 

@@ -25,6 +25,9 @@ typedef struct ClientFacts {
         const TlsFacts *tls;        /* for ALPN=; NULL: the client does not speak TLS */
         Slice alpn;                 /* for ALPN= if @tls is NULL: what a PROXY header says; n is 0: none */
         const struct sockaddr *source;
+        bool is_tls;                /* its TLS was taken off, by a TLS stage or by a trusted proxy */
+        const ProbeName *tls_name;  /* name that a TLS stage made the handshake for; n is 0: the client gave none; NULL:
+                                     * there was no such stage */
         Slice head;                 /* all first bytes that are known */
         const char *name;           /* InternalName= of the only route that may take the client; NULL: any route may */
 } ClientFacts;
@@ -40,6 +43,7 @@ typedef enum MatchKey {
         MATCH_HEADER,
         MATCH_ALPN,
         MATCH_SOURCE,
+        MATCH_TLS,
         MATCH_PREFIX,
         MATCH_NAME,
         _MATCH_KEY_MAX,
@@ -83,7 +87,7 @@ int match_compare(const RouteMatch *a, const RouteMatch *b);
  *  2. a route with Listener=, if the listener belongs to a route (see below)
  *  3. an exact host, then the longer wildcard, then no host
  *  4. the longer path
- *  5. the larger number of keys among Header= (each name counts), Method=, ALPN=, Prefix= and Source=
+ *  5. the larger number of keys among Header= (each name counts), Method=, ALPN=, Prefix=, Source= and TLS=
  *  6. the smaller number of protocols. Header=, Path= and Method= imply HTTP, ALPN= TLS, and Host= one of the two
  *  7. a route with Listener=
  *  8. the longer Prefix= of those that match

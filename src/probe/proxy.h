@@ -30,6 +30,9 @@ enum {
         PROXY_TLV_SSL = 0x20,
 };
 
+/* Bit of the first byte of PROXY_TLV_SSL: the client spoke TLS (section 2.2.6). */
+#define PROXY_SSL_CLIENT 0x01
+
 typedef struct ProxyFacts {
         ProbeReason reason; /* with MALFORMED only */
 

@@ -46,6 +46,8 @@ typedef enum ProbeVerdict {
           "the host in the Host field or in the target is not of the form \"host[:port]\"")                            \
         X(HTTP_HOST_MISMATCH, "http-host-mismatch", 400, 0,                                                            \
           "the target names a host, and the Host field leads to another route")                                        \
+        X(HTTP_NOT_TLS_NAME, "http-not-tls-name", 421, 0,                                                              \
+          "the request is for another host than the one that the TLS handshake was made for")                          \
         X(HTTP_LENGTH, "http-length", 400, 0, "Content-Length is not a number, or occurs twice")                       \
         X(HTTP_CODING, "http-coding", 400, 0, "Transfer-Encoding occurs in HTTP/1.0, or twice")                        \
         X(HTTP_LENGTH_AND_CODING, "http-length-and-coding", 400, 0,                                                    \
@@ -92,7 +94,7 @@ const char *probe_reason_to_string(ProbeReason reason);
 /* Returns the sentence of the reason: "the request has more than one Host field". Never NULL. */
 const char *probe_reason_sentence(ProbeReason reason);
 
-/* Returns the HTTP status of the answer: 400 or 431; 0 for reasons without an HTTP answer. */
+/* Returns the HTTP status of the answer: 400, 421 or 431; 0 for reasons without an HTTP answer. */
 unsigned probe_reason_http_status(ProbeReason reason);
 
 /* Returns the description of the fatal TLS alert (RFC 8446 6.2); -1 for reasons without a TLS answer. */

@@ -25,7 +25,7 @@ static bool service_is_finished(const Service *s) {
 }
 
 bool service_has_room(const Service *s) {
-        return s->n_busy < s->n_max && !s->is_stopping;
+        return s->n_busy < s->n_max && !s->is_stopping && !s->is_paused;
 }
 
 /* @again goes on, too, because the receiver may have clients that came together with the last one. */

@@ -46,6 +46,7 @@ struct Service {
         unsigned n_max;          /* limit of n_busy; constant while the service runs */
         uint64_t n_taken;        /* clients since the start */
         usec_t exit_idle_usec;   /* time without a client before the exit; USEC_INFINITY: never */
+        bool is_paused;          /* the worker takes no client for now. Call service_update() after a change */
         bool is_full;
         bool is_stopping;
         RateLimit complaints;

@@ -24,7 +24,7 @@ SUITES = {"bookworm": 252, "trixie": 257}  # and the version of systemd that the
 
 PACKAGES = [
     "systemd", "systemd-sysv",
-    "gcc", "libc6-dev", "libsystemd-dev", "meson", "pkg-config", "systemd-dev?",
+    "gcc", "libc6-dev", "libssl-dev", "libsystemd-dev", "meson", "pkg-config", "systemd-dev?",
     "curl", "haproxy", "iproute2", "openssh-client", "openssh-server", "openssl", "procps", "python3",
     # What the examples run.
     "apache2", "default-jre-headless", "ecj", "git", "gunicorn", "nginx", "nodejs", "python3-websockets", "uvicorn",

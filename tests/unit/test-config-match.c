@@ -127,6 +127,26 @@ static void test_list_fields(void **state) {
         assert_string_equal(m->headers[2].glob, "websocket");
 }
 
+static void test_tls(void **state) {
+        static const struct {
+                const char *text;
+                TlsMatch tls;
+                bool allows;
+        } cases[] = {
+                { "", TLS_MATCH_ANY, false }, { "TLS=any", TLS_MATCH_ANY, false }, { "TLS=yes\nHostMismatch=allow", TLS_MATCH_YES, true },
+                { "TLS=0\nHostMismatch=refuse", TLS_MATCH_NO, false }, { "TLS=off", TLS_MATCH_NO, false },
+                { "TLS=true\nTLS=\nHostMismatch=allow\nHostMismatch=", TLS_MATCH_ANY, false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(config_freep) Config *config = load_route(cases[i].text);
+
+                assert_string_equal(t.findings, "");
+                assert_int_equal(config->routes[0].match.tls, cases[i].tls);
+                assert_int_equal(config->routes[0].match.allows_other_host, cases[i].allows);
+        }
+}
+
 /* An empty assignment takes back what was before it. */
 static void test_reset(void **state) {
         _cleanup_(config_freep) Config *config =
@@ -304,6 +324,7 @@ static void test_listener_errors(void **state) {
 #define CONFIG_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 TEST_MAIN(CONFIG_TEST(test_strings),
+          CONFIG_TEST(test_tls),
           CONFIG_TEST(test_list_fields),
           CONFIG_TEST(test_reset),
           CONFIG_TEST(test_others),

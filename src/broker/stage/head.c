@@ -42,7 +42,9 @@ static ClientFacts head_facts(const Client *c, Slice head, ProbeName *name) {
         };
 
         /* Behind a TLS stage, the header is about the TLS that the stage has ended. */
-        if (c->context && c->context->proxy.n > 0 && c->context->ssl.n == 0)
+        if (c->context && c->context->ssl.n > 0)
+                facts_add_stage(&facts, c->context->ssl, name);
+        else if (c->context && c->context->proxy.n > 0)
                 facts_add_proxy(&facts, c->context->proxy, name);
         return facts;
 }

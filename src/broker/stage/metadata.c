@@ -64,12 +64,19 @@ static void metadata_add_proxy(Message *m, const Probe *probe, ProbeName *name) 
                 m->ssl = ssl;
 }
 
+/* The same as routes see (match/facts.h). */
+static bool metadata_is_tls(const Client *c) {
+        const ClientContext *context = c->context;
+
+        return context && facts_ssl_is_tls(context->ssl.n > 0 ? context->ssl : slice_find_tlv(context->proxy, PROXY_TLV_SSL));
+}
+
 /* The next requests on its connection that the client's worker may answer. */
 static Slice metadata_scope(const Pool *pool, const Client *c, const ProbeName *host) {
         Routing *routing = pool->routing;
 
         return scope_cache_get(&routing->scopes, &pool->config->match, (size_t) (pool - routing->pools), c->listener->name,
-                               &c->address.sa, host);
+                               &c->address.sa, metadata_is_tls(c), host);
 }
 
 bool metadata_covers_head(HeadBuffer *hb, const Pool *pool, const Client *c) {

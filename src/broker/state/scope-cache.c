@@ -10,6 +10,7 @@
 struct ScopeEntry {
         size_t pool;
         const char *listener; /* borrowed; two listeners have two addresses */
+        bool is_tls;
         size_t n_host;
         Slice value;          /* in @bytes */
         uint8_t bytes[];      /* begins with the host */
@@ -38,8 +39,8 @@ static ScopeEntry **scope_cache_slot(ScopeCache *cache, const ProbeName *host, s
         return &cache->slots[h & (SCOPE_CACHE_SIZE - 1)];
 }
 
-static bool scope_cache_is(const ScopeEntry *e, size_t pool, const char *listener, const ProbeName *host) {
-        return e && e->pool == pool && e->listener == listener && e->n_host == host->n &&
+static bool scope_cache_is(const ScopeEntry *e, size_t pool, const char *listener, bool is_tls, const ProbeName *host) {
+        return e && e->pool == pool && e->listener == listener && e->is_tls == is_tls && e->n_host == host->n &&
                memcmp(e->bytes, host->text, host->n) == 0;
 }
 
@@ -53,6 +54,7 @@ static ScopeEntry *scope_cache_new_entry(size_t pool, const ClientFacts *facts, 
 
         e->pool = pool;
         e->listener = facts->listener;
+        e->is_tls = facts->is_tls;
         e->n_host = n_host;
         e->value = (Slice){ e->bytes + n_host, value.n };
         memcpy(e->bytes, facts->host->text, n_host);
@@ -63,8 +65,8 @@ static ScopeEntry *scope_cache_new_entry(size_t pool, const ClientFacts *facts, 
 /* Makes a scope and keeps it. Not inline, because the usual case would have to save registers for it. */
 __attribute__((noinline)) static Slice scope_cache_make(ScopeCache *cache, const RouteMatch *match, size_t pool,
                                                         const char *listener, const struct sockaddr *source,
-                                                        const ProbeName *host) {
-        const ClientFacts facts = { .listener = listener, .source = source, .host = host };
+                                                        bool is_tls, const ProbeName *host) {
+        const ClientFacts facts = { .listener = listener, .source = source, .is_tls = is_tls, .host = host };
         ScopeEntry **slot = scope_cache_slot(cache, host, pool);
         bool by_source;
 
@@ -78,11 +80,11 @@ __attribute__((noinline)) static Slice scope_cache_make(ScopeCache *cache, const
 }
 
 Slice scope_cache_get(ScopeCache *cache, const RouteMatch *match, size_t pool, const char *listener,
-                      const struct sockaddr *source, const ProbeName *host) {
+                      const struct sockaddr *source, bool is_tls, const ProbeName *host) {
         const ScopeEntry *e = *scope_cache_slot(cache, host, pool);
 
-        if (scope_cache_is(e, pool, listener, host))
+        if (scope_cache_is(e, pool, listener, is_tls, host))
                 return e->value;
 
-        return scope_cache_make(cache, match, pool, listener, source, host);
+        return scope_cache_make(cache, match, pool, listener, source, is_tls, host);
 }

@@ -26,4 +26,4 @@ void scope_cache_done(ScopeCache *cache);
  * has to outlive @cache, which takes its address for its name. The value is valid until the next call.
  */
 Slice scope_cache_get(ScopeCache *cache, const RouteMatch *match, size_t pool, const char *listener,
-                      const struct sockaddr *source, const ProbeName *host);
+                      const struct sockaddr *source, bool is_tls, const ProbeName *host);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "workers/tls/renewal.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "basic/address.h"
+#include "basic/fd.h"
+#include "handoff/handoff.h"
+
+/* Longest name of a file with its NUL (NAME_MAX). */
+#define RENEWAL_NAME_SIZE 256
+
+/* Files of one renewal. The sender is root, and more than that would only be a mistake. */
+#define RENEWAL_FILES_MAX 10000
+
+#define RENEWAL_RECEIVE_SEC 1
+#define RENEWAL_SEND_SEC 10
+
+int renewal_listen(const char *path) {
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        struct sockaddr_un address;
+        socklen_t n;
+        int r;
+
+        if (fd < 0)
+                return -errno;
+
+        r = address_from_path(path, &address, &n);
+        if (r < 0)
+                return r;
+
+        (void) unlink(path);
+        if (bind(fd, (const struct sockaddr *) &address, n) < 0 || listen(fd, 4) < 0)
+                return -errno;
+
+        return TAKE_FD(fd);
+}
+
+static bool renewal_is_root(int conn_fd) {
+        struct ucred sender;
+
+        return getsockopt(conn_fd, SOL_SOCKET, SO_PEERCRED, &sender, &(socklen_t){ sizeof(sender) }) >= 0 && sender.uid == 0;
+}
+
+/* Limits the time of each call on the socket. */
+static int renewal_set_timeout(int fd, time_t sec) {
+        const struct timeval t = { .tv_sec = sec };
+
+        return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)) < 0 ||
+               setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t)) < 0 ? -errno : 0;
+}
+
+/* Takes one file. Returns 0, HANDOFF_CLOSED behind the last one, or a negative errno. */
+static int renewal_receive_one(int conn_fd, CertificateFiles *files) {
+        _cleanup_close_ int fd = -EBADF;
+        char name[RENEWAL_NAME_SIZE];
+        size_t n;
+        int r;
+
+        r = handoff_receive_message(conn_fd, 0, (uint8_t *) name, sizeof(name) - 1, &n, &fd);
+        if (r != 0)
+                return r == HANDOFF_CLOSED || r < 0 ? r : -EPROTO;
+
+        name[n] = 0;
+        return certificate_files_add(files, fd, name);
+}
+
+int renewal_receive(int listen_fd, CertificateFiles *ret, int *ret_conn_fd) {
+        _cleanup_close_ int conn_fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        int r;
+
+        *ret = (CertificateFiles){};
+        if (conn_fd < 0)
+                return -errno;
+        if (!renewal_is_root(conn_fd))
+                return -EPERM;
+
+        r = renewal_set_timeout(conn_fd, RENEWAL_RECEIVE_SEC);
+        while (r == 0)
+                r = ret->n_items < RENEWAL_FILES_MAX ? renewal_receive_one(conn_fd, ret) : -E2BIG;
+        if (r < 0) {
+                certificate_files_done(ret);
+                return r;
+        }
+
+        certificate_files_sort(ret);
+        *ret_conn_fd = TAKE_FD(conn_fd);
+        return 0;
+}
+
+void renewal_answer(int conn_fd) {
+        (void) handoff_answer(conn_fd, FDPASS_ANSWER_TAKEN);
+        fd_close(conn_fd);
+}
+
+static int renewal_send_one(int conn_fd, int dir_fd, const char *name) {
+        _cleanup_close_ int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        int r;
+
+        if (fd < 0)
+                return errno == ELOOP || errno == ENXIO || errno == ENOENT ? 0 : -errno; /* a link; a socket; just replaced */
+
+        do
+                r = handoff_send_message(conn_fd, slice_from_string(name), (Slice){}, fd);
+        while (r == -EAGAIN && poll(&(struct pollfd){ .fd = conn_fd, .events = POLLOUT }, 1, RENEWAL_SEND_SEC * 1000) > 0);
+        return r;
+}
+
+/* Waits for the answer. */
+static int renewal_wait(int conn_fd) {
+        uint8_t answer = 0;
+
+        if (shutdown(conn_fd, SHUT_WR) < 0 || recv(conn_fd, &answer, 1, 0) < 0)
+                return -errno;
+
+        return answer == FDPASS_ANSWER_TAKEN ? 0 : -ECONNABORTED;
+}
+
+static void renewal_close_dir(DIR **d) {
+        if (*d)
+                closedir(*d);
+}
+
+int renewal_send(const char *path, const char *directory) {
+        _cleanup_(renewal_close_dir) DIR *d = opendir(directory);
+        _cleanup_close_ int conn_fd = -EBADF;
+        int r;
+
+        if (!d)
+                return -errno;
+
+        conn_fd = fd_connect_unix(path, SOCK_SEQPACKET);
+        r = conn_fd < 0 ? conn_fd : renewal_set_timeout(conn_fd, RENEWAL_SEND_SEC);
+        for (struct dirent *e; r == 0 && (e = readdir(d));)
+                if (e->d_name[0] != '.')
+                        r = renewal_send_one(conn_fd, dirfd(d), e->d_name);
+
+        return r < 0 ? r : renewal_wait(conn_fd);
+}

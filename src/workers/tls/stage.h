@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * fdpass-tls: a stage. It takes TLS off, and hands each client back to the broker, which routes it by what is inside.
+ *
+ *     service.h ── client ──▶ stage-handshake.c ── handshake.h, policy.h, certificate.h: no I/O
+ *                                  │ done
+ *                                  ▼
+ *                             stage-return.c ── learned.h: message ── pair.h: socket for the worker ──▶ (broker)
+ *                                  │ taken
+ *                                  ▼
+ *     stage-loop.c ── event ──▶ stage-flow.c: bytes between the client and the worker's socket
+ *
+ * There is one thread.
+ */
+
+#include <sys/epoll.h>
+#include <sys/un.h>
+
+#include "basic/list.h"
+#include "handoff/protocol.h"
+#include "workers/service.h"
+#include "workers/tls/certificate.h"
+#include "workers/tls/handshake.h"
+#include "workers/tls/pair.h"
+#include "workers/tls/policy.h"
+
+typedef struct TlsConnection TlsConnection;
+
+/* The phases of a connection. Each has one time limit. */
+typedef enum TlsPhase {
+        TLS_HANDSHAKE,
+        TLS_RETURNING, /* the broker was sent the worker's socket, and has not answered yet */
+        TLS_RETRY,     /* the broker had no room: waits for the next attempt */
+        TLS_OPEN,
+        TLS_ENDING,    /* one direction has ended */
+        TLS_LINGER,    /* was refused, and may read the answer before it is closed */
+        _TLS_PHASE_MAX,
+} TlsPhase;
+
+typedef struct TlsStage {
+        Service service;
+        PolicyOptions policy;
+        const char *certificates;  /* directory; borrowed */
+        const char *credential;    /* prefix of the files in it (certificate_files_read()); NULL: none. Borrowed */
+        const char *return_path;   /* the broker's return socket; borrowed */
+        const char *renewal_path;  /* of a socket for new certificates (renewal.h); NULL: none. Borrowed */
+        bool is_sender;            /* it only sends the files of @certificates there */
+        unsigned handshakes_max;   /* handshakes at once; the next clients wait */
+        unsigned source_max;       /* handshakes at once of one source; further ones are refused */
+        usec_t drain_usec;         /* time that connections have after SIGTERM */
+
+        int renewal_fd;            /* listens at @renewal_path; -EBADF: none */
+        sd_event_source *renewal;
+        CertificateSet set;
+        SSL_CTX *ctx;
+        PairMaker pairs;
+        struct sockaddr_un broker; /* address of @return_path */
+        socklen_t broker_length;
+
+        usec_t limits[_TLS_PHASE_MAX]; /* USEC_INFINITY: none */
+        int epoll_fd;              /* all sockets of connections; data: TlsSide */
+        sd_event_source *io;       /* @epoll_fd */
+        sd_event_source *more;     /* on while @busy has connections */
+        sd_event_source *timer;
+        usec_t timer_at;           /* when @timer is due; USEC_INFINITY: off */
+        sd_event_source *drained;  /* end of @drain_usec */
+        List phases[_TLS_PHASE_MAX]; /* TlsConnection.link, earliest end first */
+        List busy;                 /* TlsConnection.busy: used their turn up, and can go on */
+        List dead;                 /* TlsConnection.link: freed after the turn, whose events may refer to them */
+        unsigned n_handshakes;     /* length of phases[TLS_HANDSHAKE] */
+        usec_t now;                /* time of this turn; CLOCK_MONOTONIC */
+        uint8_t *scratch;          /* FLOW_SIZE bytes, for copies */
+} TlsStage;
+
+/* Bytes that are moved at a time: the most that a record has (RFC 8446 5.1). */
+#define FLOW_SIZE ((size_t) 16384)
+
+/* One socket of a connection. Its epoll is edge-triggered, so events are recorded here until they are used. */
+typedef struct TlsSide {
+        TlsConnection *connection;
+        int fd;
+        bool can_read;
+        bool can_write;
+} TlsSide;
+
+/* One direction. */
+typedef struct TlsFlow {
+        uint8_t *rest;  /* bytes that the destination had no room for; NULL: none. Owned */
+        size_t n_rest;  /* length of @rest */
+        size_t rest_at; /* bytes of @rest that were written */
+        bool has_ended; /* the source has ended */
+        bool is_shut;   /* the destination got the end */
+        bool is_discarded; /* the destination takes no more bytes; those that come are dropped */
+} TlsFlow;
+
+struct TlsConnection {
+        TlsStage *stage;
+        List link;            /* TlsStage.phases or TlsStage.dead */
+        List busy;            /* TlsStage.busy */
+        TlsPhase phase;
+        usec_t since;         /* begin of the phase, or of the last turn that moved bytes */
+        usec_t begin;         /* when it was first offered to the broker */
+        TlsSide client;
+        TlsSide plain;        /* our end of the pair */
+        TlsSide broker;       /* connection to the broker, for one message and its answer */
+        int worker_fd;        /* the worker's end of the pair, until the broker has it */
+        struct fdpass *info;  /* until the message is made */
+        Handshake handshake;
+        HandshakeStep step;   /* result of the last handshake_step() */
+        SSL *ssl;             /* after the handshake; owned */
+        uint8_t *message;     /* header of the message; owned */
+        size_t n_message;     /* bytes of @message */
+        TlsFlow up;           /* from the client to the worker */
+        TlsFlow down;         /* from the worker to the client */
+};
+
+/* The defaults of fdpass-tls(8). stage_init() and stage_done() continue from here. */
+#define TLS_STAGE_NULL(_log)                                                    \
+        {                                                                       \
+                .service = {                                                    \
+                        .log = (_log),                                          \
+                        .what = "clients",                                      \
+                        .credits = 32,                                          \
+                        .n_max = INT32_MAX,                                     \
+                        .exit_idle_usec = USEC_INFINITY,                        \
+                },                                                              \
+                .policy = POLICY_OPTIONS_NULL,                                  \
+                .return_path = FDPASS_RETURN_PATH,                              \
+                .handshakes_max = 1024,                                         \
+                .source_max = 64,                                               \
+                .pairs = { .listen_fd = -EBADF },                               \
+                .limits = { [TLS_HANDSHAKE] = 5 * USEC_PER_SEC },               \
+                .renewal_fd = -EBADF,                                           \
+                .epoll_fd = -EBADF,                                             \
+        }
+
+/* stage-loop.c */
+
+/*
+ * Continues from TLS_STAGE_NULL. Call it after service_init(). The process ignores SIGPIPE from then on. Logs what is
+ * wrong, and returns 0 or a negative errno.
+ */
+int stage_init(TlsStage *s);
+void stage_done(TlsStage *s);
+
+/*
+ * Reads the certificates, and uses them for new clients. Without any the stage goes on: it refuses clients until there
+ * is one. Logs, and returns 0 or -ENOMEM.
+ */
+int stage_load(TlsStage *s, const CertificateFiles *files);
+
+/* stage-connection.c */
+
+/* Makes a connection of @client_fd, which is consumed with @info on success. Returns NULL if there is no memory. */
+TlsConnection *stage_connection_new(TlsStage *s, int client_fd, struct fdpass *info);
+void stage_set_phase(TlsConnection *c, TlsPhase phase);
+
+/* Sets the timer to the end of the phase of @c, unless it is due earlier. */
+void stage_arm_timer(TlsConnection *c);
+
+/* When the time of the present phase ends. */
+usec_t stage_phase_end(const TlsConnection *c);
+
+/* Sets the socket of a side and waits for its events. @fd is consumed on success. Returns 0 or a negative errno. */
+int stage_watch(TlsConnection *c, TlsSide *side, int fd);
+void stage_close_side(TlsConnection *c, TlsSide *side);
+
+/* Gives a connection that is busy one more turn. */
+void stage_go_on_later(TlsConnection *c);
+
+void stage_flow_done(TlsFlow *f);
+
+/* Ends a connection. _reset() lets both ends see an error, because the streams are incomplete. */
+void stage_connection_free(TlsConnection *c);
+void stage_connection_reset(TlsConnection *c);
+
+/* Ends a client after our last bytes to it were written. They would be lost if it were closed with unread bytes. */
+void stage_linger(TlsConnection *c);
+
+/* Throws away what a client sends that was ended. */
+void stage_discard(TlsConnection *c);
+
+/* stage-handshake.c */
+
+/* Takes a client (Service.take). */
+void stage_take(Service *service, int client_fd, struct fdpass *info, const ServiceSocket *from);
+
+/* Goes on with the handshake. May end the connection. */
+void stage_handshake(TlsConnection *c);
+
+/* stage-return.c */
+
+/* Hands the client back after its handshake. May end the connection. */
+void stage_return(TlsConnection *c);
+
+/* Tries once more. */
+void stage_return_try(TlsConnection *c);
+
+/* Reads the broker's answer. */
+void stage_return_answered(TlsConnection *c);
+
+/* Ends a client that no worker can get. It has an answer that it understands, if its protocol is HTTP/1. */
+void stage_return_refuse(TlsConnection *c);
+
+/* stage-flow.c */
+
+/* Moves bytes in both directions. May end the connection. */
+void stage_flow(TlsConnection *c);

@@ -1,0 +1,614 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* fdpass-tls whole: a broker before it and behind it, clients of OpenSSL, and the worker's end of each client. */
+
+#include "service-fixture.h"
+#include "tls-fixture.h"
+
+#include <sys/wait.h>
+
+#include "workers/tls/renewal.h"
+#include "workers/tls/stage.h"
+
+static struct {
+        Fixture worker;      /* the stage's socket, where the broker sends clients */
+        Fixture broker;      /* the return socket */
+        Log *log;
+        TlsStage *stage;
+        Pem pem;
+        char directory[64];
+        uint8_t bytes[FDPASS_MESSAGE_MAX];
+} t;
+
+#define RUN_UNTIL(condition) WAIT_FOR(t.stage->service.event, condition)
+
+static int setup(void **state) {
+        const TlsStage null = TLS_STAGE_NULL(NULL);
+
+        (void) remember_fds(state);
+        fixture_open(&t.worker, SOCK_SEQPACKET, SOCK_NONBLOCK, 64);
+        fixture_open_at(&t.broker, "-return", SOCK_SEQPACKET, SOCK_NONBLOCK, 64);
+        t.log = log_new("test");
+        log_set_level(t.log, LOG_EMERG);
+        make_pem(&t.pem, &(PemSpec){ .names = "DNS:site.example,DNS:other.example" });
+        make_directory(t.directory);
+        write_file(t.directory, "site.pem", t.pem.certificate_text, t.pem.key_text);
+
+        t.stage = calloc(1, sizeof(*t.stage));
+        *t.stage = null;
+        t.stage->service.log = t.log;
+        t.stage->certificates = t.directory;
+        t.stage->return_path = t.broker.path;
+        return 0;
+}
+
+static int teardown(void **state) {
+        stage_done(t.stage);
+        service_done(&t.stage->service);
+        free(t.stage);
+        pem_done(&t.pem);
+        remove_directory(t.directory);
+        fixture_close(&t.worker);
+        fixture_close(&t.broker);
+        t.log = log_free(t.log);
+        return compare_fds(state);
+}
+
+#define STAGE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+/* Begins with clients: a copy of the stage's socket is its own, as it is a copy of systemd's. */
+static void begin(void) {
+        int fd = fcntl(t.worker.fd, F_DUPFD_CLOEXEC, 0);
+        char name[] = "in", *names[] = { name, NULL };
+
+        assert_int_equal(service_init_with(&t.stage->service, &fd, names, 1), 0);
+        assert_int_equal(stage_init(t.stage), 0);
+}
+
+/* A client that the broker found to ask for @sni, from an address with this last byte. */
+static Guest send_client(const char *sni, uint8_t last) {
+        Message m = MESSAGE_NULL;
+
+        m.source.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(7), .sin_addr.s_addr = htonl(0xc0000200U + last) };
+        m.destination.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(443), .sin_addr.s_addr = htonl(0xc6336401) };
+        m.authority = sni ? slice_from_string(sni) : (Slice){};
+        m.listener = SLICE_LITERAL("443");
+        m.route = SLICE_LITERAL("fdpass-tls.socket");
+        m.unique_id = SLICE_LITERAL("0000abcd-17");
+        m.protocol = SLICE_LITERAL("tls");
+        m.hops = 1;
+        return guest_send(&t.worker, &m);
+}
+
+/* Lets the client speak over its socket. */
+static void client_use_socket(TlsClient *c, int fd) {
+        assert_int_equal(fd_nonblock(fd, true), 0);
+        assert_int_equal(SSL_set_fd(c->ssl, fd), 1);
+}
+
+static void shake(TlsClient *c, int fd) {
+        client_use_socket(c, fd);
+        RUN_UNTIL(SSL_do_handshake(c->ssl) == 1);
+}
+
+/* The broker's side: takes the message and the worker's socket, and answers. */
+static int take_back(Message *ret, uint8_t answer) {
+        int conn, fd = -EBADF, r;
+        size_t n;
+
+        RUN_UNTIL(has_event(t.broker.fd, POLLIN));
+        conn = accept4(t.broker.fd, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(conn >= 0);
+        RUN_UNTIL(has_event(conn, POLLIN));
+        r = handoff_receive_message(conn, 0, t.bytes, sizeof(t.bytes), &n, &fd);
+        assert_int_equal(r, 0);
+        assert_int_equal(message_decode(t.bytes, n, ret), 0);
+        assert_int_equal(handoff_answer(conn, answer), 0);
+        fd_close(conn);
+        if (answer == FDPASS_ANSWER_TAKEN)
+                return fd;
+
+        fd_close(fd);
+        return -EBADF;
+}
+
+static void expect_text(Slice s, const char *text) {
+        assert_int_equal(s.n, strlen(text));
+        assert_memory_equal(s.p, text, s.n);
+}
+
+static void client_say(TlsClient *c, const char *text) {
+        assert_int_equal(SSL_write(c->ssl, text, (int) strlen(text)), (int) strlen(text));
+}
+
+static void client_expect(TlsClient *c, const char *text) {
+        char got[1024] = "";
+        int n = 0;
+
+        while ((size_t) n < strlen(text)) {
+                int k = 0;
+
+                RUN_UNTIL((k = SSL_read(c->ssl, got + n, (int) sizeof(got) - n)) > 0);
+                n += k;
+        }
+        assert_string_equal(got, text);
+}
+
+/* Waits for close_notify. A bare FIN would be another error. */
+static void client_expect_end(TlsClient *c) {
+        char byte;
+        int r = -1;
+
+        RUN_UNTIL((r = SSL_read(c->ssl, &byte, 1)) == 0 || SSL_get_error(c->ssl, r) != SSL_ERROR_WANT_READ);
+        assert_int_equal(SSL_get_error(c->ssl, r), SSL_ERROR_ZERO_RETURN);
+}
+
+static void worker_expect(int fd, const char *text) {
+        char got[1024] = "";
+        size_t n = 0;
+
+        while (n < strlen(text)) {
+                ssize_t k;
+
+                RUN_UNTIL(has_event(fd, POLLIN));
+                k = recv(fd, got + n, sizeof(got) - n, MSG_DONTWAIT);
+                assert_true(k > 0);
+                n += (size_t) k;
+        }
+        assert_string_equal(got, text);
+}
+
+static void worker_expect_end(int fd) {
+        char byte;
+
+        RUN_UNTIL(has_event(fd, POLLIN));
+        assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+}
+
+static void worker_say(int fd, const char *text) {
+        assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t) strlen(text));
+}
+
+/* A client and its worker, with the handshake done. */
+typedef struct Visit {
+        Guest guest;
+        TlsClient client;
+        Message message;
+        int worker;
+} Visit;
+
+static void visit(Visit *v, const TlsClientSpec *spec) {
+        v->guest = send_client(spec->sni, 7);
+        client_begin(&v->client, spec);
+        shake(&v->client, v->guest.fd);
+        v->worker = take_back(&v->message, FDPASS_ANSWER_TAKEN);
+        RUN_UNTIL(!list_is_empty(&t.stage->phases[TLS_OPEN]));
+}
+
+static void leave(Visit *v) {
+        client_done(&v->client);
+        v->worker = fd_close(v->worker);
+        guest_leave(&v->guest);
+        RUN_UNTIL(t.stage->service.n_busy == 0);
+}
+
+/* The facts come back with the client: as they came, and those of the handshake. */
+static void test_facts(void **state) {
+        Visit v;
+
+        begin();
+        visit(&v, &(TlsClientSpec){ .sni = "site.example", .alpn = "\x08http/1.1" });
+        assert_int_equal(guest_answer(&v.guest), FDPASS_ANSWER_TAKEN);
+        assert_int_equal(ntohl(v.message.source.in.sin_addr.s_addr), 0xc0000207);
+        assert_int_equal(ntohs(v.message.source.in.sin_port), 7);
+        assert_int_equal(ntohs(v.message.destination.in.sin_port), 443);
+        expect_text(v.message.authority, "site.example");
+        expect_text(v.message.alpn, "http/1.1");
+        expect_text(v.message.listener, "443");
+        expect_text(v.message.unique_id, "0000abcd-17");
+        assert_int_equal(v.message.hops, 1);
+        assert_int_equal(v.message.route.n + v.message.consumed.n + v.message.name.n, 0);
+        assert_int_equal(v.message.ssl.p[0], 1);
+        assert_int_equal(handoff_check_client(v.worker, false), 0);
+        assert_int_equal(fcntl(v.worker, F_GETFL) & O_NONBLOCK, 0);
+        leave(&v);
+}
+
+/* Both directions, in both versions, and each end alone. */
+static void test_both_ways(void **state) {
+        static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+
+        begin();
+        for (size_t i = 0; i < 2 * ELEMENTSOF(versions); i++) {
+                Visit v;
+
+                visit(&v, &(TlsClientSpec){ .sni = "site.example", .version = versions[i / 2] });
+                client_say(&v.client, "request");
+                worker_expect(v.worker, "request");
+                worker_say(v.worker, "response");
+                client_expect(&v.client, "response");
+
+                if (i % 2 == 0) { /* the client ends first, and the worker answers */
+                        assert_int_equal(SSL_shutdown(v.client.ssl), 0);
+                        worker_expect_end(v.worker);
+                        worker_say(v.worker, "late");
+                        client_expect(&v.client, "late");
+                        v.worker = fd_close(v.worker);
+                        client_expect_end(&v.client);
+                } else { /* the worker ends first, and reads on */
+                        assert_int_equal(shutdown(v.worker, SHUT_WR), 0);
+                        client_expect_end(&v.client);
+                        client_say(&v.client, "late");
+                        worker_expect(v.worker, "late");
+                        assert_int_equal(shutdown(v.guest.fd, SHUT_WR), 0);
+                        worker_expect_end(v.worker);
+                }
+                leave(&v);
+        }
+}
+
+/* More bytes than all buffers have, in both directions at once, and neither end reads before it has written. */
+static void test_bulk(void **state) {
+        enum { N = 8 * 1024 * 1024 };
+        size_t sent[2] = {}, got[2] = {};
+        uint8_t *out = malloc(N), *in = malloc(N);
+        uint64_t sums[2] = {}, expected = 0;
+        Visit v;
+
+        for (size_t i = 0; i < N; i++)
+                expected += out[i] = (uint8_t) (i * 7 + (i >> 12));
+        begin();
+        visit(&v, &(TlsClientSpec){ .sni = "site.example" });
+        SSL_set_mode(v.client.ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+        for (bool is_full[2] = {}; got[0] < N || got[1] < N;) {
+                ssize_t n;
+                int k;
+
+                assert_true(sd_event_run(t.stage->service.event, 0) >= 0);
+                n = sent[0] < N ? send(v.worker, out + sent[0], N - sent[0], MSG_DONTWAIT | MSG_NOSIGNAL) : -1;
+                sent[0] += n > 0 ? (size_t) n : 0;
+                is_full[0] = is_full[0] || n < 0;
+                k = sent[1] < N ? SSL_write(v.client.ssl, out + sent[1], (int) MIN((size_t) N - sent[1], (size_t) 65536)) : -1;
+                sent[1] += k > 0 ? (size_t) k : 0;
+                is_full[1] = is_full[1] || k < 0;
+                if (!is_full[0] || !is_full[1])
+                        continue;
+
+                k = SSL_read(v.client.ssl, in, 65536);
+                for (int i = 0; i < k; i++)
+                        sums[0] += in[i];
+                got[0] += k > 0 ? (size_t) k : 0;
+                n = recv(v.worker, in, 65536, MSG_DONTWAIT);
+                for (ssize_t i = 0; i < n; i++)
+                        sums[1] += in[i];
+                got[1] += n > 0 ? (size_t) n : 0;
+        }
+        assert_true(sums[0] == expected && sums[1] == expected);
+        free(in);
+        free(out);
+        leave(&v);
+}
+
+/* A worker that closes without reading all of the request: the response arrives whole, with close_notify. */
+static void test_unread_request(void **state) {
+        char text[2000];
+        Visit v;
+
+        begin();
+        visit(&v, &(TlsClientSpec){ .sni = "site.example" });
+        worker_say(v.worker, "refused");
+        assert_int_equal(shutdown(v.worker, SHUT_WR), 0);
+        v.worker = fd_close(v.worker);
+        memset(text, 'x', sizeof(text));
+        for (unsigned i = 0; i < 20; i++) {
+                assert_int_equal(SSL_write(v.client.ssl, text, sizeof(text)), sizeof(text));
+                assert_true(sd_event_run(t.stage->service.event, 0) >= 0);
+        }
+        client_expect(&v.client, "refused");
+        client_expect_end(&v.client);
+        leave(&v);
+}
+
+/* An error at one end is one at the other, and no end that looks complete. */
+static void test_resets(void **state) {
+        const struct linger reset = { .l_onoff = 1 };
+        char byte;
+        Visit v;
+        int r;
+
+        begin();
+        visit(&v, &(TlsClientSpec){ .sni = "site.example" });
+        assert_int_equal(setsockopt(v.guest.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+        v.guest.fd = fd_close(v.guest.fd);
+        RUN_UNTIL(has_event(v.worker, POLLIN));
+        assert_int_equal(recv(v.worker, &byte, 1, 0), -1);
+        assert_int_equal(errno, ECONNRESET);
+        leave(&v);
+
+        visit(&v, &(TlsClientSpec){ .sni = "site.example" });
+        assert_int_equal(setsockopt(v.worker, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+        v.worker = fd_close(v.worker);
+        RUN_UNTIL((r = SSL_read(v.client.ssl, &byte, 1)) != -1 || SSL_get_error(v.client.ssl, r) != SSL_ERROR_WANT_READ);
+        assert_int_not_equal(SSL_get_error(v.client.ssl, r), SSL_ERROR_ZERO_RETURN);
+        leave(&v);
+
+        visit(&v, &(TlsClientSpec){ .sni = "site.example" });
+        assert_int_equal(send(v.guest.fd, "\x17\x03\x03\x00\x14 a record of garbage.", 25, MSG_NOSIGNAL), 25);
+        RUN_UNTIL(has_event(v.worker, POLLIN));
+        assert_int_equal(recv(v.worker, &byte, 1, 0), -1);
+        leave(&v);
+}
+
+/* A FIN without close_notify is the end of the request, as it would be without TLS. */
+static void test_bare_fin(void **state) {
+        Visit v;
+
+        begin();
+        visit(&v, &(TlsClientSpec){ .sni = "site.example" });
+        client_say(&v.client, "request");
+        assert_int_equal(shutdown(v.guest.fd, SHUT_WR), 0);
+        worker_expect(v.worker, "request");
+        worker_expect_end(v.worker);
+        leave(&v);
+}
+
+/* A client that changes its keys (RFC 8446 4.6.3) does not notice the stage. */
+static void test_key_update(void **state) {
+        Visit v;
+
+        begin();
+        visit(&v, &(TlsClientSpec){ .sni = "site.example", .version = TLS1_3_VERSION });
+        for (unsigned i = 0; i < 3; i++) {
+                assert_int_equal(SSL_key_update(v.client.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+                client_say(&v.client, "a");
+                worker_expect(v.worker, "a");
+                worker_say(v.worker, "b");
+                client_expect(&v.client, "b");
+        }
+        leave(&v);
+}
+
+/* The broker has no room at first: the client waits, and gets its worker later. */
+static void test_broker_full(void **state) {
+        Guest g;
+        TlsClient c;
+        Message m;
+        int worker;
+
+        begin();
+        g = send_client("site.example", 7);
+        client_begin(&c, &(TlsClientSpec){ .sni = "site.example" });
+        shake(&c, g.fd);
+        for (unsigned i = 0; i < 3; i++)
+                assert_int_equal(take_back(&m, FDPASS_ANSWER_REFUSED), -EBADF);
+        client_say(&c, "patience");
+        worker = take_back(&m, FDPASS_ANSWER_TAKEN);
+        worker_expect(worker, "patience");
+        client_done(&c);
+        guest_leave(&g);
+        fd_close(worker);
+        RUN_UNTIL(t.stage->service.n_busy == 0);
+}
+
+/* The broker does not want the client: it is told in its own protocol if that is known, and by close_notify. */
+static void test_broker_refuses(void **state) {
+        begin();
+        for (unsigned i = 0; i < 2; i++) {
+                Guest g = send_client("site.example", 7);
+                TlsClient c;
+                Message m;
+
+                client_begin(&c, &(TlsClientSpec){ .sni = "site.example", .alpn = i == 0 ? "\x08http/1.1" : NULL });
+                shake(&c, g.fd);
+                assert_int_equal(take_back(&m, FDPASS_ANSWER_ERROR), -EBADF);
+                if (i == 0)
+                        client_expect(&c, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\n"
+                                          "Connection: close\r\n\r\n");
+                client_expect_end(&c);
+                client_done(&c);
+                guest_leave(&g);
+                RUN_UNTIL(t.stage->service.n_busy == 0);
+        }
+}
+
+/* No broker is there for a while. */
+static void test_broker_absent(void **state) {
+        char path[64];
+        TlsClient c;
+        Message m;
+        int worker;
+        Guest g;
+
+        begin();
+        (void) snprintf(path, sizeof(path), "%s", t.broker.path);
+        fixture_close(&t.broker);
+        g = send_client("site.example", 7);
+        client_begin(&c, &(TlsClientSpec){ .sni = "site.example" });
+        shake(&c, g.fd);
+        RUN_UNTIL(!list_is_empty(&t.stage->phases[TLS_RETRY]));
+        fixture_open_at(&t.broker, "-return", SOCK_SEQPACKET, SOCK_NONBLOCK, 64);
+        assert_string_equal(t.broker.path, path);
+        worker = take_back(&m, FDPASS_ANSWER_TAKEN);
+        client_done(&c);
+        guest_leave(&g);
+        fd_close(worker);
+        RUN_UNTIL(t.stage->service.n_busy == 0);
+}
+
+/* The name of the handshake has to be the one by which the broker chose this instance. */
+static void test_other_name(void **state) {
+        Guest g;
+        TlsClient c;
+
+        begin();
+        g = send_client("other.example", 7);
+        client_begin(&c, &(TlsClientSpec){ .sni = "site.example" });
+        client_use_socket(&c, g.fd);
+        (void) SSL_do_handshake(c.ssl);
+        RUN_UNTIL(t.stage->service.n_taken == 1);
+        RUN_UNTIL((SSL_do_handshake(c.ssl), t.stage->service.n_busy == 0));
+        assert_false(has_event(t.broker.fd, POLLIN));
+        client_done(&c);
+        guest_leave(&g);
+}
+
+/* Handshakes that take too long end; while there are as many as there may be, the next clients wait. */
+static void test_limits(void **state) {
+        Guest slow[3], next;
+        TlsClient c;
+        Message m;
+        int worker;
+
+        t.stage->handshakes_max = 3;
+        t.stage->source_max = 2;
+        t.stage->limits[TLS_HANDSHAKE] = 300 * USEC_PER_MSEC;
+        begin();
+        for (uint8_t i = 0; i < 2; i++) {
+                slow[i] = send_client("site.example", 1);
+                RUN_UNTIL(t.stage->n_handshakes == i + 1U);
+        }
+
+        next = send_client("site.example", 1); /* a third one of this source */
+        RUN_UNTIL(has_event(next.conn_fd, POLLIN));
+        assert_int_equal(guest_answer(&next), FDPASS_ANSWER_ERROR);
+        guest_leave(&next);
+
+        slow[2] = send_client("site.example", 2);
+        RUN_UNTIL(t.stage->n_handshakes == 3);
+        assert_true(t.stage->service.is_paused);
+        next = send_client("site.example", 3);
+        client_begin(&c, &(TlsClientSpec){ .sni = "site.example" });
+        shake(&c, next.fd);
+        worker = take_back(&m, FDPASS_ANSWER_TAKEN);
+        for (size_t i = 0; i < ELEMENTSOF(slow); i++) {
+                char byte;
+
+                RUN_UNTIL(has_event(slow[i].fd, POLLIN));
+                assert_int_equal(recv(slow[i].fd, &byte, 1, 0), 0);
+                guest_leave(&slow[i]);
+        }
+        client_done(&c);
+        guest_leave(&next);
+        fd_close(worker);
+        RUN_UNTIL(t.stage->service.n_busy == 0);
+}
+
+/* These clients are not for this stage. The broker answers them, and they are untouched. */
+static void test_refused_at_once(void **state) {
+        Message m = MESSAGE_NULL;
+        Guest g;
+
+        begin();
+        m.consumed = SLICE_LITERAL("\x16\x03\x01");
+        g = guest_send(&t.worker, &m);
+        RUN_UNTIL(has_event(g.conn_fd, POLLIN));
+        assert_int_equal(guest_answer(&g), FDPASS_ANSWER_ERROR);
+        guest_leave(&g);
+
+        certificate_set_done(&t.stage->set);
+        g = send_client("site.example", 7);
+        RUN_UNTIL(has_event(g.conn_fd, POLLIN));
+        assert_int_equal(guest_answer(&g), FDPASS_ANSWER_ERROR);
+        guest_leave(&g);
+}
+
+/* Bytes that are no TLS, an alert for the client of a wrong version, and a client that leaves. */
+static void test_failed_handshakes(void **state) {
+        Guest g;
+        TlsClient c;
+
+        begin();
+        g = send_client("site.example", 7);
+        assert_int_equal(send(g.fd, "GET / HTTP/1.1\r\n\r\n", 18, MSG_NOSIGNAL), 18);
+        RUN_UNTIL(t.stage->service.n_taken == 1 && t.stage->service.n_busy == 0);
+        guest_leave(&g);
+
+        g = send_client("site.example", 7);
+        client_begin(&c, &(TlsClientSpec){ .sni = "site.example", .alpn = "\x02h2" });
+        client_use_socket(&c, g.fd);
+        ERR_clear_error();
+        RUN_UNTIL(SSL_do_handshake(c.ssl) != 1 && SSL_get_error(c.ssl, -1) == SSL_ERROR_SSL);
+        assert_int_equal(ERR_GET_REASON(ERR_peek_last_error()), SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL);
+        client_done(&c);
+        guest_leave(&g);
+
+        g = send_client("site.example", 7);
+        assert_int_equal(send(g.fd, "\x16\x03\x01\x02", 4, MSG_NOSIGNAL), 4);
+        RUN_UNTIL(t.stage->n_handshakes == 1);
+        guest_leave(&g);
+        RUN_UNTIL(t.stage->service.n_busy == 0);
+}
+
+/* A stop lets clients go on for --drain-time=, and then ends them. */
+static void test_stop(void **state) {
+        Visit v;
+
+        t.stage->drain_usec = 100 * USEC_PER_MSEC;
+        begin();
+        visit(&v, &(TlsClientSpec){ .sni = "site.example" });
+        t.stage->service.is_stopping = true;
+        t.stage->service.stop(&t.stage->service);
+        worker_say(v.worker, "still here");
+        client_expect(&v.client, "still here");
+        leave(&v);
+}
+
+/* Sends the directory to the stage from a process of its own. Returns its exit status. */
+static int renew(const char *path) {
+        pid_t pid = fork();
+        int status;
+
+        if (pid == 0)
+                _exit(renewal_send(path, t.directory) < 0);
+
+        RUN_UNTIL(waitpid(pid, &status, WNOHANG) == pid);
+        return WEXITSTATUS(status);
+}
+
+/* New files are in use when their sender is told so, and connections go on. Only root may send them. */
+static void test_renewal(void **state) {
+        char path[80];
+        Pem pem;
+        Visit v;
+
+        (void) snprintf(path, sizeof(path), "%s/renewal.sock", t.directory);
+        t.stage->renewal_path = path;
+        begin();
+        visit(&v, &(TlsClientSpec){ .sni = "site.example" });
+        assert_int_equal(X509_cmp(SSL_get0_peer_certificate(v.client.ssl), t.pem.certificate), 0);
+
+        make_pem(&pem, &(PemSpec){ .names = "DNS:site.example" });
+        write_file(t.directory, "site.pem", pem.certificate_text, pem.key_text);
+        if (geteuid() == 0) {
+                Visit w;
+
+                assert_int_equal(renew(path), 0);
+                visit(&w, &(TlsClientSpec){ .sni = "site.example" });
+                assert_int_equal(X509_cmp(SSL_get0_peer_certificate(w.client.ssl), pem.certificate), 0);
+                client_say(&v.client, "still here");
+                worker_expect(v.worker, "still here");
+                client_done(&w.client);
+                fd_close(w.worker);
+                guest_leave(&w.guest);
+        } else
+                assert_int_equal(renew(path), 1);
+        leave(&v);
+        pem_done(&pem);
+}
+
+TEST_MAIN(STAGE_TEST(test_facts),
+          STAGE_TEST(test_renewal),
+          STAGE_TEST(test_both_ways),
+          STAGE_TEST(test_bulk),
+          STAGE_TEST(test_unread_request),
+          STAGE_TEST(test_resets),
+          STAGE_TEST(test_bare_fin),
+          STAGE_TEST(test_key_update),
+          STAGE_TEST(test_broker_full),
+          STAGE_TEST(test_broker_refuses),
+          STAGE_TEST(test_broker_absent),
+          STAGE_TEST(test_other_name),
+          STAGE_TEST(test_limits),
+          STAGE_TEST(test_refused_at_once),
+          STAGE_TEST(test_failed_handshakes),
+          STAGE_TEST(test_stop))
