@@ -265,7 +265,7 @@ static void test_told_rejected(void **state) {
         expect_told_is_closed(FDPASS_ANSWER_ERROR);
 }
 
-/* On the return socket itself anybody could tell anything. */
+/* On the return socket itself any sender could tell anything. */
 static void test_told_by_others(void **state) {
         Given g = begin();
         Message m = facts_of(&g);
