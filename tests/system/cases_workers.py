@@ -61,9 +61,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
     def log_message(self, *arguments):
         pass
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 3000), Handler)
-print("ready", flush=True)
-server.serve_forever()
+http.server.ThreadingHTTPServer(("127.0.0.1", 3000), Handler).serve_forever()
 """
 
 
@@ -75,9 +73,8 @@ def proxy_http(m):
     m.drop_in("app.socket", "[X-FDPass]\nHost=\n")
     install(m, "python", "python-api.socket")
     m.write("/root/keeping.py", KEEPING)
-    child = m.popen("python3 /root/keeping.py")
-    m.children.append(child)
-    check(child.stdout.readline() == "ready\n", "the backend did not start")
+    m.run("systemd-run --quiet --unit=test-keeping python3 /root/keeping.py")
+    wait_for(lambda: m.run("ss -Htln 'sport = :3000' | grep -q .", check=False).returncode == 0, 10, "the backend's port")
     check(m.output(f"python3 {GUEST}/wander.py 5 60") == "300 0", "a request got to the wrong worker")
     check(not m.journal("app.service", 4), "the proxy complains")
 
