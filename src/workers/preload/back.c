@@ -152,13 +152,20 @@ static bool back_await(int to) {
         struct pollfd p = { .fd = to, .events = POLLIN };
         uint8_t answer;
 
-        if (atomic_load(&back.is_ready))
-                return true;
-        if (poll(&p, 1, READY_MS) <= 0 || io_real.recv(to, &answer, sizeof(answer), MSG_DONTWAIT) <= 0)
-                return false;
+        /* Another thread may take the word first. */
+        while (!atomic_load(&back.is_ready)) {
+                ssize_t n;
 
-        atomic_store(&back.is_ready, true);
-        return true;
+                if (poll(&p, 1, READY_MS) <= 0)
+                        break;
+                n = io_real.recv(to, &answer, sizeof(answer), MSG_DONTWAIT);
+                if (n > 0)
+                        atomic_store(&back.is_ready, true);
+                else if (n == 0 || errno != EAGAIN)
+                        return false;
+        }
+
+        return atomic_load(&back.is_ready);
 }
 
 static void back_drop(int fd) {
