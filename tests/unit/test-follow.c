@@ -234,6 +234,8 @@ static int receive_back(Keeper *k) {
         assert_true(poll(p, 2, WAIT_SEC * 1000) >= 1);
         assert_false(p[0].revents & POLLIN); /* one connection is enough */
         n = recvmsg(k->back_fd, &m, MSG_CMSG_CLOEXEC);
+        if (n < 0 && errno == ECONNRESET) /* the server has ended with answers unread */
+                n = recvmsg(k->back_fd, &m, MSG_CMSG_CLOEXEC);
         assert_true(n > 0);
         assert_non_null(CMSG_FIRSTHDR(&m));
         memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
@@ -917,6 +919,8 @@ static void test_quit_late(void **state) {
         expect(client, "GET /own/1 0\n");
         asker = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
         expect(asker, "GET /own/1 0\n");
+
+        k.is_changed = true; /* the library does not read the request, and so it does not tell its head */
 
         /* epoll tells of the one that came first. */
         assert_int_equal(kill(k.s.pid, SIGSTOP), 0);
