@@ -89,6 +89,16 @@ int handoff_receive_batch(int fd, int flags, uint8_t *p, size_t size, size_t *re
         return n == 0 && k == 0 ? HANDOFF_CLOSED : HANDOFF_INVALID;
 }
 
+/*
+ * A sender that ends with our answers unread makes one call fail with ECONNRESET (unix_release_sock() in Linux). The messages
+ * that it sent before are still there.
+ */
+static ssize_t receive_past_reset(int fd, struct msghdr *message, int flags) {
+        ssize_t n = recvmsg(fd, message, flags | MSG_DONTWAIT);
+
+        return n < 0 && errno == ECONNRESET ? recvmsg(fd, message, flags | MSG_DONTWAIT) : n;
+}
+
 int handoff_peek_message(int fd, uint8_t *p, size_t size, size_t *ret_n, int ret_fds[static HANDOFF_RIGHTS_MAX],
                          size_t *ret_n_fds) {
         union {
@@ -105,7 +115,7 @@ int handoff_peek_message(int fd, uint8_t *p, size_t size, size_t *ret_n, int ret
         ssize_t n;
 
         *ret_n_fds = 0;
-        n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_PEEK | MSG_DONTWAIT);
+        n = receive_past_reset(fd, &message, MSG_CMSG_CLOEXEC | MSG_PEEK);
         if (n < 0)
                 return -errno;
 
@@ -123,7 +133,7 @@ int handoff_discard(int fd, size_t n) {
         struct iovec iov = { .iov_base = bytes, .iov_len = MIN(n, sizeof(bytes)) };
         struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-        return recvmsg(fd, &message, MSG_DONTWAIT) < 0 ? -errno : 0;
+        return receive_past_reset(fd, &message, 0) < 0 ? -errno : 0;
 }
 
 int handoff_receive_message(int fd, int flags, uint8_t *p, size_t size, size_t *ret_n, int *ret_client_fd) {

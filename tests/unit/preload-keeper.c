@@ -19,7 +19,8 @@
  *          n, k, l      sets TCP_NODELAY, SO_KEEPALIVE, SO_LINGER of each client
  *
  * After a request for /own/quit it closes the listener and all clients, as servers do that restart gracefully. After one for
- * /own/tired it closes the other clients only, after a time-out. After one for /own/bye it closes that client.
+ * /own/tired it closes the other clients only, after a time-out. After one for /own/bye it closes that client,
+ * and after one for /own/refuse all that come, before it reads from them.
  *
  * It looks at the last segment of the path. "upgrade" is answered by 101, and "endless" by a response without a length,
  * whose end is the end of the connection. "empty" gets 204, "same" gets 304, and "events" an event stream of three.
@@ -50,7 +51,7 @@
 #define TIMEOUT_USEC 700000 /* the shortest that servers have is about 1 s */
 
 static const char *letters = "";
-static int epoll_fd = -1, is_edge, is_quitting, is_tired;
+static int epoll_fd = -1, is_edge, is_quitting, is_tired, is_refusing;
 
 typedef struct Client {
         int fd;
@@ -58,7 +59,7 @@ typedef struct Client {
         size_t n;    /* bytes in @head */
         size_t left; /* bytes of the body that are to come */
         size_t body; /* bytes of the body */
-        int in_body, is_chunked, is_answered, is_new, is_leaving;
+        int in_body, is_chunked, is_answered, is_new, is_leaving, is_quitting;
 } Client;
 
 static Client *clients[CLIENTS_MAX];
@@ -154,8 +155,9 @@ static void answer(Client *c) {
         if (has('d') && asks_for(target, "last"))
                 (void) shutdown(c->fd, SHUT_WR);
         c->is_answered = 1;
+        is_refusing |= asks_for(target, "refuse");
         c->is_leaving = asks_for(target, "bye");
-        is_quitting = asks_for(target, "quit");
+        c->is_quitting = is_quitting = asks_for(target, "quit");
         is_tired = asks_for(target, "tired");
 }
 
@@ -239,7 +241,7 @@ static void *serve_thread(void *p) {
         Client *c = p;
 
         while (serve(c))
-                if (is_quitting)
+                if (c->is_quitting)
                         exit(0);
         drop(c);
         return NULL;
@@ -387,6 +389,10 @@ static void serve_by_epoll(int listener) {
                 fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
                 if (fd < 0)
                         continue;
+                if (is_refusing) {
+                        (void) close(fd);
+                        continue;
+                }
                 clients[fd] = new_client(fd);
                 event = (struct epoll_event){ .events = EPOLLIN | (is_edge ? EPOLLET : 0), .data.fd = fd };
                 if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)

@@ -95,6 +95,28 @@ static void test_back(void **state) {
         end(&g);
 }
 
+/* A worker hands its clients back and ends, with answers of the broker unread. No client is lost. */
+static void test_ended(void **state) {
+        Given g = begin();
+        Message m = facts_of(&g);
+        uint8_t header[FDPASS_HEADER_MAX];
+        char head[256];
+        size_t n;
+
+        assert_int_equal(message_encode(&m, header, sizeof(header), &n), 0);
+        assert_true(recv(g.fd, head, sizeof(head), 0) > 0);
+        say(g.client, HEAD_C);
+        assert_int_equal(handoff_send_message(g.conn, (Slice){ header, n }, (Slice){}, g.fd), 0);
+        WAIT_FOR(has_event(g.conn, POLLIN)); /* an answer that stays unread */
+        (void) take_message(g.c, HEAD_C);
+
+        say(g.client, HEAD_C);
+        assert_int_equal(handoff_send_message(g.conn, (Slice){ header, n }, (Slice){}, g.fd), 0);
+        g.conn = fd_close(g.conn);
+        (void) take_message(g.c, HEAD_C);
+        end(&g);
+}
+
 /* Anything else than what came is refused, and the connection goes on. */
 static void test_forged(void **state) {
         Given g = begin();
@@ -326,6 +348,7 @@ static void test_no_return_socket(void **state) {
 }
 
 TEST_MAIN(BROKER_TEST(test_back),
+          BROKER_TEST(test_ended),
           BROKER_TEST(test_forged),
           BROKER_TEST(test_told),
           BROKER_TEST(test_told_wrong),

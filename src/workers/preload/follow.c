@@ -52,6 +52,14 @@ static Follow *follow_slot(int fd) {
         return page ? &page[(size_t) fd % FOLLOW_PAGE] : NULL;
 }
 
+/* Without a system call (vdso(7)). */
+static uint64_t follow_now_msec(void) {
+        struct timespec now = {};
+
+        (void) clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+        return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
 /* The members before @bytes are small. The rest of a slot stays as it is, because it is large. */
 static void follow_clear(Follow *f) {
         memset(&f->is_head, 0, offsetof(Follow, bytes) - offsetof(Follow, is_head));
@@ -80,6 +88,7 @@ bool follow_begin(int fd, uint64_t cookie, const uint8_t *message, size_t n, uin
 
         follow_clear(f);
         f->cookie = cookie;
+        f->idle_msec = follow_now_msec();
         f->n_header = (uint16_t) n_header;
         memcpy(f->bytes + n_header, scope.p, scope.n);
         (void) scope_decode((Slice){ f->bytes + n_header, scope.n }, &f->scope);
@@ -218,14 +227,6 @@ static bool follow_is_between_requests(const Follow *f) {
         return f->in.state == FRAMING_START && f->out.state == FRAMING_START && f->n_open == 0;
 }
 
-/* Without a system call (vdso(7)). */
-static uint64_t follow_now_msec(void) {
-        struct timespec now = {};
-
-        (void) clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-        return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
-}
-
 static void follow_note_idle(Follow *f) {
         if (!follow_is_between_requests(f))
                 return;
@@ -235,8 +236,7 @@ static void follow_note_idle(Follow *f) {
 }
 
 bool follow_is_fresh(const Follow *f) {
-        return f->has_request && atomic_load_explicit(&follow_keeps, memory_order_relaxed) &&
-               follow_now_msec() - f->idle_msec < FRESH_MSEC;
+        return atomic_load_explicit(&follow_keeps, memory_order_relaxed) && follow_now_msec() - f->idle_msec < FRESH_MSEC;
 }
 
 /* Returns true to the first caller of each pause between two requests, also if another thread asks. */
@@ -253,7 +253,8 @@ void follow_note_shared(int fd) {
 
 /* A client of which nothing was read may have been accepted for a child. */
 static bool follow_may_leave(const Follow *f) {
-        return f->process == forks_process() && !f->is_last && !f->is_shared && (f->has_request || f->n_forks == forks_count());
+        return f->process == forks_process() && !f->is_last && !f->is_shared &&
+               (f->has_request || f->n_forks == forks_count());
 }
 
 /* The rest of a response that the server holds back (TCP_CORK) is sent, because it can't send it later. */

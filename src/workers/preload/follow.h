@@ -33,7 +33,7 @@ typedef struct Follow {
         int n_open;           /* requests read whole, less responses written whole; below 0: the response came first */
         unsigned process;     /* forks_process() of the process that accepted the client */
         unsigned n_forks;     /* forks_count() at that time */
-        uint64_t idle_msec;   /* CLOCK_MONOTONIC_COARSE when the last response ended */
+        uint64_t idle_msec;   /* CLOCK_MONOTONIC_COARSE when the client came, or the last response ended */
         int epoll_fd;         /* where the program waits for the client; -EBADF: nowhere that is known */
         struct epoll_event event; /* what it waits for there */
         uint64_t cookie;      /* of the client's socket */
@@ -98,8 +98,8 @@ bool follow_is_gone(Follow *f, int fd);
 bool follow_leave(Follow *f, int fd);
 
 /*
- * True if the last response ended just now, and the program keeps clients for further requests. Then it does not close
- * this one for a time-out.
+ * True if the client came just now, or the last response ended just now, and the program keeps clients for further
+ * requests. Then it does not close this one for a time-out.
  */
 bool follow_is_fresh(const Follow *f);
 

@@ -16,6 +16,12 @@
 /* Listeners are opened early, and so their numbers are low. One above is not known: its clients are closed. */
 #define LISTENERS_MAX 256
 
+/*
+ * gunicorn closes clients before it has read from them when it is about to stop. A server that refuses clients does so as
+ * well, and gets them again. So a process hands only so many of them back.
+ */
+#define UNREAD_MAX 64
+
 static struct {
         atomic_bool is_listener[LISTENERS_MAX]; /* clients were accepted on this descriptor */
         atomic_bool is_on;
@@ -32,8 +38,19 @@ void stopping_note_accept(int listener_fd) {
         atomic_store_explicit(&stopping.is_on, false, memory_order_relaxed);
 }
 
+static bool stopping_may_take(const Follow *f) {
+        static atomic_uint n_unread;
+
+        if (stopping_is_on())
+                return true;
+        if (!atomic_load(&f->is_idle) || !follow_is_fresh(f))
+                return false;
+
+        return f->has_request || (atomic_load(&n_unread) < UNREAD_MAX && atomic_fetch_add(&n_unread, 1) < UNREAD_MAX);
+}
+
 bool stopping_hands_back(Follow *f, int fd) {
-        return (stopping_is_on() || follow_is_fresh(f)) && follow_leave(f, fd);
+        return stopping_may_take(f) && follow_leave(f, fd);
 }
 
 void stopping_before_close(int fd) {
