@@ -10,6 +10,7 @@
 #include "broker/admission.h"
 #include "broker/arrival.h"
 #include "broker/departure.h"
+#include "broker/live.h"
 #include "broker/state/client-context.h"
 #include "broker/state/watch.h"
 
@@ -89,6 +90,7 @@ static void returned_go_on(void *userdata, Client *c, const SocketTask *t) {
         c->peer = t->peer;
         c->baseline = t->counts;
         c->n_received = t->counts.n_received;
+        live_take_back(b, c);
         if (c->address.sa.sa_family == AF_UNSPEC)
                 c->address = t->peer;
         (void) source_get(&b->sources, c, UINT_MAX); /* counted, never refused: it was admitted before */

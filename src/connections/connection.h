@@ -16,8 +16,7 @@ typedef enum ConnectionFlag {
         CONNECTION_IN_BROKER = 1 << 0, /* it was handed back, so it is not counted for its route */
         CONNECTION_HAS_ID = 1 << 1,    /* its name is of another sender: connection_id() */
         CONNECTION_MISSING = 1 << 2,   /* the last list of the kernel's sockets did not have it (sweep.h) */
-        CONNECTION_SEEN = 1 << 3,      /* the list that is being read had it */
-        CONNECTION_NO_SOURCE = 1 << 4, /* there was no memory to count it for its source */
+        CONNECTION_NO_SOURCE = 1 << 3, /* there was no memory to count it for its source */
 } ConnectionFlag;
 
 typedef struct Connection {
@@ -31,7 +30,8 @@ typedef struct Connection {
         uint16_t route;         /* index in ConnectionRoutes.routes */
         uint16_t listener;      /* index for connection_listener_name() */
         uint16_t n_handoffs;    /* times that a worker took it; 65535: or more */
-        uint16_t flags;         /* ConnectionFlag */
+        uint8_t flags;          /* ConnectionFlag */
+        uint8_t pass;           /* number of the last list that had it */
 } Connection;
 
 _Static_assert(sizeof(Connection) == 56, "a connection and its part of the index have 64 bytes");

@@ -94,6 +94,7 @@ static int routes_add(ConnectionRoutes *r, int number, const char *unit, Connect
                 return -ENOMEM;
         }
 
+        route->owner = r;
         route->worker = w;
         route->number = (uint16_t) number;
         route->next = w->routes;
@@ -146,12 +147,14 @@ int connection_route_restore(ConnectionRoutes *r, uint16_t number, const char *u
         return routes_get(r, number, unit, path, ret);
 }
 
-void connection_route_put(ConnectionRoutes *r, ConnectionRoute *route) {
+void connection_route_put(ConnectionRoute *route) {
         ConnectionRoute **i;
+        ConnectionRoutes *r;
 
         if (!route || --route->n_ref > 0)
                 return;
 
+        r = route->owner;
         for (i = &route->worker->routes; *i != route; i = &(*i)->next)
                 ;
         *i = route->next;
@@ -167,7 +170,7 @@ void connection_routes_done(ConnectionRoutes *r) {
         for (size_t i = 0; i < r->n_routes; i++)
                 if (r->routes[i]) {
                         r->routes[i]->n_ref = 1;
-                        connection_route_put(r, r->routes[i]);
+                        connection_route_put(r->routes[i]);
                 }
 
         free(TAKE_PTR(r->routes));

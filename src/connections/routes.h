@@ -13,6 +13,7 @@
 #define CONNECTION_ROUTES_MAX 16384
 
 typedef struct ConnectionRoute ConnectionRoute;
+typedef struct ConnectionRoutes ConnectionRoutes;
 
 typedef struct ConnectionWorker {
         char *path;         /* path of the worker's socket; owned */
@@ -24,6 +25,7 @@ typedef struct ConnectionWorker {
 struct ConnectionRoute {
         char *unit;         /* name of the unit; owned */
         ConnectionWorker *worker;
+        ConnectionRoutes *owner;
         ConnectionRoute *next; /* in ConnectionWorker.routes */
         unsigned n_ref;     /* live connections, those handed back, and routes of the configuration */
         uint16_t number;    /* index in ConnectionRoutes.routes */
@@ -35,13 +37,13 @@ struct ConnectionRoute {
         ConnectionDurations durations; /* of those that have ended, from the client's arrival */
 };
 
-typedef struct ConnectionRoutes {
+struct ConnectionRoutes {
         ConnectionRoute **routes; /* by ConnectionRoute.number; NULL: the number is free */
         size_t n_routes;          /* length of @routes */
         size_t first_free;        /* no number below it is free */
         ConnectionWorker **workers; /* sorted by path */
         size_t n_workers;
-} ConnectionRoutes;
+};
 
 /*
  * Returns the route of @unit to the worker at @path in *ret, with one more reference. Makes it if needed. Returns 0,
@@ -56,7 +58,7 @@ int connection_route_restore(ConnectionRoutes *r, uint16_t number, const char *u
                              ConnectionRoute **ret);
 
 /* Drops one reference. Frees the route and its counts with the last one. Does nothing for NULL. */
-void connection_route_put(ConnectionRoutes *r, ConnectionRoute *route);
+void connection_route_put(ConnectionRoute *route);
 
 /* Returns the worker at @path, or NULL if it has no route here. */
 ConnectionWorker *connection_worker_find(const ConnectionRoutes *r, const char *path);

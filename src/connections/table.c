@@ -69,7 +69,7 @@ static void table_uncount(ConnectionTable *t, Connection *c) {
         route->worker->n_live--;
         if (!(c->flags & CONNECTION_NO_SOURCE))
                 source_counts_remove(&t->sources, t->source_of(c));
-        c->flags &= (uint16_t) ~CONNECTION_NO_SOURCE;
+        c->flags &= (uint8_t) ~CONNECTION_NO_SOURCE;
 }
 
 /* The next process finds the route by its unit and the path of its worker. */
@@ -120,6 +120,7 @@ Connection *connection_add(ConnectionTable *t, const Connection *model, Connecti
         *c = *model;
         c->cookie = 0;
         c->flags = 0;
+        c->pass = t->pass;
         c->n_handoffs = 1;
         table_take_route(t, c, route);
         __atomic_store_n(&c->cookie, cookie, __ATOMIC_RELEASE);
@@ -135,8 +136,8 @@ void connection_move(ConnectionTable *t, Connection *c, ConnectionRoute *route) 
 
         connection_take_back(t, c);
         table_take_route(t, c, route);
-        connection_route_put(&t->routes, before);
-        c->flags &= (uint16_t) ~CONNECTION_IN_BROKER;
+        connection_route_put(before);
+        c->flags &= (uint8_t) ~CONNECTION_IN_BROKER;
         if (c->n_handoffs < UINT16_MAX)
                 c->n_handoffs++;
         t->n_in_broker--;
@@ -162,7 +163,7 @@ void connection_remove(ConnectionTable *t, Connection *c) {
         t->index[i] = 0;
         table_close_gap(t, i);
         table_free_slot(t, c);
-        connection_route_put(&t->routes, route);
+        connection_route_put(route);
 }
 
 void connection_set_id(ConnectionTable *t, Connection *c, const void *p, size_t n) {
@@ -228,7 +229,7 @@ static bool table_restore_one(ConnectionTable *t, Connection *c) {
         ConnectionRoute *route;
         StoreRoute *stored;
 
-        if (t->n_tracked == t->n_max || t->index[place] != 0 || c->route >= CONNECTION_ROUTES_MAX ||
+        if (t->index[place] != 0 || c->route >= CONNECTION_ROUTES_MAX ||
             c->listener >= t->store->header->n_listeners)
                 return false;
 
@@ -242,6 +243,7 @@ static bool table_restore_one(ConnectionTable *t, Connection *c) {
         if (c->n_handoffs == 0)
                 c->n_handoffs = 1;
         c->flags &= CONNECTION_HAS_ID | CONNECTION_IN_BROKER;
+        c->pass = t->pass;
         t->index[place] = (uint32_t) (c - t->slots) + 1;
         t->n_tracked++;
         if (c->flags & CONNECTION_IN_BROKER)
@@ -277,7 +279,8 @@ int connection_table_new(ConnectionStore *store, size_t max, SourceOf *source_of
                 return -ENOMEM;
 
         t->source_of = source_of;
-        r = connection_table_set_max(t, max);
+        /* A lower limit than the last process had ends nothing. */
+        r = connection_table_set_max(t, MAX(max, (size_t) store->header->n_touched));
         if (r < 0) {
                 free(t);
                 return r;
@@ -287,6 +290,7 @@ int connection_table_new(ConnectionStore *store, size_t max, SourceOf *source_of
         t->slots = store->slots;
         t->past = store->past;
         table_restore(t);
+        t->n_max = max;
         *ret = t;
         return 0;
 }

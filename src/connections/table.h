@@ -28,6 +28,7 @@ typedef struct ConnectionTable {
         size_t n_index;             /* a power of two, at least twice @n_max */
         uint32_t first_free;        /* number of a free slot and 1; 0: none but those that were never used */
 
+        uint8_t pass;               /* number of the list that is read, or of the last one (sweep.h) */
         size_t n_tracked;           /* connections in the table */
         size_t n_in_broker;         /* those of them with CONNECTION_IN_BROKER; the others are live at a worker */
         uint64_t n_untracked;       /* connections without a place in the table, since the start */

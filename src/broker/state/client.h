@@ -149,6 +149,7 @@ typedef struct Client {
         ClientContext *context; /* facts beside its socket, owned; NULL: none */
         HeadCopy *copy;      /* first bytes, owned, while @is_shared; NULL: the helper has not looked yet */
         ByteCounts baseline; /* counts before a worker had @fd; while TCP counts the same, @fd is untouched */
+        uint64_t cookie;     /* SO_COOKIE, if it is a live connection that was handed back; 0: it is none */
         uint64_t n_received; /* largest ByteCounts.n_received that was seen */
 
         ClientInspect inspect;
