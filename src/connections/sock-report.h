@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * What the kernel says about a TCP socket, by netlink (sock_diag(7)): that it is gone, or that it is in a list.
+ * A report of the kernel about a TCP socket, by netlink (sock_diag(7)): it is gone, or it is in a list.
  *
  * The kernel frees a socket when its last holder has closed it and TCP needs it no longer. Its last message has struct
  * tcp_info, from which the bytes are found.

@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * The socket with the kernel's reports about connections, and the memfd with those that are live. systemd passes both in:
- * the first from fdpass-connections.socket, the second from what it keeps for the service (FileDescriptorStoreMax=).
+ * The socket with the kernel's reports about connections, and the memfd with those that are live. systemd passes both
+ * in. The socket is that of fdpass-connections.socket. The memfd is among what systemd keeps for the service
+ * (FileDescriptorStoreMax=).
  */
 
 #include <stdbool.h>
