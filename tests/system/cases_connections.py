@@ -3,24 +3,18 @@
 
 import collections
 import json
-import time
 
 from fdpass import GUEST, case, check
 from machine import wait_for
 
-ENDED = "MESSAGE_CONNECTION_ENDED"
-NO_SOCKET = "needs the kernel's reports"
-
-
-def ids():
-    """The MESSAGE_ID=s, from the header that all programs share."""
+LIMIT = 50
 
 
 def enable(m, settings="", route="", worker="worker", reports=""):
-    """Enables the reports as the page says, with the worker of ends.py on the port without DeferAccept's wait."""
+    """Enables the reports as the page says, with the worker of ends.py."""
     if reports:
         m.drop_in("fdpass-connections.socket", f"[Socket]\n{reports}\n")
-    m.drop_in("fdpass.service", f"[X-FDPass]\n{settings}\n")
+    m.drop_in("fdpass.service", f"[Service]\nLogRateLimitIntervalSec=0\n[X-FDPass]\n{settings}\n")
     m.run("systemctl daemon-reload; systemctl enable fdpass-connections.socket; systemctl restart fdpass.service")
     m.worker("ends", f"/usr/bin/python3 {GUEST}/ends.py {worker}", route=route)
 
@@ -82,3 +76,59 @@ def connection_ends(m):
     lines = compare(m, seen_by(m, visit(m, count=20000 if m.long else 300)))
     taken = {entry["FDPASS_ID"]: entry["FDPASS_CLIENT"] for entry in m.journal(match="taken by")}
     check(all(taken[line["FDPASS_ID"]] == name for name, (line,) in lines.items()), "other ids")
+
+
+@case
+def connections_outlive_broker(m):
+    """Restarts and a SIGKILL: what was live is found again or counted as unseen, and nothing is invented."""
+    enable(m, "LogConnections=yes")
+    load = visit(m, count=6000 if m.long else 300, threads=20, seconds=0.3)
+    for _ in range(3):
+        m.run("systemctl restart fdpass.service")
+    seen = seen_by(m, load)
+    compare(m, seen)
+
+    m.mark()
+    stay = visit(m, count=100, threads=100, seconds=4, kinds="server,client,unread")
+    wait_for(lambda: m.output("cat /run/test/now") == "100", 10, "100 clients at the worker")
+    m.run("systemctl kill -s KILL fdpass.service")
+    wait_for(lambda: m.property("fdpass.service", "ActiveState") == "active", 5, "the next broker")
+    compare(m, seen_by(m, stay), may_be_unseen=True)
+
+
+@case
+def connections_limit(m):
+    """MaxConnections=: the worker never has one more, and all are served."""
+    enable(m, route=f"MaxConnections={LIMIT}\nBalance=least-connections")
+    seen = seen_by(m, visit(m, count=500, threads=250, seconds=0.1))
+    most = int(m.output("cat /run/test/most"))
+    check(len(seen) == 500, f"{len(seen)} were served")
+    check(most <= LIMIT, f"the worker had {most}")
+    check(most > LIMIT * 0.8, f"the worker had {most} only")
+    m.figure("clients, most at once", f"{len(seen)}, {most}")
+
+
+@case
+def connections_lost(m):
+    """Reports that the kernel had no room for: the log says so once, and the counts are right again."""
+    enable(m, "LogConnections=yes", reports="ReceiveBuffer=4K")
+    seen = seen_by(m, visit(m, count=20000 if m.long else 400, threads=100, seconds=0, kinds="server"))
+    m.one_line("dropped reports", deadline=10)
+    compare(m, seen, may_be_unseen=True)
+
+
+@case
+def connections_without_socket(m):
+    """Without the socket its keys are errors, which name the commands; with them the same unit works."""
+    m.drop_in("fdpass.service", "[X-FDPass]\nLogConnections=yes\n")
+    m.worker("ends", f"/usr/bin/python3 {GUEST}/ends.py worker", route="MaxConnections=5")
+    m.start_broker()
+    lines = [entry["MESSAGE"] for entry in m.journal(priority=3)]
+    check(len(lines) == 2, f"{lines}")
+    check(all("systemctl enable fdpass-connections.socket" in line and ": " in line for line in lines), f"{lines}")
+    check(m.who() is not None, "others are not served")
+    m.run("systemctl enable fdpass-connections.socket; systemctl restart fdpass.service")
+    seen = seen_by(m, visit(m, count=10))
+    compare(m, seen)
+    m.run("systemctl disable --now fdpass-connections.socket; systemctl restart fdpass.service")
+    check(m.who() is not None, "nobody is served after it was turned off")

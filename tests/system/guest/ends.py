@@ -57,7 +57,7 @@ def serve(client, slow):
 
 
 class Worker:
-    """Says in /run/test/most how many clients it had at once."""
+    """Says in /run/test how many clients it has, and had at most."""
 
     def __init__(self, slow):
         self.slow = slow
@@ -67,10 +67,10 @@ class Worker:
     def count(self, step):
         with self.lock:
             self.n += step
-            if self.n > self.most:
-                self.most = self.n
-                with open(f"/run/test/most-{os.getpid()}", "w", encoding="ascii") as file:
-                    file.write(str(self.most))
+            self.most = max(self.most, self.n)
+            for name, n in ("now", self.n), ("most", self.most):
+                with open(f"/run/test/{name}", "w", encoding="ascii") as file:
+                    file.write(str(n))
 
     def handle(self, client):
         kind = client.recv(1, socket.MSG_PEEK | socket.MSG_WAITALL)
