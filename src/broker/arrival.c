@@ -310,20 +310,10 @@ static void arrival_make_place(Broker *b) {
                 admission_pause(b, 0);
 }
 
-/* True if TrustedProxies= has the client's address. Only such a client may send a PROXY header. */
-static bool arrival_is_trusted_proxy(const ListenerConfig *config, const Client *c) {
-        for (size_t i = 0; i < config->n_trusted_proxies; i++)
-                if (address_range_contains(&config->trusted_proxies[i], &c->address.sa))
-                        return true;
-
-        return false;
-}
-
 static void arrival_admit(Broker *b, Client *c) {
         const ListenerConfig *config = c->listener->config;
 
-        if (config->proxy_protocol != PROXY_PROTOCOL_NO)
-                c->needs_proxy = arrival_is_trusted_proxy(config, c);
+        c->needs_proxy = listener_trusts(c->listener, &c->address);
 
         if (config->proxy_protocol == PROXY_PROTOCOL_REQUIRE && !c->needs_proxy)
                 departure_refuse(b, c, REFUSAL_UNTRUSTED, PROBE_REASON_NONE);

@@ -53,6 +53,7 @@ static void broker_link_stages(Broker *b) {
                 .persistent = &b->persistent,
                 .flushes = &b->flushes,
                 .seal_key = &b->seal_key,
+                .proxied = &b->proxied,
         };
         ways_back_init(&b->ways_back);
 }
@@ -146,6 +147,7 @@ Broker *broker_free(Broker *b) {
         handback_done(b);
         broker_free_listeners(b);
         source_table_done(&b->sources);
+        proxied_done(&b->proxied);
         routing_unref(b->routing);
         dispatch_reap(b);
         live_free(b);

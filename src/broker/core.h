@@ -48,6 +48,7 @@ typedef struct Broker {
         ClientTable clients;
         WorkerTable workers;
         SourceTable sources;
+        ProxiedTable proxied;
         List listeners;          /* Listener.link */
         OwnSockets own_sockets;
         SealKey seal_key;

@@ -27,6 +27,10 @@ void departure_taken(Broker *b, Client *c) {
         b->n.n_taken++;
         c->sent.route->worker->n_taken++;
         stats->n_taken++;
+        if (c->is_rerouted) {
+                c->sent.route->worker->n_rerouted++;
+                stats->n_rerouted++;
+        }
         histogram_add(&stats->time, loop_now(&b->loop) - c->begun_at);
         diag_observe(&b->diag, EVENT_TAKEN, c, c->sent.route);
         if (b->diag.log_handoffs >= LOG_HANDOFFS_YES)

@@ -12,18 +12,28 @@
 #include "broker/departure.h"
 #include "broker/live.h"
 #include "broker/state/client-context.h"
+#include "broker/state/proxied.h"
 #include "broker/state/watch.h"
 
 /*
- * Takes the addresses of the message for routing, if it has any. Client.peer and Client.own still are those of the
- * socket.
+ * Takes the addresses of the message for routing. If it has none, takes those that are known of the client, and adds the
+ * TLVs of its PROXY header to @m. Client.peer and Client.own still are those of the socket.
  */
-static void returned_set_addresses(Client *c, const Message *m) {
-        if (m->source.sa.sa_family == AF_UNSPEC)
-                return;
+static void returned_set_addresses(const Broker *b, Client *c, Message *m) {
+        ProxiedClient facts;
+        Slice id;
 
-        memcpy(&c->address, &m->source, MIN(sizeof(c->address), sizeof(m->source)));
-        memcpy(&c->local, &m->destination, MIN(sizeof(c->local), sizeof(m->destination)));
+        if (m->source.sa.sa_family != AF_UNSPEC) {
+                memcpy(&c->address, &m->source, MIN(sizeof(c->address), sizeof(m->source)));
+                memcpy(&c->local, &m->destination, MIN(sizeof(c->local), sizeof(m->destination)));
+        } else if (proxied_find(&b->proxied, c->fd, &facts)) {
+                c->address = facts.address;
+                c->local = facts.local;
+                m->proxy = facts.tlvs;
+                id = slice_find_tlv(m->proxy, PROXY_TLV_UNIQUE_ID);
+                if (id.n > 0 && id.n <= FDPASS_UNIQUE_ID_MAX)
+                        m->unique_id = id;
+        }
 }
 
 /*
@@ -56,22 +66,36 @@ static void returned_ask(void *userdata, Client *c, SocketTask *t) {
 }
 
 /*
- * True if the client is to wait for its next request: it may be parked, and has sent no byte. A broker that stops parks
+ * True if the client is to wait for its next request: it was handed back for it, and has sent no byte. A broker that stops parks
  * all clients, because it hands over parked ones.
  */
 static bool returned_is_to_be_parked(const Broker *b, const Client *c) {
         bool has_bytes = c->copy->n > 0 || c->copy->is_end || client_consumed(c).n > 0;
 
-        return broker_is_stopping(b) || (c->may_park && !has_bytes);
+        return broker_is_stopping(b) || (c->is_rerouted && !has_bytes);
 }
 
 /*
  * Finds the listener of a client whose message names none: a worker that got it over ListenStream= had no message. The
  * address of our end tells which one accepted it. Sockets in the stream form are listeners of their own (Listener=).
+ * Returns true if one was found.
  */
-static void returned_find_listener(Broker *b, Client *c, const ClientAddress *own) {
+static bool returned_find_listener(Broker *b, Client *c, const ClientAddress *own) {
+        Listener *l = NULL;
+
         if (c->listener->is_return && c->listener->type == SOCK_SEQPACKET)
-                c->listener = listener_find_address(&b->listeners, own) ?: c->listener;
+                l = listener_find_address(&b->listeners, own);
+
+        c->listener = l ?: c->listener;
+        return l;
+}
+
+/*
+ * True if the client may have come through a load balancer, and nothing tells its address. By the address of the
+ * balancer it could get a route with Source= that is not for it.
+ */
+static bool returned_has_lost_address(const Client *c) {
+        return c->address.sa.sa_family == AF_UNSPEC && listener_trusts(c->listener, &c->peer);
 }
 
 static void returned_go_on(void *userdata, Client *c, const SocketTask *t) {
@@ -86,8 +110,12 @@ static void returned_go_on(void *userdata, Client *c, const SocketTask *t) {
                 return;
         }
 
-        returned_find_listener(b, c, &t->local);
         c->peer = t->peer;
+        if (returned_find_listener(b, c, &t->local) && returned_has_lost_address(c)) {
+                departure_close(b, c, REFUSAL_ADDRESS_LOST);
+                return;
+        }
+
         c->baseline = t->counts;
         c->n_received = t->counts.n_received;
         live_take_back(b, c);
@@ -104,14 +132,16 @@ static void returned_go_on(void *userdata, Client *c, const SocketTask *t) {
 static const InspectKind returned_kind = { returned_ask, returned_go_on };
 
 /* Initialises the client. Returns false if there is no memory, or no watch (epoll_ctl(2), ENOSPC). */
-static bool returned_init(Broker *b, const Listener *l, Client *c, const Message *m) {
-        returned_set_addresses(c, m);
-        c->n_hops = m->hops;
+static bool returned_init(Broker *b, const Listener *l, Client *c, const Message *message) {
+        Message m = *message;
+
+        returned_set_addresses(b, c, &m);
+        c->n_hops = m.hops;
         c->is_shared = c->was_returned = true;
         c->peer.sa.sa_family = AF_INET; /* TCP, until the helper has looked */
-        c->may_park = l->type == SOCK_SEQPACKET && m->name.n == 0 && m->hops == 0;
+        c->is_rerouted = l->type == SOCK_SEQPACKET && m.name.n == 0 && m.hops == 0;
 
-        return client_set_context(c, m) >= 0 && watch_client(&b->loop, c) >= 0;
+        return client_set_context(c, &m) >= 0 && watch_client(&b->loop, c) >= 0;
 }
 
 uint8_t returned_take(Broker *b, Listener *l, int fd, const Message *m, uint32_t owner) {

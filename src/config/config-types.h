@@ -123,6 +123,7 @@ typedef struct RouteConfig {
         bool transport_is_open;          /* the unit sets Worker=, so the broker finds the form by connecting */
 
         bool metadata;              /* Metadata=, for the form that carries it */
+        bool hands_back;            /* HandsBack=: the worker is told its scope */
         ReceiptKind receipt;        /* Receipt= */
         Balance balance;            /* Balance=; the first route of a pool decides */
         unsigned weight;            /* Weight=, at least 1 */

@@ -172,6 +172,7 @@ static const ConfigKey route_config_keys[] = {
         { SECTION_FDPASS, "Balance",         config_parse_choice, VALUE(route.balance), .choices = balance_names },
         { SECTION_FDPASS, "Fallback",        route_config_parse_fallback, OBJECT(route.fallback), .shown = "refuse" },
         { SECTION_FDPASS, "Flusher",         config_parse_flusher, OBJECT(route.flusher), .shown = "none" },
+        { SECTION_FDPASS, "HandsBack",       config_parse_bool, VALUE(route.hands_back) },
         { SECTION_FDPASS, "LintSandbox",     config_parse_bool, VALUE(route.lint_sandbox) },
         { SECTION_FDPASS, "MaxConnections",  config_parse_unsigned, VALUE(route.max_connections), .max = 1048576,
           .is_of_systemd = true },
@@ -200,6 +201,7 @@ static const RouteDraft route_config_defaults = {
         .route = {
                 .transport = TRANSPORT_STREAM,
                 .metadata = true,
+                .hands_back = true,
                 .weight = 1,
                 .max_pending = 64,
                 .max_queued = 1024,

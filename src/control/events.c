@@ -49,6 +49,8 @@ static void events_write_client(DBusWriter *w, const Broker *b, const Client *c)
         control_entry_client(w, c);
         if (c->begun_at > 0)
                 dbus_entry_number(w, "AgeUSec", loop_now(&b->loop) - c->begun_at);
+        if (c->is_rerouted)
+                dbus_entry_bool(w, "Rerouted", true);
 }
 
 static int events_send(ControlConn *conn, const ControlEvent *e) {

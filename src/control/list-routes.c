@@ -71,6 +71,7 @@ static void list_routes_describe(const RouteMatch *match, char *text, size_t siz
 
 static void list_routes_write_counters(DBusWriter *w, const Broker *b, const RouteStats *stats) {
         dbus_entry_number(w, "Taken", stats->n_taken);
+        dbus_entry_number(w, "Rerouted", stats->n_rerouted);
         dbus_entry_number(w, "Unread", stats->n_unread);
         dbus_entry_number(w, "Declined", stats->n_declined);
         dbus_entry_number(w, "Failed", stats->n_failed);

@@ -152,6 +152,7 @@ static void lists_write_worker(DBusWriter *w, const Broker *b, const void *item)
                 dbus_entry_number(w, "StuckForUSec", worker_stuck_for(worker, loop_now(&b->loop)));
         dbus_entry_number(w, "Pending", worker->n_pending);
         dbus_entry_number(w, "Taken", worker->n_taken);
+        dbus_entry_number(w, "Rerouted", worker->n_rerouted);
         dbus_entry_number(w, "Unread", worker->n_unread);
 }
 

@@ -140,6 +140,7 @@ static void list_add_worker(Table *t, const Value *row) {
         list_add_state(t, state, streq(state, "gone") ? value_string(row, "GoneError") : "");
         list_add_number(t, row, "Pending");
         list_add_number(t, row, "Taken");
+        list_add_number(t, row, "Rerouted");
         list_add_number(t, row, "Unread");
         list_add_strings(t, row, "Units");
 }
@@ -147,7 +148,8 @@ static void list_add_worker(Table *t, const Value *row) {
 int verb_list_workers(int argc, char *argv[]) {
         static const Column columns[] = {
                 { "WORKER", COLUMN_SHRINK | COLUMN_CUT_LEFT }, { "STATE", COLUMN_LEFT }, { "PENDING", COLUMN_RIGHT },
-                { "TAKEN", COLUMN_RIGHT }, { "UNREAD", COLUMN_RIGHT }, { "UNITS", COLUMN_SHRINK },
+                { "TAKEN", COLUMN_RIGHT }, { "REROUTED", COLUMN_RIGHT }, { "UNREAD", COLUMN_RIGHT },
+                { "UNITS", COLUMN_SHRINK },
         };
 
         return list_run(&(ListSpec){ "worker", "ListWorkers", columns, ELEMENTSOF(columns), list_add_worker });

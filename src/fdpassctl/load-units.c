@@ -33,15 +33,24 @@ static void load_report(void *userdata, ConfigSeverity severity, const char *uni
         fputc('\n', stderr);
 }
 
-void load_warn(const RouteConfig *route, const char *key, const char *value, const char *message) {
-        load_n_warnings++;
+static void load_say(const RouteConfig *route, const char *severity, const char *key, const char *value,
+                     const char *message) {
         if (arg_quiet)
                 return;
 
         output_text(stderr, route->path);
-        fprintf(stderr, ": warning: %s=", key);
+        fprintf(stderr, ": %s: %s=", severity, key);
         output_text(stderr, value);
         fprintf(stderr, ": %s\n", message);
+}
+
+void load_warn(const RouteConfig *route, const char *key, const char *value, const char *message) {
+        load_n_warnings++;
+        load_say(route, "warning", key, value, message);
+}
+
+void load_note(const RouteConfig *route, const char *key, const char *value, const char *message) {
+        load_say(route, "note", key, value, message);
 }
 
 /*

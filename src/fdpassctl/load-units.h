@@ -24,6 +24,9 @@ Config *load_units_quietly(bool *ret_is_whole);
 /* Prints a warning about "@key=@value" in the unit of @route, and counts it. */
 void load_warn(const RouteConfig *route, const char *key, const char *value, const char *message);
 
+/* Prints a note about it. */
+void load_note(const RouteConfig *route, const char *key, const char *value, const char *message);
+
 /* Returns the key that the worker's path comes from. The string is static. */
 const char *load_worker_key(const RouteConfig *route);
 

@@ -58,6 +58,8 @@ static char *monitor_describe(const Value *details) {
                 }
                 if (i == 1 && value_get(details, "AgeUSec")->kind == VALUE_UNSIGNED)
                         fprintf(f, ", %s", text_from_span(span, value_number(details, "AgeUSec")));
+                if (i == 1 && value_number(details, "Rerouted") > 0)
+                        fputs(", rerouted", f);
         }
 
         return fclose(f) == 0 ? text : NULL;

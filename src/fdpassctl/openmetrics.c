@@ -163,6 +163,14 @@ static void openmetrics_write_handoffs(const OpenMetrics *w, const Value *routes
                                value_number(row, results[k].entry));
         }
 
+        openmetrics_begin(w, "fdpass_reroutes", "counter", NULL,
+              "Taken handoffs of clients that a worker had handed back for their next request.");
+        for (size_t i = 0; i < routes->n_items; i++)
+                openmetrics_sample(w, "fdpass_reroutes_total",
+                                   OPENMETRICS_LABELS("route", value_string(&routes->items[i], "Unit"), "worker",
+                                                      value_string(&routes->items[i], "Worker")),
+                                   value_number(&routes->items[i], "Rerouted"));
+
         openmetrics_begin(w, "fdpass_route_refusals", "counter", NULL,
               "Clients of a route's pool that got no worker, at its first route.");
         openmetrics_write_refusals(w, routes, "fdpass_route_refusals_total", "route", "Unit");

@@ -11,6 +11,7 @@
 #include "fdpassctl/options.h"
 #include "fdpassctl/verbs.h"
 #include "fdpassctl/verify-access.h"
+#include "fdpassctl/verify-back.h"
 #include "fdpassctl/verify-ports.h"
 #include "handoff/socket-path.h"
 
@@ -113,6 +114,12 @@ static int verify_paths(const Config *config) {
         return root_fd < 0 ? 0 : verify_access(root_fd, config);
 }
 
+static int verify_hand_backs(const Config *config) {
+        _cleanup_close_ int root_fd = open(arg_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        return root_fd < 0 ? -errno : verify_back(root_fd, config);
+}
+
 int verb_verify(int argc, char *argv[]) {
         _cleanup_(config_freep) Config *config = NULL;
         int r;
@@ -126,6 +133,8 @@ int verb_verify(int argc, char *argv[]) {
                 r = verify_paths(config);
         if (r >= 0)
                 r = verify_ports(config);
+        if (r >= 0)
+                r = verify_hand_backs(config);
         if (r < 0) {
                 fprintf(stderr, "Failed to check the routes: %s.\n", strerror(-r));
                 return EXIT_FAILURE;

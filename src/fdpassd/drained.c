@@ -2,16 +2,11 @@
 
 #include "fdpassd/drained.h"
 
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "basic/fd.h"
-
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 8U /* Linux 6.3 */
-#endif
+#include "fdpassd/store.h"
 
 /* Limit of the paths together, in bytes. A path has 108 at most (unix(7)). */
 #define DRAINED_SIZE_MAX ((size_t) 1 << 20)
@@ -74,24 +69,11 @@ void drained_restore(Drained *d) {
         }
 }
 
-/* Makes the memfd and gives it to systemd, which then has the same file. Returns 0 or a negative errno. */
 static int drained_make_store(Drained *d) {
-        int fd = memfd_create("fdpass-drained", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
         int r;
 
-        if (fd < 0 && errno == EINVAL)
-                fd = memfd_create("fdpass-drained", MFD_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-
-        r = sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=" DRAINED_NAME, &fd, 1);
-        if (r < 0) {
-                fd_close(fd);
-                return r;
-        }
-
-        d->fd = fd;
-        return 0;
+        r = store_new(DRAINED_NAME, 0, &d->fd);
+        return r < 0 ? r : store_put(DRAINED_NAME, d->fd);
 }
 
 static int drained_write(int fd, const Broker *b) {

@@ -2,8 +2,7 @@
 #pragma once
 
 /*
- * Which workers are drained, for the next process. A memfd has their paths. systemd keeps it through a restart and a
- * crash (FileDescriptorStoreMax=, sd_pid_notify_with_fds(3)), and drops it if the service is stopped.
+ * Which workers are drained, for the next process. A memfd has their paths (store.h).
  */
 
 #include "broker/broker.h"

@@ -10,6 +10,7 @@
 #include "broker/handback.h"
 #include "broker/stage/reach.h"
 #include "fdpassd/drained.h"
+#include "fdpassd/seal-store.h"
 
 static void listen_names_free(char ***names) {
         for (char **n = *names; n && *n; n++)
@@ -40,7 +41,7 @@ static int listen_add_return(Broker *b, const char *name, int fd) {
 }
 
 /* Consumes @fd. Returns 1 if clients can come by it, 0 if not, or a negative errno, which it logs. */
-static int listen_add_one(Broker *b, const char *name, int fd, int *control_fd, int *drained_fd, Reports *reports) {
+static int listen_add_one(Broker *b, const char *name, int fd, int *control_fd, int *drained_fd, int *seal_fd, Reports *reports) {
         int r;
 
         if (streq(name, "control") && *control_fd < 0 &&
@@ -51,6 +52,11 @@ static int listen_add_one(Broker *b, const char *name, int fd, int *control_fd, 
 
         if (streq(name, DRAINED_NAME) && *drained_fd < 0 && drained_is_store(fd)) {
                 *drained_fd = fd;
+                return 0;
+        }
+
+        if (streq(name, SEAL_STORE_NAME) && *seal_fd < 0 && seal_store_is_key(fd)) {
+                *seal_fd = fd;
                 return 0;
         }
 
@@ -77,11 +83,11 @@ static int listen_add_one(Broker *b, const char *name, int fd, int *control_fd, 
         return 1;
 }
 
-int listen_inherited(Broker *b, int *ret_control_fd, int *ret_drained_fd, Reports *reports) {
+int listen_inherited(Broker *b, int *ret_control_fd, int *ret_drained_fd, int *ret_seal_fd, Reports *reports) {
         _cleanup_(listen_names_free) char **names = NULL;
         int n, n_listeners = 0;
 
-        *ret_control_fd = *ret_drained_fd = -EBADF;
+        *ret_control_fd = *ret_drained_fd = *ret_seal_fd = -EBADF;
 
         /* The environment is cleared, otherwise a child process would take the sockets for its own. */
         n = sd_listen_fds_with_names(/* unset_environment= */ 1, &names);
@@ -91,8 +97,8 @@ int listen_inherited(Broker *b, int *ret_control_fd, int *ret_drained_fd, Report
         }
 
         for (int i = 0; i < n; i++) {
-                int r = listen_add_one(b, names[i], SD_LISTEN_FDS_START + i, ret_control_fd, ret_drained_fd,
-                                      reports);
+                int r = listen_add_one(b, names[i], SD_LISTEN_FDS_START + i, ret_control_fd, ret_drained_fd, ret_seal_fd,
+                                       reports);
 
                 if (r < 0)
                         return r;

@@ -10,7 +10,7 @@
  * is not a listening stream socket is logged and closed.
  *
  * A stream socket with the name "control" is not for clients. The caller gets and owns it in @ret_control_fd; -EBADF:
- * there is none. The same holds for @ret_drained_fd and the file that drained.h describes, and for @reports. Returns how many sockets
- * clients can come by, or a negative errno, which it logs.
+ * there is none. The same holds for @ret_drained_fd and @ret_seal_fd, the files that drained.h and seal-store.h describe,
+ * and for @reports. Returns how many sockets clients can come by, or a negative errno, which it logs.
  */
-int listen_inherited(Broker *b, int *ret_control_fd, int *ret_drained_fd, Reports *reports);
+int listen_inherited(Broker *b, int *ret_control_fd, int *ret_drained_fd, int *ret_seal_fd, Reports *reports);

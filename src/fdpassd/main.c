@@ -22,6 +22,7 @@
 #include "fdpassd/drained.h"
 #include "fdpassd/listen.h"
 #include "fdpassd/load.h"
+#include "fdpassd/seal-store.h"
 #include "fdpassd/status.h"
 
 static const char *arg_root = "/";
@@ -214,9 +215,10 @@ static int fdpassd_new_broker(sd_event *event, Log *log, size_t n_fds, Helper *h
 
 /* Returns 0, EX_CONFIG if there is no socket for clients, or a negative errno, which it logs. */
 static int fdpassd_listen(Broker *b, int *ret_control_fd, Daemon *d) {
-        int r;
+        int r, seal_fd;
 
-        r = listen_inherited(b, ret_control_fd, &d->drained.fd, &d->reports);
+        r = listen_inherited(b, ret_control_fd, &d->drained.fd, &seal_fd, &d->reports);
+        seal_store_share(b, seal_fd);
         if (r != 0)
                 return MIN(r, 0);
 

@@ -9,6 +9,7 @@
 #include "basic/fd.h"
 #include "broker/live.h"
 #include "connections/store.h"
+#include "fdpassd/store.h"
 
 void reports_done(Reports *r) {
         r->socket_fd = fd_close(r->socket_fd);
@@ -47,7 +48,7 @@ static int reports_make_store(const Broker *b, ConnectionStore **ret) {
         if (r < 0)
                 return r;
 
-        r = sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=" REPORTS_STORE_NAME, &(*ret)->fd, 1);
+        r = store_put(REPORTS_STORE_NAME, (*ret)->fd);
         if (r < 0)
                 log_line(b->diag.log, LOG_WARNING, "Failed to have systemd keep the live connections: %s. A restart forgets them.",
                          strerror(-r));

@@ -13,8 +13,11 @@ One file, which needs Python 3.10 and its standard library. It may be copied.
                 serve_one_request(client.socket)
 
 The worker's socket unit says ListenSequentialPacket=. With ListenStream= a client comes without metadata: its attributes
-are empty, and it goes back to the broker with each further request. Handing back needs the right to connect to
-/run/fdpass/return.sock: in the service, SupplementaryGroups=fdpass.
+are empty, and it goes back to the broker with each further request.
+
+A client goes back on a connection to the broker on which an earlier one came. Where there is none, and with a name in
+hand_back(), this process needs the right to connect to /run/fdpass/return.sock: in the service, SupplementaryGroups=fdpass. There is
+none with ListenStream=, and after a restart of the broker until the next new client.
 
 A client is taken from root, from the worker's own user, and from any user that the mode of the socket's file lets connect.
 If every user may write to the file, it is taken from the owner of the file only. So the socket unit needs SocketUser=fdpass
@@ -27,9 +30,11 @@ import errno
 import ipaddress
 import os
 import re
+import select
 import socket
 import stat
 import struct
+import threading
 
 __all__ = ["Client", "Listener", "RETURN_PATH"]
 
@@ -44,11 +49,12 @@ ADDRESSES = {0x00: 0, 0x11: 4, 0x21: 16}  # bytes of an address, by family
 
 ALPN, AUTHORITY, CRC32C, UNIQUE_ID, SSL = 0x01, 0x02, 0x03, 0x05, 0x20
 VERSION, ROUTE, LISTENER, DATA, DEADLINE, PROTOCOL, NAME, PERSISTENT, HOPS, RESPONSE = range(0xE0, 0xEA)
-SCOPE = 0xEB
+SCOPE, SEAL = 0xEB, 0xEC
 # Facts that are not passed on when a client is handed back.
 OF_ONE_HANDOFF = {CRC32C, VERSION, ROUTE, DATA, DEADLINE, NAME, PERSISTENT, HOPS, RESPONSE, SCOPE}
 
-REFUSED, ERROR = b"\x02", b"\x03"
+REFUSED, ERROR, RETURN = b"\x02", b"\x03", b"\x11"
+READY_SEC = 0.1  # for the broker to take clients on a return connection
 
 # Stricter than the broker (RFC 9112): a request of which this is not sure goes back.
 REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]{1,32}) (/[!\x22$-~]*) HTTP/1\.1\r\n")
@@ -78,9 +84,14 @@ class Listener:
         """
         while True:
             connection, _ = self.socket.accept()
-            with connection:  # its end tells the broker that the client is taken
+            is_kept = False
+            try:
                 self._check_sender(connection)
                 client = self._receive(connection)
+                is_kept = client is not None and SEAL in client.tlvs and _back.keep(connection)
+            finally:
+                if not is_kept:  # its end tells the broker that the client is taken
+                    connection.close()
             if client:
                 return client
 
@@ -123,6 +134,51 @@ class Listener:
 def _answer(connection, answer):
     with contextlib.suppress(OSError):
         connection.send(answer)
+
+
+class _ReturnConnection:
+    """One of this process, for all its threads: fdpass-protocol(7), HANDING BACK."""
+
+    def __init__(self):
+        self.connection, self.pid, self.is_ready, self.lock = None, 0, False, threading.Lock()
+
+    def keep(self, connection):
+        """Returns True if @connection, on which a client came, is the one from now on."""
+        with self.lock:
+            if self._is_alive():
+                return False
+            connection.setblocking(False)
+            _answer(connection, RETURN)
+            self.connection, self.pid, self.is_ready = connection, os.getpid(), False
+            return True
+
+    def _is_alive(self):
+        """A process that was forked has no part in its parent's. Reads the broker's answers, of which nothing follows."""
+        if self.connection is None or self.pid != os.getpid():
+            return False
+        with contextlib.suppress(BlockingIOError):
+            while answer := self.connection.recv(1):
+                self.is_ready = self.is_ready or answer == RETURN
+            return False
+        return True
+
+    def send(self, message, fd):
+        """Returns False if there is none. Raises OSError if the broker has no room."""
+        with self.lock:
+            with contextlib.suppress(ConnectionError):
+                if self._is_alive() and self._await_ready():
+                    _send_on(self.connection, message, fd)
+                    return True
+        return False
+
+    def _await_ready(self):
+        """Before the broker is ready, the kernel may refuse descriptors."""
+        if not self.is_ready:
+            self.is_ready = bool(select.select([self.connection], [], [], READY_SEC)[0]) and self.connection.recv(1) == RETURN
+        return self.is_ready
+
+
+_back = _ReturnConnection()
 
 
 class Client:
@@ -259,7 +315,9 @@ class Client:
         timeout = self.socket.gettimeout()
         self.socket.setblocking(True)  # the next worker has the same open file description
         try:
-            _send(path, header + consumed, self.socket.fileno())
+            is_own = name is None and SEAL in facts and path == RETURN_PATH
+            if not (is_own and _back.send(header + consumed, self.socket.fileno())):
+                _send(path, header + consumed, self.socket.fileno())
         except OSError:
             self.socket.settimeout(timeout)
             raise
@@ -299,13 +357,17 @@ def _address(function):
     return None
 
 
+def _send_on(connection, message, fd):
+    connection.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+
+
 def _send(path, message, fd):
     for i in range(TRIES_MAX):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
             connection.setblocking(False)
             connection.connect(path)
             try:
-                connection.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+                _send_on(connection, message, fd)
                 return
             except (BrokenPipeError, ConnectionResetError):  # this broker has stopped; the next one has the same socket
                 if i == TRIES_MAX - 1:

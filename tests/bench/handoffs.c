@@ -73,6 +73,7 @@ static Config *make_config(void) {
                 .worker = strdup(path_of("a")),
                 .transport = own.form->transport,
                 .metadata = true,
+                .hands_back = true,
                 .weight = 1,
                 .max_pending = 64,
                 .max_queued = 64,

@@ -110,6 +110,7 @@ static Config *make_config(uint8_t variant) {
                         .worker = strdup(sun.sun_path),
                         .transport = forms[i],
                         .metadata = !(variant & 4),
+                        .hands_back = true,
                         .receipt = forms[i] == TRANSPORT_SEQPACKET ? RECEIPT_BY_ACK : RECEIPT_BY_KERNEL,
                         .weight = 1,
                         .max_pending = 4,

@@ -4,7 +4,7 @@
 import json
 import time
 
-from fdpass import GUEST, SOURCE, alone, case, check
+from fdpass import GUEST, SOURCE, alone, case, check, shared
 from machine import wait_for
 
 ATTACKS = f"{SOURCE}/tests/unit/attacks"
@@ -96,6 +96,7 @@ def control(m, hidden):
 
 
 @alone
+@shared
 @case
 def attack_control(m):
     """A lingering descriptor to the control socket, from nobody: others are served within 50 ms."""
@@ -103,6 +104,7 @@ def attack_control(m):
 
 
 @alone
+@shared
 @case
 def attack_control_hidden(m):
     """The same on a kernel without SO_PASSRIGHTS, and with a control socket that is open to all."""
@@ -121,6 +123,7 @@ def hand_back(m, kind, hidden=True):
 
 
 @alone
+@shared
 @case
 def attack_return_many(m):
     """241 descriptors to the return socket, of which the last one lingers: others are served within 50 ms."""
@@ -128,6 +131,7 @@ def attack_return_many(m):
 
 
 @alone
+@shared
 @case
 def attack_return_nested(m):
     """A lingering socket in a socket to the return socket: others are served within 50 ms."""
@@ -135,6 +139,7 @@ def attack_return_nested(m):
 
 
 @alone
+@shared
 @case
 def attack_return_unread(m):
     """A lingering socket in a message that the broker does not read: others are served within 50 ms."""
@@ -142,6 +147,7 @@ def attack_return_unread(m):
 
 
 @alone
+@shared
 @case
 def attack_worker(m):
     """A lingering socket as a worker's answer, without SO_PASSRIGHTS: others are served within 50 ms."""
@@ -153,6 +159,7 @@ def attack_worker(m):
 
 
 @alone
+@shared
 @case
 def attack_lanes(m):
     """Eight workers hold their clients' locks by FUSE files: others are served, and a restart takes less than 2 s."""

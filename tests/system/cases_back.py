@@ -4,6 +4,7 @@
 import collections
 import json
 
+from cases_preload import examples
 from fdpass import GUEST, case, check
 from machine import wait_for
 
@@ -39,11 +40,16 @@ def wandering(m):
              socket="ListenStream=\nListenSequentialPacket=/run/fdpass/site.sock\n",
              service="DynamicUser=yes\nSupplementaryGroups=fdpass\nPrivateNetwork=yes\n")
     m.run("cp /usr/share/doc/fdpass/examples/python/*.s* /etc/systemd/system/; systemctl daemon-reload; systemctl enable --now python-api.socket")
+    m.drop_in("fdpass.service", "[X-FDPass]\nLogHandoffs=yes\n")
     m.reload()
     for n in 1, 10:
         check(m.output(f"python3 {GUEST}/wander.py {n} 100") == f"{n * 100} 0", "a request got to the wrong worker")
     m.figure("requests that wander on 11 connections, wrong", "1100, 0")
     check(not m.journal("test-site.service", match="next:"), "a client could not be handed back")
+    workers = json.loads(m.output("fdpassctl --json=short list-workers"))
+    n_new = sum(w["Taken"] - w["Rerouted"] for w in workers)
+    check(n_new == 11 and sum(w["Rerouted"] for w in workers) > 200, f"11 connections, and {workers}")
+    check([e for e in m.journal() if e.get("FDPASS_REROUTED") == "yes" and ": rerouted, taken by" in e["MESSAGE"]], "no entry says so")
 
 
 @case
@@ -73,6 +79,51 @@ while line := sys.stdin.readline():
     check(m.ask(client) == 500, "not all were served after the restarts")
     m.figure("clients parked through ten restarts, lost", "500, 0")
     m.figure("memory of the broker with them", m.status(m.broker(), "VmRSS") / 1024, "MiB", 1)
+
+
+KEEPER = """
+import http.client, json, sys
+clients = [http.client.HTTPConnection("127.0.0.1", 80, timeout=10) for _ in range(10)]
+for client in clients:
+    client.connect()
+    client.auto_open = 0  # a closed connection is an error
+while line := sys.stdin.readline():
+    seen = {"right": 0, "wrong": [], "closed": 0}
+    for i in range(8):
+        for client in clients:
+            try:
+                client.request("GET", "/u" if i % 2 else "/", headers={"Host": "kept.test"})
+                answer = client.getresponse()
+                worker = answer.headers.get("X-Worker")
+                answer.read()
+                if worker == ("uvicorn" if i % 2 else "node"):
+                    seen["right"] += 1
+                else:
+                    seen["wrong"].append(worker)
+            except (OSError, http.client.HTTPException):
+                seen["closed"] += 1
+    print(json.dumps(seen), flush=True)
+"""
+
+
+@case
+def wandering_through_restarts(m):
+    """Kept clients of servers without a group go between them after a restart and a SIGKILL of the broker, and none is closed."""
+    for name, program, path in (("node", f"/usr/bin/node {GUEST}/kept.js", "/"),
+                                ("uvicorn", f"/usr/bin/uvicorn --fd=3 --app-dir={GUEST} kept:asgi", "/u")):
+        m.drop_in(f"{name}.socket", f"[X-FDPass]\nHost=\nPath=\nHost=kept.test\nPath={path}\n")
+        m.drop_in(f"{name}.service", f"[Service]\nExecStart=\nExecStart={program}\nEnvironment=WORKER={name}\nProtectHome=no\n")
+    with examples(m, node=None, uvicorn=None):
+        m.write("/root/keeper.py", KEEPER)
+        client = m.popen("python3 /root/keeper.py")
+        m.children.append(client)
+        for what in "true", "systemctl restart fdpass.service", "systemctl kill -s KILL --kill-whom=main fdpass.service":
+            m.run(what)
+            for path in "/", "/u":  # a new client brings a connection to hand back on
+                m.run(f"curl -sS -m 10 --retry 5 --retry-connrefused -H 'Host: kept.test' http://127.0.0.1{path}")
+            seen = m.ask(client)
+            check(seen == {"right": 80, "wrong": [], "closed": 0}, f"{what}: {seen}")
+    m.mark()  # the end by SIGKILL was asked for
 
 
 @case

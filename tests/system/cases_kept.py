@@ -2,12 +2,14 @@
 """Connections that clients keep: each request reaches its worker, whoever answered the last one."""
 
 import json
+import threading
 
 from cases_preload import examples
-from fdpass import GUEST, case, check
+from fdpass import GUEST, UNITS, case, check
 from machine import wait_for
 
 SERVERS = {"/": "nginx", "/apache": "apache2", "/gunicorn": "gunicorn", "/uvicorn": "uvicorn", "/node": "node", "/java": "java"}
+FILE_SIZE = 256 << 10
 PROGRAMS = {
     "gunicorn": f"/usr/bin/gunicorn --worker-class=gthread --threads=4 --keep-alive=20 --chdir={GUEST} kept:wsgi",
     "uvicorn": f"/usr/bin/uvicorn --fd=3 --app-dir={GUEST} kept:asgi",
@@ -23,12 +25,19 @@ def prepare(m):
     for name, program in PROGRAMS.items():
         m.drop_in(f"{name}.service", f"[Service]\nExecStart=\nExecStart={program}\nEnvironment=WORKER={name}\n"
                   "ProtectHome=no\n", name="kept.conf")
+    m.write("/srv/kept/file", "0123456789abcdef" * (FILE_SIZE // 16))
     m.write("/etc/nginx/conf.d/kept.conf", """server {
-        listen 80; listen [::]:80; server_name kept.test; keepalive_requests 100000;
-        location / { add_header X-Worker nginx always; add_header X-Request $http_x_request always; return 200 "nginx\\n"; }
+        listen 80; listen [::]:80; server_name kept.test other.test; keepalive_requests 100000;
+        add_header X-Worker nginx always; add_header X-Request $http_x_request always;
+        location / { return 200 "nginx\\n"; }
+        location ~ /file$ { root /srv/kept; try_files /file =404; error_page 405 =200 $uri; }
         }\n""")
     m.write("/etc/apache2/conf-enabled/kept.conf", """LoadModule headers_module /usr/lib/apache2/modules/mod_headers.so
         MaxKeepAliveRequests 0
+        AliasMatch "/file$" /srv/kept/file
+        <Directory /srv/kept>
+        Require all granted
+        </Directory>
         Header always set X-Worker apache2
         Header always set X-Request expr=%{HTTP:X-Request}\n""")
 
@@ -41,9 +50,35 @@ def wander(m, port, clients, requests, arguments):
     return seen
 
 
+def restarts(m, arguments):
+    """Servers reload, and a path gets another worker, while clients wander."""
+    done = threading.Event()
+
+    def restart():
+        for n in range(1000):
+            if done.is_set():
+                return
+            m.drop_in(f"{('node', 'java')[n % 2]}.socket", "[X-FDPass]\nPath=/moving\n", name="moving.conf")
+            m.path(f"{UNITS}/{('java', 'node')[n % 2]}.socket.d/moving.conf").unlink(missing_ok=True)
+            m.reload()
+            m.run("systemctl reload nginx.service apache2.service")
+
+    m.drop_in("java.socket", "[X-FDPass]\nPath=/moving\n", name="moving.conf")
+    m.reload()
+    thread = threading.Thread(target=restart)
+    thread.start()
+    try:
+        seen = wander(m, 80, 12, 150, arguments + " /moving=node,java")
+    finally:
+        done.set()
+        thread.join()
+    m.figure("connections, closed, while servers and routes change", f"{seen['connections']}, {seen['closed']}")
+    check(seen["closed"] <= 6, f"{seen}")
+
+
 @case
 def kept_paths(m):
-    """Six unmodified servers at one host: clients that keep their connections wander between them."""
+    """Six unmodified servers at one host: clients that keep their connections wander between them, through reloads."""
     prepare(m)
     with examples(m, **{name: None for name in SERVERS.values()}):
         arguments = " ".join(f"{path}={name}" for path, name in SERVERS.items())
@@ -51,6 +86,7 @@ def kept_paths(m):
             m.run(f"python3 {GUEST}/kept-clients.py 80 6 1 {arguments}")  # all of them have started
         seen = wander(m, 80, 20, 120, arguments)
         m.figure("connections, closed", f"{seen['connections']}, {seen['closed']}")
+        restarts(m, arguments)
         for name in SERVERS.values():
             check(not m.journal(f"{name}.service", 4, "fdpass-preload"), f"the preload in {name} complains")
 
@@ -70,21 +106,41 @@ backend fdpass
         server fdpass 127.0.0.1:80 send-proxy-v2
 """
 
+NGINX_BALANCER = """user www-data; worker_processes 2;
+pid /run/balancer.pid;
+error_log /var/log/balancer.log;
+events { worker_connections 1024; }
+http {
+        access_log off;
+        upstream fdpass { server 127.0.0.1:80; keepalive 16; keepalive_requests 1000000; }
+        server {
+                listen 127.0.0.1:8093; keepalive_requests 1000000; client_max_body_size 10m;
+                location / {
+                        proxy_pass http://fdpass; proxy_http_version 1.1; proxy_set_header Connection "";
+                        proxy_set_header Host $http_host; proxy_next_upstream off;
+                }
+        }
+}
+"""
+
 
 @case
-def kept_behind_haproxy(m):
-    """A balancer shares its connections between clients, hosts and paths; the PROXY header goes with each hand-back."""
+def kept_behind_balancers(m):
+    """HAProxy and nginx share connections between clients, hosts and paths; the PROXY header goes with each hand-back."""
     prepare(m)
     m.drop_in("uvicorn.socket", "[X-FDPass]\nHost=\nPath=\nHost=other.test\n", name="other.conf")
-    m.drop_in("fdpass.socket", "[X-FDPass]\nProxyProtocol=require\nTrustedProxies=127.0.0.1\n")
+    m.drop_in("fdpass.socket", "[X-FDPass]\nProxyProtocol=optional\nTrustedProxies=127.0.0.1\n")
     m.write("/etc/haproxy/kept.cfg", HAPROXY)
     with examples(m, nginx=None, gunicorn=None, uvicorn=None, node=None):
         m.run("systemctl restart fdpass.service")
-        m.run("systemd-run --quiet --unit=test-haproxy haproxy -db -f /etc/haproxy/kept.cfg")  # reset() ends test-*
-        wait_for(lambda: m.run("ss -Htln 'sport = :8092' | grep -q .", check=False).returncode == 0, 10, "HAProxy's port")
+        m.write("/etc/nginx/balancer.conf", NGINX_BALANCER)
+        m.run("systemd-run --quiet --unit=test-haproxy haproxy -db -f /etc/haproxy/kept.cfg; "  # reset() ends test-*
+              "systemd-run --quiet --unit=test-balancer nginx -c /etc/nginx/balancer.conf -g 'daemon off;'")
         arguments = "/=nginx /gunicorn=gunicorn /node=node other.test/=uvicorn other.test/gunicorn=uvicorn"
-        for _ in range(4):
-            m.run(f"python3 {GUEST}/kept-clients.py 8092 6 1 {arguments}")
-        seen = wander(m, 8092, 16, 100, arguments)
-        check(seen["right"] == 1600 and seen["closed"] == 0, f"{seen}")
-        m.figure("connections of HAProxy", int(m.output("ss -Htn state established 'dport = :80' | wc -l")))
+        for port, name in (8092, "HAProxy"), (8093, "nginx"):
+            wait_for(lambda: m.run(f"ss -Htln 'sport = :{port}' | grep -q .", check=False).returncode == 0, 10, f"{name}'s port")
+            for _ in range(4 if name == "HAProxy" else 0):
+                m.run(f"python3 {GUEST}/kept-clients.py {port} 6 1 {arguments}")
+            seen = wander(m, port, 16, 100, arguments)
+            check(seen["right"] == 1600 and seen["closed"] == 0, f"{seen}")
+            m.figure(f"connections with {name}", int(m.output("ss -Htn state established 'dport = :80' | wc -l")))

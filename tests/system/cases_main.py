@@ -5,7 +5,7 @@ import re
 import statistics
 import time
 
-from fdpass import GUEST, INSTALL, PROGRAMS, alone, case, check
+from fdpass import GUEST, INSTALL, PROGRAMS, alone, case, check, shared
 from machine import BUILD, wait_for
 
 
@@ -86,6 +86,7 @@ def plain_worker(m):
 
 
 @alone
+@shared
 @case
 def many_handoffs(m):
     """100,000 handoffs leave no descriptor, no epoll registration and no memory behind."""

@@ -3,7 +3,7 @@
 
 import time
 
-from fdpass import GUEST, alone, case, check
+from fdpass import GUEST, alone, case, check, shared
 from machine import wait_for
 
 PARTIAL = 10_000
@@ -48,6 +48,7 @@ def slots(m, pid):
 
 
 @alone
+@shared
 @case
 def idle_partial_heads(m):
     """10,000 idle partial heads: next to no CPU, little memory, others are served as before; the oldest make room."""
@@ -96,6 +97,7 @@ def idle_partial_heads(m):
 
 
 @alone
+@shared
 @case
 def dripping_heads(m):
     """1,000 clients of one byte per 100 ms are all refused at the deadline, with 408."""
@@ -138,6 +140,7 @@ def greedy(m, say, served):
 
 
 @alone
+@shared
 @case
 def greedy_source(m):
     """One address that opens 5,000 connections has its share, and the others are served as before."""
@@ -149,6 +152,7 @@ def greedy_source(m):
 
 
 @alone
+@shared
 @case
 def greedy_silent_source(m):
     """The same where it says nothing on them, and the kernel keeps them back for DeferAcceptSec=1."""

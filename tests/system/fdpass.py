@@ -27,12 +27,19 @@ def case(function):
     says what it shows. Cases run in the order in which they are written."""
     CASES.append(function)
     function.alone = False
+    function.shared = False
     return function
 
 
 def alone(function):
     """For a case whose figures need the processors: the other machine waits meanwhile."""
     function.alone = True
+    return function
+
+
+def shared(function):
+    """For a case about the broker and the kernel, which the machines share: without --long one of them runs it."""
+    function.shared = True
     return function
 
 

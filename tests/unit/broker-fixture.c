@@ -149,6 +149,7 @@ Config *config_of(const RouteSpec *specs, size_t n) {
                         .receipt = specs[i].receipt,
                         .transport = specs[i].transport,
                         .metadata = !specs[i].no_metadata,
+                        .hands_back = !specs[i].keeps_clients,
                         .weight = 1,
                         .max_pending = specs[i].max_pending ?: 64,
                         .max_queued = specs[i].max_queued ?: 64,

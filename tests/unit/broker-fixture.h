@@ -74,7 +74,7 @@ typedef struct RouteSpec {
         unsigned protocols;
         ReceiptKind receipt;
         Transport transport;
-        bool no_metadata;
+        bool no_metadata, keeps_clients;
         const char *host, *path, *prefix, *name;
         const struct fdpass_flusher *flusher;
 } RouteSpec;

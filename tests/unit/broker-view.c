@@ -115,6 +115,7 @@ size_t queued(const char *unit) { return view_route(unit)->pool->n_queued; }
 void age_line_of_full_pool(const char *unit, usec_t usec) { view_route(unit)->pool->full.limit.last -= usec; }
 
 uint64_t route_n_taken(const char *unit) { return view_route(unit)->stats->n_taken; }
+uint64_t route_n_rerouted(const char *unit) { return view_route(unit)->stats->n_rerouted; }
 uint64_t route_n_declined(const char *unit) { return view_route(unit)->stats->n_declined; }
 uint64_t route_n_refused(const char *unit, Refusal reason) { return view_route(unit)->stats->n_refused[reason]; }
 
@@ -130,6 +131,7 @@ uint64_t route_n_timed(const char *unit) {
 size_t n_pending(const char *worker) { return view_worker(worker)->n_pending; }
 size_t n_connections(const char *worker) { return view_worker(worker)->n_persistent; }
 uint64_t worker_n_taken(const char *worker) { return view_worker(worker)->n_taken; }
+uint64_t worker_n_rerouted(const char *worker) { return view_worker(worker)->n_rerouted; }
 bool is_gone(const char *worker) { return view_worker(worker)->unreachable; }
 int gone_error(const char *worker) { return view_worker(worker)->unreachable_error; }
 bool is_private(const char *worker) { return view_worker(worker)->is_private; }

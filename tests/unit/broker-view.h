@@ -73,6 +73,7 @@ void age_line_of_full_pool(const char *unit, usec_t usec);
 
 /* A route, by the name of its unit. */
 uint64_t route_n_taken(const char *unit);
+uint64_t route_n_rerouted(const char *unit);
 uint64_t route_n_declined(const char *unit);
 uint64_t route_n_refused(const char *unit, Refusal reason);
 uint64_t route_n_timed(const char *unit); /* handoffs whose time was taken */
@@ -81,6 +82,7 @@ uint64_t route_n_timed(const char *unit); /* handoffs whose time was taken */
 size_t n_pending(const char *worker);
 size_t n_connections(const char *worker); /* persistent ones */
 uint64_t worker_n_taken(const char *worker);
+uint64_t worker_n_rerouted(const char *worker);
 bool is_gone(const char *worker);
 int gone_error(const char *worker);
 bool is_private(const char *worker);      /* only root can change the way to it */

@@ -11,11 +11,17 @@
  *          m            recvmsg() and sendmsg()
  *          s            sends bodies by sendfile()
  *          c            answers in chunks
- *          d            closes with delay: shutdown() first, after a request of "/last"
+ *          d            closes with delay: shutdown() first, after a request for "last"
  *          e            answers before it reads the body
+ *          h, y         after /own/quit: shuts clients down before it closes them, or closes them by syscall(2)
+ *          x            after /own/quit: calls exit()
+ *          f, p         at /own/quit: forks, or passes clients to another process that have not said anything
  *
- * A request for /upgrade is answered by 101, one for /endless by a response without a length, whose end is the end of
- * the connection.
+ * After a request for /own/quit it closes the listener and all clients, as servers do that restart gracefully. After one for
+ * /own/tired it closes the other clients only, after a time-out. After one for /own/bye it closes that client.
+ *
+ * It looks at the last segment of the path. "upgrade" is answered by 101, and "endless" by a response without a length,
+ * whose end is the end of the connection. "empty" gets 204, "same" gets 304, and "events" an event stream of three.
  */
 
 #include <errno.h>
@@ -31,14 +37,17 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CLIENTS_MAX 1024
 #define BUFFER 8192
+#define TIMEOUT_USEC 700000 /* the shortest that servers have is about 1 s */
 
 static const char *letters = "";
-static int epoll_fd = -1, is_edge;
+static int epoll_fd = -1, is_edge, is_quitting, is_tired;
 
 typedef struct Client {
         int fd;
@@ -46,7 +55,7 @@ typedef struct Client {
         size_t n;    /* bytes in @head */
         size_t left; /* bytes of the body that are to come */
         size_t body; /* bytes of the body */
-        int in_body, is_chunked, is_answered;
+        int in_body, is_chunked, is_answered, is_new, is_leaving;
 } Client;
 
 static Client *clients[CLIENTS_MAX];
@@ -93,6 +102,23 @@ static void put(int fd, const char *head, const char *body) {
                 (void) !writev(fd, iov, 2);
 }
 
+/* True if the last segment of the target is @what. */
+static int asks_for(const char *target, const char *what) {
+        const char *last = strrchr(target, '/');
+
+        return last && strcmp(last + 1, what) == 0;
+}
+
+/* Server-sent events: chunks, each when it is due. */
+static void put_events(int fd) {
+        put(fd, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n", "");
+        for (int i = 0; i < 3; i++) {
+                (void) usleep(1000);
+                put(fd, "9\r\ndata: 1\n\n\r\n", "");
+        }
+        put(fd, "0\r\n\r\n", "");
+}
+
 static void answer(Client *c) {
         char method[16] = "", target[256] = "", head[256], body[600];
         size_t n;
@@ -107,15 +133,27 @@ static void answer(Client *c) {
                 snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
         } else
                 snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", n);
-        if (strcmp(target, "/upgrade") == 0)
+        if (asks_for(target, "upgrade"))
                 snprintf(head, sizeof(head), "HTTP/1.1 101 Switching Protocols\r\n\r\n");
-        if (strcmp(target, "/endless") == 0)
+        if (asks_for(target, "endless"))
                 snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\n\r\n");
 
-        put(c->fd, head, strcmp(method, "HEAD") == 0 ? "" : body);
-        if (has('d') && strcmp(target, "/last") == 0)
+        if (asks_for(target, "empty"))
+                snprintf(head, sizeof(head), "HTTP/1.1 204 No Content\r\n\r\n");
+        if (asks_for(target, "same"))
+                snprintf(head, sizeof(head), "HTTP/1.1 304 Not Modified\r\nContent-Length: 700\r\n\r\n");
+        if (asks_for(target, "empty") || asks_for(target, "same"))
+                body[0] = '\0';
+        if (asks_for(target, "events"))
+                put_events(c->fd);
+        else
+                put(c->fd, head, strcmp(method, "HEAD") == 0 ? "" : body);
+        if (has('d') && asks_for(target, "last"))
                 (void) shutdown(c->fd, SHUT_WR);
         c->is_answered = 1;
+        c->is_leaving = asks_for(target, "bye");
+        is_quitting = asks_for(target, "quit");
+        is_tired = asks_for(target, "tired");
 }
 
 static void on_request(Client *c, size_t behind) {
@@ -135,6 +173,8 @@ static void on_head(Client *c) {
         c->left = length ? strtoul(length + 15, NULL, 10) : 0;
         c->is_chunked = strcasestr(c->head, "transfer-encoding: chunked") != NULL;
         c->in_body = 1;
+        if (strcasestr(c->head, "expect: 100-continue"))
+                put(c->fd, "HTTP/1.1 100 Continue\r\n\r\n", "");
         if (has('e') && (c->left > 0 || c->is_chunked))
                 answer(c);
 }
@@ -182,6 +222,7 @@ static int serve(Client *c) {
                 return 0;
 
         c->n += (size_t) n;
+        c->is_new = 0;
         work(c);
         return 2;
 }
@@ -195,7 +236,8 @@ static void *serve_thread(void *p) {
         Client *c = p;
 
         while (serve(c))
-                ;
+                if (is_quitting)
+                        exit(0);
         drop(c);
         return NULL;
 }
@@ -206,6 +248,7 @@ static Client *new_client(int fd) {
         if (!c)
                 fail("calloc");
         c->fd = fd;
+        c->is_new = 1;
         return c;
 }
 
@@ -222,6 +265,68 @@ static void serve_by_threads(int listener) {
         }
 }
 
+static void close_client(int fd) {
+        if (has('y'))
+                (void) syscall(SYS_close, fd);
+        else {
+                if (has('h'))
+                        (void) shutdown(fd, SHUT_WR);
+                (void) close(fd);
+        }
+        free(clients[fd]);
+        clients[fd] = NULL;
+}
+
+/* A child, or a process that has the other end of a pair, might serve the clients. */
+static void share(void) {
+        int pair[2], status;
+
+        if (has('f')) {
+                pid_t pid = fork();
+
+                if (pid == 0)
+                        _exit(0);
+                if (waitpid(pid, &status, 0) != pid)
+                        fail("fork");
+        }
+        if (has('p') && socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
+                fail("socketpair");
+
+        for (int fd = 0; has('p') && fd < CLIENTS_MAX; fd++) {
+                union {
+                        struct cmsghdr header;
+                        char buffer[CMSG_SPACE(sizeof(int))];
+                } control = { .header = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+                                          .cmsg_len = CMSG_LEN(sizeof(int)) } };
+                struct iovec iov = { .iov_base = (char[]){ 0 }, .iov_len = 1 };
+                struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+                                    .msg_controllen = sizeof(control) };
+
+                memcpy(CMSG_DATA(&control.header), &fd, sizeof(int));
+                if (clients[fd] && clients[fd]->is_new && sendmsg(pair[0], &m, 0) < 0)
+                        fail("sendmsg");
+        }
+        if (has('p')) {
+                (void) close(pair[0]);
+                (void) close(pair[1]);
+        }
+}
+
+static void quit(void) {
+        share();
+        if (has('x'))
+                exit(0);
+
+        (void) close(3);
+        for (int fd = 0; fd < CLIENTS_MAX; fd++)
+                if (clients[fd])
+                        close_client(fd);
+        puts("quit");
+        fflush(stdout);
+        for (;;)
+                (void) pause();
+}
+
 static void serve_event(int fd) {
         int r;
 
@@ -233,6 +338,16 @@ static void serve_event(int fd) {
                 drop(clients[fd]);
                 clients[fd] = NULL;
         }
+        if (is_quitting)
+                quit();
+        if (is_tired)
+                (void) usleep(TIMEOUT_USEC);
+        for (int i = 0; is_tired && i < CLIENTS_MAX; i++)
+                if (clients[i] && i != fd)
+                        close_client(i);
+        is_tired = 0;
+        if (clients[fd] && clients[fd]->is_leaving)
+                close_client(fd);
 }
 
 static void serve_by_epoll(int listener) {

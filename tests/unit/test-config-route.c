@@ -17,6 +17,7 @@ static void test_defaults(_unused_ void **state) {
         assert_int_equal(route->match.priority, 0);
         assert_string_equal(route->worker, "/run/w.sock");
         assert_int_equal(route->transport, TRANSPORT_STREAM);
+        assert_true(route->hands_back);
         assert_int_equal(route->max_pending, 64);
         assert_int_equal(route->max_queued, 1024);
         assert_int_equal(route->queue_timeout_usec, 30 * USEC_PER_SEC);
@@ -29,6 +30,7 @@ static void test_all_keys(_unused_ void **state) {
                                                     "Listener=web\n"
                                                     "RoutePriority=-5\n"
                                                     "Worker=/run/other.sock\n"
+                                                    "HandsBack=no\n"
                                                     "MaxPending=65536\n"
                                                     "MaxQueued=1048576\n"
                                                     "QueueTimeoutSec=1min 500ms\n");
@@ -37,6 +39,7 @@ static void test_all_keys(_unused_ void **state) {
         assert_null(route->match.listeners[1]);
         assert_int_equal(route->match.priority, -5);
         assert_string_equal(route->worker, "/run/other.sock");
+        assert_false(route->hands_back);
         assert_int_equal(route->max_pending, 65536);
         assert_int_equal(route->max_queued, 1048576);
         assert_int_equal(route->queue_timeout_usec, 60500 * USEC_PER_MSEC);

@@ -228,7 +228,50 @@ static void test_limits_of_returns(void **state) {
         fd_close(second);
 }
 
-TEST_MAIN(BROKER_TEST(test_held_back_count),
+/* The log and the counters tell a client's next request apart from a new client, and from one that a worker passes on. */
+static void test_rerouted(void **state) {
+        int a = listen_type_at("a", SOCK_SEQPACKET, 8), b = listen_type_at("b", SOCK_SEQPACKET, 8);
+        int next, named, fresh, fd, stderr_fd, log = log_to_pipe(&stderr_fd);
+        const RouteSpec specs[] = {
+                { .unit = "a.socket", .worker = "a", .transport = TRANSPORT_SEQPACKET },
+                { .unit = "b.socket", .worker = "b", .transport = TRANSPORT_SEQPACKET, .name = "stream" },
+        };
+        Config *config = config_of(specs, ELEMENTSOF(specs));
+
+        assert_int_equal(handback_listen(t.broker, "return", listen_type_at("return", SOCK_SEQPACKET, 8)), 0);
+        config->listener_default.max_clients_per_source = 1000;
+        config->broker.log_handoffs = LOG_HANDOFFS_YES;
+        log_set_level(t.log, LOG_INFO);
+        use_config(config);
+
+        fresh = dial_and_say("public", 'x');
+        (void) take_message(a, "x");
+        expect_line(log, "on public: taken by a.socket.");
+
+        tcp_pair(&next, &fd);
+        expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+        WAIT_FOR(n_parked() == 1);
+        say(next, HEAD_A);
+        (void) take_message(a, HEAD_A);
+        expect_line(log, "on public: rerouted, taken by a.socket.");
+
+        tcp_pair(&named, &fd);
+        expect_answer(hand_back(fd, (Message){ .name = SLICE_LITERAL("stream"), .deadline = MESSAGE_NO_DEADLINE }),
+                      FDPASS_ANSWER_TAKEN);
+        (void) take_message(b, "");
+        expect_line(log, "on public: taken by b.socket.");
+
+        assert_int_equal(route_n_taken("a.socket"), 2);
+        assert_int_equal(route_n_rerouted("a.socket"), 1);
+        assert_int_equal(worker_n_rerouted("a"), 1);
+        assert_int_equal(worker_n_rerouted("b"), 0);
+
+        log_to_stderr(log, stderr_fd);
+        close_all((int[]){ fresh, next, named, a, b }, 5);
+}
+
+TEST_MAIN(BROKER_TEST(test_rerouted),
+          BROKER_TEST(test_held_back_count),
           BROKER_TEST(test_held_back_count_of_worker),
           BROKER_TEST(test_held_back_pause),
           BROKER_TEST(test_limit_of_source),

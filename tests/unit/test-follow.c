@@ -8,7 +8,9 @@
 #include "preload-fixture.h"
 
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "handoff/scope.h"
 
@@ -196,14 +198,13 @@ static void expect_end(int fd) {
         assert_true(recv(fd, &byte, 1, 0) <= 0);
 }
 
-/* Receives the client that the server hands back. Its next bytes are @bytes, and nothing else. */
-static int expect_back(Keeper *k, const char *bytes) {
+/* Receives the client that the server hands back. */
+static int receive_back(Keeper *k) {
         union {
                 struct cmsghdr header;
                 char buffer[CMSG_SPACE(sizeof(int))];
         } control = {};
         uint8_t header[FDPASS_HEADER_MAX];
-        char got[4096];
         struct iovec iov = { .iov_base = header, .iov_len = sizeof(header) };
         struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buffer,
                             .msg_controllen = sizeof(control.buffer) };
@@ -225,7 +226,7 @@ static int expect_back(Keeper *k, const char *bytes) {
         assert_true(n > 0);
         assert_non_null(CMSG_FIRSTHDR(&m));
         memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
-        assert_int_equal(send(k->back_fd, "\x01", 1, MSG_NOSIGNAL), 1);
+        (void) send(k->back_fd, "\x01", 1, MSG_NOSIGNAL); /* the server may have ended */
 
         /* It tells what is true of the connection, and no more. */
         assert_int_equal(message_decode(header, (size_t) n, &message), 0);
@@ -234,6 +235,14 @@ static int expect_back(Keeper *k, const char *bytes) {
         assert_int_equal(message.route.n + message.name.n + message.authority.n + message.protocol.n, 0);
         assert_int_equal(message.consumed.n, 0);
         assert_true(message.persistent_max == 0 && message.hops == 0 && message.deadline == MESSAGE_NO_DEADLINE);
+        return fd;
+}
+
+/* The next bytes of the client that is handed back are @bytes, and nothing else. */
+static int expect_back(Keeper *k, const char *bytes) {
+        int fd = receive_back(k);
+        char got[4096];
+        ssize_t n;
 
         assert_true(has_bytes(fd));
         n = recv(fd, got, sizeof(got) - 1, MSG_PEEK);
@@ -311,6 +320,110 @@ static void test_head(void **state) {
         keeper_stop(&k);
 }
 
+/* Requests and responses of each kind, one after the other on one connection, in each way of reading and writing. */
+static void test_kinds(void **state) {
+        static const struct {
+                const char *request, *answer;
+        } kinds[] = {
+                { "HEAD /own HTTP/1.1\r\nHost: a.example\r\n\r\n", "\r\n\r\n" },
+                { "GET /own/empty HTTP/1.1\r\nHost: a.example\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n" },
+                { "GET /own/same HTTP/1.1\r\nHost: a.example\r\n\r\n", "Content-Length: 700\r\n\r\n" },
+                { "GET /own/events HTTP/1.1\r\nHost: a.example\r\n\r\n", "\r\n0\r\n\r\n" },
+                { "PUT /own HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\nContent-Length: 40\r\n\r\n",
+                  "HTTP/1.1 100 Continue\r\n\r\n" },
+                { FOREIGN, "PUT /own 40\n" }, /* the body */
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(ways); i++) {
+                int client, n = 0;
+                Keeper k;
+
+                if (strpbrk(ways[i].letters, "ce"))
+                        continue;
+                keeper_start(&k, ways[i].wait, ways[i].letters);
+                client = keeper_give(&k, own, kinds[0].request);
+                expect(client, kinds[0].answer);
+                for (size_t r = 1; r < ELEMENTSOF(kinds); r++) {
+                        say(client, kinds[r].request);
+                        expect(client, kinds[r].answer);
+                        n++;
+                }
+                assert_int_equal(n, ELEMENTSOF(kinds) - 1);
+                say(client, FOREIGN);
+                fd_close(expect_back(&k, FOREIGN));
+                fd_close(client);
+                keeper_stop(&k);
+        }
+}
+
+/* Bytes behind an upgrade are the server's, whatever they look like. Before it, requests were followed. */
+static void test_websocket(void **state) {
+        Keeper k;
+        int client;
+
+        keeper_start(&k, "epoll", "");
+        client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        expect(client, "GET /own/1 0\n");
+        say(client, "GET /own/upgrade HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+        expect(client, "GET /own/upgrade 0\n");
+        say(client, FOREIGN);
+        expect(client, "GET /other 0\n");
+        fd_close(client);
+        keeper_stop(&k);
+}
+
+/* A client closes between two requests. The server sees that, and no client goes back. */
+static void test_client_closes(void **state) {
+        for (size_t i = 0; i < ELEMENTSOF(ways); i++) {
+                struct pollfd p;
+                size_t before;
+                Keeper k;
+                int client;
+
+                if (strchr(ways[i].letters, 'c'))
+                        continue;
+                keeper_start(&k, ways[i].wait, ways[i].letters);
+                before = count_fds(k.s.pid);
+                client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(client, "GET /own/1 0\n");
+                assert_int_equal(shutdown(client, SHUT_WR), 0);
+                expect_end(client);
+                fd_close(client);
+                assert_fds(&k.s, before + 1);
+                p = (struct pollfd){ .fd = k.back_fd, .events = POLLIN };
+                assert_int_equal(poll(&p, 1, 0), 0);
+                keeper_stop(&k);
+        }
+}
+
+/* The server is killed before it looks at the next request, and after it has handed the client back. */
+static void test_killed(void **state) {
+        Keeper k;
+        int client, back;
+
+        keeper_start(&k, "epoll", "");
+        client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        expect(client, "GET /own/1 0\n");
+        assert_int_equal(kill(k.s.pid, SIGSTOP), 0);
+        say(client, FOREIGN);
+        keeper_stop(&k);
+        expect_end(client);
+        fd_close(client);
+
+        keeper_start(&k, "epoll", "");
+        client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        expect(client, "GET /own/1 0\n");
+        say(client, FOREIGN);
+        assert_true(has_bytes(k.back_fd)); /* it is on its way */
+        assert_int_equal(kill(k.s.pid, SIGKILL), 0);
+        back = expect_back(&k, FOREIGN);
+        say(back, "served by the next worker\n");
+        expect(client, "served by the next worker\n");
+        fd_close(back);
+        fd_close(client);
+        keeper_stop(&k);
+}
+
 /* Each of these is not certainly the server's, and goes back as it is. */
 static void test_foreign(void **state) {
         static const char *const requests[] = {
@@ -342,7 +455,29 @@ static void test_foreign(void **state) {
         keeper_stop(&k);
 }
 
-/* A head that comes in two parts goes back with what is there; no byte is lost. */
+/* A head that comes in two parts goes back with what is there, whosever it is; no byte is lost. */
+static void test_split_foreign(void **state) {
+        Keeper k;
+
+        keeper_start(&k, "epoll", "");
+        for (size_t n = 1; n < strlen(FOREIGN); n++) {
+                int client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n"), back;
+                char part[64];
+
+                expect(client, "GET /own/1 0\n");
+                (void) snprintf(part, sizeof(part), "%.*s", (int) n, FOREIGN);
+                say(client, part);
+                back = expect_back(&k, part);
+                say(client, FOREIGN + n);
+                assert_int_equal(recv(back, part, strlen(FOREIGN), MSG_WAITALL), (ssize_t) strlen(FOREIGN));
+                assert_memory_equal(part, FOREIGN, strlen(FOREIGN));
+                fd_close(back);
+                fd_close(client);
+        }
+        keeper_stop(&k);
+}
+
+/* The same for an own request. */
 static void test_split(void **state) {
         static const char request[] = "GET /own/2 HTTP/1.1\r\nHost: a.example\r\n\r\n";
         Keeper k;
@@ -438,7 +573,7 @@ static void test_ends(void **state) {
         fd_close(client);
 
         /* The server has shut its side down, so no worker could answer. */
-        client = keeper_give(&k, own, "GET /last HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        client = keeper_give(&k, own, "GET /last HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n");
         expect(client, "GET /last 0\n");
         say(client, FOREIGN);
         expect_end(client);
@@ -557,9 +692,232 @@ static void test_return_full(void **state) {
         keeper_stop(&k);
 }
 
+/* The server has handed @client back. The next worker answers it. */
+static void expect_served_next(Keeper *k, int client) {
+        int back = receive_back(k);
+
+        say(back, "served by the next worker\n");
+        expect(client, "served by the next worker\n");
+        fd_close(back);
+}
+
+static void keeper_reap(Keeper *k) {
+        int status;
+
+        assert_int_equal(waitpid(k->s.pid, &status, 0), k->s.pid);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        k->back_fd = fd_close(k->back_fd);
+        fd_close(k->return_fd);
+        (void) unlink(k->return_path);
+        fd_close(k->s.out);
+        fixture_close(&k->s.f);
+}
+
+/*
+ * A server that stops hands the clients back that wait for nothing. It closes those in the middle of a request, those that
+ * want no further one, and those that have closed their side.
+ */
+static void test_quit(void **state) {
+        static const struct {
+                const char *wait, *letters;
+        } quits[] = {
+                { "epoll", "" }, { "epoll", "rh" }, { "epoll", "my" }, { "edge", "" }, { "poll", "s" }, { "epoll", "x" },
+                { "threads", "x" },
+        };
+        static const char *const last[] = {
+                "GET /own/2 HTTP/1.1\r\nHost: a.example\r\nConnection: te, Close\r\n\r\n",
+                "GET /own/2 HTTP/1.0\r\nHost: a.example\r\nConnection: keep-alive\r\n\r\n",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(quits); i++) {
+                int idle, busy, gone, closing[ELEMENTSOF(last)], asker;
+                char byte;
+                Keeper k;
+
+                keeper_start(&k, quits[i].wait, quits[i].letters);
+                idle = keeper_give(&k, own, "PUT /own/1 HTTP/1.1\r\nHost: a.example\r\nContent-Length: 2\r\n\r\nab");
+                expect(idle, "PUT /own/1 2\n");
+
+                busy = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(busy, "GET /own/1 0\n");
+                say(busy, "PUT /own/2 HTTP/1.1\r\nHost: a.example\r\nContent-Length: 40\r\n\r\n");
+
+                gone = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(gone, "GET /own/1 0\n");
+                for (size_t c = 0; c < ELEMENTSOF(last); c++) {
+                        closing[c] = keeper_give(&k, own, last[c]);
+                        expect(closing[c], "GET /own/2 0\n");
+                }
+
+                asker = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(asker, "GET /own/1 0\n");
+                assert_int_equal(shutdown(gone, SHUT_WR), 0);
+                if (strcmp(quits[i].wait, "threads") == 0)
+                        assert_int_equal(recv(gone, &byte, 1, 0), 0);
+                say(asker, "GET /own/quit HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(asker, "GET /own/quit 0\n");
+
+                expect_served_next(&k, idle);
+                expect_served_next(&k, asker);
+                assert_int_equal(shutdown(busy, SHUT_WR), 0);
+                expect_end(busy);
+                expect_end(gone);
+                for (size_t c = 0; c < ELEMENTSOF(last); c++) {
+                        (void) shutdown(closing[c], SHUT_WR);
+                        expect_end(closing[c]);
+                        fd_close(closing[c]);
+                }
+                fd_close(idle);
+                fd_close(busy);
+                fd_close(gone);
+                fd_close(asker);
+                if (strchr(quits[i].letters, 'x'))
+                        keeper_reap(&k);
+                else
+                        keeper_stop(&k);
+        }
+}
+
+/* A client of which nothing was read goes back too, unless a child or another process may serve it. */
+static void test_quit_unread(void **state) {
+        static const char *const letters[] = { "", "f", "p" };
+
+        for (size_t i = 0; i < ELEMENTSOF(letters); i++) {
+                int pair[2], asker;
+                Keeper k;
+
+                keeper_start(&k, "epoll", letters[i]);
+                quick_pair(pair);
+                keeper_give_fd(&k, pair[1], own);
+                fd_close(pair[1]);
+
+                asker = keeper_give(&k, own, "GET /own/quit HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(asker, "GET /own/quit 0\n");
+                if (*letters[i])
+                        expect_end(pair[0]);
+                else
+                        expect_served_next(&k, pair[0]);
+                expect_served_next(&k, asker);
+                fd_close(pair[0]);
+                fd_close(asker);
+                keeper_stop(&k);
+        }
+}
+
+/* The next request has come before the server closes the client. No byte of it is lost. */
+static void test_quit_late(void **state) {
+        Keeper k;
+        int client, asker;
+
+        keeper_start(&k, "epoll", "");
+        client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        expect(client, "GET /own/1 0\n");
+        asker = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        expect(asker, "GET /own/1 0\n");
+
+        /* epoll tells of the one that came first. */
+        assert_int_equal(kill(k.s.pid, SIGSTOP), 0);
+        say(asker, "GET /own/quit HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        say(client, "GET /own/2 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        assert_int_equal(kill(k.s.pid, SIGCONT), 0);
+
+        fd_close(expect_back(&k, "GET /own/2 HTTP/1.1\r\nHost: a.example\r\n\r\n"));
+        expect(asker, "GET /own/quit 0\n");
+        expect_served_next(&k, asker);
+        fd_close(client);
+        fd_close(asker);
+        keeper_stop(&k);
+}
+
+/* A server closes a client right after a response that did not say so. It is about to stop, as Apache and gunicorn do. */
+static void test_fresh(void **state) {
+        static const char *const letters[] = { "", "rh", "y" };
+
+        for (size_t i = 0; i < ELEMENTSOF(letters); i++) {
+                Keeper k;
+                int client;
+
+                /* Up to now it could be a server that keeps no client. */
+                keeper_start(&k, "epoll", letters[i]);
+                client = keeper_give(&k, own, "GET /own/bye HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(client, "GET /own/bye 0\n");
+                expect_end(client);
+                fd_close(client);
+
+                client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(client, "GET /own/1 0\n");
+                say(client, "GET /own/bye HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(client, "GET /own/bye 0\n");
+                expect_served_next(&k, client);
+                fd_close(client);
+
+                /* This one was to be the last. */
+                client = keeper_give(&k, own, "GET /own/bye HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n");
+                expect(client, "GET /own/bye 0\n");
+                expect_end(client);
+                fd_close(client);
+                keeper_stop(&k);
+        }
+}
+
+/* A server that goes on closes clients after a time-out, in each way. */
+static void test_tired(void **state) {
+        static const char *const letters[] = { "", "h", "y" };
+
+        for (size_t i = 0; i < ELEMENTSOF(letters); i++) {
+                Keeper k;
+                int client, asker;
+
+                keeper_start(&k, "epoll", letters[i]);
+                client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(client, "GET /own/1 0\n");
+                asker = keeper_give(&k, own, "GET /own/tired HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(asker, "GET /own/tired 0\n");
+                expect_end(client);
+                fd_close(client);
+
+                say(asker, FOREIGN);
+                fd_close(expect_back(&k, FOREIGN));
+                fd_close(asker);
+                keeper_stop(&k);
+        }
+}
+
+/* Many clients at once: the server waits for a broker that reads, until all of them are handed back. */
+static void test_quit_many(void **state) {
+        int clients[600], asker;
+        Keeper k;
+
+        keeper_start(&k, "epoll", "");
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                clients[i] = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(clients[i], "GET /own/1 0\n");
+        }
+        asker = keeper_give(&k, own, "GET /own/quit HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        expect(asker, "GET /own/quit 0\n");
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                expect_served_next(&k, clients[i]);
+                fd_close(clients[i]);
+        }
+        expect_served_next(&k, asker);
+        fd_close(asker);
+        keeper_stop(&k);
+}
+
 TEST_MAIN(TEST(test_ways),
+          TEST(test_quit),
+          TEST(test_quit_unread),
+          TEST(test_quit_late),
+          TEST(test_quit_many),
+          TEST(test_fresh),
+          TEST(test_tired),
           TEST(test_head),
           TEST(test_foreign),
+          TEST(test_kinds),
+          TEST(test_websocket),
+          TEST(test_client_closes),
+          TEST(test_killed),
+          TEST(test_split_foreign),
           TEST(test_split),
           TEST(test_pipelining),
           TEST(test_early),

@@ -52,6 +52,12 @@ static void test_messages(void **state) {
         (void) assert_scope(hand_over("public", a, "GET / HTTP/1.0\r\n\r\n"), (Slice){}, (Slice){});
         assert_int_equal(hand_over("public", a, "SSH-2.0-x\r\n").scope.n, 0);
 
+        /* A worker that does not hand back is told no scope, and has no seal. */
+        USE(SEQPACKET("a", .keeps_clients = true), SEQPACKET("b", .path = "/api"));
+        assert_int_equal(hand_over("public", a, GET("/", "h")).scope.n, 0);
+        assert_int_equal(hand_over("public", a, GET("/", "h")).seal.n, 0);
+        (void) assert_scope(hand_over("public", b, GET("/api", "h")), host, api);
+
         /* Other routes: another generation. */
         USE(SEQPACKET("a"));
         assert_int_not_equal(assert_scope(hand_over("public", a, GET("/api", "h")), host, SLICE_LITERAL("p\1/")), generation);

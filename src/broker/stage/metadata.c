@@ -100,7 +100,7 @@ int metadata_encode(HeadBuffer *hb, const SealKey *key, const Route *route, Clie
         m.hops = (uint8_t) (c->n_hops + 1);
 
         /* A response that a flusher began ends with the connection. */
-        if (probe && probe->protocol == PROBE_HTTP && m.status == 0)
+        if (probe && probe->protocol == PROBE_HTTP && m.status == 0 && route->config->hands_back)
                 m.scope = metadata_scope(route->pool, c, &probe->http.host);
 
         /* The worker may hand it back. The seal covers what is complete by now. */

@@ -19,7 +19,8 @@ static int offer_send_message(Offers *o, const Route *route, Client *c, int conn
                 r = metadata_encode(o->head_buffer, o->seal_key, route, c, header, sizeof(header), &message.n, &consumed);
                 if (r < 0)
                         return r;
-        }
+        } else if (listener_trusts(c->listener, &c->peer))
+                proxied_note(o->proxied, c); /* before it is sent, because the worker may hand it back at once */
 
         r = handoff_send_message(conn_fd, message, consumed, c->fd);
         if (r < 0)

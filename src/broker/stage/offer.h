@@ -7,6 +7,7 @@
 #include "broker/stage/persistent.h"
 #include "broker/stage/reach.h"
 #include "broker/stage/receipts.h"
+#include "broker/state/proxied.h"
 
 /* The objects that sending needs. All members are borrowed. */
 typedef struct Offers {
@@ -18,6 +19,7 @@ typedef struct Offers {
         PersistentTable *persistent;
         Flushes *flushes;
         const SealKey *seal_key;
+        ProxiedTable *proxied;
 } Offers;
 
 typedef enum OfferResult {

@@ -125,7 +125,7 @@ typedef struct Client {
         bool is_watched;     /* events of @fd are reported (watch.h) */
         bool is_shared;      /* a worker has or had @fd, too: only the helper makes calls that take the socket's lock */
         bool was_returned;   /* a worker or a broker handed it back */
-        bool may_park;       /* it is parked if it has not sent a byte yet */
+        bool is_rerouted;    /* handed back for its next request; it is parked if it has not sent a byte yet */
         bool needs_proxy;    /* it has to begin with a PROXY header */
         bool has_ended;      /* an event has reported the client's FIN */
         uint8_t n_hops;      /* number of brokers before this one */

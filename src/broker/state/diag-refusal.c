@@ -54,7 +54,7 @@ static void diag_write_refusals(Diag *d, void *subject, uint64_t n) {
         char source[ADDRESS_TEXT_MAX + 32], limit[64];
         LogRecord record;
 
-        log_begin(&record, d->log, is_limit || line->why == REFUSAL_UNTRUSTED ? LOG_WARNING : LOG_NOTICE);
+        log_begin(&record, d->log, is_limit || line->why == REFUSAL_UNTRUSTED || line->why == REFUSAL_ADDRESS_LOST ? LOG_WARNING : LOG_NOTICE);
         log_id(&record, is_limit ? MESSAGE_LIMIT : MESSAGE_REFUSED);
         log_field(&record, "FDPASS_LISTENER", "%s", line->listener->name);
         log_field(&record, "FDPASS_REASON", "%s", refusal_detail_to_string(line->why, line->reason));

@@ -437,6 +437,8 @@ void diag_begin_client(LogRecord *record, const Diag *d, const Client *c, char p
         log_field(record, "FDPASS_ID", "%s", id);
         log_field(record, "FDPASS_LISTENER", "%s", c->listener->name);
         log_field(record, "FDPASS_CLIENT", "%s", peer);
+        if (c->is_rerouted)
+                log_field(record, "FDPASS_REROUTED", "yes");
 }
 
 void diag_taken(Diag *d, const Client *c) {
@@ -446,7 +448,8 @@ void diag_taken(Diag *d, const Client *c) {
         diag_begin_client(&record, d, c, peer);
         log_field(&record, "FDPASS_ROUTE", "%s", c->sent.route->config->unit);
         log_field(&record, "FDPASS_WORKER", "%s", c->sent.route->worker->path);
-        log_commit(&record, "%s on %s: taken by %s.", peer, c->listener->name, c->sent.route->config->unit);
+        log_commit(&record, "%s on %s: %staken by %s.", peer, c->listener->name, c->is_rerouted ? "rerouted, " : "",
+                   c->sent.route->config->unit);
 }
 
 void diag_answered(Diag *d, const Client *c) {

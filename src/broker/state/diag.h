@@ -175,7 +175,8 @@ void diag_return_refused(Diag *d, const struct ucred *sender);
 
 /*
  * A client was taken, answered by a flusher with the whole response, or refused. The lines about this one client depend
- * on LogHandoffs=; the caller of diag_taken() checks it. The line that counts refused clients does not depend on it.
+ * on LogHandoffs=; the caller of diag_taken() checks it. Lines about a client that was handed back for its next request
+ * have FDPASS_REROUTED=yes. The line that counts refused clients does not depend on it.
  */
 void diag_taken(Diag *d, const Client *c);
 void diag_answered(Diag *d, const Client *c);

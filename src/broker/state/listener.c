@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 
 #include "basic/fd.h"
+#include "match/match.h"
 
 /*
  * Shortest time between two lines about clients that are refused for what they do themselves. On a public port some
@@ -128,6 +129,19 @@ Listener *listener_find_address(const List *listeners, const ClientAddress *own)
         }
 
         return found;
+}
+
+bool listener_trusts(const Listener *l, const ClientAddress *address) {
+        const ListenerConfig *config = l->config;
+
+        if (config->proxy_protocol == PROXY_PROTOCOL_NO)
+                return false;
+
+        for (size_t i = 0; i < config->n_trusted_proxies; i++)
+                if (address_range_contains(&config->trusted_proxies[i], &address->sa))
+                        return true;
+
+        return false;
 }
 
 Listener *listener_find(const List *listeners, Slice name) {

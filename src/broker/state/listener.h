@@ -87,5 +87,8 @@ DEFINE_CLEANUP(Listener *, listener_free);
  */
 Listener *listener_find_address(const List *listeners, const ClientAddress *own);
 
+/* True if a client from this address may send a PROXY header to the listener (ProxyProtocol=, TrustedProxies=). */
+bool listener_trusts(const Listener *l, const ClientAddress *address);
+
 /* Returns the listener of this name in @listeners (Listener.link), or NULL. */
 Listener *listener_find(const List *listeners, Slice name);

@@ -17,6 +17,7 @@
         X(NO_HOST,      "no-such-host", "no route has the host of the client in Host=")                                \
         X(NO_HTTP2,     "no-http2",     "the client speaks HTTP/2 without TLS, and no route takes it")                  \
         X(UNTRUSTED,    "untrusted",    "ProxyProtocol=require takes clients from TrustedProxies= only")               \
+        X(ADDRESS_LOST, "address-lost", "its worker handed it back, and its address of the PROXY header is not known")  \
         X(MALFORMED,    "malformed",    "the first bytes break the rules of their protocol")                           \
         X(HEAD_TIMEOUT, "head-timeout", "the head was not complete after HeadTimeoutSec=")                             \
         X(EVICTED,      "evicted",      "MaxClients= is reached, and clients without a complete head go first")        \

@@ -6,8 +6,10 @@
  *
  * Its seal goes with each client that has a scope. The broker keeps nothing of such a client. The seal covers the
  * kernel's number of the client's socket (SO_COOKIE), its addresses, its listener, and the facts of a TLS stage and of a
- * PROXY header. Its key is the process' own: a client that an earlier process handed over is refused, and its connection ends between two
- * requests.
+ * PROXY header.
+ *
+ * The key outlives the process (fdpassd/seal-store.h), because clients that have workers do. It does not change: the
+ * kernel uses no number of a socket twice, so a seal is good for one connection, and 2^64 seals are too many to guess.
  */
 
 #include "basic/siphash.h"

@@ -20,6 +20,7 @@ struct RouteStats {
         unsigned n_ref;      /* number of routes with these counters, of all generations */
 
         uint64_t n_taken;    /* handoffs with a receipt */
+        uint64_t n_rerouted; /* of @n_taken, those of clients that a worker had handed back for their next request */
         uint64_t n_unread;   /* handoffs that the worker left unread */
         uint64_t n_declined; /* handoffs that it declined; another worker gets the client */
         uint64_t n_failed;   /* handoffs that it rejected; no worker gets the client */

@@ -56,6 +56,7 @@ typedef struct Worker {
         bool is_drained;      /* an administrator wants it to get no more clients */
 
         uint64_t n_taken;     /* clients with a receipt, by any route */
+        uint64_t n_rerouted;  /* of @n_taken, clients that a worker had handed back for their next request */
         uint64_t n_unread;    /* handoffs that it left unread */
         RouteStats **stats;   /* counters of all routes to it, sorted by unit; owned */
         size_t n_stats;

@@ -30,7 +30,7 @@
 _public_ int back_initgroups(const char *user, gid_t group) __asm__("initgroups");
 _public_ int back_setgroups(size_t n, const gid_t *groups) __asm__("setgroups");
 
-/* How long a new connection waits for the broker's word that it is ready. */
+/* How long to wait for the broker's word that it is ready, or for room. */
 #define READY_MS 100
 
 static struct {
@@ -175,12 +175,19 @@ static void back_drop(int fd) {
                 (void) close(fd);
 }
 
-/* True if the other end is gone. Reads answers that are there, except for the one that says that the broker is ready. */
+/*
+ * True if the other end is gone. Reads the answers that are there, because the end comes behind them. The first one, which
+ * says that the broker is ready, stays for back_await().
+ */
 static bool back_is_dead(int fd) {
+        bool is_ready = atomic_load(&back.is_ready);
         uint8_t answer;
         ssize_t n;
 
-        n = io_real.recv(fd, &answer, sizeof(answer), MSG_DONTWAIT | MSG_PEEK);
+        do
+                n = io_real.recv(fd, &answer, sizeof(answer), MSG_DONTWAIT | (is_ready ? 0 : MSG_PEEK));
+        while (n > 0 && is_ready);
+
         return n == 0 || (n < 0 && errno != EAGAIN);
 }
 
@@ -267,6 +274,20 @@ int back_send(int fd, const uint8_t *header, size_t n) {
         }
 
         return r;
+}
+
+/* A broker that does not read once is not waited for again, because many clients may have to go. */
+bool back_await_room(void) {
+        static atomic_bool is_stuck;
+        struct pollfd p = { .fd = back_get(), .events = POLLOUT };
+
+        if (p.fd < 0 || atomic_load(&is_stuck))
+                return false;
+        if (poll(&p, 1, READY_MS) > 0)
+                return true;
+
+        atomic_store(&is_stuck, true);
+        return false;
 }
 
 /* Returns the group of the return socket if this process has it by SupplementaryGroups=, or 0. Keeps errno. */

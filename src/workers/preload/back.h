@@ -37,5 +37,8 @@ size_t back_make_header(const uint8_t *message, size_t n, uint8_t *ret, Slice *r
  */
 int back_send(int fd, const uint8_t *header, size_t n);
 
+/* After -EAGAIN of back_send(): waits at most 100 ms until the broker has read. Returns false if it does not. */
+bool back_await_room(void);
+
 /* The path of the return socket. */
 const char *back_path(void);

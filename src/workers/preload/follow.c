@@ -2,14 +2,22 @@
 
 #include "workers/preload/follow.h"
 
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "probe/http.h"
 #include "workers/preload/io.h"
 
 /* Bytes of a request that are looked at. A longer head is never the worker's, and its first one is not followed. */
 #define PEEK_MAX 16384
+
+/* Time-outs of servers between two requests are longer than this. Most are given in seconds. */
+#define FRESH_MSEC 500
+
+/* The program has kept a client for a second request. A simple server may close each one, and never say so. */
+static atomic_bool follow_keeps;
 
 atomic_bool follow_is_used;
 _Atomic(Follow *) follow_pages[FOLLOW_PAGES];
@@ -48,6 +56,9 @@ static Follow *follow_slot(int fd) {
 static void follow_clear(Follow *f) {
         memset(&f->is_head, 0, offsetof(Follow, bytes) - offsetof(Follow, is_head));
         atomic_store_explicit(&f->is_gone, false, memory_order_relaxed);
+        atomic_store_explicit(&f->is_idle, true, memory_order_relaxed);
+        f->process = forks_process();
+        f->n_forks = forks_count();
         f->epoll_fd = -EBADF;
 }
 
@@ -99,12 +110,23 @@ bool follow_is_gone(Follow *f, int fd) {
         return false;
 }
 
+static bool follow_has_close(Slice list) {
+        Slice element;
+
+        while (http_next_element(&list, &element))
+                if (slice_equal_fold(element, SLICE_LITERAL("close")))
+                        return true;
+
+        return false;
+}
+
 /* Reads how the request is framed. Returns false if it can't be followed. */
-static bool follow_read_framing(const HttpFacts *facts, uint64_t *ret_length, bool *ret_is_chunked) {
+static bool follow_read_framing(const HttpFacts *facts, uint64_t *ret_length, bool *ret_is_chunked, bool *ret_is_last) {
         Slice fields = facts->fields, name, value;
 
         *ret_length = 0;
         *ret_is_chunked = false;
+        *ret_is_last = facts->minor == 0;
         while (http_next_field(&fields, &name, &value))
                 if (slice_equal_fold(name, SLICE_LITERAL("Content-Length"))) {
                         /* The probe has checked the digits. 18 of them can't overflow. */
@@ -116,7 +138,8 @@ static bool follow_read_framing(const HttpFacts *facts, uint64_t *ret_length, bo
                         if (!slice_equal_fold(value, SLICE_LITERAL("chunked")))
                                 return false;
                         *ret_is_chunked = true;
-                }
+                } else if (slice_equal_fold(name, SLICE_LITERAL("Connection")) && follow_has_close(value))
+                        *ret_is_last = true;
 
         return true;
 }
@@ -128,7 +151,7 @@ static void follow_begin_request(Follow *f, Slice bytes) {
         bool is_chunked;
 
         if (probe_http1(bytes.p, bytes.n, PEEK_MAX, &facts) != PROBE_MATCH ||
-            !follow_read_framing(&facts, &length, &is_chunked)) {
+            !follow_read_framing(&facts, &length, &is_chunked, &f->is_last)) {
                 follow_end(f);
                 return;
         }
@@ -143,7 +166,7 @@ static void follow_begin_request(Follow *f, Slice bytes) {
  * the next worker's requests after it has closed its descriptor. If the broker can't be reached, the connection is closed
  * between two requests, which a client has to expect (RFC 9112 section 9.5): a wrong worker must not answer it.
  */
-static int follow_hand_back(Follow *f, int fd) {
+static int follow_hand_back(Follow *f, int fd, bool may_wait) {
         int r;
 
         if (socket_cookie(fd) != f->cookie) {
@@ -155,6 +178,8 @@ static int follow_hand_back(Follow *f, int fd) {
                 (void) io_real.epoll_ctl(f->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 
         r = back_send(fd, f->bytes, f->n_header);
+        if (r == -EAGAIN && may_wait && back_await_room())
+                r = back_send(fd, f->bytes, f->n_header);
         if (r < 0)
                 log_once(TOPIC_RETURN, "A client could not be handed back to %s: %s. Such clients are closed between two "
                                        "requests. Does the service have SupplementaryGroups=fdpass?",
@@ -167,6 +192,61 @@ static int follow_hand_back(Follow *f, int fd) {
 
 static bool follow_is_between_requests(const Follow *f) {
         return f->in.state == FRAMING_START && f->out.state == FRAMING_START && f->n_open == 0;
+}
+
+/* Without a system call (vdso(7)). */
+static uint64_t follow_now_msec(void) {
+        struct timespec now = {};
+
+        (void) clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+        return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
+static void follow_note_idle(Follow *f) {
+        if (!follow_is_between_requests(f))
+                return;
+
+        f->idle_msec = follow_now_msec();
+        atomic_store_explicit(&f->is_idle, true, memory_order_release);
+}
+
+bool follow_is_fresh(const Follow *f) {
+        return f->has_request && atomic_load_explicit(&follow_keeps, memory_order_relaxed) &&
+               follow_now_msec() - f->idle_msec < FRESH_MSEC;
+}
+
+/* Returns true to the first caller of each pause between two requests, also if another thread asks. */
+static bool follow_take_idle(Follow *f) {
+        return atomic_exchange_explicit(&f->is_idle, false, memory_order_acq_rel);
+}
+
+void follow_note_shared(int fd) {
+        Follow *f = follow_find(fd);
+
+        if (f)
+                f->is_shared = true;
+}
+
+/* A client of which nothing was read may have been accepted for a child. */
+static bool follow_may_leave(const Follow *f) {
+        return f->process == forks_process() && !f->is_last && !f->is_shared && (f->has_request || f->n_forks == forks_count());
+}
+
+/* The rest of a response that the server holds back (TCP_CORK) is sent, because it can't send it later. */
+bool follow_leave(Follow *f, int fd) {
+        int off = 0;
+        uint8_t byte;
+        ssize_t n;
+
+        if (!follow_may_leave(f) || !follow_take_idle(f))
+                return false;
+
+        n = io_real.recv(fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT);
+        if (n == 0 || (n < 0 && errno != EAGAIN))
+                return false;
+
+        (void) real.setsockopt(fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+        return follow_hand_back(f, fd, /* may_wait= */ true) == FOLLOW_CLOSED;
 }
 
 /* The size of its buffer makes this a function of its own: most reads don't get here. */
@@ -185,8 +265,13 @@ __attribute__((noinline)) static int follow_peek(Follow *f, int fd, int flags) {
         if (n == 0)
                 return FOLLOW_READ;
 
+        /* Another thread ends the process, and has handed the client back. */
+        if (!follow_take_idle(f))
+                return FOLLOW_CLOSED;
+        if (f->has_request && !atomic_load_explicit(&follow_keeps, memory_order_relaxed))
+                atomic_store_explicit(&follow_keeps, true, memory_order_relaxed);
         if (f->has_request && !scope_covers(&f->scope, (Slice){ bytes, (size_t) n }))
-                return follow_hand_back(f, fd);
+                return follow_hand_back(f, fd, /* may_wait= */ false);
 
         follow_begin_request(f, (Slice){ bytes, (size_t) n });
         return FOLLOW_READ;
@@ -227,8 +312,10 @@ void follow_on_read(Follow *f, const void *p, size_t n) {
         }
 
         r = framing_feed(&f->in, &next, &n, /* is_head= */ false);
-        if (r == FRAMING_END)
+        if (r == FRAMING_END) {
                 f->n_open++;
+                follow_note_idle(f);
+        }
         if (r < 0 || n > 0)
                 follow_end(f);
 }
@@ -246,6 +333,7 @@ void follow_on_written(Follow *f, const void *p, size_t n) {
                 if (r == FRAMING_END)
                         f->n_open--;
         }
+        follow_note_idle(f);
 }
 
 void follow_on_sent(Follow *f, size_t n) {
@@ -253,6 +341,8 @@ void follow_on_sent(Follow *f, size_t n) {
 
         if (r < 0)
                 follow_end(f);
-        else if (r == FRAMING_END)
+        else if (r == FRAMING_END) {
                 f->n_open--;
+                follow_note_idle(f);
+        }
 }

@@ -22,9 +22,15 @@
 typedef struct Follow {
         atomic_bool is_on;
         atomic_bool is_gone;  /* handed back: the program sees the end of the connection */
+        atomic_bool is_idle;  /* between two requests: the thread that clears it has the next one, or hands back */
         bool is_head;         /* the request is HEAD */
+        bool is_shared;       /* another process has it too */
+        bool is_last;         /* the client wants no further request */
         bool has_request;     /* a request was read; the first one is the worker's, because the broker routed it */
         int n_open;           /* requests read whole, less responses written whole; below 0: the response came first */
+        unsigned process;     /* forks_process() of the process that accepted the client */
+        unsigned n_forks;     /* forks_count() at that time */
+        uint64_t idle_msec;   /* CLOCK_MONOTONIC_COARSE when the last response ended */
         int epoll_fd;         /* where the program waits for the client; -EBADF: nowhere that is known */
         struct epoll_event event; /* what it waits for there */
         uint64_t cookie;      /* of the client's socket */
@@ -73,6 +79,21 @@ void follow_end(Follow *f);
 /* True if @fd is a client that was handed back. Forgets it if @fd is another socket by now. */
 bool follow_is_gone(Follow *f, int fd);
 
+/*
+ * Hands the client @fd back instead of closing it. Returns false if it is to be closed: it is not between two requests, has
+ * closed its side, wants no further request, or can't be handed back.
+ */
+bool follow_leave(Follow *f, int fd);
+
+/*
+ * True if the last response ended just now, and the program keeps clients for further requests. Then it does not close
+ * this one for a time-out.
+ */
+bool follow_is_fresh(const Follow *f);
+
+/* Tells that another process has the client @fd too. It is closed, and not left. */
+void follow_note_shared(int fd);
+
 /* Results of follow_before_read(). */
 enum {
         FOLLOW_READ = 0, /* the program may read */
@@ -101,3 +122,14 @@ void follow_on_written(Follow *f, const void *p, size_t n);
 
 /* The same for @n bytes of a file (sendfile(2)). */
 void follow_on_sent(Follow *f, size_t n);
+
+/* stopping.c */
+
+/* Tells that a client was accepted on this descriptor. */
+void stopping_note_accept(int listener_fd);
+
+/* To be called before the program closes a descriptor. */
+void stopping_before_close(int fd);
+
+/* Hands a client back that is about to be closed because the process stops. Returns as follow_leave(). */
+bool stopping_hands_back(Follow *f, int fd);

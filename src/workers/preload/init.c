@@ -28,6 +28,7 @@ __attribute__((constructor)) void preload_init(void) {
         io_init();
         environment_init();
         back_init();
+        forks_init();
         passed_init();
         if (environment.confine == CONFINE_MODE_YES || (environment.confine == CONFINE_MODE_AUTO && confine_is_due()))
                 init_confine();

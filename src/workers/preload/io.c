@@ -22,6 +22,7 @@ void io_init(void) {
         real_find("sendmmsg", &io_real.sendmmsg);
         real_find("sendfile", &io_real.sendfile);
         real_find("splice", &io_real.splice);
+        real_find("close", &io_real.close);
         real_find("epoll_ctl", &io_real.epoll_ctl);
         real_find("dup2", &io_real.dup2);
         real_find("dup3", &io_real.dup3);

@@ -25,6 +25,7 @@ typedef struct IoReal {
         ssize_t (*splice)(int, off_t *, int, off_t *, size_t, unsigned);
         int (*recvmmsg)(int, struct mmsghdr *, unsigned, int, struct timespec *);
         int (*sendmmsg)(int, struct mmsghdr *, unsigned, int);
+        int (*close)(int);
         int (*epoll_ctl)(int, int, int, struct epoll_event *);
         int (*dup2)(int, int);
         int (*dup3)(int, int, int);

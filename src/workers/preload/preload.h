@@ -12,13 +12,14 @@
  *               ├── inherited.c ── a descriptor that the program takes in addition to the port that it bound
  *               ├── family.c ── a client for the program's listener of the other family
  *               └── receive.c ── the message ── message.c
- *     follow.c ── whose request is next ── framing.c; back.c ── the way back to the broker; io.c
+ *     follow.c ── whose request is next ── framing.c; back.c ── the way back to the broker; io.c; forks.c
+ *     stopping.c ── a server that ends hands clients back
  *     worker-socket.c, override.c ── what is known of a descriptor
  *     real.c, environment.c, log.c, address.c ── used by all of these
  *
  * The library shares a process with a program that knows nothing of it. So it takes memory from mmap() only, takes no
- * lock, changes no signal, and keeps no state that fork() would break. It sees neither close() nor dup(). So it files
- * its knowledge of a socket under SO_COOKIE (Linux 4.12), a number that no other socket has until the next boot.
+ * lock, changes no signal, and keeps no state that fork() would break. It does not see each close(), nor dup(). So it
+ * files its knowledge of a socket under SO_COOKIE (Linux 4.12), a number that no other socket has until the next boot.
  *
  * Functions return 0 or more, or a negative errno, as everywhere in fdpass. Those in wrappers.c and options.c return
  * what libc's do.
@@ -188,6 +189,16 @@ void environment_read_name(size_t i, char ret[static FD_NAME_MAX + 1]);
 
 /* Returns true if @path is below /run/fdpass or in FDPASS_SOCKET=. */
 bool environment_has_path(const char *path);
+
+/* forks.c */
+
+void forks_init(void);
+
+/* A number that this process does not share with its parent. */
+unsigned forks_process(void);
+
+/* How often this process, and its parents before it, have forked. */
+unsigned forks_count(void);
 
 /* message.c */
 

@@ -9,6 +9,7 @@
 #include "workers/preload/io.h"
 
 _public_ int registration_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event) __asm__("epoll_ctl");
+_public_ int registration_close(int fd) __asm__("close");
 _public_ int registration_dup2(int fd, int to) __asm__("dup2");
 _public_ int registration_dup3(int fd, int to, int flags) __asm__("dup3");
 _public_ long registration_syscall(long number, long a, long b, long c, long d, long e, long f) __asm__("syscall");
@@ -37,6 +38,13 @@ int registration_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *eve
         return r;
 }
 
+/* The descriptor is closed in any case: a client that was handed back is open in the broker. */
+int registration_close(int fd) {
+        registration_begin();
+        stopping_before_close(fd);
+        return io_real.close(fd);
+}
+
 int registration_dup2(int fd, int to) {
         registration_begin();
         if (fd != to)
@@ -60,6 +68,8 @@ long registration_syscall(long number, long a, long b, long c, long d, long e, l
         long r;
 
         registration_begin();
+        if (number == SYS_close) /* libuv */
+                stopping_before_close((int) a);
         r = io_real.syscall(number, a, b, c, d, e, f);
         if (number != SYS_io_uring_setup || r < 0 || !back_is_wanted() || !known_has_messages())
                 return r;

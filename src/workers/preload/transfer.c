@@ -259,6 +259,20 @@ ssize_t transfer_writev(int fd, const struct iovec *iov, int count) {
         return n;
 }
 
+/* The program may pass a client to another process (unix(7)). */
+static void transfer_note_passed(const struct msghdr *message) {
+        struct msghdr m = *message;
+
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+                for (size_t i = 0; CMSG_LEN((i + 1) * sizeof(int)) <= c->cmsg_len; i++) {
+                        int fd;
+
+                        memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+                        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+                                follow_note_shared(fd);
+                }
+}
+
 ssize_t transfer_sendmsg(int fd, const struct msghdr *message, int flags) {
         bool is_gone;
         Follow *f = transfer_before_write(fd, &is_gone);
@@ -266,6 +280,8 @@ ssize_t transfer_sendmsg(int fd, const struct msghdr *message, int flags) {
 
         if (is_gone)
                 return -1;
+        if (message->msg_controllen > 0)
+                transfer_note_passed(message);
         n = io_real.sendmsg(fd, message, flags);
         if (f)
                 transfer_saw_vector(f, message->msg_iov, message->msg_iovlen, n, follow_on_written);

@@ -40,6 +40,7 @@ int preload_accept4(int fd, struct sockaddr *address, socklen_t *length, int fla
                 errno = -client_fd;
                 return -1;
         }
+        stopping_note_accept(fd);
 
         if (address && length) {
                 if (is_ip(peer.sa.sa_family))
@@ -206,6 +207,12 @@ int preload_shutdown(int fd, int how) {
         f = follow_find(fd);
         if (worker_socket_find(fd, &w) || (f && follow_is_gone(f, fd)))
                 return 0;
+
+        /* Apache closes the descriptor at once after this error, and otherwise waits for the client to close. */
+        if (f && how != SHUT_RD && stopping_hands_back(f, fd)) {
+                errno = ENOTCONN;
+                return -1;
+        }
 
         /* The program may go on reading, until the client closes. */
         if (f && how != SHUT_RD)

@@ -2,19 +2,26 @@
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.util.Objects;
 
 public class Kept {
         static void answer(HttpExchange exchange) throws IOException {
-                byte[] body = (exchange.getRequestBody().readAllBytes().length + "\n").getBytes();
+                String tag = Objects.toString(exchange.getRequestHeaders().getFirst("X-Request"), "");
+                ByteArrayOutputStream body = new ByteArrayOutputStream();
                 boolean isHead = exchange.getRequestMethod().equals("HEAD");
 
+                body.write((tag + "\n").getBytes());
+                exchange.getRequestBody().transferTo(body);
+
                 exchange.getResponseHeaders().set("X-Worker", "java");
-                exchange.getResponseHeaders().set("X-Request", exchange.getRequestHeaders().getFirst("X-Request"));
-                exchange.sendResponseHeaders(200, isHead ? -1 : body.length);
+                exchange.getResponseHeaders().set("X-Request", tag);
+                exchange.getResponseHeaders().set("X-Echo", "yes");
+                exchange.sendResponseHeaders(200, isHead ? -1 : body.size());
                 if (!isHead)
-                        exchange.getResponseBody().write(body);
+                        body.writeTo(exchange.getResponseBody());
                 exchange.close();
         }
 
