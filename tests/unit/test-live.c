@@ -128,7 +128,7 @@ static void test_max_connections(void **state) {
         fd_close(worker);
 }
 
-/* What is beyond MaxTrackedConnections=, and what is not TCP, is counted and goes on as without reports. */
+/* Clients beyond MaxTrackedConnections=, and those that are not TCP, are counted and go on as without reports. */
 static void test_untracked(void **state) {
         const RouteSpec spec = { .unit = "a.socket", .worker = "a" };
         int worker, clients[3], fds[3];
