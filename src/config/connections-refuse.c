@@ -5,6 +5,14 @@
 #include "config/report.h"
 #include "config/route-config.h"
 
+bool config_enables_connections(const Config *config) {
+        for (size_t i = 0; i < config->n_listeners; i++)
+                if (config->listeners[i].is_enabled && streq(config->listeners[i].unit, "fdpass-connections.socket"))
+                        return true;
+
+        return false;
+}
+
 static void connections_refuse_report(const ConnectionsNeed *need, const char *unit, Config *config, ConfigReport report,
                                     void *userdata) {
         Reporter reporter = { .report = report, .userdata = userdata };

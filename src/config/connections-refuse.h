@@ -8,6 +8,9 @@
 
 #include "config/config-types.h"
 
+/* True if fdpass-connections.socket is enabled, so that a restarted broker has the reports. */
+bool config_enables_connections(const Config *config);
+
 /*
  * Reports each key that needs the socket as an error, takes its route out of @config, and unsets LogConnections=.
  * Config.n_errors counts them. To be called if there is no such socket.

@@ -223,6 +223,7 @@ static int fdpassd_listen(Broker *b, int *ret_control_fd, Daemon *d) {
                 return MIN(r, 0);
 
         fdpassd_turn_away(b->helper, *ret_control_fd);
+        reports_turn_away(&d->reports);
         log_line_id(b->diag.log, LOG_ERR, MESSAGE_NO_SOCKET,
                     "There is no socket to serve. Restart fdpass.socket: the first client starts the broker.");
         return EX_CONFIG;

@@ -32,6 +32,17 @@ bool reports_take(Reports *r, const char *name, int fd) {
         return false;
 }
 
+void reports_turn_away(const Reports *r) {
+        DiagSocket s = { .fd = r->socket_fd };
+        char byte;
+
+        if (r->socket_fd < 0 || diag_socket_filter(&s, NULL, 0) < 0)
+                return;
+
+        while (recv(r->socket_fd, &byte, sizeof(byte), MSG_DONTWAIT) >= 0 || errno == ENOBUFS)
+                ;
+}
+
 /* Has systemd drop the memfd, because it is of no use. */
 static void reports_drop_store(Reports *r) {
         if (r->store_fd < 0)

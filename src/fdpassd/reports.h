@@ -27,6 +27,9 @@ void reports_done(Reports *r);
 /* Takes @fd, one of the two, by its name. Returns false, and does not consume it, if it is neither. */
 bool reports_take(Reports *r, const char *name, int fd);
 
+/* Lets no report through any more, because the broker has nothing to serve. Otherwise each would start it again. */
+void reports_turn_away(const Reports *r);
+
 /*
  * Begins to read the reports, and has systemd keep the memfd. Without the socket the memfd is dropped. Without a memfd
  * connections are counted until the broker ends. Failures are logged.
