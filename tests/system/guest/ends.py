@@ -17,6 +17,7 @@ import time
 
 KINDS = "server client reset killed unread flight".split()
 HEAD = struct.Struct("!BIIf")  # kind, bytes to the worker, bytes to the client, seconds that the worker takes
+DIRECTORY = os.environ.get("ENDS_DIRECTORY", "/run/test")
 NOW = struct.pack("ii", 1, 0)
 
 
@@ -57,7 +58,7 @@ def serve(client, slow):
 
 
 class Worker:
-    """Says in /run/test how many clients it has, and had at most."""
+    """Says in DIRECTORY how many clients it has, and had at most."""
 
     def __init__(self, slow):
         self.slow = slow
@@ -69,7 +70,7 @@ class Worker:
             self.n += step
             self.most = max(self.most, self.n)
             for name, n in ("now", self.n), ("most", self.most):
-                with open(f"/run/test/{name}", "w", encoding="ascii") as file:
+                with open(f"{DIRECTORY}/{name}", "w", encoding="ascii") as file:
                     file.write(str(n))
 
     def handle(self, client):
