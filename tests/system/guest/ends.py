@@ -147,7 +147,8 @@ def clients(args):
             except queue.Empty:
                 return
             try:
-                name, what = visit(f"127.0.{1 + i // 5000}.{1 + i % 100}", args, random.Random(args.seed * 1000003 + i))
+                # An address for each, so that no port comes again.
+                name, what = visit(f"127.{1 + i // 62500}.{i // 250 % 250}.{1 + i % 250}", args, random.Random(args.seed * 1000003 + i))
                 seen[name] = what
             except OSError as error:
                 wrong[repr(error)] += 1
