@@ -2,8 +2,10 @@
 
 #include "broker/delivery.h"
 
+#include "basic/error.h"
 #include "broker/departure.h"
 #include "broker/stage/balance.h"
+#include "broker/stage/metadata.h"
 #include "broker/stage/queue.h"
 
 /* Largest number of pools that a client gets to by Fallback=. */
@@ -202,10 +204,56 @@ static bool delivery_has_its_share(const Broker *b, const Pool *p) {
         return p->n_clients > MAX(b->admission.max_clients / 2, (size_t) 1);
 }
 
-void delivery_admit(Broker *b, Pool *p, Client *c) {
-        Placement r = PLACEMENT_BUSY;
+/* True if each worker of the pool compares the told head with its scope, which covers it, before it serves the client. */
+static bool delivery_is_told_enough(Broker *b, const Pool *p, const Client *c) {
+        for (size_t i = 0; i < p->n_routes; i++)
+                if (!p->routes[i].worker->compares_next || p->routes[i].transport != TRANSPORT_SEQPACKET ||
+                    !p->routes[i].config->metadata)
+                        return false;
 
+        return !p->config->provider && metadata_covers_head(&b->head_buffer, p, c);
+}
+
+static void delivery_ask_told(void *userdata, Client *c, SocketTask *t) {
+        t->steps = INSPECT_STEPS_RETURNED;
+        inspect_describe(c, t);
+}
+
+static bool delivery_was_told_right(const Client *c, const SocketTask *t) {
+        return t->n_head >= c->copy->n && memcmp(t->head, c->copy->bytes, c->copy->n) == 0;
+}
+
+static void delivery_admit_known(Broker *b, Client *c);
+
+/* Goes on with a client for which its pool wants more than what a worker told. It was routed by these bytes. */
+static void delivery_go_on_told(void *userdata, Client *c, const SocketTask *t) {
+        Broker *b = userdata;
+
+        if (!t || (t->failed != 0 && !errno_is_resource(t->error)) || (t->failed == 0 && !delivery_was_told_right(c, t)))
+                departure_gone(b, c);
+        else if (t->failed != 0 || inspect_adopt(c, t) < 0)
+                departure_refuse(b, c, REFUSAL_BROKER, PROBE_REASON_NONE);
+        else {
+                c->is_told = false;
+                delivery_admit_known(b, c);
+        }
+}
+
+static const InspectKind delivery_told_kind = { delivery_ask_told, delivery_go_on_told };
+
+void delivery_admit(Broker *b, Pool *p, Client *c) {
         pool_take_client(p, c);
+
+        if (c->is_told && !delivery_is_told_enough(b, p, c))
+                inspect_begin(&b->inspect, c, &delivery_told_kind);
+        else
+                delivery_admit_known(b, c);
+}
+
+/* Gives the client to a worker of its pool, or has it wait for one. */
+static void delivery_admit_known(Broker *b, Client *c) {
+        Placement r = PLACEMENT_BUSY;
+        Pool *p = c->pool;
 
         if ((c->context || c->flush.status != 0) && !flush_can_take(&b->head_buffer, p, c)) {
                 delivery_refuse(b, c, REFUSAL_WORKER);

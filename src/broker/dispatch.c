@@ -70,6 +70,8 @@ static void dispatch_event(Broker *b, const struct epoll_event *event) {
                 live_on_event(b);
         else if (token & TOKEN_PERSISTENT)
                 persistent_on_event(&b->persistent, (uint32_t) token);
+        else if (token & TOKEN_RETURN)
+                handback_on_event((ReturnConn *) (uintptr_t) (token & ~TOKEN_RETURN));
         else if ((c = client_by_token(&b->clients, token)))
                 dispatch_client(b, c, event->events);
 }
@@ -176,7 +178,7 @@ int dispatch_turn(Broker *b, usec_t timeout) {
         if (is_pending < 0)
                 return is_pending;
 
-        n = dispatch_own(b, is_pending ? 0 : timeout);
+        n = dispatch_own(b, is_pending ? 0 : MIN(timeout, helper_is_due(b->helper)));
         if (n < 0)
                 return n;
 

@@ -40,17 +40,19 @@
 #define WAYS_SHARE 8
 
 /* A connection that brings clients: any number of messages, or one byte in the stream form. */
-typedef struct ReturnConn {
+struct ReturnConn {
         Broker *broker;
         Listener *listener;
         List link;              /* Handback.conns, the longest silent one first; or Handback.ways */
         uint32_t worker;        /* Worker.number of the worker whose own it is; 0: it was accepted */
         int fd;
-        sd_event_source *io;
+        sd_event_source *io;    /* NULL: it is a worker's own, whose events the loop reports (watch_return()) */
         usec_t active_at;
+        bool has_told;          /* Worker.compares_next was set */
+        bool has_more;          /* several messages were there at the last event */
         uint8_t answer;         /* an answer that the socket had no room for yet; 0: none */
         struct ucred sender;
-} ReturnConn;
+};
 
 struct Handback {
         Listener *self;         /* the first return socket with messages; NULL: none */
@@ -72,7 +74,10 @@ static uint32_t handback_owner(const ReturnConn *conn) {
 
 /* Frees the connection. The helper closes it, because its queue may hold descriptors. */
 static void handback_free(ReturnConn *conn) {
-        sd_event_source_disable_unref(conn->io);
+        if (conn->io)
+                sd_event_source_disable_unref(conn->io);
+        else
+                unwatch_connection(&conn->broker->loop, conn->fd);
         helper_close(conn->broker->helper, HELPER_CONNECTIONS, conn->fd, handback_owner(conn));
         list_remove(&conn->link);
         free(conn);
@@ -99,8 +104,13 @@ static void handback_arm(Handback *h) {
         timer_set(&h->timer, usec_now() + PAUSE_USEC);
 }
 
+static int handback_enable(ReturnConn *conn, bool enable) {
+        return conn->io ? sd_event_source_set_enabled(conn->io, enable ? SD_EVENT_ON : SD_EVENT_OFF)
+                        : watch_return(&conn->broker->loop, conn, conn->fd, /* is_off= */ !enable);
+}
+
 static void handback_pause(ReturnConn *conn) {
-        (void) sd_event_source_set_enabled(conn->io, SD_EVENT_OFF);
+        (void) handback_enable(conn, false);
         handback_arm(conn->broker->handback);
 }
 
@@ -122,7 +132,7 @@ static void handback_resume(List *conns) {
         LIST_FOREACH(i, conns) {
                 ReturnConn *conn = CONTAINER_OF(i, ReturnConn, link);
 
-                if (sd_event_source_set_enabled(conn->io, SD_EVENT_ON) < 0 || handback_give_answer(conn) < 0)
+                if (handback_enable(conn, true) < 0 || handback_give_answer(conn) < 0)
                         handback_pause(conn);
         }
 }
@@ -145,28 +155,68 @@ static bool handback_decode(const Listener *l, const uint8_t *p, size_t n, Messa
 }
 
 /*
- * Returns 0 if a client can be taken now, or a negative errno. Otherwise its message stays in the queue. If it was
- * received without a place, the kernel would drop its descriptor, and a sender of the stream form could not be told.
+ * Returns -ENOBUFS if no place is free for a client of the stream form, whose sender could not be told. Its message stays
+ * in the queue.
  */
-static int handback_check_room(const ReturnConn *conn) {
-        Broker *b = conn->broker;
-        int r = handoff_check_room(conn->fd);
+static int handback_check_place(const ReturnConn *conn) {
+        return conn->listener->type == SOCK_STREAM && admission_free_places(conn->broker) == 0 ? -ENOBUFS : 0;
+}
 
+/*
+ * Peeks at the next message (handoff_peek_message()). If there is no room for one descriptor, returns that error, and the
+ * message stays in the queue. A second look follows if there is room, because the helper may have made it meanwhile.
+ */
+static int handback_peek(ReturnConn *conn, size_t size, size_t *ret_n, int ret_fds[static HANDOFF_RIGHTS_MAX],
+                         size_t *ret_n_fds) {
+        Broker *b = conn->broker;
+        int r;
+
+        r = handoff_peek_message(conn->fd, b->handback->buffer, size, ret_n, ret_fds, ret_n_fds);
+        if (r != HANDOFF_NO_FD || *ret_n_fds > 0)
+                return r;
+
+        r = handoff_check_room(conn->fd);
         if (r < 0) {
                 diag_no_resources(&b->diag, r);
                 return r;
         }
 
-        return conn->listener->type == SOCK_STREAM && admission_free_places(b) == 0 ? -ENOBUFS : 0;
+        return handoff_peek_message(conn->fd, b->handback->buffer, size, ret_n, ret_fds, ret_n_fds);
 }
 
 static bool handback_is_client(int fd) {
         return handoff_check_client(fd, /* with_unix= */ false) == 0 && handoff_check_connected(fd) == 0;
 }
 
-/* A worker's own connection brings only clients that it was given, and chooses no route for them. */
-static bool handback_may_take(const ReturnConn *conn, int fd, const Message *m) {
-        return conn->worker == 0 || (m->name.n == 0 && m->hops == 0 && seal_is_valid(&conn->broker->seal_key, fd, m));
+/*
+ * A worker's own connection brings only clients that it was given, and chooses no route for them. So a socket with a
+ * seal is a stream of IP, and only needs to be connected still. *ret_cookie is 0 if it is not known.
+ */
+static bool handback_may_take(const ReturnConn *conn, int fd, const Message *m, uint64_t *ret_cookie) {
+        *ret_cookie = 0;
+        if (conn->worker == 0)
+                return handback_is_client(fd);
+        if (m->name.n > 0 || m->hops > 0)
+                return false;
+
+        *ret_cookie = seal_cookie(fd);
+        return seal_is_valid(&conn->broker->seal_key, *ret_cookie, m) &&
+               (handoff_is_connected(fd) || handback_is_client(fd));
+}
+
+/* Notes that the worker compares first requests, and forgets NEXT of a sender that is no worker's own connection. */
+static void handback_note_next(ReturnConn *conn, Message *m) {
+        Worker *w;
+
+        if (conn->worker == 0)
+                m->next = (Slice){};
+        if (m->next.n == 0 || conn->has_told)
+                return;
+
+        w = worker_find_number(&conn->broker->workers, conn->worker);
+        if (w)
+                w->compares_next = true;
+        conn->has_told = true;
 }
 
 /*
@@ -175,14 +225,15 @@ static bool handback_may_take(const ReturnConn *conn, int fd, const Message *m) 
  * client. Returns as handback_receive_one().
  */
 static int handback_look_and_take(ReturnConn *conn, uint8_t *ret_answer) {
-        bool is_stream = conn->listener->type == SOCK_STREAM;
+        bool is_stream = conn->listener->type == SOCK_STREAM, is_told = false;
         Broker *b = conn->broker;
         Handback *h = b->handback;
         int fds[HANDOFF_RIGHTS_MAX], r, k = 0;
+        uint64_t cookie;
         size_t n, n_fds;
         Message m;
 
-        r = handoff_peek_message(conn->fd, h->buffer, is_stream ? 2 : sizeof(h->buffer), &n, fds, &n_fds);
+        r = handback_peek(conn, is_stream ? 2 : sizeof(h->buffer), &n, fds, &n_fds);
         if (r == 0 || r == HANDOFF_INVALID)
                 k = handoff_discard(conn->fd, n);
 
@@ -190,13 +241,19 @@ static int handback_look_and_take(ReturnConn *conn, uint8_t *ret_answer) {
                 r = k; /* the next look finds it again */
         else if (r == HANDOFF_NO_FD)
                 *ret_answer = FDPASS_ANSWER_REFUSED; /* the sender still has it */
-        else if (r == 0 && handback_is_client(fds[0]) && handback_decode(conn->listener, h->buffer, n, &m) &&
-                 handback_may_take(conn, fds[0], &m))
-                *ret_answer = returned_take(b, conn->listener, fds[0], &m, handback_owner(conn));
+        else if (r == 0 && handback_decode(conn->listener, h->buffer, n, &m) &&
+                 handback_may_take(conn, fds[0], &m, &cookie)) {
+                handback_note_next(conn, &m);
+                *ret_answer = returned_take(b, conn->listener, fds[0], cookie, &m, handback_owner(conn));
+                is_told = m.next.n > 0;
+        }
 
         for (size_t i = 0; i < n_fds; i++)
                 if (i > 0 || *ret_answer != FDPASS_ANSWER_TAKEN)
                         helper_close(b->helper, HELPER_CONNECTIONS, fds[i], handback_owner(conn));
+
+        if (is_told && *ret_answer == FDPASS_ANSWER_TAKEN)
+                *ret_answer = 0; /* its sender does not want to know */
 
         if (r >= 0 && r != HANDOFF_NO_FD && r != HANDOFF_CLOSED && *ret_answer == FDPASS_ANSWER_ERROR &&
             conn->worker == 0)
@@ -216,7 +273,7 @@ static int handback_receive_one(ReturnConn *conn) {
         if (r != 0)
                 return r;
 
-        r = handback_check_room(conn);
+        r = handback_check_place(conn);
         if (r < 0)
                 return r;
 
@@ -247,24 +304,32 @@ static void handback_finish(ReturnConn *conn) {
         handback_end(conn);
 }
 
-static int handback_on_conn(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        ReturnConn *conn = userdata;
+void handback_on_event(ReturnConn *conn) {
         Broker *b = conn->broker;
         int r = 0;
 
-        for (size_t i = 0; i < BATCH_MAX && r == 0; i++)
+        size_t n, max = conn->has_more ? BATCH_MAX : 1;
+
+        for (n = 0; n < max && r == 0; n++)
                 r = handback_receive_one(conn);
+
+        /* A look that finds no message costs as much as one that does. So one message is taken if there was one only. */
+        conn->has_more = r == 0 || n > 2;
 
         if (errno_is_resource(r))
                 handback_pause(conn);
         else if (r != 0 && !errno_is_transient(r)) {
                 handback_end(conn);
-                return 0;
+                return;
         }
 
         conn->active_at = loop_now(&b->loop);
         list_remove(&conn->link);
         list_append(conn->worker != 0 ? &b->handback->ways : &b->handback->conns, &conn->link);
+}
+
+static int handback_on_conn(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        handback_on_event(userdata);
         return 0;
 }
 
@@ -280,7 +345,9 @@ static int handback_new_conn(Broker *b, Listener *l, int fd, uint32_t worker) {
         *conn = (ReturnConn){ .broker = b, .listener = l, .fd = fd, .worker = worker, .active_at = loop_now(&b->loop) };
         (void) getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &conn->sender, &(socklen_t){ sizeof(conn->sender) });
 
-        r = sd_event_add_io(b->loop.event, &conn->io, fd, EPOLLIN, handback_on_conn, conn);
+        /* An iteration of sd-event is too dear for workers, which hand back for each request of a client. */
+        r = worker != 0 ? watch_return(&b->loop, conn, fd, /* is_off= */ false)
+                        : sd_event_add_io(b->loop.event, &conn->io, fd, EPOLLIN, handback_on_conn, conn);
         if (r < 0) {
                 free(conn);
                 return r;

@@ -10,6 +10,8 @@
 
 #include "broker/core.h"
 
+typedef struct ReturnConn ReturnConn;
+
 /*
  * Takes clients from @fd, a listening AF_UNIX socket, which is consumed on success. The mode of its file says who may
  * connect. @name is the name of the listener.
@@ -30,6 +32,9 @@ void handback_done(Broker *b);
  * that it was given (broker/state/seal.h).
  */
 void handback_take_ways(Broker *b);
+
+/* Takes messages on one of these connections, because the loop has an event of it (TOKEN_RETURN). */
+void handback_on_event(ReturnConn *conn);
 
 /*
  * Takes the messages that are left on all connections, and ends these. The next process accepts further connections.

@@ -308,16 +308,13 @@ void live_note(Broker *b, const Client *c) {
                 l->table->n_other++;
                 return;
         }
-        if (c->was_returned && !live_has_port(l, live_port_of(&c->own))) {
-                l->table->n_untracked++;
-                return;
-        }
-
         route = c->sent.route->stats->connections;
         cookie = c->cookie ? c->cookie : live_read_cookie(c->fd);
         known = connection_find(l->table, cookie);
         if (known && route)
                 connection_move(l->table, known, route);
+        else if (!known && c->was_returned && !live_has_port(l, live_port_of(&c->own)))
+                l->table->n_untracked++; /* no report of its end would come */
         else if (!known)
                 live_add(l, c, cookie, route);
 }
@@ -341,12 +338,10 @@ void live_take_back(Broker *b, Client *c) {
         if (!l || !client_is_ip(c))
                 return;
 
-        known = live_find_port(l, live_port_of(&c->own)) ? connection_find(l->table, live_read_cookie(c->fd)) : NULL;
-        if (!known)
-                return;
-
-        c->cookie = known->cookie;
-        if (known->flags & CONNECTION_IN_BROKER)
+        if (c->cookie == 0)
+                c->cookie = live_read_cookie(c->fd);
+        known = live_find_port(l, live_port_of(&c->own)) ? connection_find(l->table, c->cookie) : NULL;
+        if (!known || known->flags & CONNECTION_IN_BROKER)
                 return;
 
         if (c->baseline.n_read != UINT64_MAX) {

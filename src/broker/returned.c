@@ -59,7 +59,7 @@ static int returned_find_model(const Broker *b, int fd) {
 
 /* Describes the helper's task. TCP_ULP may stay, because a TLS stage may have left the kernel's TLS on the socket. */
 static void returned_ask(void *userdata, Client *c, SocketTask *t) {
-        t->steps = SOCKET_STEP_CONNECTED | SOCKET_STEP_RESTORE | SOCKET_STEP_PEEK;
+        t->steps = INSPECT_STEPS_RETURNED;
         inspect_describe(c, t);
         if (c->listener->is_return)
                 t->listener_fd = returned_find_model(userdata, c->fd);
@@ -105,19 +105,16 @@ static void returned_go_on(void *userdata, Client *c, const SocketTask *t) {
                 departure_gone(b, c);
                 return;
         }
-        if (t->failed != 0 || inspect_keep(c, t) < 0) {
+        if (t->failed != 0 || inspect_adopt(c, t) < 0) {
                 departure_refuse(b, c, REFUSAL_BROKER, PROBE_REASON_NONE);
                 return;
         }
 
-        c->peer = t->peer;
         if (returned_find_listener(b, c, &t->local) && returned_has_lost_address(c)) {
                 departure_close(b, c, REFUSAL_ADDRESS_LOST);
                 return;
         }
 
-        c->baseline = t->counts;
-        c->n_received = t->counts.n_received;
         live_take_back(b, c);
         if (c->address.sa.sa_family == AF_UNSPEC)
                 c->address = t->peer;
@@ -131,7 +128,30 @@ static void returned_go_on(void *userdata, Client *c, const SocketTask *t) {
 
 static const InspectKind returned_kind = { returned_ask, returned_go_on };
 
-/* Initialises the client. Returns false if there is no memory, or no watch (epoll_ctl(2), ENOSPC). */
+/*
+ * True if the client may be routed by the head that its worker has told. Then nothing is asked of its socket. The
+ * message has all else that is needed. A broker that stops parks all clients instead.
+ */
+static bool returned_is_told(const Broker *b, const Client *c, const Message *m) {
+        return m->next.n > 0 && m->consumed.n == 0 && m->data.n == 0 && m->status == 0 &&
+               m->source.sa.sa_family != AF_UNSPEC && !c->listener->is_return && !broker_is_stopping(b);
+}
+
+/* Returns false if there is no memory. */
+static bool returned_begin_told(Broker *b, Client *c, const Message *m) {
+        if (client_set_copy(c, m->next.p, m->next.n, /* is_end= */ false) < 0)
+                return false;
+
+        c->is_told = true;
+        c->baseline = BYTE_COUNTS_UNKNOWN;
+        (void) source_get(&b->sources, c, UINT_MAX); /* counted, never refused: it was admitted before */
+        return true;
+}
+
+/*
+ * Initialises the client. Returns false if there is no memory, or no watch (epoll_ctl(2), ENOSPC). A client whose head
+ * was told needs no watch.
+ */
 static bool returned_init(Broker *b, const Listener *l, Client *c, const Message *message) {
         Message m = *message;
 
@@ -141,10 +161,13 @@ static bool returned_init(Broker *b, const Listener *l, Client *c, const Message
         c->peer.sa.sa_family = AF_INET; /* TCP, until the helper has looked */
         c->is_rerouted = l->type == SOCK_SEQPACKET && m.name.n == 0 && m.hops == 0;
 
-        return client_set_context(c, &m) >= 0 && watch_client(&b->loop, c) >= 0;
+        if (client_set_context(c, &m) < 0)
+                return false;
+
+        return returned_is_told(b, c, &m) ? returned_begin_told(b, c, &m) : watch_client(&b->loop, c) >= 0;
 }
 
-uint8_t returned_take(Broker *b, Listener *l, int fd, const Message *m, uint32_t owner) {
+uint8_t returned_take(Broker *b, Listener *l, int fd, uint64_t cookie, const Message *m, uint32_t owner) {
         Client *c;
 
         /* The response that was begun ends with the connection, so there is no next request. */
@@ -174,8 +197,12 @@ uint8_t returned_take(Broker *b, Listener *l, int fd, const Message *m, uint32_t
                 return FDPASS_ANSWER_REFUSED;
         }
 
+        c->cookie = cookie;
         c->last_worker = owner;
         b->n.n_returned++;
-        inspect_begin(&b->inspect, c, &returned_kind);
+        if (c->is_told)
+                arrival_begin(b, c);
+        else
+                inspect_begin(&b->inspect, c, &returned_kind);
         return FDPASS_ANSWER_TAKEN;
 }

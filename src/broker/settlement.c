@@ -202,6 +202,14 @@ static void settlement_end_expired(Broker *b, Client *c, Receipt receipt) {
         worker_serve_later(&b->workers, w);
 }
 
+/*
+ * True if the client never got to this worker. What is known of it is still true, and that is little if the worker before
+ * has told its head: no inspection would find that untouched.
+ */
+static bool settlement_is_unsent(const Client *c) {
+        return c->is_told && c->last_worker != c->sent.route->worker->number;
+}
+
 bool settlement_settle(Broker *b, Client *c, Receipt receipt) {
         Outcome outcome = settlement_interpret(c, receipt);
 
@@ -220,7 +228,7 @@ bool settlement_settle(Broker *b, Client *c, Receipt receipt) {
         settlement_disconnect(b, c);
         if (c->sent.is_expired)
                 settlement_end_expired(b, c, receipt);
-        else if (outcome == OUTCOME_TAKEN || !c->is_shared)
+        else if (outcome == OUTCOME_TAKEN || !c->is_shared || settlement_is_unsent(c))
                 settlement_conclude(b, c, outcome, receipt);
         else if (c->sent.route->worker->n_hanging > 0)
                 settlement_conclude(b, c, OUTCOME_TAKEN, receipt);

@@ -122,14 +122,14 @@ static bool verify_back_find(const VerifyBack *v, const RouteConfig *route, Othe
         return false;
 }
 
-/* True if the value of an Environment= line that is in effect has both texts. */
-static bool verify_back_has(const Unit *service, const char *first, const char *second) {
+/* True if the value of a line of the list that is in effect has both texts. */
+static bool verify_back_has(const Unit *service, const char *key, const char *first, const char *second) {
         bool has = false;
 
         for (size_t i = 0; i < service->n_assignments; i++) {
                 const Assignment *a = service->assignments[i];
 
-                if (a->section == SECTION_SERVICE && streq(a->key, "Environment"))
+                if (a->section == SECTION_SERVICE && streq(a->key, key))
                         has = *a->value && (has || (strstr(a->value, first) && strstr(a->value, second)));
         }
 
@@ -141,13 +141,18 @@ static bool verify_back_has(const Unit *service, const char *first, const char *
  * of the socket unit that the reason is about.
  */
 static const char *verify_back_find_reason(const RouteConfig *route, const Unit *service, const char **ret_key) {
-        *ret_key = route->metadata ? load_worker_key(route) : "Metadata";
-        if (!verify_back_has(service, "LD_PRELOAD=", "/fdpass-preload.so"))
+        *ret_key = load_worker_key(route);
+        if (verify_back_has(service, "ExecStart", "/fdpass-proxy ", "") &&
+            !verify_back_has(service, "ExecStart", "/fdpass-proxy ", " --http"))
+                return "fdpass-proxy does that with --http only. Add that to ExecStart=, and SupplementaryGroups=fdpass";
+
+        if (!verify_back_has(service, "Environment", "LD_PRELOAD=", "/fdpass-preload.so"))
                 return NULL;
-        if (verify_back_has(service, "FDPASS_RETURN=no", ""))
+        if (verify_back_has(service, "Environment", "FDPASS_RETURN=no", ""))
                 return "its service has FDPASS_RETURN=no. Remove that";
         if (route->transport == TRANSPORT_STREAM)
                 return "this form has no metadata, which fdpass-preload.so needs for that. Use ListenSequentialPacket=";
+        *ret_key = "Metadata";
         if (!route->metadata)
                 return "fdpass-preload.so needs the metadata for that. Remove this line";
 

@@ -193,6 +193,12 @@ int handoff_discard(int fd, size_t n);
 int handoff_check_connected(int client_fd);
 
 /*
+ * True if a socket of TCP or MPTCP is connected for certain, by one call that takes no lock: a socket that listens, or is
+ * connecting, is not writable. False also for a connected one whose send buffer is full.
+ */
+bool handoff_is_connected(int client_fd);
+
+/*
  * Checks that a handoff may carry @client_fd: a stream socket of an IP family, or with @with_unix of AF_UNIX, that does
  * not listen. Returns 0, HANDOFF_NO_CLIENT, or -errno.
  */

@@ -17,6 +17,7 @@ const MessageFact message_facts[MESSAGE_N_FACTS] = {
         { FDPASS_TLV_DATA,      MESSAGE_FACT_OPAQUE, FDPASS_DATA_MAX,      offsetof(Message, data)      },
         { FDPASS_TLV_SCOPE,     MESSAGE_FACT_OPAQUE, FDPASS_SCOPE_MAX,     offsetof(Message, scope)     },
         { FDPASS_TLV_SEAL,      MESSAGE_FACT_OPAQUE, FDPASS_SEAL_SIZE,     offsetof(Message, seal)      },
+        { FDPASS_TLV_NEXT,      MESSAGE_FACT_OPAQUE, FDPASS_NEXT_MAX,      offsetof(Message, next)      },
         { FDPASS_TLV_PROXY,     MESSAGE_FACT_TLVS,   FDPASS_PROXY_MAX,     offsetof(Message, proxy)     },
 };
 

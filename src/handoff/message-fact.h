@@ -33,7 +33,7 @@ typedef struct MessageFact {
         size_t offset; /* of the Slice in Message */
 } MessageFact;
 
-#define MESSAGE_N_FACTS 12
+#define MESSAGE_N_FACTS 13
 
 /* In the order in which they are sent. */
 extern const MessageFact message_facts[MESSAGE_N_FACTS];

@@ -47,6 +47,7 @@ typedef struct Message {
         uint32_t head_length;       /* with @status: bytes of the request's head, at the beginning of @consumed */
         Slice scope;                /* value of SCOPE, for scope_decode() */
         Slice seal;                 /* value of SEAL */
+        Slice next;                 /* value of NEXT */
         Slice tlvs;                 /* all TLVs of a decoded message, for reader_tlv(); ignored by the encoder */
         Slice consumed;
 } Message;

@@ -62,6 +62,8 @@
 #define FDPASS_TLV_SCOPE 0xEB      /* from brokers only: which next requests on this connection are the worker's own
                                     * (SCOPE below) */
 #define FDPASS_TLV_SEAL 0xEC       /* 8 bytes, beside SCOPE: goes back with the client on a return connection */
+#define FDPASS_TLV_NEXT 0xEF       /* on return connections, to brokers: the whole head of the next request, as it is in the
+                                    * socket. From brokers, beside SCOPE: the byte 1 (NEXT below) */
 #define FDPASS_TLV_PROXY 0xED      /* TLVs of the PROXY header of a trusted proxy, as they came, but no CRC32C and NOOP.
                                     * 1024 bytes at most. TLVs that don't fit are left out */
 
@@ -82,6 +84,7 @@
 #define FDPASS_DATA_MAX 8192
 #define FDPASS_SCOPE_MAX 1024
 #define FDPASS_SEAL_SIZE 8
+#define FDPASS_NEXT_MAX 4096
 #define FDPASS_PROXY_MAX 1024
 #define FDPASS_HEADER_MAX 16384
 #define FDPASS_CONSUMED_MAX 65536
@@ -177,6 +180,26 @@
  *   SEAL             as it came with the client. Without it, or with other addresses, LISTENER, SSL, ALPN or PROXY than
  *                    the client came with, the answer is ERROR. An earlier process of the broker made other seals
  *   NAME             not allowed
+ *
+ * NEXT
+ *
+ * A broker looks at the next request of a client that comes back, and makes its socket as accept(2) returned it. Both
+ * cost more than the handoff itself, because the worker shares the socket. A worker may spare the broker that by NEXT on
+ * its return connection, if the message has no consumed bytes. It promises:
+ *
+ *   - The value is the head of the next request, to the empty line that ends it, and the socket begins with these bytes.
+ *   - It has changed no option of the socket but TCP_NODELAY, TCP_CORK (which is off), TCP_QUICKACK and O_NONBLOCK.
+ *   - It keeps the promise of a receiver of NEXT, in all of its processes.
+ *
+ * The broker then routes by these bytes. It believes them only if the next worker has sent NEXT before, too, and if the
+ * scope of the next worker covers them. To that worker it sends the byte 1 as NEXT. A receiver of NEXT
+ * compares the first request with the scope, as it does with later ones. It hands the client back unless the scope covers
+ * the request. So a worker that lies gets no request to a worker that the request is not for.
+ *
+ * The broker does not answer such a message with TAKEN.
+ *
+ * If the next worker declines the client, or ends without it, the broker closes the client, because it does not know
+ * what the socket was like before.
  */
 #define FDPASS_RETURN_PATH "/run/fdpass/return.sock"
 

@@ -182,6 +182,12 @@ int handoff_check_connected(int client_fd) {
                        ? HANDOFF_NO_CLIENT : 0;
 }
 
+bool handoff_is_connected(int client_fd) {
+        struct pollfd p = { .fd = client_fd, .events = POLLOUT };
+
+        return poll(&p, 1, 0) > 0 && p.revents & POLLOUT && !(p.revents & POLLHUP);
+}
+
 int handoff_check_room(int any_fd) {
         int fd = fcntl(any_fd, F_DUPFD_CLOEXEC, 0);
 

@@ -33,6 +33,30 @@ void helper_close(Helper *h, HelperLine line, int fd, uint32_t owner) {
         h->is_to_wake = true;
 }
 
+void helper_close_later(Helper *h, HelperLine line, int fd, uint32_t owner) {
+        bool was_to_wake;
+        usec_t now;
+
+        if (!h || fd < 0) {
+                fd_close(fd);
+                return;
+        }
+
+        was_to_wake = h->is_to_wake;
+        helper_close(h, line, fd, owner);
+        now = usec_now();
+        if (h->n_later++ == 0)
+                h->later_since = now;
+
+        /* The loop would have to wake up for a descriptor that comes alone. */
+        h->is_to_wake = was_to_wake || h->n_later >= HELPER_LATER_MAX || now - h->later_at > HELPER_LATER_USEC;
+        h->later_at = now;
+}
+
+usec_t helper_is_due(const Helper *h) {
+        return h && h->n_later > 0 ? HELPER_LATER_USEC : USEC_INFINITY;
+}
+
 size_t helper_n_pending(const Helper *h) {
         size_t n = 0;
 

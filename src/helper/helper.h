@@ -105,6 +105,19 @@ int helper_watch(Helper *h, int epoll_fd, uint64_t token);
 void helper_close(Helper *h, HelperLine line, int fd, uint32_t owner);
 
 /*
+ * The same for a descriptor that may wait, because a worker most likely has a copy that it keeps. HELPER_LATER_MAX
+ * descriptors in quick succession share a wake-up of the helper, which takes longer than the call itself. They wait for
+ * HELPER_LATER_USEC at most. So helper_turn() has to be called when helper_is_due() says.
+ */
+void helper_close_later(Helper *h, HelperLine line, int fd, uint32_t owner);
+
+#define HELPER_LATER_MAX 16
+#define HELPER_LATER_USEC (1 * USEC_PER_MSEC)
+
+/* Returns the longest time until helper_turn() is to be called next. USEC_INFINITY for a NULL helper. */
+usec_t helper_is_due(const Helper *h);
+
+/*
  * Wakes up the lanes if descriptors were put into their lines. Starts a helper that has died again. Call it at the end
  * of each turn of the loop. @h may be NULL.
  */

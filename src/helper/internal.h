@@ -45,6 +45,9 @@ struct Helper {
         int pid_fd;            /* of the process; -EBADF: it died, and no other was started yet */
         usec_t retry_at;       /* CLOCK_MONOTONIC; no helper is started again before this time */
         bool is_to_wake;       /* a line got a descriptor since the last turn */
+        size_t n_later;        /* descriptors of helper_close_later() in the lines since the lanes were woken up */
+        usec_t later_at;       /* CLOCK_MONOTONIC; last call of helper_close_later() */
+        usec_t later_since;    /* CLOCK_MONOTONIC; first call since the lanes were woken up; valid with @n_later */
         bool is_hang_reported[LANES_MAX]; /* HELPER_HANGS was sent for this lane */
         uint32_t hang_owners[LANES_MAX];  /* the owners of these events */
         TaskNotes tasks[HELPER_TASKS_MAX];

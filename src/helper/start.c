@@ -159,8 +159,9 @@ void helper_turn(Helper *h) {
         if (!h)
                 return;
 
-        if (h->is_to_wake) {
+        if (h->is_to_wake || (h->n_later > 0 && usec_now() - h->later_since >= HELPER_LATER_USEC)) {
                 h->is_to_wake = false;
+                h->n_later = 0;
                 for (size_t i = 0; i < _HELPER_LINE_MAX; i++)
                         line_wake(&h->shared->lines[i]);
         }

@@ -9,6 +9,7 @@
 #include "basic/fd.h"
 #include "handoff/handoff.h"
 #include "libfdpass/accept-conn.h"
+#include "libfdpass/return-conn.h"
 #include "libfdpass/sender.h"
 
 /* Bytes to receive in the stream form: one more than the message has, to notice a message that is too long. */
@@ -116,6 +117,9 @@ int accept_client(int fd, int flags, bool caller_reads, struct fdpass **ret, int
         c.answer = 0;
         if (ret_conn_fd && f->message.persistent_max > 0 && c.type == SOCK_SEQPACKET && !c.is_callers)
                 *ret_conn_fd = TAKE_FD(c.fd);
+
+        if (ret && c.type == SOCK_SEQPACKET && !c.is_callers && c.fd >= 0 && !(flags & FDPASS_DEFER))
+                return_conn_keep(c.fd, &f->message);
 
         if (ret) {
                 object_complete(f, n, client_fd);

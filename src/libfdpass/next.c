@@ -6,6 +6,7 @@
 
 #include "handoff/scope.h"
 #include "libfdpass/object.h"
+#include "libfdpass/return-conn.h"
 
 /* Longest head that is looked at, in bytes. The default of MaxHeadSize=, so few requests are longer. */
 #define NEXT_HEAD_MAX 16384
@@ -52,6 +53,8 @@ _public_ int fdpass_next(int client_fd, const struct fdpass *f, const struct fdp
 
         if (args && args->size != sizeof(*args))
                 return -EINVAL;
+
+        return_conn_want();
 
         /* A response that a flusher began ends with the connection. */
         if (f->message.status != 0)

@@ -8,6 +8,7 @@
 #include "basic/fd.h"
 #include "handoff/handoff.h"
 #include "libfdpass/object.h"
+#include "libfdpass/return-conn.h"
 
 /* How often to connect again if a broker stops between our connect(2) and our message. */
 #define RETURN_TRIES_MAX 3
@@ -43,6 +44,11 @@ static int return_try(const struct sockaddr_un *address, socklen_t length, Slice
         return handoff_send_message(fd, header, consumed, client_fd);
 }
 
+/* A name, and another path than the usual one, are not for the return connection. */
+static bool return_may_use_conn(const struct fdpass_return_args *args, const Message *m) {
+        return !args->path && !args->name && m->seal.n > 0;
+}
+
 static int return_send(const char *path, Slice header, Slice consumed, int client_fd) {
         struct sockaddr_un address;
         socklen_t length;
@@ -58,7 +64,7 @@ static int return_send(const char *path, Slice header, Slice consumed, int clien
                         break;
         }
 
-        return r == -ETOOMANYREFS ? -EAGAIN : r;
+        return r;
 }
 
 _public_ int fdpass_return_with(int client_fd, const struct fdpass_return_args *args) {
@@ -91,7 +97,11 @@ _public_ int fdpass_return_with(int client_fd, const struct fdpass_return_args *
         if (r < 0)
                 return r;
 
-        r = return_send(path, (Slice){ header, n }, m.consumed, client_fd);
+        r = return_may_use_conn(args, &m) ? return_conn_send((Slice){ header, n }, m.consumed, client_fd) : -ENOTCONN;
+        if (r == -ENOTCONN)
+                r = return_send(path, (Slice){ header, n }, m.consumed, client_fd);
+        if (r == -ETOOMANYREFS)
+                r = -EAGAIN;
         if (r < 0 && flags & O_NONBLOCK)
                 (void) fd_nonblock(client_fd, true);
 

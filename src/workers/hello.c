@@ -2,7 +2,8 @@
 
 /*
  * fdpass-hello(8) answers each HTTP request. It says who the client is, and that no other route takes the request. It
- * is also the example of a worker in C, to be copied. It needs libfdpass(3) and libsystemd only, and serves each client in a thread.
+ * is also the example of a worker in C, to be copied. It needs libfdpass(3) and libsystemd only, and serves each client
+ * in a thread. A client keeps its connection as long as its next requests are ours: fdpass_next() hands it back for others.
  */
 
 #include <errno.h>
@@ -27,12 +28,16 @@
 #define HOST_MAX 256   /* bytes of the answer, with the NUL; the rest is cut */
 #define TARGET_MAX 1024
 #define REQUEST_SEC 10 /* for the head of a request */
+#define KEEP_SEC 10    /* from the handoff to the last request */
 #define DRAIN_SEC 2    /* from the answer to the end of what the client sends */
-#define IDLE_SEC 30    /* without a client before the exit. More than the two above, so that all clients have ended */
+#define IDLE_SEC 30    /* without a client before the exit. More than the three above, so that all clients have ended */
+#define RETURN_PATH "/run/fdpass/return.sock" /* where fdpass_next() hands clients back */
 
 typedef struct HelloClient {
         int fd;
         struct fdpass *info;
+        time_t end;         /* time after which it may send no further request */
+        bool is_kept;       /* it has had an answer */
 } HelloClient;
 
 static sem_t places; /* clients that there is still room for */
@@ -65,7 +70,7 @@ static bool hello_read_head(const HelloClient *c, char head[static HEAD_MAX + 1]
         const void *consumed = fdpass_consumed(c->info, &n);
         time_t end = hello_now() + REQUEST_SEC;
 
-        n = n < HEAD_MAX ? n : HEAD_MAX;
+        n = c->is_kept ? 0 : n < HEAD_MAX ? n : HEAD_MAX;
         if (n > 0)
                 memcpy(head, consumed, n);
         for (; k > 0 && n < HEAD_MAX && !memmem(head, n, "\r\n\r\n", 4) && !memmem(head, n, "\n\n", 2); n += k)
@@ -123,9 +128,24 @@ static void hello_name_client(const HelloClient *c, char *text, size_t size) {
         (void) snprintf(text, size, strchr(name, ':') ? "[%s]:%s" : "%s:%s", name, port);
 }
 
-static void hello_answer(const HelloClient *c, const char *head) {
+/*
+ * True if the client may keep its connection: we know which requests are ours (they have a route), and can hand it back
+ * for others. The request must be a plain one, because we do not read bodies and know no second request in one read.
+ */
+static bool hello_may_keep(const HelloClient *c, const char *head) {
+        const char *end = strstr(head, "\r\n\r\n"), *line = strstr(head, " HTTP/1.1\r\n");
+
+        return fdpass_route(c->info) && access(RETURN_PATH, W_OK) == 0 && hello_now() < c->end && end && !end[4] &&
+               line && line < strchr(head, '\n') && (strncmp(head, "GET ", 4) == 0 || strncmp(head, "HEAD ", 5) == 0) &&
+               !strcasestr(head, "\r\nConnection: close") && !strcasestr(head, "\r\nContent-Length:") &&
+               !strcasestr(head, "\r\nTransfer-Encoding:");
+}
+
+/* Returns true if the client keeps its connection. */
+static bool hello_answer(const HelloClient *c, const char *head) {
         char client[NI_MAXHOST + NI_MAXSERV], host[HOST_MAX], target[TARGET_MAX], body[2048], message[4096];
         time_t end = hello_now() + DRAIN_SEC;
+        bool keeps = hello_may_keep(c, head);
         int n;
 
         hello_name_client(c, client, sizeof(client));
@@ -135,15 +155,27 @@ static void hello_answer(const HelloClient *c, const char *head) {
                      client, (int) getpid(), target[0] == '/' ? host : "", target);
         n = snprintf(message, sizeof(message),
                      "HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
-                     "Content-Length: %i\r\nConnection: close\r\n\r\n%s",
-                     hello_is_first_page(target) ? "200 OK" : "404 Not Found", n,
+                     "Content-Length: %i\r\n%s\r\n%s",
+                     hello_is_first_page(target) ? "200 OK" : "404 Not Found", n, keeps ? "" : "Connection: close\r\n",
                      strncmp(head, "HEAD ", 5) == 0 ? "" : body);
         (void) !send(c->fd, message, (size_t) n, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        if (keeps)
+                return true;
 
         /* close() with unread bytes resets the connection (RFC 1122, 4.2.2.13), and the answer could be lost. */
         (void) shutdown(c->fd, SHUT_WR);
         while (hello_receive(c->fd, message, sizeof(message), end) > 0)
                 ;
+        return false;
+}
+
+/* Waits for the next request. Returns false if it is not ours, or if there is none: the client is not ours any more. */
+static bool hello_await_next(const HelloClient *c) {
+        struct pollfd p = { .fd = c->fd, .events = POLLIN };
+        time_t left = c->end - hello_now();
+
+        return left > 0 && poll(&p, 1, (int) left * 1000) > 0 && fdpass_next(c->fd, c->info, NULL) == FDPASS_NEXT_OWN;
 }
 
 static void *hello_serve(void *userdata) {
@@ -151,8 +183,8 @@ static void *hello_serve(void *userdata) {
         char head[HEAD_MAX + 1];
 
         (void) fdpass_taken(c->info); /* until here the broker keeps the client */
-        if (hello_read_head(c, head))
-                hello_answer(c, head);
+        while (hello_read_head(c, head) && hello_answer(c, head) && hello_await_next(c))
+                c->is_kept = true;
 
         (void) close(c->fd);
         fdpass_free(c->info);
@@ -167,7 +199,7 @@ static void hello_start(int fd, struct fdpass *info) {
         pthread_t thread;
 
         if (c) {
-                *c = (HelloClient){ .fd = fd, .info = info };
+                *c = (HelloClient){ .fd = fd, .info = info, .end = hello_now() + KEEP_SEC };
                 if (pthread_create(&thread, NULL, hello_serve, c) == 0) {
                         (void) pthread_detach(thread);
                         return;

@@ -60,6 +60,8 @@ static void connect_finish(ProxyConnection *c) {
 
         if (c->info)
                 (void) fdpass_taken(c->info);
+        if (c->info && p->is_http)
+                proxy_http_start(c, TAKE_PTR(c->info));
         fdpass_free(TAKE_PTR(c->info));
 
         connect_set_options(p, &c->client);

@@ -60,6 +60,7 @@ void proxy_connection_free(ProxyConnection *c) {
         flow_done(&c->up, &p->pipes);
         flow_done(&c->down, &p->pipes);
         fdpass_free(TAKE_PTR(c->info));
+        proxy_http_stop(c);
 
         list_remove(&c->busy);
         list_remove(&c->link);
@@ -96,6 +97,11 @@ void proxy_connection_pump(ProxyConnection *c) {
         bool client_had_room = c->client.can_write, server_had_room = c->server.can_write, moved = false;
         FlowState up, down;
 
+        if (!proxy_http_look(c)) {
+                proxy_connection_free(c);
+                return;
+        }
+
         up = flow_move(&c->up, &c->client, &c->server, &p->pipes, p->scratch, &moved);
         down = flow_move(&c->down, &c->server, &c->client, &p->pipes, p->scratch, &moved);
 
@@ -114,7 +120,7 @@ void proxy_connection_pump(ProxyConnection *c) {
                 connection_wait_for_room(c, &c->client);
 
         list_remove(&c->busy);
-        if (up == FLOW_MORE || down == FLOW_MORE) {
+        if (up == FLOW_MORE || down == FLOW_MORE || proxy_http_has_news(c)) {
                 list_append(&p->busy, &c->busy);
                 (void) sd_event_source_set_enabled(p->more, SD_EVENT_ON);
         }

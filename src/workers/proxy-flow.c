@@ -145,15 +145,42 @@ static int flow_read_result(Side *from, ssize_t n, size_t wanted) {
         return STEP_WAIT;
 }
 
-static int flow_read_small(Flow *f, Side *from, Side *to, PipePool *pool, uint8_t *scratch, size_t *moved) {
-        ssize_t n = recv(from->fd, scratch, SCRATCH_SIZE, MSG_DONTWAIT), sent = 0;
-        int step = flow_read_result(from, n, SCRATCH_SIZE);
+/* Returns how many bytes may be copied. 0: a request is over, and the next one has not begun. */
+static size_t flow_small_size(const Flow *f) {
+        return f->messages && f->messages->is_request ? MIN(SCRATCH_SIZE, framing_min_left(&f->messages->framing))
+                                                      : SCRATCH_SIZE;
+}
+
+/* Returns how many bytes may go through a pipe: none but those of a body, if messages are followed. */
+static size_t flow_bulk_size(const Flow *f) {
+        const Framing *framing = f->messages ? &f->messages->framing : NULL;
+
+        return !framing ? PIPE_SIZE
+             : framing->state == FRAMING_BODY || framing->state == FRAMING_CHUNK_DATA
+                     ? (size_t) MIN((uint64_t) PIPE_SIZE, framing->left)
+                     : 0;
+}
+
+/* Follows the messages in bytes that were copied. What is lost, proxy_http_look() notices. */
+static void flow_follow(FlowMessages *m, const uint8_t *p, size_t n) {
+        int r = 0;
+
+        while (m && n > 0 && r >= 0) {
+                r = framing_feed(&m->framing, &p, &n, m->is_head);
+                m->n_ended += r == FRAMING_END;
+        }
+}
+
+static int flow_read_small(Flow *f, Side *from, Side *to, PipePool *pool, uint8_t *scratch, size_t size, size_t *moved) {
+        ssize_t n = recv(from->fd, scratch, size, MSG_DONTWAIT), sent = 0;
+        int step = flow_read_result(from, n, size);
 
         if (n <= 0)
                 return step;
 
         *moved += (size_t) n;
         f->is_bulk = (size_t) n == SCRATCH_SIZE;
+        flow_follow(f->messages, scratch, (size_t) n);
         if (f->is_discarded)
                 return STEP_DONE;
 
@@ -182,11 +209,13 @@ static bool flow_make_nonblocking(Side *s) {
 }
 
 static int flow_read_bulk(Flow *f, Side *from, size_t *moved) {
-        ssize_t n = splice(from->fd, NULL, f->pipe->write_fd, NULL, PIPE_SIZE, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+        ssize_t n = splice(from->fd, NULL, f->pipe->write_fd, NULL, flow_bulk_size(f), SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
 
         if (n > 0) {
                 f->pipe->n += (size_t) n;
                 *moved += (size_t) n;
+                if (f->messages)
+                        f->messages->n_ended += framing_skip(&f->messages->framing, (size_t) n) == FRAMING_END;
                 return STEP_DONE;
         }
 
@@ -200,7 +229,7 @@ static int flow_read_bulk(Flow *f, Side *from, size_t *moved) {
 }
 
 static bool flow_use_pipe(Flow *f, Side *from, Side *to, PipePool *pool) {
-        if (!f->is_bulk || f->is_discarded || !flow_make_nonblocking(from) || !flow_make_nonblocking(to))
+        if (!f->is_bulk || f->is_discarded || flow_bulk_size(f) < SCRATCH_SIZE || !flow_make_nonblocking(from) || !flow_make_nonblocking(to))
                 return false;
 
         if (!f->pipe)
@@ -210,13 +239,15 @@ static bool flow_use_pipe(Flow *f, Side *from, Side *to, PipePool *pool) {
 }
 
 static int flow_move_some(Flow *f, Side *from, Side *to, PipePool *pool, uint8_t *scratch, size_t *moved) {
-        if (!from->can_read)
+        size_t size = flow_small_size(f);
+
+        if (!from->can_read || size == 0)
                 return STEP_WAIT;
 
         if (flow_use_pipe(f, from, to, pool))
                 return flow_read_bulk(f, from, moved);
 
-        return flow_read_small(f, from, to, pool, scratch, moved);
+        return flow_read_small(f, from, to, pool, scratch, size, moved);
 }
 
 /* Sends the end to the destination. The other direction may go on (half-close). */
@@ -227,7 +258,7 @@ static FlowState flow_finish(Flow *f, Side *to) {
         return FLOW_ENDED;
 }
 
-static size_t flow_n_pending(const Flow *f) {
+size_t flow_n_pending(const Flow *f) {
         return f->rest_n - f->rest_at + (f->pipe ? f->pipe->n : 0);
 }
 

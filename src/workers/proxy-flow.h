@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include "workers/framing.h"
 #include "workers/proxy-pipe.h"
 
 /* Bytes that are copied at a time. Below this amount a copy is cheaper than a pipe. */
@@ -23,7 +24,16 @@ typedef struct Side {
         bool is_unix;
 } Side;
 
+/* The messages of one direction. They are followed with --http only (proxy-http.c). */
+typedef struct FlowMessages {
+        Framing framing;
+        bool is_request;     /* no byte behind the end of a message is read */
+        bool is_head;        /* the response is one to HEAD */
+        uint64_t n_ended;    /* messages that were read up to their end */
+} FlowMessages;
+
 typedef struct Flow {
+        FlowMessages *messages; /* borrowed; NULL: the bytes are not looked at */
         Pipe *pipe;          /* bytes on their way; NULL: none */
         uint8_t *rest;       /* bytes that the destination had no room for; NULL: none */
         size_t rest_n;       /* length of @rest */
@@ -53,5 +63,8 @@ FlowState flow_move(Flow *f, Side *from, Side *to, PipePool *pool, uint8_t *scra
  * an answer that the client has not yet got.
  */
 void flow_discard(Flow *f, PipePool *pool);
+
+/* Returns the number of bytes that were read and not written yet. */
+size_t flow_n_pending(const Flow *f);
 
 void flow_done(Flow *f, PipePool *pool);

@@ -27,6 +27,7 @@ static void proxy_help(void) {
                "     --keepalive=TIME            Interval of probes for dead peers (that of the listener)\n"
                "     --exit-idle-time=TIME       Exit after this time without a client (infinity)\n"
                "     --drain-time=TIME           Time that connections have after a stop (0)\n"
+               "     --http                      Hand a client back if its next request is another route's\n"
                "     --proxy-protocol=v1|v2|no   Send the client's addresses to the service (no)\n"
                "     --on-failure=reject|decline If no address accepts: the broker answers the client,\n"
                "                                 or finds another worker (reject)\n"
@@ -43,6 +44,7 @@ enum {
         ARG_KEEPALIVE,
         ARG_EXIT_IDLE_TIME,
         ARG_DRAIN_TIME,
+        ARG_HTTP,
         ARG_PROXY_PROTOCOL,
         ARG_ON_FAILURE,
 };
@@ -56,6 +58,7 @@ static const struct option long_options[] = {
         { "keepalive", required_argument, NULL, ARG_KEEPALIVE },
         { "exit-idle-time", required_argument, NULL, ARG_EXIT_IDLE_TIME },
         { "drain-time", required_argument, NULL, ARG_DRAIN_TIME },
+        { "http", no_argument, NULL, ARG_HTTP },
         { "proxy-protocol", required_argument, NULL, ARG_PROXY_PROTOCOL },
         { "on-failure", required_argument, NULL, ARG_ON_FAILURE },
         OPTIONS_COMMON
@@ -111,6 +114,9 @@ static int proxy_take_option(void *userdata, int option, const char *name, const
         switch (option) {
         case 'c':
                 return option_unsigned(name, value, INT32_MAX, &p->service.n_max);
+        case ARG_HTTP:
+                p->is_http = true;
+                return 0;
         case ARG_PROXY_PROTOCOL:
                 return proxy_parse_header(p, name, value);
         case ARG_ON_FAILURE:

@@ -8,6 +8,7 @@
  *                                  │
  *                                  ▼
  *     proxy-loop.c ── event ──▶ proxy-connection.c ──▶ proxy-flow.c: one direction ── proxy-pipe.c: if much is moved
+ *                                  └── proxy-http.c: between two requests, with --http
  *
  * There is one thread. proxy-resolve.c has another one while it looks a name up.
  */
@@ -41,6 +42,8 @@ typedef struct Proxy {
         usec_t retry_usec;         /* time from the handoff within which attempts are repeated; 0: one attempt only */
         usec_t keepalive_usec;     /* TCP_KEEPIDLE; 0: that of the public socket (KeepAlive=) */
         usec_t drain_usec;         /* time that connections have after SIGTERM */
+        bool is_http;              /* clients may be handed back between two requests (--http) */
+        const char *return_path;   /* of the broker's return socket; NULL: the usual one */
         bool may_decline;          /* if no backend is reached, another worker may get the client; otherwise none may */
 
         int epoll_fd;              /* all sockets of connections; data: Side */
@@ -56,6 +59,8 @@ typedef struct Proxy {
         uint8_t *scratch;          /* SCRATCH_SIZE bytes, for copies */
 } Proxy;
 
+typedef struct ProxyHttp ProxyHttp;
+
 /* A client and its backend. Memory that is needed only while bytes are moved is allocated then. */
 typedef struct ProxyConnection {
         Proxy *proxy;
@@ -70,6 +75,7 @@ typedef struct ProxyConnection {
         unsigned n_left;         /* backends that were not yet tried, with the current one */
         const ServiceSocket *from;
         struct fdpass *info;     /* NULL: the client is taken, or came without a broker */
+        ProxyHttp *http;         /* owned; NULL: the messages are not followed */
         Side client;
         Side server;
         Flow up;                 /* from the client to the server */
@@ -135,3 +141,20 @@ void proxy_connection_reset(ProxyConnection *c);
 
 /* Ends a connection without a backend. The broker hears that another worker may have the client, or none should. */
 void proxy_connection_give_up(ProxyConnection *c, bool another_may);
+
+/* proxy-http.c */
+
+/* Follows the messages of a connection from its first request on. Consumes @info. Does nothing if there is no memory. */
+void proxy_http_start(ProxyConnection *c, struct fdpass *info);
+
+/* Follows the connection no more. Does nothing if it is not followed. */
+void proxy_http_stop(ProxyConnection *c);
+
+/*
+ * Begins the next request if the last one is over. Returns false if the caller has to free the connection: the client
+ * was handed back, or could not be.
+ */
+bool proxy_http_look(ProxyConnection *c);
+
+/* True if proxy_http_look() may find more now. */
+bool proxy_http_has_news(const ProxyConnection *c);

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "workers/preload/framing.h"
+#include "workers/framing.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

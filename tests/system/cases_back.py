@@ -3,9 +3,10 @@
 
 import collections
 import json
+import re
 
 from cases_preload import examples
-from fdpass import GUEST, case, check
+from fdpass import GUEST, PROGRAMS, case, check
 from machine import wait_for
 
 
@@ -79,6 +80,20 @@ while line := sys.stdin.readline():
     check(m.ask(client) == 500, "not all were served after the restarts")
     m.figure("clients parked through ten restarts, lost", "500, 0")
     m.figure("memory of the broker with them", m.status(m.broker(), "VmRSS") / 1024, "MiB", 1)
+
+
+@case
+def hello_keeps(m):
+    """fdpass-hello that may hand clients back keeps connections: requests of its own stay, and others go to their worker."""
+    returning(m, "one", "/one")
+    m.worker("keeps", f"{PROGRAMS}fdpass-hello", route="Path=/keeps\n",
+             socket="ListenStream=\nListenSequentialPacket=/run/fdpass/keeps.sock\n",
+             service="DynamicUser=yes\nSupplementaryGroups=fdpass\nPrivateNetwork=yes\n")
+    url = "http://127.0.0.1"
+    seen = m.output(f"curl -sS -m 10 -w '%{{http_code}} %{{num_connects}}\\n' {url}/keeps/1 {url}/keeps/2 {url}/one {url}/keeps/3").splitlines()
+    codes = [line for line in seen if re.fullmatch(r"[0-9]+ [0-9]", line)]
+    check(codes == ["404 1", "404 0", "200 0", "404 0"], f"{seen}")
+    check([word for word in ("/keeps/1.", "/keeps/2.", "one ", "/keeps/3.") if word not in " ".join(seen)] == [], f"{seen}")
 
 
 KEEPER = """

@@ -48,6 +48,40 @@ def processes_of(m, unit):
     return sorted({int(pid) for pid in pids.split()})
 
 
+KEEPING = """
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = 65536
+    def do_GET(self):
+        body = f"site {self.path}\\n".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *arguments):
+        pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 3000), Handler)
+print("ready", flush=True)
+server.serve_forever()
+"""
+
+
+@case
+def proxy_http(m):
+    """With --http, kept connections go between a server that can't take a socket and a worker at /api, request by request."""
+    proxy(m)
+    m.drop_in("app.service", f"[Service]\nExecStart=\nExecStart={PROGRAMS}fdpass-proxy --http 127.0.0.1:3000\nSupplementaryGroups=fdpass\n")
+    m.drop_in("app.socket", "[X-FDPass]\nHost=\n")
+    install(m, "python", "python-api.socket")
+    m.write("/root/keeping.py", KEEPING)
+    child = m.popen("python3 /root/keeping.py")
+    m.children.append(child)
+    check(child.stdout.readline() == "ready\n", "the backend did not start")
+    check(m.output(f"python3 {GUEST}/wander.py 5 60") == "300 0", "a request got to the wrong worker")
+    check(not m.journal("app.service", 4), "the proxy complains")
+
+
 @case
 def proxy_whole(m):
     """A server that can't take a socket: the client's address, half-close, 100 MB, the end when idle, and again."""

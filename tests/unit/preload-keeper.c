@@ -16,6 +16,7 @@
  *          h, y         after /own/quit: shuts clients down before it closes them, or closes them by syscall(2)
  *          x            after /own/quit: calls exit()
  *          f, p         at /own/quit: forks, or passes clients to another process that have not said anything
+ *          n, k, l      sets TCP_NODELAY, SO_KEEPALIVE, SO_LINGER of each client
  *
  * After a request for /own/quit it closes the listener and all clients, as servers do that restart gracefully. After one for
  * /own/tired it closes the other clients only, after a time-out. After one for /own/bye it closes that client.
@@ -26,6 +27,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -242,6 +245,18 @@ static void *serve_thread(void *p) {
         return NULL;
 }
 
+static void set_options(int fd) {
+        const struct linger linger = { 1, 1 };
+        int on = 1;
+
+        if (has('n'))
+                (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        if (has('k'))
+                (void) setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+        if (has('l'))
+                (void) setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
 static Client *new_client(int fd) {
         Client *c = calloc(1, sizeof(*c));
 
@@ -249,6 +264,7 @@ static Client *new_client(int fd) {
                 fail("calloc");
         c->fd = fd;
         c->is_new = 1;
+        set_options(fd);
         return c;
 }
 
@@ -266,13 +282,12 @@ static void serve_by_threads(int listener) {
 }
 
 static void close_client(int fd) {
+        if (has('h'))
+                (void) shutdown(fd, SHUT_WR);
         if (has('y'))
                 (void) syscall(SYS_close, fd);
-        else {
-                if (has('h'))
-                        (void) shutdown(fd, SHUT_WR);
+        else
                 (void) close(fd);
-        }
         free(clients[fd]);
         clients[fd] = NULL;
 }

@@ -26,6 +26,11 @@
  *          i            serves descriptor 3 too, as uWSGI does: its clients are told WRONG. With WAIT threads a thread
  *                       does, with fork a child that has closed the other socket
  * *          e            the same, in a thread that serves descriptor 3 before the program binds
+ *          r            takes its listener out of epoll after each client, and adds it again, as nginx does
+ *          X            is one of several processes (EPOLLEXCLUSIVE)
+ *
+ * On SIGUSR1 a server that waits by epoll takes its listener out, with g closes it, and with y starts a child that lives
+ * on, whose number it prints. On SIGUSR2 it adds the listener again.
  */
 
 #include <arpa/inet.h>
@@ -252,20 +257,68 @@ static void wait_select(int fd) {
                 fail("select");
 }
 
-static void wait_epoll(int epoll_fd) {
-        struct epoll_event event;
+static volatile sig_atomic_t usr1, usr2;
 
-        if (epoll_wait(epoll_fd, &event, 1, -1) < 0 && errno != EINTR)
-                fail("epoll_wait");
+static void on_signal(int number) {
+        if (number == SIGUSR1)
+                usr1 = 1;
+        else
+                usr2 = 1;
 }
 
-static int make_epoll(int fd, uint32_t flags) {
-        struct epoll_event event = { .events = EPOLLIN | flags };
-        int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+static void epoll_change(int epoll_fd, int op, int fd, uint32_t flags) {
+        struct epoll_event event = { .events = EPOLLIN | flags, .data.fd = fd };
 
-        if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
-                fail("epoll");
-        return epoll_fd;
+        if (epoll_ctl(epoll_fd, op, fd, &event) < 0)
+                fail("epoll_ctl");
+}
+
+static void obey(int epoll_fd, int fd, uint32_t flags) {
+        pid_t child;
+
+        if (usr2)
+                epoll_change(epoll_fd, EPOLL_CTL_ADD, fd, flags);
+        else if (usr1 && has('g'))
+                close(fd);
+        else if (usr1 && has('y')) {
+                child = fork();
+                if (child == 0)
+                        for (;;)
+                                pause();
+                printf("%i\n", (int) child);
+                fflush(stdout);
+        } else if (usr1)
+                epoll_change(epoll_fd, EPOLL_CTL_DEL, fd, 0);
+        usr1 = usr2 = 0;
+}
+
+/* Signals arrive while it waits only. */
+static void serve_by_epoll(int fd, uint32_t flags) {
+        int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        struct sigaction action = { .sa_handler = on_signal };
+        sigset_t none;
+
+        sigemptyset(&none);
+        sigaction(SIGUSR1, &action, NULL);
+        sigaction(SIGUSR2, &action, NULL);
+        epoll_change(epoll_fd, EPOLL_CTL_ADD, fd, flags);
+        if (second >= 0)
+                epoll_change(epoll_fd, EPOLL_CTL_ADD, second, flags);
+
+        for (;;) {
+                struct epoll_event event;
+                int n = epoll_pwait(epoll_fd, &event, 1, -1, &none);
+
+                obey(epoll_fd, fd, flags);
+                if (n < 0)
+                        continue;
+                while (serve_one(event.data.fd) && flags & EPOLLET)
+                        ;
+                if (has('r')) {
+                        epoll_change(epoll_fd, EPOLL_CTL_DEL, event.data.fd, 0);
+                        epoll_change(epoll_fd, EPOLL_CTL_ADD, event.data.fd, flags);
+                }
+        }
 }
 
 static void *serve_forever(void *listener) {
@@ -349,8 +402,8 @@ static void serve_apart(int fd, const char *how) {
 }
 
 static void serve(int fd, const char *how) {
+        int is_edge = strcmp(how, "edge") == 0;
         pthread_t thread;
-        int epoll_fd;
 
         if (has('i') && (strcmp(how, "threads") == 0 || strcmp(how, "fork") == 0))
                 serve_apart(fd, how);
@@ -369,7 +422,8 @@ static void serve(int fd, const char *how) {
         if (second >= 0) {
                 (void) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
                 (void) fcntl(second, F_SETFL, fcntl(second, F_GETFL) | O_NONBLOCK);
-                serve_both(fd);
+                if (strcmp(how, "epoll") != 0 && !is_edge)
+                        serve_both(fd);
         }
         if (strcmp(how, "block") == 0 || strcmp(how, "threads") == 0 || strcmp(how, "fork") == 0)
                 (void) serve_forever((void *) (intptr_t) fd);
@@ -382,14 +436,17 @@ static void serve(int fd, const char *how) {
                 for (;; wait_select(fd))
                         (void) serve_one(fd);
 
-        epoll_fd = make_epoll(fd, strcmp(how, "edge") == 0 ? EPOLLET : 0);
-        for (;; wait_epoll(epoll_fd))
-                while (serve_one(fd) && strcmp(how, "edge") == 0)
-                        ;
+        serve_by_epoll(fd, (is_edge ? EPOLLET : 0) | (has('X') ? EPOLLEXCLUSIVE : 0));
 }
 
 int main(int argc, char *argv[]) {
+        sigset_t signals;
         int fd;
+
+        sigemptyset(&signals);
+        sigaddset(&signals, SIGUSR1);
+        sigaddset(&signals, SIGUSR2);
+        sigprocmask(SIG_BLOCK, &signals, NULL);
 
         if (argc < 3)
                 return 2;

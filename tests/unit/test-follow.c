@@ -22,6 +22,10 @@ typedef struct Keeper {
         char return_path[64];
         int return_fd; /* the broker's return socket */
         int back_fd;   /* the connection on which it hands back */
+        bool is_unseen; /* the broker says that it has not looked at the next client (NEXT) */
+        char told[FDPASS_NEXT_MAX]; /* head of the next request, as the server has told it */
+        size_t n_told;
+        bool is_changed; /* the server sets options of its clients */
         bool refuses;  /* the broker keeps no connection: the server connects to the return socket */
 } Keeper;
 
@@ -112,8 +116,8 @@ static void keeper_give_fd(Keeper *k, int fd, const char *const *items) {
         m.unique_id = SLICE_LITERAL("0123");
         m.authority = SLICE_LITERAL("a.example");
         m.protocol = SLICE_LITERAL("http");
-        m.persistent_max = 1;
         m.deadline = usec_now() + WAIT_SEC * USEC_PER_SEC;
+        m.next = k->is_unseen ? SLICE_LITERAL("\x01") : (Slice){};
         assert_int_equal(message_encode(&m, bytes, sizeof(bytes), &n), 0);
 
         if (items) {
@@ -226,7 +230,8 @@ static int receive_back(Keeper *k) {
         assert_true(n > 0);
         assert_non_null(CMSG_FIRSTHDR(&m));
         memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
-        (void) send(k->back_fd, "\x01", 1, MSG_NOSIGNAL); /* the server may have ended */
+        if (message_decode(header, (size_t) n, &message) != 0 || message.next.n == 0)
+                (void) send(k->back_fd, "\x01", 1, MSG_NOSIGNAL); /* the server may have ended */
 
         /* It tells what is true of the connection, and no more. */
         assert_int_equal(message_decode(header, (size_t) n, &message), 0);
@@ -235,12 +240,16 @@ static int receive_back(Keeper *k) {
         assert_int_equal(message.route.n + message.name.n + message.authority.n + message.protocol.n, 0);
         assert_int_equal(message.consumed.n, 0);
         assert_true(message.persistent_max == 0 && message.hops == 0 && message.deadline == MESSAGE_NO_DEADLINE);
+
+        k->n_told = message.next.n;
+        memcpy(k->told, message.next.p ?: header, k->n_told);
         return fd;
 }
 
 /* The next bytes of the client that is handed back are @bytes, and nothing else. */
 static int expect_back(Keeper *k, const char *bytes) {
         int fd = receive_back(k);
+        const char *end;
         char got[4096];
         ssize_t n;
 
@@ -248,6 +257,11 @@ static int expect_back(Keeper *k, const char *bytes) {
         n = recv(fd, got, sizeof(got) - 1, MSG_PEEK);
         assert_int_equal(n, (ssize_t) strlen(bytes));
         assert_memory_equal(got, bytes, (size_t) n);
+
+        /* The head is told if it is whole. */
+        end = strstr(bytes, "\r\n\r\n");
+        assert_int_equal(k->n_told, end && !k->is_changed ? end + 4 - bytes : 0);
+        assert_memory_equal(k->told, bytes, k->n_told);
         return fd;
 }
 
@@ -301,6 +315,58 @@ static void test_ways(void **state) {
 
                 /* The server no longer gets its events. */
                 fd_close(back);
+                fd_close(client);
+                keeper_stop(&k);
+        }
+}
+
+/* A client at which the broker has not looked: its first request is compared, too. */
+static void test_unseen(void **state) {
+        static const char own_request[] = "GET /own HTTP/1.1\r\nHost: a.example\r\n\r\n";
+
+        for (size_t i = 0; i < ELEMENTSOF(ways); i++) {
+                Keeper k;
+                int client;
+
+                keeper_start(&k, ways[i].wait, ways[i].letters);
+                client = keeper_give(&k, own, own_request);
+                expect(client, strchr(ways[i].letters, 'c') ? "0\r\n\r\n" : "GET /own 0\n");
+                fd_close(client);
+
+                k.is_unseen = true;
+                client = keeper_give(&k, own, own_request);
+                expect(client, strchr(ways[i].letters, 'c') ? "0\r\n\r\n" : "GET /own 0\n");
+                fd_close(client);
+
+                client = keeper_give(&k, own, FOREIGN);
+                fd_close(expect_back(&k, FOREIGN));
+                fd_close(client);
+
+                /* A scope that is not understood covers nothing. Without one the server does not get the client. */
+                client = keeper_give(&k, NULL, own_request);
+                expect_end(client);
+                fd_close(client);
+                keeper_stop(&k);
+        }
+}
+
+/* The head is told only if the next worker gets the socket's options as they came. */
+static void test_options(void **state) {
+        static const struct {
+                const char *letters;
+                bool is_changed;
+        } servers[] = { { "n", false }, { "l", true }, { "k", true } };
+
+        for (size_t i = 0; i < ELEMENTSOF(servers); i++) {
+                Keeper k;
+                int client;
+
+                keeper_start(&k, "epoll", servers[i].letters);
+                k.is_changed = servers[i].is_changed;
+                client = keeper_give(&k, own, "GET /own HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(client, "GET /own 0\n");
+                say(client, FOREIGN);
+                fd_close(expect_back(&k, FOREIGN));
                 fd_close(client);
                 keeper_stop(&k);
         }
@@ -862,7 +928,7 @@ static void test_fresh(void **state) {
 
 /* A server that goes on closes clients after a time-out, in each way. */
 static void test_tired(void **state) {
-        static const char *const letters[] = { "", "h", "y" };
+        static const char *const letters[] = { "", "hy" };
 
         for (size_t i = 0; i < ELEMENTSOF(letters); i++) {
                 Keeper k;
@@ -911,6 +977,8 @@ TEST_MAIN(TEST(test_ways),
           TEST(test_quit_many),
           TEST(test_fresh),
           TEST(test_tired),
+          TEST(test_unseen),
+          TEST(test_options),
           TEST(test_head),
           TEST(test_foreign),
           TEST(test_kinds),

@@ -4,7 +4,7 @@
 
 #include "test.h"
 
-#include "workers/preload/framing.h"
+#include "workers/framing.h"
 
 #define OK "HTTP/1.1 200 OK\r\n"
 

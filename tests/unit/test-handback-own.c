@@ -146,6 +146,137 @@ static void test_forged(void **state) {
         end(&g);
 }
 
+/* Tells the next request of @g, as @head. The broker does not answer. */
+static void tell(const Given *g, const char *head) {
+        uint8_t header[FDPASS_HEADER_MAX];
+        Message m = facts_of(g);
+        size_t n;
+
+        m.next = slice_from_string(head);
+        assert_int_equal(message_encode(&m, header, sizeof(header), &n), 0);
+        assert_int_equal(handoff_send_message(g->conn, (Slice){ header, n }, (Slice){}, g->fd), 0);
+}
+
+/* Receives the next client of worker c, and returns the connection. *ret_told: the broker has not looked at it. */
+static int take_at_c(const Given *g, int *ret_fd, bool *ret_told) {
+        static uint8_t message[FDPASS_MESSAGE_MAX];
+        Message m;
+        size_t n;
+        int conn;
+
+        WAIT_FOR(has_event(g->c, POLLIN));
+        conn = accept4(g->c, NULL, NULL, SOCK_CLOEXEC);
+        assert_int_equal(handoff_receive_message(conn, 0, message, sizeof(message), &n, ret_fd), 0);
+        assert_int_equal(message_decode(message, n, &m), 0);
+        assert_true(m.next.n == 0 || slice_equal(m.next, SLICE_LITERAL("\x01")));
+        assert_true(m.scope.n > 0);
+        *ret_told = m.next.n > 0;
+        return conn;
+}
+
+static void answer_at_c(int conn, int fd, uint8_t answer) {
+        fd_close(fd);
+        assert_int_equal(handoff_answer(conn, answer), 0);
+        fd_close(conn);
+        WAIT_FOR(n_in_broker() == 0);
+}
+
+/* Worker c shows that it compares first requests: it hands a client back by NEXT. */
+static void show_that_c_compares(Given *g) {
+        Given at_c = *g;
+        bool is_told;
+        size_t n;
+        int conn;
+
+        say(g->client, HEAD_C);
+        tell(g, HEAD_C);
+        WAIT_FOR(has_event(g->c, POLLIN));
+        conn = accept4(g->c, NULL, NULL, SOCK_CLOEXEC);
+        assert_int_equal(handoff_receive_message(conn, 0, bytes, sizeof(bytes), &n, &at_c.fd), 0);
+        assert_int_equal(message_decode(bytes, n, &at_c.m), 0);
+        assert_int_equal(at_c.m.next.n, 0); /* until now it has not shown it, so the broker has looked */
+        assert_int_equal(handoff_answer(conn, FDPASS_ANSWER_RETURN), 0);
+        WAIT_FOR(has_event(conn, POLLIN));
+
+        at_c.conn = conn;
+        tell(&at_c, HEAD_C);
+        fd_close(at_c.fd);
+        conn = take_at_c(g, &at_c.fd, &is_told);
+        assert_true(is_told);
+        answer_at_c(conn, at_c.fd, FDPASS_ANSWER_TAKEN);
+        fd_close(at_c.conn);
+        g->m = at_c.m; /* the last message that is in @bytes */
+}
+
+/* The broker looks at a client that is told to it, unless the next worker compares. It answers none of these. */
+static void test_told(void **state) {
+        Given g = begin();
+        bool is_told;
+        char byte;
+        int fd, conn;
+
+        assert_int_equal(recv(g.fd, &(char[256]){}, 256, 0), sizeof(HEAD_A) - 1);
+        show_that_c_compares(&g);
+        for (int i = 0; i < 3; i++) {
+                tell(&g, HEAD_C);
+                conn = take_at_c(&g, &fd, &is_told);
+                assert_true(is_told);
+                answer_at_c(conn, fd, FDPASS_ANSWER_TAKEN);
+        }
+        assert_int_equal(recv(g.conn, &byte, 1, MSG_DONTWAIT), -1);
+        end(&g);
+}
+
+/* Worker c does not compare, so a worker that lies loses its client. */
+static void test_told_wrong(void **state) {
+        Given g = begin();
+
+        tell(&g, HEAD_C); /* it is HEAD_A */
+        WAIT_FOR(n_gone() == 1);
+        assert_int_equal(n_in_broker(), 0);
+        assert_false(has_event(g.c, POLLIN));
+        end(&g);
+}
+
+/* Such a client goes to no second worker, because nothing is known of what the first one did. */
+static void expect_told_is_closed(uint8_t answer) {
+        Given g = begin();
+        bool is_told;
+        int fd, conn;
+
+        assert_int_equal(recv(g.fd, &(char[256]){}, 256, 0), sizeof(HEAD_A) - 1);
+        show_that_c_compares(&g);
+        tell(&g, HEAD_C);
+        conn = take_at_c(&g, &fd, &is_told);
+        assert_true(is_told);
+        answer_at_c(conn, fd, answer);
+        assert_false(has_event(g.c, POLLIN));
+        fd_close(TAKE_FD(g.fd));
+        WAIT_FOR(has_event(g.client, POLLIN)); /* its end: no answer of the broker */
+        assert_true(recv(g.client, &(char){ 0 }, 1, MSG_DONTWAIT) <= 0);
+        end(&g);
+}
+
+static void test_told_declined(void **state) {
+        expect_told_is_closed(FDPASS_ANSWER_REFUSED);
+}
+
+static void test_told_rejected(void **state) {
+        expect_told_is_closed(FDPASS_ANSWER_ERROR);
+}
+
+/* On the return socket itself anybody could tell anything. */
+static void test_told_by_others(void **state) {
+        Given g = begin();
+        Message m = facts_of(&g);
+
+        m.next = SLICE_LITERAL(HEAD_C);
+        expect_answer(hand_back(TAKE_FD(g.fd), m), FDPASS_ANSWER_TAKEN);
+        (void) take_message(g.a, HEAD_A);
+        WAIT_FOR(n_in_broker() == 0);
+        end(&g);
+}
+
 /* A worker that keeps each connection gets no more than its part of the descriptors. */
 static void test_greedy(void **state) {
         enum { N = N_FDS / 8 + 8 };
@@ -196,5 +327,10 @@ static void test_no_return_socket(void **state) {
 
 TEST_MAIN(BROKER_TEST(test_back),
           BROKER_TEST(test_forged),
+          BROKER_TEST(test_told),
+          BROKER_TEST(test_told_wrong),
+          BROKER_TEST(test_told_declined),
+          BROKER_TEST(test_told_rejected),
+          BROKER_TEST(test_told_by_others),
           BROKER_TEST(test_greedy),
           BROKER_TEST(test_no_return_socket))

@@ -136,6 +136,27 @@ static void test_closes(void **state) {
         assert_int_equal(helper_n_pending(t.helper), 0);
 }
 
+/* Descriptors that may wait share wake-ups, and none waits for longer than it may. */
+static void test_later(void **state) {
+        assert_int_equal(helper_is_due(t.helper), USEC_INFINITY);
+        for (unsigned i = 0; i < 3 * HELPER_LATER_MAX + 5; i++) {
+                int fds[2];
+
+                assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+                fd_close(fds[1]);
+                helper_close_later(t.helper, HELPER_CLIENTS, fds[0], 0);
+                assert_true(helper_is_due(t.helper) <= HELPER_LATER_USEC);
+                helper_turn(t.helper);
+                if (i == 0) /* it comes alone */
+                        WAIT_FOR(helper_n_pending(t.helper) == 0);
+        }
+
+        WAIT_FOR((helper_turn(t.helper), helper_is_due(t.helper) == USEC_INFINITY && helper_n_pending(t.helper) == 0));
+
+        helper_close_later(t.helper, HELPER_CLIENTS, -EBADF, 0);
+        assert_int_equal(helper_is_due(t.helper), USEC_INFINITY);
+}
+
 /* One at a time, as quickly as the lane falls asleep: no wake-up is lost. */
 static void test_wakes_up(void **state) {
         for (unsigned i = 0; i < 20000; i++) {
@@ -348,6 +369,7 @@ static void test_none(void **state) {
 #define HELPER_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 TEST_MAIN(HELPER_TEST(test_closes),
+          HELPER_TEST(test_later),
           HELPER_TEST(test_wakes_up),
           HELPER_TEST(test_lingers),
           HELPER_TEST(test_task),

@@ -394,8 +394,8 @@ static void test_unknown(void **state) {
         Message m;
 
         begin_version(&b);
-        add_tlv(&b, 0xEF, S("later"));
-        add_tlv(&b, 0xEF, S("again"));
+        add_tlv(&b, 0xF7, S("later"));
+        add_tlv(&b, 0xF7, S("again"));
         add_tlv(&b, 0x04, S("\0\0"));
         add_tlv(&b, 0x30, S("netns"));
         set_length(&b);
@@ -405,7 +405,7 @@ static void test_unknown(void **state) {
         assert_true(reader_tlv(&rest, &type, &value));
         assert_int_equal(type, FDPASS_TLV_VERSION);
         assert_true(reader_tlv(&rest, &type, &value));
-        assert_int_equal(type, 0xEF);
+        assert_int_equal(type, 0xF7);
         assert_slice(value, S("later"));
 }
 

@@ -12,6 +12,8 @@
 
 #define SITE { .unit = "site.socket", .worker = "site", .transport = TRANSPORT_SEQPACKET }
 #define API { .unit = "api.socket", .worker = "api", .transport = TRANSPORT_SEQPACKET, .path = "/api" }
+#define RETURN_CONNECTION 200 /* the descriptor that libfdpass chooses for it */
+
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: example.org\r\n\r\n"
 
 /* Two workers, a broker, and a client. */
@@ -382,6 +384,69 @@ static void test_ends(void **state) {
         world_close(&w);
 }
 
+/*
+ * Without the path of the return socket: once a worker has called fdpass_next(), a client brings the connection on which
+ * it and others go back.
+ */
+static void test_return_connection(void **state) {
+        struct fdpass *f;
+        World w;
+        int fd;
+
+        world_open(&w, connect_tcp());
+        w.args.path = NULL;
+        say(w.client, GET("/api"));
+        fd = take(w.api, &f);
+        assert_int_equal(fdpass_next(fd, f, &w.args), FDPASS_NEXT_OWN);
+        serve(fd, GET("/api"));
+        read_answer(w.client);
+        ask(&w, fd, GET("/"));
+        assert_true(fdpass_next(fd, f, &w.args) < 0); /* there is nothing at the usual path */
+        leave(fd, f);
+        fd_close(w.client);
+
+        w.client = connect_tcp();
+        fd = begin(&w, &f);
+        WAIT_FOR(has_event(RETURN_CONNECTION, POLLIN)); /* the broker is ready */
+        for (int i = 0; i < 10; i++) {
+                ask(&w, fd, GET("/api"));
+                assert_int_equal(fdpass_next(fd, f, &w.args), FDPASS_NEXT_RETURNED);
+                leave(fd, f);
+                fd = take(w.api, &f);
+                serve(fd, GET("/api"));
+                read_answer(w.client);
+
+                ask(&w, fd, GET("/"));
+                assert_int_equal(fdpass_next(fd, f, &w.args), FDPASS_NEXT_RETURNED);
+                leave(fd, f);
+                fd = take(w.site, &f);
+                serve(fd, GET("/"));
+                read_answer(w.client);
+        }
+        leave(fd, f);
+        world_close(&w);
+}
+
+/* The same again, with another broker: the connection of the first one has ended. */
+static void test_return_connection_again(void **state) {
+        struct fdpass *f;
+        World w;
+        int fd;
+
+        world_open(&w, connect_tcp());
+        w.args.path = NULL;
+        fd = begin(&w, &f);
+        WAIT_FOR(has_event(RETURN_CONNECTION, POLLIN));
+        ask(&w, fd, GET("/api"));
+        assert_int_equal(fdpass_next(fd, f, &w.args), FDPASS_NEXT_RETURNED);
+        leave(fd, f);
+        fd = take(w.api, &f);
+        serve(fd, GET("/api"));
+        read_answer(w.client);
+        leave(fd, f);
+        world_close(&w);
+}
+
 /* A reload gives the site's path to the other worker. That counts from the next hand-back on. */
 static void test_reload(void **state) {
         struct fdpass *f;
@@ -538,6 +603,8 @@ TEST_MAIN(TCP_TEST(test_wander),
           TCP_TEST(test_long_head),
           TCP_TEST(test_facts),
           TCP_TEST(test_ends),
+          TCP_TEST(test_return_connection),
+          TCP_TEST(test_return_connection_again),
           TCP_TEST(test_reload),
           TCP_TEST(test_receiver),
           TCP_TEST(test_errors),

@@ -355,7 +355,7 @@ static void test_reload(void **state) {
 
 /* The number of persistent connections is limited. An unused one is closed for a new one. */
 static void test_table(void **state) {
-        enum { N = 8 };
+        enum { N = 32 };
         int worker = listen_type_at("a", SOCK_SEQPACKET, 64), clients[N + 1];
         Kept k[N + 1];
         Clients c;

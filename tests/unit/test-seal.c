@@ -47,48 +47,48 @@ static void test_facts(void **state) {
         assert_int_equal(seal_key_init(&other), 0);
 
         m = example();
-        assert_false(seal_is_valid(&key, a[1], &m)); /* there is none */
-        assert_true(seal_make(&key, a[1], &m, &seal));
+        assert_false(seal_is_valid(&key, seal_cookie(a[1]), &m)); /* there is none */
+        assert_true(seal_make(&key, seal_cookie(a[1]), &m, &seal));
         m.seal = (Slice){ seal.bytes, sizeof(seal.bytes) };
-        assert_true(seal_is_valid(&key, a[1], &m));
+        assert_true(seal_is_valid(&key, seal_cookie(a[1]), &m));
         m.unique_id = SLICE_LITERAL("another");
-        assert_true(seal_is_valid(&key, a[1], &m)); /* it is for logs only */
+        assert_true(seal_is_valid(&key, seal_cookie(a[1]), &m)); /* it is for logs only */
 
-        assert_false(seal_is_valid(&other, a[1], &m));
-        assert_false(seal_is_valid(&key, b[1], &m));
-        assert_false(seal_is_valid(&key, a[0], &m)); /* the other end has a number of its own */
+        assert_false(seal_is_valid(&other, seal_cookie(a[1]), &m));
+        assert_false(seal_is_valid(&key, seal_cookie(b[1]), &m));
+        assert_false(seal_is_valid(&key, seal_cookie(a[0]), &m)); /* the other end has a number of its own */
 
         changed = m;
         changed.source.in.sin_addr.s_addr = 5;
-        assert_false(seal_is_valid(&key, a[1], &changed));
+        assert_false(seal_is_valid(&key, seal_cookie(a[1]), &changed));
         changed = m;
         changed.source.in.sin_port = 5;
-        assert_false(seal_is_valid(&key, a[1], &changed));
+        assert_false(seal_is_valid(&key, seal_cookie(a[1]), &changed));
         changed = m;
         changed.destination.in.sin_port = 5;
-        assert_false(seal_is_valid(&key, a[1], &changed));
+        assert_false(seal_is_valid(&key, seal_cookie(a[1]), &changed));
         changed = m;
         changed.source.sa.sa_family = changed.destination.sa.sa_family = AF_UNSPEC;
-        assert_false(seal_is_valid(&key, a[1], &changed));
+        assert_false(seal_is_valid(&key, seal_cookie(a[1]), &changed));
         changed = m;
         changed.listener = SLICE_LITERAL("we");
-        assert_false(seal_is_valid(&key, a[1], &changed));
+        assert_false(seal_is_valid(&key, seal_cookie(a[1]), &changed));
         changed = m;
         changed.alpn = SLICE_LITERAL("h2");
-        assert_false(seal_is_valid(&key, a[1], &changed));
+        assert_false(seal_is_valid(&key, seal_cookie(a[1]), &changed));
         changed = m;
         changed.ssl = SLICE_LITERAL("\1\0\0\0\0");
-        assert_false(seal_is_valid(&key, a[1], &changed));
+        assert_false(seal_is_valid(&key, seal_cookie(a[1]), &changed));
         changed = m;
         changed.proxy = SLICE_LITERAL("\x02\0\1a");
-        assert_false(seal_is_valid(&key, a[1], &changed));
+        assert_false(seal_is_valid(&key, seal_cookie(a[1]), &changed));
         changed = m;
         changed.seal.n--;
-        assert_false(seal_is_valid(&key, a[1], &changed));
+        assert_false(seal_is_valid(&key, seal_cookie(a[1]), &changed));
 
         pair_close(a);
         pair_close(b);
-        assert_false(seal_make(&key, -EBADF, &m, &seal));
+        assert_false(seal_make(&key, seal_cookie(-EBADF), &m, &seal));
 }
 
 TEST_MAIN(TEST(test_siphash),

@@ -60,6 +60,13 @@ int inspect_keep(Client *c, const SocketTask *t) {
         return client_set_copy(c, t->head, t->n_head, t->is_end);
 }
 
+int inspect_adopt(Client *c, const SocketTask *t) {
+        c->peer = t->peer;
+        c->baseline = t->counts;
+        c->n_received = t->counts.n_received;
+        return inspect_keep(c, t);
+}
+
 void inspect_forget(Inspect *in, Client *c) {
         if (c->inspect.slot < 0)
                 return;

@@ -50,8 +50,14 @@ void inspect_describe(const Client *c, SocketTask *t);
 /* Has @t answer the client as Client.refused says. */
 void inspect_describe_answer(const Client *c, SocketTask *t);
 
+/* The steps for a client that comes back, whose socket is to be as accept(2) returned it. inspect_adopt() follows. */
+#define INSPECT_STEPS_RETURNED (SOCKET_STEP_CONNECTED | SOCKET_STEP_RESTORE | SOCKET_STEP_PEEK)
+
 /* Takes the first bytes and the address of our end from @t. Returns 0 or -ENOMEM. */
 int inspect_keep(Client *c, const SocketTask *t);
+
+/* The same, and the facts of SOCKET_STEP_CONNECTED. */
+int inspect_adopt(Client *c, const SocketTask *t);
 
 /* Ends the client's task, because the client is freed. Does nothing if it has no task. */
 void inspect_forget(Inspect *in, Client *c);

@@ -4,6 +4,7 @@
 
 #include "broker/state/client-context.h"
 #include "handoff/message.h"
+#include "handoff/scope.h"
 #include "match/facts.h"
 #include "probe/probe.h"
 
@@ -71,8 +72,18 @@ static Slice metadata_scope(const Pool *pool, const Client *c, const ProbeName *
                                &c->address.sa, host);
 }
 
+bool metadata_covers_head(HeadBuffer *hb, const Pool *pool, const Client *c) {
+        const Probe *probe = head_buffer_probe(hb, c);
+        Scope scope;
+
+        return c->copy && probe && probe->protocol == PROBE_HTTP &&
+               scope_decode(metadata_scope(pool, c, &probe->http.host), &scope) &&
+               scope_covers(&scope, (Slice){ c->copy->bytes, c->copy->n });
+}
+
 int metadata_encode(HeadBuffer *hb, const SealKey *key, const Route *route, Client *c, uint8_t *buffer, size_t size,
                     size_t *ret_n, Slice *ret_consumed) {
+        static const uint8_t compare = 1;
         const Probe *probe = head_buffer_probe(hb, c);
         Message m = MESSAGE_NULL;
         TlsProtocol alpn;
@@ -104,8 +115,12 @@ int metadata_encode(HeadBuffer *hb, const SealKey *key, const Route *route, Clie
                 m.scope = metadata_scope(route->pool, c, &probe->http.host);
 
         /* The worker may hand it back. The seal covers what is complete by now. */
-        if (m.scope.n > 0 && seal_make(key, c->fd, &m, &seal))
+        if (m.scope.n > 0 && c->cookie == 0)
+                c->cookie = seal_cookie(c->fd);
+        if (m.scope.n > 0 && seal_make(key, c->cookie, &m, &seal))
                 m.seal = (Slice){ seal.bytes, sizeof(seal.bytes) };
+        if (c->is_told)
+                m.next = (Slice){ &compare, 1 };
 
         *ret_consumed = m.consumed;
 

@@ -7,6 +7,9 @@
 #include "broker/state/routing.h"
 #include "broker/state/seal.h"
 
+/* True if the scope that the worker of this pool gets covers the head in Client.copy. */
+bool metadata_covers_head(HeadBuffer *hb, const Pool *pool, const Client *c);
+
 /*
  * Writes the header of the message into @buffer of @size bytes, and its length into *ret_n. The head is peeked at again
  * if needed, because no copy of it is kept. *ret_consumed are the consumed bytes, which have to follow the header. They

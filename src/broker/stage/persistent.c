@@ -13,7 +13,20 @@
  * Largest number of persistent connections to one worker. Each of its processes may have one. There may be more if the
  * credit of all is used up.
  */
-#define PER_WORKER_MAX 8
+#define PER_WORKER_MAX 32
+
+/*
+ * Clients after which one goes to the worker's backlog, to find processes without a connection. The number doubles each
+ * time that none is found.
+ */
+#define SEARCH_MIN 16
+#define SEARCH_MAX 1024
+
+/*
+ * A connection gets no client while one on it has waited longer for its answer. The process is busy, and another one may
+ * take the client from the backlog.
+ */
+#define BUSY_USEC (10 * USEC_PER_MSEC)
 
 /* Time without a client after which a connection gives its slot to a new one. */
 #define UNUSED_USEC (1 * USEC_PER_SEC)
@@ -24,7 +37,12 @@
 /* Answers that are taken when a connection ends. They are more than its socket can hold (unix(7), SO_SNDBUF). */
 #define ANSWERS_AT_END 512
 
+static void persistent_search_often(Worker *w) {
+        w->n_until_search = w->search_interval = SEARCH_MIN;
+}
+
 void persistent_table_init(PersistentTable *table) {
+        table->busy_usec = BUSY_USEC;
         list_init(&table->to_send);
         list_init(&table->settled);
         list_init(&table->ended);
@@ -142,6 +160,7 @@ static void persistent_end_conn(PersistentConn *pc) {
                 return;
 
         pc->worker->n_persistent--;
+        persistent_search_often(pc->worker);
         list_remove(&pc->link);
         list_append(&pc->table->ended, &pc->link);
 
@@ -200,10 +219,54 @@ void persistent_begin(PersistentTable *table, Client *c, uint16_t limit) {
         pc->fd = fd;
         list_append(&w->persistent, &pc->link);
         w->n_persistent++;
+        persistent_search_often(w);
+}
+
+static int16_t persistent_credit(const PersistentConn *pc) {
+        return (int16_t) (pc->limit - pc->n_sent);
 }
 
 static bool persistent_has_credit(const PersistentConn *pc) {
-        return (int16_t) (pc->limit - pc->n_sent) > 0;
+        return persistent_credit(pc) > 0;
+}
+
+static bool persistent_is_busy(const PersistentConn *pc) {
+        List *first = list_first(&pc->clients);
+
+        return first && loop_now(pc->table->loop) - CONTAINER_OF(first, Client, second.link)->sent.at > pc->table->busy_usec;
+}
+
+/* True if the next client is to go to the worker's backlog. */
+static bool persistent_is_search_due(Worker *w) {
+        if (--w->n_until_search > 0)
+                return false;
+
+        w->search_interval = MIN(w->search_interval * 2, (unsigned) SEARCH_MAX);
+        w->n_until_search = w->search_interval;
+        return true;
+}
+
+/*
+ * Returns the connection with the most credit: each process of a worker has one, and answers for a client when it takes
+ * it. Of equal ones, that is the one that got no client for the longest time.
+ */
+static PersistentConn *persistent_choose(Worker *w) {
+        PersistentConn *best = NULL;
+
+        LIST_FOREACH(i, &w->persistent) {
+                PersistentConn *pc = CONTAINER_OF(i, PersistentConn, link);
+
+                if (persistent_has_credit(pc) && !persistent_is_busy(pc) &&
+                    (!best || persistent_credit(pc) > persistent_credit(best)))
+                        best = pc;
+        }
+
+        if (best) {
+                list_remove(&best->link);
+                list_append(&w->persistent, &best->link);
+        }
+
+        return best;
 }
 
 PersistentConn *persistent_find(const Route *route, const Client *c) {
@@ -218,11 +281,7 @@ PersistentConn *persistent_find(const Route *route, const Client *c) {
         if (c->sent.n_deaths > 0)
                 return NULL;
 
-        LIST_FOREACH(i, &route->worker->persistent)
-                if (persistent_has_credit(CONTAINER_OF(i, PersistentConn, link)))
-                        return CONTAINER_OF(i, PersistentConn, link);
-
-        return NULL;
+        return persistent_is_search_due(route->worker) ? NULL : persistent_choose(route->worker);
 }
 
 /* Settles the last @n clients, which were not sent. They go to other workers at the end of the turn. */

@@ -54,6 +54,7 @@ struct PersistentTable {
         const SealKey *seal_key;
 
         PersistentConn *slots[PERSISTENT_MAX];
+        usec_t busy_usec;    /* a process that owes an answer for longer is busy, and gets no client */
         bool is_polled;      /* answers are polled in each turn, and are no events (event/poll-mode.h) */
         bool is_closing;     /* the broker stops: no connection is added */
         List to_send;        /* PersistentConn.batch_link: connections with a next message */

@@ -126,6 +126,7 @@ typedef struct Client {
         bool is_shared;      /* a worker has or had @fd, too: only the helper makes calls that take the socket's lock */
         bool was_returned;   /* a worker or a broker handed it back */
         bool is_rerouted;    /* handed back for its next request; it is parked if it has not sent a byte yet */
+        bool is_told;        /* its bytes are what a worker told (NEXT), and the next worker compares them */
         bool needs_proxy;    /* it has to begin with a PROXY header */
         bool has_ended;      /* an event has reported the client's FIN */
         uint8_t n_hops;      /* number of brokers before this one */
@@ -149,7 +150,7 @@ typedef struct Client {
         ClientContext *context; /* facts beside its socket, owned; NULL: none */
         HeadCopy *copy;      /* first bytes, owned, while @is_shared; NULL: the helper has not looked yet */
         ByteCounts baseline; /* counts before a worker had @fd; while TCP counts the same, @fd is untouched */
-        uint64_t cookie;     /* SO_COOKIE, if it is a live connection that was handed back; 0: it is none */
+        uint64_t cookie;     /* seal_cookie() of @fd; 0: not known yet */
         uint64_t n_received; /* largest ByteCounts.n_received that was seen */
 
         ClientInspect inspect;

@@ -51,14 +51,20 @@ static size_t seal_add_fact(const SealKey *key, uint8_t *p, Slice fact) {
         return sizeof(sum);
 }
 
-bool seal_make(const SealKey *key, int fd, const Message *m, Seal *ret) {
-        const Slice facts[] = { m->listener, m->ssl, m->alpn, m->proxy };
-        uint8_t bytes[SEAL_LENGTHS + 8 + 2 * 18 + ELEMENTSOF(facts) * SEAL_FACT_MAX];
-        uint64_t cookie, seal;
-        size_t n = SEAL_LENGTHS;
+uint64_t seal_cookie(int fd) {
+        uint64_t cookie;
 
         /* Takes no lock of the socket (sk_getsockopt() in Linux), so it does not wait for its other holders. */
-        if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &(socklen_t){ sizeof(cookie) }) < 0)
+        return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &(socklen_t){ sizeof(cookie) }) < 0 ? 0 : cookie;
+}
+
+bool seal_make(const SealKey *key, uint64_t cookie, const Message *m, Seal *ret) {
+        const Slice facts[] = { m->listener, m->ssl, m->alpn, m->proxy };
+        uint8_t bytes[SEAL_LENGTHS + 8 + 2 * 18 + ELEMENTSOF(facts) * SEAL_FACT_MAX];
+        size_t n = SEAL_LENGTHS;
+        uint64_t seal;
+
+        if (cookie == 0)
                 return false;
 
         /* The lengths come first: without them one fact could end where the next one begins. */
@@ -81,9 +87,9 @@ bool seal_make(const SealKey *key, int fd, const Message *m, Seal *ret) {
         return true;
 }
 
-bool seal_is_valid(const SealKey *key, int fd, const Message *m) {
+bool seal_is_valid(const SealKey *key, uint64_t cookie, const Message *m) {
         Seal seal;
 
-        return m->seal.n == sizeof(seal.bytes) && seal_make(key, fd, m, &seal) &&
+        return m->seal.n == sizeof(seal.bytes) && seal_make(key, cookie, m, &seal) &&
                memcmp(m->seal.p, seal.bytes, sizeof(seal.bytes)) == 0;
 }

@@ -26,8 +26,11 @@ typedef struct SealKey {
 /* Makes a random key. Returns 0 or a negative errno. */
 int seal_key_init(SealKey *key);
 
-/* Makes the seal of the client @fd with the facts of @m. Returns false if @fd is no socket. */
-bool seal_make(const SealKey *key, int fd, const Message *m, Seal *ret);
+/* Returns the kernel's number of a socket, which is the same for all its descriptors. 0: @fd is no socket. */
+uint64_t seal_cookie(int fd);
 
-/* True if @m has the seal of @fd and of its own facts. */
-bool seal_is_valid(const SealKey *key, int fd, const Message *m);
+/* Makes the seal of the socket with this number and of the facts of @m. Returns false if @cookie is 0. */
+bool seal_make(const SealKey *key, uint64_t cookie, const Message *m, Seal *ret);
+
+/* True if @m has the seal of the socket and of its own facts. */
+bool seal_is_valid(const SealKey *key, uint64_t cookie, const Message *m);

@@ -46,17 +46,27 @@ int watch_connection(Loop *loop, const Client *c, int conn_fd) {
         return watch_add(loop, c, conn_fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
 }
 
-int watch_persistent(Loop *loop, uint32_t slot, int conn_fd, bool answers) {
-        struct epoll_event event = {
-                .events = EPOLLRDHUP | (answers ? EPOLLIN : 0),
-                .data.u64 = TOKEN_PERSISTENT | slot,
-        };
+static int watch_set(Loop *loop, int fd, uint32_t events, uint64_t token) {
+        struct epoll_event event = { .events = events, .data.u64 = token };
 
-        if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, conn_fd, &event) >= 0 ||
-            (errno == ENOENT && epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, conn_fd, &event) >= 0))
+        if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, fd, &event) >= 0 ||
+            (errno == ENOENT && epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) >= 0))
                 return 0;
 
         return -errno;
+}
+
+int watch_persistent(Loop *loop, uint32_t slot, int conn_fd, bool answers) {
+        return watch_set(loop, conn_fd, EPOLLRDHUP | (answers ? EPOLLIN : 0), TOKEN_PERSISTENT | slot);
+}
+
+int watch_return(Loop *loop, const void *conn, int conn_fd, bool is_off) {
+        if (is_off) { /* because EPOLLHUP can't be left out */
+                unwatch_connection(loop, conn_fd);
+                return 0;
+        }
+
+        return watch_set(loop, conn_fd, EPOLLIN, TOKEN_RETURN | (uintptr_t) conn);
 }
 
 void unwatch_connection(Loop *loop, int conn_fd) {

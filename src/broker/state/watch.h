@@ -12,6 +12,7 @@
 /* Tokens other than client_token(), which never has these bits because there are fewer slots. */
 #define TOKEN_LISTENER (UINT64_C(1) << 62)   /* the rest points to the Listener, which lives as long as the broker */
 #define TOKEN_PERSISTENT (UINT64_C(1) << 63) /* the other bits are PersistentConn.slot */
+#define TOKEN_RETURN (UINT64_C(1) << 61)     /* the rest points to the connection (broker/handback.c) */
 #define TOKEN_HELPER UINT64_MAX
 #define TOKEN_CONNECTIONS (UINT64_MAX - 1) /* the socket with the kernel's reports about connections */
 
@@ -41,6 +42,12 @@ int watch_connection(Loop *loop, const Client *c, int conn_fd);
  */
 int watch_persistent(Loop *loop, uint32_t slot, int conn_fd, bool answers);
 void unwatch_connection(Loop *loop, int conn_fd);
+
+/*
+ * Reports messages on @conn_fd, on which a worker hands clients back, unless @is_off. @conn goes with the event, so it has
+ * to live until the end of a turn in which the watch ends. @conn_fd may be watched already. Returns 0 or a negative errno.
+ */
+int watch_return(Loop *loop, const void *conn, int conn_fd, bool is_off);
 
 /*
  * Reports when bytes or the end arrive on the client's socket. It is edge-triggered, because the bytes stay in the

@@ -39,6 +39,8 @@ typedef struct Worker {
 
         List persistent;      /* PersistentConn.link */
         unsigned n_persistent;
+        unsigned n_until_search; /* clients on these before one goes to its backlog, where another process may take it */
+        unsigned search_interval;
 
         List serve_link;      /* WorkerTable.to_serve, from worker_serve_later() to the end of the turn */
         List unused_link;     /* WorkerTable.unused, while no route refers to it */
@@ -53,6 +55,7 @@ typedef struct Worker {
         const ConnectionWorker *connections; /* its live connections; NULL: they are not counted. Borrowed from a route */
 
         bool unresponsive;    /* it took no client for a long time, and the log says so */
+        bool compares_next;   /* it has sent NEXT, so it compares the first request of a client that comes with NEXT */
         bool is_drained;      /* an administrator wants it to get no more clients */
 
         uint64_t n_taken;     /* clients with a receipt, by any route */

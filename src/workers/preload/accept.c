@@ -2,7 +2,8 @@
 
 /* accept() on a worker's socket. */
 
-#include "workers/preload/preload.h"
+#include "workers/preload/follow.h"
+#include "workers/preload/kept.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -30,20 +31,9 @@ static bool accept_is_trusted(int conn_fd, const WorkerSocket *w) {
                (sender.uid != OVERFLOW_UID && (sender.uid == geteuid() || sender.uid == w->owner));
 }
 
-/* Gives @fd the flags that accept4(2) would give it. The sender may have set others. */
+/* Gives @fd the flag that accept4(2) would give it, and no other. The sender may have set others. */
 static int accept_apply_flags(int fd, int flags) {
-        int now = fcntl(fd, F_GETFL), wanted;
-
-        if (now < 0)
-                return -errno;
-
-        wanted = (now & ~O_NONBLOCK) | (flags & SOCK_NONBLOCK ? O_NONBLOCK : 0);
-        if (wanted != now && fcntl(fd, F_SETFL, wanted) < 0)
-                return -errno;
-        if (!(flags & SOCK_CLOEXEC) && fcntl(fd, F_SETFD, 0) < 0)
-                return -errno;
-
-        return 0;
+        return fcntl(fd, F_SETFL, flags & SOCK_NONBLOCK ? O_NONBLOCK : 0) < 0 ? -errno : 0;
 }
 
 static void accept_set_options(int fd, unsigned options) {
@@ -86,17 +76,19 @@ static void accept_present(IpAddress *a, const WorkerSocket *w) {
 
 /*
  * Sets the addresses that the program sees. Those of the message replace the socket's, because they may be from a
- * trusted proxy before the broker. The local port is the one that the program listens on.
+ * trusted proxy before the broker. Without any the kernel is asked. The local port is the one that the program listens on.
  */
 static int accept_override(int fd, const WorkerSocket *w, const ClientInfo *info, IpAddress *ret_peer) {
-        Override override = { .kind = OVERRIDE_CLIENT };
-        IpAddress peer, local;
+        Override override = { .kind = OVERRIDE_CLIENT, .peer = info->peer, .local = info->local };
+        IpAddress peer = {}, local = {};
 
-        if (!accept_read_address(fd, real.getpeername, &peer) || !accept_read_address(fd, real.getsockname, &local))
-                return RECEIVE_SKIP;
+        if (info->peer.sa.sa_family == AF_UNSPEC) {
+                if (!accept_read_address(fd, real.getpeername, &peer) || !accept_read_address(fd, real.getsockname, &local))
+                        return RECEIVE_SKIP;
+                override.peer = peer;
+                override.local = local;
+        }
 
-        override.peer = info->peer.sa.sa_family != AF_UNSPEC ? info->peer : peer;
-        override.local = info->local.sa.sa_family != AF_UNSPEC ? info->local : local;
         accept_present(&override.peer, w);
         accept_present(&override.local, w);
         if (w->port != 0)
@@ -105,24 +97,23 @@ static int accept_override(int fd, const WorkerSocket *w, const ClientInfo *info
         *ret_peer = override.peer;
         if (override.peer.sa.sa_family != AF_UNSPEC &&
             !(accept_is_same(&override.peer, &peer) && accept_is_same(&override.local, &local)))
-                override_set(fd, &override);
+                override_set_known(fd, info->cookie != 0 ? info->cookie : socket_cookie(fd), &override);
         return 0;
 }
 
-/* Receives the client of a connection and makes it what accept4(2) returns. Returns as receive_client() does. */
-static int accept_receive(int conn_fd, int *place, int fd, const WorkerSocket *w, int flags, IpAddress *ret_peer,
-                          int *ret_fd) {
-        _cleanup_close_ int client_fd = -EBADF;
-        ClientInfo info;
+/* Makes @fd, which is consumed, what accept4(2) returns. Returns as receive_client() does. */
+static int accept_complete(int fd, const WorkerSocket *w, const ClientInfo *info, int flags, IpAddress *ret_peer,
+                           int *ret_fd) {
+        _cleanup_close_ int client_fd = fd;
         int r;
 
-        r = receive_client(conn_fd, place, fd, w, &info, &client_fd);
-        if (r != 0)
-                return r;
+        /* Without a comparison the server could answer a request that is another worker's. */
+        if (info->is_unseen && !follow_compare_first(client_fd))
+                return RECEIVE_SKIP;
 
         r = accept_apply_flags(client_fd, flags);
         if (r == 0)
-                r = accept_override(client_fd, w, &info, ret_peer);
+                r = accept_override(client_fd, w, info, ret_peer);
         if (r != 0)
                 return r;
 
@@ -130,6 +121,28 @@ static int accept_receive(int conn_fd, int *place, int fd, const WorkerSocket *w
 
         *ret_fd = take_fd(&client_fd);
         return 0;
+}
+
+/* Receives the client of a connection, which is consumed. Returns as receive_client() does. */
+static int accept_receive(int conn_fd, int *place, int fd, const WorkerSocket *w, int flags, IpAddress *ret_peer,
+                          int *ret_fd) {
+        _cleanup_close_ int conn = conn_fd;
+        ClientInfo info;
+        int client_fd = -EBADF, r;
+
+        r = receive_client(&conn, place, fd, w, flags, &info, &client_fd);
+        if (r == 0 && conn >= 0 && info.may_persist && kept_begin(conn, fd, w))
+                (void) take_fd(&conn);
+        return r != 0 ? r : accept_complete(client_fd, w, &info, flags, ret_peer, ret_fd);
+}
+
+/* Takes a client from a kept connection. Returns 0, RECEIVE_…, or a negative errno; -EAGAIN: there is none. */
+static int accept_kept(const WorkerSocket *w, int flags, IpAddress *ret_peer, int *ret_fd) {
+        ClientInfo info;
+        int client_fd = -EBADF, r;
+
+        r = kept_accept(w, flags, &info, &client_fd);
+        return r != 0 ? r : accept_complete(client_fd, w, &info, flags, ret_peer, ret_fd);
 }
 
 /* Returns true if the program has another listener for this client. A client of unknown family stays here. */
@@ -150,7 +163,7 @@ static int accept_next(int fd, const WorkerSocket *w) {
 }
 
 /* Takes one connection. Returns 0 and the client, RECEIVE_…, ACCEPT_MOVED, or a negative errno. */
-static int accept_once(int fd, const WorkerSocket *w, int flags, IpAddress *ret_peer, int *ret_fd) {
+static int accept_connection(int fd, const WorkerSocket *w, int flags, IpAddress *ret_peer, int *ret_fd) {
         /* Reserves a number for the client while the connection has one too. Otherwise the client could be lost. */
         _cleanup_close_ int place = fcntl(fd, F_DUPFD_CLOEXEC, 0);
         int conn_fd;
@@ -178,6 +191,19 @@ static int accept_once(int fd, const WorkerSocket *w, int flags, IpAddress *ret_
                 return ACCEPT_MOVED;
 
         return accept_receive(conn_fd, &place, fd, w, flags, ret_peer, ret_fd);
+}
+
+/* Takes a client from where the last one came from, but from each of both at times. Returns as accept_connection() does. */
+static int accept_once(int fd, const WorkerSocket *w, int flags, IpAddress *ret_peer, int *ret_fd) {
+        bool is_first = !kept_is_other_turn();
+        int r = is_first ? accept_kept(w, flags, ret_peer, ret_fd) : -EAGAIN;
+
+        if (r == -EAGAIN)
+                r = accept_connection(fd, w, flags, ret_peer, ret_fd);
+        if (r == -EAGAIN && !is_first)
+                r = accept_kept(w, flags, ret_peer, ret_fd);
+
+        return r;
 }
 
 int accept_client(int fd, const WorkerSocket *w, int flags, IpAddress *ret_peer) {

@@ -12,9 +12,6 @@
 #include "workers/preload/io.h"
 #include "workers/preload/preload.h"
 
-/* The number that our connection gets if it is free, because programs expect low numbers for what they open. */
-#define HIGH_FD 200
-
 /* Tries to send. A broker that was restarted has closed the connection before. */
 #define TRIES 3
 
@@ -23,6 +20,9 @@
 
 /* The header before the addresses: PROXY protocol, section 2.2. */
 #define PREFIX_SIZE 16
+
+/* Bytes of a TLV before its value. */
+#define TLV_HEAD 3
 
 /* Groups of a process that are looked at. */
 #define GROUPS_MAX 256
@@ -115,13 +115,7 @@ size_t back_make_header(const uint8_t *message, size_t n, uint8_t *ret, Slice *r
 
 /* Makes @fd, which is consumed, our connection. Returns its number. */
 static int back_adopt(int fd, bool is_ready, uint32_t generation) {
-        int high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
-
-        if (high >= 0) {
-                (void) close(fd);
-                fd = high;
-        }
-
+        fd = move_up_fd(fd);
         atomic_store(&back.cookie, socket_cookie(fd));
         atomic_store(&back.pid, getpid());
         atomic_store(&back.is_ready, is_ready);
@@ -205,16 +199,23 @@ static bool back_keep_new(int conn_fd, uint32_t generation) {
         return true;
 }
 
-bool back_keep(int conn_fd, uint32_t generation) {
+bool back_is_there(uint32_t generation) {
         int fd = atomic_load(&back.fd);
 
         if (fd >= 0 && atomic_load(&back.generation) == generation)
+                return true;
+        if (!back_is_ours(fd) || back_is_dead(fd))
                 return false;
 
-        if (back_is_ours(fd) && !back_is_dead(fd)) {
-                atomic_store(&back.generation, generation);
+        atomic_store(&back.generation, generation);
+        return true;
+}
+
+bool back_keep(int conn_fd, uint32_t generation) {
+        int fd = atomic_load(&back.fd);
+
+        if (back_is_there(generation))
                 return false;
-        }
 
         if (fd >= 0)
                 back_drop(fd);
@@ -232,15 +233,36 @@ static void back_read_answers(int to) {
                 ;
 }
 
-static int back_send_to(int to, int fd, const uint8_t *header, size_t n) {
+/* Writes the header with NEXT at its end, whose value follows. Returns the length; 0: it does not fit. */
+static size_t back_add_next(const uint8_t *header, size_t n, Slice next, uint8_t ret[static BACK_HEADER_MAX + TLV_HEAD]) {
+        size_t length = n + TLV_HEAD + next.n - PREFIX_SIZE;
+
+        if (next.n == 0 || next.n > FDPASS_NEXT_MAX || n > BACK_HEADER_MAX)
+                return 0;
+
+        memcpy(ret, header, n);
+        ret[14] = (uint8_t) (length >> 8);
+        ret[15] = (uint8_t) length;
+        ret[n] = FDPASS_TLV_NEXT;
+        ret[n + 1] = (uint8_t) (next.n >> 8);
+        ret[n + 2] = (uint8_t) next.n;
+        return n + TLV_HEAD;
+}
+
+static int back_send_to(int to, int fd, const uint8_t *header, size_t n, Slice next) {
         union {
                 struct cmsghdr header; /* for its alignment */
                 char buffer[CMSG_SPACE(sizeof(int))];
         } control = {};
-        struct iovec iov = { .iov_base = (void *) (uintptr_t) header, .iov_len = n };
+        uint8_t longer[BACK_HEADER_MAX + TLV_HEAD];
+        size_t n_longer = back_add_next(header, n, next, longer);
+        struct iovec iov[] = {
+                { .iov_base = n_longer > 0 ? longer : (void *) (uintptr_t) header, .iov_len = n_longer > 0 ? n_longer : n },
+                { .iov_base = (void *) (uintptr_t) next.p, .iov_len = next.n },
+        };
         struct msghdr message = {
-                .msg_iov = &iov,
-                .msg_iovlen = 1,
+                .msg_iov = iov,
+                .msg_iovlen = n_longer > 0 ? 2 : 1,
                 .msg_control = control.buffer,
                 .msg_controllen = sizeof(control.buffer),
         };
@@ -254,7 +276,7 @@ static int back_send_to(int to, int fd, const uint8_t *header, size_t n) {
         return io_real.sendmsg(to, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
-int back_send(int fd, const uint8_t *header, size_t n) {
+int back_send(int fd, const uint8_t *header, size_t n, Slice next) {
         int r = -EPIPE;
 
         for (int i = 0; i < TRIES; i++) {
@@ -265,7 +287,7 @@ int back_send(int fd, const uint8_t *header, size_t n) {
 
                 if (back_await(to)) {
                         back_read_answers(to);
-                        r = back_send_to(to, fd, header, n);
+                        r = back_send_to(to, fd, header, n, next);
                 } else
                         r = -EPIPE;
                 if (r != -EPIPE && r != -ECONNRESET && r != -ENOTCONN)

@@ -18,6 +18,9 @@
  */
 bool back_keep(int conn_fd, uint32_t generation);
 
+/* True if there is a connection for handing back clients whose scope has this generation. */
+bool back_is_there(uint32_t generation);
+
 /* Reads the environment. */
 void back_init(void);
 
@@ -32,10 +35,10 @@ bool back_is_wanted(void);
 size_t back_make_header(const uint8_t *message, size_t n, uint8_t *ret, Slice *ret_scope);
 
 /*
- * Sends a client to the broker. Waits at most 100 ms, for a broker that has just been told of the connection. Returns 0 or
+ * Sends a client to the broker. @next is the whole head of its next request; n is 0: it is not told. Waits at most 100 ms, for a broker that has just been told of the connection. Returns 0 or
  * a negative errno. The program's descriptor is left open.
  */
-int back_send(int fd, const uint8_t *header, size_t n);
+int back_send(int fd, const uint8_t *header, size_t n, Slice next);
 
 /* After -EAGAIN of back_send(): waits at most 100 ms until the broker has read. Returns false if it does not. */
 bool back_await_room(void);

@@ -18,22 +18,8 @@
 #include <fcntl.h>
 #include <poll.h>
 
-/* Lowest number of our end, because programs use low numbers for files of their own. */
-#define SENDER_FD_MIN 256
-
 /* Pause of accept() on a pair whose other end is closed, because poll() then reports it readable all the time. */
 #define LOST_MS 100
-
-/* Returns a duplicate with a high number, and closes @fd; or @fd if there is none. */
-static int family_move_up(int fd) {
-        int up = fcntl(fd, F_DUPFD_CLOEXEC, SENDER_FD_MIN);
-
-        if (up < 0)
-                return fd;
-
-        (void) close(fd);
-        return up;
-}
 
 int family_open(int *ret_sender) {
         int fds[2];
@@ -41,7 +27,7 @@ int family_open(int *ret_sender) {
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
                 return -errno;
 
-        *ret_sender = family_move_up(fds[1]);
+        *ret_sender = move_up_fd(fds[1]);
         return fds[0];
 }
 

@@ -62,7 +62,7 @@ static void follow_clear(Follow *f) {
         f->epoll_fd = -EBADF;
 }
 
-bool follow_begin(int fd, const uint8_t *message, size_t n, int conn_fd) {
+bool follow_begin(int fd, uint64_t cookie, const uint8_t *message, size_t n, uint32_t *ret_generation) {
         Follow *f = NULL;
         Slice scope = {};
         size_t n_header;
@@ -79,14 +79,23 @@ bool follow_begin(int fd, const uint8_t *message, size_t n, int conn_fd) {
                 return false;
 
         follow_clear(f);
-        f->cookie = socket_cookie(fd);
+        f->cookie = cookie;
         f->n_header = (uint16_t) n_header;
         memcpy(f->bytes + n_header, scope.p, scope.n);
         (void) scope_decode((Slice){ f->bytes + n_header, scope.n }, &f->scope);
 
         atomic_store_explicit(&follow_is_used, true, memory_order_release);
         atomic_store_explicit(&f->is_on, true, memory_order_release);
-        return back_keep(conn_fd, f->scope.generation);
+        *ret_generation = f->scope.generation;
+        return true;
+}
+
+bool follow_compare_first(int fd) {
+        Follow *f = follow_find(fd);
+
+        if (f)
+                f->is_unseen = true;
+        return f;
 }
 
 void follow_end(Follow *f) {
@@ -98,6 +107,19 @@ void follow_forget(int fd) {
 
         if (f)
                 follow_end(f);
+}
+
+void follow_note_option(Follow *f, int level, int option, const void *value, socklen_t length) {
+        int number;
+
+        if (level == IPPROTO_TCP && (option == TCP_NODELAY || option == TCP_QUICKACK))
+                return;
+
+        if (level == IPPROTO_TCP && option == TCP_CORK && length == sizeof(number)) {
+                memcpy(&number, value, sizeof(number));
+                f->is_corked = number != 0;
+        } else
+                f->is_changed = true;
 }
 
 bool follow_is_gone(Follow *f, int fd) {
@@ -166,7 +188,7 @@ static void follow_begin_request(Follow *f, Slice bytes) {
  * the next worker's requests after it has closed its descriptor. If the broker can't be reached, the connection is closed
  * between two requests, which a client has to expect (RFC 9112 section 9.5): a wrong worker must not answer it.
  */
-static int follow_hand_back(Follow *f, int fd, bool may_wait) {
+static int follow_hand_back(Follow *f, int fd, Slice next, bool may_wait) {
         int r;
 
         if (socket_cookie(fd) != f->cookie) {
@@ -177,9 +199,11 @@ static int follow_hand_back(Follow *f, int fd, bool may_wait) {
         if (f->epoll_fd >= 0)
                 (void) io_real.epoll_ctl(f->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 
-        r = back_send(fd, f->bytes, f->n_header);
+        if (f->is_changed || f->is_corked)
+                next = (Slice){};
+        r = back_send(fd, f->bytes, f->n_header, next);
         if (r == -EAGAIN && may_wait && back_await_room())
-                r = back_send(fd, f->bytes, f->n_header);
+                r = back_send(fd, f->bytes, f->n_header, next);
         if (r < 0)
                 log_once(TOPIC_RETURN, "A client could not be handed back to %s: %s. Such clients are closed between two "
                                        "requests. Does the service have SupplementaryGroups=fdpass?",
@@ -246,7 +270,14 @@ bool follow_leave(Follow *f, int fd) {
                 return false;
 
         (void) real.setsockopt(fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
-        return follow_hand_back(f, fd, /* may_wait= */ true) == FOLLOW_CLOSED;
+        return follow_hand_back(f, fd, (Slice){}, /* may_wait= */ true) == FOLLOW_CLOSED;
+}
+
+/* Returns the whole head that the bytes begin with; n is 0: they don't. */
+static Slice follow_head(Slice bytes) {
+        const uint8_t *end = memmem(bytes.p, bytes.n, "\r\n\r\n", 4);
+
+        return end ? (Slice){ bytes.p, (size_t) (end - bytes.p) + 4 } : (Slice){};
 }
 
 /* The size of its buffer makes this a function of its own: most reads don't get here. */
@@ -270,8 +301,8 @@ __attribute__((noinline)) static int follow_peek(Follow *f, int fd, int flags) {
                 return FOLLOW_CLOSED;
         if (f->has_request && !atomic_load_explicit(&follow_keeps, memory_order_relaxed))
                 atomic_store_explicit(&follow_keeps, true, memory_order_relaxed);
-        if (f->has_request && !scope_covers(&f->scope, (Slice){ bytes, (size_t) n }))
-                return follow_hand_back(f, fd, /* may_wait= */ false);
+        if ((f->has_request || f->is_unseen) && !scope_covers(&f->scope, (Slice){ bytes, (size_t) n }))
+                return follow_hand_back(f, fd, follow_head((Slice){ bytes, (size_t) n }), /* may_wait= */ false);
 
         follow_begin_request(f, (Slice){ bytes, (size_t) n });
         return FOLLOW_READ;

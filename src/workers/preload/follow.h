@@ -15,7 +15,7 @@
 
 #include "handoff/scope.h"
 #include "workers/preload/back.h"
-#include "workers/preload/framing.h"
+#include "workers/framing.h"
 #include "workers/preload/preload.h"
 
 /* A followed client, filed under its descriptor. One thread at a time reads and writes a client. */
@@ -27,6 +27,9 @@ typedef struct Follow {
         bool is_shared;       /* another process has it too */
         bool is_last;         /* the client wants no further request */
         bool has_request;     /* a request was read; the first one is the worker's, because the broker routed it */
+        bool is_unseen;       /* the broker has not looked at the first request, so that is compared, too (NEXT) */
+        bool is_changed;      /* the program has set options that the next worker is not to have */
+        bool is_corked;       /* TCP_CORK is on */
         int n_open;           /* requests read whole, less responses written whole; below 0: the response came first */
         unsigned process;     /* forks_process() of the process that accepted the client */
         unsigned n_forks;     /* forks_count() at that time */
@@ -65,16 +68,25 @@ static inline Follow *follow_find(int fd) {
 }
 
 /*
- * Begins to follow the client @fd, whose message had the @n bytes @message, if it has a scope. @conn_fd is the connection
- * on which it came. Returns true if @conn_fd was consumed.
+ * Begins to follow the client @fd, whose message had the @n bytes @message, if it has a scope. @cookie is that of its
+ * socket. Returns true if it is followed; *@ret_generation is that of the scope.
  */
-bool follow_begin(int fd, const uint8_t *message, size_t n, int conn_fd);
+bool follow_begin(int fd, uint64_t cookie, const uint8_t *message, size_t n, uint32_t *ret_generation);
+
+/*
+ * Has the first request of the client @fd compared with its scope, too, because the broker has not seen it (NEXT). Returns
+ * false if the client is not followed.
+ */
+bool follow_compare_first(int fd);
 
 /* Forgets what was known under the number @fd, which is another socket now. */
 void follow_forget(int fd);
 
 /* Ends the following of a client. It stays with the program. */
 void follow_end(Follow *f);
+
+/* Tells that the program has set an option of the client. */
+void follow_note_option(Follow *f, int level, int option, const void *value, socklen_t length);
 
 /* True if @fd is a client that was handed back. Forgets it if @fd is another socket by now. */
 bool follow_is_gone(Follow *f, int fd);

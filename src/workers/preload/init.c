@@ -5,6 +5,7 @@
 #include "basic/confine.h"
 #include "workers/preload/back.h"
 #include "workers/preload/io.h"
+#include "workers/preload/kept.h"
 
 /* Leaves listen(2), because servers listen on AF_UNIX. The service's SystemCallFilter= can forbid it. */
 static void init_confine(void) {
@@ -29,6 +30,7 @@ __attribute__((constructor)) void preload_init(void) {
         environment_init();
         back_init();
         forks_init();
+        kept_init();
         passed_init();
         if (environment.confine == CONFINE_MODE_YES || (environment.confine == CONFINE_MODE_AUTO && confine_is_due()))
                 init_confine();

@@ -24,6 +24,11 @@ void io_init(void) {
         real_find("splice", &io_real.splice);
         real_find("close", &io_real.close);
         real_find("epoll_ctl", &io_real.epoll_ctl);
+        real_find("epoll_wait", &io_real.epoll_wait);
+        real_find("epoll_pwait", &io_real.epoll_pwait);
+        real_find("epoll_pwait2", &io_real.epoll_pwait2);
+        real_find("close_range", &io_real.close_range);
+        real_find("closefrom", &io_real.closefrom);
         real_find("dup2", &io_real.dup2);
         real_find("dup3", &io_real.dup3);
         real_find("initgroups", &io_real.initgroups);

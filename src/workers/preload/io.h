@@ -3,6 +3,7 @@
 
 /* libc's functions behind the wrappers of reads, writes and registrations. */
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/epoll.h>
@@ -27,6 +28,11 @@ typedef struct IoReal {
         int (*sendmmsg)(int, struct mmsghdr *, unsigned, int);
         int (*close)(int);
         int (*epoll_ctl)(int, int, int, struct epoll_event *);
+        int (*epoll_wait)(int, struct epoll_event *, int, int);
+        int (*epoll_pwait)(int, struct epoll_event *, int, int, const sigset_t *);
+        int (*epoll_pwait2)(int, struct epoll_event *, int, const struct timespec *, const sigset_t *);
+        int (*close_range)(unsigned, unsigned, int);
+        void (*closefrom)(int);
         int (*dup2)(int, int);
         int (*dup3)(int, int, int);
         int (*initgroups)(const char *, gid_t);

@@ -91,6 +91,11 @@ static int message_read_tlv(uint8_t type, const uint8_t *value, size_t length, u
         if (type > FDPASS_TLV_VERSION && type <= TLV_CUSTOM_MAX && !seen->version)
                 return FDPASS_ANSWER_ERROR;
 
+        if (type == FDPASS_TLV_PERSISTENT)
+                info->may_persist = true;
+        if (type == FDPASS_TLV_NEXT)
+                info->is_unseen = true;
+
         if (type == FDPASS_TLV_DEADLINE) {
                 if (seen->deadline || length != 8)
                         return FDPASS_ANSWER_ERROR;

@@ -169,8 +169,10 @@ int preload_setsockopt(int fd, int level, int option, const void *value, socklen
                 errno = saved_errno;
                 r = 0;
         }
-        if (r == 0)
+        if (r == 0 && !f) /* a client is no listener, and does not become one */
                 options_record(fd, level, option, value, length);
+        if (r == 0 && f)
+                follow_note_option(f, level, option, value, length);
 
         return r;
 }

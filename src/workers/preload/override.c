@@ -53,7 +53,7 @@ static OverrideSlot *override_slot(int fd, bool make) {
         return page ? &page[(size_t) fd % PAGE_OVERRIDES] : NULL;
 }
 
-void override_set(int fd, const Override *override) {
+void override_set_known(int fd, uint64_t cookie, const Override *override) {
         OverrideSlot *slot = override_slot(fd, /* make= */ true);
 
         if (!slot)
@@ -61,7 +61,11 @@ void override_set(int fd, const Override *override) {
 
         atomic_store(&slot->cookie, 0);
         slot->override = *override;
-        atomic_store_explicit(&slot->cookie, socket_cookie(fd), memory_order_release);
+        atomic_store_explicit(&slot->cookie, cookie, memory_order_release);
+}
+
+void override_set(int fd, const Override *override) {
+        override_set_known(fd, socket_cookie(fd), override);
 }
 
 bool override_get(int fd, Override *ret) {

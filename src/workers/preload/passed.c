@@ -221,6 +221,28 @@ static int passed_replace_second(int fd, PassedSocket *p, KnownSocket *k, sa_fam
         return r < 0 ? r : passed_put(fd, listener_fd);
 }
 
+int passed_find_second(uint64_t cookie, uint64_t *ret) {
+        Override override;
+
+        for (size_t i = 0; i < n_passed; i++)
+                if (passed[i].cookie == cookie && passed[i].second) {
+                        *ret = atomic_load(&passed[i].second->cookie);
+                        return override_find_listener(*ret, &override);
+                }
+
+        return -ENOENT;
+}
+
+int passed_find_first(uint64_t cookie) {
+        Override override;
+
+        for (size_t i = 0; i < n_passed; i++)
+                if (passed[i].second && atomic_load(&passed[i].second->cookie) == cookie)
+                        return override_find_listener(passed[i].cookie, &override);
+
+        return -ENOENT;
+}
+
 static int passed_replace_bound(int fd, PassedSocket *p, const IpAddress *wanted, unsigned options) {
         KnownSocket *k = known_find(p->cookie);
         sa_family_t family = wanted->sa.sa_family;

@@ -11,6 +11,7 @@
  *        └── accept.c ── accept(): connection and sender
  *               ├── inherited.c ── a descriptor that the program takes in addition to the port that it bound
  *               ├── family.c ── a client for the program's listener of the other family
+ *               ├── kept.c ── connections that bring several clients ── kept-receive.c, place.c
  *               └── receive.c ── the message ── message.c
  *     follow.c ── whose request is next ── framing.c; back.c ── the way back to the broker; io.c; forks.c
  *     stopping.c ── a server that ends hands clients back
@@ -58,6 +59,20 @@ static inline int take_fd(int *fd) {
 
         *fd = -EBADF;
         return taken;
+}
+
+/* The numbers that our descriptors get if they are free, because programs expect low ones for what they open. */
+#define HIGH_FD 256
+
+/* Returns a duplicate of @fd with a high number, and closes @fd; or @fd if there is none. */
+static inline int move_up_fd(int fd) {
+        int up = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD) : -1;
+
+        if (up < 0)
+                return fd;
+
+        (void) close(fd);
+        return up;
 }
 
 static inline bool is_nonblocking(int fd) {
@@ -206,7 +221,10 @@ unsigned forks_count(void);
 typedef struct ClientInfo {
         IpAddress peer;       /* AF_UNSPEC: as the client's socket has it */
         IpAddress local;      /* AF_UNSPEC: as the client's socket has it */
+        uint64_t cookie;      /* of the client's socket, SO_COOKIE */
+        bool may_persist;     /* the sender lets us keep the connection */
         bool is_late;         /* the deadline is over: the sender no longer waits for us */
+        bool is_unseen;       /* the broker has not looked at its first request (NEXT) */
         bool has_consumed;    /* bytes of the client came in the message; its socket no longer has them */
 } ClientInfo;
 
@@ -226,6 +244,7 @@ enum {
 
 /* A socket that clients come from: the one that systemd passed, or the program's end of a pair (family.c). */
 typedef struct WorkerSocket {
+        uint64_t cookie;         /* 0: unknown */
         int type;                /* SOCK_STREAM or SOCK_SEQPACKET */
         bool trusts_all;         /* the mode of its file keeps other users away */
         uid_t owner;             /* of its file, whose clients are accepted too; (uid_t) -1: unknown */
@@ -293,6 +312,15 @@ void passed_init(void);
 int passed_replace_port(int fd, const IpAddress *wanted, unsigned options);
 int passed_replace_path(int fd, const char *path);
 
+/*
+ * Returns the descriptor of the program's listener of the other family for the passed socket @cookie, and its own
+ * cookie; or -ENOENT.
+ */
+int passed_find_second(uint64_t cookie, uint64_t *ret);
+
+/* Returns the descriptor of the listener for which @cookie is that of the second one, or -ENOENT. */
+int passed_find_first(uint64_t cookie);
+
 /* override.c */
 
 typedef enum OverrideKind {
@@ -312,6 +340,9 @@ typedef struct Override {
 /* Files an override under a descriptor. Without memory for it, the program gets the kernel's answers. */
 void override_set(int fd, const Override *override);
 bool override_get(int fd, Override *ret);
+
+/* The same for a caller that has the socket's cookie. */
+void override_set_known(int fd, uint64_t cookie, const Override *override);
 
 /* Returns a descriptor of the socket @cookie with OVERRIDE_LISTENER, or -ENOENT. */
 int override_find_listener(uint64_t cookie, Override *ret);
@@ -355,10 +386,26 @@ enum {
 };
 
 /*
- * Receives the client of a connection. Consumes @conn_fd, and closes *@place before, so that the client gets that
- * number. How long it waits depends on whether @listener_fd has O_NONBLOCK. Returns 0, RECEIVE_…, or a negative errno.
+ * Receives the client of the connection *@conn_fd. That is the way back from here on if *@conn_fd is -EBADF then.
+ * Closes *@place before, so that the client gets that number. How long it waits depends on whether @listener_fd has O_NONBLOCK. The client has FD_CLOEXEC if @flags, those of
+ * accept4(2), have SOCK_CLOEXEC. Returns 0, RECEIVE_…, or a negative errno.
  */
-int receive_client(int conn_fd, int *place, int listener_fd, const WorkerSocket *w, ClientInfo *ret_info, int *ret_fd);
+int receive_client(int *conn_fd, int *place, int listener_fd, const WorkerSocket *w, int flags, ClientInfo *ret_info,
+                   int *ret_fd);
+
+/*
+ * Reads the message of the client @fd. @is_cut: there were more than these @n bytes. Returns 0, or the answer for the
+ * sender.
+ */
+int receive_read(const uint8_t *bytes, size_t n, bool is_cut, int fd, const WorkerSocket *w, ClientInfo *ret);
+
+struct msghdr;
+
+/* Stores the first @max descriptors of @message, and closes all others. Returns their number. */
+size_t receive_take_fds(struct msghdr *message, int *ret, size_t max);
+
+/* Returns the family of a client that was received: that of its message or of its socket. AF_UNSPEC: it is unknown. */
+sa_family_t receive_client_family(int fd, const ClientInfo *info);
 
 /* Returns the family of the client in a connection, without receiving it. AF_UNSPEC: no client, or unknown. */
 sa_family_t receive_family(int conn_fd, int listener_fd);

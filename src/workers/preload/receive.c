@@ -51,8 +51,7 @@ static bool receive_wait(int fd, int ms) {
         return n > 0;
 }
 
-/* Stores the first descriptor of @message, and closes all others. Returns their number. */
-static size_t receive_take_fds(struct msghdr *message, int *ret) {
+size_t receive_take_fds(struct msghdr *message, int *ret, size_t max) {
         size_t n = 0;
 
         for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
@@ -63,10 +62,11 @@ static size_t receive_take_fds(struct msghdr *message, int *ret) {
                         int fd;
 
                         memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-                        if (c->cmsg_type == SCM_RIGHTS && n++ == 0)
-                                *ret = fd;
+                        if (c->cmsg_type == SCM_RIGHTS && n < max)
+                                ret[n] = fd;
                         else
                                 (void) close(fd);
+                        n += c->cmsg_type == SCM_RIGHTS;
                 }
         }
 
@@ -94,39 +94,33 @@ static void receive_once(int conn_fd, int flags, ReceivedMessage *m, int *ret_fd
                 .msg_controllen = sizeof(control.buffer),
         };
 
-        m->n = io_real.recvmsg(conn_fd, &message, flags | MSG_CMSG_CLOEXEC);
+        m->n = io_real.recvmsg(conn_fd, &message, flags);
         if (m->n < 0) {
                 m->n = -errno;
                 return;
         }
 
         m->flags = message.msg_flags;
-        m->n_fds = receive_take_fds(&message, ret_fd);
+        m->n_fds = receive_take_fds(&message, ret_fd, 1);
 }
 
+/* The protocol says both the family and the type of a socket of TCP. */
 static bool receive_is_client(int fd) {
-        int family = socket_option(fd, SO_DOMAIN);
+        int protocol = socket_option(fd, SO_PROTOCOL);
+        bool is_tcp = protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
 
-        return (family == AF_INET || family == AF_INET6 || family == AF_UNIX) &&
-               socket_option(fd, SO_TYPE) == SOCK_STREAM && socket_option(fd, SO_ACCEPTCONN) == 0;
+        return (is_tcp || (socket_option(fd, SO_DOMAIN) == AF_UNIX && socket_option(fd, SO_TYPE) == SOCK_STREAM)) &&
+               socket_option(fd, SO_ACCEPTCONN) == 0;
 }
 
-/* Returns 0, or the answer for the sender. */
-static int receive_check(const ReceivedMessage *m, const WorkerSocket *w, int client_fd, ClientInfo *ret) {
-        bool is_cut = m->flags & MSG_TRUNC;
-        int answer;
+int receive_read(const uint8_t *bytes, size_t n, bool is_cut, int fd, const WorkerSocket *w, ClientInfo *ret) {
+        int answer = message_read(bytes, n, is_cut, receive_now_usec(), ret);
 
-        /* LimitNOFILE= is reached, or a security module forbids the descriptor. Another worker may get it. */
-        if (m->n_fds == 0 && m->flags & MSG_CTRUNC) {
-                log_once(TOPIC_LOST_FD, "The socket of a client was lost, by LimitNOFILE= or by a security module.");
-                return FDPASS_ANSWER_REFUSED;
+        if (answer == 0 && n > 1) {
+                ret->cookie = socket_cookie(fd);
+                if (ret->cookie == 0)
+                        answer = FDPASS_ANSWER_ERROR;
         }
-
-        answer = FDPASS_ANSWER_ERROR;
-        if (m->n > 0 && m->n_fds == 1 && !(m->flags & MSG_CTRUNC) && (w->type != SOCK_STREAM || m->n == 1))
-                answer = message_read(m->bytes, (size_t) m->n, is_cut, receive_now_usec(), ret);
-        if (answer == 0 && !receive_is_client(client_fd))
-                answer = FDPASS_ANSWER_ERROR;
         if (answer != 0) {
                 log_once(TOPIC_MESSAGE, "A message on %s was none, or had no client with it.", w->name.sun_path);
                 return answer;
@@ -140,6 +134,23 @@ static int receive_check(const ReceivedMessage *m, const WorkerSocket *w, int cl
         }
 
         return ret->is_late ? FDPASS_ANSWER_REFUSED : 0;
+}
+
+/* Returns 0, or the answer for the sender. */
+static int receive_check(const ReceivedMessage *m, const WorkerSocket *w, int client_fd, ClientInfo *ret) {
+        /* LimitNOFILE= is reached, or a security module forbids the descriptor. Another worker may get it. */
+        if (m->n_fds == 0 && m->flags & MSG_CTRUNC) {
+                log_once(TOPIC_LOST_FD, "The socket of a client was lost, by LimitNOFILE= or by a security module.");
+                return FDPASS_ANSWER_REFUSED;
+        }
+
+        if (m->n <= 0 || m->n_fds != 1 || m->flags & MSG_CTRUNC || (w->type == SOCK_STREAM && m->n != 1) ||
+            !receive_is_client(client_fd)) {
+                log_once(TOPIC_MESSAGE, "A message on %s was none, or had no client with it.", w->name.sun_path);
+                return FDPASS_ANSWER_ERROR;
+        }
+
+        return receive_read(m->bytes, (size_t) m->n, m->flags & MSG_TRUNC, client_fd, w, ret);
 }
 
 static int receive_wait_ms(int listener_fd) {
@@ -164,46 +175,52 @@ static bool receive_in_time(int conn_fd, int listener_fd, int flags, ReceivedMes
         return true;
 }
 
-sa_family_t receive_family(int conn_fd, int listener_fd) {
-        _cleanup_close_ int client_fd = -EBADF;
-        ReceivedMessage m = { .n = 0 };
-        IpAddress peer = {};
+sa_family_t receive_client_family(int fd, const ClientInfo *info) {
+        IpAddress peer = info->peer;
         socklen_t length = sizeof(peer);
-        ClientInfo info = {};
 
-        if (!receive_in_time(conn_fd, listener_fd, MSG_PEEK, &m, &client_fd) || m.n <= 0 || client_fd < 0)
-                return AF_UNSPEC;
-
-        (void) message_read(m.bytes, (size_t) m.n, m.flags & MSG_TRUNC, receive_now_usec(), &info);
-        if (info.peer.sa.sa_family != AF_UNSPEC)
-                peer = info.peer;
-        else if (real.getpeername(client_fd, &peer.sa, &length) < 0)
+        if (peer.sa.sa_family == AF_UNSPEC && real.getpeername(fd, &peer.sa, &length) < 0)
                 return AF_UNSPEC;
 
         address_present(&peer, /* mapped= */ false);
         return peer.sa.sa_family;
 }
 
+sa_family_t receive_family(int conn_fd, int listener_fd) {
+        _cleanup_close_ int client_fd = -EBADF;
+        ReceivedMessage m = { .n = 0 };
+        ClientInfo info = {};
+
+        if (!receive_in_time(conn_fd, listener_fd, MSG_PEEK | MSG_CMSG_CLOEXEC, &m, &client_fd) || m.n <= 0 || client_fd < 0)
+                return AF_UNSPEC;
+
+        (void) message_read(m.bytes, (size_t) m.n, m.flags & MSG_TRUNC, receive_now_usec(), &info);
+        return receive_client_family(client_fd, &info);
+}
+
 int receive_connection(int fd, int *ret) {
         ReceivedMessage m;
 
         *ret = -ECONNABORTED;
-        receive_once(fd, 0, &m, ret);
+        receive_once(fd, MSG_CMSG_CLOEXEC, &m, ret);
         if (m.n < 0)
                 return (int) m.n;
 
         return m.n > 0;
 }
 
-int receive_client(int conn_fd, int *place, int listener_fd, const WorkerSocket *w, ClientInfo *ret_info, int *ret_fd) {
-        _cleanup_close_ int conn = conn_fd, client_fd = -EBADF;
+int receive_client(int *conn_fd, int *place, int listener_fd, const WorkerSocket *w, int flags, ClientInfo *ret_info,
+                   int *ret_fd) {
+        _cleanup_close_ int client_fd = -EBADF;
+        int conn = *conn_fd;
         ReceivedMessage m = { .n = 0 };
+        uint32_t generation;
         uint8_t answer;
 
         close_at(place);
         *place = -EBADF;
 
-        if (!receive_in_time(conn, listener_fd, 0, &m, &client_fd)) {
+        if (!receive_in_time(conn, listener_fd, flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0, &m, &client_fd)) {
                 log_once(TOPIC_SILENT, "A connection to %s brought no client in time.", w->name.sun_path);
                 return RECEIVE_SILENT;
         }
@@ -221,8 +238,8 @@ int receive_client(int conn_fd, int *place, int listener_fd, const WorkerSocket 
                 return RECEIVE_SKIP;
         }
 
-        if (follow_begin(client_fd, m.bytes, (size_t) m.n, conn))
-                (void) take_fd(&conn);
+        if (follow_begin(client_fd, ret_info->cookie, m.bytes, (size_t) m.n, &generation) && back_keep(conn, generation))
+                (void) take_fd(conn_fd);
         *ret_fd = take_fd(&client_fd);
         return 0;
 }

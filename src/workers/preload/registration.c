@@ -2,16 +2,26 @@
 
 /* Wrappers of the functions that decide where the program waits for a client, and under which number it has it. */
 
+#include <limits.h>
+#include <linux/close_range.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 
 #include "workers/preload/follow.h"
 #include "workers/preload/io.h"
+#include "workers/preload/kept-watch.h"
 
 _public_ int registration_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event) __asm__("epoll_ctl");
 _public_ int registration_close(int fd) __asm__("close");
 _public_ int registration_dup2(int fd, int to) __asm__("dup2");
 _public_ int registration_dup3(int fd, int to, int flags) __asm__("dup3");
+_public_ int registration_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int ms) __asm__("epoll_wait");
+_public_ int registration_epoll_pwait(int epoll_fd, struct epoll_event *events, int max, int ms,
+                                      const sigset_t *signals) __asm__("epoll_pwait");
+_public_ int registration_epoll_pwait2(int epoll_fd, struct epoll_event *events, int max,
+                                       const struct timespec *timeout, const sigset_t *signals) __asm__("epoll_pwait2");
+_public_ int registration_close_range(unsigned first, unsigned last, int flags) __asm__("close_range");
+_public_ void registration_closefrom(int first) __asm__("closefrom");
 _public_ long registration_syscall(long number, long a, long b, long c, long d, long e, long f) __asm__("syscall");
 
 static void registration_begin(void) {
@@ -34,28 +44,66 @@ int registration_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *eve
                 f->epoll_fd = op == EPOLL_CTL_DEL ? -EBADF : epoll_fd;
                 if (op != EPOLL_CTL_DEL)
                         f->event = *event;
-        }
+        } else if (r == 0)
+                kept_watch_epoll(epoll_fd, op, fd, event);
         return r;
+}
+
+int registration_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int ms) {
+        registration_begin();
+        kept_watch_wait(epoll_fd);
+        return io_real.epoll_wait(epoll_fd, events, max, ms);
+}
+
+int registration_epoll_pwait(int epoll_fd, struct epoll_event *events, int max, int ms, const sigset_t *signals) {
+        registration_begin();
+        kept_watch_wait(epoll_fd);
+        return io_real.epoll_pwait(epoll_fd, events, max, ms, signals);
+}
+
+int registration_epoll_pwait2(int epoll_fd, struct epoll_event *events, int max, const struct timespec *timeout,
+                              const sigset_t *signals) {
+        registration_begin();
+        kept_watch_wait(epoll_fd);
+        return io_real.epoll_pwait2(epoll_fd, events, max, timeout, signals);
 }
 
 /* The descriptor is closed in any case: a client that was handed back is open in the broker. */
 int registration_close(int fd) {
         registration_begin();
+        kept_watch_close((unsigned) fd, (unsigned) fd);
         stopping_before_close(fd);
         return io_real.close(fd);
 }
 
+int registration_close_range(unsigned first, unsigned last, int flags) {
+        registration_begin();
+        if ((flags & ~(int) CLOSE_RANGE_UNSHARE) == 0)
+                kept_watch_close(first, last);
+        return io_real.close_range(first, last, flags);
+}
+
+void registration_closefrom(int first) {
+        registration_begin();
+        kept_watch_close(first < 0 ? 0 : (unsigned) first, UINT_MAX);
+        io_real.closefrom(first);
+}
+
 int registration_dup2(int fd, int to) {
         registration_begin();
-        if (fd != to)
+        if (fd != to) {
                 follow_forget(to);
+                kept_watch_close((unsigned) to, (unsigned) to);
+        }
         return io_real.dup2(fd, to);
 }
 
 int registration_dup3(int fd, int to, int flags) {
         registration_begin();
-        if (fd != to)
+        if (fd != to) {
                 follow_forget(to);
+                kept_watch_close((unsigned) to, (unsigned) to);
+        }
         return io_real.dup3(fd, to, flags);
 }
 
@@ -68,8 +116,10 @@ long registration_syscall(long number, long a, long b, long c, long d, long e, l
         long r;
 
         registration_begin();
-        if (number == SYS_close) /* libuv */
+        if (number == SYS_close) { /* libuv */
+                kept_watch_close((unsigned) a, (unsigned) a);
                 stopping_before_close((int) a);
+        }
         r = io_real.syscall(number, a, b, c, d, e, f);
         if (number != SYS_io_uring_setup || r < 0 || !back_is_wanted() || !known_has_messages())
                 return r;

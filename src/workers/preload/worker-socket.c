@@ -93,6 +93,7 @@ bool worker_socket_find(int fd, WorkerSocket *ret) {
                 int sender_fd = atomic_load(&k->sender_fd); /* before its cookie, which is set before it */
 
                 *ret = k->socket;
+                ret->cookie = cookie;
                 ret->sender_fd = sender_fd;
                 ret->sender_cookie = atomic_load(&k->sender_cookie);
                 ret->family = (sa_family_t) atomic_load(&k->family);
@@ -103,6 +104,7 @@ bool worker_socket_find(int fd, WorkerSocket *ret) {
         if (cookie == 0 || !worker_socket_inspect(fd, ret))
                 return false;
 
+        ret->cookie = cookie;
         (void) known_add(cookie, ret);
         return true;
 }

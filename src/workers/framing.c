@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT-0 */
 
-#include "workers/preload/framing.h"
+#include "workers/framing.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The return connection of this process, for all its threads (fdpass-protocol(7), HANDING BACK): a connection on which a
+ * client came. Clients that came with a seal go back on it, without connect(2).
+ */
+
+#include "handoff/message.h"
+
+/* Says that this process hands clients back. No connection is kept before, because most workers do not. */
+void return_conn_want(void);
+
+/*
+ * Keeps a duplicate of @fd, on which the client of @m came, unless there is a return connection or none is wanted. The
+ * caller closes @fd, which is no answer then.
+ */
+void return_conn_keep(int fd, const Message *m);
+
+/*
+ * Sends a client. Waits at most 100 ms, for a broker that has just been told of the connection. Returns 0, or:
+ *
+ *   -ENOTCONN         there is no return connection, or no longer
+ *   -EAGAIN           the broker has no room
+ *
+ * or another error of handoff_send_message().
+ */
+int return_conn_send(Slice header, Slice consumed, int client_fd);
