@@ -210,28 +210,44 @@ static void log_write_text(const Log *log, const char *message) {
                 (void) !write(STDERR_FILENO, line, MIN((size_t) n, sizeof(line) - 1));
 }
 
-static void log_vcommit(LogRecord *record, const char *format, va_list ap) _printf_(2, 0);
-static void log_vcommit(LogRecord *record, const char *format, va_list ap) {
+/* Returns false if the journal does not take the record. Then it is not counted yet. */
+static bool log_try_vcommit(LogRecord *record, const char *format, va_list ap) _printf_(2, 0);
+static bool log_try_vcommit(LogRecord *record, const char *format, va_list ap) {
         Log *log = record->log;
         char message[MESSAGE_MAX];
 
         if (record->priority > log->level)
-                return;
+                return true;
 
         (void) vsnprintf(message, sizeof(message), format, ap);
         utf8_mask(message);
 
         if (log->journal_fd < 0) {
                 log_write_text(log, message);
-                return;
+                return true;
         }
 
         log_append_message(record, "%s", message);
+        return log_report_dropped(log) && log_write_record(record);
+}
 
-        if (!log_report_dropped(log) || !log_write_record(record)) {
-                log->n_dropped++;
-                log->n_unreported++;
-        }
+static void log_vcommit(LogRecord *record, const char *format, va_list ap) _printf_(2, 0);
+static void log_vcommit(LogRecord *record, const char *format, va_list ap) {
+        if (log_try_vcommit(record, format, ap))
+                return;
+
+        record->log->n_dropped++;
+        record->log->n_unreported++;
+}
+
+bool log_try_commit(LogRecord *record, const char *format, ...) {
+        va_list ap;
+        bool done;
+
+        va_start(ap, format);
+        done = log_try_vcommit(record, format, ap);
+        va_end(ap);
+        return done;
 }
 
 void log_commit(LogRecord *record, const char *format, ...) {

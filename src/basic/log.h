@@ -61,6 +61,9 @@ void log_field(LogRecord *record, const char *name, const char *format, ...) _pr
 /* Writes the record with this message, which is cut after 1023 bytes. */
 void log_commit(LogRecord *record, const char *format, ...) _printf_(2, 3);
 
+/* Does the same. Returns false, and counts no dropped record, if the journal does not take it now. */
+bool log_try_commit(LogRecord *record, const char *format, ...) _printf_(2, 3);
+
 /* Write a record without fields; log_line_id() adds MESSAGE_ID=. */
 void log_line(Log *log, int priority, const char *format, ...) _printf_(3, 4);
 void log_line_id(Log *log, int priority, const char *id, const char *format, ...) _printf_(4, 5);

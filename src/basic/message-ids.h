@@ -35,6 +35,11 @@
 #define MESSAGE_HELPER_HANGS         "26d84ea61d8e431c8efbf7a4d0cba75f"
 #define MESSAGE_HELPER_FAILED        "9daac6475b8e47339a5de111fa5d4ca0"
 
+/* Connections */
+#define MESSAGE_CONNECTION_ENDED     "b98446512df64df7b102e580df68f1bc"
+#define MESSAGE_CONNECTION_UNSEEN    "987ed1916ed84d0e9f35784bcaba71fc"
+#define MESSAGE_REPORTS_LOST         "0ce53e1bdc6842d383b52fae4663e64c"
+
 /* Units */
 #define MESSAGE_UNIT_ERROR           "850fcd5519b74710be8b8843726e4b95"
 #define MESSAGE_UNIT_WARNING         "cbcfed9a217347cdb23e2d79e27bdc5c"

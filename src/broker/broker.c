@@ -8,6 +8,7 @@
 #include "broker/departure.h"
 #include "broker/dispatch.h"
 #include "broker/handback.h"
+#include "broker/live.h"
 #include "broker/settlement.h"
 #include "broker/state/watch.h"
 #include "broker/stop.h"
@@ -114,9 +115,14 @@ int broker_set_helper(Broker *b, Helper *helper) {
 static void broker_drop_clients(Broker *b) {
         persistent_send_all(&b->persistent);
         delivery_drop_all(b);
-        for (size_t i = 0; i < b->clients.n_touched; i++)
-                if (b->clients.slots[i].state != CLIENT_FREE)
-                        departure_drop(b, &b->clients.slots[i]);
+        for (size_t i = 0; i < b->clients.n_touched; i++) {
+                Client *c = &b->clients.slots[i];
+
+                if (c->state == CLIENT_PENDING && !c->sent.is_expired && c->sent.route)
+                        live_note(b, c); /* systemd keeps it in the worker's backlog */
+                if (c->state != CLIENT_FREE)
+                        departure_drop(b, c);
+        }
 }
 
 static void broker_free_listeners(Broker *b) {
@@ -144,6 +150,7 @@ Broker *broker_free(Broker *b) {
         proxied_done(&b->proxied);
         routing_unref(b->routing);
         dispatch_reap(b);
+        live_free(b);
         head_buffer_done(&b->head_buffer);
         own_sockets_done(&b->own_sockets);
         helper_turn(b->helper);
@@ -255,6 +262,7 @@ int broker_set_config(Broker *b, Config *config) {
         b->parking.max = settings->max_parked ?: b->clients.n_slots / 4;
         stop_watch_idle(b);
         admission_set_max_clients(b, settings->max_clients);
+        live_configure(b);
         dispatch_reap(b);
         return 0;
 }

@@ -12,6 +12,7 @@
 #include "broker/state/counters.h"
 
 typedef struct Handback Handback;
+typedef struct Live Live;
 
 /* State of admission.c. */
 typedef struct Admission {
@@ -64,6 +65,7 @@ typedef struct Broker {
         Linger linger;
         Inspect inspect;
         Handback *handback;      /* NULL: there is no return socket */
+        Live *live;              /* live connections; NULL: there is no socket with the kernel's reports */
 
         Admission admission;
         Stop stop;

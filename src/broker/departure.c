@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "broker/admission.h"
+#include "broker/live.h"
 #include "broker/state/watch.h"
 
 void departure_drop(Broker *b, Client *c) {
@@ -34,6 +35,7 @@ void departure_taken(Broker *b, Client *c) {
         diag_observe(&b->diag, EVENT_TAKEN, c, c->sent.route);
         if (b->diag.log_handoffs >= LOG_HANDOFFS_YES)
                 diag_taken(&b->diag, c);
+        live_note(b, c);
         departure_drop(b, c);
 }
 

@@ -7,6 +7,7 @@
 #include "broker/handback.h"
 #include "broker/departure.h"
 #include "broker/handover.h"
+#include "broker/live.h"
 #include "broker/settlement.h"
 #include "broker/state/watch.h"
 #include "broker/stop.h"
@@ -65,6 +66,8 @@ static void dispatch_event(Broker *b, const struct epoll_event *event) {
 
         if (token == TOKEN_HELPER)
                 inspect_on_event(&b->inspect);
+        else if (token == TOKEN_CONNECTIONS)
+                live_on_event(b);
         else if (token & TOKEN_PERSISTENT)
                 persistent_on_event(&b->persistent, (uint32_t) token);
         else if (token & TOKEN_RETURN)

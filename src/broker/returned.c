@@ -10,6 +10,7 @@
 #include "broker/admission.h"
 #include "broker/arrival.h"
 #include "broker/departure.h"
+#include "broker/live.h"
 #include "broker/state/client-context.h"
 #include "broker/state/proxied.h"
 #include "broker/state/watch.h"
@@ -114,6 +115,7 @@ static void returned_go_on(void *userdata, Client *c, const SocketTask *t) {
                 return;
         }
 
+        live_take_back(b, c);
         if (c->address.sa.sa_family == AF_UNSPEC)
                 c->address = t->peer;
         (void) source_get(&b->sources, c, UINT_MAX); /* counted, never refused: it was admitted before */

@@ -8,6 +8,7 @@
 #include "broker/departure.h"
 #include "broker/handback.h"
 #include "broker/handover.h"
+#include "broker/live.h"
 #include "broker/settlement.h"
 
 /*
@@ -79,13 +80,16 @@ static void stop_on_timer(void *userdata) {
         stop_finish(b);
 }
 
-/* A drained worker would get clients again, because systemd drops what it keeps for a service that ends by itself. */
+/*
+ * systemd drops what it keeps for a service that ends by itself. So a drained worker would get clients again, and live
+ * connections would be forgotten.
+ */
 static bool stop_may_be_idle(const Broker *b) {
         for (size_t i = 0; i < b->workers.n_workers; i++)
                 if (b->workers.workers[i]->is_drained)
                         return false;
 
-        return b->clients.n_used == 0 && b->n.n_accepted == b->stop.idle_n_accepted;
+        return b->clients.n_used == 0 && !live_any(b) && b->n.n_accepted == b->stop.idle_n_accepted;
 }
 
 /* Stops the broker if no client has come since the timer was set. So the timer need not be set for each client. */

@@ -4,6 +4,8 @@
 
 #include <limits.h>
 
+#include "config/connections-need.h"
+
 #define VALUE(field) CONFIG_VALUE(BrokerConfig, field)
 
 static const char *const log_handoffs_names[] = {
@@ -15,15 +17,19 @@ static const char *const log_handoffs_names[] = {
 
 static const ConfigKey broker_config_keys[] = {
         { SECTION_FDPASS, "ExitIdleTimeSec", config_parse_timespan, VALUE(exit_idle_usec) },
+        { SECTION_FDPASS, "LogConnections",  config_parse_bool, VALUE(log_connections) },
         { SECTION_FDPASS, "LogHandoffs",     config_parse_choice, VALUE(log_handoffs), .choices = log_handoffs_names },
         { SECTION_FDPASS, "MaxClients",      config_parse_unsigned, VALUE(max_clients), .max = UINT_MAX },
         { SECTION_FDPASS, "MaxParked",       config_parse_unsigned, VALUE(max_parked), .max = UINT_MAX },
+        { SECTION_FDPASS, "MaxTrackedConnections", config_parse_unsigned, VALUE(max_tracked), .min = 1,
+          .max = CONNECTIONS_TRACKED_MAX },
         { SECTION_FDPASS, "ParkTimeoutSec",  config_parse_timespan, VALUE(park_timeout_usec) },
 };
 
 static const BrokerConfig broker_config_defaults = {
         .log_handoffs = LOG_HANDOFFS_NO,
         .max_clients = 0,
+        .max_tracked = 262144,
         .park_timeout_usec = 60 * USEC_PER_SEC,
         .exit_idle_usec = USEC_INFINITY,
 };
@@ -40,7 +46,13 @@ BrokerConfig broker_config_default(void) {
 }
 
 int broker_config_read(ConfigContext *c, BrokerConfig *ret) {
+        int r;
+
         *ret = broker_config_defaults;
         ret->stamp = c->unit->stamp;
-        return config_table_apply(&config_kind_broker, c, ret);
+        r = config_table_apply(&config_kind_broker, c, ret);
+        if (r < 0 || !ret->log_connections)
+                return r;
+
+        return connections_need_set(&ret->need, c->unit, "LogConnections");
 }

@@ -7,6 +7,9 @@
 
 extern const ConfigKind config_kind_broker;
 
+/* Largest MaxTrackedConnections= */
+#define CONNECTIONS_TRACKED_MAX 1048576U
+
 /* Returns the settings of a broker whose unit sets nothing. */
 BrokerConfig broker_config_default(void);
 

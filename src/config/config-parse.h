@@ -51,6 +51,7 @@ struct ConfigKey {
         const char *const *choices; /* words of config_parse_choice(), NULL-terminated */
         ConfigTakeWord take;        /* adds a word, for config_parse_strings() */
         const char *wants;          /* description of the words in errors, for config_parse_strings() */
+        bool is_of_systemd;         /* [Socket] has another key of this name (systemd.socket(5)) */
         const char *shown;          /* default as text; NULL: the field has it, or there is none */
 };
 

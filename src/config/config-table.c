@@ -56,7 +56,9 @@ static const char *config_table_home(const ConfigKind *kind, const ConfigContext
 
 /* Reports a key of [X-FDPass] in another section, where systemd ignores it. Most often its line is behind [Install]. */
 static void config_table_report_misplaced(const ConfigKind *kind, ConfigContext *c, Assignment *a) {
-        if (!config_table_find(kind, SECTION_FDPASS, a->key))
+        const ConfigKey *key = config_table_find(kind, SECTION_FDPASS, a->key);
+
+        if (!key || (key->is_of_systemd && a->section == SECTION_SOCKET))
                 return;
 
         if (kind->is_strict)

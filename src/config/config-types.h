@@ -101,6 +101,7 @@ typedef enum ReceiptKind {
 /* Balance= */
 typedef enum Balance {
         BALANCE_LEAST_PENDING,
+        BALANCE_LEAST_CONNECTIONS,
         BALANCE_ROUND_ROBIN,
         BALANCE_SOURCE_HASH,
 } Balance;
@@ -111,6 +112,13 @@ typedef enum Fallback {
         FALLBACK_CLOSE,  /* close without an answer */
         FALLBACK_ROUTE,  /* pass the client to another route */
 } Fallback;
+
+/* The place of a key that needs the kernel's reports about connections (fdpass-connections.socket). */
+typedef struct ConnectionsNeed {
+        const char *key; /* NULL: there is none. The string is static */
+        char *path;      /* file, below the root directory; owned */
+        unsigned line;   /* from 1 */
+} ConnectionsNeed;
 
 /* The route of one worker. It owns all strings. */
 typedef struct RouteConfig {
@@ -143,10 +151,12 @@ typedef struct RouteConfig {
         char *response_reason;      /* phrase of @response_status */
         char *response_fields;      /* Server and ResponseHeader=, as lines with CR LF */
 
+        unsigned max_connections;   /* MaxConnections=; 0: no limit */
         unsigned max_pending;       /* MaxPending=, at least 1 */
         unsigned max_queued;        /* MaxQueued=; 0: no client waits in a queue */
         usec_t queue_timeout_usec;  /* QueueTimeoutSec=; USEC_INFINITY: no limit */
         bool lint_sandbox;          /* LintSandbox= */
+        ConnectionsNeed need;       /* key that needs the kernel's reports */
 } RouteConfig;
 
 /* ProxyProtocol= */
@@ -179,6 +189,9 @@ typedef struct BrokerConfig {
         usec_t park_timeout_usec; /* ParkTimeoutSec= */
         unsigned max_parked;      /* MaxParked=; 0: half of all clients */
         usec_t exit_idle_usec;    /* ExitIdleTimeSec=; USEC_INFINITY: never */
+        bool log_connections;     /* LogConnections= */
+        unsigned max_tracked;     /* MaxTrackedConnections= */
+        ConnectionsNeed need;     /* key that needs the kernel's reports */
         uint64_t stamp;           /* Unit.stamp; 0: there is no unit */
 } BrokerConfig;
 

@@ -65,6 +65,7 @@ Config *config_free(Config *config) {
         free(config->listeners);
         listener_config_done(&config->listener_default);
 
+        free(config->broker.need.path);
         free(config);
         return NULL;
 }

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include "basic/array.h"
+#include "config/connections-need.h"
 #include "config/flusher-config.h"
 #include "config/match-config.h"
 
@@ -21,6 +22,7 @@ void route_config_done(RouteConfig *route) {
         free(route->path);
         free(route->worker);
         free(route->failure_route);
+        free(route->need.path);
         flusher_config_done(route);
         *route = (RouteConfig){};
 }
@@ -130,6 +132,7 @@ static int route_config_parse_fallback(ConfigContext *c, const Assignment *a, vo
 
 static const char *const balance_names[] = {
         [BALANCE_LEAST_PENDING] = "least-pending",
+        [BALANCE_LEAST_CONNECTIONS] = "least-connections",
         [BALANCE_ROUND_ROBIN] = "round-robin",
         [BALANCE_SOURCE_HASH] = "source-hash",
         NULL,
@@ -183,6 +186,8 @@ static const ConfigKey route_config_keys[] = {
         { SECTION_FDPASS, "Flusher",         config_parse_flusher, OBJECT(route.flusher), .shown = "none" },
         { SECTION_FDPASS, "HandsBack",       config_parse_bool, VALUE(route.hands_back) },
         { SECTION_FDPASS, "LintSandbox",     config_parse_bool, VALUE(route.lint_sandbox) },
+        { SECTION_FDPASS, "MaxConnections",  config_parse_unsigned, VALUE(route.max_connections), .max = 1048576,
+          .is_of_systemd = true },
         { SECTION_FDPASS, "MaxPending",      config_parse_unsigned, VALUE(route.max_pending), .min = 1, .max = 65536 },
         { SECTION_FDPASS, "MaxQueued",       config_parse_unsigned, VALUE(route.max_queued), .max = 1048576 },
         { SECTION_FDPASS, "Metadata",        config_parse_choice, VALUE(route.metadata), .choices = metadata_names },
@@ -294,6 +299,15 @@ static int route_config_complete_worker(ConfigContext *c, RouteDraft *d) {
         return 0;
 }
 
+/* Notes a key of the unit that needs the kernel's reports. */
+static int route_config_note_need(const ConfigContext *c, RouteConfig *route) {
+        const char *key = route->max_connections > 0                    ? "MaxConnections"
+                          : route->balance == BALANCE_LEAST_CONNECTIONS ? "Balance"
+                                                                        : NULL;
+
+        return key ? connections_need_set(&route->need, c->unit, key) : 0;
+}
+
 static int route_config_complete(ConfigContext *c, RouteDraft *d) {
         int r;
 
@@ -307,6 +321,9 @@ static int route_config_complete(ConfigContext *c, RouteDraft *d) {
                 return -ENOMEM;
 
         d->route.stamp = c->unit->stamp;
+        r = route_config_note_need(c, &d->route);
+        if (r < 0)
+                return r;
 
         match_config_finish(c, d);
         return flusher_config_finish(c, d);

@@ -7,6 +7,7 @@
 
 #include "basic/fd.h"
 #include "basic/output.h"
+#include "config/connections-refuse.h"
 #include "fdpassctl/options.h"
 
 unsigned load_n_warnings = 0;
@@ -85,7 +86,12 @@ static int load_all(bool lint, ConfigReport report, void *userdata, Config **ret
         else
                 r = config_load(root_fd, report, userdata, ret);
 
-        return r < 0 ? r : load_flushers(ret, report, userdata);
+        if (r < 0)
+                return r;
+
+        if (lint && !config_enables_connections(*ret))
+                config_refuse_connections(*ret, report, userdata);
+        return load_flushers(ret, report, userdata);
 }
 
 /* Findings are sentences. That about a file that may not be read ends with the text of EACCES. */

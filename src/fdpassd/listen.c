@@ -41,7 +41,7 @@ static int listen_add_return(Broker *b, const char *name, int fd) {
 }
 
 /* Consumes @fd. Returns 1 if clients can come by it, 0 if not, or a negative errno, which it logs. */
-static int listen_add_one(Broker *b, const char *name, int fd, int *control_fd, int *drained_fd, int *seal_fd) {
+static int listen_add_one(Broker *b, const char *name, int fd, int *control_fd, int *drained_fd, int *seal_fd, Reports *reports) {
         int r;
 
         if (streq(name, "control") && *control_fd < 0 &&
@@ -59,6 +59,9 @@ static int listen_add_one(Broker *b, const char *name, int fd, int *control_fd, 
                 *seal_fd = fd;
                 return 0;
         }
+
+        if (reports_take(reports, name, fd))
+                return 0;
 
         if (listen_is_return(name, fd))
                 return listen_add_return(b, name, fd);
@@ -80,7 +83,7 @@ static int listen_add_one(Broker *b, const char *name, int fd, int *control_fd, 
         return 1;
 }
 
-int listen_inherited(Broker *b, int *ret_control_fd, int *ret_drained_fd, int *ret_seal_fd) {
+int listen_inherited(Broker *b, int *ret_control_fd, int *ret_drained_fd, int *ret_seal_fd, Reports *reports) {
         _cleanup_(listen_names_free) char **names = NULL;
         int n, n_listeners = 0;
 
@@ -94,7 +97,8 @@ int listen_inherited(Broker *b, int *ret_control_fd, int *ret_drained_fd, int *r
         }
 
         for (int i = 0; i < n; i++) {
-                int r = listen_add_one(b, names[i], SD_LISTEN_FDS_START + i, ret_control_fd, ret_drained_fd, ret_seal_fd);
+                int r = listen_add_one(b, names[i], SD_LISTEN_FDS_START + i, ret_control_fd, ret_drained_fd, ret_seal_fd,
+                                       reports);
 
                 if (r < 0)
                         return r;

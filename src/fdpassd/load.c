@@ -10,6 +10,7 @@
 #include "basic/fd.h"
 #include "basic/message-ids.h"
 #include "basic/utf8.h"
+#include "config/connections-refuse.h"
 
 /* Bytes of LoadReport.findings. The journal has all findings. */
 #define FINDINGS_MAX 8192
@@ -98,6 +99,9 @@ static int loader_read_config(Loader *l, Config **ret) {
         if (l->lint.n_hidden > 0)
                 log_line_id(l->broker->diag.log, LOG_WARNING, MESSAGE_UNIT_LINT,
                             "%zu more warnings about units; fdpassctl verify shows all.", l->lint.n_hidden);
+
+        if (!l->broker->live)
+                config_refuse_connections(*ret, loader_on_finding, l);
 
         r = config_load_flushers(*ret, FDPASS_FLUSHER_DIR, /* load= */ true, loader_on_finding, l);
         if (r < 0)

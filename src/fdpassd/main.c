@@ -79,11 +79,13 @@ static int fdpassd_parse_argv(int argc, char *argv[]) {
 typedef struct Daemon {
         Loader loader;
         Drained drained;
+        Reports reports;
 } Daemon;
 
 static void fdpassd_done(Daemon *d) {
         loader_done(&d->loader);
         drained_done(&d->drained);
+        reports_done(&d->reports);
 }
 
 static void fdpassd_reload(void *userdata) {
@@ -212,15 +214,16 @@ static int fdpassd_new_broker(sd_event *event, Log *log, size_t n_fds, Helper *h
 }
 
 /* Returns 0, EX_CONFIG if there is no socket for clients, or a negative errno, which it logs. */
-static int fdpassd_listen(Broker *b, int *ret_control_fd, int *ret_drained_fd) {
+static int fdpassd_listen(Broker *b, int *ret_control_fd, Daemon *d) {
         int r, seal_fd;
 
-        r = listen_inherited(b, ret_control_fd, ret_drained_fd, &seal_fd);
+        r = listen_inherited(b, ret_control_fd, &d->drained.fd, &seal_fd, &d->reports);
         seal_store_share(b, seal_fd);
         if (r != 0)
                 return MIN(r, 0);
 
         fdpassd_turn_away(b->helper, *ret_control_fd);
+        reports_turn_away(&d->reports);
         log_line_id(b->diag.log, LOG_ERR, MESSAGE_NO_SOCKET,
                     "There is no socket to serve. Restart fdpass.socket: the first client starts the broker.");
         return EX_CONFIG;
@@ -230,7 +233,7 @@ static int fdpassd_listen(Broker *b, int *ret_control_fd, int *ret_drained_fd) {
 static int fdpassd_serve(Log *log, sd_event *event) {
         _cleanup_(helper_freep) Helper *helper = NULL; /* the last to be freed, because the others use it */
         _cleanup_(broker_freep) Broker *b = NULL;
-        _cleanup_(fdpassd_done) Daemon d = { .loader.root = arg_root, .drained.fd = -EBADF };
+        _cleanup_(fdpassd_done) Daemon d = { .loader.root = arg_root, .drained.fd = -EBADF, .reports = REPORTS_NULL };
         _cleanup_(status_freep) Status *status = NULL;
         _cleanup_(control_freep) Control *control = NULL;
         _cleanup_close_ int control_fd = -EBADF;
@@ -251,9 +254,11 @@ static int fdpassd_serve(Log *log, sd_event *event) {
         if (r < 0)
                 return fdpassd_fail(log, r, "watch for signals");
 
-        r = fdpassd_listen(b, &control_fd, &d.drained.fd);
+        r = fdpassd_listen(b, &control_fd, &d);
         if (r != 0)
                 return r;
+
+        reports_start(&d.reports, b);
 
         r = loader_load(&d.loader);
         if (r < 0)

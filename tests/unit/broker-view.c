@@ -153,3 +153,12 @@ uint64_t other_n_taken(void) { return t.other->n.n_taken; }
 uint64_t other_n_returned(void) { return t.other->n.n_returned; }
 size_t other_n_in_broker(void) { return t.other->clients.n_used; }
 void set_other_max_clients(size_t n) { t.other->admission.max_clients = n; }
+
+int start_live(int fd, ConnectionStore *store) { return live_new(t.broker, fd, store); }
+const ConnectionTable *connections(void) { return t.broker->live->table; }
+int list_live(SweepObserver *observer, void *userdata) { return live_list(t.broker, observer, userdata); }
+
+void sweep_now(void) {
+        t.broker->live->sweep.at = 0;
+        timer_set(&t.broker->live->timer, usec_now());
+}

@@ -7,6 +7,7 @@
  */
 
 #include "broker/broker.h"
+#include "broker/live.h"
 #include "helper/helper.h"
 
 typedef struct BrokerFixture {
@@ -103,6 +104,14 @@ bool listener_needs_head(const char *name); /* some route for its clients asks f
 ClientState first_client_state(void);
 bool first_client_has_route(void);
 bool first_client_was_received(void); /* a look into the queue found that its worker had received it */
+
+/* Live connections. @store is consumed. Returns as live_new(). */
+int start_live(int fd, ConnectionStore *store);
+const ConnectionTable *connections(void);
+/* Has the kernel's sockets listed now. */
+void sweep_now(void);
+/* live_list() */
+int list_live(SweepObserver *observer, void *userdata);
 
 /* The other broker. */
 uint64_t other_n_taken(void);

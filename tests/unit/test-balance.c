@@ -8,6 +8,7 @@
 
 #include "basic/hash.h"
 #include "broker/stage/balance.h"
+#include "connections/routes.h"
 
 #define N_MAX 5
 #define NOW (100 * USEC_PER_SEC)
@@ -160,7 +161,43 @@ static void test_backup(void **state) {
         assert_int_equal(next(NULL), 2);
 }
 
+/* Clients that a worker has count, too: the one that keeps them longest gets the fewest new ones. */
+static void test_least_connections(void **state) {
+        ConnectionWorker live[3] = { { .n_live = 5 }, { .n_live = 0 }, { .n_live = 4 } };
+
+        make_pool(BALANCE_LEAST_CONNECTIONS, 3);
+        t.configs[2].weight = 2;
+        for (size_t i = 0; i < 3; i++)
+                t.workers[i].connections = &live[i];
+
+        for (size_t i = 0; i < 31; i++)
+                live[next(NULL)].n_live++;
+
+        assert_int_equal(live[0].n_live, 10);
+        assert_int_equal(live[1].n_live, 10);
+        assert_int_equal(live[2].n_live, 20);
+}
+
+/* A worker with MaxConnections= clients gets no more, neither as the only one nor while the broker stops. */
+static void test_max_connections(void **state) {
+        ConnectionWorker live = { .n_live = 3 };
+
+        make_pool(BALANCE_LEAST_PENDING, 1);
+        t.configs[0].max_connections = 5;
+        t.workers[0].connections = &live;
+        t.workers[0].n_pending = 1;
+        assert_int_equal(next(NULL), 0);
+        t.workers[0].n_pending = 2;
+        assert_int_equal(next(NULL), SIZE_MAX);
+        t.shared.ignores_max_pending = true;
+        assert_int_equal(next(NULL), SIZE_MAX);
+        live.n_live = 2;
+        assert_int_equal(next(NULL), 0);
+}
+
 TEST_MAIN(TEST(test_least_pending),
+          TEST(test_least_connections),
+          TEST(test_max_connections),
           TEST(test_ties_take_turns),
           TEST(test_round_robin),
           TEST(test_source_hash),

@@ -17,6 +17,9 @@ static bool balance_route_is_ready(const Route *route, usec_t now) {
         if (!worker_is_ready(w, now))
                 return false;
 
+        if (route->config->max_connections > 0 && worker_n_clients(w) >= route->config->max_connections)
+                return false;
+
         return w->n_pending < route->config->max_pending || route->pool->routing->shared->ignores_max_pending;
 }
 
@@ -32,6 +35,11 @@ static bool balance_needs_backup(const Pool *p) {
 static bool balance_fewer_pending(const Route *a, const Route *b) {
         return (uint64_t) a->worker->n_pending * b->config->weight <
                (uint64_t) b->worker->n_pending * a->config->weight;
+}
+
+static bool balance_fewer_connections(const Route *a, const Route *b) {
+        return (uint64_t) worker_n_clients(a->worker) * b->config->weight <
+               (uint64_t) worker_n_clients(b->worker) * a->config->weight;
 }
 
 /*
@@ -55,6 +63,9 @@ static bool balance_goes_before(const Pool *p, const Route *a, const Route *b, u
 
         case BALANCE_SOURCE_HASH:
                 return balance_score(a, source) > balance_score(b, source);
+
+        case BALANCE_LEAST_CONNECTIONS:
+                return balance_fewer_connections(a, b);
 
         case BALANCE_LEAST_PENDING:
         default:

@@ -10,9 +10,6 @@
 
 _Static_assert(PROXY_KEPT_MAX <= FDPASS_PROXY_MAX, "a message has room for the kept TLVs");
 
-/* Size of a name that a broker gave: the instance as eight hexadecimal digits, a hyphen, the number, and a 0 byte. */
-#define OWN_ID_MAX (8 + 1 + 20 + 1)
-
 static size_t client_context_put_text(char *p, Slice s) {
         if (s.n > 0)
                 memcpy(p, s.p, s.n);
@@ -29,11 +26,8 @@ static Slice client_context_put(uint8_t **p, Slice s) {
         return copy;
 }
 
-/*
- * Writes a name in our own form, and returns its length. It does not use printf(3), because that would be a tenth of
- * the work for a client.
- */
-static size_t client_context_format_id(char ret[static OWN_ID_MAX], uint32_t instance, uint64_t number) {
+/* It does not use printf(3), because that would be a tenth of the work for a client. */
+size_t client_format_id(char ret[static CLIENT_OWN_ID_MAX], uint32_t instance, uint64_t number) {
         static const char digits[] = "0123456789abcdef";
         char decimal[20];
         size_t n = 0, k = sizeof(decimal);
@@ -57,7 +51,7 @@ static size_t client_context_format_id(char ret[static OWN_ID_MAX], uint32_t ins
  * could not write that again.
  */
 static bool client_context_parse_id(Slice s, uint32_t *ret_instance, uint64_t *ret_number) {
-        char text[32], again[OWN_ID_MAX];
+        char text[32], again[CLIENT_OWN_ID_MAX];
         uint64_t number;
         uint32_t instance;
 
@@ -68,7 +62,7 @@ static bool client_context_parse_id(Slice s, uint32_t *ret_instance, uint64_t *r
         if (sscanf(text, "%8" SCNx32 "-%20" SCNu64, &instance, &number) != 2)
                 return false;
 
-        (void) client_context_format_id(again, instance, number);
+        (void) client_format_id(again, instance, number);
         if (!streq(text, again))
                 return false;
 
@@ -81,7 +75,7 @@ size_t client_id(const Client *c, char ret[static CLIENT_ID_MAX]) {
         if (c->context && c->context->unique_id.n > 0)
                 return client_context_put_text(ret, c->context->unique_id);
 
-        return client_context_format_id(ret, c->origin, c->origin_id);
+        return client_format_id(ret, c->origin, c->origin_id);
 }
 
 /*

@@ -24,6 +24,12 @@ struct ClientContext {
 /* Size of a buffer for client_id(). The name is instance and number, or the UNIQUE_ID of another sender. */
 #define CLIENT_ID_MAX (FDPASS_UNIQUE_ID_MAX + 1)
 
+/* Size of a name that a broker gave: the instance as eight hexadecimal digits, a hyphen, the number, and a 0 byte. */
+#define CLIENT_OWN_ID_MAX (8 + 1 + 20 + 1)
+
+/* Writes such a name, and returns its length. */
+size_t client_format_id(char ret[static CLIENT_OWN_ID_MAX], uint32_t instance, uint64_t number);
+
 /*
  * Writes the name of the client into @ret, and returns its length. The name stays the same from accept to the end of
  * the client, in logs and messages, also in other brokers.

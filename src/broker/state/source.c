@@ -105,6 +105,13 @@ uint64_t source_hash(const ClientAddress *address) {
         return mix64(key[0] ^ mix64(key[1]));
 }
 
+uint64_t source_of_connection(const Connection *c) {
+        ClientAddress address = { .in6 = { .sin6_family = AF_INET6, .sin6_scope_id = c->scope_id } };
+
+        memcpy(&address.in6.sin6_addr, c->address, sizeof(c->address));
+        return source_hash(&address);
+}
+
 static Source *source_take(SourceTable *table) {
         Source *s = table->free;
 

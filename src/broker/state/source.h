@@ -11,6 +11,7 @@
  */
 
 #include "broker/state/client.h"
+#include "connections/connection.h"
 
 struct Source {
         Source *next;     /* next source in its bucket, or next free one */
@@ -38,6 +39,9 @@ typedef struct SourceTable {
 
 int source_table_init(SourceTable *table, size_t n_clients);
 void source_table_done(SourceTable *table);
+
+/* Returns the source of a live connection as a number (connections/source-counts.h). */
+uint64_t source_of_connection(const Connection *c);
 
 /* Returns a hash of the source of this address. It is the same in every process. */
 uint64_t source_hash(const ClientAddress *address);

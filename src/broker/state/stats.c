@@ -79,6 +79,7 @@ void route_stats_put(RouteStats *stats) {
         memmove(w->stats + i, w->stats + i + 1, (w->n_stats - i) * sizeof(*w->stats));
         stats_leave_line(w, stats);
 
+        connection_route_put(stats->connections);
         free(stats->unit);
         free(stats);
 }

@@ -7,6 +7,7 @@
  */
 
 #include "basic/histogram.h"
+#include "connections/routes.h"
 #include "broker/state/recent-count.h"
 #include "broker/state/refusal.h"
 
@@ -25,6 +26,7 @@ struct RouteStats {
         uint64_t n_failed;   /* handoffs that it rejected; no worker gets the client */
         uint64_t n_refused[_REFUSAL_MAX]; /* clients without a worker; counted for the first route of the pool */
         RecentCount recent_full; /* those with REFUSAL_QUEUE_FULL of the last minutes */
+        ConnectionRoute *connections; /* live connections by this route; one reference; NULL: they are not counted */
         Histogram time;      /* time from the arrival of a client, or of its next request, to its receipt */
 };
 

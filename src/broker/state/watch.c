@@ -30,6 +30,12 @@ int watch_enable_listener(Loop *loop, Listener *l, bool enable) {
         return r;
 }
 
+int watch_connections(Loop *loop, int fd) {
+        struct epoll_event event = { .events = EPOLLIN, .data.u64 = TOKEN_CONNECTIONS };
+
+        return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
 static int watch_add(Loop *loop, const Client *c, int fd, uint32_t events) {
         struct epoll_event event = { .events = events, .data.u64 = client_token(c) };
 

@@ -14,6 +14,7 @@
 #define TOKEN_PERSISTENT (UINT64_C(1) << 63) /* the other bits are PersistentConn.slot */
 #define TOKEN_RETURN (UINT64_C(1) << 61)     /* the rest points to the connection (broker/handback.c) */
 #define TOKEN_HELPER UINT64_MAX
+#define TOKEN_CONNECTIONS (UINT64_MAX - 1) /* the socket with the kernel's reports about connections */
 
 /*
  * Reports clients in the backlog. Before @l is freed unwatch_listener() has to be called. Returns 0 or a negative
@@ -24,6 +25,9 @@ void unwatch_listener(Loop *loop, Listener *l);
 
 /* Turns a listener on or off. Returns 0 or a negative errno. Turning off never fails. */
 int watch_enable_listener(Loop *loop, Listener *l, bool enable);
+
+/* Reports that @fd, the socket with the kernel's reports, is readable. Returns 0 or a negative errno. */
+int watch_connections(Loop *loop, int fd);
 
 /*
  * Reports events of @conn_fd, the connection to a worker for this client alone. @conn_fd is borrowed, and closing it

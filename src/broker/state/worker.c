@@ -4,6 +4,7 @@
 
 #include "basic/address.h"
 #include "basic/array.h"
+#include "connections/routes.h"
 
 /*
  * Shortest and longest time for which a worker gets no client after a failure. The broker notices at most that much
@@ -137,6 +138,16 @@ void worker_table_remove(WorkerTable *table, Worker *w) {
         }
 
         worker_free(w);
+}
+
+Worker *worker_find(const WorkerTable *table, const char *path) {
+        size_t i = worker_find_index(table, path);
+
+        return i < table->n_workers && streq(table->workers[i]->path, path) ? table->workers[i] : NULL;
+}
+
+size_t worker_n_clients(const Worker *w) {
+        return w->n_pending + (w->connections ? w->connections->n_live : 0);
 }
 
 Worker *worker_find_number(const WorkerTable *table, uint32_t number) {

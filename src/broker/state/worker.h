@@ -13,6 +13,7 @@
 #include "basic/time.h"
 #include "broker/state/held-line.h"
 
+typedef struct ConnectionWorker ConnectionWorker;
 typedef struct RouteStats RouteStats;
 
 typedef struct Worker {
@@ -50,6 +51,8 @@ typedef struct Worker {
 
         unsigned n_hanging;   /* calls of the helper that hang at its clients' sockets; if not 0 it gets no client */
         usec_t hanging_since; /* CLOCK_MONOTONIC; valid with @n_hanging */
+
+        const ConnectionWorker *connections; /* its live connections; NULL: they are not counted. Borrowed from a route */
 
         bool unresponsive;    /* it took no client for a long time, and the log says so */
         bool compares_next;   /* it has sent NEXT, so it compares the first request of a client that comes with NEXT */
@@ -95,6 +98,12 @@ void worker_table_remove(WorkerTable *table, Worker *w);
 
 /* Has the queues of its pools served at the end of the turn. Does nothing if they are empty. */
 void worker_serve_later(WorkerTable *table, Worker *w);
+
+/* Returns the worker at @path, or NULL. */
+Worker *worker_find(const WorkerTable *table, const char *path);
+
+/* Returns the number of clients that the worker has or was sent. Without the kernel's reports it is Worker.n_pending. */
+size_t worker_n_clients(const Worker *w);
 
 /* Returns the worker of this number, or NULL. */
 Worker *worker_find_number(const WorkerTable *table, uint32_t number);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Live connections: clients that a worker took, until the kernel reports that their sockets are gone. They are counted
+ * for Balance=least-connections and MaxConnections=, and logged (LogConnections=).
+ *
+ * All is off without the socket of fdpass-connections.socket. Then each function returns at once.
+ */
+
+#include "broker/core.h"
+#include "broker/live-log.h"
+#include "connections/sweep.h"
+
+struct Live {
+        Broker *broker;
+        ConnectionTable *table;
+        DiagSocket socket;
+        int fd;               /* the netlink socket; owned */
+        Sweep sweep;
+        Timer timer;          /* for @sweep */
+        uint16_t ports[DIAG_PORTS_MAX]; /* ports of our end whose reports are read */
+        size_t n_ports;
+        size_t n_found_ports; /* those of them that are of no listener */
+        bool has_mptcp;       /* a listener may have clients of MPTCP */
+        bool is_logging;      /* LogConnections= */
+        LiveLog log;
+        HeldLine lost;        /* line "the kernel dropped reports" */
+};
+
+/*
+ * Begins to read reports from @fd, a netlink socket, which is consumed on success, as is @store. To be called after the
+ * listeners were added and before the first broker_set_config(). Returns 0 or a negative errno.
+ */
+int live_new(Broker *b, int fd, ConnectionStore *store);
+void live_free(Broker *b);
+
+/* Uses the settings of a new configuration, and counts connections for its routes. */
+void live_configure(Broker *b);
+
+/* Counts the client, which a worker took. To be called while the broker still has its socket, so that it is there. */
+void live_note(Broker *b, const Client *c);
+
+/* The client was handed back, and the helper has looked at it: no worker has it. Sets Client.cookie. */
+void live_take_back(Broker *b, Client *c);
+
+/* True if a connection is live. */
+bool live_any(const Broker *b);
+
+/* Reads the reports that have come. */
+void live_on_event(Broker *b);
+
+/*
+ * Asks the kernel for the counts of all live connections. @observer is called for each, in later turns, and with NULL
+ * at the end; live_forget() ends that. Returns 0, -EBUSY if others have asked, or -EOPNOTSUPP without the socket.
+ */
+int live_list(Broker *b, SweepObserver *observer, void *userdata);
+void live_forget(Broker *b);
