@@ -2,6 +2,7 @@
 
 #include "broker/admission.h"
 
+#include "broker/state/source-rate.h"
 #include "broker/state/watch.h"
 
 /*
@@ -135,14 +136,23 @@ static unsigned admission_source_max(const Broker *b, const ListenerConfig *conf
         return config->max_clients_per_source ?: MAX(MIN((unsigned) (b->admission.max_clients / 8), 512U), 16U);
 }
 
+bool admission_take_rate(Broker *b, Client *c) {
+        Listener *l = c->listener;
+
+        if (source_rates_count(l->rates, &c->address, loop_now(&b->loop)))
+                return true;
+
+        l->hits[REFUSAL_SOURCE_RATE] = (SourceHit){ c->address, l->config->source_rate };
+        return false;
+}
+
 bool admission_take_source(Broker *b, Client *c) {
         unsigned max = admission_source_max(b, c->listener->config);
 
         if (source_get(&b->sources, c, max))
                 return true;
 
-        c->listener->full_source = c->address;
-        c->listener->source_limit = max;
+        c->listener->hits[REFUSAL_SOURCE_FULL] = (SourceHit){ c->address, { .n = max } };
         return false;
 }
 

@@ -157,6 +157,12 @@ typedef enum ProxyProtocol {
         PROXY_PROTOCOL_REQUIRE,  /* only clients from a trusted address with a header are accepted */
 } ProxyProtocol;
 
+/* A number of new connections in an interval: RateLimitPerSource= */
+typedef struct SourceRate {
+        unsigned n;      /* 0: no limit */
+        usec_t interval; /* µs */
+} SourceRate;
+
 /* The settings of one listener, from the unit of its public socket. */
 typedef struct ListenerConfig {
         char *unit;                      /* name of the unit: "fdpass.socket" */
@@ -171,6 +177,7 @@ typedef struct ListenerConfig {
         usec_t silent_timeout_usec;      /* SilentTimeoutSec= */
         unsigned max_head_size;          /* MaxHeadSize=, bytes */
         unsigned max_clients_per_source; /* MaxClientsPerSource=; 0: the broker chooses */
+        SourceRate source_rate;          /* RateLimitPerSource= */
 } ListenerConfig;
 
 /* The broker's own settings, from fdpass.service. */

@@ -4,7 +4,12 @@
 
 #include <limits.h>
 
+#include "basic/parse.h"
 #include "config/address-config.h"
+
+/* Limits of the interval of RateLimitPerSource=. */
+#define RATE_INTERVAL_MIN (10 * USEC_PER_MSEC)
+#define RATE_INTERVAL_MAX (24 * 3600 * USEC_PER_SEC)
 
 #define VALUE(field) CONFIG_VALUE(ListenerConfig, field)
 #define OBJECT(field) CONFIG_OBJECT(ListenerConfig, field)
@@ -28,6 +33,26 @@ static int listener_config_parse_name(ConfigContext *c, const Assignment *a, voi
         return config_expand(c, a, a->value, value) ? config_set_string(field, value) : 0;
 }
 
+/* Parses "100/10s". */
+static int listener_config_parse_rate(ConfigContext *c, const Assignment *a, void *field) {
+        size_t n = strcspn(a->value, "/");
+        char number[16] = {};
+        SourceRate rate;
+
+        if (n < sizeof(number))
+                memcpy(number, a->value, n);
+
+        if (a->value[n] == '\0' || parse_unsigned(number, &rate.n) < 0 || rate.n == 0 ||
+            parse_timespan(a->value + n + 1, &rate.interval) < 0)
+                config_bad_value(c, a, "a number of connections and a time span such as \"100/10s\"");
+        else if (rate.interval < RATE_INTERVAL_MIN || rate.interval > RATE_INTERVAL_MAX)
+                config_bad_value(c, a, "a time span from 10ms to 1d behind the \"/\"");
+        else
+                *(SourceRate *) field = rate;
+
+        return 0;
+}
+
 static const char *const proxy_protocol_names[] = {
         [PROXY_PROTOCOL_NO] = "no",
         [PROXY_PROTOCOL_OPTIONAL] = "optional",
@@ -45,6 +70,7 @@ static const ConfigKey listener_config_keys[] = {
         { SECTION_FDPASS, "MaxHeadSize",         config_parse_size, VALUE(max_head_size), .min = 1024, .max = 65536 },
         { SECTION_FDPASS, "ProxyProtocol",       config_parse_choice, VALUE(proxy_protocol),
           .choices = proxy_protocol_names },
+        { SECTION_FDPASS, "RateLimitPerSource",  listener_config_parse_rate, VALUE(source_rate) },
         { SECTION_FDPASS, "SilentTimeoutSec",    config_parse_timespan, VALUE(silent_timeout_usec) },
         { SECTION_FDPASS, "TrustedProxies",      listener_config_parse_proxies, OBJECT(trusted_proxies),
           .is_list = true },

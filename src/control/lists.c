@@ -4,6 +4,7 @@
 
 #include "basic/address.h"
 #include "broker/state/client-context.h"
+#include "broker/state/source-rate.h"
 #include "control/conn.h"
 
 /* Slots of the client table that one call looks at. */
@@ -53,21 +54,33 @@ void control_entry_client(DBusWriter *w, const Client *c) {
         dbus_entry_string(w, "Listener", c->listener->name);
 }
 
-/* Writes the refusals of the last minutes, and what is known about those for MaxClientsPerSource=. */
+/* Writes the last client that was refused for a limit of its source, with the limit. */
+static void lists_write_hit(DBusWriter *w, const SourceHit *hit, const char *address_name, const char *limit_name) {
+        char source[ADDRESS_TEXT_MAX], limit[SOURCE_RATE_TEXT_MAX];
+
+        if (hit->limit.n == 0)
+                return;
+
+        address_to_host(&hit->address.sa, sizeof(hit->address), source);
+        dbus_entry_string(w, address_name, source);
+        if (hit->limit.interval > 0)
+                dbus_entry_string(w, limit_name, source_rate_to_text(&hit->limit, limit));
+        else
+                dbus_entry_number(w, limit_name, hit->limit.n);
+}
+
+/* Writes the refusals of the last minutes, and what is known about those for a limit of a source. */
 static void lists_write_recent(DBusWriter *w, const Listener *l, usec_t now) {
         uint64_t counts[_REFUSAL_MAX];
-        char source[ADDRESS_TEXT_MAX];
 
         for (size_t i = 0; i < _REFUSAL_MAX; i++)
                 counts[i] = recent_count(&l->recent[i], now);
         dbus_entry_counts(w, "RecentRefusals", counts, _REFUSAL_MAX, control_refusal_name);
 
-        if (counts[REFUSAL_SOURCE_FULL] == 0)
-                return;
-
-        address_to_host(&l->full_source.sa, sizeof(l->full_source), source);
-        dbus_entry_string(w, "FullSource", source);
-        dbus_entry_number(w, "MaxClientsPerSource", l->source_limit);
+        if (counts[REFUSAL_SOURCE_FULL] > 0)
+                lists_write_hit(w, &l->hits[REFUSAL_SOURCE_FULL], "FullSource", "MaxClientsPerSource");
+        if (counts[REFUSAL_SOURCE_RATE] > 0)
+                lists_write_hit(w, &l->hits[REFUSAL_SOURCE_RATE], "FastSource", "RateLimitPerSource");
 }
 
 void control_entry_stamp(DBusWriter *w, uint64_t stamp) {

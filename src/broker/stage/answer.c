@@ -146,6 +146,7 @@ static uint32_t answer_http2_code(Refusal why) {
 
         case REFUSAL_QUEUE_FULL:
         case REFUSAL_SOURCE_FULL:
+        case REFUSAL_SOURCE_RATE:
                 return HTTP2_ENHANCE_YOUR_CALM;
 
         default:
@@ -169,6 +170,7 @@ static uint32_t answer_ssh_code(Refusal why) {
 
         case REFUSAL_QUEUE_FULL:
         case REFUSAL_SOURCE_FULL:
+        case REFUSAL_SOURCE_RATE:
                 return SSH_DISCONNECT_TOO_MANY_CONNECTIONS;
 
         default:

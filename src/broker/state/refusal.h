@@ -22,6 +22,7 @@
         X(HEAD_TIMEOUT, "head-timeout", "the head was not complete after HeadTimeoutSec=")                             \
         X(EVICTED,      "evicted",      "MaxClients= is reached, and clients without a complete head go first")        \
         X(SOURCE_FULL,  "source-full",  "the address of the client has MaxClientsPerSource= clients in the broker")    \
+        X(SOURCE_RATE,  "source-rate",  "the address of the client makes more connections than RateLimitPerSource= allows") \
         X(BROKER,       "no-resources", "the broker lacks memory or descriptors")                                      \
         X(QUEUE_FULL,   "queue-full",   "the queue of the pool is full (MaxQueued=)")                                  \
         X(TIMEOUT,      "timeout",      "no worker took the client within QueueTimeoutSec=")                           \
