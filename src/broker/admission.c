@@ -2,6 +2,7 @@
 
 #include "broker/admission.h"
 
+#include "broker/live.h"
 #include "broker/state/source-rate.h"
 #include "broker/state/watch.h"
 
@@ -143,6 +144,23 @@ bool admission_take_rate(Broker *b, Client *c) {
                 return true;
 
         l->hits[REFUSAL_SOURCE_RATE] = (SourceHit){ c->address, l->config->source_rate };
+        return false;
+}
+
+bool admission_has_connections_left(Broker *b, Client *c) {
+        unsigned max = c->listener->config->max_connections_per_source;
+        const Source *s;
+        size_t n;
+
+        if (max == 0 || !b->live || (c->address.sa.sa_family != AF_INET && c->address.sa.sa_family != AF_INET6))
+                return true;
+
+        s = source_find(&b->sources, &c->address);
+        n = (s ? s->n_clients : 0) + (size_t) connection_count_source(b->live->table, source_hash(&c->address));
+        if (n < max)
+                return true;
+
+        c->listener->hits[REFUSAL_SOURCE_BUSY] = (SourceHit){ c->address, { .n = max } };
         return false;
 }
 

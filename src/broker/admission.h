@@ -36,6 +36,9 @@ int admission_add_listener(Broker *b, Listener *l);
  */
 bool admission_take_rate(Broker *b, Client *c);
 
+/* True if the source of the client has less than MaxConnectionsPerSource= clients in the broker and at workers. */
+bool admission_has_connections_left(Broker *b, Client *c);
+
 /*
  * Counts the client for its source. Returns false, and does not count it, if the source has MaxClientsPerSource=
  * clients.

@@ -177,7 +177,9 @@ typedef struct ListenerConfig {
         usec_t silent_timeout_usec;      /* SilentTimeoutSec= */
         unsigned max_head_size;          /* MaxHeadSize=, bytes */
         unsigned max_clients_per_source; /* MaxClientsPerSource=; 0: the broker chooses */
+        unsigned max_connections_per_source; /* MaxConnectionsPerSource=; 0: no limit */
         SourceRate source_rate;          /* RateLimitPerSource= */
+        ConnectionsNeed need;            /* key that needs the kernel's reports */
 } ListenerConfig;
 
 /* The broker's own settings, from fdpass.service. */

@@ -6,6 +6,7 @@
 
 #include "basic/parse.h"
 #include "config/address-config.h"
+#include "config/connections-need.h"
 
 /* Limits of the interval of RateLimitPerSource=. */
 #define RATE_INTERVAL_MIN (10 * USEC_PER_MSEC)
@@ -18,6 +19,7 @@ void listener_config_done(ListenerConfig *listener) {
         free(listener->unit);
         free(listener->name);
         free(listener->trusted_proxies);
+        free(listener->need.path);
         *listener = (ListenerConfig){};
 }
 
@@ -67,6 +69,8 @@ static const ConfigKey listener_config_keys[] = {
         { SECTION_FDPASS, "Inspect",             config_parse_choice, VALUE(is_unread), .choices = inspect_names },
         { SECTION_FDPASS, "MaxClientsPerSource", config_parse_unsigned, VALUE(max_clients_per_source),
           .max = UINT_MAX },
+        { SECTION_FDPASS, "MaxConnectionsPerSource", config_parse_unsigned, VALUE(max_connections_per_source),
+          .max = UINT_MAX },
         { SECTION_FDPASS, "MaxHeadSize",         config_parse_size, VALUE(max_head_size), .min = 1024, .max = 65536 },
         { SECTION_FDPASS, "ProxyProtocol",       config_parse_choice, VALUE(proxy_protocol),
           .choices = proxy_protocol_names },
@@ -107,6 +111,12 @@ int listener_config_read(ConfigContext *c, ListenerConfig *ret) {
         if (listener.proxy_protocol != PROXY_PROTOCOL_NO && listener.n_trusted_proxies == 0)
                 config_error(c, config_last(c->unit, SECTION_FDPASS, "ProxyProtocol"),
                              "ProxyProtocol= needs TrustedProxies=, because no PROXY header is believed without it.");
+
+        if (listener.max_connections_per_source > 0) {
+                r = connections_need_set(&listener.need, c->unit, "MaxConnectionsPerSource");
+                if (r < 0)
+                        return r;
+        }
 
         listener.stamp = c->unit->stamp;
         listener.unit = strdup(c->unit->id);

@@ -160,7 +160,7 @@ void diag_client_expired(Diag *d, Pool *p) {
 
 static const char *const diag_parked_keys[_PARKED_LIMIT_MAX] = {
         [PARKED_LIMIT_ALL] = "MaxParked= is reached",
-        [PARKED_LIMIT_SOURCE] = "their addresses have MaxClientsPerSource= clients",
+        [PARKED_LIMIT_SOURCE] = "their addresses have as many as MaxClientsPerSource= or MaxConnectionsPerSource= allows",
         [PARKED_LIMIT_PLACES] = "new clients need their descriptors (LimitNOFILE=)",
 };
 
