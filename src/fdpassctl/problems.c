@@ -111,6 +111,15 @@ static void problems_print_stuck(FILE *f, const Value *worker) {
                 text_from_span(span, value_number(worker, "StuckForUSec")));
 }
 
+static void problems_print_drained(FILE *f, const Value *worker) {
+        uint64_t n = value_number(worker, "Connections") + value_number(worker, "Pending");
+
+        if (value_get(worker, "Connections")->kind == VALUE_NULL)
+                fprintf(f, " is drained.");
+        else
+                fprintf(f, " is drained, and has %" PRIu64 " client%s left.", n, n == 1 ? "" : "s");
+}
+
 static void problems_print_worker(FILE *f, sd_bus *manager, const Value *worker) {
         const char *state = value_string(worker, "State");
 
@@ -126,7 +135,7 @@ static void problems_print_worker(FILE *f, sd_bus *manager, const Value *worker)
         else if (streq(state, "hanging"))
                 fprintf(f, " blocks system calls on the sockets of its clients, and gets no more clients.");
         else
-                fprintf(f, " is drained.");
+                problems_print_drained(f, worker);
 
         if (streq(state, "gone") || streq(state, "stuck"))
                 problems_print_why(f, manager, worker);
@@ -177,6 +186,7 @@ static void problems_print_limits(FILE *f, const Snapshot *s, const Value *liste
                 const char *limit, *source; /* entries of the listener; NULL: the limit is none of a source */
         } limits[] = {
                 { "source-full", "MaxClientsPerSource", "FullSource" },
+                { "source-connections", "MaxConnectionsPerSource", "BusySource" },
                 { "source-rate", "RateLimitPerSource", "FastSource" },
                 { "evicted", NULL, NULL },
                 { "no-resources", NULL, NULL },
