@@ -2,6 +2,8 @@
 
 #include "broker/admission.h"
 
+#include "broker/live.h"
+#include "broker/state/source-rate.h"
 #include "broker/state/watch.h"
 
 /*
@@ -135,14 +137,40 @@ static unsigned admission_source_max(const Broker *b, const ListenerConfig *conf
         return config->max_clients_per_source ?: MAX(MIN((unsigned) (b->admission.max_clients / 8), 512U), 16U);
 }
 
+bool admission_take_rate(Broker *b, Client *c) {
+        Listener *l = c->listener;
+
+        if (source_rates_count(l->rates, &c->address, loop_now(&b->loop)))
+                return true;
+
+        l->hits[REFUSAL_SOURCE_RATE] = (SourceHit){ c->address, l->config->source_rate };
+        return false;
+}
+
+bool admission_has_connections_left(Broker *b, Client *c) {
+        unsigned max = c->listener->config->max_connections_per_source;
+        const Source *s;
+        size_t n;
+
+        if (max == 0 || !b->live || (c->address.sa.sa_family != AF_INET && c->address.sa.sa_family != AF_INET6))
+                return true;
+
+        s = source_find(&b->sources, &c->address);
+        n = (s ? s->n_clients : 0) + (size_t) connection_count_source(b->live->table, source_hash(&c->address));
+        if (n < max)
+                return true;
+
+        c->listener->hits[REFUSAL_SOURCE_BUSY] = (SourceHit){ c->address, { .n = max } };
+        return false;
+}
+
 bool admission_take_source(Broker *b, Client *c) {
         unsigned max = admission_source_max(b, c->listener->config);
 
         if (source_get(&b->sources, c, max))
                 return true;
 
-        c->listener->full_source = c->address;
-        c->listener->source_limit = max;
+        c->listener->hits[REFUSAL_SOURCE_FULL] = (SourceHit){ c->address, { .n = max } };
         return false;
 }
 

@@ -31,6 +31,15 @@ int admission_enable_listeners(Broker *b);
 int admission_add_listener(Broker *b, Listener *l);
 
 /*
+ * Counts a new client for RateLimitPerSource=. Returns false, and does not count it, if its source has made as many
+ * connections already.
+ */
+bool admission_take_rate(Broker *b, Client *c);
+
+/* True if the source of the client has less than MaxConnectionsPerSource= clients in the broker and at workers. */
+bool admission_has_connections_left(Broker *b, Client *c);
+
+/*
  * Counts the client for its source. Returns false, and does not count it, if the source has MaxClientsPerSource=
  * clients.
  */

@@ -9,6 +9,7 @@
 #include "broker/admission.h"
 #include "broker/delivery.h"
 #include "broker/departure.h"
+#include "broker/live.h"
 #include "broker/settlement.h"
 #include "broker/stage/head.h"
 #include "broker/state/client-context.h"
@@ -64,14 +65,53 @@ static bool arrival_count_source(Broker *b, Client *c) {
         return admission_take_source(b, c);
 }
 
+/*
+ * Returns false if the source of the client has MaxConnectionsPerSource= clients. Before that, looks for ends of
+ * connections, and then ends the oldest parked client of the source.
+ */
+static bool arrival_has_connections_left(Broker *b, Client *c) {
+        const Source *s;
+        Client *oldest;
+
+        if (admission_has_connections_left(b, c))
+                return true;
+
+        live_on_event(b); /* connections of the source may have ended in this turn */
+        if (admission_has_connections_left(b, c))
+                return true;
+
+        s = source_find(&b->sources, &c->address);
+        oldest = s ? source_oldest_parked(s) : NULL;
+        if (!oldest)
+                return false;
+
+        arrival_evict_parked(b, oldest, PARKED_LIMIT_SOURCE);
+        return admission_has_connections_left(b, c);
+}
+
+/* Counts a new client for the limits of its source. Returns true, or why it has to be refused in *ret. */
+static bool arrival_admit_source(Broker *b, Client *c, Refusal *ret) {
+        if (!admission_take_rate(b, c))
+                *ret = REFUSAL_SOURCE_RATE;
+        else if (!arrival_has_connections_left(b, c))
+                *ret = REFUSAL_SOURCE_BUSY;
+        else if (!arrival_count_source(b, c))
+                *ret = REFUSAL_SOURCE_FULL;
+        else
+                return true;
+
+        return false;
+}
+
 /* Goes on after the PROXY header, which tells the source of the client. */
 static HeadResult arrival_begin_behind_proxy(Broker *b, Client *c) {
         Listener *l = c->listener;
+        Refusal why;
 
         c->needs_proxy = false;
 
-        if (!arrival_count_source(b, c))
-                return (HeadResult){ .verdict = HEAD_REFUSE, .why = REFUSAL_SOURCE_FULL };
+        if (!arrival_admit_source(b, c, &why))
+                return (HeadResult){ .verdict = HEAD_REFUSE, .why = why };
         if (!l->needs_bytes)
                 return head_route_at_once(b->routing, c);
 
@@ -312,13 +352,14 @@ static void arrival_make_place(Broker *b) {
 
 static void arrival_admit(Broker *b, Client *c) {
         const ListenerConfig *config = c->listener->config;
+        Refusal why;
 
         c->needs_proxy = listener_trusts(c->listener, &c->address);
 
         if (config->proxy_protocol == PROXY_PROTOCOL_REQUIRE && !c->needs_proxy)
                 departure_refuse(b, c, REFUSAL_UNTRUSTED, PROBE_REASON_NONE);
-        else if (!c->needs_proxy && !arrival_count_source(b, c))
-                departure_refuse(b, c, REFUSAL_SOURCE_FULL, PROBE_REASON_NONE);
+        else if (!c->needs_proxy && !arrival_admit_source(b, c, &why))
+                departure_refuse(b, c, why, PROBE_REASON_NONE);
         else
                 arrival_begin(b, c);
 

@@ -10,6 +10,7 @@
 #include "broker/handback.h"
 #include "broker/live.h"
 #include "broker/settlement.h"
+#include "broker/state/source-rate.h"
 #include "broker/state/watch.h"
 #include "broker/stop.h"
 #include "handoff/handoff.h"
@@ -227,11 +228,26 @@ static int broker_reserve_head_buffer(Broker *b, const Config *config) {
         return head_buffer_reserve(&b->head_buffer, n);
 }
 
+/* Makes the tables of RateLimitPerSource= that the listeners lack. broker_configure_listeners() frees the others. */
+static int broker_reserve_rates(Broker *b, const Config *config) {
+        int r = 0;
+
+        LIST_FOREACH(i, &b->listeners) {
+                Listener *l = CONTAINER_OF(i, Listener, link);
+
+                if (r >= 0 && config_listener(config, l->name)->source_rate.n > 0)
+                        r = source_rates_reserve(&l->rates);
+        }
+
+        return r;
+}
+
 static void broker_configure_listeners(Broker *b, const Routing *routing) {
         LIST_FOREACH(i, &b->listeners) {
                 Listener *l = CONTAINER_OF(i, Listener, link);
 
-                l->config = routing_listener_config(routing, l->name);
+                l->config = config_listener(routing->config, l->name);
+                source_rates_set(&l->rates, &l->config->source_rate);
                 l->needs_bytes = routing_needs_head(routing, l);
                 l->needs_head = l->needs_bytes || (!l->is_return && l->config->proxy_protocol != PROXY_PROTOCOL_NO);
         }
@@ -243,6 +259,8 @@ int broker_set_config(Broker *b, Config *config) {
         int r;
 
         r = broker_reserve_head_buffer(b, config);
+        if (r >= 0)
+                r = broker_reserve_rates(b, config);
         if (r < 0)
                 return r;
 

@@ -166,6 +166,12 @@ typedef enum ProxyProtocol {
         PROXY_PROTOCOL_REQUIRE,  /* only clients from a trusted address with a header are accepted */
 } ProxyProtocol;
 
+/* A number of new connections in an interval: RateLimitPerSource= */
+typedef struct SourceRate {
+        unsigned n;      /* 0: no limit */
+        usec_t interval; /* µs */
+} SourceRate;
+
 /* The settings of one listener, from the unit of its public socket. */
 typedef struct ListenerConfig {
         char *unit;                      /* name of the unit: "fdpass.socket" */
@@ -180,6 +186,9 @@ typedef struct ListenerConfig {
         usec_t silent_timeout_usec;      /* SilentTimeoutSec= */
         unsigned max_head_size;          /* MaxHeadSize=, bytes */
         unsigned max_clients_per_source; /* MaxClientsPerSource=; 0: the broker chooses */
+        unsigned max_connections_per_source; /* MaxConnectionsPerSource=; 0: no limit */
+        SourceRate source_rate;          /* RateLimitPerSource= */
+        ConnectionsNeed need;            /* key that needs the kernel's reports */
 } ListenerConfig;
 
 /* The broker's own settings, from fdpass.service. */

@@ -287,3 +287,11 @@ int config_describe(int root_fd, const char *unit, bool is_listener, ConfigEmit 
         config_table_describe(kind, &c, emit, userdata);
         return 0;
 }
+
+const ListenerConfig *config_listener(const Config *config, const char *name) {
+        for (size_t i = 0; i < config->n_listeners; i++)
+                if (streq(config->listeners[i].name, name))
+                        return &config->listeners[i];
+
+        return &config->listener_default;
+}

@@ -35,6 +35,9 @@ int config_check(int root_fd, bool sees_files, ConfigReport report, void *userda
  */
 int config_load_flushers(Config *config, const char *directory, bool load, ConfigReport report, void *userdata);
 
+/* Returns the settings of the listener of this name, or the default ones. Borrowed from @config. */
+const ListenerConfig *config_listener(const Config *config, const char *name);
+
 /* True if both have the same flusher with the same settings, or none. */
 bool route_config_flushes_alike(const RouteConfig *a, const RouteConfig *b);
 

@@ -39,6 +39,13 @@ void config_refuse_connections(Config *config, ConfigReport report, void *userda
         }
         config->n_routes = n;
 
+        for (size_t i = 0; i < config->n_listeners; i++) {
+                if (config->listeners[i].need.key)
+                        connections_refuse_report(&config->listeners[i].need, config->listeners[i].unit, config, report,
+                                                  userdata);
+                config->listeners[i].max_connections_per_source = 0;
+        }
+
         if (config->broker.need.key)
                 connections_refuse_report(&config->broker.need, "fdpass.service", config, report, userdata);
         config->broker.log_connections = false;

@@ -12,7 +12,8 @@
 bool config_enables_connections(const Config *config);
 
 /*
- * Reports each key that needs the socket as an error, takes its route out of @config, and unsets LogConnections=.
+ * Reports each key that needs the socket as an error, takes its route out of @config, and unsets
+ * MaxConnectionsPerSource= and LogConnections=.
  * Config.n_errors counts them. To be called if there is no such socket.
  */
 void config_refuse_connections(Config *config, ConfigReport report, void *userdata);

@@ -4,7 +4,13 @@
 
 #include <limits.h>
 
+#include "basic/parse.h"
 #include "config/address-config.h"
+#include "config/connections-need.h"
+
+/* Limits of the interval of RateLimitPerSource=. */
+#define RATE_INTERVAL_MIN (10 * USEC_PER_MSEC)
+#define RATE_INTERVAL_MAX (24 * 3600 * USEC_PER_SEC)
 
 #define VALUE(field) CONFIG_VALUE(ListenerConfig, field)
 #define OBJECT(field) CONFIG_OBJECT(ListenerConfig, field)
@@ -13,6 +19,7 @@ void listener_config_done(ListenerConfig *listener) {
         free(listener->unit);
         free(listener->name);
         free(listener->trusted_proxies);
+        free(listener->need.path);
         *listener = (ListenerConfig){};
 }
 
@@ -26,6 +33,26 @@ static int listener_config_parse_name(ConfigContext *c, const Assignment *a, voi
         char value[VALUE_SIZE];
 
         return config_expand(c, a, a->value, value) ? config_set_string(field, value) : 0;
+}
+
+/* Parses "100/10s". */
+static int listener_config_parse_rate(ConfigContext *c, const Assignment *a, void *field) {
+        size_t n = strcspn(a->value, "/");
+        char number[16] = {};
+        SourceRate rate;
+
+        if (n < sizeof(number))
+                memcpy(number, a->value, n);
+
+        if (a->value[n] == '\0' || parse_unsigned(number, &rate.n) < 0 || rate.n == 0 ||
+            parse_timespan(a->value + n + 1, &rate.interval) < 0)
+                config_bad_value(c, a, "a number of connections and a time span such as \"100/10s\"");
+        else if (rate.interval < RATE_INTERVAL_MIN || rate.interval > RATE_INTERVAL_MAX)
+                config_bad_value(c, a, "a time span from 10ms to 1d behind the \"/\"");
+        else
+                *(SourceRate *) field = rate;
+
+        return 0;
 }
 
 static const char *const proxy_protocol_names[] = {
@@ -42,9 +69,12 @@ static const ConfigKey listener_config_keys[] = {
         { SECTION_FDPASS, "Inspect",             config_parse_choice, VALUE(is_unread), .choices = inspect_names },
         { SECTION_FDPASS, "MaxClientsPerSource", config_parse_unsigned, VALUE(max_clients_per_source),
           .max = UINT_MAX },
+        { SECTION_FDPASS, "MaxConnectionsPerSource", config_parse_unsigned, VALUE(max_connections_per_source),
+          .max = UINT_MAX },
         { SECTION_FDPASS, "MaxHeadSize",         config_parse_size, VALUE(max_head_size), .min = 1024, .max = 65536 },
         { SECTION_FDPASS, "ProxyProtocol",       config_parse_choice, VALUE(proxy_protocol),
           .choices = proxy_protocol_names },
+        { SECTION_FDPASS, "RateLimitPerSource",  listener_config_parse_rate, VALUE(source_rate) },
         { SECTION_FDPASS, "SilentTimeoutSec",    config_parse_timespan, VALUE(silent_timeout_usec) },
         { SECTION_FDPASS, "TrustedProxies",      listener_config_parse_proxies, OBJECT(trusted_proxies),
           .is_list = true },
@@ -81,6 +111,12 @@ int listener_config_read(ConfigContext *c, ListenerConfig *ret) {
         if (listener.proxy_protocol != PROXY_PROTOCOL_NO && listener.n_trusted_proxies == 0)
                 config_error(c, config_last(c->unit, SECTION_FDPASS, "ProxyProtocol"),
                              "ProxyProtocol= needs TrustedProxies=, because no PROXY header is believed without it.");
+
+        if (listener.max_connections_per_source > 0) {
+                r = connections_need_set(&listener.need, c->unit, "MaxConnectionsPerSource");
+                if (r < 0)
+                        return r;
+        }
 
         listener.stamp = c->unit->stamp;
         listener.unit = strdup(c->unit->id);

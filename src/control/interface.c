@@ -5,17 +5,7 @@
 #include "broker/state/routing.h"
 #include "control/conn.h"
 
-#define ERROR_NO_SUCH_WORKER CONTROL_INTERFACE ".Error.NoSuchWorker"
 #define ERROR_RELOAD_FAILED CONTROL_INTERFACE ".Error.ReloadFailed"
-
-/* Finds a worker by its path, or by a unit with a route to it. */
-static Worker *interface_find_worker(const Broker *b, const char *name) {
-        for (size_t i = 0; i < b->routing->n_routes; i++)
-                if (streq(b->routing->routes[i].worker->path, name) || streq(b->routing->routes[i].config->unit, name))
-                        return b->routing->routes[i].worker;
-
-        return NULL;
-}
 
 static int interface_drain(sd_bus_message *m, ControlConn *conn, bool drained, sd_bus_error *error) {
         Broker *b = conn->control->broker;
@@ -27,10 +17,9 @@ static int interface_drain(sd_bus_message *m, ControlConn *conn, bool drained, s
         if (r < 0)
                 return r;
 
-        w = interface_find_worker(b, name);
+        w = control_find_worker(b, name);
         if (!w)
-                return sd_bus_error_setf(error, ERROR_NO_SUCH_WORKER,
-                                         "No route has the worker or the unit %s.", name);
+                return control_no_such_worker(error, name);
 
         if (w->is_drained != drained) {
                 log_line(b->diag.log, LOG_NOTICE, drained ? "Worker %s is drained: it gets no more clients."
@@ -109,6 +98,11 @@ static const sd_bus_vtable interface_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("ListClients", SD_BUS_ARGS("u", first),
                                 SD_BUS_RESULT("t", generation, "aa{sv}", clients, "u", next),
                                 method_list_clients, ALLOWED),
+        SD_BUS_METHOD_WITH_ARGS("ListConnections", SD_BUS_ARGS("u", first, "s", route, "s", worker, "s", source),
+                                SD_BUS_RESULT("t", generation, "aa{sv}", connections, "u", next),
+                                method_list_connections, ALLOWED),
+        SD_BUS_METHOD_WITH_ARGS("GetWorker", SD_BUS_ARGS("s", worker), SD_BUS_RESULT("a{sv}", worker),
+                                method_get_worker, ALLOWED),
         SD_BUS_METHOD_WITH_ARGS("Test", SD_BUS_ARGS("s", listener, "s", source, "ay", bytes),
                                 SD_BUS_RESULT("a{sv}", outcome), method_test, ALLOWED),
         SD_BUS_METHOD_WITH_ARGS("Drain", SD_BUS_ARGS("s", worker), SD_BUS_NO_RESULT, interface_on_drain, ALLOWED),

@@ -4,6 +4,7 @@
 /* Declarations for the files of this folder, and for its test. */
 
 #include "broker/broker.h"
+#include "broker/live.h"
 #include "config/stamp.h"
 #include "control/dbus-append.h"
 #include "control/host.h"
@@ -56,7 +57,10 @@ typedef struct ControlPage {
 
 typedef void (*ControlWriteEntry)(DBusWriter *w, const Broker *b, const void *item);
 
-/* Begins the reply to @m, a method call with the number of the first item. Returns 0 or a negative errno. */
+/* Begins the reply to @m with item @first. */
+void control_page_start(ControlPage *page, sd_bus_message *m, const Broker *b, uint32_t first);
+
+/* Does the same for a method whose only argument is the number of the first item. Returns 0 or a negative errno. */
 int control_page_begin(ControlPage *page, sd_bus_message *m, void *userdata);
 void control_page_add(ControlPage *page, ControlWriteEntry write, const void *item);
 
@@ -72,11 +76,21 @@ void control_entry_stamp(DBusWriter *w, uint64_t stamp);
 /* lists.c: the name of a Refusal. */
 const char *control_refusal_name(unsigned i);
 
-/* lists.c, list-routes.c: methods that return a page of entries. */
+/* lists.c, list-routes.c, list-connections.c: methods that return a page of entries. */
 int method_list_listeners(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int method_list_routes(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int method_list_workers(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int method_list_clients(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int method_list_connections(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
+/* lists.c: one worker, as in the list. */
+int method_get_worker(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
+/* lists.c: finds a worker by its path, or by a unit with a route to it. NULL: there is none. */
+Worker *control_find_worker(const Broker *b, const char *name);
+
+/* lists.c: sets the error that there is no such worker. Returns a negative errno. */
+int control_no_such_worker(sd_bus_error *error, const char *name);
 
 /* test.c */
 int method_test(sd_bus_message *m, void *userdata, sd_bus_error *error);
@@ -85,6 +99,11 @@ int method_test(sd_bus_message *m, void *userdata, sd_bus_error *error);
 void events_subscribe(ControlConn *conn);
 void events_reloaded(Control *c);
 void events_drained(Control *c, const Worker *w);
+
+/* Returns the live connections. NULL: they are not tracked, because the broker has no socket with the kernel's reports. */
+static inline const ConnectionTable *control_connections(const Broker *b) {
+        return b->live ? b->live->table : NULL;
+}
 
 /* lists.c: a worker's state as programs show it, for instance "ready". */
 const char *control_worker_state(const Broker *b, const Worker *w);

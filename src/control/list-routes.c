@@ -6,6 +6,7 @@
 
 #include "basic/utf8.h"
 #include "broker/state/routing.h"
+#include "connections/table.h"
 #include "control/internal.h"
 
 /* Bytes of a pattern that are shown; a longer one is cut. */
@@ -83,6 +84,34 @@ static void list_routes_write_counters(DBusWriter *w, const Broker *b, const Rou
         dbus_entry_number(w, "HandoffTimeSumUSec", stats->time.sum);
 }
 
+/* Returns what is counted for the route. A route by which no connection came has zeroes. */
+static const ConnectionRoute *list_routes_find_connections(const ConnectionTable *t, const Route *route) {
+        static const ConnectionRoute none = {};
+        const ConnectionWorker *w = connection_worker_find(&t->routes, route->worker->path);
+
+        for (const ConnectionRoute *c = w ? w->routes : NULL; c; c = c->next)
+                if (streq(c->unit, route->config->unit))
+                        return c;
+
+        return &none;
+}
+
+static void list_routes_write_connections(DBusWriter *w, const Broker *b, const Route *route) {
+        const ConnectionRoute *c;
+
+        if (!control_connections(b))
+                return;
+
+        c = list_routes_find_connections(control_connections(b), route);
+        dbus_entry_number(w, "Connections", c->n_live);
+        dbus_entry_number(w, "ConnectionsEnded", c->n_ended);
+        dbus_entry_number(w, "ConnectionsUnseen", c->n_unseen);
+        dbus_entry_number(w, "BytesIn", c->n_in);
+        dbus_entry_number(w, "BytesOut", c->n_out);
+        dbus_entry_series(w, "ConnectionTimes", c->durations.n, CONNECTION_DURATION_BUCKETS);
+        dbus_entry_number(w, "ConnectionTimeSumUSec", c->durations.sum);
+}
+
 static void list_routes_write_queue(DBusWriter *w, const Broker *b, const Pool *p) {
         Wait *oldest = waiting_first(&p->again) ?: waiting_first(&p->queue);
         usec_t wait = oldest ? loop_now(&b->loop) - CONTAINER_OF(oldest, Client, wait)->begun_at : 0;
@@ -123,6 +152,7 @@ static void list_routes_write(DBusWriter *w, const Broker *b, const void *item) 
         list_routes_write_worker(w, b, route);
         list_routes_write_queue(w, b, route->pool);
         list_routes_write_counters(w, b, route->stats);
+        list_routes_write_connections(w, b, route);
 }
 
 int method_list_routes(sd_bus_message *m, void *userdata, sd_bus_error *error) {

@@ -4,23 +4,30 @@
 
 #include "basic/address.h"
 #include "broker/state/client-context.h"
+#include "broker/state/source-rate.h"
+#include "connections/table.h"
 #include "control/conn.h"
 
 /* Slots of the client table that one call looks at. */
 #define SLOTS_MAX 4096
 
+#define ERROR_NO_SUCH_WORKER CONTROL_INTERFACE ".Error.NoSuchWorker"
+
+void control_page_start(ControlPage *page, sd_bus_message *m, const Broker *b, uint32_t first) {
+        *page = (ControlPage){ .broker = b, .first = first, .writer = dbus_begin_reply(m) };
+        dbus_append(&page->writer, "t", b->n.n_loaded);
+        dbus_open(&page->writer, 'a', "a{sv}");
+}
+
 int control_page_begin(ControlPage *page, sd_bus_message *m, void *userdata) {
+        uint32_t first;
         int r;
 
-        *page = (ControlPage){ .broker = ((ControlConn *) userdata)->control->broker };
-        r = sd_bus_message_read(m, "u", &page->first);
-        if (r < 0)
-                return r;
+        r = sd_bus_message_read(m, "u", &first);
+        if (r >= 0)
+                control_page_start(page, m, ((ControlConn *) userdata)->control->broker, first);
 
-        page->writer = dbus_begin_reply(m);
-        dbus_append(&page->writer, "t", page->broker->n.n_loaded);
-        dbus_open(&page->writer, 'a', "a{sv}");
-        return 0;
+        return r;
 }
 
 void control_page_add(ControlPage *page, ControlWriteEntry write, const void *item) {
@@ -53,21 +60,35 @@ void control_entry_client(DBusWriter *w, const Client *c) {
         dbus_entry_string(w, "Listener", c->listener->name);
 }
 
-/* Writes the refusals of the last minutes, and what is known about those for MaxClientsPerSource=. */
+/* Writes the last client that was refused for a limit of its source, with the limit. */
+static void lists_write_hit(DBusWriter *w, const SourceHit *hit, const char *address_name, const char *limit_name) {
+        char source[ADDRESS_TEXT_MAX], limit[SOURCE_RATE_TEXT_MAX];
+
+        if (hit->limit.n == 0)
+                return;
+
+        address_to_host(&hit->address.sa, sizeof(hit->address), source);
+        dbus_entry_string(w, address_name, source);
+        if (hit->limit.interval > 0)
+                dbus_entry_string(w, limit_name, source_rate_to_text(&hit->limit, limit));
+        else
+                dbus_entry_number(w, limit_name, hit->limit.n);
+}
+
+/* Writes the refusals of the last minutes, and what is known about those for a limit of a source. */
 static void lists_write_recent(DBusWriter *w, const Listener *l, usec_t now) {
         uint64_t counts[_REFUSAL_MAX];
-        char source[ADDRESS_TEXT_MAX];
 
         for (size_t i = 0; i < _REFUSAL_MAX; i++)
                 counts[i] = recent_count(&l->recent[i], now);
         dbus_entry_counts(w, "RecentRefusals", counts, _REFUSAL_MAX, control_refusal_name);
 
-        if (counts[REFUSAL_SOURCE_FULL] == 0)
-                return;
-
-        address_to_host(&l->full_source.sa, sizeof(l->full_source), source);
-        dbus_entry_string(w, "FullSource", source);
-        dbus_entry_number(w, "MaxClientsPerSource", l->source_limit);
+        if (counts[REFUSAL_SOURCE_FULL] > 0)
+                lists_write_hit(w, &l->hits[REFUSAL_SOURCE_FULL], "FullSource", "MaxClientsPerSource");
+        if (counts[REFUSAL_SOURCE_BUSY] > 0)
+                lists_write_hit(w, &l->hits[REFUSAL_SOURCE_BUSY], "BusySource", "MaxConnectionsPerSource");
+        if (counts[REFUSAL_SOURCE_RATE] > 0)
+                lists_write_hit(w, &l->hits[REFUSAL_SOURCE_RATE], "FastSource", "RateLimitPerSource");
 }
 
 void control_entry_stamp(DBusWriter *w, uint64_t stamp) {
@@ -151,6 +172,11 @@ static void lists_write_worker(DBusWriter *w, const Broker *b, const void *item)
         if (worker_stuck_for(worker, loop_now(&b->loop)) > 0)
                 dbus_entry_number(w, "StuckForUSec", worker_stuck_for(worker, loop_now(&b->loop)));
         dbus_entry_number(w, "Pending", worker->n_pending);
+        if (control_connections(b)) {
+                const ConnectionWorker *c = connection_worker_find(&control_connections(b)->routes, worker->path);
+
+                dbus_entry_number(w, "Connections", c ? c->n_live : 0);
+        }
         dbus_entry_number(w, "Taken", worker->n_taken);
         dbus_entry_number(w, "Rerouted", worker->n_rerouted);
         dbus_entry_number(w, "Unread", worker->n_unread);
@@ -171,6 +197,40 @@ int method_list_workers(sd_bus_message *m, void *userdata, sd_bus_error *error) 
                 control_page_add(&page, lists_write_worker, table->workers[i]);
 
         return control_page_end(&page, i, table->n_workers);
+}
+
+Worker *control_find_worker(const Broker *b, const char *name) {
+        for (size_t i = 0; i < b->routing->n_routes; i++)
+                if (streq(b->routing->routes[i].worker->path, name) || streq(b->routing->routes[i].config->unit, name))
+                        return b->routing->routes[i].worker;
+
+        return NULL;
+}
+
+int control_no_such_worker(sd_bus_error *error, const char *name) {
+        return sd_bus_error_setf(error, ERROR_NO_SUCH_WORKER, "No route has the worker or the unit %s.", name);
+}
+
+int method_get_worker(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Broker *b = ((ControlConn *) userdata)->control->broker;
+        const Worker *worker;
+        const char *name;
+        DBusWriter w;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &name);
+        if (r < 0)
+                return r;
+
+        worker = control_find_worker(b, name);
+        if (!worker)
+                return control_no_such_worker(error, name);
+
+        w = dbus_begin_reply(m);
+        dbus_open(&w, 'a', "{sv}");
+        lists_write_worker(&w, b, worker);
+        dbus_close(&w);
+        return dbus_send(&w);
 }
 
 static void lists_write_client(DBusWriter *w, const Broker *b, const void *item) {

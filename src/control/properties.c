@@ -3,6 +3,7 @@
 /* The properties of org.fdpass.Broker1. */
 
 #include "broker/state/routing.h"
+#include "connections/table.h"
 #include "control/conn.h"
 
 /* Defines the getter properties_get_@name() of a property with the type @signature. @value may use @c and @b. */
@@ -132,6 +133,19 @@ static int properties_get_counters(sd_bus *bus, const char *path, const char *in
                                      "HandedOver", n->n_handed_over, "Gone", n->n_gone);
 }
 
+/* Counts connections. The dictionary is empty if they are not tracked. */
+static int properties_get_connections(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                      sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const ConnectionTable *t = control_connections(((ControlConn *) userdata)->control->broker);
+
+        if (!t)
+                return sd_bus_message_append(reply, "a{st}", 0);
+
+        return sd_bus_message_append(reply, "a{st}", 6, "Live", (uint64_t) t->n_tracked, "HandedBack",
+                                     (uint64_t) t->n_in_broker, "Max", (uint64_t) t->n_max, "Untracked", t->n_untracked,
+                                     "Other", t->n_other, "Lost", t->n_lost);
+}
+
 const sd_bus_vtable properties_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Version", "s", properties_get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -153,6 +167,7 @@ const sd_bus_vtable properties_vtable[] = {
         SD_BUS_PROPERTY("Subscribers", "t", properties_get_n_subscribed, 0, 0),
         SD_BUS_PROPERTY("Clients", "a{st}", properties_get_clients, 0, 0),
         SD_BUS_PROPERTY("Counters", "a{st}", properties_get_counters, 0, 0),
+        SD_BUS_PROPERTY("Connections", "a{st}", properties_get_connections, 0, 0),
         SD_BUS_PROPERTY("Refusals", "a{st}", properties_get_refusals, 0, 0),
         SD_BUS_PROPERTY("RefusalMeanings", "a{ss}", properties_get_refusal_meanings, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_VTABLE_END,

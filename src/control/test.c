@@ -51,7 +51,7 @@ static bool control_test_take_proxy(const ListenerConfig *listener, ClientFacts 
 }
 
 static Decision control_test_decide(const Broker *b, ClientFacts *facts, ProxiedFacts *proxied, Probe *probe) {
-        const ListenerConfig *listener = routing_listener_config(b->routing, facts->listener);
+        const ListenerConfig *listener = config_listener(b->routing->config, facts->listener);
         const MatchIndex *index = b->routing->index;
         Decision d;
 

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "fdpassctl/bus.h"
 #include "fdpassctl/options.h"
@@ -51,33 +52,111 @@ static int actions_check_workers(sd_bus *bus, int n, char *names[]) {
         return are_right ? 0 : -ENOENT;
 }
 
-static int actions_call_for_each(int argc, char *argv[], const char *method) {
-        _cleanup_bus_ sd_bus *bus = NULL;
-        int i = parse_common(argc, argv), status = EXIT_SUCCESS;
+static int actions_check_arguments(const char *verb, int n) {
+        if (n > 0)
+                return 0;
 
-        if (i <= 0)
-                return i;
-        if (i == argc) {
-                fprintf(stderr, "%s needs a worker: the path of its socket, or a unit that leads to it.\n", argv[0]);
+        fprintf(stderr, "%s needs a worker: the path of its socket, or a unit that leads to it.\n", verb);
+        return -EINVAL;
+}
+
+/* Calls a method for each of the @n workers. */
+static int actions_call_for_each(sd_bus *bus, int n, char *names[], const char *method) {
+        int status = EXIT_SUCCESS;
+
+        if (actions_check_workers(bus, n, names) < 0)
                 return EXIT_FAILURE;
-        }
 
-        if (bus_open(&bus) < 0 || actions_check_workers(bus, argc - i, argv + i) < 0)
-                return EXIT_FAILURE;
-
-        for (; i < argc; i++)
-                if (bus_call(bus, method, NULL, "s", argv[i]) < 0)
+        for (int i = 0; i < n; i++)
+                if (bus_call(bus, method, NULL, "s", names[i]) < 0)
                         status = EXIT_FAILURE;
 
         return status;
 }
 
+/* A worker can be waited for only if the broker knows when its clients have ended. */
+static int actions_check_tracking(sd_bus *bus) {
+        _cleanup_value_ Value properties = {};
+        int r = bus_properties(bus, &properties);
+
+        if (r < 0 || value_get(&properties, "Connections")->n_items > 0)
+                return r;
+
+        fprintf(stderr, "drain --wait needs to know when connections end, and the broker does not track them. Nothing was "
+                        "drained. First: systemctl enable fdpass-connections.socket && systemctl restart "
+                        "fdpass.service\n");
+        return -EOPNOTSUPP;
+}
+
+/* Returns 1 if the worker has no client left, 0 if it has some, or a negative errno after a message. */
+static int actions_is_empty(sd_bus *bus, const char *name) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_value_ Value worker = {};
+        int r;
+
+        r = bus_call(bus, "GetWorker", &m, "s", name);
+        if (r < 0)
+                return r;
+
+        r = value_read(m, &worker);
+        if (r < 0)
+                return r;
+
+        if (!value_number(&worker, "Drained")) {
+                text_print(stderr, name);
+                fprintf(stderr, " gets clients again, so it is not waited for.\n");
+                return -ECANCELED;
+        }
+
+        return value_number(&worker, "Connections") + value_number(&worker, "Pending") == 0;
+}
+
+/* Waits until the worker has no client left. */
+static int actions_wait_for(sd_bus *bus, const char *name) {
+        const struct timespec pause = { .tv_nsec = 200 * 1000 * 1000 };
+        int r;
+
+        while ((r = actions_is_empty(bus, name)) == 0)
+                (void) nanosleep(&pause, NULL);
+
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static const char drain_help[] =
+        "fdpassctl drain [OPTIONS...] WORKER...\n\n"
+        "Send no more clients to these workers. A worker is the path of its socket, or a unit that leads to it.\n\n"
+        "     --wait           Return when the last client of these workers has left\n"
+        "  -h --help           Show this help\n";
+
 int verb_drain(int argc, char *argv[]) {
-        return actions_call_for_each(argc, argv, "Drain");
+        _cleanup_bus_ sd_bus *bus = NULL;
+        bool waits = false;
+        const VerbOption options[] = { { "wait", .flag = &waits }, {} };
+        int i = parse_options(argc, argv, drain_help, options, NULL), status;
+
+        if (i <= 0)
+                return i;
+        if (actions_check_arguments(argv[0], argc - i) < 0 || bus_open(&bus) < 0 ||
+            (waits && actions_check_tracking(bus) < 0))
+                return EXIT_FAILURE;
+
+        status = actions_call_for_each(bus, argc - i, argv + i, "Drain");
+        for (; waits && status == EXIT_SUCCESS && i < argc; i++)
+                status = actions_wait_for(bus, argv[i]);
+
+        return status;
 }
 
 int verb_undrain(int argc, char *argv[]) {
-        return actions_call_for_each(argc, argv, "Undrain");
+        _cleanup_bus_ sd_bus *bus = NULL;
+        int i = parse_common(argc, argv);
+
+        if (i <= 0)
+                return i;
+        if (actions_check_arguments(argv[0], argc - i) < 0 || bus_open(&bus) < 0)
+                return EXIT_FAILURE;
+
+        return actions_call_for_each(bus, argc - i, argv + i, "Undrain");
 }
 
 int verb_reload(int argc, char *argv[]) {

@@ -98,7 +98,7 @@ int bus_properties(sd_bus *bus, Value *ret) {
 }
 
 /* Returns 0, 1 if the routes were reloaded between two pages, or a negative errno. */
-static int bus_list_once(sd_bus *bus, const char *method, Value *ret) {
+static int bus_list_once(sd_bus *bus, const char *method, const BusFilter *filter, Value *ret) {
         uint64_t generation, first_generation = 0;
         uint32_t next = 0;
         int r;
@@ -108,7 +108,8 @@ static int bus_list_once(sd_bus *bus, const char *method, Value *ret) {
                 bool is_first = next == 0;
                 _cleanup_value_ Value page = {};
 
-                r = bus_call(bus, method, &m, "u", next);
+                r = filter ? bus_call(bus, method, &m, "usss", next, filter->route, filter->worker, filter->source)
+                           : bus_call(bus, method, &m, "u", next);
                 if (r < 0)
                         return r;
 
@@ -132,12 +133,16 @@ static int bus_list_once(sd_bus *bus, const char *method, Value *ret) {
 }
 
 int bus_list(sd_bus *bus, const char *method, Value *ret) {
+        return bus_list_filtered(bus, method, NULL, ret);
+}
+
+int bus_list_filtered(sd_bus *bus, const char *method, const BusFilter *filter, Value *ret) {
         int r = 1;
 
         for (unsigned i = 0; i < BUS_TRIES_MAX && r == 1; i++) {
                 _cleanup_value_ Value list = { .kind = VALUE_LIST };
 
-                r = bus_list_once(bus, method, &list);
+                r = bus_list_once(bus, method, filter, &list);
                 if (r == 0 || (r == 1 && i == BUS_TRIES_MAX - 1)) {
                         *ret = list;
                         list = (Value){};

@@ -26,6 +26,14 @@ int bus_properties(sd_bus *bus, Value *ret);
 /* Gets all pages of "ListRoutes", "ListWorkers", … as one list of dictionaries, from one generation of the routes. */
 int bus_list(sd_bus *bus, const char *method, Value *ret);
 
+/* Limits a list to some of its entries. An empty string stands for all. */
+typedef struct BusFilter {
+        const char *route, *worker, *source;
+} BusFilter;
+
+/* Does the same for a method that takes a filter: "ListConnections". */
+int bus_list_filtered(sd_bus *bus, const char *method, const BusFilter *filter, Value *ret);
+
 /* Calls a method; @types as in sd_bus_call_method(3). @ret may be NULL. */
 int bus_call(sd_bus *bus, const char *method, sd_bus_message **ret, const char *types, ...);
 

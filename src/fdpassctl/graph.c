@@ -80,7 +80,10 @@ static void graph_print_worker(const Value *w) {
         graph_print_quoted(name);
         printf("\\n");
         graph_print_quoted(state);
-        printf(", %" PRIu64 " pending\" color=%s]\n", value_number(w, "Pending"), graph_state_color(state));
+        printf(", %" PRIu64 " pending", value_number(w, "Pending"));
+        if (value_get(w, "Connections")->kind != VALUE_NULL)
+                printf(", %" PRIu64 " connections", value_number(w, "Connections"));
+        printf("\" color=%s]\n", graph_state_color(state));
 }
 
 /* Returns whether the route takes clients of this listener: it names the listener, or it names none. */

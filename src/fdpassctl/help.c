@@ -11,6 +11,7 @@ const char help_general[] =
         "  list-routes         List the routes, with counters\n"
         "  list-workers        List the workers, with their state\n"
         "  list-clients        List the clients that no worker has yet\n"
+        "  list-connections    List the clients that workers have, with their bytes\n"
         "  monitor             Show each handoff as it happens\n"
         "  top                 Show rates, queues and waiting times, live\n"
         "  metrics             Print all counters as OpenMetrics\n"

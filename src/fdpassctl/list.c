@@ -2,6 +2,7 @@
 
 /* fdpassctl list-listeners, list-routes, list-workers and list-clients: the broker's lists as tables. */
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "fdpassctl/bus.h"
@@ -11,6 +12,11 @@
 #include "fdpassctl/table.h"
 #include "fdpassctl/text.h"
 #include "fdpassctl/verbs.h"
+
+#define LIST_COLUMNS_MAX 12
+
+/* Title of the column with the number of live connections. */
+#define LIST_CONNECTIONS "CONNECTIONS"
 
 /* How one of the lists is asked for and shown. */
 typedef struct ListSpec {
@@ -51,8 +57,31 @@ static void list_add_strings(Table *t, const Value *row, const char *name) {
         table_text(t, text ?: "", COLOR_NONE);
 }
 
+/* True if the broker tracks connections. Then rows have one cell more. */
+static bool list_has_connections(const Value *row) {
+        return value_get(row, "Connections")->kind != VALUE_NULL;
+}
+
+static void list_add_connections(Table *t, const Value *row) {
+        if (list_has_connections(row))
+                list_add_number(t, row, "Connections");
+}
+
+/* Leaves out the column of list_add_connections() if no connections are tracked. Returns the number of columns. */
+static size_t list_choose_columns(const ListSpec *spec, const Value *list, Column *ret) {
+        bool is_tracked = list->n_items > 0 && list_has_connections(&list->items[0]);
+        size_t n = 0;
+
+        for (size_t i = 0; i < spec->n_columns; i++)
+                if (is_tracked || !streq(spec->columns[i].title, LIST_CONNECTIONS))
+                        ret[n++] = spec->columns[i];
+
+        return n;
+}
+
 static void list_print_table(const ListSpec *spec, const Value *list) {
-        _cleanup_(table_freep) Table *t = table_new(spec->columns, spec->n_columns);
+        Column columns[LIST_COLUMNS_MAX];
+        _cleanup_(table_freep) Table *t = table_new(columns, list_choose_columns(spec, list, columns));
 
         for (size_t i = 0; t && i < list->n_items; i++)
                 spec->add(t, &list->items[i]);
@@ -110,6 +139,7 @@ static void list_add_route(Table *t, const Value *row) {
         table_state(t, value_string(row, "State"));
         table_number(t, queued, queued > 0 ? COLOR_YELLOW : COLOR_NONE);
         list_add_number(t, row, "Pending");
+        list_add_connections(t, row);
         list_add_number(t, row, "Taken");
         list_add_sum(t, row, "Refusals");
         table_text(t, value_number(row, "PoolSize") > 1 ? value_string(row, "Pool") : "", COLOR_NONE);
@@ -118,8 +148,8 @@ static void list_add_route(Table *t, const Value *row) {
 int verb_list_routes(int argc, char *argv[]) {
         static const Column columns[] = {
                 { "UNIT", COLUMN_SHRINK },   { "MATCH", COLUMN_SHRINK },  { "STATE", COLUMN_LEFT },
-                { "QUEUED", COLUMN_RIGHT },  { "PENDING", COLUMN_RIGHT }, { "TAKEN", COLUMN_RIGHT },
-                { "REFUSED", COLUMN_RIGHT }, { "POOL", COLUMN_SHRINK },
+                { "QUEUED", COLUMN_RIGHT },  { "PENDING", COLUMN_RIGHT }, { LIST_CONNECTIONS, COLUMN_RIGHT },
+                { "TAKEN", COLUMN_RIGHT },   { "REFUSED", COLUMN_RIGHT }, { "POOL", COLUMN_SHRINK },
         };
 
         return list_run(&(ListSpec){ "route", "ListRoutes", columns, ELEMENTSOF(columns), list_add_route });
@@ -133,12 +163,26 @@ static void list_add_state(Table *t, const char *state, const char *reason) {
         table_text(t, text, state_color(state));
 }
 
-static void list_add_worker(Table *t, const Value *row) {
+/* A drained worker has the number of clients that are left: those with a receipt, and those that wait for it. */
+static void list_add_worker_state(Table *t, const Value *row) {
         const char *state = value_string(row, "State");
+        char text[64];
 
+        if (!streq(state, "drained") || !list_has_connections(row)) {
+                list_add_state(t, state, streq(state, "gone") ? value_string(row, "GoneError") : "");
+                return;
+        }
+
+        (void) snprintf(text, sizeof(text), "%s, %" PRIu64 " left", state,
+                        value_number(row, "Connections") + value_number(row, "Pending"));
+        table_text(t, text, state_color(state));
+}
+
+static void list_add_worker(Table *t, const Value *row) {
         list_add_string(t, row, "Worker");
-        list_add_state(t, state, streq(state, "gone") ? value_string(row, "GoneError") : "");
+        list_add_worker_state(t, row);
         list_add_number(t, row, "Pending");
+        list_add_connections(t, row);
         list_add_number(t, row, "Taken");
         list_add_number(t, row, "Rerouted");
         list_add_number(t, row, "Unread");
@@ -148,8 +192,8 @@ static void list_add_worker(Table *t, const Value *row) {
 int verb_list_workers(int argc, char *argv[]) {
         static const Column columns[] = {
                 { "WORKER", COLUMN_SHRINK | COLUMN_CUT_LEFT }, { "STATE", COLUMN_LEFT }, { "PENDING", COLUMN_RIGHT },
-                { "TAKEN", COLUMN_RIGHT }, { "REROUTED", COLUMN_RIGHT }, { "UNREAD", COLUMN_RIGHT },
-                { "UNITS", COLUMN_SHRINK },
+                { LIST_CONNECTIONS, COLUMN_RIGHT }, { "TAKEN", COLUMN_RIGHT }, { "REROUTED", COLUMN_RIGHT },
+                { "UNREAD", COLUMN_RIGHT }, { "UNITS", COLUMN_SHRINK },
         };
 
         return list_run(&(ListSpec){ "worker", "ListWorkers", columns, ELEMENTSOF(columns), list_add_worker });

@@ -22,6 +22,7 @@ static int main_dispatch(int argc, char *argv[]) {
                 { "list-routes", verb_list_routes, true },
                 { "list-workers", verb_list_workers, true },
                 { "list-clients", verb_list_clients, true },
+                { "list-connections", verb_list_connections, false },
                 { "monitor", verb_monitor, false },
                 { "top", verb_top, false },
                 { "metrics", verb_metrics, false },

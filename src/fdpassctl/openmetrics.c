@@ -2,82 +2,8 @@
 
 #include "fdpassctl/openmetrics.h"
 
-#include <inttypes.h>
-
-#include "basic/utf8.h"
 #include "basic/histogram.h"
-
-typedef struct OpenMetrics {
-        FILE *f;
-        MetricsFormat format;
-} OpenMetrics;
-
-/* Begins a metric family. All of its samples must follow at once. */
-static void openmetrics_begin(const OpenMetrics *w, const char *name, const char *type, const char *unit,
-                              const char *help) {
-        bool is_old_counter = w->format == METRICS_PROMETHEUS && streq(type, "counter");
-        const char *suffix = is_old_counter ? "_total" : "";
-
-        fprintf(w->f, "# HELP %s%s %s\n", name, suffix, help);
-        fprintf(w->f, "# TYPE %s%s %s\n", name, suffix, type);
-        if (unit && w->format == METRICS_OPENMETRICS)
-                fprintf(w->f, "# UNIT %s %s\n", name, unit);
-}
-
-/*
- * Escapes @s (OpenMetrics, "Escaping"). A byte that acts on a terminal becomes \\xNN, because curl prints it as it is.
- */
-static void openmetrics_label_value(const OpenMetrics *w, const char *s) {
-        for (size_t n; *s; s += MAX(n, (size_t) 1)) {
-                n = utf8_printable(s);
-
-                if (*s == '\n')
-                        fputs("\\n", w->f);
-                else if (*s == '"' || *s == '\\')
-                        fprintf(w->f, "\\%c", *s);
-                else if (n == 0)
-                        fprintf(w->f, "\\\\x%02x", (unsigned) (unsigned char) *s);
-                else
-                        fwrite(s, 1, n, w->f);
-        }
-}
-
-/* @pairs: names and values alternate, NULL at the end. */
-static void openmetrics_labels(const OpenMetrics *w, const char *const *pairs) {
-        const char *separator = "{";
-
-        for (; pairs && pairs[0]; pairs += 2, separator = ",") {
-                fprintf(w->f, "%s%s=\"", separator, pairs[0]);
-                openmetrics_label_value(w, pairs[1]);
-                fputc('"', w->f);
-        }
-        if (*separator == ',')
-                fputc('}', w->f);
-}
-
-#define OPENMETRICS_LABELS(...) ((const char *const[]){ __VA_ARGS__, NULL })
-
-static void openmetrics_sample(const OpenMetrics *w, const char *name, const char *const *pairs, uint64_t n) {
-        fputs(name, w->f);
-        openmetrics_labels(w, pairs);
-        fprintf(w->f, " %" PRIu64 "\n", n);
-}
-
-/* Prints a time in µs as seconds. */
-static void openmetrics_sample_seconds(const OpenMetrics *w, const char *name, const char *const *pairs, usec_t span) {
-        fputs(name, w->f);
-        openmetrics_labels(w, pairs);
-        fprintf(w->f, " %" PRIu64 ".%06" PRIu64 "\n", span / USEC_PER_SEC, span % USEC_PER_SEC);
-}
-
-static void openmetrics_simple(const OpenMetrics *w, const char *name, const char *type, const char *help, uint64_t n) {
-        bool is_counter = streq(type, "counter");
-        char sample_name[64];
-
-        (void) snprintf(sample_name, sizeof(sample_name), "%s%s", name, is_counter ? "_total" : "");
-        openmetrics_begin(w, name, type, NULL, help);
-        openmetrics_sample(w, sample_name, NULL, n);
-}
+#include "fdpassctl/openmetrics-connections.h"
 
 static void openmetrics_write_broker(const OpenMetrics *w, const Value *properties) {
         const Value *clients = value_get(properties, "Clients"), *n = value_get(properties, "Counters");
@@ -128,14 +54,6 @@ static void openmetrics_write_refusals(const OpenMetrics *w, const Value *rows, 
         }
 }
 
-/* Prints the entry of each row, whose label @label is the entry @key. */
-static void openmetrics_write_rows(const OpenMetrics *w, const Value *rows, const char *name, const char *label,
-                                   const char *key, const char *entry) {
-        for (size_t i = 0; i < rows->n_items; i++)
-                openmetrics_sample(w, name, OPENMETRICS_LABELS(label, value_string(&rows->items[i], key)),
-                                   value_number(&rows->items[i], entry));
-}
-
 static void openmetrics_write_listeners(const OpenMetrics *w, const Value *listeners) {
         openmetrics_begin(w, "fdpass_accepts", "counter", NULL, "Clients that were accepted.");
         openmetrics_write_rows(w, listeners, "fdpass_accepts_total", "listener", "Name", "Accepted");
@@ -176,33 +94,6 @@ static void openmetrics_write_handoffs(const OpenMetrics *w, const Value *routes
         openmetrics_write_refusals(w, routes, "fdpass_route_refusals_total", "route", "Unit");
 }
 
-/* Prints every other bucket. Factors of four are precise enough, and halve what the scraper stores. */
-static void openmetrics_write_histogram(const OpenMetrics *w, const Value *row) {
-        const char *unit = value_string(row, "Unit"), *worker = value_string(row, "Worker");
-        const Value *times = value_get(row, "HandoffTimes");
-        uint64_t sum = 0;
-        char bound[32];
-
-        for (size_t i = 0; i < times->n_items; i++) {
-                usec_t span = HISTOGRAM_FIRST_USEC << i;
-
-                sum += times->items[i].u;
-                if (i % 2 != 0 || i + 1 >= times->n_items)
-                        continue;
-
-                (void) snprintf(bound, sizeof(bound), "%" PRIu64 ".%06" PRIu64, span / USEC_PER_SEC,
-                                span % USEC_PER_SEC);
-                openmetrics_sample(w, "fdpass_handoff_seconds_bucket",
-                                   OPENMETRICS_LABELS("route", unit, "worker", worker, "le", bound), sum);
-        }
-
-        openmetrics_sample(w, "fdpass_handoff_seconds_bucket",
-                           OPENMETRICS_LABELS("route", unit, "worker", worker, "le", "+Inf"), sum);
-        openmetrics_sample(w, "fdpass_handoff_seconds_count", OPENMETRICS_LABELS("route", unit, "worker", worker), sum);
-        openmetrics_sample_seconds(w, "fdpass_handoff_seconds_sum", OPENMETRICS_LABELS("route", unit, "worker", worker),
-                       value_number(row, "HandoffTimeSumUSec"));
-}
-
 /* The queue belongs to the pool, which is shown once: as its first route. */
 static void openmetrics_write_queues(const OpenMetrics *w, const Value *routes, const char *name, const char *entry,
                                      const char *help) {
@@ -217,12 +108,15 @@ static void openmetrics_write_queues(const OpenMetrics *w, const Value *routes, 
 }
 
 static void openmetrics_write_routes(const OpenMetrics *w, const Value *routes) {
+        static const OpenMetricsHistogram times = { "fdpass_handoff_seconds", "HandoffTimes", "HandoffTimeSumUSec",
+                                                    HISTOGRAM_FIRST_USEC };
+
         openmetrics_write_handoffs(w, routes);
 
         openmetrics_begin(w, "fdpass_handoff_seconds", "histogram", "seconds",
               "From a client's arrival, or its next request, to the worker's receipt.");
         for (size_t i = 0; i < routes->n_items; i++)
-                openmetrics_write_histogram(w, &routes->items[i]);
+                openmetrics_write_histogram(w, &routes->items[i], &times);
 
         openmetrics_write_queues(w, routes, "fdpass_queue_clients", "Queued",
                                  "Clients in the queue of a route's pool.");
@@ -252,6 +146,7 @@ void openmetrics_write(FILE *f, const Snapshot *s, MetricsFormat format) {
         openmetrics_write_listeners(&w, &s->listeners);
         openmetrics_write_routes(&w, &s->routes);
         openmetrics_write_workers(&w, &s->workers);
+        openmetrics_write_connections(&w, s);
 
         if (format == METRICS_OPENMETRICS)
                 fputs("# EOF\n", f);

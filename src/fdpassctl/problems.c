@@ -111,6 +111,15 @@ static void problems_print_stuck(FILE *f, const Value *worker) {
                 text_from_span(span, value_number(worker, "StuckForUSec")));
 }
 
+static void problems_print_drained(FILE *f, const Value *worker) {
+        uint64_t n = value_number(worker, "Connections") + value_number(worker, "Pending");
+
+        if (value_get(worker, "Connections")->kind == VALUE_NULL)
+                fprintf(f, " is drained.");
+        else
+                fprintf(f, " is drained, and has %" PRIu64 " client%s left.", n, n == 1 ? "" : "s");
+}
+
 static void problems_print_worker(FILE *f, sd_bus *manager, const Value *worker) {
         const char *state = value_string(worker, "State");
 
@@ -126,7 +135,7 @@ static void problems_print_worker(FILE *f, sd_bus *manager, const Value *worker)
         else if (streq(state, "hanging"))
                 fprintf(f, " blocks system calls on the sockets of its clients, and gets no more clients.");
         else
-                fprintf(f, " is drained.");
+                problems_print_drained(f, worker);
 
         if (streq(state, "gone") || streq(state, "stuck"))
                 problems_print_why(f, manager, worker);
@@ -159,13 +168,33 @@ static void problems_print_count(FILE *f, uint64_t n) {
         fprintf(f, ": %" PRIu64 " client%s refused in the last 10 minutes", n, n == 1 ? " was" : "s were");
 }
 
+/* Prints the limit of a source, and the last client that was refused for it. */
+static void problems_print_source(FILE *f, const Value *listener, const char *limit, const char *source) {
+        fprintf(f, ", ");
+        if (value_get(listener, limit)->kind == VALUE_STRING)
+                text_print(f, value_string(listener, limit));
+        else
+                fprintf(f, "%" PRIu64, value_number(listener, limit));
+        fprintf(f, " are allowed, the last one was ");
+        text_print(f, value_string(listener, source));
+}
+
 /* Prints the clients of a listener that a limit has kept out. Those for a full queue are shown with the route. */
 static void problems_print_limits(FILE *f, const Snapshot *s, const Value *listener) {
-        static const char *const limits[] = { "source-full", "evicted", "no-resources" };
+        static const struct {
+                const char *reason;
+                const char *limit, *source; /* entries of the listener; NULL: the limit is none of a source */
+        } limits[] = {
+                { "source-full", "MaxClientsPerSource", "FullSource" },
+                { "source-connections", "MaxConnectionsPerSource", "BusySource" },
+                { "source-rate", "RateLimitPerSource", "FastSource" },
+                { "evicted", NULL, NULL },
+                { "no-resources", NULL, NULL },
+        };
         const Value *recent = value_get(listener, "RecentRefusals");
 
         for (size_t i = 0; i < ELEMENTSOF(limits); i++) {
-                uint64_t n = value_number(recent, limits[i]);
+                uint64_t n = value_number(recent, limits[i].reason);
 
                 if (n == 0)
                         continue;
@@ -173,12 +202,9 @@ static void problems_print_limits(FILE *f, const Snapshot *s, const Value *liste
                 fprintf(f, "Listener ");
                 text_print(f, value_string(listener, "Name"));
                 problems_print_count(f, n);
-                problems_print_meaning(f, s, limits[i]);
-                if (i == 0) {
-                        fprintf(f, ", %" PRIu64 " are allowed, the last one was ",
-                                value_number(listener, "MaxClientsPerSource"));
-                        text_print(f, value_string(listener, "FullSource"));
-                }
+                problems_print_meaning(f, s, limits[i].reason);
+                if (limits[i].source)
+                        problems_print_source(f, listener, limits[i].limit, limits[i].source);
                 fprintf(f, ".\n");
         }
 }

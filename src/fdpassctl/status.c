@@ -123,6 +123,33 @@ static void status_print_clients(const Value *properties) {
         printf("\n");
 }
 
+/* Prints "; so far 3 are not tracked (...)" for one reason. */
+static void status_print_untracked(const Value *connections, const char *name, const char *reason) {
+        if (value_number(connections, name) > 0)
+                printf("; so far %" PRIu64 " not tracked, %s", value_number(connections, name), reason);
+}
+
+static void status_print_connections(const Value *properties) {
+        const Value *connections = value_get(properties, "Connections");
+
+        if (connections->n_items == 0) {
+                printf("%11s: not tracked (enable fdpass-connections.socket)\n",
+                       "Connections");
+                return;
+        }
+
+        printf("%11s: %" PRIu64 " live of %" PRIu64 " at most", "Connections", value_number(connections, "Live"),
+               value_number(connections, "Max"));
+        if (value_number(connections, "HandedBack") > 0)
+                printf(", %" PRIu64 " of them handed back", value_number(connections, "HandedBack"));
+        status_print_untracked(connections, "Other", "because they are not TCP over IP");
+        status_print_untracked(connections, "Untracked", "because there were more (MaxTrackedConnections=)");
+        if (value_number(connections, "Lost") > 0)
+                printf("; the kernel dropped messages %" PRIu64 " times (ReceiveBuffer=)",
+                       value_number(connections, "Lost"));
+        printf("\n");
+}
+
 static void status_print(const Snapshot *s, const StringList *problems) {
         size_t n_problems = problems->n_items;
         const char *state = value_string(&s->properties, "State");
@@ -141,6 +168,7 @@ static void status_print(const Snapshot *s, const StringList *problems) {
         printf("%11s: %zu\n", "Routes", s->routes.n_items);
         status_print_workers(&s->workers);
         status_print_clients(&s->properties);
+        status_print_connections(&s->properties);
         if (!streq(value_string(&s->properties, "LogLevel"), "info"))
                 printf("%11s: %s\n", "Log level", value_string(&s->properties, "LogLevel"));
 }

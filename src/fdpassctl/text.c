@@ -122,3 +122,19 @@ const char *text_from_span(char ret[static 32], uint64_t usec) {
 
         return ret;
 }
+
+const char *text_from_bytes(char ret[static 32], uint64_t n) {
+        static const char units[] = "KMGTPE";
+        size_t i = 0;
+
+        if (n < 1024) {
+                (void) snprintf(ret, 32, "%uB", (unsigned) n);
+                return ret;
+        }
+
+        for (; n >= 1024 * 1024; i++)
+                n /= 1024;
+
+        (void) snprintf(ret, 32, "%u.%u%c", (unsigned) (n / 1024), (unsigned) (n % 1024 * 10 / 1024), units[i]);
+        return ret;
+}

@@ -36,5 +36,8 @@ void text_print(FILE *f, const char *s);
 /* Escapes each line of @s and prints it. */
 void text_print_lines(FILE *f, const char *s);
 
+/* Writes a number of bytes to @ret ("512B", "1.5K", "23.4M") and returns @ret. K is 1024 bytes. */
+const char *text_from_bytes(char ret[static 32], uint64_t n);
+
 /* Writes a time span to @ret ("12ms", "3.4s", "5min 2s", "2h 5min", "3d 4h") and returns @ret. */
 const char *text_from_span(char ret[static 32], uint64_t usec);

@@ -81,7 +81,7 @@ static void top_add_rate(Table *table, double rate) {
         table_text(table, text, rate > 0 ? COLOR_NONE : COLOR_GREY);
 }
 
-static void top_add_route(Table *table, const TopRoute *route) {
+static void top_add_route(Table *table, const TopRoute *route, bool is_tracked) {
         uint64_t n_queued = value_number(route->now, "Queued");
         Color color = n_queued > 0 ? COLOR_YELLOW : COLOR_GREY;
         char span[32];
@@ -95,6 +95,8 @@ static void top_add_route(Table *table, const TopRoute *route) {
         table_number(table, value_number(route->now, "Pending"), COLOR_NONE);
         table_text(table, top_quantile(span, route, 0.5), COLOR_NONE);
         table_text(table, top_quantile(span, route, 0.99), COLOR_NONE);
+        if (is_tracked)
+                table_number(table, value_number(route->now, "Connections"), COLOR_NONE);
 }
 
 void top_print_routes(const Snapshot *before, const Snapshot *now, size_t columns, size_t max_rows) {
@@ -102,8 +104,10 @@ void top_print_routes(const Snapshot *before, const Snapshot *now, size_t column
                 { "ROUTE", COLUMN_SHRINK },    { "STATE", COLUMN_LEFT },   { "TAKEN/S", COLUMN_RIGHT },
                 { "REFUSED/S", COLUMN_RIGHT }, { "QUEUED", COLUMN_RIGHT }, { "OLDEST", COLUMN_RIGHT },
                 { "BACKLOG", COLUMN_RIGHT },   { "P50", COLUMN_RIGHT },    { "P99", COLUMN_RIGHT },
+                { "CONNECTIONS", COLUMN_RIGHT },
         };
-        _cleanup_(table_freep) Table *table = table_new(titles, ELEMENTSOF(titles));
+        bool is_tracked = value_get(&now->properties, "Connections")->n_items > 0;
+        _cleanup_(table_freep) Table *table = table_new(titles, ELEMENTSOF(titles) - !is_tracked);
         size_t n = now->routes.n_items;
         _cleanup_free_ TopRoute *routes = calloc(MAX(n, (size_t) 1), sizeof(*routes));
 
@@ -124,6 +128,6 @@ void top_print_routes(const Snapshot *before, const Snapshot *now, size_t column
         qsort(routes, n, sizeof(*routes), top_compare_routes);
 
         for (size_t i = 0; i < n && (max_rows == 0 || i < max_rows); i++)
-                top_add_route(table, &routes[i]);
+                top_add_route(table, &routes[i], is_tracked);
         table_print(table, stdout, columns, !arg_no_legend);
 }

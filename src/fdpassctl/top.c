@@ -74,6 +74,7 @@ static size_t top_print_problems(const Top *t, size_t columns) {
 
 static void top_print_screen(const Top *t, size_t columns, size_t rows) {
         const Value *clients = value_get(&t->now.properties, "Clients");
+        const Value *connections = value_get(&t->now.properties, "Connections");
         const char *state = value_string(&t->now.properties, "State");
         usec_t now = usec_now_realtime(), since = value_number(&t->now.properties, "StartedUSec");
         size_t n_lines = 5; /* besides problems and routes */
@@ -82,9 +83,12 @@ static void top_print_screen(const Top *t, size_t columns, size_t rows) {
         printf("fdpass %s  %s%s%s  up %s  %zu routes\n", value_string(&t->now.properties, "Version"),
                terminal_color(state_color(state)), state, terminal_color(COLOR_NONE),
                text_from_span(span, now > since ? now - since : 0), t->now.routes.n_items);
-        printf("Clients: %" PRIu64 " in head, %" PRIu64 " queued, %" PRIu64 " pending, %" PRIu64 " parked\n",
+        printf("Clients: %" PRIu64 " in head, %" PRIu64 " queued, %" PRIu64 " pending, %" PRIu64 " parked",
                value_number(clients, "head"), value_number(clients, "queued"), value_number(clients, "pending"),
                value_number(clients, "parked"));
+        if (connections->n_items > 0)
+                printf("; %" PRIu64 " connections", value_number(connections, "Live"));
+        printf("\n");
         printf("Accepted %.0f/s  taken %.0f/s  refused %.0f/s  ", top_total_rate(t, "Accepted"),
                top_total_rate(t, "Taken"), top_total_rate(t, "Refused"));
         top_print_curve(t, columns > 60 ? MIN(columns - 54, (size_t) TOP_HISTORY) : 0);

@@ -12,6 +12,7 @@ int verb_list_listeners(int argc, char *argv[]);
 int verb_list_routes(int argc, char *argv[]);
 int verb_list_workers(int argc, char *argv[]);
 int verb_list_clients(int argc, char *argv[]);
+int verb_list_connections(int argc, char *argv[]);
 int verb_monitor(int argc, char *argv[]);
 int verb_top(int argc, char *argv[]);
 int verb_metrics(int argc, char *argv[]);

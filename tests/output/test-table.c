@@ -81,6 +81,20 @@ static void test_table(void **state) {
                      "\\x1b[31m\\xe2\\x80\\xae 12 ready\nplain                 7 gone\n");
 }
 
+static void test_bytes(void **state) {
+        static const struct {
+                uint64_t n;
+                const char *text;
+        } cases[] = {
+                { 0, "0B" }, { 1, "1B" }, { 1023, "1023B" }, { 1024, "1.0K" }, { 1535, "1.4K" }, { 1048575, "1023.9K" },
+                { 1048576, "1.0M" }, { 24536678, "23.3M" }, { 1ULL << 40, "1.0T" }, { UINT64_MAX, "15.9E" },
+        };
+        char text[32];
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                assert_string_equal(text_from_bytes(text, cases[i].n), cases[i].text);
+}
+
 /* At every width, what stands behind the first column stands below each other, and no line is too long. */
 static void test_columns(void **state) {
         static const char *const texts[] = {
@@ -106,7 +120,8 @@ static void test_columns(void **state) {
 }
 
 int main(void) {
-        const struct CMUnitTest tests[] = { TEST(test_width), TEST(test_fit), TEST(test_table), TEST(test_columns) };
+        const struct CMUnitTest tests[] = { TEST(test_width), TEST(test_fit), TEST(test_table), TEST(test_columns),
+                                            TEST(test_bytes) };
 
         (void) setlocale(LC_CTYPE, "C.UTF-8");
         (void) setenv("SYSTEMD_COLORS", "0", 1);

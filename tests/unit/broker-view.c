@@ -2,12 +2,14 @@
 
 #include "broker-view.h"
 
+#include <linux/netlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/admission.h"
 #include "broker/arrival.h"
 #include "broker/settlement.h"
+#include "connections/store.h"
 
 BrokerFixture t;
 
@@ -139,6 +141,20 @@ usec_t stuck_for(const char *worker, usec_t later) { return worker_stuck_for(vie
 bool is_drained(const char *worker) { return view_worker(worker)->is_drained; }
 bool is_retried_later(const char *worker) { return view_worker(worker)->retry_at > 0; }
 void retry_now(const char *worker) { view_worker(worker)->retry_at = 0; }
+ConnectionTable *track_connections(void) {
+        const struct sockaddr_nl address = { .nl_family = AF_NETLINK };
+        int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+        ConnectionStore *store;
+
+        if (fd < 0 || bind(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 || connection_store_new(&store) < 0 ||
+            live_new(t.broker, fd, store) < 0 || connection_table_set_max(t.broker->live->table, 20000) < 0)
+                abort();
+
+        t.broker->live->sweep.state = SWEEP_IDLE;
+        t.broker->live->sweep.at = USEC_INFINITY;
+        return t.broker->live->table;
+}
+
 void drain(const char *worker, bool is_drained) { broker_drain_worker(t.broker, view_worker(worker), is_drained); }
 
 uint64_t listener_n_accepted(const char *name) { return view_listener(name)->n_accepted; }

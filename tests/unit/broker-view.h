@@ -65,6 +65,8 @@ void set_max_clients(size_t n);
 void set_max_parked(size_t n);
 void set_park_timeout(usec_t usec);
 void observe(Observer observer);
+/* Has the broker track connections, whose table is returned. It never looks for those that the kernel does not have. */
+ConnectionTable *track_connections(void);
 
 /* A pool, by the name of one of its units. */
 size_t queued(const char *unit);

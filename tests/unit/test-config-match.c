@@ -242,7 +242,7 @@ static void test_listener(void **state) {
 
         write_unit("fdpass.socket", "[Socket]\nListenStream=80\nFileDescriptorName=public\n[X-FDPass]\n"
                                     "ProxyProtocol=require\nTrustedProxies=10.0.0.0/8\nHeadTimeoutSec=3\nMaxHeadSize=8K\n"
-                                    "MaxClientsPerSource=7\nSilentTimeoutSec=500ms\nInspect=no\n");
+                                    "MaxClientsPerSource=7\nRateLimitPerSource=100/1min 30s\nSilentTimeoutSec=500ms\nInspect=no\n");
         config = load_route("");
 
         assert_string_equal(t.findings, "");
@@ -250,6 +250,8 @@ static void test_listener(void **state) {
         assert_string_equal(config->listeners[0].name, "public");
         assert_int_equal(config->listeners[0].proxy_protocol, PROXY_PROTOCOL_REQUIRE);
         assert_true(config->listeners[0].is_unread);
+        assert_int_equal(config->listeners[0].source_rate.n, 100);
+        assert_int_equal(config->listeners[0].source_rate.interval, 90 * USEC_PER_SEC);
         assert_false(config->listener_default.is_unread);
         assert_int_equal(config->listeners[0].n_trusted_proxies, 1);
         assert_int_equal(config->listeners[0].head_timeout_usec, 3 * USEC_PER_SEC);
@@ -295,6 +297,40 @@ static void test_trusted_unix(void **state) {
                             "4:Source= wants IP addresses, or networks such as 192.0.2.0/24 with no host bits set, not \"unix\".\n");
 }
 
+/* RateLimitPerSource= is a number, a slash and a time. An empty value ends the limit. */
+static void test_listener_rate(void **state) {
+        static const char *const wrong[] = { "100", "100/", "/10s", "0/10s", "-1/10s", "100/10s/5s", "100/ten", "1e3/10s", "100:10s",
+                                             "4294967296/1s", "99999999999999999999/1s", "100/0", "100/9ms", "100/2d",
+                                             "100/infinity", "no" };
+        static const struct {
+                const char *text;
+                unsigned n;
+                usec_t interval;
+        } right[] = {
+                { "100/10s", 100, 10 * USEC_PER_SEC }, { "1/10ms", 1, 10 * USEC_PER_MSEC }, { "5/2", 5, 2 * USEC_PER_SEC },
+                { "4294967295/1d", UINT32_MAX, 86400 * USEC_PER_SEC }, { "3/1.5s", 3, 1500 * USEC_PER_MSEC },
+                { "9/1s\nRateLimitPerSource=", 0, 0 },
+        };
+        char text[256];
+
+        for (size_t i = 0; i < ELEMENTSOF(wrong) + ELEMENTSOF(right); i++) {
+                const char *value = i < ELEMENTSOF(wrong) ? wrong[i] : right[i - ELEMENTSOF(wrong)].text;
+                _cleanup_(config_freep) Config *config = NULL;
+
+                (void) snprintf(text, sizeof(text), "[X-FDPass]\nRateLimitPerSource=%s\n", value);
+                t.findings[0] = 0;
+                write_unit("fdpass.socket", text);
+                config = load_route("");
+                if (i < ELEMENTSOF(wrong)) {
+                        assert_non_null(startswith(t.findings, "2:RateLimitPerSource= wants a "));
+                        continue;
+                }
+                assert_string_equal(t.findings, "");
+                assert_int_equal(config->listeners[0].source_rate.n, right[i - ELEMENTSOF(wrong)].n);
+                assert_int_equal(config->listeners[0].source_rate.interval, right[i - ELEMENTSOF(wrong)].interval);
+        }
+}
+
 /* An instance that is enabled by a link to its template's file. */
 static void test_listener_instance(void **state) {
         _cleanup_(config_freep) Config *config = NULL;
@@ -331,6 +367,7 @@ TEST_MAIN(CONFIG_TEST(test_strings),
           CONFIG_TEST(test_errors),
           CONFIG_TEST(test_listener),
           CONFIG_TEST(test_trusted_unix),
+          CONFIG_TEST(test_listener_rate),
           CONFIG_TEST(test_listener_instance),
           CONFIG_TEST(test_listener_errors),
           CONFIG_TEST(test_pairs))

@@ -149,6 +149,10 @@ static void test_limits_and_stuck(_unused_ void **state) {
         recent = value_add(row, "RecentRefusals", VALUE_DICT);
         assert_non_null(recent);
         add_number(recent, "source-full", 88);
+        assert_int_equal(value_add_string(row, "FastSource", "2001:db8::1"), 0);
+        assert_int_equal(value_add_string(row, "RateLimitPerSource", "100/10s"), 0);
+        assert_int_equal(value_add_string(meanings, "source-rate", "the address is fast"), 0);
+        add_number(recent, "source-rate", 1);
         add_number(recent, "no-route", 3);
         row = add_row(&s.routes, "a.socket", NULL);
         add_number(row, "RecentQueueFull", 1);
@@ -160,11 +164,13 @@ static void test_limits_and_stuck(_unused_ void **state) {
         add_number(row, "StuckForUSec", 3 * USEC_PER_SEC);
 
         assert_int_equal(problems_find(&s, NULL, NULL, &problems), 0);
-        assert_int_equal(problems.n_items, 3);
+        assert_int_equal(problems.n_items, 4);
         assert_string_equal(problems.items[0], "Worker /run/a.sock does not take its clients: 2 wait in its backlog, for 3.0s.");
         assert_string_equal(problems.items[1], "Listener public: 88 clients were refused in the last 10 minutes: the address is full "
                                                "(source-full), 64 are allowed, the last one was 192.0.2.7.");
-        assert_non_null(strstr(problems.items[2], "a.socket: 1 client was refused in the last 10 minutes: "));
+        assert_string_equal(problems.items[2], "Listener public: 1 client was refused in the last 10 minutes: the address is fast "
+                                               "(source-rate), 100/10s are allowed, the last one was 2001:db8::1.");
+        assert_non_null(strstr(problems.items[3], "a.socket: 1 client was refused in the last 10 minutes: "));
         snapshot_done(&s);
 }
 

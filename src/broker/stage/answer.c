@@ -146,6 +146,8 @@ static uint32_t answer_http2_code(Refusal why) {
 
         case REFUSAL_QUEUE_FULL:
         case REFUSAL_SOURCE_FULL:
+        case REFUSAL_SOURCE_RATE:
+        case REFUSAL_SOURCE_BUSY:
                 return HTTP2_ENHANCE_YOUR_CALM;
 
         default:
@@ -169,6 +171,8 @@ static uint32_t answer_ssh_code(Refusal why) {
 
         case REFUSAL_QUEUE_FULL:
         case REFUSAL_SOURCE_FULL:
+        case REFUSAL_SOURCE_RATE:
+        case REFUSAL_SOURCE_BUSY:
                 return SSH_DISCONNECT_TOO_MANY_CONNECTIONS;
 
         default:

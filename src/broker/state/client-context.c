@@ -71,11 +71,15 @@ static bool client_context_parse_id(Slice s, uint32_t *ret_instance, uint64_t *r
         return true;
 }
 
-size_t client_id(const Client *c, char ret[static CLIENT_ID_MAX]) {
-        if (c->context && c->context->unique_id.n > 0)
-                return client_context_put_text(ret, c->context->unique_id);
+size_t client_id_to_text(Slice unique_id, uint32_t origin, uint64_t origin_id, char ret[static CLIENT_ID_MAX]) {
+        if (unique_id.n > 0)
+                return client_context_put_text(ret, unique_id);
 
-        return client_format_id(ret, c->origin, c->origin_id);
+        return client_format_id(ret, origin, origin_id);
+}
+
+size_t client_id(const Client *c, char ret[static CLIENT_ID_MAX]) {
+        return client_id_to_text(c->context ? c->context->unique_id : (Slice){}, c->origin, c->origin_id, ret);
 }
 
 /*

@@ -36,6 +36,9 @@ size_t client_format_id(char ret[static CLIENT_OWN_ID_MAX], uint32_t instance, u
  */
 size_t client_id(const Client *c, char ret[static CLIENT_ID_MAX]);
 
+/* Does the same for a name that was kept: its UNIQUE_ID, or of an empty one the two numbers (Client.origin). */
+size_t client_id_to_text(Slice unique_id, uint32_t origin, uint64_t origin_id, char ret[static CLIENT_ID_MAX]);
+
 /*
  * Copies the first bytes of the client to @buffer and leaves them where they are: first the consumed ones, then those
  * of the socket or of Client.copy. Returns their number, at most @size, 0 at the client's end, or a negative errno.

@@ -28,6 +28,7 @@ typedef struct PersistentConn PersistentConn;
 typedef struct Pool Pool;
 typedef struct Route Route;
 typedef struct Source Source;
+typedef struct SourceRates SourceRates;
 
 /* A socket address as routing needs it: an IP address with its port. Of other families only the family is kept. */
 typedef union ClientAddress {

@@ -8,7 +8,7 @@
 #include "basic/address.h"
 #include "basic/message-ids.h"
 #include "broker/state/diag.h"
-#include "broker/state/source.h"
+#include "broker/state/source-rate.h"
 
 #define PLURAL(n) ((n) == 1 ? "" : "s")
 
@@ -41,9 +41,12 @@ static const char *diag_take_source(OneSource *s, uint64_t n, char *ret, size_t 
 
 /* Writes ", 64 are allowed" for a limit whose value the listener knows, or "". */
 static const char *diag_limit_of(const RefusalLine *line, char *ret, size_t size) {
+        const SourceHit *hit = &line->listener->hits[line->why];
+        char text[SOURCE_RATE_TEXT_MAX];
+
         ret[0] = '\0';
-        if (line->why == REFUSAL_SOURCE_FULL)
-                (void) snprintf(ret, size, ", %u are allowed", line->listener->source_limit);
+        if (hit->limit.n > 0)
+                (void) snprintf(ret, size, ", %s are allowed", source_rate_to_text(&hit->limit, text));
 
         return ret;
 }
@@ -157,7 +160,7 @@ void diag_client_expired(Diag *d, Pool *p) {
 
 static const char *const diag_parked_keys[_PARKED_LIMIT_MAX] = {
         [PARKED_LIMIT_ALL] = "MaxParked= is reached",
-        [PARKED_LIMIT_SOURCE] = "their addresses have MaxClientsPerSource= clients",
+        [PARKED_LIMIT_SOURCE] = "their addresses have as many as MaxClientsPerSource= or MaxConnectionsPerSource= allows",
         [PARKED_LIMIT_PLACES] = "new clients need their descriptors (LimitNOFILE=)",
 };
 

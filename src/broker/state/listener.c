@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 
 #include "basic/fd.h"
+#include "broker/state/source-rate.h"
 #include "match/match.h"
 
 /*
@@ -90,6 +91,7 @@ Listener *listener_free(Listener *l) {
         list_remove(&l->link);
         listener_drop_lines(l);
         timer_done(&l->timer);
+        source_rates_free(l->rates);
         fd_close(l->fd);
         free(l->name);
         free(l);

@@ -36,6 +36,12 @@ typedef struct RefusalLine {
         OneSource source;      /* of the clients that the next line counts */
 } RefusalLine;
 
+/* The last client that was refused for a limit of its source. */
+typedef struct SourceHit {
+        ClientAddress address; /* AF_UNSPEC: there was none */
+        SourceRate limit;      /* value of the key that held for it; of a number without a time @limit.interval is 0 */
+} SourceHit;
+
 struct Listener {
         List link;           /* Broker.listeners */
         void *userdata;
@@ -55,8 +61,8 @@ struct Listener {
         uint64_t n_refused[_REFUSAL_MAX];
 
         RecentCount recent[_REFUSAL_MAX]; /* refusals of the last minutes */
-        ClientAddress full_source; /* address of the last client with REFUSAL_SOURCE_FULL; AF_UNSPEC: there was none */
-        unsigned source_limit; /* MaxClientsPerSource= that held for that client */
+        SourceHit hits[_REFUSAL_MAX]; /* by REFUSAL_SOURCE_… */
+        SourceRates *rates;  /* counts for RateLimitPerSource=; NULL: there is no limit */
 
         RefusalLine refusals[_REFUSAL_MAX];
         RefusalLine malformed[_PROBE_REASON_MAX]; /* those with REFUSAL_MALFORMED */

@@ -28,6 +28,6 @@ const char *refusal_detail_sentence(Refusal why, ProbeReason reason) {
 }
 
 bool refusal_is_limit(Refusal why) {
-        return why == REFUSAL_SOURCE_FULL || why == REFUSAL_QUEUE_FULL || why == REFUSAL_EVICTED ||
-               why == REFUSAL_BROKER;
+        return why == REFUSAL_SOURCE_FULL || why == REFUSAL_SOURCE_RATE || why == REFUSAL_SOURCE_BUSY ||
+               why == REFUSAL_QUEUE_FULL || why == REFUSAL_EVICTED || why == REFUSAL_BROKER;
 }

@@ -15,13 +15,15 @@
 #define REFUSALS(X)                                                                                                    \
         X(NO_ROUTE,     "no-route",     "no route takes such a client")                                                \
         X(NO_HOST,      "no-such-host", "no route has the host of the client in Host=")                                \
-        X(NO_HTTP2,     "no-http2",     "the client speaks HTTP/2 without TLS, and no route takes it")                  \
+        X(NO_HTTP2,     "no-http2",     "the client speaks HTTP/2 without TLS, and no route takes it")                 \
         X(UNTRUSTED,    "untrusted",    "ProxyProtocol=require takes clients from TrustedProxies= only")               \
         X(ADDRESS_LOST, "address-lost", "its worker handed it back, and its address of the PROXY header is not known")  \
         X(MALFORMED,    "malformed",    "the first bytes break the rules of their protocol")                           \
         X(HEAD_TIMEOUT, "head-timeout", "the head was not complete after HeadTimeoutSec=")                             \
         X(EVICTED,      "evicted",      "MaxClients= is reached, and clients without a complete head go first")        \
         X(SOURCE_FULL,  "source-full",  "the address of the client has MaxClientsPerSource= clients in the broker")    \
+        X(SOURCE_RATE,  "source-rate",  "the client's address makes more connections than RateLimitPerSource= allows") \
+        X(SOURCE_BUSY,  "source-connections", "the client's address has MaxConnectionsPerSource= connections")         \
         X(BROKER,       "no-resources", "the broker lacks memory or descriptors")                                      \
         X(QUEUE_FULL,   "queue-full",   "the queue of the pool is full (MaxQueued=)")                                  \
         X(TIMEOUT,      "timeout",      "no worker took the client within QueueTimeoutSec=")                           \

@@ -225,16 +225,6 @@ void pool_release_client(Client *c) {
         routing_unref(p->routing);
 }
 
-const ListenerConfig *routing_listener_config(const Routing *routing, const char *listener) {
-        const Config *config = routing->config;
-
-        for (size_t i = 0; i < config->n_listeners; i++)
-                if (streq(config->listeners[i].name, listener))
-                        return &config->listeners[i];
-
-        return &config->listener_default;
-}
-
 /*
  * In the stream form a sender may have read the head of the request. So if routes ask for this return socket, and none
  * of them for bytes, the client gets its route at once, even if other routes ask for bytes.
@@ -256,7 +246,7 @@ static bool routing_has_plain_routes_of(const Routing *routing, const Listener *
 }
 
 bool routing_needs_head(const Routing *routing, const Listener *l) {
-        if (routing_listener_config(routing, l->name)->is_unread)
+        if (config_listener(routing->config, l->name)->is_unread)
                 return false;
         if (l->is_return && l->type == SOCK_STREAM && routing_has_plain_routes_of(routing, l))
                 return false;

@@ -106,9 +106,6 @@ void routing_free(Routing *routing);
 /* True if a route for clients of @l asks for their first bytes. */
 bool routing_needs_head(const Routing *routing, const Listener *l);
 
-/* Returns the settings of the listener of this name, or the default ones. Borrowed from @routing. */
-const ListenerConfig *routing_listener_config(const Routing *routing, const char *listener);
-
 /* Sets Client.pool to @p. Counts the client there, and takes a reference to the generation of @p. */
 void pool_take_client(Pool *p, Client *c);
 

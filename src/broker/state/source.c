@@ -77,7 +77,7 @@ static void source_key_of_in6(const struct sockaddr_in6 *in6, uint64_t key[stati
                 memcpy(&key[1], bytes, 8);
 }
 
-static bool source_key_of(const ClientAddress *address, uint64_t key[static 2]) {
+bool source_key(const ClientAddress *address, uint64_t key[static 2]) {
         switch (address->sa.sa_family) {
 
         case AF_INET:
@@ -101,7 +101,7 @@ static Source **source_find_bucket(const SourceTable *table, const uint64_t key[
 uint64_t source_hash(const ClientAddress *address) {
         uint64_t key[2] = {};
 
-        (void) source_key_of(address, key);
+        (void) source_key(address, key);
         return mix64(key[0] ^ mix64(key[1]));
 }
 
@@ -135,7 +135,7 @@ static Source *source_find_in(Source *bucket, const uint64_t key[static 2]) {
 Source *source_find(const SourceTable *table, const ClientAddress *address) {
         uint64_t key[2];
 
-        return source_key_of(address, key) ? source_find_in(*source_find_bucket(table, key), key) : NULL;
+        return source_key(address, key) ? source_find_in(*source_find_bucket(table, key), key) : NULL;
 }
 
 /* Returns a new source in @bucket, or NULL. */
@@ -156,7 +156,7 @@ bool source_get(SourceTable *table, Client *c, unsigned max) {
         uint64_t key[2];
         Source **bucket, *s;
 
-        if (!source_key_of(&c->address, key))
+        if (!source_key(&c->address, key))
                 return true;
 
         bucket = source_find_bucket(table, key);

@@ -40,6 +40,9 @@ typedef struct SourceTable {
 int source_table_init(SourceTable *table, size_t n_clients);
 void source_table_done(SourceTable *table);
 
+/* Writes the key of the source of this address, which is not { 0, 0 }. Returns false for a client that comes not by IP. */
+bool source_key(const ClientAddress *address, uint64_t ret[static 2]);
+
 /* Returns the source of a live connection as a number (connections/source-counts.h). */
 uint64_t source_of_connection(const Connection *c);
 
