@@ -91,9 +91,9 @@ static bool arrival_has_connections_left(Broker *b, Client *c) {
 
 /* Counts a new client for the limits of its source. Returns true, or why it has to be refused in *ret. */
 static bool arrival_admit_source(Broker *b, Client *c, Refusal *ret) {
-        if (!admission_take_rate(b, c))
+        if (c->listener->rates && !admission_take_rate(b, c))
                 *ret = REFUSAL_SOURCE_RATE;
-        else if (!arrival_has_connections_left(b, c))
+        else if (c->listener->config->max_connections_per_source > 0 && !arrival_has_connections_left(b, c))
                 *ret = REFUSAL_SOURCE_BUSY;
         else if (!arrival_count_source(b, c))
                 *ret = REFUSAL_SOURCE_FULL;

@@ -35,7 +35,8 @@ void departure_taken(Broker *b, Client *c) {
         diag_observe(&b->diag, EVENT_TAKEN, c, c->sent.route);
         if (b->diag.log_handoffs >= LOG_HANDOFFS_YES)
                 diag_taken(&b->diag, c);
-        live_note(b, c);
+        if (b->live)
+                live_note(b, c);
         departure_drop(b, c);
 }
 

@@ -160,13 +160,17 @@ static void take_from(int fd) {
 }
 
 static void take(void) {
-        int fd;
+        int fd = accept4(own.worker_fd, NULL, NULL, SOCK_CLOEXEC);
 
-        fd = own.persistent_fd >= 0 ? own.persistent_fd : accept4(own.worker_fd, NULL, NULL, SOCK_CLOEXEC);
+        /* Some clients come on another connection, because the broker looks for further processes of the worker. */
+        bool is_first = fd >= 0 && own.persistent_fd < 0;
+
+        if (fd < 0)
+                fd = own.persistent_fd;
         check(fd, "accept4");
         take_from(fd);
 
-        if (own.form->is_persistent) {
+        if (own.form->is_persistent && (is_first || fd == own.persistent_fd)) {
                 own.persistent_fd = fd;
                 check(handoff_answer_persistent(fd, FDPASS_ANSWER_TAKEN, own.n_persistent, 1, (uint16_t) (own.n_persistent + 16)), "answer");
                 own.n_persistent++;
