@@ -2,8 +2,6 @@
 
 #include "handoff/scope.h"
 
-#include "probe/http.h"
-
 /* Flags and generation. */
 #define SCOPE_HEADER_SIZE 5
 
@@ -104,16 +102,17 @@ static bool scope_has_path(const Scope *scope, Slice path) {
         return is_own;
 }
 
+bool scope_covers_request(const Scope *scope, const HttpFacts *facts) {
+        return !scope->asks && scope->host.n > 0 && facts->minor == 1 && facts->form == HTTP_FORM_ORIGIN &&
+               slice_equal((Slice){ (const uint8_t *) facts->host.text, facts->host.n }, scope->host) &&
+               !http_path_is_ambiguous(facts->path) && scope_has_path(scope, facts->path);
+}
+
 bool scope_covers(const Scope *scope, Slice bytes) {
         HttpFacts facts;
 
-        if (scope->asks || scope->host.n == 0 ||
-            probe_http1(bytes.p, bytes.n, FDPASS_CONSUMED_MAX, &facts) != PROBE_MATCH)
-                return false;
-
-        return facts.minor == 1 && facts.form == HTTP_FORM_ORIGIN &&
-               slice_equal((Slice){ (const uint8_t *) facts.host.text, facts.host.n }, scope->host) &&
-               !http_path_is_ambiguous(facts.path) && scope_has_path(scope, facts.path);
+        return !scope->asks && probe_http1(bytes.p, bytes.n, FDPASS_CONSUMED_MAX, &facts) == PROBE_MATCH &&
+               scope_covers_request(scope, &facts);
 }
 
 void scope_begin(ScopeWriter *w, uint32_t generation) {

@@ -7,6 +7,7 @@
  */
 
 #include "handoff/protocol.h"
+#include "probe/http.h"
 #include "probe/slice.h"
 
 /* A decoded scope. The slices point into the value that was decoded. */
@@ -29,6 +30,9 @@ bool scope_decode(Slice value, Scope *ret);
  * the head as strictly as the broker (probe/http.h). Bytes after the head are not looked at.
  */
 bool scope_covers(const Scope *scope, Slice bytes);
+
+/* The same for a whole head that probe_http1() has read. */
+bool scope_covers_request(const Scope *scope, const HttpFacts *facts);
 
 /* A scope being encoded. */
 typedef struct ScopeWriter {

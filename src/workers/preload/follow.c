@@ -175,21 +175,19 @@ static bool follow_read_framing(const HttpFacts *facts, uint64_t *ret_length, bo
         return true;
 }
 
-/* The program gets a request whose head begins @bytes. */
-static void follow_begin_request(Follow *f, Slice bytes) {
-        HttpFacts facts;
+/* The program gets a request. */
+static void follow_begin_request(Follow *f, const HttpFacts *facts) {
         uint64_t length;
         bool is_chunked;
 
-        if (probe_http1(bytes.p, bytes.n, PEEK_MAX, &facts) != PROBE_MATCH ||
-            !follow_read_framing(&facts, &length, &is_chunked, &f->is_last)) {
+        if (!follow_read_framing(facts, &length, &is_chunked, &f->is_last)) {
                 follow_end(f);
                 return;
         }
 
         f->has_request = true;
-        f->is_head = slice_equal(facts.method, SLICE_LITERAL("HEAD"));
-        framing_begin_request(&f->in, facts.head_length, length, is_chunked);
+        f->is_head = slice_equal(facts->method, SLICE_LITERAL("HEAD"));
+        framing_begin_request(&f->in, facts->head_length, length, is_chunked);
 }
 
 /*
@@ -284,6 +282,8 @@ static Slice follow_head(Slice bytes) {
 /* The size of its buffer makes this a function of its own: most reads don't get here. */
 __attribute__((noinline)) static int follow_peek(Follow *f, int fd, int flags) {
         uint8_t bytes[PEEK_MAX];
+        HttpFacts facts;
+        bool is_head;
         ssize_t n;
 
         n = io_real.recv(fd, bytes, sizeof(bytes), MSG_PEEK | (flags & MSG_DONTWAIT));
@@ -302,10 +302,15 @@ __attribute__((noinline)) static int follow_peek(Follow *f, int fd, int flags) {
                 return FOLLOW_CLOSED;
         if (f->has_request && !atomic_load_explicit(&follow_keeps, memory_order_relaxed))
                 atomic_store_explicit(&follow_keeps, true, memory_order_relaxed);
-        if ((f->has_request || f->is_unseen) && !scope_covers(&f->scope, (Slice){ bytes, (size_t) n }))
+
+        is_head = probe_http1(bytes, (size_t) n, PEEK_MAX, &facts) == PROBE_MATCH;
+        if ((f->has_request || f->is_unseen) && !(is_head && scope_covers_request(&f->scope, &facts)))
                 return follow_hand_back(f, fd, follow_head((Slice){ bytes, (size_t) n }), /* may_wait= */ false);
 
-        follow_begin_request(f, (Slice){ bytes, (size_t) n });
+        if (is_head)
+                follow_begin_request(f, &facts);
+        else
+                follow_end(f);
         return FOLLOW_READ;
 }
 
