@@ -11,14 +11,11 @@
 
 #include <sys/socket.h>
 
-#include "probe/http.h"
+#include "workers/framing-request.h"
 #include "workers/proxy.h"
 
 /* Bytes of a request that are looked at, as fdpass_next() does. */
 #define HEAD_MAX ((size_t) 16 * 1024)
-
-/* Digits of a Content-Length that can't overflow. */
-#define DIGITS_MAX 18
 
 /* The messages of a connection. */
 struct ProxyHttp {
@@ -52,40 +49,17 @@ void proxy_http_stop(ProxyConnection *c) {
         free(TAKE_PTR(c->http));
 }
 
-/* Reads how the request is framed. The probe has checked the digits, and that there is one length or one coding. */
-static bool http_read_framing(const HttpFacts *facts, uint64_t *ret_length, bool *ret_is_chunked) {
-        Slice fields = facts->fields, name, value;
-
-        *ret_length = 0;
-        *ret_is_chunked = false;
-        while (http_next_field(&fields, &name, &value))
-                if (slice_equal_fold(name, SLICE_LITERAL("Content-Length"))) {
-                        if (value.n > DIGITS_MAX)
-                                return false;
-                        for (size_t i = 0; i < value.n; i++)
-                                *ret_length = *ret_length * 10 + (value.p[i] - '0');
-                } else if (slice_equal_fold(name, SLICE_LITERAL("Transfer-Encoding"))) {
-                        if (!slice_equal_fold(value, SLICE_LITERAL("chunked")))
-                                return false;
-                        *ret_is_chunked = true;
-                }
-
-        return true;
-}
-
 /* Begins the request whose head begins @bytes. The first @n_sent bytes are on their way to the backend already. */
 static bool http_begin_request(ProxyHttp *h, Slice bytes, size_t n_sent) {
         const uint8_t *p = bytes.p;
         HttpFacts facts;
-        uint64_t length;
-        bool is_chunked;
+        bool is_last;
         int r;
 
         if (probe_http1(bytes.p, bytes.n, HEAD_MAX, &facts) != PROBE_MATCH ||
-            !http_read_framing(&facts, &length, &is_chunked))
+            !framing_begin_head(&h->requests.framing, &facts, &is_last))
                 return false;
 
-        framing_begin_request(&h->requests.framing, facts.head_length, length, is_chunked);
         h->responses.is_head = slice_equal(facts.method, SLICE_LITERAL("HEAD"));
         h->n_begun++;
 

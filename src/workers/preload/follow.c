@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "probe/http.h"
+#include "workers/framing-request.h"
 #include "workers/preload/io.h"
 
 /* Bytes of a request that are looked at. A longer head is never the worker's, and its first one is not followed. */
@@ -141,53 +141,15 @@ bool follow_is_gone(Follow *f, int fd) {
         return false;
 }
 
-static bool follow_has_close(Slice list) {
-        Slice element;
-
-        while (http_next_element(&list, &element))
-                if (slice_equal_fold(element, SLICE_LITERAL("close")))
-                        return true;
-
-        return false;
-}
-
-/* Reads how the request is framed. Returns false if it can't be followed. */
-static bool follow_read_framing(const HttpFacts *facts, uint64_t *ret_length, bool *ret_is_chunked, bool *ret_is_last) {
-        Slice fields = facts->fields, name, value;
-
-        *ret_length = 0;
-        *ret_is_chunked = false;
-        *ret_is_last = facts->minor == 0;
-        while (http_next_field(&fields, &name, &value))
-                if (slice_equal_fold(name, SLICE_LITERAL("Content-Length"))) {
-                        /* The probe has checked the digits. 18 of them can't overflow. */
-                        if (value.n > 18)
-                                return false;
-                        for (size_t i = 0; i < value.n; i++)
-                                *ret_length = *ret_length * 10 + (value.p[i] - '0');
-                } else if (slice_equal_fold(name, SLICE_LITERAL("Transfer-Encoding"))) {
-                        if (!slice_equal_fold(value, SLICE_LITERAL("chunked")))
-                                return false;
-                        *ret_is_chunked = true;
-                } else if (slice_equal_fold(name, SLICE_LITERAL("Connection")) && follow_has_close(value))
-                        *ret_is_last = true;
-
-        return true;
-}
-
 /* The program gets a request. */
 static void follow_begin_request(Follow *f, const HttpFacts *facts) {
-        uint64_t length;
-        bool is_chunked;
-
-        if (!follow_read_framing(facts, &length, &is_chunked, &f->is_last)) {
+        if (!framing_begin_head(&f->in, facts, &f->is_last)) {
                 follow_end(f);
                 return;
         }
 
         f->has_request = true;
         f->is_head = slice_equal(facts->method, SLICE_LITERAL("HEAD"));
-        framing_begin_request(&f->in, facts->head_length, length, is_chunked);
 }
 
 /*
