@@ -15,6 +15,7 @@
  *          e            answers before it reads the body
  *          h, y         after /own/quit: shuts clients down before it closes them, or closes them by syscall(2)
  *          x            after /own/quit: calls exit()
+ *          a            looks ahead for the next request, takes an end for none, and begins to wait anew, as Apache does
  *          f, p         at /own/quit: forks, or passes clients to another process that have not said anything
  *          n, k, l      sets TCP_NODELAY, SO_KEEPALIVE, SO_LINGER of each client
  *
@@ -344,16 +345,35 @@ static void quit(void) {
                 (void) pause();
 }
 
+/* The next request has come before the look. */
+static void look_ahead(int fd) {
+        struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        char byte;
+
+        if (poll(&p, 1, -1) < 0 || recv(fd, &byte, 1, 0) != 0)
+                fail("recv");
+        (void) epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, &event);
+        if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+                fail("epoll_ctl");
+}
+
 static void serve_event(int fd) {
         int r;
 
         do
                 r = serve(clients[fd]);
         while (r == 2 && is_edge);
+        if (r == 2 && has('a'))
+                look_ahead(fd);
 
         if (r == 0) {
                 drop(clients[fd]);
                 clients[fd] = NULL;
+                if (has('a')) {
+                        puts("dropped");
+                        fflush(stdout);
+                }
         }
         if (is_quitting)
                 quit();

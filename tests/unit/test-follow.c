@@ -933,6 +933,26 @@ static void test_quit_late(void **state) {
         keeper_stop(&k);
 }
 
+/*
+ * A server looks for the next request before it waits for one, finds it at its end, and waits all the same. It gets the
+ * event then, otherwise it would keep the descriptor until its time-out.
+ */
+static void test_looks_ahead(void **state) {
+        char line[16];
+        int client;
+        Keeper k;
+
+        keeper_start(&k, "epoll", "a");
+        client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        expect(client, "GET /own/1 0\n");
+        say(client, FOREIGN);
+        fd_close(expect_back(&k, FOREIGN));
+        read_line(k.s.out, line, sizeof(line));
+        assert_string_equal(line, "dropped\n");
+        fd_close(client);
+        keeper_stop(&k);
+}
+
 /* A server closes a client right after a response that did not say so. It is about to stop, as Apache and gunicorn do. */
 static void test_fresh(void **state) {
         static const char *const letters[] = { "", "rh", "y" };
@@ -1045,6 +1065,7 @@ TEST_MAIN(TEST(test_ways),
           TEST(test_quit_unread),
           TEST(test_quit_late),
           TEST(test_quit_many),
+          TEST(test_looks_ahead),
           TEST(test_fresh),
           TEST(test_refused),
           TEST(test_tired),

@@ -2,6 +2,7 @@
 
 #include "workers/preload/follow.h"
 
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -181,6 +182,26 @@ static int follow_hand_back(Follow *f, int fd, Slice next, bool may_wait) {
         atomic_store_explicit(&f->is_gone, true, memory_order_release);
         errno = 0; /* nginx logs it */
         return FOLLOW_CLOSED;
+}
+
+int follow_replace(Follow *f, int fd) {
+        int pair[2], r = 0;
+
+        if (f->is_replaced)
+                return 0;
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+                return -errno;
+
+        if (io_real.dup3(pair[0], fd, O_CLOEXEC) < 0)
+                r = -errno;
+        (void) io_real.close(pair[0]);
+        (void) io_real.close(pair[1]);
+        if (r < 0)
+                return r;
+
+        f->cookie = socket_cookie(fd);
+        f->is_replaced = true;
+        return 0;
 }
 
 static bool follow_is_between_requests(const Follow *f) {

@@ -30,6 +30,7 @@ typedef struct Follow {
         bool is_unseen;       /* the broker has not looked at the first request, so that is compared, too (NEXT) */
         bool is_changed;      /* the program has set options that the next worker is not to have */
         bool is_corked;       /* TCP_CORK is on */
+        bool is_replaced;     /* a socket at its end has the client's number (follow_replace()) */
         int n_open;           /* requests read whole, less responses written whole; below 0: the response came first */
         unsigned process;     /* forks_process() of the process that accepted the client */
         unsigned n_forks;     /* forks_count() at that time */
@@ -90,6 +91,13 @@ void follow_note_option(Follow *f, int level, int option, const void *value, soc
 
 /* True if @fd is a client that was handed back. Forgets it if @fd is another socket by now. */
 bool follow_is_gone(Follow *f, int fd);
+
+/*
+ * Gives a number whose client was handed back to a socket at its end, so that the program can wait for the end that it has
+ * not noticed. Apache, for example, looks for a next request without an event, and takes its end for "not there yet".
+ * Returns 0 or a negative errno.
+ */
+int follow_replace(Follow *f, int fd);
 
 /*
  * Hands the client @fd back instead of closing it. Returns false if it is to be closed: it is not between two requests, has

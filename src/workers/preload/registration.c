@@ -29,7 +29,16 @@ static void registration_begin(void) {
                 io_init();
 }
 
-/* A client that was handed back is registered nowhere any more. */
+/* A client that was handed back is registered nowhere any more. A program that begins to wait for it gets its end. */
+static int registration_of_gone(Follow *f, int epoll_fd, int op, int fd, struct epoll_event *event) {
+        if (!f->is_replaced && (op == EPOLL_CTL_DEL || follow_replace(f, fd) < 0))
+                return 0;
+        if (io_real.epoll_ctl(epoll_fd, op, fd, event) == 0)
+                return 0;
+
+        return op == EPOLL_CTL_MOD && errno == ENOENT ? io_real.epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, event) : -1;
+}
+
 int registration_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event) {
         Follow *f;
         int r;
@@ -37,7 +46,7 @@ int registration_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *eve
         registration_begin();
         f = follow_find(fd);
         if (f && follow_is_gone(f, fd))
-                return 0;
+                return registration_of_gone(f, epoll_fd, op, fd, event);
 
         r = io_real.epoll_ctl(epoll_fd, op, fd, event);
         if (f && r == 0) {
