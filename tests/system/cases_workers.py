@@ -124,7 +124,8 @@ def proxy_backend_faults(m):
     for line in lines:
         m.figure("line", line)
     check(pid_of(m, "app.service") == pid, "it is another process")
-    wait_for(lambda: m.descriptors(pid)[0] <= fds, 5, f"{fds} descriptors again")
+    # The broker may have opened up to 8 connections meanwhile, to find further processes. 20 clients were served.
+    wait_for(lambda: m.descriptors(pid)[0] <= fds + 8, 5, f"about {fds} descriptors again")
 
 
 @case
