@@ -25,6 +25,7 @@ static const char *const test_print_losses[] = {
         [MATCH_BY_KEYS] = "it has fewer keys",
         [MATCH_BY_PROTOCOL] = "it takes more protocols",
         [MATCH_BY_LISTENER] = "it does not name the listener",
+        [MATCH_BY_TLS] = "it has no TLS=",
         [MATCH_BY_PREFIX] = "its Prefix= is shorter",
         [MATCH_BY_SOURCE] = "its Source= is wider",
         [MATCH_BY_HEADER] = "the pattern of its Header= is wider",

@@ -46,7 +46,7 @@ static unsigned match_rank_count_header_names(const RouteMatch *m) {
 
 static uint16_t match_rank_count_keys(const RouteMatch *m) {
         return match_rank_saturate((size_t) match_rank_count_header_names(m) + !!m->methods + !!m->alpns + (m->n_sources > 0) +
-                                   (m->n_prefixes > 0) + (m->tls != TLS_MATCH_ANY));
+                                   (m->n_prefixes > 0));
 }
 
 static uint16_t match_rank_count_values(const RouteMatch *m) {
@@ -156,6 +156,9 @@ static int64_t match_rank_weight(const MatchEntry *e, MatchCriterion criterion) 
 
         case MATCH_BY_LISTENER:
                 return e->match->listeners != NULL;
+
+        case MATCH_BY_TLS:
+                return e->match->tls != TLS_MATCH_ANY;
 
         case MATCH_BY_PREFIX:
                 return e->n_prefix;

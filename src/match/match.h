@@ -87,16 +87,17 @@ int match_compare(const RouteMatch *a, const RouteMatch *b);
  *  2. a route with Listener=, if the listener belongs to a route (see below)
  *  3. an exact host, then the longer wildcard, then no host
  *  4. the longer path
- *  5. the larger number of keys among Header= (each name counts), Method=, ALPN=, Prefix=, Source= and TLS=
+ *  5. the larger number of keys among Header= (each name counts), Method=, ALPN=, Prefix= and Source=
  *  6. the smaller number of protocols. Header=, Path= and Method= imply HTTP, ALPN= TLS, and Host= one of the two
  *  7. a route with Listener=
- *  8. the longer Prefix= of those that match
- *  9. the longer network prefix in Source=; of several the shortest counts
- * 10. the longer pattern in Header=; of several patterns of one name the shortest counts
- * 11. the smaller number of values in all keys
- * 12. the name of the unit, in the order of strcmp(3)
+ *  8. a route with TLS=yes or TLS=no
+ *  9. the longer Prefix= of those that match
+ * 10. the longer network prefix in Source=; of several the shortest counts
+ * 11. the longer pattern in Header=; of several patterns of one name the shortest counts
+ * 12. the smaller number of values in all keys
+ * 13. the name of the unit, in the order of strcmp(3)
  *
- * Rules 5 to 11 weigh a route as a whole. If each client of one route is also one of the other, but not the other way
+ * Rules 5 to 12 weigh a route as a whole. If each client of one route is also one of the other, but not the other way
  * round, the narrower route wins.
  *
  * A listener belongs to a route whose only match key is Listener=, beside RoutePriority=. Such a route takes all bytes,
@@ -114,6 +115,7 @@ typedef enum MatchCriterion {
         MATCH_BY_KEYS,
         MATCH_BY_PROTOCOL,
         MATCH_BY_LISTENER,
+        MATCH_BY_TLS,
         MATCH_BY_PREFIX,
         MATCH_BY_SOURCE,
         MATCH_BY_HEADER,

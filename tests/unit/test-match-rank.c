@@ -199,7 +199,7 @@ static void test_tie(void **state) {
 
 /* A route with Listener= alone has the listener to itself, and no byte is read for routes that get none of its clients. */
 static void test_own_listener(void **state) {
-        static const char *const units[] = { "a", "b", "c", "d", "e", "f" };
+        static const char *const units[] = { "a", "b", "c", "d", "e", "f", "g" };
         const RouteMatch routes[] = {
                 { .hosts = LIST("a.example.org"), .protocols = HTTP },
                 { .listeners = LIST("9418") },
@@ -207,6 +207,7 @@ static void test_own_listener(void **state) {
                 { .listeners = LIST("443"), .protocols = TLS },
                 { .protocols = HTTP, .priority = 1, .listeners = LIST("8080") },
                 { .listeners = LIST("8080", "8081") },
+                { .protocols = TLS, .tls = TLS_MATCH_NO }, /* fdpass-tls.socket */
         };
         _cleanup_(match_index_freep) MatchIndex *index = index_of(routes, units, ELEMENTSOF(routes));
         static const struct {
@@ -214,7 +215,7 @@ static void test_own_listener(void **state) {
                 bool needs_head;
                 size_t of_browser, of_tls, of_silent;
         } cases[] = {
-                { "public", true, 0, NONE, NONE }, { "9418", false, 1, 1, 1 }, { "443", true, 2, 3, 2 },
+                { "public", true, 0, 6, NONE },    { "9418", false, 1, 1, 1 }, { "443", true, 2, 3, 2 },
                 { "8080", true, 4, 5, 5 },         { "8081", false, 5, 5, 5 },
         };
         Sample browser, tls;
