@@ -79,6 +79,7 @@ void admission_pause(Broker *b, int error) {
 
         b->admission.pause_error = error;
         b->admission.is_paused = true;
+        b->admission.paused_at = loop_now(&b->loop);
         (void) admission_enable_listeners(b); /* turning off never fails */
         diag_paused(&b->diag, error, b->clients.n_used);
 }

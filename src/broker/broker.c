@@ -297,6 +297,12 @@ void broker_stop(Broker *b) {
         stop_begin(b);
 }
 
+void broker_try_pool(Broker *b, Pool *p) {
+        for (size_t i = 0; i < p->n_routes; i++)
+                if (offer_try(&b->offers, &p->routes[i]))
+                        worker_serve_later(&b->workers, p->routes[i].worker);
+}
+
 void broker_drain_worker(Broker *b, Worker *w, bool is_drained) {
         if (w->is_drained == is_drained)
                 return;

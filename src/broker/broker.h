@@ -82,3 +82,6 @@ void broker_stop(Broker *b);
  * of its pools get the rest.
  */
 void broker_drain_worker(Broker *b, Worker *w, bool is_drained);
+
+/* Tries the workers of the pool that can't be reached, without a client (offer_try()), and serves those that are back. */
+void broker_try_pool(Broker *b, Pool *p);

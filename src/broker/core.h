@@ -19,6 +19,7 @@ typedef struct Admission {
         size_t n_fds;        /* descriptors for clients */
         size_t max_clients;  /* MaxClients=: largest number of clients, parked ones not counted */
         bool is_paused;      /* listeners are off */
+        usec_t paused_at;    /* since when, CLOCK_MONOTONIC; valid with @is_paused */
         int pause_error;     /* negative errno of accept4(2), and the timer tries again; 0: no place is free */
         Timer timer;
 } Admission;
@@ -28,6 +29,15 @@ typedef enum StopPhase {
         STOP_RECEIPTS,  /* receipts are awaited, and workers may hand clients back */
         STOP_HANDOVER,  /* other clients are handed over to the next process */
 } StopPhase;
+
+/* Bytes of the reason why the host is drained. */
+#define HOST_DRAIN_REASON_MAX ((size_t) 255)
+
+/* State of host-drain.c. */
+typedef struct HostDrain {
+        bool is_on;
+        char reason[HOST_DRAIN_REASON_MAX + 1]; /* a line of text; may be empty */
+} HostDrain;
 
 /* State of stop.c. */
 typedef struct Stop {
@@ -68,6 +78,7 @@ typedef struct Broker {
         Live *live;              /* live connections; NULL: there is no socket with the kernel's reports */
 
         Admission admission;
+        HostDrain host_drain;
         Stop stop;
         Helper *helper;          /* makes calls that may wait; NULL: there is none. Borrowed */
 } Broker;

@@ -111,6 +111,15 @@ void events_drained(Control *c, const Worker *w) {
         events_send_to_all(c, &(ControlEvent){ .kind = w->is_drained ? "drained" : "undrained", .worker = w->path });
 }
 
+void events_host_drained(Control *c) {
+        const HostDrain *drain = &c->broker->host_drain;
+
+        events_send_to_all(c, &(ControlEvent){
+                .kind = drain->is_on ? "host-drained" : "host-undrained",
+                .reason = drain->reason[0] ? drain->reason : NULL,
+        });
+}
+
 void events_subscribe(ControlConn *conn) {
         Control *c = conn->control;
 

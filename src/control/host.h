@@ -17,5 +17,6 @@ typedef struct ControlHost {
         const LoadReport *report;       /* borrowed */
         void (*reload)(void *userdata); /* reads the units again and updates @report */
         void (*drained)(void *userdata); /* a worker was drained or undrained; NULL: is not told */
+        void (*read_host_drain)(void *userdata); /* reads whether the host is drained; NULL: nothing to read */
         void *userdata;
 } ControlHost;

@@ -92,6 +92,10 @@ Worker *control_find_worker(const Broker *b, const char *name);
 /* lists.c: sets the error that there is no such worker. Returns a negative errno. */
 int control_no_such_worker(sd_bus_error *error, const char *name);
 
+/* health.c */
+int method_health(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int method_read_host_drain(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
 /* test.c */
 int method_test(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
@@ -99,6 +103,7 @@ int method_test(sd_bus_message *m, void *userdata, sd_bus_error *error);
 void events_subscribe(ControlConn *conn);
 void events_reloaded(Control *c);
 void events_drained(Control *c, const Worker *w);
+void events_host_drained(Control *c);
 
 /* Returns the live connections. NULL: they are not tracked, because the broker has no socket with the kernel's reports. */
 static inline const ConnectionTable *control_connections(const Broker *b) {

@@ -34,6 +34,8 @@ static const char *properties_pause_reason(const Broker *b) {
 
 DEFINE_STRING(version, FDPASS_VERSION);
 DEFINE_STRING(state, properties_state(b));
+DEFINE_GETTER(draining, "b", (int) b->host_drain.is_on);
+DEFINE_STRING(drain_reason, b->host_drain.reason);
 DEFINE_STRING(pause_reason, properties_pause_reason(b));
 DEFINE_STRING(stamp, stamp_to_string(b->routing->config->broker.stamp, (char[STAMP_TEXT_MAX]){}));
 DEFINE_STRING(log_level, log_level_to_string(log_level(b->diag.log)));
@@ -151,6 +153,8 @@ const sd_bus_vtable properties_vtable[] = {
         SD_BUS_PROPERTY("Version", "s", properties_get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("State", "s", properties_get_state, 0, 0),
         SD_BUS_PROPERTY("PauseReason", "s", properties_get_pause_reason, 0, 0),
+        SD_BUS_PROPERTY("Draining", "b", properties_get_draining, 0, 0),
+        SD_BUS_PROPERTY("DrainReason", "s", properties_get_drain_reason, 0, 0),
         SD_BUS_PROPERTY("Stamp", "s", properties_get_stamp, 0, 0),
         SD_BUS_PROPERTY("LogLevel", "s", properties_get_log_level, 0, 0),
         SD_BUS_PROPERTY("StartedUSec", "t", properties_get_started, 0, SD_BUS_VTABLE_PROPERTY_CONST),

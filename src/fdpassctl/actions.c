@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "fdpassctl/bus.h"
+#include "fdpassctl/drain-host.h"
 #include "fdpassctl/options.h"
 #include "fdpassctl/running.h"
 #include "fdpassctl/text.h"
@@ -50,6 +51,18 @@ static int actions_check_workers(sd_bus *bus, int n, char *names[]) {
                 are_right = actions_check_worker(&routes, names[i]) && are_right;
 
         return are_right ? 0 : -ENOENT;
+}
+
+/* Returns whether --host and the other arguments fit. Otherwise it prints an error. */
+static bool actions_check_host(const char *verb, int n, bool waits, bool is_host, const char *reason) {
+        if (is_host && (n > 0 || waits))
+                fprintf(stderr, "%s --host takes no workers%s.\n", verb, waits ? ", and no --wait; see fdpassctl wait" : "");
+        else if (!is_host && reason)
+                fprintf(stderr, "--reason= is for --host.\n");
+        else
+                return true;
+
+        return false;
 }
 
 static int actions_check_arguments(const char *verb, int n) {
@@ -126,16 +139,28 @@ static const char drain_help[] =
         "fdpassctl drain [OPTIONS...] WORKER...\n\n"
         "Send no more clients to these workers. A worker is the path of its socket, or a unit that leads to it.\n\n"
         "     --wait           Return when the last client of these workers has left\n"
+        "     --host           Without a worker: tell load balancers to send clients to other hosts\n"
+        "     --reason=TEXT    With --host: why, in one line\n"
         "  -h --help           Show this help\n";
 
 int verb_drain(int argc, char *argv[]) {
         _cleanup_bus_ sd_bus *bus = NULL;
-        bool waits = false;
-        const VerbOption options[] = { { "wait", .flag = &waits }, {} };
+        bool waits = false, is_host = false;
+        const char *reason = NULL;
+        const VerbOption options[] = {
+                { "wait", .flag = &waits },
+                { "host", .flag = &is_host },
+                { "reason", .text = &reason },
+                {},
+        };
         int i = parse_options(argc, argv, drain_help, options, NULL), status;
 
         if (i <= 0)
                 return i;
+        if (!actions_check_host(argv[0], argc - i, waits, is_host, reason))
+                return EXIT_FAILURE;
+        if (is_host)
+                return drain_host_set(reason ?: "");
         if (actions_check_arguments(argv[0], argc - i) < 0 || bus_open(&bus) < 0 ||
             (waits && actions_check_tracking(bus) < 0))
                 return EXIT_FAILURE;
@@ -147,12 +172,24 @@ int verb_drain(int argc, char *argv[]) {
         return status;
 }
 
+static const char undrain_help[] =
+        "fdpassctl undrain [OPTIONS...] WORKER...\n\n"
+        "Send clients to these workers again.\n\n"
+        "     --host           Without a worker: tell load balancers to send clients to this host again\n"
+        "  -h --help           Show this help\n";
+
 int verb_undrain(int argc, char *argv[]) {
         _cleanup_bus_ sd_bus *bus = NULL;
-        int i = parse_common(argc, argv);
+        bool is_host = false;
+        const VerbOption options[] = { { "host", .flag = &is_host }, {} };
+        int i = parse_options(argc, argv, undrain_help, options, NULL);
 
         if (i <= 0)
                 return i;
+        if (!actions_check_host(argv[0], argc - i, false, is_host, NULL))
+                return EXIT_FAILURE;
+        if (is_host)
+                return drain_host_set(NULL);
         if (actions_check_arguments(argv[0], argc - i) < 0 || bus_open(&bus) < 0)
                 return EXIT_FAILURE;
 

@@ -48,13 +48,13 @@ static int bus_print_failed(const sd_bus_error *error, int r) {
         return r;
 }
 
-int bus_open(sd_bus **ret) {
+/* Begins to speak on a connection to the broker, which may be negative. @fd is consumed. */
+static int bus_begin(int fd, sd_bus **ret) {
         _cleanup_bus_ sd_bus *bus = NULL;
-        int fd, r;
+        int r;
 
-        fd = fd_connect_unix(arg_control, SOCK_STREAM);
         if (fd < 0)
-                return bus_print_unreachable(fd);
+                return fd;
 
         r = sd_bus_new(&bus);
         if (r >= 0)
@@ -66,7 +66,33 @@ int bus_open(sd_bus **ret) {
         if (r >= 0)
                 r = sd_bus_set_method_call_timeout(bus, BUS_TIMEOUT_USEC);
         if (r < 0)
-                return bus_print_unreachable(r);
+                return r;
+
+        *ret = TAKE_PTR(bus);
+        return 0;
+}
+
+int bus_open(sd_bus **ret) {
+        int r = bus_begin(fd_connect_unix(arg_control, SOCK_STREAM), ret);
+
+        return r < 0 ? bus_print_unreachable(r) : 0;
+}
+
+int bus_open_within(sd_bus **ret, usec_t timeout) {
+        _cleanup_bus_ sd_bus *bus = NULL;
+        usec_t now = usec_now(), until = now + timeout;
+        int r;
+
+        r = bus_begin(fd_connect_unix(arg_control, SOCK_STREAM | SOCK_NONBLOCK), &bus);
+
+        /* A call waits up to 90 s for the begin of a connection, whatever its own time limit is (sd-bus of systemd 257). */
+        while (r >= 0 && (r = sd_bus_is_ready(bus)) == 0) {
+                r = sd_bus_process(bus, NULL);
+                if (r == 0)
+                        r = (now = usec_now()) < until ? sd_bus_wait(bus, until - now) : -ETIMEDOUT;
+        }
+        if (r < 0)
+                return r;
 
         *ret = TAKE_PTR(bus);
         return 0;

@@ -14,6 +14,12 @@
 /* Connects to the broker's control socket, which --control= names. */
 int bus_open(sd_bus **ret);
 
+/*
+ * Does the same without a message, and returns -ETIMEDOUT if the broker has not accepted the connection in @timeout µs.
+ * A full queue of the socket is -EAGAIN.
+ */
+int bus_open_within(sd_bus **ret, usec_t timeout);
+
 static inline void bus_closep(sd_bus **bus) {
         sd_bus_close_unref(*bus);
 }

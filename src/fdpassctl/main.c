@@ -27,6 +27,8 @@ static int main_dispatch(int argc, char *argv[]) {
                 { "top", verb_top, false },
                 { "metrics", verb_metrics, false },
                 { "graph", verb_graph, false },
+                { "health", verb_health, false },
+                { "wait", verb_wait, false },
                 { "drain", verb_drain, false },
                 { "undrain", verb_undrain, false },
                 { "reload", verb_reload, true },

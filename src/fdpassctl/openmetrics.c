@@ -22,6 +22,8 @@ static void openmetrics_write_broker(const OpenMetrics *w, const Value *properti
         openmetrics_simple(w, "fdpass_accepting", "gauge", "0 while no clients are accepted.",
                streq(value_string(properties, "State"), "running"));
 
+        openmetrics_simple(w, "fdpass_draining", "gauge", "1 while the host is drained.", value_number(properties, "Draining"));
+
         openmetrics_begin(w, "fdpass_clients", "gauge", NULL, "Clients in the broker, by state.");
         for (size_t i = 0; i < clients->n_items; i++)
                 openmetrics_sample(w, "fdpass_clients", OPENMETRICS_LABELS("state", clients->items[i].name),

@@ -29,6 +29,11 @@ static void problems_print_broker(FILE *f, const Value *properties) {
         uint64_t n_dropped = value_number(properties, "LogDropped");
         const char *state = value_string(properties, "State");
 
+        if (value_number(properties, "Draining")) {
+                fprintf(f, "The host is drained%s", *value_string(properties, "DrainReason") ? ": " : "");
+                text_print(f, value_string(properties, "DrainReason"));
+                fprintf(f, ". Health checks say so. To end that: fdpassctl undrain --host\n");
+        }
         if (streq(state, "stopping"))
                 fprintf(f, "The broker is stopping.\n");
         if (streq(state, "paused")) {

@@ -33,7 +33,7 @@ bool running_by_state(const Value *service) {
         return !streq(active, "inactive") && !streq(active, "failed") && !startswith(sub, "auto-restart");
 }
 
-int running_open(sd_bus **ret) {
+bool running_is_running(void) {
         _cleanup_value_ Value service = {};
         _cleanup_bus_ sd_bus *manager = NULL;
         const char *name = running_service();
@@ -41,9 +41,13 @@ int running_open(sd_bus **ret) {
         if (name && manager_open(&manager) >= 0)
                 (void) manager_get_unit(manager, name, &service);
 
-        if (!running_by_state(&service)) {
+        return running_by_state(&service);
+}
+
+int running_open(sd_bus **ret) {
+        if (!running_is_running()) {
                 fprintf(stderr, "The broker (%s) is not running. The first client starts it. See fdpassctl status.\n",
-                        name);
+                        running_service());
                 return RUNNING_EXIT_NOT;
         }
 

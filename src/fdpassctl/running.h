@@ -20,6 +20,9 @@ const char *running_service(void);
 /* False if the manager says that the broker does not run. @service has the properties of its unit, or none. */
 bool running_by_state(const Value *service);
 
+/* Asks the manager. True if it can't be asked. */
+bool running_is_running(void);
+
 /*
  * Connects to the broker as bus_open(), but never starts it. Returns 0, or an exit status after a message:
  * RUNNING_EXIT_NOT or EXIT_FAILURE.

@@ -17,6 +17,8 @@ int verb_monitor(int argc, char *argv[]);
 int verb_top(int argc, char *argv[]);
 int verb_metrics(int argc, char *argv[]);
 int verb_graph(int argc, char *argv[]);
+int verb_health(int argc, char *argv[]);
+int verb_wait(int argc, char *argv[]);
 
 /* Change the broker's state */
 int verb_drain(int argc, char *argv[]);

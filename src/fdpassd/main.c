@@ -20,6 +20,7 @@
 #include "basic/output.h"
 #include "control/control.h"
 #include "fdpassd/drained.h"
+#include "fdpassd/host-file.h"
 #include "fdpassd/listen.h"
 #include "fdpassd/load.h"
 #include "fdpassd/seal-store.h"
@@ -94,6 +95,7 @@ static void fdpassd_reload(void *userdata) {
         /* By this time Type=notify-reload knows which reload is answered (sd_notify(3)). Both use CLOCK_MONOTONIC. */
         (void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, usec_now());
         loader_reload(&d->loader);
+        host_file_read(d->loader.broker, arg_root);
         drained_save(&d->drained); /* a worker without a route is not drained any more */
         (void) sd_notify(0, "READY=1");
 }
@@ -183,11 +185,18 @@ static void fdpassd_on_drained(void *userdata) {
         drained_save(&d->drained);
 }
 
+static void fdpassd_read_host_drain(void *userdata) {
+        Daemon *d = userdata;
+
+        host_file_read(d->loader.broker, arg_root);
+}
+
 static int fdpassd_start_control(Broker *b, int *control_fd, Daemon *d, Control **ret) {
         ControlHost host = {
                 .report = &d->loader.report,
                 .reload = fdpassd_reload,
                 .drained = fdpassd_on_drained,
+                .read_host_drain = fdpassd_read_host_drain,
                 .userdata = d,
         };
         int r;
@@ -265,6 +274,7 @@ static int fdpassd_serve(Log *log, sd_event *event) {
                 return r;
 
         drained_restore(&d.drained);
+        host_file_read(b, arg_root);
 
         r = fdpassd_start_control(b, &control_fd, &d, &control);
         if (r < 0)

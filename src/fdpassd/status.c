@@ -66,9 +66,10 @@ static void status_compose(const Status *s, char *text, size_t size) {
                 n_refused += b->n.n_refused[i];
 
         (void) snprintf(text, size,
-                        "STATUS=%s%s%zu route%s; %" PRIu64 " client%s taken, %" PRIu64 " refused, "
+                        "STATUS=%s%s%s%zu route%s; %" PRIu64 " client%s taken, %" PRIu64 " refused, "
                         "%zu under way, %zu parked.",
                         broker_is_stopping(b) ? "Stopping; " : b->admission.is_paused ? "Not accepting; " : "",
+                        b->host_drain.is_on ? "The host is drained; " : "",
                         s->report->has_failed ? "The last reload failed, see the journal; " : "",
                         b->routing->n_routes, b->routing->n_routes == 1 ? "" : "s",
                         b->n.n_taken, b->n.n_taken == 1 ? "" : "s", n_refused,

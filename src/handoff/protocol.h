@@ -211,4 +211,12 @@
  */
 #define FDPASS_RETURN_PATH "/run/fdpass/return.sock"
 
+/*
+ * DRAINED HOST
+ *
+ * While this file exists, an administrator wants the clients of this host to go to other hosts. Its first line is the
+ * reason, in at most 255 bytes of text.
+ */
+#define FDPASS_DRAINING_PATH "/run/fdpass/draining"
+
 #endif

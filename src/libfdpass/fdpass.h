@@ -274,6 +274,19 @@ struct fdpass_next_args {
 };
 
 /**
+ * fdpass_draining() - is this host drained?
+ *
+ * An administrator drains a host (`fdpassctl drain --host`) so that load balancers send its clients to other hosts. A
+ * worker ends kept connections meanwhile: with "Connection: close" in its next response, or by fdpass_return() between
+ * two requests. With fdpass_next(), clients that came while the host was drained go back after each request by themselves.
+ *
+ * It looks for the file /run/fdpass/draining, which costs one system call. A worker that does not see /run never knows.
+ *
+ * Return: 1 if so, 0 if not, or a negative errno of access(2).
+ */
+int fdpass_draining(void);
+
+/**
  * fdpass_next() - await the next request of a client of HTTP/1, and hand it back if it is not this worker's
  * @client_fd: the client, *not* consumed
  * @f:         the object that came with the client

@@ -73,7 +73,11 @@ static bool metadata_is_tls(const Client *c) {
 
 /* The next requests on its connection that the client's worker may answer. */
 static Slice metadata_scope(const Pool *pool, const Client *c, const ProbeName *host) {
+        static const uint8_t asks[] = { FDPASS_SCOPE_ASK, 0, 0, 0, 0 };
         Routing *routing = pool->routing;
+
+        if (routing->shared->scopes_ask)
+                return (Slice){ asks, sizeof(asks) };
 
         return scope_cache_get(&routing->scopes, &pool->config->match, (size_t) (pool - routing->pools), c->listener->name,
                                &c->address.sa, metadata_is_tls(c), host);

@@ -7,6 +7,9 @@
 #include "broker/stage/metadata.h"
 #include "handoff/handoff.h"
 
+/* Shortest time between two attempts to reach a worker without a client. */
+#define OFFER_TRY_INTERVAL (250 * USEC_PER_MSEC)
+
 /* The stream form has no room for facts. */
 static int offer_send_message(Offers *o, const Route *route, Client *c, int conn_fd) {
         static const uint8_t byte = 0x00;
@@ -138,4 +141,24 @@ OfferResult offer(Offers *o, Route *route, Client *c, FlushResult *ret_flush) {
 
         offer_mark_reachable(o, route);
         return r == 0 ? OFFER_SENT : OFFER_FLUSHED;
+}
+
+bool offer_try(Offers *o, Route *route) {
+        Worker *w = route->worker;
+        usec_t now = loop_now(o->diag->loop);
+        int fd;
+
+        if (!w->unreachable || now < usec_add(w->failed_at, OFFER_TRY_INTERVAL))
+                return false;
+
+        w->failed_at = now;
+        fd = reach_connect(o->own_sockets, w, route->transport == TRANSPORT_STREAM ? SOCK_STREAM : SOCK_SEQPACKET);
+        if (fd < 0 && !errno_is_transient(fd) && !(fd == -EPROTOTYPE && route->config->transport_is_open)) {
+                w->unreachable_error = fd;
+                return false;
+        }
+
+        fd_close(fd);
+        offer_mark_reachable(o, route);
+        return true;
 }

@@ -33,3 +33,11 @@ typedef enum OfferResult {
  * With another result than OFFER_SENT the worker has not got it. With OFFER_FLUSHED *ret_flush is not FLUSH_DONE.
  */
 OfferResult offer(Offers *o, Route *route, Client *c, FlushResult *ret_flush);
+
+/*
+ * Connects to the worker of @route without a client, and closes the connection at once, if the worker can't be reached
+ * and was not tried for 250 ms. A receiver allows for a connection without a message. Otherwise a worker that is back
+ * would count as gone until a client comes, and a load balancer that asks for its state sends none. Returns true if the
+ * worker is back.
+ */
+bool offer_try(Offers *o, Route *route);

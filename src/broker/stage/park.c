@@ -9,6 +9,7 @@ static Client *park_client_of(Wait *w) {
 int park_init(Parking *p, Loop *loop, SourceTable *sources, TimerHandler on_timer, void *userdata) {
         p->loop = loop;
         p->sources = sources;
+        p->limit = USEC_INFINITY;
         waiting_init(&p->clients, &p->timer);
         return timer_init(&p->timer, loop, on_timer, userdata);
 }
@@ -17,10 +18,14 @@ void park_done(Parking *p) {
         timer_done(&p->timer);
 }
 
+static usec_t park_due(const Parking *p) {
+        return usec_add(loop_now(p->loop), MIN(p->timeout, p->limit));
+}
+
 void park_enter(Parking *p, Client *c) {
         free(TAKE_PTR(c->copy)); /* after its next event the helper looks again */
         c->state = CLIENT_PARKED;
-        waiting_add(&p->clients, &c->wait, usec_add(loop_now(p->loop), p->timeout));
+        waiting_add(&p->clients, &c->wait, park_due(p));
         source_park(p->sources, c);
         p->n++;
 }
@@ -30,6 +35,22 @@ void park_leave(Parking *p, Client *c) {
         source_unpark(p->sources, c);
         p->n--;
         c->state = CLIENT_NEW;
+}
+
+void park_limit(Parking *p, usec_t limit) {
+        List old;
+
+        p->limit = limit;
+        list_init(&old);
+        for (Wait *w; (w = waiting_first(&p->clients));) {
+                waiting_remove(w);
+                list_append(&old, &w->link);
+        }
+
+        LIST_FOREACH(l, &old) {
+                list_remove(l);
+                waiting_add(&p->clients, CONTAINER_OF(l, Wait, link), park_due(p));
+        }
 }
 
 Client *park_oldest(const Parking *p) {

@@ -17,6 +17,7 @@ typedef struct Parking {
         size_t n;             /* length of @clients */
         size_t max;           /* MaxParked= */
         usec_t timeout;       /* ParkTimeoutSec= */
+        usec_t limit;         /* of @timeout, which is not used if it is longer */
 } Parking;
 
 /* Initialises @p. @on_timer is called with @userdata when a client is due. Returns 0 or a negative errno. */
@@ -26,6 +27,9 @@ void park_done(Parking *p);
 /* Puts the client, which is watched, into the list, or takes it out. */
 void park_enter(Parking *p, Client *c);
 void park_leave(Parking *p, Client *c);
+
+/* Limits the time of each parked client from now on. The time of those that are in the list begins anew. */
+void park_limit(Parking *p, usec_t limit);
 
 /* Returns the client with the earliest deadline, or NULL. It stays in the list. */
 Client *park_oldest(const Parking *p);

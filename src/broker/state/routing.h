@@ -72,6 +72,7 @@ typedef struct RoutingShared {
         TimerHandler on_pool_timer; /* handler of Pool.timer; its userdata is the Pool */
         void *userdata;             /* for the owner of @on_pool_timer */
         uint32_t generation;        /* of the routes that were made last; it begins with a random number */
+        bool scopes_ask;            /* the host is drained: no next request is a worker's own */
         bool ignores_max_pending;   /* the broker stops: backlogs survive it, because systemd holds them */
 } RoutingShared;
 
