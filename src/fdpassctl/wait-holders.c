@@ -67,16 +67,19 @@ static size_t wait_holders_count(const WaitHolders *h, const char *pid) {
 static void wait_holders_name(const char *pid, char *ret, size_t size) {
         char path[64], line[PATH_MAX];
         _cleanup_fclose_ FILE *f = NULL;
-        const char *name;
 
         (void) snprintf(path, sizeof(path), "/proc/%.20s/cgroup", pid);
+        (void) snprintf(ret, size, "a process without a unit");
         f = fopen(path, "re");
-        if (!f || !fgets(line, sizeof(line), f))
-                strcpy(line, "?");
 
-        line[strcspn(line, "\n")] = '\0';
-        name = strrchr(line, '/');
-        (void) snprintf(ret, size, "%s", name && name[1] ? name + 1 : "a process without a unit");
+        /* systemd has its units in the unified hierarchy, or in its own one beside those of version 1 (cgroups(7)). */
+        while (f && fgets(line, sizeof(line), f)) {
+                const char *name = strrchr(line, '/');
+
+                line[strcspn(line, "\n")] = '\0';
+                if (name && name[1] && (startswith(line, "0::") || strstr(line, ":name=systemd:")))
+                        (void) snprintf(ret, size, "%s", name + 1);
+        }
 }
 
 /* Adds @n sockets of the unit @name to the dictionary. */

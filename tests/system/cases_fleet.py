@@ -3,6 +3,7 @@
 
 import json
 
+from cases_shards import add_shards
 from fdpass import case, check
 from machine import wait_for
 
@@ -38,7 +39,7 @@ def health(m):
             check(ask(m, wrong, port)[0] == 400, wrong)
     check(m.output("curl -s -m 3 -o /dev/null -w '%{http_code}' -X OPTIONS http://127.0.0.1:8081/fdpass/health") == "405", "OPTIONS")
     check(m.output("curl -s -m 3 -I -w '%{http_code}' http://127.0.0.1:8081/fdpass/health").endswith("200"), "HEAD")
-    check(agent(m) == "ready up 100%\n" == agent(m, "test-app.socket\n"), agent(m))
+    check(agent(m) == "ready up 100%" == agent(m, "test-app.socket\n"), agent(m))
     check(agent(m, "x.socket").startswith("ready down #x.socket: unknown"), agent(m, "x.socket"))
 
     m.run("systemctl stop test-app.socket test-app.service")
@@ -71,11 +72,13 @@ def health_crash_loop(m):
 @case
 def drain_host(m):
     """The host's drain: told by health, status, metrics and systemd, through a restart, and to all; nobody is refused."""
-    m.run("systemctl enable --now fdpass-health.socket fdpass-agent.socket; systemctl start fdpass-shard@1.socket fdpass-shard-control@1.socket")
-    m.reload()
-    m.run("curl -s http://127.0.0.1/; fdpassctl drain --host --reason='a new kernel'")
+    add_shards(m)
+    m.run("systemctl enable --now fdpass-health.socket fdpass-agent.socket; systemctl start fdpass.service fdpass-shard@1.service")
+    m.run("fdpassctl drain --host --reason='a new kernel'")
+    shard = "fdpassctl -q --control=/run/fdpass/shard-1/control health"
+    check(m.run(shard, check=False).returncode == 2, "the shard is not told")
     check(ask(m) == (503, "draining: a new kernel\n") and ask(m, "?drain=404")[0] == 404 and ask(m, "?drain=200")[0] == 200, f"{ask(m)}")
-    check(agent(m) == "drain up 100%\n", agent(m))
+    check(agent(m) == "drain up 100%", agent(m))
     status = m.run("fdpassctl status", check=False)
     check(status.returncode == 2 and "The host is drained: a new kernel." in status.stdout, status.stdout)
     check("fdpass_draining 1" in m.output("fdpassctl metrics"), "metrics")
@@ -86,7 +89,8 @@ def drain_host(m):
     m.one_line("The host is drained: a new kernel", priority=5)
 
     m.run("fdpassctl undrain --host; fdpassctl undrain --host")
-    check(ask(m)[0] == 200 and agent(m) == "ready up 100%\n", "undrain")
+    check(ask(m)[0] == 200 and agent(m) == "ready up 100%", "undrain")
+    m.run(shard)
     for wrong in "drain --host x", "drain --host --wait", "drain --reason=x", "undrain --host x", "drain --host --reason=\"$(printf 'a\\nb')\"":
         check(m.run(f"fdpassctl {wrong}", check=False).returncode == 1, wrong)
     check(m.run("setpriv --reuid=65534 --clear-groups fdpassctl drain --host", check=False).returncode == 1, "any user")
