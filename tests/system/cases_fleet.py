@@ -85,7 +85,7 @@ def drain_host(m):
     wait_for(lambda: "The host is drained;" in m.property("fdpass.service", "StatusText"), 5, "STATUS=")
     m.run("systemctl restart fdpass.service")
     check(m.run("fdpassctl -q health", check=False).returncode == 2, "a restart ends it")
-    check(m.curl().startswith("Hello"), "a client is refused")
+    check(m.curl().stdout.startswith("Hello"), "a client is refused")
     m.one_line("The host is drained: a new kernel", priority=5)
 
     m.run("fdpassctl undrain --host; fdpassctl undrain --host")
