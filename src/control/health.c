@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What a load balancer asks: does the broker take clients, and can the workers of these units be reached? An answer
- * first tries the workers that could not be reached (offer_try()), because a balancer that stays away sends no client
- * that would try them.
+ * Answers a load balancer: does the broker take clients, and can the workers of these units be reached? Workers that
+ * could not be reached are tried for the answer (offer_try()), because a balancer that stays away sends no client that
+ * would try them.
  */
 
 #include "broker/state/routing.h"

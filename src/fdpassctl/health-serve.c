@@ -15,7 +15,7 @@
 /* FileDescriptorName= of fdpass-agent.socket */
 #define AGENT "agent"
 
-/* What a health check is told while the host is drained (?drain=). */
+/* The answer to a health check while the host is drained (?drain=). */
 typedef enum HealthDrain {
         HEALTH_DRAIN_FAILS,     /* 503 */
         HEALTH_DRAIN_NOT_FOUND, /* 404, which HAProxy's disable-on-404 takes as "no new clients" */

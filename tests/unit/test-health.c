@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the broker says to load balancers, and what a drained host does. */
+/* The broker's answers to load balancers, and a drained host. */
 
 #include "handback-fixture.h"
 
