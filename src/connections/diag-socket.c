@@ -68,7 +68,7 @@ int diag_socket_filter(const DiagSocket *s, const uint16_t *ports, size_t n_port
         return setsockopt(s->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno : 0;
 }
 
-int diag_socket_list(DiagSocket *s, int family, uint16_t port, bool with_counts) {
+int diag_socket_list(DiagSocket *s, int family, uint16_t port) {
         struct {
                 struct nlmsghdr header;
                 struct inet_diag_req_v2 request;
@@ -82,7 +82,6 @@ int diag_socket_list(DiagSocket *s, int family, uint16_t port, bool with_counts)
                 .request = {
                         .sdiag_family = (uint8_t) family,
                         .sdiag_protocol = IPPROTO_TCP,
-                        .idiag_ext = with_counts ? 1 << (INET_DIAG_INFO - 1) : 0,
                         .idiag_states = STATES_IN_USE,
                         .id.idiag_sport = htons(port),
                 },
