@@ -66,7 +66,7 @@ static void live_on_timer(void *userdata) {
         live_go_on(userdata);
 }
 
-/* Logs the end, if that is asked for. @report is NULL if it was not seen. */
+/* Logs the end. @report is NULL if it was not seen. */
 static void live_log_end(Live *l, const Connection *c, const SockReport *report, usec_t duration) {
         ConnectionEnd end = {
                 .connection = *c,
@@ -77,9 +77,6 @@ static void live_log_end(Live *l, const Connection *c, const SockReport *report,
         };
         const char *id;
         size_t n;
-
-        if (!l->is_logging)
-                return;
 
         if (report)
                 end.report = *report;
@@ -120,7 +117,8 @@ static void live_end(Live *l, Connection *c, const SockReport *report) {
         connection_durations_add(&route->durations, duration);
         if (report->has_counts && !(c->flags & CONNECTION_IN_BROKER))
                 live_count_bytes(l, c, report->n_in, report->n_out);
-        live_log_end(l, c, report, duration);
+        if (l->is_logging)
+                live_log_end(l, c, report, duration);
         live_remove(l, c);
 }
 
@@ -129,7 +127,8 @@ static void live_on_unseen(void *userdata, Connection *c) {
         Live *l = userdata;
 
         connection_route(l->table, c)->n_unseen++;
-        live_log_end(l, c, NULL, 0);
+        if (l->is_logging)
+                live_log_end(l, c, NULL, 0);
         live_remove(l, c);
 }
 

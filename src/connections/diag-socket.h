@@ -18,6 +18,7 @@ typedef struct DiagSocket {
         bool is_listing;       /* a list was asked for, and its end has not come */
         uint32_t sequence;     /* number of that request */
         uint8_t *buffer;
+        struct DiagBatch *batch; /* what recvmmsg(2) needs */
 } DiagSocket;
 
 typedef void DiagHandler(void *userdata, const SockReport *report);

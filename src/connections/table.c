@@ -73,13 +73,13 @@ static void table_uncount(ConnectionTable *t, Connection *c) {
 }
 
 /* The next process finds the route by its unit and the path of its worker. */
-static void table_store_route(ConnectionTable *t, const ConnectionRoute *route) {
+static void table_store_route(ConnectionTable *t, ConnectionRoute *route) {
         StoreRoute *stored = &t->store->routes[route->number];
 
-        if (strncmp(stored->unit, route->unit, sizeof(stored->unit)) == 0 &&
-            strncmp(stored->path, route->worker->path, sizeof(stored->path)) == 0)
+        if (route->is_stored)
                 return;
 
+        route->is_stored = true;
         *stored = (StoreRoute){};
         memcpy(stored->unit, route->unit, strnlen(route->unit, sizeof(stored->unit) - 1));
         memcpy(stored->path, route->worker->path, strnlen(route->worker->path, sizeof(stored->path) - 1));
@@ -139,7 +139,7 @@ Connection *connection_add(ConnectionTable *t, const Connection *model, Connecti
         return c;
 }
 
-void connection_mark_sent(ConnectionTable *t, Connection *c, const ConnectionRoute *route) {
+void connection_mark_sent(ConnectionTable *t, Connection *c, ConnectionRoute *route) {
         connection_take_back(t, c);
         table_store_route(t, route);
         t->past[connection_number(t, c)].sent_to = route->number;

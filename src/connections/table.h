@@ -74,7 +74,7 @@ Connection *connection_add(ConnectionTable *t, const Connection *model, Connecti
 Connection *connection_add_sent(ConnectionTable *t, const Connection *model, ConnectionRoute *route);
 
 /* Notes that a connection was sent by @route after it was handed back. Its own route stays until connection_move(). */
-void connection_mark_sent(ConnectionTable *t, Connection *c, const ConnectionRoute *route);
+void connection_mark_sent(ConnectionTable *t, Connection *c, ConnectionRoute *route);
 
 /* The worker to which it was sent did not take it. A connection that no worker took before is removed. */
 void connection_unsend(ConnectionTable *t, Connection *c);
