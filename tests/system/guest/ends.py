@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Connections that end in six ways. ends.py worker [SECONDS]: the worker (fd 3). ends.py clients --count=N …: the clients,
-which print what each connection was: {"127.0.0.1:5000": {kind, begun, ended, in, out}, …}, bytes as the worker has them."""
+"""Connections that end in six ways. ends.py worker [SECONDS]: the worker (fd 3), or a server if that is a TCP socket.
+ends.py clients --count=N …: the clients, which print what each connection was: {"127.0.0.1:5000": {kind, begun, ended, in,
+out}, …}, bytes as the worker has them."""
 
 import argparse
 import collections
@@ -96,13 +97,13 @@ class Worker:
         listener = socket.socket(fileno=3)
         while True:
             conn, _ = listener.accept()
-            _, fds, _, _ = socket.recv_fds(conn, 1, 1)
-            self.count(1)
-            conn.close()
-            if fds:
-                threading.Thread(target=self.handle, args=(socket.socket(fileno=fds[0]),), daemon=True).start()
-            else:
-                self.count(-1)
+            if listener.family == socket.AF_UNIX:
+                with conn:
+                    _, fds, _, _ = socket.recv_fds(conn, 1, 1)
+                    conn = socket.socket(fileno=fds[0]) if fds else None
+            if conn:
+                self.count(1)
+                threading.Thread(target=self.handle, args=(conn,), daemon=True).start()
 
 
 def visit(sock, args, chance):
