@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Connections that end in six ways. ends.py worker [SECONDS]: the worker (fd 3), or a server if that is a TCP socket.
 ends.py clients --count=N …: the clients, which print what each connection was: {"127.0.0.1:5000": {kind, begun, ended, in,
-out}, …}, bytes as the worker has them."""
+out}, …}, bytes as the worker has them. ends.py keep and ends.py hold --count=N: a worker and clients that do nothing."""
 
 import argparse
 import collections
@@ -33,29 +33,26 @@ def receive_all(sock, n):
 
 
 def serve(client, slow):
-    """Reads, answers and ends the connection as its first bytes ask for it."""
-    with client:
-        head = client.recv(HEAD.size, socket.MSG_WAITALL)
-        if len(head) < HEAD.size:
-            return
-        kind, up, down, seconds = HEAD.unpack(head)
-        kind = KINDS[kind]
-        receive_all(client, up - HEAD.size)
-        time.sleep(seconds * slow)
-        if kind == "unread":
-            # More bytes, which stay unread: close(2) resets the connection.
-            client.sendall(b"y" * down)
-            while not client.recv(1, socket.MSG_PEEK):
-                pass
-            return
-        client.sendall(b"y" * down)
-        if kind == "killed":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if kind in ("client", "reset"):
-            try:
-                receive_all(client, 1)
-            except ConnectionResetError:
-                pass
+    """Reads, answers and ends the connection as its first bytes ask for it. The caller closes it."""
+    head = client.recv(HEAD.size, socket.MSG_WAITALL)
+    if len(head) < HEAD.size:
+        return
+    kind, up, down, seconds = HEAD.unpack(head)
+    kind = KINDS[kind]
+    receive_all(client, up - HEAD.size)
+    time.sleep(seconds * slow)
+    client.sendall(b"y" * down)
+    if kind == "unread":
+        # More bytes, which stay unread: close(2) resets the connection.
+        while not client.recv(1, socket.MSG_PEEK):
+            pass
+    if kind == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind in ("client", "reset"):
+        try:
+            receive_all(client, 1)
+        except ConnectionResetError:
+            pass
 
 
 class Worker:
@@ -91,7 +88,8 @@ class Worker:
                 serve(client, self.slow)
             except OSError:
                 pass
-        self.count(-1)
+        self.count(-1)  # before the end, at which the broker may send the next client
+        client.close()
 
     def run(self):
         listener = socket.socket(fileno=3)
@@ -197,9 +195,32 @@ def quantiles(values, *parts):
     return [values[min(int(len(values) * part), len(values) - 1)] for part in parts]
 
 
+def keep():
+    """A worker that keeps its clients, and reads nothing. It says how many it has."""
+    listener, kept = socket.socket(fileno=3), []
+    while True:
+        conn, _ = listener.accept()
+        with conn:
+            kept += socket.recv_fds(conn, 1, 1)[1]
+        with open(f"{DIRECTORY}/now", "w", encoding="ascii") as file:
+            file.write(str(len(kept)))
+
+
+def hold(args):
+    """Clients that stay until the end of the input."""
+    socks = []
+    for i in range(args.count):
+        socks.append(socket.create_connection((args.host, args.port), source_address=(f"127.1.{i // 250}.1", 0)))
+        socks[-1].sendall(b"x")
+    print("started", flush=True)
+    sys.stdin.read()
+
+
 def main():
     if sys.argv[1] == "worker":
         Worker(float(sys.argv[2]) if len(sys.argv) > 2 else 1.0).run()
+    if sys.argv[1] == "keep":
+        keep()
     parser = argparse.ArgumentParser()
     parser.add_argument("what")
     parser.add_argument("--host", default="127.0.0.1")
@@ -209,7 +230,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.05)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kinds", type=lambda text: text.split(","), default=KINDS)
-    clients(parser.parse_args())
+    args = parser.parse_args()
+    (hold if args.what == "hold" else clients)(args)
 
 
 if __name__ == "__main__":
