@@ -37,8 +37,7 @@ typedef struct Connection {
 
 _Static_assert(sizeof(Connection) == 56, "a connection and its part of the index have 64 bytes");
 
-/* What is known of a connection that had a handoff before. @n_in and @n_out are its bytes up to the last one, and count for
- * the routes before. */
+/* A connection that had a handoff before. Its bytes up to the last one count for the routes before. */
 typedef struct ConnectionPast {
         uint64_t n_in, n_out;
         uint16_t sent_to; /* with CONNECTION_SENT: index of the route by which it was sent */

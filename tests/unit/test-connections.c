@@ -162,7 +162,7 @@ static void test_sent(void **state) {
         assert_null(connection_find(t, 10));
         assert_int_equal(t->n_sent, 0);
 
-        /* They take places. */
+        /* Such a client takes a place. */
         for (uint64_t i = 1; i <= 3; i++)
                 assert_non_null(add(t, i, 1, a));
         one = connection_add_sent(t, &model, a);
@@ -170,7 +170,7 @@ static void test_sent(void **state) {
         assert_null(add(t, 4, 1, a));
         connection_remove(t, connection_find(t, 1));
 
-        /* One that was handed back, and is sent on. If its worker does not take it, it is in the broker as before. */
+        /* A client that was handed back is sent on. If its worker does not take it, it is in the broker as before. */
         two = connection_find(t, 2);
         t->past[connection_number(t, two)] = (ConnectionPast){ .n_in = 9, .n_out = 9 };
         connection_take_back(t, two);

@@ -196,6 +196,80 @@ static void test_handed_back(void **state) {
         fd_close(b);
 }
 
+/*
+ * A client whose worker tells the head of its next request: nothing is asked of its socket, so its bytes count for the last
+ * route. Bytes of the connection that had the slot before are none of this one.
+ */
+static void test_told(void **state) {
+        static const char next[] = "GET /b HTTP/1.1\r\nHost: example.org\r\n\r\n";
+        const RouteSpec specs[] = { { .unit = "a.socket", .worker = "a" }, { .unit = "b.socket", .worker = "b", .path = "/b" } };
+        int a, b, conn;
+
+        need_reports();
+        a = listen_at("a", 8);
+        b = listen_at("b", 8);
+        assert_int_equal(handback_listen(t.broker, "return", listen_type_at("return", SOCK_SEQPACKET, 8)), 0);
+        use_config(config_of(specs, 2));
+        conn = connect_return();
+        for (unsigned i = 1; i <= 2; i++) {
+                int client = connect_tcp(), fd;
+                socklen_t n = sizeof(struct sockaddr_in);
+                Message m = MESSAGE_NULL;
+                char head[sizeof(HEAD_A)];
+
+                say(client, HEAD_A);
+                fd = take_client(a);
+                WAIT_FOR(n_taken() == 2 * i - 1);
+                assert_int_equal(recv(fd, head, sizeof(HEAD_A) - 1, MSG_WAITALL), sizeof(HEAD_A) - 1);
+                say(client, next);
+                WAIT_FOR(has_event(fd, POLLIN));
+                m.listener = SLICE_LITERAL("tcp");
+                if (i == 2) {
+                        m.next = SLICE_LITERAL(next);
+                        assert_int_equal(getpeername(fd, &m.source.sa, &n), 0);
+                }
+                send_message(conn, fd, m);
+                fd = take_client(b);
+                WAIT_FOR(n_taken() == 2 * i);
+                assert_int_equal(connections()->n_tracked, 1);
+                assert_int_equal(live_route("b.socket")->n_live, 1);
+                fd_close(fd);
+                fd_close(client);
+                WAIT_FOR(connections()->n_tracked == 0);
+                assert_int_equal(live_route("a.socket")->n_in + live_route("b.socket")->n_in, i * (sizeof(HEAD_A) + sizeof(next) - 2));
+        }
+
+        assert_int_equal(live_route("b.socket")->n_ended, 2);
+        fd_close(conn);
+        fd_close(a);
+        fd_close(b);
+}
+
+/* Others open and close connections to the public port all the time. A client comes, is counted, and its end is seen. */
+static void test_flood(void **state) {
+        int worker, client, fd;
+
+        need_reports();
+        worker = listen_at("a", 8);
+        USE({ .unit = "a.socket", .worker = "a", .path = "/a" });
+        client = connect_tcp();
+        say(client, HEAD_A);
+        fd = take_client(worker);
+        WAIT_FOR(n_taken() == 1);
+        for (uint64_t i = 0; i < 1000; i++) {
+                fd_close(connect_tcp());
+                WAIT_FOR(n_gone() + n_refused_in_all() == i + 1);
+                if (i == 500) {
+                        fd_close(fd);
+                        fd_close(client);
+                }
+        }
+
+        WAIT_FOR(connections()->n_tracked == 0 && n_in_broker() == 0);
+        assert_int_equal(live_route("a.socket")->n_ended + live_route("a.socket")->n_unseen, 1);
+        fd_close(worker);
+}
+
 /* Reports that the kernel dropped: the counts are right again, and what was not seen is counted as such. */
 static void test_lost(void **state) {
         int worker, reports, clients[40], fds[40], size = 1, pipe_fd, stderr_fd;
@@ -337,6 +411,8 @@ TEST_MAIN(LIVE_TEST(test_end),
           LIVE_TEST(test_max_connections),
           LIVE_TEST(test_untracked),
           LIVE_TEST(test_handed_back),
+          LIVE_TEST(test_told),
+          LIVE_TEST(test_flood),
           TCP_TEST(test_lost),
           BROKER_TEST(test_next_process),
           LIVE_TEST(test_sent),
