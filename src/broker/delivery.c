@@ -4,6 +4,7 @@
 
 #include "basic/error.h"
 #include "broker/departure.h"
+#include "broker/live.h"
 #include "broker/stage/balance.h"
 #include "broker/stage/metadata.h"
 #include "broker/stage/queue.h"
@@ -35,6 +36,8 @@ static void delivery_note_sent(Broker *b, Route *route, Client *c) {
         if (route->worker->n_pending++ == 0)
                 route->worker->waits_since = loop_now(&b->loop);
         receipts_enter(&b->receipts, c);
+        if (b->live)
+                live_note_sent(b, c);
         if (c->sent.persistent)
                 persistent_send_if_full(c->sent.persistent);
 }

@@ -15,6 +15,8 @@ void departure_drop(Broker *b, Client *c) {
         pool_release_client(c);
         inspect_forget(&b->inspect, c);
         unwatch_client(&b->loop, c);
+        if (b->live)
+                live_unsend(b, c);
         source_put(&b->sources, c);
         client_free(&b->clients, c);
         if (b->admission.is_paused)

@@ -66,7 +66,7 @@ static void live_on_timer(void *userdata) {
         live_go_on(userdata);
 }
 
-/* Logs the end, if that is asked for. @report is NULL if it was not seen. */
+/* Logs the end. @report is NULL if it was not seen. */
 static void live_log_end(Live *l, const Connection *c, const SockReport *report, usec_t duration) {
         ConnectionEnd end = {
                 .connection = *c,
@@ -77,9 +77,6 @@ static void live_log_end(Live *l, const Connection *c, const SockReport *report,
         };
         const char *id;
         size_t n;
-
-        if (!l->is_logging)
-                return;
 
         if (report)
                 end.report = *report;
@@ -120,7 +117,8 @@ static void live_end(Live *l, Connection *c, const SockReport *report) {
         connection_durations_add(&route->durations, duration);
         if (report->has_counts && !(c->flags & CONNECTION_IN_BROKER))
                 live_count_bytes(l, c, report->n_in, report->n_out);
-        live_log_end(l, c, report, duration);
+        if (l->is_logging)
+                live_log_end(l, c, report, duration);
         live_remove(l, c);
 }
 
@@ -129,7 +127,8 @@ static void live_on_unseen(void *userdata, Connection *c) {
         Live *l = userdata;
 
         connection_route(l->table, c)->n_unseen++;
-        live_log_end(l, c, NULL, 0);
+        if (l->is_logging)
+                live_log_end(l, c, NULL, 0);
         live_remove(l, c);
 }
 
@@ -274,8 +273,8 @@ static void live_set_address(Connection *model, const ClientAddress *address) {
         model->port = live_port_of(address);
 }
 
-/* Adds a client that is no connection yet. */
-static void live_add(Live *l, const Client *c, uint64_t cookie, ConnectionRoute *route) {
+/* Adds a client that is no connection yet. Returns NULL if it can't be tracked. */
+static Connection *live_add(Live *l, const Client *c, uint64_t cookie, ConnectionRoute *route) {
         Slice id = c->context ? c->context->unique_id : (Slice){};
         int listener = connection_listener(l->table, c->listener->name);
         Connection model = {
@@ -284,39 +283,73 @@ static void live_add(Live *l, const Client *c, uint64_t cookie, ConnectionRoute 
                 .origin_id = c->origin_id,
                 .begun_at = c->begun_at & ((UINT64_C(1) << 48) - 1),
                 .listener = (uint16_t) listener,
-        }, *added = NULL;
+        }, *added;
+
+        if (c->was_returned && !live_has_port(l, live_port_of(&c->own)))
+                return NULL; /* no report of its end would come */
 
         live_set_address(&model, &c->address);
-        if (listener >= 0 && route)
-                added = connection_add(l->table, &model, route);
-        if (!added)
-                l->table->n_untracked++;
-        else if (id.n > 0)
+        added = listener >= 0 ? connection_add_sent(l->table, &model, route) : NULL;
+        if (added && id.n > 0)
                 connection_set_id(l->table, added, id.p, id.n);
+        return added;
 }
 
-void live_note(Broker *b, const Client *c) {
+/* False if the kernel reports no end of this client. */
+static bool live_is_reported(const Live *l, const Client *c) {
+        return client_is_ip(c) && !(l->has_mptcp && !live_is_tcp(c->fd));
+}
+
+void live_note_sent(Broker *b, Client *c) {
+        ConnectionRoute *route = c->sent.route->stats->connections;
         Live *l = b->live;
-        ConnectionRoute *route;
         Connection *known;
-        uint64_t cookie;
+
+        c->sent.connection = 0;
+        if (!l || !route || !live_is_reported(l, c))
+                return;
+
+        if (c->cookie == 0)
+                c->cookie = live_read_cookie(c->fd);
+        known = connection_find(l->table, c->cookie);
+        if (known)
+                connection_mark_sent(l->table, known, route);
+        else
+                known = live_add(l, c, c->cookie, route);
+        if (known)
+                c->sent.connection = (uint32_t) connection_number(l->table, known) + 1;
+}
+
+/* Returns the connection of a client that was noted, and forgets the note. NULL: there is none. */
+static Connection *live_take_noted(const Live *l, Client *c) {
+        uint32_t i = c->sent.connection;
+        Connection *noted = i != 0 ? &l->table->slots[i - 1] : NULL;
+
+        c->sent.connection = 0;
+        return noted && noted->cookie == c->cookie && noted->flags & CONNECTION_SENT ? noted : NULL;
+}
+
+void live_unsend(Broker *b, Client *c) {
+        Connection *noted = b->live ? live_take_noted(b->live, c) : NULL;
+
+        if (noted)
+                connection_unsend(b->live->table, noted);
+}
+
+void live_note(Broker *b, Client *c) {
+        Live *l = b->live;
+        Connection *noted;
 
         if (!l)
                 return;
 
-        if (!client_is_ip(c) || (l->has_mptcp && !live_is_tcp(c->fd))) {
+        noted = live_take_noted(l, c);
+        if (noted)
+                connection_move(l->table, noted, c->sent.route->stats->connections);
+        else if (live_is_reported(l, c))
+                l->table->n_untracked++;
+        else
                 l->table->n_other++;
-                return;
-        }
-        route = c->sent.route->stats->connections;
-        cookie = c->cookie ? c->cookie : live_read_cookie(c->fd);
-        known = connection_find(l->table, cookie);
-        if (known && route)
-                connection_move(l->table, known, route);
-        else if (!known && c->was_returned && !live_has_port(l, live_port_of(&c->own)))
-                l->table->n_untracked++; /* no report of its end would come */
-        else if (!known)
-                live_add(l, c, cookie, route);
 }
 
 /* Reads reports of this port, too. Without it no end of such a client would be seen. */
@@ -333,6 +366,7 @@ static bool live_find_port(Live *l, uint16_t port) {
 
 void live_take_back(Broker *b, Client *c) {
         Live *l = b->live;
+        ConnectionPast *past;
         Connection *known;
 
         if (!l || !client_is_ip(c))
@@ -344,30 +378,16 @@ void live_take_back(Broker *b, Client *c) {
         if (!known || known->flags & CONNECTION_IN_BROKER)
                 return;
 
-        if (c->baseline.n_read != UINT64_MAX) {
+        if (c->baseline.n_read != UINT64_MAX)
                 live_count_bytes(l, known, c->baseline.n_read, c->baseline.n_written);
-                l->table->past[connection_number(l->table, known)] = (ConnectionPast){ c->baseline.n_read, c->baseline.n_written };
-        }
         connection_take_back(l->table, known);
+        if (c->baseline.n_read != UINT64_MAX) {
+                past = &l->table->past[connection_number(l->table, known)];
+                past->n_in = c->baseline.n_read;
+                past->n_out = c->baseline.n_written;
+        }
 }
 
 bool live_any(const Broker *b) {
         return b->live && b->live->table->n_tracked > 0;
-}
-
-int live_list(Broker *b, SweepObserver *observer, void *userdata) {
-        Live *l = b->live;
-        int r;
-
-        if (!l)
-                return -EOPNOTSUPP;
-
-        r = sweep_list(&l->sweep, observer, userdata, loop_now(&b->loop));
-        live_go_on(l);
-        return r;
-}
-
-void live_forget(Broker *b) {
-        if (b->live)
-                sweep_forget(&b->live->sweep);
 }

@@ -38,8 +38,17 @@ void live_free(Broker *b);
 /* Uses the settings of a new configuration, and counts connections for its routes. */
 void live_configure(Broker *b);
 
+/*
+ * Notes a client that was sent by Client.sent.route. If this process is killed before the receipt, the next one takes the
+ * client for live. Sets Client.cookie.
+ */
+void live_note_sent(Broker *b, Client *c);
+
 /* Counts the client, which a worker took. To be called while the broker still has its socket, so that it is there. */
-void live_note(Broker *b, const Client *c);
+void live_note(Broker *b, Client *c);
+
+/* Ends what live_note_sent() began, because no worker took the client. Does nothing without that. */
+void live_unsend(Broker *b, Client *c);
 
 /* The client was handed back, and the helper has looked at it: no worker has it. Sets Client.cookie. */
 void live_take_back(Broker *b, Client *c);
@@ -49,10 +58,3 @@ bool live_any(const Broker *b);
 
 /* Reads the reports that have come. */
 void live_on_event(Broker *b);
-
-/*
- * Asks the kernel for the counts of all live connections. @observer is called for each, in later turns, and with NULL
- * at the end; live_forget() ends that. Returns 0, -EBUSY if others have asked, or -EOPNOTSUPP without the socket.
- */
-int live_list(Broker *b, SweepObserver *observer, void *userdata);
-void live_forget(Broker *b);

@@ -6,6 +6,7 @@
 
 #include "broker/delivery.h"
 #include "broker/departure.h"
+#include "broker/live.h"
 #include "broker/state/watch.h"
 
 /* Looks without a receipt in one turn of poll mode. The client that has waited longest comes first. */
@@ -82,6 +83,7 @@ static void settlement_note_progress(Broker *b, Client *c) {
 }
 
 static void settlement_refuse(Broker *b, Client *c, Refusal why) {
+        live_unsend(b, c);
         c->sent.route = NULL;
         c->state = CLIENT_NEW;
         departure_refuse(b, c, why, PROBE_REASON_NONE);
@@ -103,6 +105,7 @@ static void settlement_count_again(Broker *b, const Client *c, Receipt receipt) 
 
 /* The worker left the client untouched. Another worker gets it, or the same one after its wait. */
 static void settlement_again(Broker *b, Client *c, Receipt receipt) {
+        live_unsend(b, c);
         settlement_count_again(b, c, receipt);
 
         /* A worker may end a persistent connection at any time, and take clients on another one. */
@@ -280,6 +283,7 @@ static void settlement_go_on_expired(void *userdata, Client *c, const SocketTask
         diag_client_expired(&b->diag, c->pool);
         departure_count_refusal(b, c, REFUSAL_TIMEOUT, PROBE_REASON_NONE);
         b->n.n_flush_lost += c->flush.status != 0;
+        live_unsend(b, c);
         client_close_socket(&b->clients, c);
         source_put(&b->sources, c);
         c->sent.is_expired = true;

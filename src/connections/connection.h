@@ -13,10 +13,11 @@
 #define CONNECTION_TABLE_MAX ((size_t) 1 << 20)
 
 typedef enum ConnectionFlag {
-        CONNECTION_IN_BROKER = 1 << 0, /* it was handed back, so it is not counted for its route */
+        CONNECTION_IN_BROKER = 1 << 0, /* the broker has it, so it is not counted for its route */
         CONNECTION_HAS_ID = 1 << 1,    /* its name is of another sender: connection_id() */
         CONNECTION_MISSING = 1 << 2,   /* the last list of the kernel's sockets did not have it (sweep.h) */
         CONNECTION_NO_SOURCE = 1 << 3, /* there was no memory to count it for its source */
+        CONNECTION_SENT = 1 << 4,      /* with CONNECTION_IN_BROKER: it was sent to a worker, and there is no receipt yet */
 } ConnectionFlag;
 
 typedef struct Connection {
@@ -29,14 +30,15 @@ typedef struct Connection {
         uint32_t origin;
         uint16_t route;         /* index in ConnectionRoutes.routes */
         uint16_t listener;      /* index for connection_listener_name() */
-        uint16_t n_handoffs;    /* times that a worker took it; 65535: or more */
+        uint16_t n_handoffs;    /* times that a worker took it; 65535: or more; 0: it was sent for the first time */
         uint8_t flags;          /* ConnectionFlag */
         uint8_t pass;           /* number of the last list that had it */
 } Connection;
 
 _Static_assert(sizeof(Connection) == 56, "a connection and its part of the index have 64 bytes");
 
-/* Bytes of a connection up to its last handoff. They count for the routes before. */
+/* A connection that had a handoff before. Its bytes up to the last one count for the routes before. */
 typedef struct ConnectionPast {
         uint64_t n_in, n_out;
+        uint16_t sent_to; /* with CONNECTION_SENT: index of the route by which it was sent */
 } ConnectionPast;

@@ -28,18 +28,44 @@ _Static_assert(REPORT_SIZE * BATCH <= PIECE_SIZE, "both use one buffer");
 /* States of sockets that are in use: all but TIME_WAIT, LISTEN and those of a handshake (include/net/tcp_states.h). */
 #define STATES_IN_USE (UINT32_C(1) << 1 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11)
 
+/* The arguments of recvmmsg(2). They are made once, because that costs more than one report. */
+typedef struct DiagBatch {
+        struct sockaddr_nl senders[BATCH];
+        struct mmsghdr headers[BATCH];
+        struct iovec iovs[BATCH];
+} DiagBatch;
+
+static void diag_batch_init(DiagBatch *batch, uint8_t *buffer) {
+        for (size_t i = 0; i < BATCH; i++) {
+                batch->iovs[i] = (struct iovec){ buffer + i * REPORT_SIZE, REPORT_SIZE };
+                batch->headers[i].msg_hdr = (struct msghdr){
+                        .msg_name = &batch->senders[i],
+                        .msg_namelen = sizeof(batch->senders[i]),
+                        .msg_iov = &batch->iovs[i],
+                        .msg_iovlen = 1,
+                };
+        }
+}
+
 int diag_socket_init(DiagSocket *s, int fd) {
         int r = fd_nonblock(fd, true);
 
         if (r < 0)
                 return r;
 
-        *s = (DiagSocket){ .fd = fd, .buffer = malloc(PIECE_SIZE) };
-        return s->buffer ? 0 : -ENOMEM;
+        *s = (DiagSocket){ .fd = fd, .buffer = malloc(PIECE_SIZE), .batch = calloc(1, sizeof(DiagBatch)) };
+        if (!s->buffer || !s->batch) {
+                diag_socket_done(s);
+                return -ENOMEM;
+        }
+
+        diag_batch_init(s->batch, s->buffer);
+        return 0;
 }
 
 void diag_socket_done(DiagSocket *s) {
         free(TAKE_PTR(s->buffer));
+        free(TAKE_PTR(s->batch));
 }
 
 /*
@@ -68,7 +94,7 @@ int diag_socket_filter(const DiagSocket *s, const uint16_t *ports, size_t n_port
         return setsockopt(s->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno : 0;
 }
 
-int diag_socket_list(DiagSocket *s, int family, uint16_t port, bool with_counts) {
+int diag_socket_list(DiagSocket *s, int family, uint16_t port) {
         struct {
                 struct nlmsghdr header;
                 struct inet_diag_req_v2 request;
@@ -82,7 +108,6 @@ int diag_socket_list(DiagSocket *s, int family, uint16_t port, bool with_counts)
                 .request = {
                         .sdiag_family = (uint8_t) family,
                         .sdiag_protocol = IPPROTO_TCP,
-                        .idiag_ext = with_counts ? 1 << (INET_DIAG_INFO - 1) : 0,
                         .idiag_states = STATES_IN_USE,
                         .id.idiag_sport = htons(port),
                 },
@@ -143,24 +168,16 @@ static int diag_socket_read_pieces(DiagSocket *s, DiagHandler *handler, void *us
 }
 
 static int diag_socket_read_batch(DiagSocket *s, DiagHandler *handler, void *userdata) {
-        struct sockaddr_nl senders[BATCH] = {};
-        struct mmsghdr headers[BATCH];
-        struct iovec iovs[BATCH];
-        int n;
+        DiagBatch *batch = s->batch;
+        int n = recvmmsg(s->fd, batch->headers, BATCH, MSG_DONTWAIT, NULL);
 
-        for (size_t i = 0; i < BATCH; i++) {
-                iovs[i] = (struct iovec){ s->buffer + i * REPORT_SIZE, REPORT_SIZE };
-                headers[i].msg_hdr = (struct msghdr){
-                        .msg_name = &senders[i], .msg_namelen = sizeof(senders[i]), .msg_iov = &iovs[i], .msg_iovlen = 1,
-                };
-        }
-
-        n = recvmmsg(s->fd, headers, BATCH, MSG_DONTWAIT, NULL);
         if (n < 0)
                 return errno == ENOBUFS ? DIAG_LOST : -errno;
 
-        for (int i = 0; i < n; i++)
-                diag_socket_handle(s, &senders[i], iovs[i].iov_base, headers[i].msg_len, handler, userdata);
+        for (int i = 0; i < n; i++) {
+                diag_socket_handle(s, &batch->senders[i], batch->iovs[i].iov_base, batch->headers[i].msg_len, handler, userdata);
+                batch->headers[i].msg_hdr.msg_namelen = sizeof(batch->senders[i]);
+        }
 
         return n < BATCH ? -EAGAIN : 0;
 }

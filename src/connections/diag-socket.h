@@ -18,6 +18,7 @@ typedef struct DiagSocket {
         bool is_listing;       /* a list was asked for, and its end has not come */
         uint32_t sequence;     /* number of that request */
         uint8_t *buffer;
+        struct DiagBatch *batch; /* what recvmmsg(2) needs */
 } DiagSocket;
 
 typedef void DiagHandler(void *userdata, const SockReport *report);
@@ -33,10 +34,9 @@ void diag_socket_done(DiagSocket *s);
 int diag_socket_filter(const DiagSocket *s, const uint16_t *ports, size_t n_ports);
 
 /*
- * Asks for all sockets of @family with this port. With @with_counts each report has its counts. One list can be asked
- * for at a time. Returns 0 or a negative errno: -EAGAIN if the kernel is not ready for it.
+ * Asks for all sockets of @family with this port. One list can be asked for at a time. Returns 0 or a negative errno: -EAGAIN if the kernel is not ready for it.
  */
-int diag_socket_list(DiagSocket *s, int family, uint16_t port, bool with_counts);
+int diag_socket_list(DiagSocket *s, int family, uint16_t port);
 
 /* Condition of diag_socket_read() */
 enum {

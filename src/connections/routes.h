@@ -29,6 +29,7 @@ struct ConnectionRoute {
         ConnectionRoute *next; /* in ConnectionWorker.routes */
         unsigned n_ref;     /* live connections, those handed back, and routes of the configuration */
         uint16_t number;    /* index in ConnectionRoutes.routes */
+        bool is_stored;     /* its names are in the store (table.c) */
 
         size_t n_live;      /* connections that its worker has by this route */
         uint64_t n_ended;   /* those whose end was seen, since the start */

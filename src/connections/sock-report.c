@@ -33,13 +33,6 @@ static size_t sock_report_align(size_t n) {
 /* True if tcp_info has this member. Older kernels have a shorter one. */
 #define HAS_FIELD(n, field) ((n) >= offsetof(struct tcp_info, field) + sizeof(((struct tcp_info *) NULL)->field))
 
-/* States in which the client's FIN is received, and the socket still there (include/net/tcp_states.h in the kernel). */
-static bool sock_report_is_half_closed(uint8_t state) {
-        enum { STATE_CLOSE_WAIT = 8, STATE_LAST_ACK = 9, STATE_CLOSING = 11 };
-
-        return state == STATE_CLOSE_WAIT || state == STATE_LAST_ACK || state == STATE_CLOSING;
-}
-
 /*
  * True if tcpi_bytes_received counts the client's FIN as a byte. The message does not say it, so it follows from how
  * the socket ended:
@@ -59,28 +52,26 @@ static bool sock_report_has_fin(const struct tcp_info *info, bool own_fin) {
         return own_fin && info->tcpi_last_ack_recv < FIN_WAIT_LEAST_MSEC;
 }
 
-/* Reads the counts of a socket that is gone (@is_end), or of one that is not. */
-static void sock_report_count(const struct tcp_info *info, bool is_end, SockReport *ret) {
+/* Reads the counts of a socket that is gone. */
+static void sock_report_count(const struct tcp_info *info, SockReport *ret) {
         uint64_t n_sent = info->tcpi_bytes_sent - info->tcpi_bytes_retrans;
-        bool own_fin = info->tcpi_bytes_acked == n_sent + 1, fin;
+        bool own_fin = info->tcpi_bytes_acked == n_sent + 1, fin = sock_report_has_fin(info, own_fin);
 
         /* The kernel clears all counts for a connection that is reset by close(2) (tcp_disconnect()). */
         if (info->tcpi_segs_in == 0)
                 return;
 
-        fin = is_end ? sock_report_has_fin(info, own_fin) : sock_report_is_half_closed(ret->state);
         ret->has_counts = true;
         ret->n_in = info->tcpi_bytes_received - (info->tcpi_bytes_received > 0 && fin);
         ret->n_out = info->tcpi_bytes_acked - own_fin;
         ret->rtt = info->tcpi_rtt;
         ret->n_retransmits = info->tcpi_total_retrans;
-        ret->idle = MIN(info->tcpi_last_data_sent, info->tcpi_last_data_recv) * USEC_PER_MSEC;
-        if (is_end && own_fin && !fin)
+        if (own_fin && !fin)
                 ret->ended_before = info->tcpi_last_ack_recv * USEC_PER_MSEC;
 }
 
 /* Looks for INET_DIAG_INFO among the attributes. */
-static void sock_report_read_attributes(const uint8_t *p, size_t n, bool is_end, SockReport *ret) {
+static void sock_report_read_attributes(const uint8_t *p, size_t n, SockReport *ret) {
         struct nlattr attribute;
         struct tcp_info info = {};
 
@@ -96,7 +87,7 @@ static void sock_report_read_attributes(const uint8_t *p, size_t n, bool is_end,
                                 return;
 
                         memcpy(&info, p + sizeof(attribute), MIN(length, sizeof(info)));
-                        sock_report_count(&info, is_end, ret);
+                        sock_report_count(&info, ret);
                         return;
                 }
 
@@ -121,9 +112,9 @@ static void sock_report_read_socket(const struct nlmsghdr *header, const uint8_t
 
         ret->kind = is_end ? SOCK_REPORT_END : SOCK_REPORT_LISTED;
         ret->cookie = socket.id.idiag_cookie[0] | (uint64_t) socket.id.idiag_cookie[1] << 32;
-        ret->state = socket.idiag_state;
         ret->port = ntohs(socket.id.idiag_sport);
-        sock_report_read_attributes(p + sizeof(socket), n - sizeof(socket), is_end, ret);
+        if (is_end)
+                sock_report_read_attributes(p + sizeof(socket), n - sizeof(socket), ret);
 }
 
 static void sock_report_read(const struct nlmsghdr *header, const uint8_t *p, size_t n, SockReport *ret) {

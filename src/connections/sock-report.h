@@ -27,14 +27,12 @@ typedef struct SockReport {
         uint32_t sequence;    /* number of the request that is answered; 0: none */
         int error;            /* negative errno */
         uint64_t cookie;      /* SO_COOKIE of the socket */
-        uint8_t state;        /* enum of include/net/tcp_states.h in the kernel */
         uint16_t port;        /* port of our end, in host byte order */
 
         bool has_counts;      /* the next members are valid; not after close(2) with SO_LINGER of 0 s, which clears them */
         uint64_t n_in, n_out; /* bytes of the client, and bytes that it acknowledged */
         usec_t rtt;           /* smoothed round trip time */
         uint32_t n_retransmits; /* segments that were sent again */
-        usec_t idle;          /* time since the last segment with bytes, in either direction */
         usec_t ended_before;  /* the connection ended this long ago, because the client did not send its FIN */
 } SockReport;
 

@@ -16,7 +16,7 @@
 #define STORE_MAGIC "fdpassCT"
 
 /* Each change of the layout of the memfd needs another number. */
-#define STORE_VERSION 1
+#define STORE_VERSION 2
 
 /* The parts of the memfd. Each begins with a page of its own. */
 enum {

@@ -27,23 +27,6 @@ void sweep_need(Sweep *s, usec_t now) {
                 s->at = MIN(s->at, usec_add(MAX(now, s->begun_at), PAUSE_USEC / 10));
 }
 
-int sweep_list(Sweep *s, SweepObserver *observer, void *userdata, usec_t now) {
-        if (s->observer)
-                return -EBUSY;
-
-        s->observer = observer;
-        s->observer_userdata = userdata;
-        if (s->state == SWEEP_IDLE)
-                s->at = now;
-        else
-                s->is_needed = true;
-        return 0;
-}
-
-void sweep_forget(Sweep *s) {
-        s->observer = NULL;
-}
-
 void sweep_on_report(Sweep *s, const SockReport *report) {
         Connection *c;
 
@@ -58,8 +41,6 @@ void sweep_on_report(Sweep *s, const SockReport *report) {
 
         c->pass = s->table->pass;
         c->flags &= (uint8_t) ~CONNECTION_MISSING;
-        if (s->is_observed)
-                s->observer(s->observer_userdata, c, report);
 }
 
 static void sweep_begin(Sweep *s, usec_t now) {
@@ -68,7 +49,6 @@ static void sweep_begin(Sweep *s, usec_t now) {
         s->i = 0;
         s->n_missing = 0;
         s->has_failed = s->is_needed = false;
-        s->is_observed = s->observer != NULL;
         s->begun_at = now;
 }
 
@@ -78,7 +58,7 @@ static void sweep_ask(Sweep *s, usec_t now) {
         int r = 0;
 
         while (!s->socket->is_listing && s->i < *s->n_ports * ELEMENTSOF(families) && r >= 0) {
-                r = diag_socket_list(s->socket, families[s->i % 2], s->ports[s->i / 2], s->is_observed);
+                r = diag_socket_list(s->socket, families[s->i % 2], s->ports[s->i / 2]);
                 if (r >= 0)
                         s->i++;
         }
@@ -90,16 +70,14 @@ static void sweep_end(Sweep *s, usec_t now) {
         usec_t pause = MAX((now - s->begun_at) * SHARE, PAUSE_USEC);
         bool again = s->n_missing > 0 || s->has_failed || s->is_needed;
 
-        if (s->is_observed && s->observer)
-                TAKE_PTR(s->observer)(s->observer_userdata, NULL, NULL);
-        s->is_observed = false;
         s->state = SWEEP_IDLE;
         s->at = usec_add(now, again ? pause : INTERVAL_USEC);
 }
 
 /* A connection that came while the lists were read has the number of this pass. */
 static void sweep_compare(Sweep *s, Connection *c) {
-        if (c->pass == s->table->pass)
+        /* The broker has the socket of a client that was sent. */
+        if (c->pass == s->table->pass || c->flags & CONNECTION_SENT)
                 return;
 
         if (c->flags & CONNECTION_MISSING) {

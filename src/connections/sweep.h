@@ -15,11 +15,6 @@
 /* Called for a connection that is gone. It is in the table, and the handler removes it. */
 typedef void SweepHandler(void *userdata, Connection *c);
 
-/*
- * Called for each connection that a list of sweep_list() has, and with NULL at the end. @report has its counts.
- */
-typedef void SweepObserver(void *userdata, const Connection *c, const SockReport *report);
-
 typedef enum SweepState {
         SWEEP_IDLE,
         SWEEP_LISTING,   /* lists are read */
@@ -33,13 +28,10 @@ typedef struct Sweep {
         const size_t *n_ports;  /* may grow */
         SweepHandler *handler;
         void *userdata;
-        SweepObserver *observer; /* NULL: nothing was asked for by sweep_list() */
-        void *observer_userdata;
 
         SweepState state;
         size_t i;               /* the list that is read: port i / 2, of IPv4 or IPv6; or the place in the table */
         size_t n_missing;       /* connections that this pass has not found */
-        bool is_observed;       /* the lists that are read are for @observer, too */
         bool has_failed;        /* a list could not be read to its end, so nothing is missing */
         usec_t begun_at;
         usec_t at;              /* time of the next sweep or step, CLOCK_MONOTONIC */
@@ -48,13 +40,6 @@ typedef struct Sweep {
 
 /* Has a sweep begin soon, because reports were lost, or may have been. */
 void sweep_need(Sweep *s, usec_t now);
-
-/*
- * Has each connection listed with its counts, in the next lists. Returns 0, or -EBUSY if others have asked. @observer is
- * called until it gets NULL. sweep_forget() ends that early.
- */
-int sweep_list(Sweep *s, SweepObserver *observer, void *userdata, usec_t now);
-void sweep_forget(Sweep *s);
 
 /* To be called for each report of the socket that is none of an end. */
 void sweep_on_report(Sweep *s, const SockReport *report);

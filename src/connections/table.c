@@ -73,13 +73,13 @@ static void table_uncount(ConnectionTable *t, Connection *c) {
 }
 
 /* The next process finds the route by its unit and the path of its worker. */
-static void table_store_route(ConnectionTable *t, const ConnectionRoute *route) {
+static void table_store_route(ConnectionTable *t, ConnectionRoute *route) {
         StoreRoute *stored = &t->store->routes[route->number];
 
-        if (strncmp(stored->unit, route->unit, sizeof(stored->unit)) == 0 &&
-            strncmp(stored->path, route->worker->path, sizeof(stored->path)) == 0)
+        if (route->is_stored)
                 return;
 
+        route->is_stored = true;
         *stored = (StoreRoute){};
         memcpy(stored->unit, route->unit, strnlen(route->unit, sizeof(stored->unit) - 1));
         memcpy(stored->path, route->worker->path, strnlen(route->worker->path, sizeof(stored->path) - 1));
@@ -109,8 +109,9 @@ static void table_free_slot(ConnectionTable *t, Connection *c) {
         t->first_free = (uint32_t) (c - t->slots) + 1;
 }
 
-Connection *connection_add(ConnectionTable *t, const Connection *model, ConnectionRoute *route) {
-        Connection *c = model->cookie != 0 && t->n_tracked < t->n_max ? table_take_slot(t) : NULL;
+Connection *connection_add_sent(ConnectionTable *t, const Connection *model, ConnectionRoute *route) {
+        bool has_room = model->cookie != 0 && t->n_tracked + t->n_sent < t->n_max;
+        Connection *c = has_room ? table_take_slot(t) : NULL;
         uint64_t cookie = model->cookie;
 
         if (!c)
@@ -119,28 +120,55 @@ Connection *connection_add(ConnectionTable *t, const Connection *model, Connecti
         /* The cookie comes last, because a process that finds it takes the other members as valid. */
         *c = *model;
         c->cookie = 0;
-        c->flags = 0;
+        c->flags = CONNECTION_IN_BROKER | CONNECTION_SENT;
         c->pass = t->pass;
-        c->n_handoffs = 1;
+        c->n_handoffs = 0;
         table_take_route(t, c, route);
         __atomic_store_n(&c->cookie, cookie, __ATOMIC_RELEASE);
 
         t->index[table_find_place(t, cookie)] = (uint32_t) (c - t->slots) + 1;
-        t->n_tracked++;
-        table_count(t, c);
+        t->n_sent++;
         return c;
+}
+
+Connection *connection_add(ConnectionTable *t, const Connection *model, ConnectionRoute *route) {
+        Connection *c = connection_add_sent(t, model, route);
+
+        if (c)
+                connection_move(t, c, route);
+        return c;
+}
+
+void connection_mark_sent(ConnectionTable *t, Connection *c, ConnectionRoute *route) {
+        connection_take_back(t, c);
+        table_store_route(t, route);
+        t->past[connection_number(t, c)].sent_to = route->number;
+        c->flags |= CONNECTION_SENT;
+}
+
+void connection_unsend(ConnectionTable *t, Connection *c) {
+        if (c->n_handoffs == 0)
+                connection_remove(t, c);
+        else
+                c->flags &= (uint8_t) ~CONNECTION_SENT;
 }
 
 void connection_move(ConnectionTable *t, Connection *c, ConnectionRoute *route) {
         ConnectionRoute *before = connection_route(t, c);
 
         connection_take_back(t, c);
-        table_take_route(t, c, route);
-        connection_route_put(before);
-        c->flags &= (uint8_t) ~CONNECTION_IN_BROKER;
+        if (route != before) {
+                table_take_route(t, c, route);
+                connection_route_put(before);
+        }
+        if (c->n_handoffs == 0) {
+                t->n_sent--;
+                t->n_tracked++;
+        } else
+                t->n_in_broker--;
         if (c->n_handoffs < UINT16_MAX)
                 c->n_handoffs++;
-        t->n_in_broker--;
+        c->flags &= (uint8_t) ~(CONNECTION_IN_BROKER | CONNECTION_SENT);
         table_count(t, c);
 }
 
@@ -148,18 +176,32 @@ void connection_take_back(ConnectionTable *t, Connection *c) {
         if (c->flags & CONNECTION_IN_BROKER)
                 return;
 
+        if (c->n_handoffs == 1) /* else the bytes of another connection, which had the slot before, are still there */
+                t->past[connection_number(t, c)] = (ConnectionPast){};
         table_uncount(t, c);
         c->flags |= CONNECTION_IN_BROKER;
         t->n_in_broker++;
+}
+
+/* Removes the connection from the counts of the table. */
+static void table_forget(ConnectionTable *t, Connection *c) {
+        if (c->n_handoffs == 0) {
+                t->n_sent--;
+                return;
+        }
+
+        if (c->flags & CONNECTION_IN_BROKER)
+                t->n_in_broker--;
+        else
+                table_uncount(t, c);
+        t->n_tracked--;
 }
 
 void connection_remove(ConnectionTable *t, Connection *c) {
         ConnectionRoute *route = connection_route(t, c);
         size_t i = table_find_place(t, c->cookie);
 
-        connection_take_back(t, c);
-        t->n_in_broker--;
-        t->n_tracked--;
+        table_forget(t, c);
         t->index[i] = 0;
         table_close_gap(t, i);
         table_free_slot(t, c);
@@ -207,7 +249,7 @@ int connection_table_set_max(ConnectionTable *t, size_t max) {
         size_t n_index = 64, i = 0;
         uint32_t *index;
 
-        while (n_index < 2 * MAX(max, t->n_tracked))
+        while (n_index < 2 * MAX(max, t->n_tracked + t->n_sent))
                 n_index *= 2;
 
         index = calloc(n_index, sizeof(*index));
@@ -218,31 +260,44 @@ int connection_table_set_max(ConnectionTable *t, size_t max) {
         t->n_index = n_index;
         free(t->index);
         t->index = index;
-        for (Connection *c; t->n_tracked > 0 && (c = connection_next(t, &i));)
+        for (Connection *c; t->n_tracked + t->n_sent > 0 && (c = connection_next(t, &i));)
                 index[table_find_place(t, c->cookie)] = (uint32_t) (c - t->slots) + 1;
         return 0;
+}
+
+/*
+ * Finds the route in slot @c of another process. Its worker has a client that was sent, or systemd keeps it in the worker's
+ * backlog. Returns NULL if the slot is broken, or if there is no memory.
+ */
+static ConnectionRoute *table_restore_route(ConnectionTable *t, const Connection *c) {
+        bool was_resent = c->flags & CONNECTION_SENT && c->n_handoffs > 0;
+        uint16_t number = was_resent ? t->past[connection_number(t, c)].sent_to : c->route;
+        ConnectionRoute *route;
+        StoreRoute *stored;
+
+        if (number >= CONNECTION_ROUTES_MAX || c->listener >= t->store->header->n_listeners)
+                return NULL;
+
+        stored = &t->store->routes[number];
+        stored->unit[sizeof(stored->unit) - 1] = stored->path[sizeof(stored->path) - 1] = '\0';
+        if (stored->unit[0] == '\0' || connection_route_restore(&t->routes, number, stored->unit, stored->path, &route) < 0)
+                return NULL;
+
+        return route;
 }
 
 /* Takes up the connection in slot @c of another process. Returns false if it is broken, or if there is no memory. */
 static bool table_restore_one(ConnectionTable *t, Connection *c) {
         size_t place = table_find_place(t, c->cookie);
-        ConnectionRoute *route;
-        StoreRoute *stored;
+        ConnectionRoute *route = t->index[place] == 0 ? table_restore_route(t, c) : NULL;
 
-        if (t->index[place] != 0 || c->route >= CONNECTION_ROUTES_MAX ||
-            c->listener >= t->store->header->n_listeners)
-                return false;
-
-        stored = &t->store->routes[c->route];
-        stored->unit[sizeof(stored->unit) - 1] = stored->path[sizeof(stored->path) - 1] = '\0';
-        if (stored->unit[0] == '\0' ||
-            connection_route_restore(&t->routes, c->route, stored->unit, stored->path, &route) < 0)
+        if (!route)
                 return false;
 
         c->route = route->number;
-        if (c->n_handoffs == 0)
-                c->n_handoffs = 1;
-        c->flags &= CONNECTION_HAS_ID | CONNECTION_IN_BROKER;
+        if ((c->flags & CONNECTION_SENT || c->n_handoffs == 0) && c->n_handoffs < UINT16_MAX)
+                c->n_handoffs++;
+        c->flags &= c->flags & CONNECTION_SENT ? CONNECTION_HAS_ID : CONNECTION_HAS_ID | CONNECTION_IN_BROKER;
         c->pass = t->pass;
         t->index[place] = (uint32_t) (c - t->slots) + 1;
         t->n_tracked++;

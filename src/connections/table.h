@@ -3,7 +3,8 @@
 
 /*
  * The table of live connections: clients that a worker has, from the receipt until the kernel says that the socket is
- * gone. The table has a fixed size, and each connection is found by the cookie of its socket (socket(7), SO_COOKIE). The
+ * gone. A client is noted when it is sent, because its worker may have it although the broker is killed before the receipt.
+ * The next process takes such a client as live. Before that it counts for nothing. The table has a fixed size, and each connection is found by the cookie of its socket (socket(7), SO_COOKIE). The
  * kernel gives no cookie twice before the next boot.
  *
  * The connections, their routes and their names lie in a memfd (store.h). So they outlive the process. The index of
@@ -22,15 +23,16 @@ typedef struct ConnectionStore ConnectionStore;
 typedef struct ConnectionTable {
         ConnectionStore *store;     /* owned */
         Connection *slots;          /* in @store */
-        ConnectionPast *past;       /* in @store, one for each slot; valid if the connection has more than one handoff */
+        ConnectionPast *past;       /* in @store, one for each slot; valid if the connection was sent a second time */
         size_t n_max;               /* MaxTrackedConnections= */
         uint32_t *index;            /* number of the slot and 1 by cookie, open addressing; 0: none */
         size_t n_index;             /* a power of two, at least twice @n_max */
         uint32_t first_free;        /* number of a free slot and 1; 0: none but those that were never used */
 
         uint8_t pass;               /* number of the list that is read, or of the last one (sweep.h) */
-        size_t n_tracked;           /* connections in the table */
-        size_t n_in_broker;         /* those of them with CONNECTION_IN_BROKER; the others are live at a worker */
+        size_t n_tracked;           /* connections in the table, without those of @n_sent */
+        size_t n_in_broker;         /* those of @n_tracked with CONNECTION_IN_BROKER; the others are live at a worker */
+        size_t n_sent;              /* clients that were sent for the first time, and no worker has taken yet */
         uint64_t n_untracked;       /* connections without a place in the table, since the start */
         uint64_t n_other;           /* clients that are not TCP over IP, since the start */
         uint64_t n_lost;            /* times that the kernel dropped messages, since the start */
@@ -67,6 +69,15 @@ Connection *connection_next(const ConnectionTable *t, size_t *i);
  * counts for @route from now on. Returns the connection, or NULL if there is no place or no memory.
  */
 Connection *connection_add(ConnectionTable *t, const Connection *model, ConnectionRoute *route);
+
+/* Does the same for a client that was sent by @route. It counts for no route until connection_move(). */
+Connection *connection_add_sent(ConnectionTable *t, const Connection *model, ConnectionRoute *route);
+
+/* Notes that a connection was sent by @route after it was handed back. Its own route stays until connection_move(). */
+void connection_mark_sent(ConnectionTable *t, Connection *c, ConnectionRoute *route);
+
+/* The worker to which it was sent did not take it. A connection that no worker took before is removed. */
+void connection_unsend(ConnectionTable *t, Connection *c);
 
 /* Has a worker's route count the connection from now on. It counts for one route at a time. */
 void connection_move(ConnectionTable *t, Connection *c, ConnectionRoute *route);

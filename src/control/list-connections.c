@@ -132,7 +132,7 @@ int method_list_connections(sd_bus_message *m, void *userdata, sd_bus_error *err
         n = t->store->header->n_touched;
         end = MIN(n, (size_t) first + CONNECTION_SLOTS_MAX);
         for (i = first; i < end && page.n < CONTROL_PAGE_MAX; i++)
-                if (t->slots[i].cookie != 0 && list_connections_wants(t, &t->slots[i], &filter))
+                if (t->slots[i].n_handoffs > 0 && list_connections_wants(t, &t->slots[i], &filter))
                         control_page_add(&page, list_connections_write, &t->slots[i]);
 
         return control_page_end(&page, i, n);

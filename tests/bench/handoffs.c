@@ -4,18 +4,25 @@
  * So many handoffs, one after the other, by a broker in this process: what `instructions` counts. Client and worker
  * are in this process too, and do their part only when the broker sleeps, so that it does the same each time.
  *
- *         handoffs stream|seqpacket|persistent NUMBER
+ *         handoffs stream|seqpacket|connections|persistent NUMBER
+ *
+ * "connections" is seqpacket with the kernel's reports: the end of each connection is read in the next turn.
  */
 
 #include <err.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "basic/address.h"
 #include "basic/fd.h"
+#include "broker/live.h"
 #include "broker-view.h"
+#include "connections/store.h"
 #include "handoff/handoff.h"
 #include "helper/internal.h"
 
@@ -34,12 +41,14 @@ typedef struct Form {
         Transport transport;
         int type;
         bool is_persistent;
+        bool is_tracked;
 } Form;
 
 static const Form forms[] = {
-        { "stream",    TRANSPORT_STREAM,    SOCK_STREAM,    false },
-        { "seqpacket", TRANSPORT_SEQPACKET, SOCK_SEQPACKET, false },
-        { "persistent", TRANSPORT_SEQPACKET, SOCK_SEQPACKET, true  },
+        { "stream",    TRANSPORT_STREAM,    SOCK_STREAM,    false, false },
+        { "seqpacket", TRANSPORT_SEQPACKET, SOCK_SEQPACKET, false, false },
+        { "connections", TRANSPORT_SEQPACKET, SOCK_SEQPACKET, false, true },
+        { "persistent", TRANSPORT_SEQPACKET, SOCK_SEQPACKET, true, false },
 };
 
 static struct {
@@ -48,6 +57,7 @@ static struct {
         int worker_fd;
         int persistent_fd;
         uint16_t n_persistent;
+        int reports_fd; /* borrowed */
 } own = { .persistent_fd = -EBADF };
 
 static void check(int r, const char *what) {
@@ -113,6 +123,22 @@ static int listen_in_public(void) {
         return fd;
 }
 
+/* As fdpass-connections.socket, without a memfd of another process. */
+static void track(void) {
+        const struct sockaddr_nl groups = {
+                .nl_family = AF_NETLINK,
+                .nl_groups = 1 << (SKNLGRP_INET_TCP_DESTROY - 1) | 1 << (SKNLGRP_INET6_TCP_DESTROY - 1),
+        };
+        int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+        ConnectionStore *store;
+
+        check(fd, "socket");
+        check(bind(fd, (const struct sockaddr *) &groups, sizeof(groups)), "bind");
+        check(connection_store_new(&store), "connection_store_new");
+        check(live_new(t.broker, fd, store), "live_new");
+        own.reports_fd = fd;
+}
+
 static void start(void) {
         /* Not below /tmp: where others may put links, the way to a worker costs more (broker/reach.h). */
         strcpy(t.directory, "/run/handoffs-XXXXXX");
@@ -129,6 +155,8 @@ static void start(void) {
         never_poll(); /* how quickly clients come depends on the machine */
         check(broker_add_listener(t.broker, "public", listen_in_public()), "broker_add_listener");
 
+        if (own.form->is_tracked)
+                track();
         check(broker_set_config(t.broker, make_config()), "broker_set_config");
 }
 
@@ -147,6 +175,14 @@ static void stop(void) {
 __attribute__((noinline)) static void turn(uint64_t to_accept, uint64_t to_take) {
         while (t.broker->n.n_accepted < to_accept || t.broker->n.n_taken < to_take)
                 check(broker_turn(t.broker, TURN_USEC), "broker_turn");
+}
+
+/* Waits until the kernel has reported the end. It does so in a thread of its own. */
+static void await_report(void) {
+        struct pollfd reports = { .fd = own.reports_fd, .events = POLLIN };
+
+        if (own.form->is_tracked && poll(&reports, 1, 10000) != 1)
+                errx(EXIT_FAILURE, "The kernel reports no end.");
 }
 
 static void take_from(int fd) {
@@ -191,6 +227,7 @@ static void hand_over(uint64_t i) {
         /* With a reset, which leaves no TIME_WAIT behind. */
         (void) setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
         fd_close(fd);
+        await_report();
 }
 
 int main(int argc, char *argv[]) {
@@ -200,7 +237,7 @@ int main(int argc, char *argv[]) {
                 if (streq(argv[1], forms[i].name))
                         own.form = &forms[i];
         if (!own.form || n == 0)
-                errx(EXIT_FAILURE, "Usage: handoffs stream|seqpacket|persistent NUMBER");
+                errx(EXIT_FAILURE, "Usage: handoffs stream|seqpacket|connections|persistent NUMBER");
 
         start();
         for (uint64_t i = 0; i < n; i++)

@@ -172,7 +172,6 @@ void set_other_max_clients(size_t n) { t.other->admission.max_clients = n; }
 
 int start_live(int fd, ConnectionStore *store) { return live_new(t.broker, fd, store); }
 const ConnectionTable *connections(void) { return t.broker->live->table; }
-int list_live(SweepObserver *observer, void *userdata) { return live_list(t.broker, observer, userdata); }
 
 void sweep_now(void) {
         t.broker->live->sweep.at = 0;

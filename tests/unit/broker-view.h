@@ -112,8 +112,6 @@ int start_live(int fd, ConnectionStore *store);
 const ConnectionTable *connections(void);
 /* Has the kernel's sockets listed now. */
 void sweep_now(void);
-/* live_list() */
-int list_live(SweepObserver *observer, void *userdata);
 
 /* The other broker. */
 uint64_t other_n_taken(void);

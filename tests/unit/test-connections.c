@@ -148,6 +148,53 @@ static size_t iterate(const ConnectionTable *t) {
         return n;
 }
 
+/* Clients that were sent, and have no receipt: they count for nothing, and the next process takes them as live. */
+static void test_sent(void **state) {
+        ConnectionTable *t = table_new(4);
+        ConnectionRoute *a = route_of(t, "a.socket", "/a"), *b = route_of(t, "b.socket", "/b");
+        const Connection model = { .cookie = 10, .listener = (uint16_t) connection_listener(t, "public") };
+        Connection *one, *two, *again;
+
+        one = connection_add_sent(t, &model, a);
+        assert_int_equal(t->n_tracked + t->n_in_broker + a->n_live + connection_count_source(t, 0), 0);
+        assert_int_equal(t->n_sent, 1);
+        connection_unsend(t, one);
+        assert_null(connection_find(t, 10));
+        assert_int_equal(t->n_sent, 0);
+
+        /* Such a client takes a place. */
+        for (uint64_t i = 1; i <= 3; i++)
+                assert_non_null(add(t, i, 1, a));
+        one = connection_add_sent(t, &model, a);
+        assert_non_null(one);
+        assert_null(add(t, 4, 1, a));
+        connection_remove(t, connection_find(t, 1));
+
+        /* A client that was handed back is sent on. If its worker does not take it, it is in the broker as before. */
+        two = connection_find(t, 2);
+        t->past[connection_number(t, two)] = (ConnectionPast){ .n_in = 9, .n_out = 9 };
+        connection_take_back(t, two);
+        assert_int_equal(t->past[connection_number(t, two)].n_in, 0);
+        connection_mark_sent(t, two, b);
+        assert_int_equal(t->n_in_broker, 1);
+        connection_unsend(t, two);
+        assert_ptr_equal(connection_route(t, two), a);
+        connection_mark_sent(t, two, b);
+        assert_int_equal(b->n_live, 0);
+
+        t = table_again(t, 4);
+        assert_int_equal(t->n_restored, 3);
+        assert_int_equal(t->n_sent + t->n_in_broker, 0);
+        assert_int_equal(connection_worker_find(&t->routes, "/a")->n_live, 2);
+        assert_int_equal(connection_worker_find(&t->routes, "/b")->n_live, 1);
+        again = connection_find(t, 2);
+        assert_string_equal(connection_route(t, again)->unit, "b.socket");
+        assert_int_equal(again->n_handoffs, 2);
+        assert_int_equal(connection_find(t, 10)->n_handoffs, 1);
+        assert_int_equal(iterate(t), 3);
+        connection_table_free(t);
+}
+
 /* The next process has the same connections, with their routes, listeners, names and bytes. */
 static void test_next_process(void **state) {
         ConnectionTable *t = table_new(100);
@@ -162,7 +209,7 @@ static void test_next_process(void **state) {
         connection_take_back(t, connection_find(t, 2));
         connection_set_id(t, connection_find(t, 3), "another-name", 12);
         connection_move(t, connection_find(t, 5), b);
-        t->past[connection_number(t, connection_find(t, 5))] = (ConnectionPast){ 10, 20 };
+        t->past[connection_number(t, connection_find(t, 5))] = (ConnectionPast){ .n_in = 10, .n_out = 20 };
 
         t = table_again(t, 200);
         assert_int_equal(t->n_tracked, 40);
@@ -271,6 +318,7 @@ static void test_durations(void **state) {
 TEST_MAIN(TEST(test_counts),
           TEST(test_limit),
           TEST(test_many),
+          TEST(test_sent),
           TEST(test_next_process),
           TEST(test_broken_memfd),
           TEST(test_routes),

@@ -72,6 +72,7 @@ typedef struct ClientSent {
         PersistentConn *persistent; /* persistent connection; NULL: none */
         uint16_t persistent_seq;    /* number of the client on @persistent */
         Route *route;        /* route by which it was sent; NULL: it was not sent, or its routes are gone */
+        uint32_t connection; /* number of its connection and 1, until the receipt (live.h); 0: it was not noted */
         usec_t at;           /* time when it was sent, CLOCK_MONOTONIC */
         Receipt receipt;     /* outcome of the handoff that is not dealt with yet */
         uint8_t outcome;     /* enum Outcome: meaning of @receipt if the socket is untouched */
