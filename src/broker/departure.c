@@ -6,6 +6,7 @@
 
 #include "broker/admission.h"
 #include "broker/live.h"
+#include "broker/state/client-context.h"
 #include "broker/state/watch.h"
 
 void departure_drop(Broker *b, Client *c) {
@@ -42,16 +43,27 @@ void departure_taken(Broker *b, Client *c) {
         departure_drop(b, c);
 }
 
+/*
+ * Ends the client, with close_notify if the kernel has its TLS. A client that lacks a part of its response gets none: so
+ * it knows that the part is missing (RFC 8446 6.1). A refusal has sent it already.
+ */
+static void departure_end(Broker *b, Client *c) {
+        bool is_of_stage = c->was_returned && c->context && c->context->ssl.n > 0;
+
+        c->ends_tls = (c->is_ktls || is_of_stage) && c->flush.status == 0 && !c->refused.answer_sent;
+        departure_drop(b, c);
+}
+
 void departure_gone(Broker *b, Client *c) {
         b->n.n_gone++;
-        departure_drop(b, c);
+        departure_end(b, c);
 }
 
 /* Ends the client. Its unread bytes are read before, because close(2) would reset the connection otherwise. */
 static void departure_discard(Broker *b, Client *c) {
         if (!c->is_shared)
                 (void) linger_discard(&b->head_buffer, c);
-        departure_drop(b, c);
+        departure_end(b, c);
 }
 
 void departure_gone_unread(Broker *b, Client *c) {

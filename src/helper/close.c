@@ -3,6 +3,7 @@
 /* Descriptors that are to be closed, the owners at whose descriptors something hangs, and the events about that. */
 
 #include "basic/fd.h"
+#include "handoff/ktls.h"
 #include "helper/internal.h"
 #include "helper/line.h"
 
@@ -14,23 +15,28 @@ bool helper_hangs_at(const Helper *h, uint32_t owner) {
         return false;
 }
 
-void helper_close(Helper *h, HelperLine line, int fd, uint32_t owner) {
-        unsigned i = line;
-
-        if (fd < 0)
-                return;
-
-        if (!h) {
-                fd_close(fd);
-                return;
-        }
-
+static void close_put(Helper *h, HelperLine line, CloseItem item) {
         /* Closing this one would probably hang too, and take one more lane. */
-        if (helper_hangs_at(h, owner))
-                i = HELPER_HELD;
+        unsigned i = helper_hangs_at(h, item.owner) ? HELPER_HELD : (unsigned) line;
 
-        line_put(h->shared, &h->shared->lines[i], (CloseItem){ fd, owner });
+        line_put(h->shared, &h->shared->lines[i], item);
         h->is_to_wake = true;
+}
+
+void helper_close(Helper *h, HelperLine line, int fd, uint32_t owner) {
+        if (h && fd >= 0)
+                close_put(h, line, (CloseItem){ fd, owner, false });
+        else
+                fd_close(fd);
+}
+
+void helper_close_tls(Helper *h, int fd, uint32_t owner) {
+        if (h && fd >= 0)
+                close_put(h, HELPER_CLIENTS, (CloseItem){ fd, owner, true });
+        else if (fd >= 0) {
+                (void) ktls_close_notify(fd, NULL);
+                fd_close(fd);
+        }
 }
 
 void helper_close_later(Helper *h, HelperLine line, int fd, uint32_t owner) {
@@ -79,7 +85,7 @@ static void close_release(Helper *h) {
         CloseItem item;
 
         for (uint32_t n = line_length(held); n > 0 && line_take(h->shared, held, &item); n--)
-                helper_close(h, HELPER_CONNECTIONS, item.fd, item.owner);
+                close_put(h, HELPER_CONNECTIONS, item);
 }
 
 static void close_note_release(Helper *h, uint32_t owner) {

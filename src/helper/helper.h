@@ -105,7 +105,13 @@ int helper_watch(Helper *h, int epoll_fd, uint64_t token);
 void helper_close(Helper *h, HelperLine line, int fd, uint32_t owner);
 
 /*
- * The same for a descriptor that may wait, because a worker most likely has a copy that it keeps. HELPER_LATER_MAX
+ * The same for a client's socket on which the kernel may have TLS (handoff/ktls.h). Before it is closed, close_notify is
+ * sent on it.
+ */
+void helper_close_tls(Helper *h, int fd, uint32_t owner);
+
+/*
+ * The same as helper_close() for a descriptor that may wait, because a worker most likely has a copy that it keeps. HELPER_LATER_MAX
  * descriptors in quick succession share a wake-up of the helper, which takes longer than the call itself. They wait for
  * HELPER_LATER_USEC at most. So helper_turn() has to be called when helper_is_due() says.
  */

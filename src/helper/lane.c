@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "handoff/ktls.h"
 #include "helper/line.h"
 
 /* While a lane closes a socket with SO_LINGER, a timer of its own ends each wait after this time. */
@@ -52,7 +53,10 @@ static void lane_close_lingering(int fd) {
         (void) timer_delete(timer);
 }
 
-static void lane_close(Shared *s, uint32_t lane, int fd) {
+static void lane_close(Shared *s, uint32_t lane, int fd, bool ends_tls) {
+        if (ends_tls)
+                (void) ktls_close_notify(fd, NULL);
+
         if (!lane_lingers(fd)) {
                 (void) close(fd);
                 return;
@@ -117,7 +121,7 @@ static void *lane_run(void *arg) {
                         atomic_store(&lane->busy, n);
                         n = n == UINT32_MAX ? LANE_BUSY : n + 1;
                         lane_wake_warden(s);
-                        lane_close(s, me, item.fd);
+                        lane_close(s, me, item.fd, item.ends_tls);
                         atomic_store(&lane->busy, LANE_IDLE);
                 }
         }

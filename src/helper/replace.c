@@ -91,7 +91,7 @@ static void replace_move_items(Shared *from, Shared *to) {
                 const Task *t = &from->tasks[i];
 
                 if (atomic_load(&t->state) == TASK_ABANDONED && fcntl(t->fd, F_GETFD) >= 0)
-                        line_put(to, &to->lines[HELPER_CLIENTS], (CloseItem){ t->fd, t->owner });
+                        line_put(to, &to->lines[HELPER_CLIENTS], (CloseItem){ t->fd, t->owner, false });
         }
 }
 

@@ -27,6 +27,7 @@
 typedef struct CloseItem {
         int fd;
         uint32_t owner;
+        bool ends_tls; /* close_notify is sent before (helper_close_tls()) */
 } CloseItem;
 
 /* A ring. The loop puts items in, and the leader of the line takes them out. */

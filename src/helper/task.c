@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "handoff/ktls.h"
 #include "helper/internal.h"
 #include "helper/line.h"
 
@@ -56,8 +57,11 @@ void helper_task_abandon(Helper *h, unsigned slot) {
 
 void helper_work_here(Helper *h) {
         for (size_t i = 0; i < LINES_MAX; i++)
-                for (CloseItem item; line_take(h->shared, &h->shared->lines[i], &item);)
+                for (CloseItem item; line_take(h->shared, &h->shared->lines[i], &item);) {
+                        if (item.ends_tls)
+                                (void) ktls_close_notify(item.fd, NULL);
                         (void) close(item.fd);
+                }
 
         for (unsigned i = 0; i < HELPER_TASKS_MAX; i++) {
                 Task *t = &h->shared->tasks[i];

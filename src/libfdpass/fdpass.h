@@ -217,6 +217,89 @@ uint64_t fdpass_deadline(const struct fdpass *f);
 /* User ID of the sender (SO_PEERCRED, unix(7)); (uid_t) -1 if the kernel does not tell, 65534 if it is not mapped. */
 uid_t fdpass_sender(const struct fdpass *f);
 
+/*
+ * The facts about a client's TLS, which a TLS stage (fdpass-tls(8)) or a trusted proxy in front of the broker has ended.
+ * They are in TLV SSL, 0x20. A client that sends TLS to the worker itself has none of them.
+ */
+
+/* Results of fdpass_tls_client(). */
+enum {
+        FDPASS_TLS_CLIENT_NONE = 0,       /* the client has shown no certificate, or there was no TLS */
+        FDPASS_TLS_CLIENT_VERIFIED = 1,   /* its certificate is valid for the CA that the stage or the proxy has */
+        FDPASS_TLS_CLIENT_UNVERIFIED = 2  /* its certificate is not valid, and was let pass all the same */
+};
+
+/* 1: the client's TLS was ended before the worker. 0: it was not, or nothing tells. */
+int fdpass_is_tls(const struct fdpass *f);
+
+const char *fdpass_tls_version(const struct fdpass *f);     /* "TLSv1.2" or "TLSv1.3" */
+const char *fdpass_tls_cipher(const struct fdpass *f);      /* as OpenSSL names it: "TLS_AES_128_GCM_SHA256" */
+const char *fdpass_tls_client_name(const struct fdpass *f); /* common name in the client's certificate, verified or not */
+int fdpass_tls_client(const struct fdpass *f);              /* FDPASS_TLS_CLIENT_… */
+
+/*
+ * The name that the client asked the TLS stage for (SNI, RFC 6066 3), in lower case. "": it gave none. NULL: there was no
+ * stage, or it does not tell. A proxy has no such TLV: its name is the first TLV AUTHORITY, fdpass_proxy_tlv(f, 0x02, …).
+ */
+const char *fdpass_tls_server_name(const struct fdpass *f);
+
+/*
+ * Clients that come through fdpass-tls(8) may have the kernel's TLS on their socket (kTLS): the worker reads and writes
+ * plain bytes, and the kernel makes records of them. Three things differ from TCP, and the following functions take care
+ * of them. On all other sockets they do what recv(2), shutdown(2) and close(2) do.
+ *
+ * - The client ends by a close_notify alert. recv(2) and read(2) fail with EIO then, and splice(2) with EINVAL.
+ * - shutdown(2) and close(2) do not send close_notify. Without it curl with OpenSSL 3.5 and wget report an error if the
+ *   end of the connection is the end of a response.
+ * - poll(2) on Linux before 6.5 says POLLIN while a record is not complete, and recv(2) has nothing. So a loop over
+ *   level-triggered events uses up a CPU while a client withholds the rest of a record. Edge-triggered ones do not.
+ */
+
+/**
+ * fdpass_recv() - read from a client
+ * @client_fd: the client
+ * @buffer, @size, @flags: as for recv(2); MSG_PEEK and MSG_DONTWAIT work
+ *
+ * Return: the number of bytes, 0 at the end of the client's data, or
+ *
+ *   -ECONNRESET       the client has left, or has ended its TLS by another alert than close_notify
+ *   -EPROTO           the client begins a new handshake (TLS 1.2) or changes its keys (TLS 1.3, KeyUpdate), which the
+ *                     kernel can't do. Java changes keys after 137 GB. Close the client
+ *   -EBADMSG          a record of the client is not valid. Close the client
+ *
+ * or another error of recv(2). After 0, -ECONNRESET by an alert, -EPROTO and -EBADMSG each further call returns the same.
+ */
+ssize_t fdpass_recv(int client_fd, void *buffer, size_t size, int flags);
+
+/**
+ * fdpass_shutdown() - tell a client that no more data follow
+ * @client_fd: the client, *not* consumed
+ *
+ * Sends close_notify if the socket has the kernel's TLS, and calls shutdown(2) with SHUT_WR. Never waits. A send buffer
+ * without room has no room for close_notify, either: it is left out then.
+ *
+ * Return: 0, or
+ *
+ *   -ENOTCONN         the connection has ended
+ *
+ * or another error of shutdown(2).
+ */
+int fdpass_shutdown(int client_fd);
+
+/**
+ * fdpass_close() - end a client
+ * @client_fd: the client, consumed
+ *
+ * Calls fdpass_shutdown() and close(2). So the connection ends also if another process has a copy of the descriptor. To be
+ * called when the whole response was written, and not for a client that was handed back: close(2) that one only.
+ *
+ * As with TCP, bytes of the client that were not read turn the end into a reset, and the client may lose the end of the
+ * response (RFC 1122 4.2.2.13). If there may be some, call fdpass_shutdown(), read them, and call close(2).
+ *
+ * Return: as close(2), which closes the descriptor in any case
+ */
+int fdpass_close(int client_fd);
+
 /* How to hand a client back. With all zero but @size the client is parked, at the broker's usual socket. */
 struct fdpass_return_args {
         size_t size;                /* sizeof(struct fdpass_return_args) */

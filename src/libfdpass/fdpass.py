@@ -25,6 +25,7 @@ and SocketMode=0600.
 """
 
 import array
+import collections
 import contextlib
 import errno
 import ipaddress
@@ -36,7 +37,7 @@ import stat
 import struct
 import threading
 
-__all__ = ["Client", "Listener", "RETURN_PATH"]
+__all__ = ["Client", "Listener", "RETURN_PATH", "Tls"]
 
 RETURN_PATH = "/run/fdpass/return.sock"
 
@@ -50,11 +51,16 @@ ADDRESSES = {0x00: 0, 0x11: 4, 0x21: 16}  # bytes of an address, by family
 ALPN, AUTHORITY, CRC32C, UNIQUE_ID, SSL = 0x01, 0x02, 0x03, 0x05, 0x20
 VERSION, ROUTE, LISTENER, DATA, DEADLINE, PROTOCOL, NAME, PERSISTENT, HOPS, RESPONSE = range(0xE0, 0xEA)
 SCOPE, SEAL = 0xEB, 0xEC
+SSL_VERSION, SSL_CN, SSL_CIPHER, SSL_NAME = 0x21, 0x22, 0x23, 0xE0  # inside of SSL
 # Facts that are not passed on when a client is handed back.
 OF_ONE_HANDOFF = {CRC32C, VERSION, ROUTE, DATA, DEADLINE, NAME, PERSISTENT, HOPS, RESPONSE, SCOPE}
 
 REFUSED, ERROR, RETURN = b"\x02", b"\x03", b"\x11"
 READY_SEC = 0.1  # for the broker to take clients on a return connection
+
+# The kernel's TLS (linux/tls.h), and what a client's close_notify is (RFC 8446 6.1). user_canceled comes before close_notify.
+TCP_ULP, SOL_TLS, TLS_SET_RECORD_TYPE, TLS_GET_RECORD_TYPE = 31, 282, 1, 2
+RECORD_ALERT, RECORD_DATA, CLOSE_NOTIFY, USER_CANCELED = 21, 23, 0, 90
 
 # Stricter than the broker (RFC 9112): a request of which this is not sure goes back.
 REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]{1,32}) (/[!\x22$-~]*) HTTP/1\.1\r\n")
@@ -181,6 +187,17 @@ class _ReturnConnection:
 _back = _ReturnConnection()
 
 
+Tls = collections.namedtuple("Tls", "version cipher server_name client_name is_verified")
+Tls.__doc__ = """A client's TLS, as a TLS stage or a trusted proxy ended it. A fact that was not told is None.
+
+version      "TLSv1.2" or "TLSv1.3"
+cipher       as OpenSSL names it
+server_name  the name that the client asked the stage for (SNI); "" if it gave none
+client_name  common name in the client's certificate
+is_verified  True or False: the client has shown a certificate that is valid, or is not. None: it has shown none
+"""
+
+
 class Client:
     """A client, with what the broker knows of it. A fact that was not told is None.
 
@@ -192,6 +209,7 @@ class Client:
     protocol    "http", "tls", ...
     unique_id   bytes: the client's name, from its arrival to its end
     alpn        bytes: protocol of TLS
+    tls         a Tls, if its TLS was ended before the worker
     data        bytes: from the worker that handed the client back
     deadline    us of CLOCK_MONOTONIC when the broker gives the client up
     peer, local  (address, port) of both ends, as a trusted proxy told. None for clients over AF_UNIX
@@ -213,6 +231,7 @@ class Client:
         self.route, self.listener, self.authority, self.protocol = map(self._text, (ROUTE, LISTENER, AUTHORITY, PROTOCOL))
         deadline = self.tlvs.get(DEADLINE)
         self.deadline = deadline and int.from_bytes(deadline, "big")
+        self.tls = _tls_of(self.tlvs.get(SSL, b""))
         self.peer, self.local = self._told_addresses() or (_address(connection.getpeername), _address(connection.getsockname))
 
     def _parse(self, message):
@@ -278,11 +297,11 @@ class Client:
     def _peek(self, received):
         room = HEAD_MAX - len(received)
         if not received or room <= 0:
-            return received or self.socket.recv(HEAD_MAX, socket.MSG_PEEK)
+            return received or self.recv(HEAD_MAX, socket.MSG_PEEK)
         timeout = self.socket.gettimeout()
         self.socket.setblocking(False)  # with a time-out, recv() would wait in spite of MSG_DONTWAIT
         try:
-            return received + self.socket.recv(room, socket.MSG_PEEK)
+            return received + self.recv(room, socket.MSG_PEEK)
         except BlockingIOError:
             return received
         finally:
@@ -329,11 +348,43 @@ class Client:
         head = self.consumed[:int.from_bytes(value[2:], "big")]
         return value if consumed.startswith(head) else value[:2] + bytes(4)
 
+    def recv(self, size, flags=0):
+        """Reads as socket.recv() does, also from a client that came through TLS: the kernel may have its records (kTLS).
+
+        There, socket.recv() and files of makefile() fail with EIO at the client's end. This returns b"". Raises
+        ConnectionResetError if the client has given its connection up, and OSError with EPROTO if it wants a new handshake or
+        new keys, which the kernel can't do.
+        """
+        while True:
+            try:
+                return self.socket.recv(size, flags)
+            except OSError as e:
+                if e.errno != errno.EIO or not _is_ktls(self.socket):
+                    raise
+            data, control, _, _ = self.socket.recvmsg(2, socket.CMSG_SPACE(1), socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            kind = next((v[0] for level, k, v in control if (level, k) == (SOL_TLS, TLS_GET_RECORD_TYPE)), RECORD_DATA)
+            if not data or (kind == RECORD_ALERT and data[1:2] in (bytes([CLOSE_NOTIFY]), bytes([USER_CANCELED]))):
+                return b""
+            if kind == RECORD_ALERT:
+                raise ConnectionResetError(errno.ECONNRESET, "the client has ended its TLS")
+            if kind != RECORD_DATA:
+                raise OSError(errno.EPROTO, "the client wants a new handshake or new keys")
+
+    def shutdown(self):
+        """Tells the client that no more data follow. One that came through TLS gets close_notify, too. Never waits."""
+        with contextlib.suppress(OSError):
+            if _is_ktls(self.socket):
+                if self.socket.gettimeout():
+                    self.socket.setblocking(False)  # with a time-out, sendmsg() would wait in spite of MSG_DONTWAIT
+                self.socket.sendmsg([bytes([1, CLOSE_NOTIFY])], [(SOL_TLS, TLS_SET_RECORD_TYPE, bytes([RECORD_ALERT]))],
+                                    socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
     def close(self):
         """Ends the connection, also if another process has a copy of it. Does nothing to a client that was handed back."""
         if self.socket.fileno() >= 0:
-            with contextlib.suppress(OSError):
-                self.socket.shutdown(socket.SHUT_WR)
+            self.shutdown()
             self.socket.close()
 
     def __enter__(self):
@@ -347,6 +398,26 @@ def _check_client(connection):
     is_ours = connection.family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX) and connection.type == socket.SOCK_STREAM
     if not is_ours or connection.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         raise ValueError
+
+
+def _is_ktls(connection):
+    try:
+        return connection.getsockopt(socket.IPPROTO_TCP, TCP_ULP, 16).rstrip(b"\0") == b"tls"
+    except OSError:
+        return False
+
+
+def _tls_of(value):
+    """Reads the SSL TLV: bits, the result of the verification, and TLVs."""
+    if len(value) < 5 or not value[0] & 1:
+        return None
+    tlvs, at = {}, 5
+    while at + 3 <= len(value):
+        n = int.from_bytes(value[at + 1:at + 3], "big")
+        tlvs.setdefault(value[at], value[at + 3:at + 3 + n])
+        at += 3 + n
+    texts = [v if v is None else v.decode("utf-8", "backslashreplace") for v in map(tlvs.get, (SSL_VERSION, SSL_CIPHER, SSL_NAME, SSL_CN))]
+    return Tls(*texts, not any(value[1:5]) if value[0] & 6 else None)
 
 
 def _address(function):

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "handoff/ktls.h"
 #include "handoff/scope.h"
 #include "libfdpass/object.h"
 #include "libfdpass/return-conn.h"
@@ -24,9 +25,9 @@ static ssize_t next_peek(int client_fd, Slice received, uint8_t buffer[static NE
         if (n == NEXT_HEAD_MAX)
                 return (ssize_t) n;
 
-        k = recv(client_fd, buffer + n, NEXT_HEAD_MAX - n, MSG_PEEK | (n > 0 ? MSG_DONTWAIT : 0));
+        k = ktls_recv(client_fd, buffer + n, NEXT_HEAD_MAX - n, MSG_PEEK | (n > 0 ? MSG_DONTWAIT : 0));
         if (k < 0 && n == 0)
-                return -errno;
+                return k;
 
         return (ssize_t) n + MAX(k, 0);
 }

@@ -5,8 +5,15 @@
 #include "basic/fd.h"
 #include "handoff/handoff.h"
 
-/* Room for the four strings of struct fdpass. */
-#define OBJECT_STRINGS_MAX (4 * (FDPASS_TEXT_MAX + 1))
+/* Room for the strings of struct fdpass: four facts of the message, and four of its SSL. */
+#define OBJECT_STRINGS_MAX (4 * (FDPASS_TEXT_MAX + 1) + FDPASS_SSL_MAX + 4)
+
+/* TLVs of SSL (PROXY protocol 2.2.6). */
+enum {
+        SSL_TLV_VERSION = 0x21,
+        SSL_TLV_CN = 0x22,
+        SSL_TLV_CIPHER = 0x23,
+};
 
 struct fdpass *object_new(size_t size) {
         struct fdpass *f = malloc(sizeof(*f) + size + OBJECT_STRINGS_MAX);
@@ -36,6 +43,16 @@ static const char *object_add_string(char **strings, Slice s) {
         return string;
 }
 
+/* Copies a TLV of SSL. Returns NULL if there is none, or if it is no text. */
+static const char *object_add_ssl(struct fdpass *f, char **strings, unsigned type) {
+        Slice s = slice_find_tlv(slice_skip(f->message.ssl, FDPASS_SSL_TLVS_AT), type);
+
+        if (s.p && s.n == 0)
+                return "";
+
+        return slice_span_text(s) == s.n ? object_add_string(strings, s) : NULL;
+}
+
 /* Prefers the addresses of the message. getpeername(2) fails with ENOTCONN if the client has left already. */
 static void object_set_addresses(struct fdpass *f, int client_fd) {
         f->peer_length = message_address_length(&f->message.source);
@@ -60,6 +77,12 @@ void object_complete(struct fdpass *f, size_t n, int client_fd) {
         f->protocol = object_add_string(&strings, f->message.protocol);
         f->route = object_add_string(&strings, f->message.route);
         f->listener = object_add_string(&strings, f->message.listener);
+        if (f->message.ssl.n >= FDPASS_SSL_TLVS_AT) {
+                f->tls_version = object_add_ssl(f, &strings, SSL_TLV_VERSION);
+                f->tls_cipher = object_add_ssl(f, &strings, SSL_TLV_CIPHER);
+                f->tls_client_name = object_add_ssl(f, &strings, SSL_TLV_CN);
+                f->tls_server_name = object_add_ssl(f, &strings, FDPASS_SSL_TLV_NAME);
+        }
 
         object_set_addresses(f, client_fd);
 }

@@ -34,6 +34,10 @@ struct fdpass {
         const char *protocol;
         const char *route;
         const char *listener;
+        const char *tls_version;
+        const char *tls_cipher;
+        const char *tls_client_name;
+        const char *tls_server_name;
 
         Message message;            /* its slices point into @bytes */
         uint8_t bytes[];

@@ -7,6 +7,7 @@
 
 #include "basic/error.h"
 #include "basic/fd.h"
+#include "handoff/ktls.h"
 
 #define KILL_USEC (5 * USEC_PER_SEC) /* from SIGTERM to SIGKILL */
 
@@ -17,6 +18,7 @@ typedef struct Child {
         pid_t pid;
         usec_t end;      /* when the next signal is due; USEC_INFINITY: never */
         bool is_expired; /* it got SIGTERM */
+        int tls_fd;      /* its client, if the kernel has the client's TLS records; -EBADF: it has not */
 } Child;
 
 static List *child_bucket(Exec *e, pid_t pid) {
@@ -37,7 +39,17 @@ static Child *child_find(Exec *e, pid_t pid) {
 static void child_free(Child *c) {
         list_remove(&c->age);
         list_remove(&c->bucket);
+        fd_close(c->tls_fd);
         free(c);
+}
+
+/*
+ * Sends close_notify for a program that knows nothing of TLS. So the client knows that its data are complete. A signal
+ * may have cut them off. shutdown(2) is not called, because a process that the program has left behind may go on reading.
+ */
+static void child_end_tls(const Child *c, int status) {
+        if (c->tls_fd >= 0 && WIFEXITED(status))
+                (void) ktls_close_notify(c->tls_fd, NULL);
 }
 
 static usec_t child_first_end(List *children) {
@@ -106,6 +118,7 @@ static int child_on_exit(sd_event_source *source, const struct signalfd_siginfo 
                 if (WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM && WTERMSIG(status) != SIGPIPE && !c->is_expired)
                         service_complain(&e->service, "Process %i was ended by signal %i (%s).", (int) pid,
                                          WTERMSIG(status), strsignal(WTERMSIG(status)));
+                child_end_tls(c, status);
                 child_free(c);
                 service_end(&e->service);
         }
@@ -140,6 +153,7 @@ static void child_take(Service *s, int client_fd, struct fdpass *info, const Ser
                 return;
         }
 
+        c->tls_fd = -EBADF;
         program_environment_set(&e->environment, client_fd, info);
         r = program_spawn(e, client_fd, &pid);
         if (r < 0) {
@@ -148,7 +162,10 @@ static void child_take(Service *s, int client_fd, struct fdpass *info, const Ser
                 return;
         }
 
-        fd_close(client_fd);
+        if (ktls_is_on(client_fd, NULL))
+                c->tls_fd = client_fd;
+        else
+                fd_close(client_fd);
         if (info)
                 (void) fdpass_taken(info);
         fdpass_free(info);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/time.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -49,14 +50,19 @@ static time_t hello_now(void) {
         return t.tv_sec;
 }
 
+/*
+ * Limits the next wait for the client to the time @end. Returns false if the time is over. For a client with TLS, poll(2)
+ * may say POLLIN before there is a byte to read (fdpass_recv()), so the wait has to be in recv(2).
+ */
+static bool hello_limit_wait(int fd, time_t end) {
+        struct timeval left = { .tv_sec = end - hello_now() };
+
+        return left.tv_sec > 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &left, sizeof(left)) == 0;
+}
+
 /* Receives what comes before the time @end. Returns 0 if nothing does: the client is silent, or has left. */
 static size_t hello_receive(int fd, void *buffer, size_t size, time_t end) {
-        struct pollfd p = { .fd = fd, .events = POLLIN };
-        time_t left = end - hello_now();
-        ssize_t n = 0;
-
-        if (left > 0 && poll(&p, 1, (int) left * 1000) > 0)
-                n = recv(fd, buffer, size, MSG_DONTWAIT);
+        ssize_t n = hello_limit_wait(fd, end) ? fdpass_recv(fd, buffer, size, 0) : 0;
 
         return n > 0 ? (size_t) n : 0;
 }
@@ -164,7 +170,7 @@ static bool hello_answer(const HelloClient *c, const char *head) {
                 return true;
 
         /* close() with unread bytes resets the connection (RFC 1122, 4.2.2.13), and the answer could be lost. */
-        (void) shutdown(c->fd, SHUT_WR);
+        (void) fdpass_shutdown(c->fd);
         while (hello_receive(c->fd, message, sizeof(message), end) > 0)
                 ;
         return false;
@@ -172,10 +178,7 @@ static bool hello_answer(const HelloClient *c, const char *head) {
 
 /* Waits for the next request. Returns false if it is not ours, or if there is none: the client is not ours any more. */
 static bool hello_await_next(const HelloClient *c) {
-        struct pollfd p = { .fd = c->fd, .events = POLLIN };
-        time_t left = c->end - hello_now();
-
-        return left > 0 && poll(&p, 1, (int) left * 1000) > 0 && fdpass_next(c->fd, c->info, NULL) == FDPASS_NEXT_OWN;
+        return hello_limit_wait(c->fd, c->end) && fdpass_next(c->fd, c->info, NULL) == FDPASS_NEXT_OWN;
 }
 
 static void *hello_serve(void *userdata) {

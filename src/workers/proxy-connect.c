@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "basic/error.h"
+#include "handoff/ktls.h"
 #include "workers/proxy.h"
 
 static void connect_set_options(const Proxy *p, const Side *side) {
@@ -201,7 +202,7 @@ void proxy_connection_start(Service *s, int client_fd, struct fdpass *info, cons
 
         p->now = usec_now();
         *c = (ProxyConnection){ .proxy = p, .begin = p->now, .from = from, .info = info };
-        c->client = (Side){ .connection = c, .fd = client_fd };
+        c->client = (Side){ .connection = c, .fd = client_fd, .is_ktls = ktls_is_on(client_fd, NULL) };
         c->server = (Side){ .connection = c, .fd = -EBADF };
         list_init(&c->link);
         list_init(&c->busy);

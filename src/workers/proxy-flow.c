@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "basic/error.h"
+#include "handoff/ktls.h"
 
 /* Bytes that one flow moves in a turn. */
 #define TURN_MAX ((size_t) 1024 * 1024)
@@ -128,8 +129,11 @@ static int flow_write_pending(Flow *f, Side *to, PipePool *pool) {
 /* Handles the result @n of a read of up to @wanted bytes. */
 static int flow_read_result(Side *from, ssize_t n, size_t wanted) {
         if (n > 0) {
-                /* A short read has emptied a stream socket (epoll(7), question 9). The end may still follow. */
-                if ((size_t) n < wanted && !from->has_end)
+                /*
+                 * A short read has emptied a stream socket (epoll(7), question 9). The end may still follow. Behind a short
+                 * read from TLS, an alert may follow, of which no further event tells.
+                 */
+                if ((size_t) n < wanted && !from->has_end && !from->is_ktls)
                         from->can_read = false;
                 return STEP_DONE;
         }
@@ -138,6 +142,8 @@ static int flow_read_result(Side *from, ssize_t n, size_t wanted) {
                 return STEP_END;
         if (errno == EINTR)
                 return STEP_DONE;
+        if (errno == EIO && from->is_ktls && ktls_explain(from->fd, NULL) == 0) /* the client's close_notify */
+                return STEP_END;
         if (errno != EAGAIN)
                 return STEP_BROKEN;
 
@@ -219,7 +225,10 @@ static int flow_read_bulk(Flow *f, Side *from, size_t *moved) {
                 return STEP_DONE;
         }
 
-        /* splice(2) does not read from some sockets (AF_VSOCK on old kernels): copy. */
+        /*
+         * splice(2) does not read from some sockets (AF_VSOCK on old kernels), nor the end of TLS's data from one with the
+         * kernel's TLS: copy.
+         */
         if (n < 0 && (errno == EINVAL || errno == EOPNOTSUPP || errno == ENOMEM)) {
                 f->is_bulk = false;
                 return STEP_DONE;
@@ -252,8 +261,11 @@ static int flow_move_some(Flow *f, Side *from, Side *to, PipePool *pool, uint8_t
 
 /* Sends the end to the destination. The other direction may go on (half-close). */
 static FlowState flow_finish(Flow *f, Side *to) {
-        if (!f->is_shut)
+        if (!f->is_shut) {
+                if (to->is_ktls)
+                        (void) ktls_close_notify(to->fd, NULL);
                 (void) shutdown(to->fd, SHUT_WR);
+        }
         f->is_shut = true;
         return FLOW_ENDED;
 }

@@ -22,6 +22,7 @@ typedef struct Side {
         bool has_end;        /* after the unread bytes comes the end or an error */
         bool has_error;
         bool is_unix;
+        bool is_ktls;        /* the kernel has its TLS records (handoff/ktls.h) */
 } Side;
 
 /* The messages of one direction. They are followed with --http only (proxy-http.c). */

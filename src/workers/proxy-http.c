@@ -11,6 +11,7 @@
 
 #include <sys/socket.h>
 
+#include "handoff/ktls.h"
 #include "workers/framing-request.h"
 #include "workers/proxy.h"
 
@@ -101,8 +102,8 @@ static bool http_look_at_next(ProxyConnection *c) {
 
         if (n > 0)
                 memcpy(buffer, consumed.p, n);
-        k = recv(c->client.fd, buffer + n, HEAD_MAX - n, MSG_PEEK | MSG_DONTWAIT);
-        if (k < 0 && n == 0 && errno == EAGAIN) {
+        k = ktls_recv(c->client.fd, buffer + n, HEAD_MAX - n, MSG_PEEK | MSG_DONTWAIT);
+        if (k == -EAGAIN && n == 0) {
                 c->client.can_read = false;
                 return true;
         }
@@ -137,7 +138,7 @@ static bool http_has_ended(const ProxyConnection *c) {
         uint8_t byte;
 
         return c->client.has_end && c->http->requests.framing.state == FRAMING_START &&
-               recv(c->client.fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) == 0;
+               ktls_recv(c->client.fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 bool proxy_http_look(ProxyConnection *c) {

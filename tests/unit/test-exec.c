@@ -208,6 +208,48 @@ static void test_stderr(void **state) {
         guest_leave(&g);
 }
 
+/* The linker puts these in front of handoff/ktls.c, because most machines have no kTLS. */
+static bool is_ktls;
+
+bool __wrap_ktls_is_on(int fd, const void *calls);
+int __wrap_ktls_close_notify(int fd, const void *calls);
+
+bool __wrap_ktls_is_on(int fd, const void *calls) {
+        return is_ktls;
+}
+
+int __wrap_ktls_close_notify(int fd, const void *calls) {
+        return send(fd, "[close_notify]", 14, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static void expect_tls(const char *script, bool on, const char *expected) {
+        char got[64];
+        Guest g;
+
+        is_ktls = on;
+        begin(script);
+        g = guest_send(&t.worker, NULL);
+        read_all(g.fd, got, sizeof(got));
+        assert_string_equal(got, expected);
+        RUN_UNTIL(t.exec->service.n_busy == 0);
+        guest_leave(&g);
+        is_ktls = false;
+}
+
+/* The end of a program is close_notify for its client, if the kernel has the client's TLS. */
+static void test_tls_end(void **state) {
+        expect_tls("echo one; exit 3", true, "one\n[close_notify]");
+}
+
+/* A program that a signal ended may not have sent all. */
+static void test_tls_killed(void **state) {
+        expect_tls("echo one; kill -KILL $$", true, "one\n");
+}
+
+static void test_no_tls(void **state) {
+        expect_tls("echo one", false, "one\n");
+}
+
 /* A sender whose client has passed its deadline. */
 static void test_deadline(void **state) {
         Message m = MESSAGE_NULL;
@@ -237,5 +279,8 @@ TEST_MAIN(EXEC_TEST(test_program),
           EXEC_TEST(test_limit),
           EXEC_TEST(test_runtime),
           EXEC_TEST(test_stderr),
+          EXEC_TEST(test_tls_end),
+          EXEC_TEST(test_tls_killed),
+          EXEC_TEST(test_no_tls),
           EXEC_TEST(test_deadline),
           TEST(test_find))

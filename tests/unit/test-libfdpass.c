@@ -141,6 +141,114 @@ static void test_metadata(void **state) {
         fixture_close(&f);
 }
 
+/* Takes a client with this SSL, an array of bytes with a NUL behind it. Returns the object. */
+#define TAKE_WITH_SSL(bytes) take_with_ssl((Slice){ (const uint8_t *) (bytes), sizeof(bytes) - 1 })
+
+static struct fdpass *take_with_ssl(Slice ssl) {
+        struct fdpass *got;
+        Message m = example();
+        int client[2], conn, fd;
+        Fixture f;
+
+        m.ssl = ssl;
+        fixture_open(&f, SOCK_SEQPACKET, 0, 8);
+        client_pair(client);
+        conn = fixture_connect(&f);
+        assert_int_equal(send_message(conn, &m, client[1]), 0);
+        fd = fdpass_accept(f.fd, SOCK_CLOEXEC, &got);
+        assert_true(fd >= 0);
+        fd_close(fd);
+        fd_close(conn);
+        pair_close(client);
+        fixture_close(&f);
+        return got;
+}
+
+/* The facts of TLS: all, those of a client without a name and certificate, and values that are no text. */
+static void test_tls_facts(void **state) {
+        struct fdpass *f = TAKE_WITH_SSL("\5\0\0\0\0" "\xe0\0\6a.test" "\x21\0\7TLSv1.3" "\x22\0\5alice" "\x23\0\3AES");
+
+        assert_true(fdpass_is_tls(f));
+        assert_string_equal(fdpass_tls_server_name(f), "a.test");
+        assert_string_equal(fdpass_tls_version(f), "TLSv1.3");
+        assert_string_equal(fdpass_tls_client_name(f), "alice");
+        assert_string_equal(fdpass_tls_cipher(f), "AES");
+        assert_int_equal(fdpass_tls_client(f), FDPASS_TLS_CLIENT_VERIFIED);
+        fdpass_free(f);
+
+        f = TAKE_WITH_SSL("\1\0\0\0\1" "\xe0\0\0");
+        assert_true(fdpass_is_tls(f));
+        assert_string_equal(fdpass_tls_server_name(f), "");
+        assert_null(fdpass_tls_version(f));
+        assert_int_equal(fdpass_tls_client(f), FDPASS_TLS_CLIENT_NONE);
+        fdpass_free(f);
+
+        f = TAKE_WITH_SSL("\3\0\0\0\22" "\x22\0\3a\nb" "\x21\0\7TLSv1.2" "\x21\0\1x");
+        assert_null(fdpass_tls_client_name(f));
+        assert_null(fdpass_tls_server_name(f));
+        assert_string_equal(fdpass_tls_version(f), "TLSv1.2");
+        assert_int_equal(fdpass_tls_client(f), FDPASS_TLS_CLIENT_UNVERIFIED);
+        fdpass_free(f);
+
+        f = TAKE_WITH_SSL("");
+        assert_false(fdpass_is_tls(f));
+        assert_int_equal(fdpass_tls_client(f), FDPASS_TLS_CLIENT_NONE);
+        assert_null(fdpass_tls_cipher(f));
+        fdpass_free(f);
+}
+
+/* As many bytes of strings as a message can have. */
+static void test_tls_facts_longest(void **state) {
+        static const uint8_t tls_types[] = { 0xe0, 0x21, 0x22, 0x23 };
+        uint8_t ssl[FDPASS_SSL_MAX] = { 1 };
+        size_t n = FDPASS_SSL_TLVS_AT, rest;
+        struct fdpass *f;
+
+        for (size_t i = 0; i < ELEMENTSOF(tls_types); i++) {
+                rest = i == 3 ? sizeof(ssl) - n - 3 : 255;
+                ssl[n] = tls_types[i];
+                ssl[n + 1] = (uint8_t) (rest >> 8);
+                ssl[n + 2] = (uint8_t) rest;
+                memset(ssl + n + 3, 'a', rest);
+                n += 3 + rest;
+        }
+        assert_int_equal(n, sizeof(ssl));
+
+        f = take_with_ssl((Slice){ ssl, n });
+        assert_int_equal(strlen(fdpass_tls_client_name(f)), 255);
+        assert_int_equal(strlen(fdpass_tls_cipher(f)), rest);
+        fdpass_free(f);
+}
+
+/* On a socket without the kernel's TLS these do what recv(2), shutdown(2) and close(2) do. */
+static void test_plain_sockets(void **state) {
+        int client[2], copy;
+        char bytes[8];
+
+        client_pair(client);
+        assert_int_equal(send(client[0], "hello", 5, 0), 5);
+        assert_int_equal(fdpass_recv(client[1], bytes, 3, MSG_PEEK), 3);
+        assert_int_equal(fdpass_recv(client[1], bytes, sizeof(bytes), MSG_DONTWAIT), 5);
+        assert_int_equal(fdpass_recv(client[1], bytes, sizeof(bytes), MSG_DONTWAIT), -EAGAIN);
+        assert_int_equal(fdpass_recv(-1, bytes, sizeof(bytes), 0), -EBADF);
+
+        assert_int_equal(fdpass_shutdown(client[1]), 0);
+        assert_int_equal(recv(client[0], bytes, sizeof(bytes), MSG_DONTWAIT), 0);
+        assert_int_equal(send(client[0], "x", 1, 0), 1);
+        assert_int_equal(fdpass_recv(client[1], bytes, sizeof(bytes), 0), 1);
+        pair_close(client);
+
+        /* The end does not wait for copies that other processes have. */
+        client_pair(client);
+        copy = fcntl(client[1], F_DUPFD_CLOEXEC, 0);
+        assert_int_equal(fdpass_close(client[1]), 0);
+        assert_int_equal(recv(client[0], bytes, sizeof(bytes), MSG_DONTWAIT), 0);
+        assert_int_equal(fdpass_close(copy), 0);
+        assert_int_equal(fdpass_close(copy), -EBADF);
+        assert_int_equal(fdpass_shutdown(copy), -EBADF);
+        fd_close(client[0]);
+}
+
 /* Flags are as the caller says, whatever the sender left on the socket. */
 static void test_flags(void **state) {
         static const int flags[] = { 0, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_CLOEXEC | SOCK_NONBLOCK };
@@ -588,6 +696,9 @@ static void test_threads(void **state) {
 
 TEST_MAIN(TEST(test_accept),
           TEST(test_metadata),
+          TEST(test_tls_facts),
+          TEST(test_tls_facts_longest),
+          TEST(test_plain_sockets),
           TEST(test_flags),
           TEST(test_accept_yes),
           TEST(test_accept_yes_failure),

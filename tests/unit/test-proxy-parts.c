@@ -331,6 +331,65 @@ static void test_flow_discards(void **state) {
         way_free(w);
 }
 
+/* The linker puts these in front of others, because most machines have no kTLS. An alert is the byte 0x15. */
+ssize_t __real_recv(int fd, void *p, size_t n, int flags);
+ssize_t __wrap_recv(int fd, void *p, size_t n, int flags);
+int __wrap_ktls_explain(int fd, const void *calls);
+int __wrap_ktls_close_notify(int fd, const void *calls);
+
+static bool is_ktls;
+
+ssize_t __wrap_recv(int fd, void *p, size_t n, int flags) {
+        ssize_t k = __real_recv(fd, p, n, is_ktls ? flags | MSG_PEEK : flags);
+        const uint8_t *alert = k > 0 ? memchr(p, 0x15, (size_t) k) : NULL;
+
+        if (!is_ktls || k <= 0)
+                return k;
+
+        if (alert == p) {
+                errno = EIO;
+                return -1;
+        }
+        return __real_recv(fd, p, alert ? (size_t) (alert - (const uint8_t *) p) : (size_t) k, flags);
+}
+
+int __wrap_ktls_explain(int fd, const void *calls) {
+        return 0;
+}
+
+int __wrap_ktls_close_notify(int fd, const void *calls) {
+        return send(fd, "[close_notify]", 14, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* The client's close_notify is the end for the backend, also right behind data: no further event tells of it. */
+static void test_flow_from_tls(void **state) {
+        Way *w = way_new(1);
+        char got[16];
+
+        is_ktls = w->from.is_ktls = true;
+        assert_int_equal(send(w->in[0], "data\x15", 5, 0), 5);
+        assert_int_equal(way_move(w), FLOW_ENDED);
+        is_ktls = false;
+        assert_int_equal(recv(w->out[0], got, sizeof(got), MSG_WAITALL), 4);
+        assert_memory_equal(got, "data", 4);
+        way_free(w);
+}
+
+/* The backend's end is close_notify for the client, and then the FIN. */
+static void test_flow_to_tls(void **state) {
+        Way *w = way_new(1);
+        char got[32] = "";
+
+        w->to.is_ktls = true;
+        assert_int_equal(send(w->in[0], "data", 4, 0), 4);
+        assert_int_equal(shutdown(w->in[0], SHUT_WR), 0);
+        w->from.has_end = true;
+        assert_int_equal(way_move(w), FLOW_ENDED);
+        assert_int_equal(recv(w->out[0], got, sizeof(got), MSG_WAITALL), 18);
+        assert_string_equal(got, "data[close_notify]");
+        way_free(w);
+}
+
 static void test_flow_reset(void **state) {
         const struct linger reset = { .l_onoff = 1 };
         Way *w = way_new(1);
@@ -351,4 +410,6 @@ TEST_MAIN(TEST(test_addresses),
           TEST(test_flow_amounts),
           TEST(test_flow_prepends),
           TEST(test_flow_discards),
+          TEST(test_flow_from_tls),
+          TEST(test_flow_to_tls),
           TEST(test_flow_reset))

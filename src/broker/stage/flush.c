@@ -250,7 +250,8 @@ FlushResult flush_continue(Flushes *fl, Client *c, const SocketTask *t) {
                 return FLUSH_GONE;
 
         u->n_sent += t->n_sent;
-        c->baseline.n_written += t->n_sent;
+        if (!c->is_ktls) /* its mark was taken anew */
+                c->baseline.n_written += t->n_sent;
         return u->n_sent == u->n ? flush_finish(c) : flush_wait(fl, c);
 }
 

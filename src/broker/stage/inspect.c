@@ -24,10 +24,16 @@ void inspect_begin(Inspect *in, Client *c, const InspectKind *kind) {
 static void inspect_ask(Inspect *in, Client *c, SocketTask *t) {
         socket_task_init(t);
         c->inspect.kind->ask(in->userdata, c, t);
+        t->may_have_ulp = c->was_returned;
 }
 
 static void inspect_go_on(Inspect *in, Client *c, const SocketTask *t) {
         const InspectKind *kind = c->inspect.kind;
+
+        if (t && t->is_ktls)
+                c->is_ktls = true;
+        if (t && t->is_marked)
+                c->baseline = t->counts;
 
         c->inspect.slot = -1;
         c->state = CLIENT_NEW;
@@ -51,7 +57,6 @@ void inspect_describe(const Client *c, SocketTask *t) {
         t->peer = c->peer;
         t->local = c->own;
         t->listener_fd = c->listener->fd;
-        t->may_have_ulp = c->was_returned;
         t->head_max = c->listener->config->max_head_size;
 }
 

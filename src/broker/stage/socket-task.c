@@ -10,6 +10,7 @@
 #include "broker/stage/answer.h"
 #include "broker/stage/socket-options.h"
 #include "handoff/handoff.h"
+#include "handoff/ktls.h"
 
 /* Bytes of the client that are thrown away. A client that has sent more gets a reset with its answer. */
 #define DRAIN_MAX (256 * 1024)
@@ -92,9 +93,12 @@ static int socket_task_connected(SocketTask *t, int fd) {
         return 0;
 }
 
-static int socket_task_untouched(const SocketTask *t, int fd) {
+static int socket_task_untouched(SocketTask *t, int fd) {
         ByteCounts now;
         int r;
+
+        if (t->is_ktls)
+                return byte_counts_keep_mark(fd, &t->before, t->head, sizeof(t->head)) ? 0 : -ESTALE;
 
         r = byte_counts_get(fd, &now);
         if (r < 0)
@@ -103,8 +107,13 @@ static int socket_task_untouched(const SocketTask *t, int fd) {
         return now.n_read == t->before.n_read && now.n_written == t->before.n_written ? 0 : -ESTALE;
 }
 
+/* With the kernel's TLS, recvmsg(2) sets MSG_CTRUNC for each record, which handoff_recv() takes for lost descriptors. */
+static ssize_t socket_task_recv(const SocketTask *t, int fd, void *p, size_t size) {
+        return t->is_ktls ? recv(fd, p, size, MSG_DONTWAIT) : handoff_recv(fd, p, size, MSG_DONTWAIT);
+}
+
 static int socket_task_consume(SocketTask *t, int fd) {
-        ssize_t n = handoff_recv(fd, t->head, MIN(t->n_consume, sizeof(t->head)), MSG_DONTWAIT);
+        ssize_t n = socket_task_recv(t, fd, t->head, MIN(t->n_consume, sizeof(t->head)));
 
         t->n_head = n > 0 ? (size_t) n : 0;
         return n < 0 ? -errno : t->n_head == t->n_consume ? 0 : -EPIPE;
@@ -115,9 +124,9 @@ static int socket_task_peek(SocketTask *t, int fd) {
         ssize_t n;
 
         t->n_head = t->n_prefix;
-        n = recv(fd, t->head + t->n_prefix, max - MIN(t->n_prefix, max), MSG_PEEK | MSG_DONTWAIT);
+        n = ktls_recv(fd, t->head + t->n_prefix, max - MIN(t->n_prefix, max), MSG_PEEK | MSG_DONTWAIT);
         if (n < 0)
-                return errno_is_transient(-errno) ? 0 : -errno;
+                return errno_is_transient((int) n) ? 0 : (int) n;
 
         t->n_head += (size_t) n;
         t->is_end = n == 0 && max > t->n_prefix;
@@ -133,12 +142,12 @@ static int socket_task_answer(SocketTask *t) {
         return 0;
 }
 
-static int socket_task_drain(int fd) {
+static int socket_task_drain(const SocketTask *t, int fd) {
         uint8_t bytes[16384];
         size_t n_drained = 0;
         ssize_t n;
 
-        while (n_drained < DRAIN_MAX && (n = handoff_recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
+        while (n_drained < DRAIN_MAX && (n = socket_task_recv(t, fd, bytes, sizeof(bytes))) > 0)
                 n_drained += (size_t) n;
 
         return 0;
@@ -156,14 +165,27 @@ static int socket_task_send(SocketTask *t, int fd) {
         return 0;
 }
 
+static int socket_task_shutdown(const SocketTask *t, int fd) {
+        if (t->is_ktls)
+                (void) ktls_close_notify(fd, NULL);
+
+        return shutdown(fd, t->how) < 0 ? -errno : 0;
+}
+
 /*
  * Resets the connection. close(2) would not do that, because another process holds the socket, but disconnecting it
- * does (connect(2), AF_UNSPEC).
+ * does (connect(2), AF_UNSPEC). A socket with the kernel's TLS can't be disconnected (EOPNOTSUPP since Linux 6.15 and
+ * in updates of older ones). Its FIN without close_notify tells the client that a part is missing (RFC 8446 6.1).
  */
-static int socket_task_reset(int fd) {
+static int socket_task_reset(const SocketTask *t, int fd) {
         const struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
 
-        return connect(fd, &nowhere, sizeof(nowhere)) < 0 ? -errno : 0;
+        if (connect(fd, &nowhere, sizeof(nowhere)) >= 0)
+                return 0;
+        if (!t->is_ktls)
+                return -errno;
+
+        return shutdown(fd, SHUT_RDWR) < 0 ? -errno : 0;
 }
 
 static int socket_task_do(SocketTask *t, SocketStep step, int fd) {
@@ -191,23 +213,43 @@ static int socket_task_do(SocketTask *t, SocketStep step, int fd) {
                 return socket_task_answer(t);
 
         case SOCKET_STEP_DRAIN:
-                return socket_task_drain(fd);
+                return socket_task_drain(t, fd);
 
         case SOCKET_STEP_SEND:
                 return socket_task_send(t, fd);
 
         case SOCKET_STEP_SHUTDOWN:
-                return shutdown(fd, t->how) < 0 ? -errno : 0;
+                return socket_task_shutdown(t, fd);
 
         case SOCKET_STEP_RESET:
-                return socket_task_reset(fd);
+                return socket_task_reset(t, fd);
         }
 
         return -EINVAL;
 }
 
+/*
+ * Takes the mark of a socket with the kernel's TLS anew, because these steps have moved it. A step that only peeked says
+ * how many bytes there are. The others need another peek, whose bytes go behind those in @head.
+ */
+static void socket_task_mark(SocketTask *t, int fd) {
+        size_t size = t->steps & SOCKET_STEP_PEEK ? MIN(t->head_max, sizeof(t->head)) - MIN(t->n_prefix, t->head_max)
+                                                  : sizeof(t->head) - t->n_head;
+        ssize_t n;
+
+        if (t->steps & SOCKET_STEP_PEEK)
+                n = (ssize_t) (t->n_head - MIN(t->n_prefix, t->n_head));
+        else
+                n = ktls_recv(fd, t->head + t->n_head, size, MSG_PEEK | MSG_DONTWAIT);
+
+        t->counts = byte_counts_mark(fd, n > 0 ? (size_t) n : 0, size);
+        t->is_marked = true;
+}
+
 void socket_task_run(void *memory, int fd) {
         SocketTask *t = memory;
+
+        t->is_ktls = t->may_have_ulp && ktls_is_on(fd, NULL);
 
         for (uint32_t step = SOCKET_STEP_SAME; step <= SOCKET_STEP_RESET; step <<= 1) {
                 int r = t->steps & step ? socket_task_do(t, (SocketStep) step, fd) : 0;
@@ -218,6 +260,9 @@ void socket_task_run(void *memory, int fd) {
                         return;
                 }
         }
+
+        if (t->is_ktls && t->steps & (SOCKET_STEP_CONSUME | SOCKET_STEP_PEEK | SOCKET_STEP_SEND))
+                socket_task_mark(t, fd);
 }
 
 void socket_task_init(SocketTask *ret) {

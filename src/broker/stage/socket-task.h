@@ -20,7 +20,7 @@ typedef enum SocketStep {
         SOCKET_STEP_ANSWER = 1 << 6,    /* makes @text the answer to @head (answer_to_head()) */
         SOCKET_STEP_DRAIN = 1 << 7,     /* throws away the bytes that the client has sent */
         SOCKET_STEP_SEND = 1 << 8,      /* sends as much of @text as the send buffer has room for */
-        SOCKET_STEP_SHUTDOWN = 1 << 9,  /* calls shutdown(2) with @how */
+        SOCKET_STEP_SHUTDOWN = 1 << 9,  /* calls shutdown(2) with @how, behind TLS's close_notify */
         SOCKET_STEP_RESET = 1 << 10,    /* resets the connection */
 } SocketStep;
 
@@ -34,7 +34,7 @@ typedef struct SocketTask {
         ClientAddress peer;        /* client's end; AF_UNSPEC: not known */
         ClientAddress local;       /* our end; AF_UNSPEC: not known, so only its port is compared */
         int listener_fd;           /* for the options; -EBADF: not known. Borrowed */
-        bool may_have_ulp;
+        bool may_have_ulp;         /* a TLS stage may have left the kernel's TLS on the socket */
         size_t head_max;
         size_t n_consume;
         size_t n_prefix;           /* consumed bytes that are in @head already; peeked ones follow them */
@@ -47,7 +47,9 @@ typedef struct SocketTask {
         /* The result. */
         uint32_t failed;           /* the step that failed; 0: none */
         int error;                 /* negative errno of @failed; 0: none */
-        ByteCounts counts;         /* of SOCKET_STEP_CONNECTED */
+        ByteCounts counts;         /* of SOCKET_STEP_CONNECTED; with @is_marked taken anew at the end of the task */
+        bool is_ktls;              /* the socket has the kernel's TLS (handoff/ktls.h) */
+        bool is_marked;            /* @counts are a mark (byte_counts_mark()), because a step has moved them */
         size_t n_head;             /* bytes in @head */
         bool is_end;               /* the client's FIN follows @head */
         size_t n_sent;

@@ -90,8 +90,35 @@ int byte_counts_get(int fd, ByteCounts *ret) {
 
         /* TCP counts the client's FIN as one received byte. */
         fin = info.tcpi_state == STATE_CLOSE_WAIT;
-        *ret = (ByteCounts){ info.tcpi_bytes_received - ((uint64_t) n_unread + fin), n_written, info.tcpi_bytes_received - fin };
+        *ret = (ByteCounts){ info.tcpi_bytes_received - ((uint64_t) n_unread + fin), n_written, info.tcpi_bytes_received - fin, 0 };
         return 0;
+}
+
+ByteCounts byte_counts_mark(int fd, size_t n_peeked, size_t size) {
+        ByteCounts mark;
+
+        if (n_peeked >= size || byte_counts_get(fd, &mark) < 0)
+                return BYTE_COUNTS_UNKNOWN;
+
+        mark.n_peeked = n_peeked;
+        return mark;
+}
+
+static bool byte_counts_equal(int fd, const ByteCounts *mark) {
+        ByteCounts now;
+
+        return byte_counts_get(fd, &now) >= 0 && now.n_read == mark->n_read && now.n_written == mark->n_written;
+}
+
+bool byte_counts_keep_mark(int fd, const ByteCounts *mark, void *buffer, size_t size) {
+        if (mark->n_peeked > size || !byte_counts_equal(fd, mark))
+                return false;
+        if (mark->n_peeked == 0)
+                return true;
+
+        /* If peeked bytes were read, this peek has to take new ones out of TCP's queue, or returns fewer. */
+        return recv(fd, buffer, mark->n_peeked, MSG_PEEK | MSG_DONTWAIT) == (ssize_t) mark->n_peeked &&
+               byte_counts_equal(fd, mark);
 }
 
 bool byte_counts_has_fin(int fd) {

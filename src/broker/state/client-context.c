@@ -214,7 +214,8 @@ int client_add_consumed(Client *c, const uint8_t *p, size_t n) {
 
         memcpy(context->bytes + (context->consumed.p - context->bytes) + context->consumed.n, p, n);
         context->consumed.n += n;
-        c->baseline.n_read += n;
+        if (!c->is_ktls) /* its mark was taken anew */
+                c->baseline.n_read += n;
         free(c->context);
         c->context = context;
         return 0;

@@ -83,7 +83,9 @@ void client_close_connection(ClientTable *table, Client *c) {
 void client_close_socket(ClientTable *table, Client *c) {
         int fd = TAKE_FD(c->fd);
 
-        if (client_is_ip(c) && c->is_told) /* its connection goes on */
+        if (client_is_ip(c) && c->ends_tls)
+                helper_close_tls(table->helper, fd, c->last_worker);
+        else if (client_is_ip(c) && c->is_told) /* its connection goes on */
                 helper_close_later(table->helper, HELPER_CLIENTS, fd, c->last_worker);
         else if (client_is_ip(c) && c->is_shared)
                 helper_close(table->helper, HELPER_CLIENTS, fd, c->last_worker);

@@ -127,6 +127,8 @@ typedef struct Client {
         bool is_watched;     /* events of @fd are reported (watch.h) */
         bool is_shared;      /* a worker has or had @fd, too: only the helper makes calls that take the socket's lock */
         bool was_returned;   /* a worker or a broker handed it back */
+        bool is_ktls;        /* the kernel has its TLS records (handoff/ktls.h): @baseline is a mark */
+        bool ends_tls;       /* close_notify is due when its socket is closed, if the kernel has its TLS records */
         bool is_rerouted;    /* handed back for its next request; it is parked if it has not sent a byte yet */
         bool is_told;        /* its bytes are what a worker told (NEXT), and the next worker compares them */
         bool needs_proxy;    /* it has to begin with a PROXY header */
