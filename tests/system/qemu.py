@@ -111,8 +111,9 @@ def module_files(tree):
         needs[name] = rest.split()
     files = []
     for module in MODULES:
-        file = next(name for name in needs if re.fullmatch(rf"{module}\.ko(\.xz)?", pathlib.Path(name).name))
-        files += [name for name in [*reversed(needs[file]), file] if name not in files]
+        for file in needs:  # those in the kernel itself are not among them
+            if re.fullmatch(rf"{module}\.ko(\.xz)?", pathlib.Path(file).name):
+                files += [name for name in [*reversed(needs[file]), file] if name not in files]
     return [directory / name for name in files]
 
 
