@@ -82,6 +82,19 @@ def ktls_matrix(m):
     check(not m.journal("fdpass-tls.service", 4), "the stage complains")
 
 
+def survive_stop(m):
+    """A client of fdpass-hello, whose second request comes when there is no stage any more."""
+    child = m.popen("openssl s_client -quiet -servername c.test -connect 127.0.0.1:443")
+    m.children.append(child)
+    for i in range(2):
+        child.stdin.write("GET / HTTP/1.1\r\nHost: c.test\r\n\r\n")
+        child.stdin.flush()
+        while not (line := child.stdout.readline()).startswith("HTTP/1.1 200"):
+            check(line, f"no answer to request {i}: {child.stderr.read()}")
+        m.run("systemctl stop fdpass-tls.socket fdpass-tls.service")
+    m.run("systemctl start fdpass-tls.socket")
+
+
 @kernel
 @case
 def ktls_sites(m):
@@ -98,6 +111,8 @@ def ktls_sites(m):
     expect(m, "https://x.b.test/", "b: 127.0.0.1 x.b.test http/1.1 443")
     expect(m, "https://a.test/", "a: 127.0.0.9 a.test http/1.1 443", "--interface 127.0.0.9")
     check(https(m, "https://a.test/", "-H 'Host: b.test'")[:2] == (0, 421), "another host than the handshake's")
+    survive_stop(m)
+    before += 1
     m.run("systemctl disable --now fdpass-hello.socket; systemctl reload fdpass.service")
     check(https(m, "https://raw.test/", "-k")[:2] == (0, 404), "a host without a route")
     check(taken_over(m) - before == 6, f"{taken_over(m) - before} in the kernel")
@@ -130,3 +145,38 @@ def ktls_nginx(m):
     log = m.output("cat /var/log/nginx/error.log", check=False)
     check("[alert]" not in log and "Input/output" not in log, f"nginx logs {log}")
     m.run(f"systemctl stop {socket} nginx.service", check=False)
+
+
+READ = ("import ssl, sys, urllib.request; context = ssl.create_default_context(cafile='%s/all.pem'); "
+        "sys.stdout.buffer.write(urllib.request.urlopen('https://a.test/%s', context=context).read())")
+CLIENTS = {
+    "curl": "curl -sS -m 30 --cacert {keys}/all.pem https://a.test/{way}",
+    "wget": "wget -q --tries=1 --timeout=30 --ca-certificate={keys}/all.pem -O - https://a.test/{way}",
+    "python3": 'python3 -c "{read}"',
+    "s_client": "printf 'GET /{way} HTTP/1.1\\r\\nHost: a.test\\r\\n\\r\\n' | "
+                "openssl s_client -quiet -ign_eof -CAfile {keys}/all.pem -servername a.test -connect a.test:443",
+}
+
+
+@kernel
+@case
+def ktls_ends(m):
+    """Bodies that end by their length, by chunks and by the end of the connection: each client ends without an error."""
+    make_keys(m)
+    m.worker("a", f"{PROGRAMS}fdpass-exec /usr/bin/python3 {GUEST}/endings.py", "Host=a.test\nProtocol=http\n", enable=False,
+             service="DynamicUser=yes\nPrivateNetwork=yes")
+    m.run("grep -q a.test /etc/hosts || echo 127.0.0.1 a.test >>/etc/hosts")
+    options(m, "--ktls=yes")
+    begin(m, "a")
+    wrong = []
+    for text in "--ktls=yes", "--ktls=no":
+        options(m, text)
+        m.run("systemctl daemon-reload; systemctl restart fdpass-tls.service")
+        for way in "length", "chunks", "close":
+            for name, command in CLIENTS.items():
+                done = m.run(command.format(keys=KEYS, way=way, read=READ % (KEYS, way)) + " >/run/test/body", check=False)
+                n = m.output("grep -c 'the body' /run/test/body", check=False)
+                error = re.search("(?i)error|unexpected eof", done.stderr)
+                if done.returncode != 0 or n != "1000" or error:
+                    wrong.append(f"{text} {way} {name}: {done.returncode}, {n} lines, {done.stderr[-300:]}")
+    check(not wrong, "\n".join(wrong))
