@@ -28,6 +28,7 @@ def case(function):
     CASES.append(function)
     function.alone = False
     function.shared = False
+    function.kernel = False
     return function
 
 
@@ -40,6 +41,12 @@ def alone(function):
 def shared(function):
     """For a case about the broker and the kernel, which the machines share: without --long one of them runs it."""
     function.shared = True
+    return function
+
+
+def kernel(function):
+    """For a case that needs a kernel with TLS: it runs in the guests of qemu.py only."""
+    function.kernel = True
     return function
 
 
@@ -60,11 +67,17 @@ class Installed(Machine):
         text = f"{value:.{digits}f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
         self.figures.append(f"{name} = {text} {unit}".strip())
 
-    def install(self, options=""):
+    def build_command(self, options=""):
         """As the README tells an administrator, except that a warning is an error."""
         # Without dpkg-dev meson does not know where Debian keeps its libraries.
-        self.run(f"meson setup {BUILD} {SOURCE} -Dtests=false -Dwerror=true -Dlibdir=lib/$(gcc -print-multiarch) {options} && "
-                 f"meson install -C {BUILD}", timeout=300)
+        return (f"meson setup {BUILD} {SOURCE} -Dtests=false -Dwerror=true -Dlibdir=lib/$(gcc -print-multiarch) {options} && "
+                f"meson install -C {BUILD}")
+
+    def build(self, options=""):
+        self.run(self.build_command(options), timeout=300)
+
+    def install(self, options=""):
+        self.build(options)
         self.run(INSTALL)
         shutil.copytree(self.path(UNITS), self.mount / "units", symlinks=True)
 

@@ -38,6 +38,7 @@ DISABLED = ["apache2.service", "nginx.service"]  # Debian enables what it instal
 SOURCE = "/usr/src/fdpass"  # the checkout's copy inside of the machine
 BUILD = "/var/tmp/build"
 BOOT_TIMEOUT = 60
+ENVIRONMENT = ["LANG=C.UTF-8", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER="]
 
 
 class Failure(AssertionError):
@@ -107,17 +108,21 @@ class Machine:
     # Life
 
     def start(self):
-        base = base_tree(self.suite, self.log)
+        lower = self.lower()
         self.mount = pathlib.Path(f"/var/tmp/fdpass-{self.suite}-{os.getpid()}")
         self.mount.mkdir(mode=0o700)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "fdpass-test", self.mount], check=True)
         for name in "upper", "work", "root":
             (self.mount / name).mkdir()
         subprocess.run(["mount", "-t", "overlay", "fdpass-test", "-o",
-                        f"lowerdir={base},upperdir={self.mount}/upper,workdir={self.mount}/work",
+                        f"lowerdir={lower},upperdir={self.mount}/upper,workdir={self.mount}/work",
                         self.root], check=True)
         self._prepare()
         self._boot()
+
+    def lower(self):
+        """The trees below, as in the option lowerdir= of an overlay."""
+        return str(base_tree(self.suite, self.log))
 
     @property
     def root(self):
@@ -189,7 +194,7 @@ class Machine:
         if self.nspawn:
             if self.leader:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.leader, signal.SIGRTMIN + 4)  # power off, systemd(1)
+                    self._power_off()
             try:
                 self.nspawn.wait(15 if self.leader else 0)
             except subprocess.TimeoutExpired:
@@ -205,6 +210,9 @@ class Machine:
                 subprocess.run(["umount", "--lazy", where], stderr=subprocess.DEVNULL, check=False)
             self.mount.rmdir()
 
+    def _power_off(self):
+        os.kill(self.leader, signal.SIGRTMIN + 4)  # systemd(1)
+
     def _remove_cgroup(self):
         try:
             for directory, _, _ in os.walk(self.cgroup, topdown=False):
@@ -216,8 +224,7 @@ class Machine:
     # What a case does with it
 
     def enter(self, *argv):
-        return ["nsenter", "-t", str(self.leader), "-a", "--root", "--wd", "env", "-i", "LANG=C.UTF-8",
-                "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=", *argv]
+        return ["nsenter", "-t", str(self.leader), "-a", "--root", "--wd", "env", "-i", *ENVIRONMENT, *argv]
 
     def run(self, command, check=True, timeout=60, **kwargs):
         """Runs a shell command line inside; its output is text."""

@@ -21,6 +21,7 @@ static void tls_help(void) {
                "     --client-ca=FILE            Ask clients for a certificate of one of these issuers\n"
                "     --client-certificate=require|optional\n"
                "                                 Whether a client may come without (require)\n"
+               "     --ktls=auto|yes|no          Leave the data to the kernel after a handshake (auto)\n"
                "     --handshake-timeout=TIME    Limit for a handshake (5s)\n"
                "     --handshakes-max=NUMBER     Handshakes at once; the next clients wait (1024)\n"
                "     --handshakes-per-source=NUMBER\n"
@@ -42,6 +43,7 @@ enum {
         ARG_VERSION_MIN,
         ARG_CLIENT_CA,
         ARG_CLIENT_CERTIFICATE,
+        ARG_KTLS,
         ARG_HANDSHAKE_TIMEOUT,
         ARG_HANDSHAKES_MAX,
         ARG_HANDSHAKES_PER_SOURCE,
@@ -57,6 +59,7 @@ static const struct option long_options[] = {
         { "version-min", required_argument, NULL, ARG_VERSION_MIN },
         { "client-ca", required_argument, NULL, ARG_CLIENT_CA },
         { "client-certificate", required_argument, NULL, ARG_CLIENT_CERTIFICATE },
+        { "ktls", required_argument, NULL, ARG_KTLS },
         { "handshake-timeout", required_argument, NULL, ARG_HANDSHAKE_TIMEOUT },
         { "handshakes-max", required_argument, NULL, ARG_HANDSHAKES_MAX },
         { "handshakes-per-source", required_argument, NULL, ARG_HANDSHAKES_PER_SOURCE },
@@ -94,6 +97,15 @@ static int tls_parse_client_certificate(TlsStage *s, const char *name, const cha
         return r;
 }
 
+static int tls_parse_ktls(TlsStage *s, const char *name, const char *value) {
+        static const char *const names[] = { "auto", "yes", "no" };
+        int r = option_choice(name, value, names, ELEMENTSOF(names));
+
+        if (r >= 0)
+                s->kernel_use = (KernelUse) r;
+        return r;
+}
+
 static int tls_take_option(void *userdata, int option, const char *name, const char *value) {
         TlsStage *s = userdata;
 
@@ -111,6 +123,8 @@ static int tls_take_option(void *userdata, int option, const char *name, const c
                 return 0;
         case ARG_CLIENT_CERTIFICATE:
                 return tls_parse_client_certificate(s, name, value);
+        case ARG_KTLS:
+                return tls_parse_ktls(s, name, value);
         case ARG_HANDSHAKE_TIMEOUT:
                 return option_timespan(name, value, &s->limits[TLS_HANDSHAKE]);
         case ARG_HANDSHAKES_MAX:

@@ -101,12 +101,17 @@ int stage_watch(TlsConnection *c, TlsSide *side, int fd) {
  * Removes the socket from the epoll explicitly. The broker may still have a descriptor of a client, and epoll reports
  * events as long as the open file description exists (epoll(7), question 6).
  */
-void stage_close_side(TlsConnection *c, TlsSide *side) {
-        if (side->fd < 0)
-                return;
+int stage_unwatch(TlsConnection *c, TlsSide *side) {
+        int fd = side->fd;
 
-        (void) epoll_ctl(c->stage->epoll_fd, EPOLL_CTL_DEL, side->fd, NULL);
-        *side = (TlsSide){ .connection = c, .fd = fd_close(side->fd) };
+        if (fd >= 0)
+                (void) epoll_ctl(c->stage->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+        *side = (TlsSide){ .connection = c, .fd = -EBADF };
+        return fd;
+}
+
+void stage_close_side(TlsConnection *c, TlsSide *side) {
+        fd_close(stage_unwatch(c, side));
 }
 
 void stage_flow_done(TlsFlow *f) {
@@ -118,6 +123,7 @@ void stage_connection_free(TlsConnection *c) {
 
         handshake_done(&c->handshake);
         SSL_free(TAKE_PTR(c->ssl));
+        keys_seen_done(&c->seen);
         stage_close_side(c, &c->client);
         stage_close_side(c, &c->plain);
         stage_close_side(c, &c->broker);

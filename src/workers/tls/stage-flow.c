@@ -94,12 +94,13 @@ static FlowStep flow_write_plain(TlsConnection *c, const uint8_t *p, size_t n, s
         k = send(c->plain.fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (k >= 0)
                 *ret_n = (size_t) k;
-        else if (!errno_is_transient(-errno))
+        else if (errno == EPIPE || errno == ECONNRESET)
                 c->up.is_discarded = true;
-        else {
+        else if (errno_is_transient(-errno)) {
                 c->plain.can_write = false;
                 return FLOW_WAIT;
-        }
+        } else
+                return FLOW_BROKEN;
 
         return FLOW_DONE;
 }

@@ -85,7 +85,10 @@ void stage_take(Service *service, int client_fd, struct fdpass *info, const Serv
         (void) setsockopt(client_fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
         (void) fdpass_taken(info);
         stage_set_phase(c, TLS_HANDSHAKE);
-        stage_handshake(c);
+        if (stage_kernel_prepare(c) < 0)
+                stage_connection_free(c);
+        else
+                stage_handshake(c);
 }
 
 /* Sends what the handshake has to say. Returns 0, or a negative errno: -EAGAIN if there is no room for all. */

@@ -87,7 +87,10 @@ static void stage_expire(TlsConnection *c) {
 
         case TLS_RETURNING:
                 service_complain(&c->stage->service, "A client is refused, because the broker does not answer.");
-                stage_return_refuse(c);
+                if (c->is_in_kernel)
+                        stage_connection_free(c); /* the broker may still read the message, so no answer may be written */
+                else
+                        stage_return_refuse(c);
                 return;
 
         case TLS_OPEN:
@@ -290,8 +293,10 @@ int stage_init(TlsStage *s) {
         r = address_from_path(s->return_path, &s->broker, &s->broker_length);
         if (r >= 0)
                 r = pair_maker_init(&s->pairs);
-        if (r >= 0)
+        if (r >= 0) {
+                stage_kernel_init(s);
                 r = stage_init_loop(s);
+        }
         if (r >= 0)
                 r = stage_init_renewal(s);
         if (r < 0)

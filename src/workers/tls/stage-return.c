@@ -19,15 +19,22 @@ static const char stage_answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
                                    "\r\n";
 
 void stage_return_refuse(TlsConnection *c) {
+        const char *answer;
         const uint8_t *alpn;
         unsigned n;
 
         SSL_get0_alpn_selected(c->ssl, &alpn, &n);
-        if (n == 8 && memcmp(alpn, "http/1.1", 8) == 0)
-                (void) SSL_write(c->ssl, stage_answer, sizeof(stage_answer) - 1);
-        (void) SSL_shutdown(c->ssl);
+        answer = n == 8 && memcmp(alpn, "http/1.1", 8) == 0 ? stage_answer : NULL;
 
         stage_close_side(c, &c->broker);
+        if (c->is_in_kernel) {
+                stage_kernel_refuse(c, answer);
+                return;
+        }
+
+        if (answer)
+                (void) SSL_write(c->ssl, answer, (int) strlen(answer));
+        (void) SSL_shutdown(c->ssl);
         stage_close_side(c, &c->plain);
         c->worker_fd = fd_close(c->worker_fd);
         stage_linger(c);
@@ -40,7 +47,6 @@ void stage_return_refuse(TlsConnection *c) {
 static int stage_return_switch(TlsConnection *c) {
         int r;
 
-        c->ssl = handshake_take(&c->handshake);
         r = fd_nonblock(c->client.fd, true);
         if (r < 0)
                 return r;
@@ -71,6 +77,9 @@ static int stage_return_encode(TlsConnection *c, const Learned *learned) {
 static int stage_return_make_pair(TlsConnection *c) {
         int own_fd, r;
 
+        if (c->is_in_kernel)
+                return 0;
+
         r = pair_make(&c->stage->pairs, &own_fd, &c->worker_fd);
         if (r < 0)
                 return r;
@@ -87,7 +96,15 @@ void stage_return(TlsConnection *c) {
         int r;
 
         c->begin = c->stage->now;
-        r = stage_return_switch(c);
+        c->ssl = handshake_take(&c->handshake);
+        r = stage_kernel_leave(c);
+        if (r < 0) {
+                service_complain(service, "A client is ended, because the kernel took only half of its keys.");
+                stage_connection_reset(c);
+                return;
+        }
+        if (r == STAGE_KERNEL_PAIR)
+                r = stage_return_switch(c);
         if (r >= 0 && !learned_read(&learned, c->ssl, fdpass_authority(c->info))) {
                 service_complain(service, "A client is refused: it asked the broker for another host (%s) than the "
                                  "handshake (%s).", fdpass_authority(c->info) ?: "none", learned.host.text);
@@ -140,6 +157,11 @@ void stage_return_try(TlsConnection *c) {
 }
 
 static void stage_return_taken(TlsConnection *c) {
+        if (c->is_in_kernel) {
+                stage_connection_free(c);
+                return;
+        }
+
         stage_close_side(c, &c->broker);
         c->worker_fd = fd_close(c->worker_fd); /* otherwise the end of the worker would not be seen */
         free(TAKE_PTR(c->message));

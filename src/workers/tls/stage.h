@@ -7,8 +7,11 @@
  *     service.h ── client ──▶ stage-handshake.c ── handshake.h, policy.h, certificate.h: no I/O
  *                                  │ done
  *                                  ▼
- *                             stage-return.c ── learned.h: message ── pair.h: socket for the worker ──▶ (broker)
- *                                  │ taken
+ *                             stage-kernel.c ── keys.h, kernel.h: the client's own socket, if the kernel can do TLS
+ *                                  │
+ *                                  ▼
+ *                             stage-return.c ── learned.h: message ── pair.h: or another socket ──▶ (broker)
+ *                                  │ taken, not in the kernel
  *                                  ▼
  *     stage-loop.c ── event ──▶ stage-flow.c: bytes between the client and the worker's socket
  *
@@ -23,6 +26,8 @@
 #include "workers/service.h"
 #include "workers/tls/certificate.h"
 #include "workers/tls/handshake.h"
+#include "workers/tls/kernel.h"
+#include "workers/tls/keys.h"
 #include "workers/tls/pair.h"
 #include "workers/tls/policy.h"
 
@@ -49,6 +54,7 @@ typedef struct TlsStage {
         bool is_sender;            /* it only sends the files of @certificates there */
         unsigned handshakes_max;   /* handshakes at once; the next clients wait */
         unsigned source_max;       /* handshakes at once of one source; further ones are refused */
+        KernelUse kernel_use;
         usec_t drain_usec;         /* time that connections have after SIGTERM */
 
         int renewal_fd;            /* listens at @renewal_path; -EBADF: none */
@@ -56,6 +62,8 @@ typedef struct TlsStage {
         CertificateSet set;
         SSL_CTX *ctx;
         PairMaker pairs;
+        bool has_kernel;           /* the kernel can do TLS, and is to do it */
+        bool kernel_fails;         /* it refused it for the last client */
         struct sockaddr_un broker; /* address of @return_path */
         socklen_t broker_length;
 
@@ -105,7 +113,10 @@ struct TlsConnection {
         TlsSide client;
         TlsSide plain;        /* our end of the pair */
         TlsSide broker;       /* connection to the broker, for one message and its answer */
-        int worker_fd;        /* the worker's end of the pair, until the broker has it */
+        bool is_prepared;     /* the kernel's TLS is on, without keys, and @seen watches the handshake */
+        bool is_in_kernel;    /* it has the keys, so @worker_fd is the client's own socket, and @client has none */
+        KeysSeen seen;
+        int worker_fd;        /* the worker's end of the pair, or the client's own socket, until the broker has it */
         struct fdpass *info;  /* until the message is made */
         Handshake handshake;
         HandshakeStep step;   /* result of the last handshake_step() */
@@ -165,6 +176,9 @@ usec_t stage_phase_end(const TlsConnection *c);
 
 /* Sets the socket of a side and waits for its events. @fd is consumed on success. Returns 0 or a negative errno. */
 int stage_watch(TlsConnection *c, TlsSide *side, int fd);
+
+/* Waits for no more events. Returns the descriptor of the side, which the caller owns. */
+int stage_unwatch(TlsConnection *c, TlsSide *side);
 void stage_close_side(TlsConnection *c, TlsSide *side);
 
 /* Gives a connection that is busy one more turn. */
@@ -189,6 +203,28 @@ void stage_take(Service *service, int client_fd, struct fdpass *info, const Serv
 
 /* Goes on with the handshake. May end the connection. */
 void stage_handshake(TlsConnection *c);
+
+/* stage-kernel.c */
+
+/* Finds out what the kernel can do, and logs it. */
+void stage_kernel_init(TlsStage *s);
+
+/* Prepares a client before its handshake. Returns 0, or -ENOTCONN: it has ended. */
+int stage_kernel_prepare(TlsConnection *c);
+
+/* Result of stage_kernel_leave(). */
+enum {
+        STAGE_KERNEL_PAIR = 1, /* the client needs a pair */
+};
+
+/*
+ * Leaves a client to the kernel after its handshake. Returns 0 (is_in_kernel), STAGE_KERNEL_PAIR, or a negative errno:
+ * its socket can no longer be used.
+ */
+int stage_kernel_leave(TlsConnection *c);
+
+/* Ends a client that is_in_kernel, with @answer, which may be NULL. */
+void stage_kernel_refuse(TlsConnection *c, const char *answer);
 
 /* stage-return.c */
 
