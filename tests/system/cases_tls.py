@@ -131,3 +131,113 @@ def tls_renewal(m):
               for line in lines), f"{lines}")
     check(any(re.search(r"^c\.crt: there is no file c\.key", line) for line in lines), f"{lines}")
     check(serial() == after, "the old pair stays")
+
+
+def resumed(m, host, options=""):
+    """Whether openssl s_client resumes the session of the file; the file gets the new one, if there is one."""
+    seen = m.output(f"cd {KEYS}; printf 'GET / HTTP/1.1\\r\\nHost: {host}\\r\\n\\r\\n' | timeout 10 openssl s_client -connect 127.0.0.1:443 "
+                    f"-servername {host} -ign_eof {options} 2>&1")
+    check("HTTP/1.1 200" in seen, f"no answer: {seen}")
+    return re.search(r"^(New|Reused), TLSv1", seen, re.M).group(1) == "Reused"
+
+
+@case
+def tls_tickets(m):
+    """Sessions outlive restarts, but no change of what is demanded of clients, and none is resumed by another instance."""
+    make_keys(m)
+    inside(m, "a", "Host=a.test\nProtocol=http\n")
+    inside(m, "b", "Host=b.test\nProtocol=http\n")
+    m.run("systemctl enable --now fdpass-tls@b.test.socket")
+    begin(m, "a", "b")
+    expect(m, "https://a.test/", "a: 127.0.0.1 a.test http/1.1 443")
+
+    for version in "-tls1_2", "-tls1_3":
+        check(not resumed(m, "a.test", f"{version} -sess_out s"), "a new session")
+        check(resumed(m, "a.test", f"{version} -sess_in s"), f"resumed {version}")
+        m.run("systemctl restart fdpass-tls.service")
+        check(resumed(m, "a.test", f"{version} -sess_in s"), f"resumed after a restart {version}")
+        m.run("systemctl stop fdpass-tls.service")
+        check(resumed(m, "a.test", f"{version} -sess_in s"), f"resumed after a stop {version}")
+        m.run("systemctl kill -s KILL fdpass-tls.service; systemctl restart fdpass.service")
+        check(resumed(m, "a.test", f"{version} -sess_in s"), f"resumed after a crash {version}")
+        check(not resumed(m, "b.test", f"{version} -sess_in s"), f"resumed by another instance {version}")
+
+    seed = m.output("stat -Lc '%a %s' /run/fdpass-tls/seed /run/fdpass-tls@b.test/seed /run/fdpass-tls-b.test/seed 2>/dev/null || true")
+    check(seed.split("\n") == ["600 48", "600 48"], f"the seeds: {seed}")
+    check(m.run("runuser -u nobody -- cat /run/fdpass-tls/seed", check=False).returncode != 0, "others can read the seed")
+    m.drop_in("fdpass-tls.service", f"[Service]\nLoadCredential=client-ca:{KEYS}/ca.crt\n"
+              'Environment="TLS_OPTIONS=--client-ca=%d/client-ca"\n')
+    m.run("systemctl daemon-reload; systemctl restart fdpass-tls.service")
+    alice = f"-cert {KEYS}/alice.crt -key {KEYS}/alice.key"
+    check(not resumed(m, "a.test", f"-sess_in s {alice}"), "resumed with other demands")
+
+
+@case
+def tls_status(m):
+    """Certificates that expire, or can't be used, in the status, the metrics, and what verify says before they are used."""
+    make_keys(m)
+    inside(m, "a", "Host=a.test\nProtocol=http\n")
+    begin(m, "a")
+    expect(m, "https://a.test/", "a: 127.0.0.1 a.test http/1.1 443")
+    status = m.output("fdpassctl status")
+    check(re.search(r"^Certificates: 2, the first to expire is (a\.test|b) of fdpass-tls\.service, in 4w|^Certificates: 2, .* in 29d", status, re.M), status)
+    check("certificate" not in status.lower().replace("certificates: 2", ""), status)
+
+    m.run(f"cd {CERTS}; {NEW.replace('-days 30', '-days 3')} -subj /CN=soon.test -keyout soon.key -out soon.crt 2>/dev/null; "
+          f"echo nonsense >'bad name.pem'; ln -s a.test.crt link.crt; mkdir live; cp {KEYS}/raw.test.crt live/fullchain.pem; "
+          f"cp {KEYS}/raw.test.key live/privkey.pem; systemctl reload fdpass-tls.service")
+    done = m.run("fdpassctl status", check=False)
+    check(done.returncode == 2, f"exit status {done.returncode}")
+    check("bad\\x20name.pem: it has no certificate" in done.stdout.replace("\n    ", ""), done.stdout)
+    check(re.search(r"the certificate soon expires in 2d 23h\.", done.stdout), done.stdout)
+    check("Certificates: 4" in done.stdout, done.stdout)
+    state = m.output("fdpassctl status --json=short", check=False)
+    check('"Unit":"fdpass-tls.service","Name":"live","ExpiresUSec":' in state, state)
+
+    m.run("systemctl enable --now fdpass-metrics.socket")
+    for metrics in m.output("fdpassctl metrics"), m.output("curl -sS -m 10 http://127.0.0.1:9469/metrics"):
+        check(len(re.findall(r'^fdpass_certificate_expiry_timestamp_seconds\{unit="fdpass-tls\.service",certificate="[a-z.]+"\} 1[0-9]{9}$', metrics, re.M)) == 4,
+              metrics[-2000:])
+        check('\nfdpass_certificate_problems{unit="fdpass-tls.service"} 1\n' in metrics, metrics[-1000:])
+    done = m.run(f"{PROGRAMS}fdpass-tls --check {CERTS}", check=False)
+    check(done.returncode == 65 and re.search(r"^problem link\.crt: it is a symbolic link", done.stdout, re.M), f"{done}")
+    check(m.run(f"runuser -u nobody -- {PROGRAMS}fdpass-tls --check {CERTS}", check=False).returncode == 1, "not readable")
+
+    m.run("systemctl stop fdpass-tls.socket fdpass-tls.service")
+    check("certificate" not in m.output("fdpassctl metrics"), "of a stopped stage")
+    check(not m.output("ls -A /run/fdpass-certificates"), "a report stays")
+
+
+@case
+def tls_verify(m):
+    """What fdpassctl verify says about certificates, and about names and protocols that lead nowhere; offline too."""
+    make_keys(m)
+    inside(m, "a", "Host=a.test *.a.test\nProtocol=http\nTLS=yes\n")
+    begin(m, "a")
+    done = m.run("fdpassctl verify")
+    check("certificate" not in done.stderr and "test-a.socket" not in done.stderr and done.stdout.endswith(" 0 warnings.\n"), f"{done}")
+
+    m.run(f"cd {CERTS}; {NEW} -days -3 -subj /CN=old.test -keyout old.key -out old.crt 2>/dev/null || "
+          f"{NEW} -not_before 20250101000000Z -not_after 20250201000000Z -subj /CN=old.test -keyout old.key -out old.crt; "
+          f"{NEW.replace('-days 30', '-days 3')} -subj /CN=soon.test -keyout soon.key -out soon.crt 2>/dev/null; "
+          f"cp {KEYS}/raw.test.crt c.crt; cp {KEYS}/b.test.key c.key; echo nonsense >d.pem; cp a.test.crt e.crt")
+    inside(m, "c", "Host=c.test\nProtocol=http\nTLS=yes\n")
+    inside(m, "d", "Host=d.test\nProtocol=http\n")
+    m.drop_in("fdpass-tls@h2.test.service", '[Service]\nEnvironment="TLS_OPTIONS=--alpn=h2,http/1.1"\n')
+    m.run("systemctl enable test-c.socket test-d.socket fdpass-tls@h2.test.socket")
+    wanted = [rf"fdpass-tls\.socket: warning: .*={CERTS}: c\.key: the private key is not the one of the certificate\.",
+              rf"fdpass-tls\.socket: warning: .*={CERTS}: d\.pem: it has no certificate", r"e\.crt: there is no file e\.key",
+              r"The certificate old expired [0-9].* ago\.", r"The certificate soon expires in 2d 23h;",
+              r"test-c\.socket: warning: Host=c\.test: No certificate in /etc/fdpass/tls has this name", r"Host=h2\.test: No certificate",
+              r"fdpass-tls@\.socket: warning: .* offers h2 .*Protocol=http2"]
+    for where in "", "/srv/other":
+        if where:
+            m.run(f"rm -rf {where}; mkdir -p {where}/usr/lib/systemd {where}/etc/systemd {where}/etc/fdpass; cp -a {CERTS} {where}/etc/fdpass; "
+                  f"cp -a /usr/lib/systemd/system {where}/usr/lib/systemd; cp -a /etc/systemd/system {where}/etc/systemd")
+        done = m.run(f"fdpassctl verify --root={where or '/'}")
+        for line in wanted:
+            check(re.search(line.replace(CERTS, where + CERTS), done.stderr.replace(f"in {where}/etc", "in /etc")), f"{line}: {done.stderr}")
+        check("Host=d.test" not in done.stderr and "Host=a.test" not in done.stderr, done.stderr)
+
+    done = m.run("runuser -u nobody -- fdpassctl verify", check=False)
+    check(f"{CERTS}: The certificates were not checked, because this user may not read them." in done.stderr, f"as another user: {done}")

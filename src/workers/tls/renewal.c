@@ -2,8 +2,6 @@
 
 #include "workers/tls/renewal.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -13,7 +11,7 @@
 #include "basic/fd.h"
 #include "handoff/handoff.h"
 
-/* Longest name of a file with its NUL (NAME_MAX). */
+/* Longest name of a file with its NUL (NAME_MAX). systemd makes no longer one of a path, either. */
 #define RENEWAL_NAME_SIZE 256
 
 /* Files of one renewal. The sender is root, and more than that would only be a mistake. */
@@ -99,12 +97,13 @@ void renewal_answer(int conn_fd) {
         fd_close(conn_fd);
 }
 
-static int renewal_send_one(int conn_fd, int dir_fd, const char *name) {
-        _cleanup_close_ int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        int r;
+static int renewal_send_one(void *userdata, int fd, const char *name) {
+        int conn_fd = *(const int *) userdata, r;
 
         if (fd < 0)
-                return errno == ELOOP || errno == ENXIO || errno == ENOENT ? 0 : -errno; /* a link; a socket; just replaced */
+                return fd == -ELOOP ? 0 : fd; /* systemd reads no symbolic links either */
+        if (strlen(name) >= RENEWAL_NAME_SIZE)
+                return -ENAMETOOLONG;
 
         do
                 r = handoff_send_message(conn_fd, slice_from_string(name), (Slice){}, fd);
@@ -122,24 +121,13 @@ static int renewal_wait(int conn_fd) {
         return answer == FDPASS_ANSWER_TAKEN ? 0 : -ECONNABORTED;
 }
 
-static void renewal_close_dir(DIR **d) {
-        if (*d)
-                closedir(*d);
-}
-
 int renewal_send(const char *path, const char *directory) {
-        _cleanup_(renewal_close_dir) DIR *d = opendir(directory);
-        _cleanup_close_ int conn_fd = -EBADF;
+        _cleanup_close_ int conn_fd = fd_connect_unix(path, SOCK_SEQPACKET);
         int r;
 
-        if (!d)
-                return -errno;
-
-        conn_fd = fd_connect_unix(path, SOCK_SEQPACKET);
         r = conn_fd < 0 ? conn_fd : renewal_set_timeout(conn_fd, RENEWAL_SEND_SEC);
-        for (struct dirent *e; r == 0 && (e = readdir(d));)
-                if (e->d_name[0] != '.')
-                        r = renewal_send_one(conn_fd, dirfd(d), e->d_name);
+        if (r >= 0)
+                r = certificate_files_walk(directory, renewal_send_one, &conn_fd);
 
         return r < 0 ? r : renewal_wait(conn_fd);
 }

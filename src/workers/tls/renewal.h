@@ -22,7 +22,7 @@ int renewal_receive(int listen_fd, CertificateFiles *ret, int *ret_conn_fd);
 void renewal_answer(int conn_fd);
 
 /*
- * Sends the regular files of @directory to the stage that listens at @path, and waits until they are in use, for 10 s at
- * most. Returns 0 or a negative errno.
+ * Sends the regular files of @directory, and those in directories of it, to the stage that listens at @path. Waits until
+ * they are in use, for 10 s at most. Returns 0 or a negative errno.
  */
 int renewal_send(const char *path, const char *directory);

@@ -161,16 +161,32 @@ static void stage_stop(Service *service) {
                                                   stage_on_drained, s);
 }
 
+/* Writes the report. It stays as it was if that is not possible, and the stage goes on. */
+static void stage_write_status(TlsStage *s) {
+        int r = certificate_report_end(&s->report);
+
+        if (r >= 0 && s->status_path)
+                r = certificate_report_write(&s->report, s->status_path);
+        if (r < 0)
+                log_line(s->service.log, LOG_WARNING, "%s can't be written: %s. fdpassctl does not know the certificates.",
+                         s->status_path, strerror(-r));
+        else if (s->status_path) {
+                fd_close(s->status_fd);
+                s->status_fd = r;
+        }
+}
+
 int stage_load(TlsStage *s, const CertificateFiles *files) {
         CertificateSet set;
         int r;
 
-        r = certificate_set_load(&set, files, &s->set, s->service.log);
+        r = certificate_set_load(&set, files, &s->set, &s->report);
         if (r < 0)
                 return r;
 
         certificate_set_done(&s->set);
         s->set = set;
+        stage_write_status(s);
         if (!set.preset)
                 log_line(s->service.log, LOG_ERR, "There is no certificate, so all clients are refused. Put NAME.crt "
                          "and NAME.key into /etc/fdpass/tls, and reload the service.");
@@ -187,7 +203,9 @@ static int stage_on_renewal(sd_event_source *source, int fd, uint32_t revents, v
 
         r = renewal_receive(fd, &files, &conn_fd);
         if (r >= 0) {
-                r = stage_load(s, &files);
+                r = certificate_report_begin(&s->report);
+                if (r >= 0)
+                        r = stage_load(s, &files);
                 certificate_files_done(&files);
                 if (r >= 0)
                         renewal_answer(conn_fd);
@@ -213,12 +231,27 @@ static int stage_init_renewal(TlsStage *s) {
         return sd_event_add_io(s->service.event, &s->renewal, s->renewal_fd, EPOLLIN, stage_on_renewal, s);
 }
 
+static int stage_init_tickets(TlsStage *s) {
+        int r;
+
+        r = ticket_seed(&s->tickets, s->seed_path);
+        if (r == -ENOTRECOVERABLE)
+                return r;
+        if (r < 0)
+                log_line(s->service.log, LOG_WARNING, "%s can't be used: %s. Sessions are not resumed after a restart.",
+                         s->seed_path, strerror(-r));
+        return 0;
+}
+
 static int stage_init_policy(TlsStage *s) {
         CertificateFiles files = {};
         const char *why;
         int r;
 
-        r = certificate_files_read(&files, s->certificates, s->credential, s->service.log);
+        s->report.log = s->service.log;
+        r = certificate_report_begin(&s->report);
+        if (r >= 0)
+                r = certificate_files_read(&files, s->certificates, s->credential, &s->report);
         if (r < 0) {
                 log_line(s->service.log, LOG_ERR, "The directory of certificates, %s, can't be read: %s.",
                          s->certificates, strerror(-r));
@@ -230,7 +263,11 @@ static int stage_init_policy(TlsStage *s) {
         if (r < 0)
                 return r;
 
-        s->ctx = policy_new(&s->policy, &s->set, &why);
+        r = stage_init_tickets(s);
+        if (r < 0)
+                return r;
+
+        s->ctx = policy_new(&s->policy, &s->set, &s->tickets, &why);
         if (s->ctx)
                 return 0;
 
@@ -309,9 +346,14 @@ void stage_done(TlsStage *s) {
         sd_event_source_disable_unref(s->drained);
         sd_event_source_disable_unref(s->renewal);
         fd_close(s->renewal_fd);
+        if (s->status_fd >= 0)
+                (void) unlink(s->status_path);
+        fd_close(s->status_fd);
+        certificate_report_done(&s->report);
         fd_close(s->epoll_fd);
         pair_maker_done(&s->pairs);
         SSL_CTX_free(s->ctx);
+        ticket_done(&s->tickets);
         certificate_set_done(&s->set);
         free(s->scratch);
 }

@@ -21,7 +21,7 @@
 #include "basic/list.h"
 #include "handoff/protocol.h"
 #include "workers/service.h"
-#include "workers/tls/certificate.h"
+#include "workers/tls/certificate-report.h"
 #include "workers/tls/handshake.h"
 #include "workers/tls/pair.h"
 #include "workers/tls/policy.h"
@@ -45,7 +45,10 @@ typedef struct TlsStage {
         const char *certificates;  /* directory; borrowed */
         const char *credential;    /* prefix of the files in it (certificate_files_read()); NULL: none. Borrowed */
         const char *return_path;   /* the broker's return socket; borrowed */
+        const char *seed_path;     /* of the keys of session tickets; NULL: they end with this process. Borrowed */
+        const char *status_path;   /* of the report on the certificates; NULL: none is written. Borrowed */
         const char *renewal_path;  /* of a socket for new certificates (renewal.h); NULL: none. Borrowed */
+        bool is_check;             /* it only prints what is in @certificates */
         bool is_sender;            /* it only sends the files of @certificates there */
         unsigned handshakes_max;   /* handshakes at once; the next clients wait */
         unsigned source_max;       /* handshakes at once of one source; further ones are refused */
@@ -53,7 +56,10 @@ typedef struct TlsStage {
 
         int renewal_fd;            /* listens at @renewal_path; -EBADF: none */
         sd_event_source *renewal;
+        CertificateReport report;
+        int status_fd;             /* @status_path, with its lock; -EBADF: none */
         CertificateSet set;
+        TicketKeys tickets;
         SSL_CTX *ctx;
         PairMaker pairs;
         struct sockaddr_un broker; /* address of @return_path */
@@ -132,6 +138,7 @@ struct TlsConnection {
                 .source_max = 64,                                               \
                 .pairs = { .listen_fd = -EBADF },                               \
                 .limits = { [TLS_HANDSHAKE] = 5 * USEC_PER_SEC },               \
+                .status_fd = -EBADF,                                            \
                 .renewal_fd = -EBADF,                                           \
                 .epoll_fd = -EBADF,                                             \
         }
@@ -147,7 +154,8 @@ void stage_done(TlsStage *s);
 
 /*
  * Reads the certificates, and uses them for new clients. Without any the stage goes on: it refuses clients until there
- * is one. Logs, and returns 0 or -ENOMEM.
+ * is one. TlsStage.report was begun, and has what was wrong with the files; it is ended and written. Logs, and returns 0 or
+ * -ENOMEM.
  */
 int stage_load(TlsStage *s, const CertificateFiles *files);
 
