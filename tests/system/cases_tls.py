@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """HTTPS by the TLS stage: two sites on one port beside raw TLS, a host with demands of its own, and renewal."""
 
+import contextlib
 import re
+import subprocess
 
 from fdpass import GUEST, PROGRAMS, case, check
 from machine import wait_for
@@ -198,7 +200,7 @@ def tls_status(m):
     for metrics in m.output("fdpassctl metrics"), m.output("curl -sS -m 10 http://127.0.0.1:9469/metrics"):
         check(len(re.findall(r'^fdpass_certificate_expiry_timestamp_seconds\{unit="fdpass-tls\.service",certificate="[a-z.]+"\} 1[0-9]{9}$', metrics, re.M)) == 4,
               metrics[-2000:])
-        check('\nfdpass_certificate_problems{unit="fdpass-tls.service"} 1\n' in metrics, metrics[-1000:])
+        check(re.search(r'^fdpass_certificate_problems\{unit="fdpass-tls\.service"\} 1$', metrics, re.M), metrics[-1000:])
     done = m.run(f"{PROGRAMS}fdpass-tls --check {CERTS}", check=False)
     check(done.returncode == 65 and re.search(r"^problem link\.crt: it is a symbolic link", done.stdout, re.M), f"{done}")
     check(m.run(f"runuser -u nobody -- {PROGRAMS}fdpass-tls --check {CERTS}", check=False).returncode == 1, "not readable")
@@ -241,3 +243,162 @@ def tls_verify(m):
 
     done = m.run("runuser -u nobody -- fdpassctl verify", check=False)
     check(f"{CERTS}: The certificates were not checked, because this user may not read them." in done.stderr, f"as another user: {done}")
+
+
+def echo_begin(m):
+    """A client that stays, at a worker that sends back what it gets."""
+    client = m.popen(f"python3 {GUEST}/tls-echo.py a.test")
+    m.children.append(client)
+    return client
+
+
+def echo(client, text):
+    client.stdin.write(f"ECHO {text}\n")
+    client.stdin.flush()
+    line = client.stdout.readline().strip()
+    check(line == f"ECHO {text}", f"{text}: {line!r} {client.poll() is not None and client.stderr.read()}")
+
+
+def processes(m, unit="fdpass-tls.service"):
+    """Process IDs of the stage: of the main process, and of all others, those that are left of an earlier start too."""
+    main = m.output(f"systemctl show -P MainPID {unit}")
+    every = m.output(f"cat /sys/fs/cgroup/system.slice/{unit}/cgroup.procs 2>/dev/null || "
+                     f"cat /sys/fs/cgroup/system.slice/system-*/{unit}/cgroup.procs", check=False).split()
+    return main, sorted(pid for pid in every if pid != main)
+
+
+def serials(m, n):
+    """What certificates so many clients get."""
+    return set(m.output(f"for i in $(seq {n}); do openssl s_client -connect 127.0.0.1:443 -servername a.test </dev/null 2>/dev/null "
+                        "| openssl x509 -noout -serial; done").split())
+
+
+def new_certificate(m, name="a.test"):
+    m.run(f"cd {CERTS}; {NEW} -subj /CN={name} -addext subjectAltName=DNS:{name} -keyout .new.key -out .new.crt 2>/dev/null; "
+          f"mv .new.key {name}.key; mv .new.crt {name}.crt")
+
+
+@case
+def tls_processes(m):
+    """Several processes: new certificates reach all, one that dies or hangs is replaced, and the stop ends all."""
+    make_keys(m)
+    inside(m, "a", "Host=a.test\nProtocol=http\n")
+    m.drop_in("fdpass-tls.service", '[Service]\nEnvironment=TLS_OPTIONS=--processes=3\nWatchdogSec=2\n')
+    begin(m, "a")
+    expect(m, "https://a.test/", "a: 127.0.0.1 a.test http/1.1 443")
+    main, others = processes(m)
+    check(len(others) == 3, f"processes: {others}")
+
+    before = serials(m, 6)
+    new_certificate(m)
+    m.run("systemctl reload fdpass-tls.service")
+    after = serials(m, 6)
+    check(len(before) == len(after) == 1 and before != after, f"serials: {before} {after}")
+    check(processes(m) == (main, others), "a reload needs no new process")
+
+    for signal, line in ("KILL", "A process was killed by signal 9"), ("STOP", "A process is killed, because it hangs."):
+        victim = processes(m)[1][0]
+        m.run(f"kill -{signal} {victim}")
+        wait_for(lambda: victim not in processes(m)[1] and len(processes(m)[1]) == 3, 15, f"another process after {signal}")
+        wait_for(lambda: any(line in entry["MESSAGE"] for entry in m.journal("fdpass-tls.service", priority=3)), 5, line)
+        check(serials(m, 6) == after, f"certificates after {signal}")
+    check(processes(m)[0] == main, "the main process goes on")
+
+    m.run(f"kill -KILL {main}")
+    wait_for(lambda: processes(m)[0] not in ("0", main) and len(processes(m)[1]) == 3, 10, "a restart after a crash of the main process")
+    check(serials(m, 3) == after, "certificates after a crash")
+    m.run("systemctl stop fdpass-tls.socket fdpass-tls.service")
+    wait_for(lambda: not processes(m)[1], 5, "the end of all")
+
+
+@case
+def tls_restart(m):
+    """Connections outlive a restart of the stage and of the broker; new clients get the new process; the old one ends with its last client."""
+    make_keys(m)
+    inside(m, "a", "Host=a.test\nProtocol=http\n")
+    m.worker("echo", f"{PROGRAMS}fdpass-exec /usr/bin/cat", "Prefix=ECHO\nTLS=yes\n", enable=False)
+    begin(m, "a", "echo")
+    client = echo_begin(m)
+    echo(client, "first")
+    main, others = processes(m)
+
+    m.run("systemctl restart fdpass-tls.service")
+    expect(m, "https://a.test/", "a: 127.0.0.1 a.test http/1.1 443")
+    m.run("systemctl restart fdpass.service")
+    expect(m, "https://a.test/", "a: 127.0.0.1 a.test http/1.1 443")
+    echo(client, "after the restart")
+    check(others[0] in processes(m)[1] and processes(m)[0] != main, f"the old process goes on: {processes(m)} {main} {others}")
+    m.run(f"kill -KILL {processes(m)[0]}")
+    expect(m, "https://a.test/", "a: 127.0.0.1 a.test http/1.1 443")
+    echo(client, "after a crash")
+    client.stdin.close()
+    wait_for(lambda: others[0] not in processes(m)[1], 10, "the end of the old process")
+
+    # Who wants an end for all says it twice, as the end of the machine does.
+    client = echo_begin(m)
+    echo(client, "second")
+    victim = processes(m)[1]
+    m.run("systemctl stop fdpass-tls.socket fdpass-tls.service")
+    echo(client, "after a stop")
+    m.run(f"kill -TERM {' '.join(victim)}", check=False)
+    wait_for(lambda: not processes(m)[1], 5, "the end by a second signal")
+
+
+@case
+def tls_load(m):
+    """Handshakes at a steady rate, while certificates are renewed each 2 s, and the stage and the broker restart: none fails."""
+    seconds, rate = (20, 500) if m.long else (5, 150)
+    make_keys(m)
+    m.run(f"[ -e /usr/local/bin/handshakes ] || gcc -O1 -Wall -Werror -D_GNU_SOURCE -o /usr/local/bin/handshakes {GUEST}/handshakes.c -lssl -lcrypto")
+    begin(m)
+    load = m.popen(f"handshakes 16 {rate} {seconds} a.test")
+    m.children.append(load)
+    n_renewed = n_restarted = 0
+    before = serials(m, 1)
+    while load.poll() is None:
+        new_certificate(m)
+        n_renewed += 1
+        for unit in ("fdpass.service", "fdpass-tls.service")[:1 + n_renewed % 2]:
+            m.run(f"systemctl restart {unit}")
+            n_restarted += 1
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            load.wait(timeout=2)
+    n, n_failed, longest = map(int, load.stdout.read().split())
+    check(n_failed == 0 and n > 0, f"{n_failed} of {n} failed: {load.stderr.read()}")
+    check(serials(m, 1) != before, "the certificate is a new one")
+    m.figure("clients", n)
+    m.figure("renewals, restarts", f"{n_renewed}, {n_restarted}")
+    m.figure("longest", longest, "ms")
+
+
+@case
+def tls_keys(m):
+    """The private keys are in the memory of the stage only, which leaves no core dump; no other user can read them or its credentials."""
+    make_keys(m)
+    inside(m, "a", "Host=a.test\nProtocol=http\n")
+    m.worker("echo", f"{PROGRAMS}fdpass-exec /usr/bin/cat", "Prefix=ECHO\nTLS=yes\n", enable=False)
+    begin(m, "a", "echo")
+    m.run("systemctl enable --now fdpass-metrics.socket fdpass-hello.socket")
+    client = echo_begin(m)
+    echo(client, "a process of a worker")
+    expect(m, "https://a.test/", "a: 127.0.0.1 a.test http/1.1 443")
+    check(https(m, "https://other.test/", "-k")[1] == 200, "the hello worker")
+    m.run("curl -sS -m 10 http://127.0.0.1:9469/metrics")
+
+    seen = m.output(f"python3 {GUEST}/keysearch.py {CERTS}/a.test.key {CERTS}/b.pem", timeout=120)
+    units = {line.split()[0] for line in seen.splitlines()}
+    for unit in "fdpass.service", "fdpass-tls.service", "fdpass-hello.service", "fdpass-metrics.service", "test-echo.service":
+        check(unit in units, f"{unit} does not run: {seen}")
+    for line in seen.splitlines():
+        check(line.endswith(" yes") == line.startswith("fdpass-tls.service "), f"{seen}")
+
+    main, others = processes(m)
+    for pid in [main, *others]:
+        check(re.search(r"Max core file size +0 +0 ", m.output(f"cat /proc/{pid}/limits")), "no core dumps")
+        check(m.output(f"stat -c '%u %g' /proc/{pid}/environ") == "0 0", "a process that can be dumped belongs to its user")
+        # Its own user may not look into it either (PR_SET_DUMPABLE).
+        check(m.run(f"setpriv --reuid $(awk '/^Uid:/ {{ print $2 }}' /proc/{pid}/status) --clear-groups cat /proc/{pid}/environ",
+                    check=False).returncode != 0, "its user can look into it")
+    for path in "/run/credentials/fdpass-tls.service/tls_a.test.key", "/run/credentials/fdpass-tls.service", f"{CERTS}/a.test.key":
+        check(m.run(f"runuser -u nobody -- cat {path} || runuser -u nobody -- ls {path}", check=False).returncode != 0, f"{path} can be read")
+        check(m.run(f"runuser -u fdpass -- cat {path} || runuser -u fdpass -- ls {path}", check=False).returncode != 0, f"{path} can be read")

@@ -7,7 +7,7 @@
 
 #include "workers/options.h"
 #include "workers/tls/renewal.h"
-#include "workers/tls/stage.h"
+#include "workers/tls/supervisor.h"
 
 #define FDS_RESERVED 64      /* descriptors for standard streams, sockets, files, the event loop */
 #define FDS_PER_CONNECTION 4 /* the client, both ends of its pair, and a connection to the broker */
@@ -27,6 +27,7 @@ static void tls_help(void) {
                "                                 Handshakes at once of one address; further ones are\n"
                "                                 refused (64)\n"
                "  -c --connections-max=NUMBER    Limit of clients; the others wait\n"
+               "     --processes=NUMBER          Processes that serve clients (1)\n"
                "     --drain-time=TIME           Time that clients have after a stop (0)\n"
                "     --ticket-seed=PATH          Keep the keys of session tickets in this file\n"
                "     --status=PATH               Write to this file which certificates there are\n"
@@ -48,6 +49,7 @@ enum {
         ARG_HANDSHAKE_TIMEOUT,
         ARG_HANDSHAKES_MAX,
         ARG_HANDSHAKES_PER_SOURCE,
+        ARG_PROCESSES,
         ARG_DRAIN_TIME,
         ARG_TICKET_SEED,
         ARG_STATUS,
@@ -67,6 +69,7 @@ static const struct option long_options[] = {
         { "handshakes-max", required_argument, NULL, ARG_HANDSHAKES_MAX },
         { "handshakes-per-source", required_argument, NULL, ARG_HANDSHAKES_PER_SOURCE },
         { "connections-max", required_argument, NULL, 'c' },
+        { "processes", required_argument, NULL, ARG_PROCESSES },
         { "drain-time", required_argument, NULL, ARG_DRAIN_TIME },
         { "ticket-seed", required_argument, NULL, ARG_TICKET_SEED },
         { "status", required_argument, NULL, ARG_STATUS },
@@ -128,6 +131,8 @@ static int tls_take_option(void *userdata, int option, const char *name, const c
                 return option_unsigned(name, value, INT32_MAX, &s->source_max);
         case 'c':
                 return option_unsigned(name, value, INT32_MAX, &s->service.n_max);
+        case ARG_PROCESSES:
+                return option_unsigned(name, value, SUPERVISOR_PROCESSES_MAX, &s->n_processes);
         case ARG_DRAIN_TIME:
                 return option_timespan(name, value, &s->drain_usec);
         case ARG_TICKET_SEED:
@@ -226,7 +231,6 @@ static int tls_renew(const TlsStage *s) {
 
 static int tls_start(TlsStage *s) {
         Log *log = s->service.log;
-        int r;
 
         (void) prctl(PR_SET_DUMPABLE, 0); /* the keys are not to be in a core dump, nor read by ptrace(2) */
         if (s->is_check)
@@ -240,24 +244,7 @@ static int tls_start(TlsStage *s) {
         if (s->is_sender)
                 return tls_renew(s);
 
-        r = service_init(&s->service);
-        if (r == SERVICE_NO_SOCKET) {
-                log_line(log, LOG_ERR, "There is no socket to take clients from. Start the socket unit instead.");
-                return EX_CONFIG;
-        }
-        if (r < 0) {
-                log_line(log, LOG_ERR, "Failed to take over the sockets: %s.", strerror(-r));
-                return r;
-        }
-
-        r = stage_init(s);
-        if (r < 0)
-                return r;
-
-        r = service_run(&s->service);
-        if (r < 0)
-                log_line(log, LOG_ERR, "Failed to serve: %s.", strerror(-r));
-        return r;
+        return supervisor_run(s, s->n_processes);
 }
 
 int main(int argc, char *argv[]) {

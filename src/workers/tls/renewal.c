@@ -3,6 +3,7 @@
 #include "workers/tls/renewal.h"
 
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -69,6 +70,22 @@ static int renewal_receive_one(int conn_fd, CertificateFiles *files) {
         return certificate_files_add(files, fd, name);
 }
 
+int renewal_receive_files(int conn_fd, CertificateFiles *ret) {
+        int r;
+
+        *ret = (CertificateFiles){};
+        r = renewal_set_timeout(conn_fd, RENEWAL_RECEIVE_SEC);
+        while (r == 0)
+                r = ret->n_items < RENEWAL_FILES_MAX ? renewal_receive_one(conn_fd, ret) : -E2BIG;
+        if (r < 0) {
+                certificate_files_done(ret);
+                return r;
+        }
+
+        certificate_files_sort(ret);
+        return 0;
+}
+
 int renewal_receive(int listen_fd, CertificateFiles *ret, int *ret_conn_fd) {
         _cleanup_close_ int conn_fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
         int r;
@@ -79,15 +96,10 @@ int renewal_receive(int listen_fd, CertificateFiles *ret, int *ret_conn_fd) {
         if (!renewal_is_root(conn_fd))
                 return -EPERM;
 
-        r = renewal_set_timeout(conn_fd, RENEWAL_RECEIVE_SEC);
-        while (r == 0)
-                r = ret->n_items < RENEWAL_FILES_MAX ? renewal_receive_one(conn_fd, ret) : -E2BIG;
-        if (r < 0) {
-                certificate_files_done(ret);
+        r = renewal_receive_files(conn_fd, ret);
+        if (r < 0)
                 return r;
-        }
 
-        certificate_files_sort(ret);
         *ret_conn_fd = TAKE_FD(conn_fd);
         return 0;
 }
@@ -130,4 +142,38 @@ int renewal_send(const char *path, const char *directory) {
                 r = certificate_files_walk(directory, renewal_send_one, &conn_fd);
 
         return r < 0 ? r : renewal_wait(conn_fd);
+}
+
+static int renewal_forward_one(int conn_fd, const CertificateFile *f) {
+        _cleanup_close_ int fd = memfd_create("certificate", MFD_CLOEXEC);
+        ssize_t n;
+
+        if (fd < 0)
+                return -errno;
+
+        n = write(fd, f->bytes, f->n);
+        if (n < 0 || lseek(fd, 0, SEEK_SET) < 0)
+                return -errno;
+
+        return (size_t) n < f->n ? -ENOSPC : renewal_send_one(&conn_fd, fd, f->name);
+}
+
+int renewal_forward(int control_fd, const CertificateFiles *files) {
+        _cleanup_close_ int own_fd = -EBADF, other_fd = -EBADF;
+        int fds[2], r;
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+                return -errno;
+
+        own_fd = fds[0];
+        other_fd = fds[1];
+        r = renewal_set_timeout(own_fd, RENEWAL_SEND_SEC);
+        if (r >= 0)
+                r = handoff_send_message(control_fd, SLICE_LITERAL("r"), (Slice){}, other_fd);
+
+        other_fd = fd_close(other_fd);
+        for (size_t i = 0; r >= 0 && i < files->n_items; i++)
+                r = renewal_forward_one(own_fd, &files->items[i]);
+
+        return r < 0 ? r : renewal_wait(own_fd);
 }

@@ -7,7 +7,6 @@
 
 #include "basic/address.h"
 #include "basic/fd.h"
-#include "workers/tls/renewal.h"
 #include "workers/tls/stage.h"
 
 #define BATCH_MAX 64                            /* events of one epoll_wait() */
@@ -154,125 +153,13 @@ static int stage_on_drained(sd_event_source *source, uint64_t usec, void *userda
 static void stage_stop(Service *service) {
         TlsStage *s = CONTAINER_OF(service, TlsStage, service);
 
+        /* Clients in persistent connections go to the next process, because this one may go on for long. */
+        service_close_sockets(service);
         if (s->drain_usec == 0)
                 stage_end_all(s);
         else if (s->drain_usec != USEC_INFINITY)
                 (void) sd_event_add_time_relative(service->event, &s->drained, CLOCK_MONOTONIC, s->drain_usec, 0,
                                                   stage_on_drained, s);
-}
-
-/* Writes the report. It stays as it was if that is not possible, and the stage goes on. */
-static void stage_write_status(TlsStage *s) {
-        int r = certificate_report_end(&s->report);
-
-        if (r >= 0 && s->status_path)
-                r = certificate_report_write(&s->report, s->status_path);
-        if (r < 0)
-                log_line(s->service.log, LOG_WARNING, "%s can't be written: %s. fdpassctl does not know the certificates.",
-                         s->status_path, strerror(-r));
-        else if (s->status_path) {
-                fd_close(s->status_fd);
-                s->status_fd = r;
-        }
-}
-
-int stage_load(TlsStage *s, const CertificateFiles *files) {
-        CertificateSet set;
-        int r;
-
-        r = certificate_set_load(&set, files, &s->set, &s->report);
-        if (r < 0)
-                return r;
-
-        certificate_set_done(&s->set);
-        s->set = set;
-        stage_write_status(s);
-        if (!set.preset)
-                log_line(s->service.log, LOG_ERR, "There is no certificate, so all clients are refused. Put NAME.crt "
-                         "and NAME.key into /etc/fdpass/tls, and reload the service.");
-        else
-                log_line(s->service.log, LOG_INFO, "Certificates: %zu, with %zu names. \"%s\" is for all other names.",
-                         set.n_items, set.n_names, set.preset->pair);
-        return 0;
-}
-
-static int stage_on_renewal(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        TlsStage *s = userdata;
-        CertificateFiles files;
-        int conn_fd, r;
-
-        r = renewal_receive(fd, &files, &conn_fd);
-        if (r >= 0) {
-                r = certificate_report_begin(&s->report);
-                if (r >= 0)
-                        r = stage_load(s, &files);
-                certificate_files_done(&files);
-                if (r >= 0)
-                        renewal_answer(conn_fd);
-                else
-                        fd_close(conn_fd);
-        }
-        if (r < 0 && r != -EAGAIN)
-                service_complain(&s->service, "New certificates were not read: %s. The old ones stay in use.", strerror(-r));
-        return 0;
-}
-
-static int stage_init_renewal(TlsStage *s) {
-        int r;
-
-        if (!s->renewal_path)
-                return 0;
-
-        r = renewal_listen(s->renewal_path);
-        if (r < 0)
-                return r;
-
-        s->renewal_fd = r;
-        return sd_event_add_io(s->service.event, &s->renewal, s->renewal_fd, EPOLLIN, stage_on_renewal, s);
-}
-
-static int stage_init_tickets(TlsStage *s) {
-        int r;
-
-        r = ticket_seed(&s->tickets, s->seed_path);
-        if (r == -ENOTRECOVERABLE)
-                return r;
-        if (r < 0)
-                log_line(s->service.log, LOG_WARNING, "%s can't be used: %s. Sessions are not resumed after a restart.",
-                         s->seed_path, strerror(-r));
-        return 0;
-}
-
-static int stage_init_policy(TlsStage *s) {
-        CertificateFiles files = {};
-        const char *why;
-        int r;
-
-        s->report.log = s->service.log;
-        r = certificate_report_begin(&s->report);
-        if (r >= 0)
-                r = certificate_files_read(&files, s->certificates, s->credential, &s->report);
-        if (r < 0) {
-                log_line(s->service.log, LOG_ERR, "The directory of certificates, %s, can't be read: %s.",
-                         s->certificates, strerror(-r));
-                return r;
-        }
-
-        r = stage_load(s, &files);
-        certificate_files_done(&files);
-        if (r < 0)
-                return r;
-
-        r = stage_init_tickets(s);
-        if (r < 0)
-                return r;
-
-        s->ctx = policy_new(&s->policy, &s->set, &s->tickets, &why);
-        if (s->ctx)
-                return 0;
-
-        log_line(s->service.log, LOG_ERR, "TLS can't be set up: %s.", why);
-        return -EINVAL;
 }
 
 static int stage_init_loop(TlsStage *s) {
@@ -320,7 +207,7 @@ int stage_init(TlsStage *s) {
         if (!s->scratch)
                 return -ENOMEM;
 
-        r = stage_init_policy(s);
+        r = s->ctx ? 0 : stage_prepare(s);
         if (r < 0)
                 return r;
 
@@ -330,7 +217,7 @@ int stage_init(TlsStage *s) {
         if (r >= 0)
                 r = stage_init_loop(s);
         if (r >= 0)
-                r = stage_init_renewal(s);
+                r = stage_renewal_init(s);
         if (r < 0)
                 log_line(s->service.log, LOG_ERR, "The stage can't start: %s.", strerror(-r));
         return r;
@@ -344,8 +231,7 @@ void stage_done(TlsStage *s) {
         sd_event_source_disable_unref(s->more);
         sd_event_source_disable_unref(s->timer);
         sd_event_source_disable_unref(s->drained);
-        sd_event_source_disable_unref(s->renewal);
-        fd_close(s->renewal_fd);
+        stage_renewal_done(s);
         if (s->status_fd >= 0)
                 (void) unlink(s->status_path);
         fd_close(s->status_fd);
