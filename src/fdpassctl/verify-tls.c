@@ -20,8 +20,8 @@ typedef struct TlsStageUnit {
         const RouteConfig *route;
         char *directory;           /* of its certificates, below the root directory; owned */
         bool offers_http2;
-        bool is_known;             /* @certificates has what fdpass-tls found */
-        Certificates certificates;
+        Certificates certificates; /* found by fdpass-tls; empty if an earlier stage has the same directory */
+        size_t owner;              /* the stage that has the certificates; SIZE_MAX: they are not known */
 } TlsStageUnit;
 
 typedef struct VerifyTls {
@@ -114,41 +114,51 @@ static int verify_tls_add_stage(VerifyTls *v, const RouteConfig *route) {
 
 static void verify_tls_warn_of_certificates(const TlsStageUnit *s) {
         const Certificates *c = &s->certificates;
-        char text[512], end[128];
+        char text[512], end[128], value[512];
+
+        (void) snprintf(value, sizeof(value), "tls:%.500s", s->directory);
 
         for (size_t i = 0; i < c->n_problems; i++) {
                 (void) snprintf(text, sizeof(text), "%.500s", c->problems[i].text);
-                load_warn(s->route, load_worker_key(s->route), s->directory, text);
+                load_warn(s->route, "LoadCredential", value, text);
         }
 
         for (size_t i = 0; i < c->n_items; i++)
                 if (certificate_describe_end(&c->items[i], end, sizeof(end))) {
                         (void) snprintf(text, sizeof(text), "The certificate %.255s %s; put a new one there.", c->items[i].name, end);
-                        load_warn(s->route, load_worker_key(s->route), s->directory, text);
+                        load_warn(s->route, "LoadCredential", value, text);
                 }
 
         if (c->n_items == 0)
-                load_warn(s->route, load_worker_key(s->route), s->directory, "There is no certificate, so the TLS stage refuses "
+                load_warn(s->route, "LoadCredential", value, "There is no certificate, so the TLS stage refuses "
                           "all clients; put NAME.crt and NAME.key there.");
 }
 
-/* Reads the certificates of a stage. */
-static int verify_tls_check_stage(TlsStageUnit *s) {
+/* Reads the certificates of a stage, unless an earlier stage has the same. */
+static int verify_tls_check_stage(VerifyTls *v, size_t i) {
+        TlsStageUnit *s = &v->stages[i];
         const char *why;
         int r;
 
+        s->owner = SIZE_MAX;
         if (!s->directory)
                 return 0; /* its credentials are of another kind, or their path is not known yet */
+
+        for (size_t k = 0; k < i; k++)
+                if (v->stages[k].directory && streq(v->stages[k].directory, s->directory)) {
+                        s->owner = v->stages[k].owner;
+                        return 0;
+                }
 
         r = tls_check(s->directory, &s->certificates, &why);
         if (r < 0)
                 return r;
         if (r == TLS_CHECK_IMPOSSIBLE) {
-                load_note(s->route, load_worker_key(s->route), s->directory, why);
+                load_note(s->route, "LoadCredential", s->directory, why);
                 return 0;
         }
 
-        s->is_known = true;
+        s->owner = i;
         verify_tls_warn_of_certificates(s);
         return 0;
 }
@@ -210,12 +220,13 @@ static const TlsStageUnit *verify_tls_find_stage(const VerifyTls *v, const char 
 
 static void verify_tls_check_host(const VerifyTls *v, const RouteConfig *route, const char *host) {
         const TlsStageUnit *s = verify_tls_find_stage(v, host);
+        const Certificates *c = s && s->owner != SIZE_MAX ? &v->stages[s->owner].certificates : NULL;
         char text[512];
 
-        if (!s || !s->is_known || s->certificates.n_items == 0)
+        if (!c || c->n_items == 0)
                 return;
-        for (size_t i = 0; i < s->certificates.n_items; i++)
-                if (certificate_has_host(&s->certificates.items[i], host))
+        for (size_t i = 0; i < c->n_items; i++)
+                if (certificate_has_host(&c->items[i], host))
                         return;
 
         (void) snprintf(text, sizeof(text), "No certificate in %.300s has this name, so clients refuse the one that they get; "
@@ -246,7 +257,7 @@ int verify_tls(int root_fd, const Config *config) {
                 if (config->routes[i].match.protocols & (1U << PROBE_TLS))
                         r = verify_tls_add_stage(&v, &config->routes[i]);
         for (size_t i = 0; r >= 0 && i < v.n_stages; i++)
-                r = verify_tls_check_stage(&v.stages[i]);
+                r = verify_tls_check_stage(&v, i);
         if (r < 0)
                 return r;
 

@@ -227,8 +227,8 @@ def tls_verify(m):
     inside(m, "d", "Host=d.test\nProtocol=http\n")
     m.drop_in("fdpass-tls@h2.test.service", '[Service]\nEnvironment="TLS_OPTIONS=--alpn=h2,http/1.1"\n')
     m.run("systemctl enable test-c.socket test-d.socket fdpass-tls@h2.test.socket")
-    wanted = [rf"fdpass-tls\.socket: warning: .*={CERTS}: c\.key: the private key is not the one of the certificate\.",
-              rf"fdpass-tls\.socket: warning: .*={CERTS}: d\.pem: it has no certificate", r"e\.crt: there is no file e\.key",
+    wanted = [rf"fdpass-tls\.socket: warning: LoadCredential=tls:{CERTS}: c\.crt: the private key is not the one of the certificate\.",
+              rf"fdpass-tls\.socket: warning: LoadCredential=tls:{CERTS}: d\.pem: it has no certificate", r"e\.crt: there is no file e\.key",
               r"The certificate old expired [0-9].* ago\.", r"The certificate soon expires in 2d 23h;",
               r"test-c\.socket: warning: Host=c\.test: No certificate in /etc/fdpass/tls has this name", r"Host=h2\.test: No certificate",
               r"fdpass-tls@\.socket: warning: .* offers h2 .*Protocol=http2"]
@@ -238,7 +238,8 @@ def tls_verify(m):
                   f"cp -a /usr/lib/systemd/system {where}/usr/lib/systemd; cp -a /etc/systemd/system {where}/etc/systemd")
         done = m.run(f"fdpassctl verify --root={where or '/'}")
         for line in wanted:
-            check(re.search(line.replace(CERTS, where + CERTS), done.stderr.replace(f"in {where}/etc", "in /etc")), f"{line}: {done.stderr}")
+            check(re.search(line.replace(CERTS, where + CERTS), done.stderr), f"{line}: {done.stderr}")
+        check(len(re.findall(r"d\.pem: it has no certificate", done.stderr)) == 1, f"twice: {done.stderr}")
         check("Host=d.test" not in done.stderr and "Host=a.test" not in done.stderr, done.stderr)
 
     done = m.run("runuser -u nobody -- fdpassctl verify", check=False)
@@ -351,7 +352,7 @@ def tls_load(m):
     make_keys(m)
     m.run(f"[ -e /usr/local/bin/handshakes ] || gcc -O1 -Wall -Werror -D_GNU_SOURCE -o /usr/local/bin/handshakes {GUEST}/handshakes.c -lssl -lcrypto")
     begin(m)
-    load = m.popen(f"handshakes 16 {rate} {seconds} a.test")
+    load = m.popen(f"/usr/local/bin/handshakes 16 {rate} {seconds} a.test")
     m.children.append(load)
     n_renewed = n_restarted = 0
     before = serials(m, 1)

@@ -10,7 +10,7 @@ import sys
 
 def needles(path):
     """Parts of the key's file, its secret number in both orders of bytes, and the encoded key."""
-    text = re.search(r"-----BEGIN [A-Z ]+-----\n(.*?)-----END", pathlib.Path(path).read_text(), re.S)[1]
+    text = re.search(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\n(.*?)-----END", pathlib.Path(path).read_text(), re.S)[1]
     der = base64.b64decode(text)
     secret = der[der.index(b"\x02\x01\x01\x04\x20") + 5:][:32]  # RFC 5915: version 1, and an OCTET STRING of 32 bytes
     return [secret, secret[::-1], text.split("\n")[1].encode()]
