@@ -21,6 +21,9 @@
 #define RENEWAL_RECEIVE_SEC 1
 #define RENEWAL_SEND_SEC 10
 
+/* The supervisor waits for each process in turn, and root for the supervisor. */
+#define RENEWAL_FORWARD_SEC 3
+
 int renewal_listen(const char *path) {
         _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         struct sockaddr_un address;
@@ -119,7 +122,7 @@ static int renewal_send_one(void *userdata, int fd, const char *name) {
 
         do
                 r = handoff_send_message(conn_fd, slice_from_string(name), (Slice){}, fd);
-        while (r == -EAGAIN && poll(&(struct pollfd){ .fd = conn_fd, .events = POLLOUT }, 1, RENEWAL_SEND_SEC * 1000) > 0);
+        while (r == -EAGAIN && poll(&(struct pollfd){ .fd = conn_fd, .events = POLLOUT }, 1, RENEWAL_FORWARD_SEC * 1000) > 0);
         return r;
 }
 
@@ -167,7 +170,7 @@ int renewal_forward(int control_fd, const CertificateFiles *files) {
 
         own_fd = fds[0];
         other_fd = fds[1];
-        r = renewal_set_timeout(own_fd, RENEWAL_SEND_SEC);
+        r = renewal_set_timeout(own_fd, RENEWAL_FORWARD_SEC);
         if (r >= 0)
                 r = handoff_send_message(control_fd, SLICE_LITERAL("r"), (Slice){}, other_fd);
 

@@ -32,6 +32,6 @@ int renewal_send(const char *path, const char *directory);
 
 /*
  * Does the same with files that were read, for the process at the other end of @control_fd. That process gets a descriptor
- * for renewal_receive_files() with one byte. Returns 0 or a negative errno.
+ * for renewal_receive_files() with one byte. Each call waits for 3 s at most. Returns 0 or a negative errno.
  */
 int renewal_forward(int control_fd, const CertificateFiles *files);
