@@ -9,19 +9,21 @@
 
 /* Returns the metrics as they are now, for the caller to free, or NULL after a message. */
 static char *metrics_http_collect(MetricsFormat format, size_t *ret_n) {
+        _cleanup_(certificates_done) Certificates certificates = {};
         _cleanup_(snapshot_done) Snapshot s = {};
         _cleanup_bus_ sd_bus *bus = NULL;
         char *text = NULL;
         FILE *f;
 
-        if (bus_open(&bus) < 0 || snapshot_take(bus, &s) < 0)
+        if (bus_open(&bus) < 0 || snapshot_take(bus, &s) < 0 ||
+            certificates_read(&certificates, CERTIFICATES_DIRECTORY) < 0)
                 return NULL;
 
         f = open_memstream(&text, ret_n);
         if (!f)
                 return NULL;
 
-        openmetrics_write(f, &s, format);
+        openmetrics_write(f, &s, &certificates, format);
         if (fclose(f) != 0) {
                 free(text);
                 return NULL;

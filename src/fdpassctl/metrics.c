@@ -47,6 +47,7 @@ static int metrics_set_format(void *userdata, const char *value) {
 }
 
 int verb_metrics(int argc, char *argv[]) {
+        _cleanup_(certificates_done) Certificates certificates = {};
         _cleanup_(snapshot_done) Snapshot s = {};
         _cleanup_bus_ sd_bus *bus = NULL;
         MetricsOptions o = {};
@@ -67,9 +68,9 @@ int verb_metrics(int argc, char *argv[]) {
         i = running_open(&bus);
         if (i != 0)
                 return i;
-        if (snapshot_take(bus, &s) < 0)
+        if (snapshot_take(bus, &s) < 0 || certificates_read(&certificates, CERTIFICATES_DIRECTORY) < 0)
                 return EXIT_FAILURE;
 
-        openmetrics_write(stdout, &s, o.format);
+        openmetrics_write(stdout, &s, &certificates, o.format);
         return EXIT_SUCCESS;
 }

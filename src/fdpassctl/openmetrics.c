@@ -3,6 +3,7 @@
 #include "fdpassctl/openmetrics.h"
 
 #include "basic/histogram.h"
+#include "fdpassctl/openmetrics-certificates.h"
 #include "fdpassctl/openmetrics-connections.h"
 
 static void openmetrics_write_broker(const OpenMetrics *w, const Value *properties) {
@@ -141,7 +142,7 @@ static void openmetrics_write_workers(const OpenMetrics *w, const Value *workers
         openmetrics_write_rows(w, workers, "fdpass_worker_pending", "worker", "Worker", "Pending");
 }
 
-void openmetrics_write(FILE *f, const Snapshot *s, MetricsFormat format) {
+void openmetrics_write(FILE *f, const Snapshot *s, const Certificates *c, MetricsFormat format) {
         OpenMetrics w = { f, format };
 
         openmetrics_write_broker(&w, &s->properties);
@@ -149,6 +150,7 @@ void openmetrics_write(FILE *f, const Snapshot *s, MetricsFormat format) {
         openmetrics_write_routes(&w, &s->routes);
         openmetrics_write_workers(&w, &s->workers);
         openmetrics_write_connections(&w, s);
+        openmetrics_write_certificates(&w, c);
 
         if (format == METRICS_OPENMETRICS)
                 fputs("# EOF\n", f);

@@ -248,16 +248,18 @@ static void problems_print_units(FILE *f, const Snapshot *s, sd_bus *manager, co
                 problems_print_changes(f, s, manager, config);
 }
 
-static void problems_print_all(FILE *f, const Snapshot *s, sd_bus *manager, const Value *service) {
+static void problems_print_all(FILE *f, const Snapshot *s, const Certificates *c, sd_bus *manager, const Value *service) {
         problems_print_broker(f, &s->properties);
         if (service)
                 problems_print_units(f, s, manager, service);
         for (size_t i = 0; i < s->workers.n_items; i++)
                 problems_print_worker(f, manager, &s->workers.items[i]);
         problems_print_routes(f, s);
+        if (c)
+                certificates_print_problems(f, c);
 }
 
-int problems_find(const Snapshot *s, sd_bus *manager, const Value *service, StringList *ret) {
+int problems_find(const Snapshot *s, const Certificates *c, sd_bus *manager, const Value *service, StringList *ret) {
         _cleanup_free_ char *text = NULL;
         size_t size;
         FILE *f = open_memstream(&text, &size);
@@ -266,7 +268,7 @@ int problems_find(const Snapshot *s, sd_bus *manager, const Value *service, Stri
         if (!f)
                 return -ENOMEM;
 
-        problems_print_all(f, s, manager, service);
+        problems_print_all(f, s, c, manager, service);
         if (fclose(f) != 0)
                 return -ENOMEM;
 

@@ -150,7 +150,28 @@ static void status_print_connections(const Value *properties) {
         printf("\n");
 }
 
-static void status_print(const Snapshot *s, const StringList *problems) {
+/* Prints how many certificates the TLS stages have, and which of them expires first. */
+static void status_print_certificates(const Certificates *c) {
+        const CertificateState *first = NULL;
+        usec_t now = usec_now_realtime();
+        char span[32];
+
+        for (size_t i = 0; i < c->n_items; i++)
+                if (!first || c->items[i].ends < first->ends)
+                        first = &c->items[i];
+        if (!first)
+                return;
+
+        printf("%12s: %zu", "Certificates", c->n_items);
+        if (first->ends != USEC_INFINITY && first->ends > now) {
+                printf(", the first to expire is %s of ", first->name);
+                text_print(stdout, first->unit);
+                printf(", in %s", text_from_span(span, first->ends - now));
+        }
+        printf("\n");
+}
+
+static void status_print(const Snapshot *s, const Certificates *c, const StringList *problems) {
         size_t n_problems = problems->n_items;
         const char *state = value_string(&s->properties, "State");
         Color color = n_problems > 0 ? COLOR_RED : state_color(state);
@@ -169,11 +190,31 @@ static void status_print(const Snapshot *s, const StringList *problems) {
         status_print_workers(&s->workers);
         status_print_clients(&s->properties);
         status_print_connections(&s->properties);
+        status_print_certificates(c);
         if (!streq(value_string(&s->properties, "LogLevel"), "info"))
                 printf("%11s: %s\n", "Log level", value_string(&s->properties, "LogLevel"));
 }
 
-static void status_print_json(Snapshot *s) {
+static void status_print_json_certificates(const Certificates *c) {
+        fputs(",\"Certificates\":[", stdout);
+        for (size_t i = 0; i < c->n_items; i++) {
+                const CertificateState *item = &c->items[i];
+
+                fputs(i == 0 ? "{\"Unit\":" : ",{\"Unit\":", stdout);
+                json_print_string(stdout, item->unit);
+                fputs(",\"Name\":", stdout);
+                json_print_string(stdout, item->name);
+                printf(",\"ExpiresUSec\":%" PRIu64 ",\"Default\":%s,\"Hosts\":[", item->ends, item->is_default ? "true" : "false");
+                for (size_t k = 0; k < item->hosts.n_items; k++) {
+                        fputs(k == 0 ? "" : ",", stdout);
+                        json_print_string(stdout, item->hosts.items[k]);
+                }
+                fputs("]}", stdout);
+        }
+        fputs("]", stdout);
+}
+
+static void status_print_json(Snapshot *s, const Certificates *c) {
         struct {
                 const char *name;
                 Value *value;
@@ -186,21 +227,28 @@ static void status_print_json(Snapshot *s) {
                 fputs(":", stdout);
                 json_print(stdout, parts[i].value, arg_json);
         }
+        status_print_json_certificates(c);
         fputs("}\n", stdout);
 }
 
 static int status_show(sd_bus *manager, const Value *service) {
+        _cleanup_(certificates_done) Certificates certificates = {};
         _cleanup_(snapshot_done) Snapshot s = {};
         _cleanup_bus_ sd_bus *bus = NULL;
         _cleanup_strlist_ StringList problems = {};
 
-        if (bus_open(&bus) < 0 || snapshot_take(bus, &s) < 0 || problems_find(&s, manager, service, &problems) < 0)
+        if (bus_open(&bus) < 0 || snapshot_take(bus, &s) < 0)
+                return EXIT_FAILURE;
+
+        /* The stages are those of this system, as the service is. */
+        if ((running_service() && certificates_read(&certificates, CERTIFICATES_DIRECTORY) < 0) ||
+            problems_find(&s, &certificates, manager, service, &problems) < 0)
                 return EXIT_FAILURE;
 
         if (arg_json != JSON_OFF)
-                status_print_json(&s);
+                status_print_json(&s, &certificates);
         else if (!arg_quiet)
-                status_print(&s, &problems);
+                status_print(&s, &certificates, &problems);
 
         return problems.n_items > 0 ? STATUS_EXIT_PROBLEMS : EXIT_SUCCESS;
 }

@@ -61,7 +61,7 @@ static size_t top_print_problems(const Top *t, size_t columns) {
         _cleanup_strlist_ StringList problems = {};
         size_t n;
 
-        (void) problems_find(&t->now, NULL, NULL, &problems);
+        (void) problems_find(&t->now, NULL, NULL, NULL, &problems);
         n = MIN(problems.n_items, (size_t) TOP_PROBLEMS_MAX);
         for (size_t i = 0; i < n; i++) {
                 printf("%s✗%s ", terminal_color(COLOR_RED), terminal_color(COLOR_NONE));

@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-#include "config/unit.h"
 #include "fdpassctl/load-units.h"
+#include "fdpassctl/worker-service.h"
 #include "match/match.h"
 #include "probe/probe.h"
 
@@ -122,33 +122,19 @@ static bool verify_back_find(const VerifyBack *v, const RouteConfig *route, Othe
         return false;
 }
 
-/* True if the value of a line of the list that is in effect has both texts. */
-static bool verify_back_has(const Unit *service, const char *key, const char *first, const char *second) {
-        bool has = false;
-
-        for (size_t i = 0; i < service->n_assignments; i++) {
-                const Assignment *a = service->assignments[i];
-
-                if (a->section == SECTION_SERVICE && streq(a->key, key))
-                        has = *a->value && (has || (strstr(a->value, first) && strstr(a->value, second)));
-        }
-
-        return has;
-}
-
 /*
  * Returns why the service can't hand clients back, and what to do about it. NULL: nothing is known. *ret_key has the key
  * of the socket unit that the reason is about.
  */
 static const char *verify_back_find_reason(const RouteConfig *route, const Unit *service, const char **ret_key) {
         *ret_key = load_worker_key(route);
-        if (verify_back_has(service, "ExecStart", "/fdpass-proxy ", "") &&
-            !verify_back_has(service, "ExecStart", "/fdpass-proxy ", " --http"))
+        if (worker_service_has(service, "ExecStart", "/fdpass-proxy ", "") &&
+            !worker_service_has(service, "ExecStart", "/fdpass-proxy ", " --http"))
                 return "fdpass-proxy does that with --http only. Add that to ExecStart=, and SupplementaryGroups=fdpass";
 
-        if (!verify_back_has(service, "Environment", "LD_PRELOAD=", "/fdpass-preload.so"))
+        if (!worker_service_has(service, "Environment", "LD_PRELOAD=", "/fdpass-preload.so"))
                 return NULL;
-        if (verify_back_has(service, "Environment", "FDPASS_RETURN=no", ""))
+        if (worker_service_has(service, "Environment", "FDPASS_RETURN=no", ""))
                 return "its service has FDPASS_RETURN=no. Remove that";
         if (route->transport == TRANSPORT_STREAM)
                 return "this form has no metadata, which fdpass-preload.so needs for that. Use ListenSequentialPacket=";
@@ -157,31 +143,6 @@ static const char *verify_back_find_reason(const RouteConfig *route, const Unit 
                 return "fdpass-preload.so needs the metadata for that. Remove this line";
 
         return NULL;
-}
-
-/* Loads the service of a worker's socket. *ret is NULL if it is not clear which one that is. */
-static int verify_back_load_service(const VerifyBack *v, const RouteConfig *route, Unit **ret) {
-        _cleanup_(unit_freep) Unit *socket = NULL;
-        char name[UNIT_NAME_SIZE];
-        int r;
-
-        *ret = NULL;
-        r = unit_load(v->path, route->unit, &socket);
-        if (r != 0 || !streq(socket->name.type, "socket"))
-                return MIN(r, 0);
-
-        (void) snprintf(name, sizeof(name), "%.*s.service", (int) socket->name.n_stem, socket->name.name);
-        for (size_t i = 0; i < socket->n_assignments; i++) {
-                const Assignment *a = socket->assignments[i];
-
-                if (a->section == SECTION_SOCKET && streq(a->key, "Accept"))
-                        return 0;
-                if (a->section == SECTION_SOCKET && streq(a->key, "Service"))
-                        (void) snprintf(name, sizeof(name), "%s", a->value);
-        }
-
-        r = unit_load(v->path, name, ret);
-        return MIN(r, 0);
 }
 
 static void verify_back_report(const VerifyBack *v, const RouteConfig *route) {
@@ -205,7 +166,7 @@ static int verify_back_hint(const VerifyBack *v, const RouteConfig *route) {
         char text[1024];
         int r;
 
-        r = verify_back_load_service(v, route, &service);
+        r = worker_service_load(v->path, route, &service);
         if (r < 0 || !service)
                 return r;
 

@@ -13,6 +13,7 @@
 #include "fdpassctl/verify-access.h"
 #include "fdpassctl/verify-back.h"
 #include "fdpassctl/verify-ports.h"
+#include "fdpassctl/verify-tls.h"
 #include "handoff/socket-path.h"
 
 static int verify_compare_routes(const void *a, const void *b) {
@@ -114,10 +115,12 @@ static int verify_paths(const Config *config) {
         return root_fd < 0 ? 0 : verify_access(root_fd, config);
 }
 
-static int verify_hand_backs(const Config *config) {
+/* Checks what the services of workers say. */
+static int verify_services(const Config *config) {
         _cleanup_close_ int root_fd = open(arg_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int r = root_fd < 0 ? -errno : verify_back(root_fd, config);
 
-        return root_fd < 0 ? -errno : verify_back(root_fd, config);
+        return r < 0 ? r : verify_tls(root_fd, config);
 }
 
 int verb_verify(int argc, char *argv[]) {
@@ -134,7 +137,7 @@ int verb_verify(int argc, char *argv[]) {
         if (r >= 0)
                 r = verify_ports(config);
         if (r >= 0)
-                r = verify_hand_backs(config);
+                r = verify_services(config);
         if (r < 0) {
                 fprintf(stderr, "Failed to check the routes: %s.\n", strerror(-r));
                 return EXIT_FAILURE;

@@ -262,6 +262,11 @@ void service_done(Service *s) {
         sd_event_unref(s->event);
 }
 
+void service_close_sockets(Service *s) {
+        for (size_t i = 0; i < s->n_sockets; i++)
+                service_socket_close(&s->sockets[i]);
+}
+
 int service_run(Service *s) {
         service_update_idle(s);
         service_update(s);

@@ -71,6 +71,9 @@ int service_init(Service *s);
 int service_init_with(Service *s, const int *fds, char *const *names, size_t n);
 void service_done(Service *s);
 
+/* Takes no more clients. Those that are in the sockets' queues, and in persistent connections, are left to others. */
+void service_close_sockets(Service *s);
+
 /* Serves until the service is idle or stopped. Returns 0 or a negative errno. */
 int service_run(Service *s);
 

@@ -23,6 +23,7 @@ static SSL_CTX *fuzz_server(void) {
         static const PolicyOptions options = POLICY_OPTIONS_NULL;
         static Certificate certificate;
         static CertificateSet set;
+        static TicketKeys tickets;
         static SSL_CTX *ctx;
         const char *why;
 
@@ -37,8 +38,9 @@ static SSL_CTX *fuzz_server(void) {
         fuzz_assert(X509_set_pubkey(certificate.leaf, certificate.key) == 1);
         fuzz_assert(X509_sign(certificate.leaf, certificate.key, EVP_sha256()) > 0);
         set.preset = &certificate;
+        fuzz_assert(ticket_seed(&tickets, NULL) == 0);
 
-        ctx = policy_new(&options, &set, &why);
+        ctx = policy_new(&options, &set, &tickets, &why);
         fuzz_assert(ctx);
         return ctx;
 }

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """HTTPS by the TLS stage: two sites on one port beside raw TLS, a host with demands of its own, and renewal."""
 
+import contextlib
 import re
+import subprocess
 
 from fdpass import GUEST, PROGRAMS, case, check
 from machine import wait_for
@@ -131,3 +133,273 @@ def tls_renewal(m):
               for line in lines), f"{lines}")
     check(any(re.search(r"^c\.crt: there is no file c\.key", line) for line in lines), f"{lines}")
     check(serial() == after, "the old pair stays")
+
+
+def resumed(m, host, options=""):
+    """Whether openssl s_client resumes the session of the file; the file gets the new one, if there is one."""
+    seen = m.output(f"cd {KEYS}; printf 'GET / HTTP/1.1\\r\\nHost: {host}\\r\\n\\r\\n' | timeout 10 openssl s_client -connect 127.0.0.1:443 "
+                    f"-servername {host} -ign_eof {options} 2>&1")
+    check("HTTP/1.1 200" in seen, f"no answer: {seen}")
+    return re.search(r"^(New|Reused), TLSv1", seen, re.M).group(1) == "Reused"
+
+
+@case
+def tls_tickets(m):
+    """Sessions outlive restarts, but no change of what is demanded of clients, and none is resumed by another instance."""
+    make_keys(m)
+    inside(m, "a", "Host=a.test\nProtocol=http\n")
+    inside(m, "b", "Host=b.test\nProtocol=http\n")
+    m.run("systemctl enable --now fdpass-tls@b.test.socket")
+    begin(m, "a", "b")
+    expect(m, "https://a.test/", "a: 127.0.0.1 a.test http/1.1 443")
+
+    for version in "-tls1_2", "-tls1_3":
+        check(not resumed(m, "a.test", f"{version} -sess_out s"), "a new session")
+        check(resumed(m, "a.test", f"{version} -sess_in s"), f"resumed {version}")
+        m.run("systemctl restart fdpass-tls.service")
+        check(resumed(m, "a.test", f"{version} -sess_in s"), f"resumed after a restart {version}")
+        m.run("systemctl stop fdpass-tls.service")
+        check(resumed(m, "a.test", f"{version} -sess_in s"), f"resumed after a stop {version}")
+        m.run("systemctl kill -s KILL fdpass-tls.service; systemctl restart fdpass.service")
+        check(resumed(m, "a.test", f"{version} -sess_in s"), f"resumed after a crash {version}")
+        check(not resumed(m, "b.test", f"{version} -sess_in s"), f"resumed by another instance {version}")
+
+    seed = m.output("stat -Lc '%a %s' /run/fdpass-tls/seed /run/fdpass-tls@b.test/seed /run/fdpass-tls-b.test/seed 2>/dev/null || true")
+    check(seed.split("\n") == ["600 48", "600 48"], f"the seeds: {seed}")
+    check(m.run("runuser -u nobody -- cat /run/fdpass-tls/seed", check=False).returncode != 0, "others can read the seed")
+    m.drop_in("fdpass-tls.service", f"[Service]\nLoadCredential=client-ca:{KEYS}/ca.crt\n"
+              'Environment="TLS_OPTIONS=--client-ca=%d/client-ca"\n')
+    m.run("systemctl daemon-reload; systemctl restart fdpass-tls.service")
+    alice = f"-cert {KEYS}/alice.crt -key {KEYS}/alice.key"
+    check(not resumed(m, "a.test", f"-sess_in s {alice}"), "resumed with other demands")
+
+
+@case
+def tls_status(m):
+    """Certificates that expire, or can't be used, in the status, the metrics, and what verify says before they are used."""
+    make_keys(m)
+    inside(m, "a", "Host=a.test\nProtocol=http\n")
+    begin(m, "a")
+    expect(m, "https://a.test/", "a: 127.0.0.1 a.test http/1.1 443")
+    status = m.output("fdpassctl status")
+    check(re.search(r"^Certificates: 2, the first to expire is (a\.test|b) of fdpass-tls\.service, in 4w|^Certificates: 2, .* in 29d", status, re.M), status)
+    check("certificate" not in status.lower().replace("certificates: 2", ""), status)
+
+    m.run(f"cd {CERTS}; {NEW.replace('-days 30', '-days 3')} -subj /CN=soon.test -keyout soon.key -out soon.crt 2>/dev/null; "
+          f"echo nonsense >'bad name.pem'; ln -s a.test.crt link.crt; mkdir live; cp {KEYS}/raw.test.crt live/fullchain.pem; "
+          f"cp {KEYS}/raw.test.key live/privkey.pem; systemctl reload fdpass-tls.service")
+    done = m.run("fdpassctl status", check=False)
+    check(done.returncode == 2, f"exit status {done.returncode}")
+    check("bad\\x20name.pem: it has no certificate" in done.stdout.replace("\n    ", ""), done.stdout)
+    check(re.search(r"the certificate soon expires in 2d 23h\.", done.stdout), done.stdout)
+    check("Certificates: 4" in done.stdout, done.stdout)
+    state = m.output("fdpassctl status --json=short", check=False)
+    check('"Unit":"fdpass-tls.service","Name":"live","ExpiresUSec":' in state, state)
+
+    m.run("systemctl enable --now fdpass-metrics.socket")
+    for metrics in m.output("fdpassctl metrics"), m.output("curl -sS -m 10 http://127.0.0.1:9469/metrics"):
+        check(len(re.findall(r'^fdpass_certificate_expiry_timestamp_seconds\{unit="fdpass-tls\.service",certificate="[a-z.]+"\} 1[0-9]{9}$', metrics, re.M)) == 4,
+              metrics[-2000:])
+        check(re.search(r'^fdpass_certificate_problems\{unit="fdpass-tls\.service"\} 1$', metrics, re.M), metrics[-1000:])
+    done = m.run(f"{PROGRAMS}fdpass-tls --check {CERTS}", check=False)
+    check(done.returncode == 65 and re.search(r"^problem link\.crt: it is a symbolic link", done.stdout, re.M), f"{done}")
+    check(m.run(f"runuser -u nobody -- {PROGRAMS}fdpass-tls --check {CERTS}", check=False).returncode == 1, "not readable")
+
+    m.run("systemctl stop fdpass-tls.socket fdpass-tls.service")
+    check("certificate" not in m.output("fdpassctl metrics"), "of a stopped stage")
+    check(not m.output("ls -A /run/fdpass-certificates"), "a report stays")
+
+
+@case
+def tls_verify(m):
+    """What fdpassctl verify says about certificates, and about names and protocols that lead nowhere; offline too."""
+    make_keys(m)
+    inside(m, "a", "Host=a.test *.a.test\nProtocol=http\nTLS=yes\n")
+    begin(m, "a")
+    done = m.run("fdpassctl verify")
+    check("certificate" not in done.stderr and "test-a.socket" not in done.stderr and done.stdout.endswith(" 0 warnings.\n"), f"{done}")
+
+    m.run(f"cd {CERTS}; {NEW} -days -3 -subj /CN=old.test -keyout old.key -out old.crt 2>/dev/null || "
+          f"{NEW} -not_before 20250101000000Z -not_after 20250201000000Z -subj /CN=old.test -keyout old.key -out old.crt; "
+          f"{NEW.replace('-days 30', '-days 3')} -subj /CN=soon.test -keyout soon.key -out soon.crt 2>/dev/null; "
+          f"cp {KEYS}/raw.test.crt c.crt; cp {KEYS}/b.test.key c.key; echo nonsense >d.pem; cp a.test.crt e.crt")
+    inside(m, "c", "Host=c.test\nProtocol=http\nTLS=yes\n")
+    inside(m, "d", "Host=d.test\nProtocol=http\n")
+    m.drop_in("fdpass-tls@h2.test.service", '[Service]\nEnvironment="TLS_OPTIONS=--alpn=h2,http/1.1"\n')
+    m.run("systemctl enable test-c.socket test-d.socket fdpass-tls@h2.test.socket")
+    wanted = [rf"fdpass-tls\.socket: warning: LoadCredential=tls:{CERTS}: c\.crt: the private key is not the one of the certificate\.",
+              rf"fdpass-tls\.socket: warning: LoadCredential=tls:{CERTS}: d\.pem: it has no certificate", r"e\.crt: there is no file e\.key",
+              r"The certificate old expired [0-9].* ago\.", r"The certificate soon expires in 2d 23h;",
+              r"test-c\.socket: warning: Host=c\.test: No certificate in /etc/fdpass/tls has this name", r"Host=h2\.test: No certificate",
+              r"fdpass-tls@\.socket: warning: .* offers h2 .*Protocol=http2"]
+    for where in "", "/srv/other":
+        if where:
+            m.run(f"rm -rf {where}; mkdir -p {where}/usr/lib/systemd {where}/etc/systemd {where}/etc/fdpass; cp -a {CERTS} {where}/etc/fdpass; "
+                  f"cp -a /usr/lib/systemd/system {where}/usr/lib/systemd; cp -a /etc/systemd/system {where}/etc/systemd")
+        done = m.run(f"fdpassctl verify --root={where or '/'}")
+        for line in wanted:
+            check(re.search(line.replace(CERTS, where + CERTS), done.stderr), f"{line}: {done.stderr}")
+        check(len(re.findall(r"d\.pem: it has no certificate", done.stderr)) == 1, f"twice: {done.stderr}")
+        check("Host=d.test" not in done.stderr and "Host=a.test" not in done.stderr, done.stderr)
+
+    done = m.run("runuser -u nobody -- fdpassctl verify", check=False)
+    check(f"{CERTS}: The certificates were not checked, because this user may not read them." in done.stderr, f"as another user: {done}")
+
+
+def echo_begin(m):
+    """A client that stays, at a worker that sends back what it gets."""
+    client = m.popen(f"python3 {GUEST}/tls-echo.py a.test")
+    m.children.append(client)
+    return client
+
+
+def echo(client, text):
+    client.stdin.write(f"ECHO {text}\n")
+    client.stdin.flush()
+    line = client.stdout.readline().strip()
+    check(line == f"ECHO {text}", f"{text}: {line!r} {client.poll() is not None and client.stderr.read()}")
+
+
+def processes(m, unit="fdpass-tls.service"):
+    """Process IDs of the stage: of the main process, and of all others, those that are left of an earlier start too."""
+    main = m.output(f"systemctl show -P MainPID {unit}")
+    every = m.output(f"cat /sys/fs/cgroup/system.slice/{unit}/cgroup.procs 2>/dev/null || "
+                     f"cat /sys/fs/cgroup/system.slice/system-*/{unit}/cgroup.procs", check=False).split()
+    return main, sorted(pid for pid in every if pid != main)
+
+
+def serials(m, n):
+    """What certificates so many clients get."""
+    return set(m.output(f"for i in $(seq {n}); do openssl s_client -connect 127.0.0.1:443 -servername a.test </dev/null 2>/dev/null "
+                        "| openssl x509 -noout -serial; done").split())
+
+
+def new_certificate(m, name="a.test"):
+    m.run(f"cd {CERTS}; {NEW} -subj /CN={name} -addext subjectAltName=DNS:{name} -keyout .new.key -out .new.crt 2>/dev/null; "
+          f"mv .new.key {name}.key; mv .new.crt {name}.crt")
+
+
+@case
+def tls_processes(m):
+    """Several processes: new certificates reach all, one that dies or hangs is replaced, and the stop ends all."""
+    make_keys(m)
+    inside(m, "a", "Host=a.test\nProtocol=http\n")
+    m.drop_in("fdpass-tls.service", '[Service]\nEnvironment=TLS_OPTIONS=--processes=3\nWatchdogSec=2\n')
+    begin(m, "a")
+    expect(m, "https://a.test/", "a: 127.0.0.1 a.test http/1.1 443")
+    main, others = processes(m)
+    check(len(others) == 3, f"processes: {others}")
+
+    before = serials(m, 6)
+    new_certificate(m)
+    m.run("systemctl reload fdpass-tls.service")
+    after = serials(m, 6)
+    check(len(before) == len(after) == 1 and before != after, f"serials: {before} {after}")
+    check(processes(m) == (main, others), "a reload needs no new process")
+
+    for signal, line in ("KILL", "A process was killed by signal 9"), ("STOP", "A process is killed, because it hangs."):
+        victim = processes(m)[1][0]
+        m.run(f"kill -{signal} {victim}")
+        wait_for(lambda: victim not in processes(m)[1] and len(processes(m)[1]) == 3, 15, f"another process after {signal}")
+        wait_for(lambda: any(line in entry["MESSAGE"] for entry in m.journal("fdpass-tls.service", priority=3)), 5, line)
+        check(serials(m, 6) == after, f"certificates after {signal}")
+    check(processes(m)[0] == main, "the main process goes on")
+
+    m.run(f"kill -KILL {main}")
+    wait_for(lambda: processes(m)[0] not in ("0", main) and len(processes(m)[1]) == 3, 10, "a restart after a crash of the main process")
+    check(serials(m, 3) == after, "certificates after a crash")
+    m.run("systemctl stop fdpass-tls.socket fdpass-tls.service")
+    wait_for(lambda: not processes(m)[1], 5, "the end of all")
+
+
+@case
+def tls_restart(m):
+    """Connections outlive a restart of the stage and of the broker; new clients get the new process; the old one ends with its last client."""
+    make_keys(m)
+    inside(m, "a", "Host=a.test\nProtocol=http\n")
+    m.worker("echo", f"{PROGRAMS}fdpass-exec /usr/bin/cat", "Prefix=ECHO\nTLS=yes\n", enable=False)
+    begin(m, "a", "echo")
+    client = echo_begin(m)
+    echo(client, "first")
+    main, others = processes(m)
+
+    m.run("systemctl restart fdpass-tls.service")
+    expect(m, "https://a.test/", "a: 127.0.0.1 a.test http/1.1 443")
+    m.run("systemctl restart fdpass.service")
+    expect(m, "https://a.test/", "a: 127.0.0.1 a.test http/1.1 443")
+    echo(client, "after the restart")
+    check(others[0] in processes(m)[1] and processes(m)[0] != main, f"the old process goes on: {processes(m)} {main} {others}")
+    m.run(f"kill -KILL {processes(m)[0]}")
+    expect(m, "https://a.test/", "a: 127.0.0.1 a.test http/1.1 443")
+    echo(client, "after a crash")
+    client.stdin.close()
+    wait_for(lambda: others[0] not in processes(m)[1], 10, "the end of the old process")
+
+    # Who wants an end for all says it twice, as the end of the machine does.
+    client = echo_begin(m)
+    echo(client, "second")
+    victim = processes(m)[1]
+    m.run("systemctl stop fdpass-tls.socket fdpass-tls.service")
+    echo(client, "after a stop")
+    m.run(f"kill -TERM {' '.join(victim)}", check=False)
+    wait_for(lambda: not processes(m)[1], 5, "the end by a second signal")
+
+
+@case
+def tls_load(m):
+    """Handshakes at a steady rate, while certificates are renewed each 2 s, and the stage and the broker restart: none fails."""
+    seconds, rate = (20, 500) if m.long else (5, 150)
+    make_keys(m)
+    m.run(f"[ -e /usr/local/bin/handshakes ] || gcc -O1 -Wall -Werror -D_GNU_SOURCE -o /usr/local/bin/handshakes {GUEST}/handshakes.c -lssl -lcrypto")
+    begin(m)
+    load = m.popen(f"/usr/local/bin/handshakes 16 {rate} {seconds} a.test")
+    m.children.append(load)
+    n_renewed = n_restarted = 0
+    before = serials(m, 1)
+    while load.poll() is None:
+        new_certificate(m)
+        n_renewed += 1
+        for unit in ("fdpass.service", "fdpass-tls.service")[:1 + n_renewed % 2]:
+            m.run(f"systemctl restart {unit}")
+            n_restarted += 1
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            load.wait(timeout=2)
+    n, n_failed, longest = map(int, load.stdout.read().split())
+    check(n_failed == 0 and n > 0, f"{n_failed} of {n} failed: {load.stderr.read()}")
+    check(serials(m, 1) != before, "the certificate is a new one")
+    m.figure("clients", n)
+    m.figure("renewals, restarts", f"{n_renewed}, {n_restarted}")
+    m.figure("longest", longest, "ms")
+
+
+@case
+def tls_keys(m):
+    """The private keys are in the memory of the stage only, which leaves no core dump; no other user can read them or its credentials."""
+    make_keys(m)
+    inside(m, "a", "Host=a.test\nProtocol=http\n")
+    m.worker("echo", f"{PROGRAMS}fdpass-exec /usr/bin/cat", "Prefix=ECHO\nTLS=yes\n", enable=False)
+    begin(m, "a", "echo")
+    m.run("systemctl enable --now fdpass-metrics.socket fdpass-hello.socket")
+    client = echo_begin(m)
+    echo(client, "a process of a worker")
+    expect(m, "https://a.test/", "a: 127.0.0.1 a.test http/1.1 443")
+    check(https(m, "https://other.test/", "-k")[1] == 200, "the hello worker")
+    m.run("curl -sS -m 10 http://127.0.0.1:9469/metrics")
+
+    seen = m.output(f"python3 {GUEST}/keysearch.py {CERTS}/a.test.key {CERTS}/b.pem", timeout=120)
+    units = {line.split()[0] for line in seen.splitlines()}
+    for unit in "fdpass.service", "fdpass-tls.service", "fdpass-hello.service", "fdpass-metrics.service", "test-echo.service":
+        check(unit in units, f"{unit} does not run: {seen}")
+    for line in seen.splitlines():
+        check(line.endswith(" yes") == line.startswith("fdpass-tls.service "), f"{seen}")
+
+    main, others = processes(m)
+    for pid in [main, *others]:
+        check(re.search(r"Max core file size +0 +0 ", m.output(f"cat /proc/{pid}/limits")), "no core dumps")
+        check(m.output(f"stat -c '%u %g' /proc/{pid}/environ") == "0 0", "a process that can be dumped belongs to its user")
+        # Its own user may not look into it either (PR_SET_DUMPABLE).
+        check(m.run(f"setpriv --reuid $(awk '/^Uid:/ {{ print $2 }}' /proc/{pid}/status) --clear-groups cat /proc/{pid}/environ",
+                    check=False).returncode != 0, "its user can look into it")
+    for path in "/run/credentials/fdpass-tls.service/tls_a.test.key", "/run/credentials/fdpass-tls.service", f"{CERTS}/a.test.key":
+        check(m.run(f"runuser -u nobody -- cat {path} || runuser -u nobody -- ls {path}", check=False).returncode != 0, f"{path} can be read")
+        check(m.run(f"runuser -u fdpass -- cat {path} || runuser -u fdpass -- ls {path}", check=False).returncode != 0, f"{path} can be read")

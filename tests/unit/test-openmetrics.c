@@ -51,7 +51,7 @@ static char *write_text(bool is_tracked, MetricsFormat format) {
         FILE *f = open_memstream(&text, &size);
 
         assert_non_null(f);
-        openmetrics_write(f, &s, format);
+        openmetrics_write(f, &s, &(Certificates){}, format);
         assert_int_equal(fclose(f), 0);
         snapshot_done(&s);
         return text;

@@ -163,7 +163,7 @@ static void test_limits_and_stuck(_unused_ void **state) {
         add_number(row, "Pending", 2);
         add_number(row, "StuckForUSec", 3 * USEC_PER_SEC);
 
-        assert_int_equal(problems_find(&s, NULL, NULL, &problems), 0);
+        assert_int_equal(problems_find(&s, NULL, NULL, NULL, &problems), 0);
         assert_int_equal(problems.n_items, 4);
         assert_string_equal(problems.items[0], "Worker /run/a.sock does not take its clients: 2 wait in its backlog, for 3.0s.");
         assert_string_equal(problems.items[1], "Listener public: 88 clients were refused in the last 10 minutes: the address is full "

@@ -309,6 +309,35 @@ static void test_limits(void **state) {
         RUN_UNTIL(t.stage->service.n_busy == 0);
 }
 
+/* The limit of a handshake is that of the whole: a client that always sends one more byte in time has no more. */
+static void test_slow_handshake(void **state) {
+        const uint8_t *hello;
+        usec_t begin_at;
+        TlsClient c;
+        Guest g;
+        long n;
+
+        t.stage->limits[TLS_HANDSHAKE] = 300 * USEC_PER_MSEC;
+        begin();
+        client_begin(&c, &(TlsClientSpec){ .sni = "site.example" });
+        client_use_memory(&c);
+        (void) SSL_do_handshake(c.ssl);
+        n = BIO_get_mem_data(SSL_get_wbio(c.ssl), (char **) (uintptr_t) &hello);
+
+        g = send_client("site.example", 1);
+        begin_at = usec_now();
+        for (long i = 0; i < n && !has_event(g.fd, POLLIN); i++) {
+                usec_t next = usec_add(usec_now(), 10 * USEC_PER_MSEC);
+
+                (void) send(g.fd, hello + i, 1, MSG_NOSIGNAL);
+                RUN_UNTIL(usec_now() >= next);
+        }
+        assert_true(usec_now() - begin_at < 2 * USEC_PER_SEC);
+        assert_int_equal(t.stage->n_handshakes, 0);
+        client_done(&c);
+        guest_leave(&g);
+}
+
 /* These clients are not for this stage. The broker answers them, and they are untouched. */
 static void test_refused_at_once(void **state) {
         Message m = MESSAGE_NULL;
@@ -412,6 +441,40 @@ static void test_renewal(void **state) {
         pem_done(&pem);
 }
 
+/* New files of the supervisor, in a process of their own, as it sends them. The end of the supervisor is no error. */
+static void test_forward(void **state) {
+        CertificateReport report = {};
+        CertificateFiles files;
+        int fds[2], status;
+        pid_t pid;
+        Pem pem;
+        Visit v;
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+        t.stage->control_fd = fds[0];
+        t.stage->beat_usec = 10 * USEC_PER_MSEC;
+        begin();
+        RUN_UNTIL(has_event(fds[1], POLLIN)); /* a sign of life */
+
+        make_pem(&pem, &(PemSpec){ .names = "DNS:site.example" });
+        write_file(t.directory, "site.pem", pem.certificate_text, pem.key_text);
+        assert_int_equal(certificate_files_read(&files, t.directory, NULL, &report), 0);
+        pid = fork();
+        if (pid == 0)
+                _exit(renewal_forward(fds[1], &files) < 0);
+        RUN_UNTIL(waitpid(pid, &status, WNOHANG) == pid);
+        assert_int_equal(WEXITSTATUS(status), 0);
+        certificate_files_done(&files);
+
+        visit(&v, &(TlsClientSpec){ .sni = "site.example" });
+        assert_int_equal(X509_cmp(SSL_get0_peer_certificate(v.client.ssl), pem.certificate), 0);
+        fd_close(fds[1]);
+        client_say(&v.client, "still here");
+        worker_expect(v.worker, "still here");
+        leave(&v);
+        pem_done(&pem);
+}
+
 TEST_MAIN(STAGE_TEST(test_facts),
           STAGE_TEST(test_renewal),
           STAGE_TEST(test_both_ways),
@@ -425,6 +488,8 @@ TEST_MAIN(STAGE_TEST(test_facts),
           STAGE_TEST(test_broker_absent),
           STAGE_TEST(test_other_name),
           STAGE_TEST(test_limits),
+          STAGE_TEST(test_slow_handshake),
+          STAGE_TEST(test_forward),
           STAGE_TEST(test_refused_at_once),
           STAGE_TEST(test_failed_handshakes),
           STAGE_TEST(test_stop))

@@ -4,13 +4,18 @@
 
 #include "tls-fixture.h"
 
+#include <sys/stat.h>
+
+#include "workers/tls/certificate-report.h"
 #include "workers/tls/learned.h"
 #include "workers/tls/record.h"
 
 static struct {
         Log *log;
+        CertificateReport report;
         CertificateSet set;
         PolicyOptions options;
+        TicketKeys tickets;
         SSL_CTX *ctx;
         Pem site, other;
 } t;
@@ -18,14 +23,14 @@ static struct {
 static CertificateFiles files_of(const char *directory) {
         CertificateFiles files;
 
-        assert_int_equal(certificate_files_read(&files, directory, NULL, t.log), 0);
+        assert_int_equal(certificate_files_read(&files, directory, NULL, &t.report), 0);
         return files;
 }
 
 static void load(const char *directory, const CertificateSet *old, CertificateSet *ret) {
         CertificateFiles files = files_of(directory);
 
-        assert_int_equal(certificate_set_load(ret, &files, old, t.log), 0);
+        assert_int_equal(certificate_set_load(ret, &files, old, &t.report), 0);
         certificate_files_done(&files);
 }
 
@@ -35,6 +40,7 @@ static int setup(void **state) {
 
         t.log = log_new("test");
         log_set_level(t.log, LOG_EMERG);
+        t.report.log = t.log;
         make_pem(&t.site, &(PemSpec){ .names = "DNS:site.example,DNS:www.site.example" });
         make_pem(&t.other, &(PemSpec){ .names = "DNS:*.other.example", .is_rsa = true });
 
@@ -46,6 +52,7 @@ static int setup(void **state) {
         remove_directory(directory);
 
         t.options = null;
+        assert_int_equal(ticket_seed(&t.tickets, NULL), 0);
         return 0;
 }
 
@@ -54,6 +61,7 @@ static int teardown(void **state) {
         certificate_set_done(&t.set);
         pem_done(&t.site);
         pem_done(&t.other);
+        certificate_report_done(&t.report);
         t.log = log_free(t.log);
         return 0;
 }
@@ -64,7 +72,7 @@ static void use_policy(void) {
         const char *why;
 
         SSL_CTX_free(t.ctx);
-        t.ctx = policy_new(&t.options, &t.set, &why);
+        t.ctx = policy_new(&t.options, &t.set, &t.tickets, &why);
         assert_null(why);
         assert_non_null(t.ctx);
 }
@@ -515,13 +523,185 @@ static void test_wrong_client_ca(void **state) {
         const char *why;
 
         t.options.client_ca = "/nonexistent/ca.pem";
-        assert_null(policy_new(&t.options, &t.set, &why));
+        assert_null(policy_new(&t.options, &t.set, &t.tickets, &why));
         assert_non_null(strstr(why, "--client-ca="));
+}
+
+/* The report has all pairs of a directory and of directories in it, and the problems. It replaces a file. */
+static void test_report(void **state) {
+        char directory[64], path[96], bytes[4096];
+        CertificateReport report = {};
+        CertificateFiles files;
+        CertificateSet set;
+        struct stat st;
+        Pem soon;
+        int fd;
+
+        make_pem(&soon, &(PemSpec){ .names = "DNS:soon.example", .ends_in = DAY });
+        make_directory(directory);
+        (void) snprintf(path, sizeof(path), "%s/live", directory);
+        assert_int_equal(mkdir(path, 0700), 0);
+        write_file(path, "fullchain.pem", t.site.certificate_text, NULL);
+        write_file(path, "privkey.pem", t.site.key_text, NULL);
+        write_file(directory, "with space.pem", soon.certificate_text, soon.key_text);
+        write_file(directory, "x\n.crt", "nonsense", NULL);
+        (void) snprintf(path, sizeof(path), "%s/link.pem", directory);
+        assert_int_equal(symlink("live/fullchain.pem", path), 0);
+
+        assert_int_equal(certificate_report_begin(&report), 0);
+        assert_int_equal(certificate_files_read(&files, directory, NULL, &report), 0);
+        assert_int_equal(certificate_set_load(&set, &files, NULL, &report), 0);
+        assert_int_equal(certificate_report_end(&report), 0);
+        certificate_files_done(&files);
+        certificate_set_done(&set);
+
+        assert_non_null(strstr(report.text, "problem link.pem: it is a symbolic link"));
+        assert_non_null(strstr(report.text, "problem x\\x0a.crt: there is no file x\\x0a.key with its private key. "));
+        assert_non_null(strstr(report.text, "certificate live expires 20"));
+        assert_non_null(strstr(report.text, "Z default names site.example www.site.example\n"));
+        assert_non_null(strstr(report.text, "certificate with\\x20space expires 20"));
+
+        (void) snprintf(path, sizeof(path), "%s/status", directory);
+        fd = certificate_report_write(&report, path);
+        assert_true(fd >= 0);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode, S_IFREG | 0644);
+        assert_int_equal(st.st_size, report.n_text);
+        assert_int_equal(pread(fd, bytes, sizeof(bytes), 0), report.n_text);
+        assert_memory_equal(bytes, report.text, report.n_text);
+        close(fd);
+        assert_int_equal(certificate_report_write(&report, "/nonexistent/status"), -ENOENT);
+
+        certificate_report_done(&report);
+        remove_directory(directory);
+        pem_done(&soon);
+}
+
+/* Makes a session, resumes it, and reports what the client was told. */
+static bool resumes(SSL_SESSION *session, int version, bool *ret_is_renewed) {
+        SSL_SESSION *next = NULL;
+        bool is_resumed;
+        TlsClient c;
+        Handshake h;
+
+        client_begin(&c, &(TlsClientSpec){ .sni = "site.example", .version = version, .session = session });
+        client_use_memory(&c);
+        assert_int_equal(handshake_begin(&h, t.ctx), 0);
+        assert_int_equal(client_shake(&c, &h, SIZE_MAX), HANDSHAKE_DONE);
+        is_resumed = SSL_session_reused(c.ssl);
+        (void) SSL_read(c.ssl, &(char){ 0 }, 1); /* the tickets of TLS 1.3 */
+        next = SSL_get0_session(c.ssl);
+        *ret_is_renewed = SSL_SESSION_has_ticket(next) && session != next;
+        handshake_done(&h);
+        client_done(&c);
+        return is_resumed;
+}
+
+static SSL_SESSION *make_session(int version) {
+        SSL_SESSION *session;
+        Learned l;
+
+        assert_true(learn(&(TlsClientSpec){ .sni = "site.example", .version = version }, "site.example", &l, &session));
+        assert_int_equal(SSL_SESSION_has_ticket(session), 1);
+        return session;
+}
+
+/* Keys of the last 12 hours are accepted, older ones and those of another seed or policy are not. */
+static void test_tickets(void **state) {
+        static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+        bool is_renewed;
+
+        for (size_t i = 0; i < ELEMENTSOF(versions); i++)
+                for (uint64_t age = 0; age <= TICKET_HOURS + 2; age++) {
+                        SSL_SESSION *session;
+                        TicketKeys present;
+
+                        use_policy();
+                        session = make_session(versions[i]);
+                        present = t.tickets;
+
+                        /* The keys that this hour would have if it were @age hours later. */
+                        assert_true(ticket_set_hour(&t.tickets, present.hour + age));
+                        t.tickets.hour = present.hour;
+                        assert_int_equal(resumes(session, versions[i], &is_renewed), age <= TICKET_HOURS);
+                        if (age > 0)
+                                assert_true(is_renewed);
+                        SSL_SESSION_free(session);
+                        t.tickets.hour = 0;
+                }
+}
+
+/* Another process with the same file resumes; without it, or with other demands, none does. */
+static void test_seed(void **state) {
+        char directory[64], path[80];
+        SSL_SESSION *session;
+        struct stat st;
+        bool is_renewed;
+
+        make_directory(directory);
+        (void) snprintf(path, sizeof(path), "%s/seed", directory);
+        assert_int_equal(ticket_seed(&t.tickets, path), 0);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode, S_IFREG | 0600);
+        assert_int_equal(st.st_size, TICKET_SEED_SIZE);
+
+        use_policy();
+        session = make_session(TLS1_3_VERSION);
+        assert_int_equal(ticket_seed(&t.tickets, path), 0);
+        use_policy();
+        assert_true(resumes(session, TLS1_3_VERSION, &is_renewed));
+
+        t.options.version_min = TLS1_3_VERSION;
+        use_policy();
+        assert_false(resumes(session, TLS1_3_VERSION, &is_renewed));
+        t.options.version_min = TLS1_2_VERSION;
+
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(ticket_seed(&t.tickets, path), 0);
+        use_policy();
+        assert_false(resumes(session, TLS1_3_VERSION, &is_renewed));
+        SSL_SESSION_free(session);
+        remove_directory(directory);
+}
+
+/* A file that is no seed is replaced, and one that others can read. A directory stays, and the seed is of this process. */
+static void test_broken_seed(void **state) {
+        char directory[64], path[80];
+        struct stat st;
+
+        make_directory(directory);
+        (void) snprintf(path, sizeof(path), "%s/seed", directory);
+        for (unsigned i = 0; i < 4; i++) {
+                TicketKeys other;
+
+                if (i == 0)
+                        write_file(directory, "seed", "short", NULL);
+                else if (i == 1)
+                        assert_int_equal(chmod(path, 0644), 0);
+                else if (i == 2) {
+                        assert_int_equal(unlink(path), 0);
+                        assert_int_equal(symlink("/etc/hostname", path), 0);
+                }
+                assert_int_equal(ticket_seed(&t.tickets, path), 0);
+                assert_int_equal(lstat(path, &st), 0);
+                assert_int_equal(st.st_mode, S_IFREG | 0600);
+                assert_int_equal(ticket_seed(&other, path), 0);
+                assert_memory_equal(other.seed, t.tickets.seed, TICKET_SEED_SIZE);
+        }
+
+        assert_true(ticket_seed(&t.tickets, directory) < 0);
+        assert_memory_not_equal(t.tickets.seed, (uint8_t[TICKET_SEED_SIZE]){ 0 }, TICKET_SEED_SIZE);
+        assert_true(ticket_seed(&t.tickets, "/nonexistent/seed") < 0);
+        remove_directory(directory);
 }
 
 TEST_MAIN(cmocka_unit_test(test_records),
           cmocka_unit_test(test_no_records),
           TLS_TEST(test_handshakes),
+          TLS_TEST(test_report),
+          TLS_TEST(test_tickets),
+          TLS_TEST(test_seed),
+          TLS_TEST(test_broken_seed),
           TLS_TEST(test_refusals),
           TLS_TEST(test_alpn),
           TLS_TEST(test_too_much),

@@ -5,10 +5,7 @@
 
 #include "basic/array.h"
 #include "probe/name.h"
-#include "workers/tls/certificate.h"
-
-/* Time before its end at which a certificate is worth a warning, in seconds. */
-#define ENDS_SOON (7 * 24 * 3600)
+#include "workers/tls/certificate-report.h"
 
 static int certificate_set_compare_name(const void *x, const void *y) {
         const CertificateName *a = x, *b = y;
@@ -83,44 +80,34 @@ static Certificate *certificate_set_keep(const CertificateSet *set, const char *
         return NULL;
 }
 
-static void certificate_set_warn_of_end(const Certificate *c, const char *file, Log *log) {
-        const ASN1_TIME *end = X509_get0_notAfter(c->leaf);
-        time_t soon = time(NULL) + ENDS_SOON;
-
-        if (X509_cmp_current_time(end) < 0)
-                log_line(log, LOG_WARNING, "%s: the certificate has expired. Clients will refuse it.", file);
-        else if (X509_cmp_time(end, &soon) < 0)
-                log_line(log, LOG_WARNING, "%s: the certificate expires in less than 7 days.", file);
-}
-
 /* Reads the pair whose certificate is in @chain. Returns NULL if there is none to use. */
 static Certificate *certificate_set_read_pair(const CertificateFiles *files, const CertificateFile *chain,
-                                              size_t n_pair, const char *key_name, const CertificateSet *old, Log *log) {
+                                              size_t n_pair, const char *key_name, const CertificateSet *old,
+                                              const CertificateReport *report) {
         const CertificateFile *key = certificate_set_find_file(files, key_name);
         Certificate *c = NULL, *kept;
         const char *why = NULL;
         bool is_key = false;
 
         if (key)
-                c = certificate_new(chain->name, n_pair, chain, key, &why, &is_key);
-        if (c) {
-                certificate_set_warn_of_end(c, chain->name, log);
+                c = certificate_new(n_pair, chain, key, &why, &is_key);
+        if (c)
                 return c;
-        }
 
         kept = certificate_set_keep(old, chain->name, n_pair);
         if (!key)
-                log_line(log, LOG_ERR, "%s: there is no file %s with its private key. %s", chain->name, key_name,
-                         kept ? "The pair that was read before stays in use." : "The certificate is left out.");
+                certificate_report_problem(report, chain->name, "there is no file %s with its private key. %s", key_name,
+                                           kept ? "The pair that was read before stays in use."
+                                                : "The certificate is left out.");
         else
-                log_line(log, LOG_ERR, "%s: %s. %s", is_key ? key->name : chain->name, why,
-                         kept ? "The pair that was read before stays in use." : "The pair is left out.");
+                certificate_report_problem(report, is_key ? key->name : chain->name, "%s. %s", why,
+                                           kept ? "The pair that was read before stays in use." : "The pair is left out.");
         return kept;
 }
 
 /* Adds the pair that @file begins, if it begins one. */
 static int certificate_set_add(CertificateSet *set, const CertificateFiles *files, const CertificateFile *file,
-                               const CertificateSet *old, Log *log) {
+                               const CertificateSet *old, const CertificateReport *report) {
         _cleanup_free_ char *key_name = NULL;
         size_t n = certificate_pair_of(file->name, &key_name);
         Certificate *c;
@@ -130,7 +117,7 @@ static int certificate_set_add(CertificateSet *set, const CertificateFiles *file
         if (!key_name)
                 return -ENOMEM;
 
-        c = certificate_set_read_pair(files, file, n, key_name, old, log);
+        c = certificate_set_read_pair(files, file, n, key_name, old, report);
         if (!c)
                 return 0;
         if (!ARRAY_GROW(set->items, set->n_items)) {
@@ -142,12 +129,13 @@ static int certificate_set_add(CertificateSet *set, const CertificateFiles *file
         return certificate_set_add_names(set, c);
 }
 
-int certificate_set_load(CertificateSet *ret, const CertificateFiles *files, const CertificateSet *old, Log *log) {
+int certificate_set_load(CertificateSet *ret, const CertificateFiles *files, const CertificateSet *old,
+                         const CertificateReport *report) {
         int r = 0;
 
         *ret = (CertificateSet){};
         for (size_t i = 0; r == 0 && i < files->n_items; i++)
-                r = certificate_set_add(ret, files, &files->items[i], old, log);
+                r = certificate_set_add(ret, files, &files->items[i], old, report);
 
         if (r < 0) {
                 certificate_set_done(ret);
@@ -159,6 +147,7 @@ int certificate_set_load(CertificateSet *ret, const CertificateFiles *files, con
         for (size_t i = 0; i < ret->n_items; i++)
                 if (!ret->preset || streq(ret->items[i]->pair, "default"))
                         ret->preset = ret->items[i];
+        certificate_report_add(report, ret);
         return 0;
 }
 

@@ -97,12 +97,12 @@ static const char *certificate_read(Certificate *c, const CertificateFile *chain
         return why;
 }
 
-Certificate *certificate_new(const char *pair, size_t n_pair, const CertificateFile *chain, const CertificateFile *key,
+Certificate *certificate_new(size_t n_pair, const CertificateFile *chain, const CertificateFile *key,
                              const char **ret_why, bool *ret_is_key) {
         Certificate *c = calloc(1, sizeof(*c));
 
         *ret_why = "there is not enough memory";
-        if (!c || !(c->pair = strndup(pair, n_pair)))
+        if (!c || !(c->pair = strndup(chain->name, n_pair)) || !(c->file = strdup(chain->name)))
                 return certificate_free(c);
 
         *ret_why = certificate_read(c, chain, key, ret_is_key);
@@ -112,7 +112,8 @@ Certificate *certificate_new(const char *pair, size_t n_pair, const CertificateF
 Certificate *certificate_copy(const Certificate *c) {
         Certificate *copy = calloc(1, sizeof(*copy));
 
-        if (!copy || !(copy->pair = strdup(c->pair)) || !(copy->chain = X509_chain_up_ref(c->chain)))
+        if (!copy || !(copy->pair = strdup(c->pair)) || !(copy->file = strdup(c->file)) ||
+            !(copy->chain = X509_chain_up_ref(c->chain)))
                 return certificate_free(copy);
 
         copy->leaf = c->leaf;
@@ -130,6 +131,7 @@ Certificate *certificate_free(Certificate *c) {
         sk_X509_pop_free(c->chain, X509_free);
         EVP_PKEY_free(c->key);
         free(c->pair);
+        free(c->file);
         free(c);
         return NULL;
 }

@@ -8,6 +8,7 @@
  *   certificate-files.c  finds the files in a directory, and which of them belong together
  *   certificate.c        reads one pair
  *   certificate-set.c    all pairs, and which of them a client gets
+ *   certificate-report.c what came of it, for people and for fdpassctl
  */
 
 #include <openssl/ssl.h>
@@ -32,12 +33,24 @@ typedef struct CertificateFiles {
 /* The credential of fdpass-tls.service: LoadCredential=tls:/etc/fdpass/tls makes "tls_NAME" of the file NAME. */
 #define CERTIFICATE_CREDENTIAL "tls"
 
+/* See certificate-report.h. */
+typedef struct CertificateReport CertificateReport;
+
+/*
+ * Calls @found for each file of the directory @path and the directories in it. As systemd names the credentials of a
+ * directory, "a/b.crt" is "a_b.crt" (systemd.exec(5), LoadCredential=). @fd is borrowed, or is a negative errno of open(2):
+ * -ELOOP for a symbolic link. Returns 0, the first negative result of @found, or an error of opendir(3).
+ */
+typedef int (*CertificateFound)(void *userdata, int fd, const char *name);
+int certificate_files_walk(const char *path, CertificateFound found, void *userdata);
+
 /*
  * Reads the regular files of the directory @path. Those of other credentials are left out: with @credential only files
- * "@credential_NAME" are read, as NAME. @log gets a warning about a file that can't be read. Returns 0, -ENOMEM, or an
- * error of opendir(3).
+ * "@credential_NAME" are read, as NAME. @report gets files that can't be read. Returns 0, -ENOMEM, or an error of
+ * opendir(3).
  */
-int certificate_files_read(CertificateFiles *ret, const char *path, const char *credential, Log *log);
+int certificate_files_read(CertificateFiles *ret, const char *path, const char *credential,
+                           const CertificateReport *report);
 
 /*
  * Adds the open file @fd, *not* consumed, as @name. What is no regular file is left out. Returns 0 or a negative errno.
@@ -50,6 +63,7 @@ void certificate_files_done(CertificateFiles *files);
 /* One certificate with its chain and key. */
 typedef struct Certificate {
         char *pair;             /* name of its files, without their ends: "www" for www.crt and www.key; owned */
+        char *file;             /* name of the file with the certificate; owned */
         X509 *leaf;             /* owned */
         STACK_OF(X509) *chain;  /* certificates of issuers, to be sent too; owned */
         EVP_PKEY *key;          /* owned */
@@ -66,10 +80,10 @@ typedef struct Certificate {
 size_t certificate_pair_of(const char *name, char **ret_key);
 
 /*
- * Reads a pair. Returns NULL if that is not possible. Then *ret_why is why, in words that follow the name of a file and
+ * Reads a pair, whose name is in the first @n_pair bytes of the name of @chain. Returns NULL if that is not possible. Then *ret_why is why, in words that follow the name of a file and
  * a colon, and *ret_is_key tells which of the two files it is about. The string is static.
  */
-Certificate *certificate_new(const char *pair, size_t n_pair, const CertificateFile *chain, const CertificateFile *key,
+Certificate *certificate_new(size_t n_pair, const CertificateFile *chain, const CertificateFile *key,
                              const char **ret_why, bool *ret_is_key);
 
 /* Returns a copy that shares certificates and key, or NULL without memory. */
@@ -92,10 +106,11 @@ typedef struct CertificateSet {
 } CertificateSet;
 
 /*
- * Reads all pairs. A pair that can't be used is left out, with one line in @log. If @old has it, that one stays in use,
+ * Reads all pairs. A pair that can't be used is left out, with a line in @report. If @old has it, that one stays in use,
  * because the two files of a pair can't be replaced at once. @old may be NULL. Returns 0 or -ENOMEM.
  */
-int certificate_set_load(CertificateSet *ret, const CertificateFiles *files, const CertificateSet *old, Log *log);
+int certificate_set_load(CertificateSet *ret, const CertificateFiles *files, const CertificateSet *old,
+                         const CertificateReport *report);
 void certificate_set_done(CertificateSet *set);
 
 /*

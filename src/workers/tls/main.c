@@ -7,7 +7,7 @@
 
 #include "workers/options.h"
 #include "workers/tls/renewal.h"
-#include "workers/tls/stage.h"
+#include "workers/tls/supervisor.h"
 
 #define FDS_RESERVED 64      /* descriptors for standard streams, sockets, files, the event loop */
 #define FDS_PER_CONNECTION 4 /* the client, both ends of its pair, and a connection to the broker */
@@ -28,7 +28,11 @@ static void tls_help(void) {
                "                                 Handshakes at once of one address; further ones are\n"
                "                                 refused (64)\n"
                "  -c --connections-max=NUMBER    Limit of clients; the others wait\n"
+               "     --processes=NUMBER          Processes that serve clients (1)\n"
                "     --drain-time=TIME           Time that clients have after a stop (0)\n"
+               "     --ticket-seed=PATH          Keep the keys of session tickets in this file\n"
+               "     --status=PATH               Write to this file which certificates there are\n"
+               "     --check=DIRECTORY           Print which certificates of a directory would be used\n"
                "     --return=PATH               The broker's return socket\n"
                "     --renewal=PATH              Take new certificates on this socket, from root\n"
                "     --renew=PATH                Send the certificates of --certificates= there, and exit\n"
@@ -47,7 +51,11 @@ enum {
         ARG_HANDSHAKE_TIMEOUT,
         ARG_HANDSHAKES_MAX,
         ARG_HANDSHAKES_PER_SOURCE,
+        ARG_PROCESSES,
         ARG_DRAIN_TIME,
+        ARG_TICKET_SEED,
+        ARG_STATUS,
+        ARG_CHECK,
         ARG_RETURN,
         ARG_RENEWAL,
         ARG_RENEW,
@@ -64,7 +72,11 @@ static const struct option long_options[] = {
         { "handshakes-max", required_argument, NULL, ARG_HANDSHAKES_MAX },
         { "handshakes-per-source", required_argument, NULL, ARG_HANDSHAKES_PER_SOURCE },
         { "connections-max", required_argument, NULL, 'c' },
+        { "processes", required_argument, NULL, ARG_PROCESSES },
         { "drain-time", required_argument, NULL, ARG_DRAIN_TIME },
+        { "ticket-seed", required_argument, NULL, ARG_TICKET_SEED },
+        { "status", required_argument, NULL, ARG_STATUS },
+        { "check", required_argument, NULL, ARG_CHECK },
         { "return", required_argument, NULL, ARG_RETURN },
         { "renewal", required_argument, NULL, ARG_RENEWAL },
         { "renew", required_argument, NULL, ARG_RENEW },
@@ -133,8 +145,21 @@ static int tls_take_option(void *userdata, int option, const char *name, const c
                 return option_unsigned(name, value, INT32_MAX, &s->source_max);
         case 'c':
                 return option_unsigned(name, value, INT32_MAX, &s->service.n_max);
+        case ARG_PROCESSES:
+                return option_unsigned(name, value, SUPERVISOR_PROCESSES_MAX, &s->n_processes);
         case ARG_DRAIN_TIME:
                 return option_timespan(name, value, &s->drain_usec);
+        case ARG_TICKET_SEED:
+                s->seed_path = value;
+                return 0;
+        case ARG_STATUS:
+                s->status_path = value;
+                return 0;
+        case ARG_CHECK:
+                s->certificates = value;
+                s->credential = NULL;
+                s->is_check = true;
+                return 0;
         case ARG_RETURN:
                 s->return_path = value;
                 return 0;
@@ -176,6 +201,39 @@ static void tls_set_limits(TlsStage *s) {
         s->handshakes_max = MIN(s->handshakes_max, s->service.n_max);
 }
 
+/* Prints what would be loaded. Returns 0, EX_DATAERR if there is a problem or no certificate, or a negative errno. */
+static int tls_print_report(const TlsStage *s) {
+        CertificateReport report = {};
+        CertificateFiles files;
+        CertificateSet set;
+        bool has_problem;
+        int r;
+
+        r = certificate_report_begin(&report);
+        if (r >= 0)
+                r = certificate_files_read(&files, s->certificates, NULL, &report);
+        if (r < 0) {
+                fprintf(stderr, "The directory of certificates, %s, can't be read: %s.\n", s->certificates, strerror(-r));
+                certificate_report_done(&report);
+                return r;
+        }
+
+        r = certificate_set_load(&set, &files, NULL, &report);
+        certificate_files_done(&files);
+        if (r >= 0) {
+                has_problem = !set.preset;
+                certificate_set_done(&set);
+                r = certificate_report_end(&report);
+        }
+        if (r >= 0) {
+                has_problem = has_problem || startswith(report.text, "problem ") || strstr(report.text, "\nproblem ");
+                r = fputs(report.text, stdout) >= 0 && fflush(stdout) == 0 ? has_problem ? EX_DATAERR : 0 : -EIO;
+        }
+
+        certificate_report_done(&report);
+        return r;
+}
+
 static int tls_renew(const TlsStage *s) {
         int r = renewal_send(s->renewal_path, s->certificates);
 
@@ -187,9 +245,10 @@ static int tls_renew(const TlsStage *s) {
 
 static int tls_start(TlsStage *s) {
         Log *log = s->service.log;
-        int r;
 
         (void) prctl(PR_SET_DUMPABLE, 0); /* the keys are not to be in a core dump, nor read by ptrace(2) */
+        if (s->is_check)
+                return tls_print_report(s);
 
         if (!s->certificates) {
                 log_line(log, LOG_ERR, "There are no credentials. Say LoadCredential=tls:/etc/fdpass/tls in the unit, "
@@ -199,24 +258,7 @@ static int tls_start(TlsStage *s) {
         if (s->is_sender)
                 return tls_renew(s);
 
-        r = service_init(&s->service);
-        if (r == SERVICE_NO_SOCKET) {
-                log_line(log, LOG_ERR, "There is no socket to take clients from. Start the socket unit instead.");
-                return EX_CONFIG;
-        }
-        if (r < 0) {
-                log_line(log, LOG_ERR, "Failed to take over the sockets: %s.", strerror(-r));
-                return r;
-        }
-
-        r = stage_init(s);
-        if (r < 0)
-                return r;
-
-        r = service_run(&s->service);
-        if (r < 0)
-                log_line(log, LOG_ERR, "Failed to serve: %s.", strerror(-r));
-        return r;
+        return supervisor_run(s, s->n_processes);
 }
 
 int main(int argc, char *argv[]) {

@@ -3,7 +3,7 @@
 #include "workers/tls/policy.h"
 
 #include <openssl/err.h>
-#include <openssl/rand.h>
+#include <openssl/evp.h>
 
 #include "probe/name.h"
 
@@ -76,16 +76,44 @@ static bool policy_set_groups(SSL_CTX *ctx) {
         return false;
 }
 
-/*
- * A session of another policy must not be resumed here, because the client would not be asked for its certificate. The
- * keys of tickets are made by each process, and the context is told apart as well.
- */
-static bool policy_set_sessions(SSL_CTX *ctx) {
-        uint8_t context[16];
+/* Adds all bytes of a file. */
+static bool policy_digest_file(EVP_MD_CTX *digest, const char *path) {
+        BIO *in = BIO_new_file(path, "r");
+        char bytes[4096];
+        bool is_done = in;
+        int n;
 
+        while (is_done && (n = BIO_read(in, bytes, sizeof(bytes))) > 0)
+                is_done = EVP_DigestUpdate(digest, bytes, (size_t) n) == 1;
+
+        BIO_free(in);
+        return is_done;
+}
+
+/* Computes a digest of all that an instance demands of its clients. */
+static bool policy_digest(const PolicyOptions *options, uint8_t ret[static TICKET_POLICY_SIZE]) {
+        const int32_t numbers[] = { options->version_min, options->client_ca ? (int32_t) options->client_certificate : -1 };
+        EVP_MD_CTX *digest = EVP_MD_CTX_new();
+        bool is_done;
+
+        is_done = digest && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 &&
+                  EVP_DigestUpdate(digest, numbers, sizeof(numbers)) == 1 &&
+                  EVP_DigestUpdate(digest, options->alpn, options->n_alpn) == 1 &&
+                  (!options->client_ca || policy_digest_file(digest, options->client_ca)) &&
+                  EVP_DigestFinal_ex(digest, ret, NULL) == 1;
+
+        EVP_MD_CTX_free(digest);
+        return is_done;
+}
+
+/*
+ * A session of another policy must not be resumed here, because the client would not be asked for its certificate. So the
+ * policy is a part of the keys of tickets, and of the context, which OpenSSL compares (SSL_CTX_set_session_id_context(3)).
+ */
+static bool policy_set_sessions(SSL_CTX *ctx, TicketKeys *tickets) {
         SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-        return RAND_bytes(context, sizeof(context)) == 1 && SSL_CTX_set_num_tickets(ctx, POLICY_TICKETS) == 1 &&
-               SSL_CTX_set_session_id_context(ctx, context, sizeof(context)) == 1;
+        return ticket_use(tickets, ctx) && SSL_CTX_set_num_tickets(ctx, POLICY_TICKETS) == 1 &&
+               SSL_CTX_set_session_id_context(ctx, tickets->policy, sizeof(tickets->policy)) == 1;
 }
 
 static bool policy_set_client_ca(SSL_CTX *ctx, const PolicyOptions *options) {
@@ -112,14 +140,15 @@ static void policy_set_callbacks(SSL_CTX *ctx, const PolicyOptions *options, con
         SSL_CTX_set_tlsext_servername_callback(ctx, policy_on_name);
 }
 
-static const char *policy_set(SSL_CTX *ctx, const PolicyOptions *options, const CertificateSet *set) {
+static const char *policy_set(SSL_CTX *ctx, const PolicyOptions *options, const CertificateSet *set, TicketKeys *tickets) {
         SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
         SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_RELEASE_BUFFERS);
         policy_set_callbacks(ctx, options, set);
 
         if (SSL_CTX_set_min_proto_version(ctx, options->version_min) != 1 ||
-            SSL_CTX_set_cipher_list(ctx, policy_ciphers) != 1 || !policy_set_groups(ctx) || !policy_set_sessions(ctx))
+            SSL_CTX_set_cipher_list(ctx, policy_ciphers) != 1 || !policy_set_groups(ctx) ||
+            !policy_set_sessions(ctx, tickets))
                 return "OpenSSL of this system has not the versions, ciphers and groups that are needed";
         if (options->client_ca && !policy_set_client_ca(ctx, options))
                 return "the file of --client-ca= has no certificates, or can't be read";
@@ -127,10 +156,15 @@ static const char *policy_set(SSL_CTX *ctx, const PolicyOptions *options, const 
         return NULL;
 }
 
-SSL_CTX *policy_new(const PolicyOptions *options, const CertificateSet *set, const char **ret_why) {
+SSL_CTX *policy_new(const PolicyOptions *options, const CertificateSet *set, TicketKeys *tickets, const char **ret_why) {
         SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 
-        *ret_why = ctx ? policy_set(ctx, options, set) : "there is not enough memory";
+        if (!ctx)
+                *ret_why = "there is not enough memory";
+        else if (!policy_digest(options, tickets->policy))
+                *ret_why = "the file of --client-ca= can't be read";
+        else
+                *ret_why = policy_set(ctx, options, set, tickets);
         ERR_clear_error();
         if (*ret_why) {
                 SSL_CTX_free(ctx);

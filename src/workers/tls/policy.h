@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 
 #include "workers/tls/certificate.h"
+#include "workers/tls/ticket.h"
 
 /* Bytes of a list of protocols for ALPN, each with its length before it (RFC 7301 3.1). */
 #define POLICY_ALPN_MAX 256
@@ -38,7 +39,7 @@ typedef struct PolicyOptions {
 int policy_parse_alpn(PolicyOptions *ret, const char *list);
 
 /*
- * Makes the context. It borrows @options and @set, which have to outlive it. Returns NULL if that is not possible. Then
- * *ret_why is why; the string is static.
+ * Makes the context. It borrows @options, @set and @tickets, which have to outlive it. @tickets has a seed, and gets the
+ * policy. Returns NULL if that is not possible. Then *ret_why is why; the string is static.
  */
-SSL_CTX *policy_new(const PolicyOptions *options, const CertificateSet *set, const char **ret_why);
+SSL_CTX *policy_new(const PolicyOptions *options, const CertificateSet *set, TicketKeys *tickets, const char **ret_why);

@@ -2,9 +2,8 @@
 
 #include "workers/tls/renewal.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -13,7 +12,7 @@
 #include "basic/fd.h"
 #include "handoff/handoff.h"
 
-/* Longest name of a file with its NUL (NAME_MAX). */
+/* Longest name of a file with its NUL (NAME_MAX). systemd makes no longer one of a path, either. */
 #define RENEWAL_NAME_SIZE 256
 
 /* Files of one renewal. The sender is root, and more than that would only be a mistake. */
@@ -21,6 +20,9 @@
 
 #define RENEWAL_RECEIVE_SEC 1
 #define RENEWAL_SEND_SEC 10
+
+/* The supervisor waits for each process in turn, and root for the supervisor. */
+#define RENEWAL_FORWARD_SEC 3
 
 int renewal_listen(const char *path) {
         _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -71,6 +73,22 @@ static int renewal_receive_one(int conn_fd, CertificateFiles *files) {
         return certificate_files_add(files, fd, name);
 }
 
+int renewal_receive_files(int conn_fd, CertificateFiles *ret) {
+        int r;
+
+        *ret = (CertificateFiles){};
+        r = renewal_set_timeout(conn_fd, RENEWAL_RECEIVE_SEC);
+        while (r == 0)
+                r = ret->n_items < RENEWAL_FILES_MAX ? renewal_receive_one(conn_fd, ret) : -E2BIG;
+        if (r < 0) {
+                certificate_files_done(ret);
+                return r;
+        }
+
+        certificate_files_sort(ret);
+        return 0;
+}
+
 int renewal_receive(int listen_fd, CertificateFiles *ret, int *ret_conn_fd) {
         _cleanup_close_ int conn_fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
         int r;
@@ -81,15 +99,10 @@ int renewal_receive(int listen_fd, CertificateFiles *ret, int *ret_conn_fd) {
         if (!renewal_is_root(conn_fd))
                 return -EPERM;
 
-        r = renewal_set_timeout(conn_fd, RENEWAL_RECEIVE_SEC);
-        while (r == 0)
-                r = ret->n_items < RENEWAL_FILES_MAX ? renewal_receive_one(conn_fd, ret) : -E2BIG;
-        if (r < 0) {
-                certificate_files_done(ret);
+        r = renewal_receive_files(conn_fd, ret);
+        if (r < 0)
                 return r;
-        }
 
-        certificate_files_sort(ret);
         *ret_conn_fd = TAKE_FD(conn_fd);
         return 0;
 }
@@ -99,16 +112,17 @@ void renewal_answer(int conn_fd) {
         fd_close(conn_fd);
 }
 
-static int renewal_send_one(int conn_fd, int dir_fd, const char *name) {
-        _cleanup_close_ int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        int r;
+static int renewal_send_one(void *userdata, int fd, const char *name) {
+        int conn_fd = *(const int *) userdata, r;
 
         if (fd < 0)
-                return errno == ELOOP || errno == ENXIO || errno == ENOENT ? 0 : -errno; /* a link; a socket; just replaced */
+                return fd == -ELOOP ? 0 : fd; /* systemd reads no symbolic links either */
+        if (strlen(name) >= RENEWAL_NAME_SIZE)
+                return -ENAMETOOLONG;
 
         do
                 r = handoff_send_message(conn_fd, slice_from_string(name), (Slice){}, fd);
-        while (r == -EAGAIN && poll(&(struct pollfd){ .fd = conn_fd, .events = POLLOUT }, 1, RENEWAL_SEND_SEC * 1000) > 0);
+        while (r == -EAGAIN && poll(&(struct pollfd){ .fd = conn_fd, .events = POLLOUT }, 1, RENEWAL_FORWARD_SEC * 1000) > 0);
         return r;
 }
 
@@ -122,24 +136,47 @@ static int renewal_wait(int conn_fd) {
         return answer == FDPASS_ANSWER_TAKEN ? 0 : -ECONNABORTED;
 }
 
-static void renewal_close_dir(DIR **d) {
-        if (*d)
-                closedir(*d);
-}
-
 int renewal_send(const char *path, const char *directory) {
-        _cleanup_(renewal_close_dir) DIR *d = opendir(directory);
-        _cleanup_close_ int conn_fd = -EBADF;
+        _cleanup_close_ int conn_fd = fd_connect_unix(path, SOCK_SEQPACKET);
         int r;
 
-        if (!d)
-                return -errno;
-
-        conn_fd = fd_connect_unix(path, SOCK_SEQPACKET);
         r = conn_fd < 0 ? conn_fd : renewal_set_timeout(conn_fd, RENEWAL_SEND_SEC);
-        for (struct dirent *e; r == 0 && (e = readdir(d));)
-                if (e->d_name[0] != '.')
-                        r = renewal_send_one(conn_fd, dirfd(d), e->d_name);
+        if (r >= 0)
+                r = certificate_files_walk(directory, renewal_send_one, &conn_fd);
 
         return r < 0 ? r : renewal_wait(conn_fd);
+}
+
+static int renewal_forward_one(int conn_fd, const CertificateFile *f) {
+        _cleanup_close_ int fd = memfd_create("certificate", MFD_CLOEXEC);
+        ssize_t n;
+
+        if (fd < 0)
+                return -errno;
+
+        n = write(fd, f->bytes, f->n);
+        if (n < 0 || lseek(fd, 0, SEEK_SET) < 0)
+                return -errno;
+
+        return (size_t) n < f->n ? -ENOSPC : renewal_send_one(&conn_fd, fd, f->name);
+}
+
+int renewal_forward(int control_fd, const CertificateFiles *files) {
+        _cleanup_close_ int own_fd = -EBADF, other_fd = -EBADF;
+        int fds[2], r;
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+                return -errno;
+
+        own_fd = fds[0];
+        other_fd = fds[1];
+        r = renewal_set_timeout(own_fd, RENEWAL_FORWARD_SEC);
+        if (r >= 0)
+                r = handoff_send_message(control_fd, SLICE_LITERAL("r"), (Slice){}, other_fd);
+
+        other_fd = fd_close(other_fd);
+        for (size_t i = 0; r >= 0 && i < files->n_items; i++)
+                r = renewal_forward_one(own_fd, &files->items[i]);
+
+        return r < 0 ? r : renewal_wait(own_fd);
 }

@@ -7,7 +7,6 @@
 
 #include "basic/address.h"
 #include "basic/fd.h"
-#include "workers/tls/renewal.h"
 #include "workers/tls/stage.h"
 
 #define BATCH_MAX 64                            /* events of one epoll_wait() */
@@ -157,88 +156,13 @@ static int stage_on_drained(sd_event_source *source, uint64_t usec, void *userda
 static void stage_stop(Service *service) {
         TlsStage *s = CONTAINER_OF(service, TlsStage, service);
 
+        /* Clients in persistent connections go to the next process, because this one may go on for long. */
+        service_close_sockets(service);
         if (s->drain_usec == 0)
                 stage_end_all(s);
         else if (s->drain_usec != USEC_INFINITY)
                 (void) sd_event_add_time_relative(service->event, &s->drained, CLOCK_MONOTONIC, s->drain_usec, 0,
                                                   stage_on_drained, s);
-}
-
-int stage_load(TlsStage *s, const CertificateFiles *files) {
-        CertificateSet set;
-        int r;
-
-        r = certificate_set_load(&set, files, &s->set, s->service.log);
-        if (r < 0)
-                return r;
-
-        certificate_set_done(&s->set);
-        s->set = set;
-        if (!set.preset)
-                log_line(s->service.log, LOG_ERR, "There is no certificate, so all clients are refused. Put NAME.crt "
-                         "and NAME.key into /etc/fdpass/tls, and reload the service.");
-        else
-                log_line(s->service.log, LOG_INFO, "Certificates: %zu, with %zu names. \"%s\" is for all other names.",
-                         set.n_items, set.n_names, set.preset->pair);
-        return 0;
-}
-
-static int stage_on_renewal(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        TlsStage *s = userdata;
-        CertificateFiles files;
-        int conn_fd, r;
-
-        r = renewal_receive(fd, &files, &conn_fd);
-        if (r >= 0) {
-                r = stage_load(s, &files);
-                certificate_files_done(&files);
-                if (r >= 0)
-                        renewal_answer(conn_fd);
-                else
-                        fd_close(conn_fd);
-        }
-        if (r < 0 && r != -EAGAIN)
-                service_complain(&s->service, "New certificates were not read: %s. The old ones stay in use.", strerror(-r));
-        return 0;
-}
-
-static int stage_init_renewal(TlsStage *s) {
-        int r;
-
-        if (!s->renewal_path)
-                return 0;
-
-        r = renewal_listen(s->renewal_path);
-        if (r < 0)
-                return r;
-
-        s->renewal_fd = r;
-        return sd_event_add_io(s->service.event, &s->renewal, s->renewal_fd, EPOLLIN, stage_on_renewal, s);
-}
-
-static int stage_init_policy(TlsStage *s) {
-        CertificateFiles files = {};
-        const char *why;
-        int r;
-
-        r = certificate_files_read(&files, s->certificates, s->credential, s->service.log);
-        if (r < 0) {
-                log_line(s->service.log, LOG_ERR, "The directory of certificates, %s, can't be read: %s.",
-                         s->certificates, strerror(-r));
-                return r;
-        }
-
-        r = stage_load(s, &files);
-        certificate_files_done(&files);
-        if (r < 0)
-                return r;
-
-        s->ctx = policy_new(&s->policy, &s->set, &why);
-        if (s->ctx)
-                return 0;
-
-        log_line(s->service.log, LOG_ERR, "TLS can't be set up: %s.", why);
-        return -EINVAL;
 }
 
 static int stage_init_loop(TlsStage *s) {
@@ -286,7 +210,7 @@ int stage_init(TlsStage *s) {
         if (!s->scratch)
                 return -ENOMEM;
 
-        r = stage_init_policy(s);
+        r = s->ctx ? 0 : stage_prepare(s);
         if (r < 0)
                 return r;
 
@@ -298,7 +222,7 @@ int stage_init(TlsStage *s) {
                 r = stage_init_loop(s);
         }
         if (r >= 0)
-                r = stage_init_renewal(s);
+                r = stage_renewal_init(s);
         if (r < 0)
                 log_line(s->service.log, LOG_ERR, "The stage can't start: %s.", strerror(-r));
         return r;
@@ -312,11 +236,15 @@ void stage_done(TlsStage *s) {
         sd_event_source_disable_unref(s->more);
         sd_event_source_disable_unref(s->timer);
         sd_event_source_disable_unref(s->drained);
-        sd_event_source_disable_unref(s->renewal);
-        fd_close(s->renewal_fd);
+        stage_renewal_done(s);
+        if (s->status_fd >= 0)
+                (void) unlink(s->status_path);
+        fd_close(s->status_fd);
+        certificate_report_done(&s->report);
         fd_close(s->epoll_fd);
         pair_maker_done(&s->pairs);
         SSL_CTX_free(s->ctx);
+        ticket_done(&s->tickets);
         certificate_set_done(&s->set);
         free(s->scratch);
 }

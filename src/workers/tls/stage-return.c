@@ -129,7 +129,7 @@ static void stage_return_again(TlsConnection *c, const char *why) {
         TlsStage *s = c->stage;
 
         stage_close_side(c, &c->broker);
-        if (s->now < usec_add(c->begin, STAGE_RETURN_USEC) && !s->service.is_stopping) {
+        if (s->now < usec_add(c->begin, STAGE_RETURN_USEC)) {
                 stage_set_phase(c, TLS_RETRY);
                 return;
         }

@@ -13,6 +13,7 @@
  *                             stage-return.c ── learned.h: message ── pair.h: or another socket ──▶ (broker)
  *                                  │ taken, not in the kernel
  *                                  ▼
+ *     stage-prepare.c ── certificates and options; stage-renewal.c ── new certificates
  *     stage-loop.c ── event ──▶ stage-flow.c: bytes between the client and the worker's socket
  *
  * There is one thread.
@@ -24,7 +25,7 @@
 #include "basic/list.h"
 #include "handoff/protocol.h"
 #include "workers/service.h"
-#include "workers/tls/certificate.h"
+#include "workers/tls/certificate-report.h"
 #include "workers/tls/handshake.h"
 #include "workers/tls/kernel.h"
 #include "workers/tls/keys.h"
@@ -50,8 +51,12 @@ typedef struct TlsStage {
         const char *certificates;  /* directory; borrowed */
         const char *credential;    /* prefix of the files in it (certificate_files_read()); NULL: none. Borrowed */
         const char *return_path;   /* the broker's return socket; borrowed */
+        const char *seed_path;     /* of the keys of session tickets; NULL: they end with this process. Borrowed */
+        const char *status_path;   /* of the report on the certificates; NULL: none is written. Borrowed */
         const char *renewal_path;  /* of a socket for new certificates (renewal.h); NULL: none. Borrowed */
+        bool is_check;             /* it only prints what is in @certificates */
         bool is_sender;            /* it only sends the files of @certificates there */
+        unsigned n_processes;      /* that serve clients (supervisor.h) */
         unsigned handshakes_max;   /* handshakes at once; the next clients wait */
         unsigned source_max;       /* handshakes at once of one source; further ones are refused */
         KernelUse kernel_use;
@@ -59,7 +64,14 @@ typedef struct TlsStage {
 
         int renewal_fd;            /* listens at @renewal_path; -EBADF: none */
         sd_event_source *renewal;
+        int control_fd;            /* of the supervisor, which sends new certificates; -EBADF: there is none. Owned */
+        sd_event_source *control;
+        sd_event_source *beat;     /* the next sign of life for the supervisor */
+        usec_t beat_usec;          /* time between two of them; USEC_INFINITY: none */
+        CertificateReport report;
+        int status_fd;             /* @status_path, with its lock; -EBADF: none */
         CertificateSet set;
+        TicketKeys tickets;
         SSL_CTX *ctx;
         PairMaker pairs;
         bool has_kernel;           /* the kernel can do TLS, and is to do it */
@@ -84,6 +96,12 @@ typedef struct TlsStage {
 
 /* Bytes that are moved at a time: the most that a record has (RFC 8446 5.1). */
 #define FLOW_SIZE ((size_t) 16384)
+
+/* A sign of life for the supervisor. */
+typedef struct StageBeat {
+        uint32_t n_busy;  /* clients now */
+        uint64_t n_taken; /* clients since the start */
+} StageBeat;
 
 /* One socket of a connection. Its epoll is edge-triggered, so events are recorded here until they are used. */
 typedef struct TlsSide {
@@ -139,10 +157,14 @@ struct TlsConnection {
                 },                                                              \
                 .policy = POLICY_OPTIONS_NULL,                                  \
                 .return_path = FDPASS_RETURN_PATH,                              \
+                .n_processes = 1,                                               \
                 .handshakes_max = 1024,                                         \
                 .source_max = 64,                                               \
                 .pairs = { .listen_fd = -EBADF },                               \
                 .limits = { [TLS_HANDSHAKE] = 5 * USEC_PER_SEC },               \
+                .status_fd = -EBADF,                                            \
+                .beat_usec = USEC_INFINITY,                                     \
+                .control_fd = -EBADF,                                           \
                 .renewal_fd = -EBADF,                                           \
                 .epoll_fd = -EBADF,                                             \
         }
@@ -156,11 +178,29 @@ struct TlsConnection {
 int stage_init(TlsStage *s);
 void stage_done(TlsStage *s);
 
+/* stage-prepare.c */
+
+/*
+ * Reads certificates and options, and listens for new certificates, all without an event loop. stage_init() does it if it
+ * was not done before. Logs what is wrong, and returns 0 or a negative errno.
+ */
+int stage_prepare(TlsStage *s);
+
 /*
  * Reads the certificates, and uses them for new clients. Without any the stage goes on: it refuses clients until there
- * is one. Logs, and returns 0 or -ENOMEM.
+ * is one. TlsStage.report was begun, and has what was wrong with the files; it is ended and written. Logs, and returns 0 or
+ * -ENOMEM.
  */
 int stage_load(TlsStage *s, const CertificateFiles *files);
+
+/* stage-renewal.c */
+
+/* Logs why new certificates were not read. */
+void stage_complain_of_renewal(TlsStage *s, int error);
+
+/* Takes new certificates from now on. Returns 0 or a negative errno. */
+int stage_renewal_init(TlsStage *s);
+void stage_renewal_done(TlsStage *s);
 
 /* stage-connection.c */
 
