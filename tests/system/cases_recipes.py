@@ -6,6 +6,7 @@ import pathlib
 import re
 import shlex
 import sys
+import time
 
 from fdpass import GUEST, UNITS, case, check
 from machine import wait_for
@@ -28,9 +29,14 @@ def type_commands(m, text):
         wait_for(lambda: len(m.journal(match="eloaded")) > before, 5, "the broker's word about the reload")
 
 
-def look(m, block):
+def look(m, block, seconds=0):
+    """Each command of a block has to print what the page shows, within so many seconds."""
     for command, expected in block.steps():
-        done = m.run(f"script -qec {shlex.quote(command)} /dev/null", check=False)  # on a terminal
+        end = time.monotonic() + seconds
+        while True:
+            done = m.run(f"script -qec {shlex.quote(command)} /dev/null", check=False)  # on a terminal
+            if pages.matches(expected, done.stdout) or time.monotonic() > end:
+                break
         check(pages.matches(expected, done.stdout), f"`{command}` prints\n{done.stdout}{done.stderr}instead of\n{expected}")
 
 
@@ -45,8 +51,8 @@ def stop(m, blocks):
     m.run(f"systemctl stop {names}", check=False)
 
 
-def follow(m, title):
-    """One recipe from beginning to end. Of the other recipes' programs those are there that its directory has, and no
+def follow(m, title, seconds=0):
+    """One recipe from beginning to end; what is seen may take so many seconds. Of the other recipes' programs those are there that its directory has, and no
     other: this is all that its reader is told to copy."""
     blocks = pages.sections(OVERVIEW)[title]
     check_installed(m, title)
@@ -59,7 +65,7 @@ def follow(m, title):
             m.path(block.path).unlink(missing_ok=True)
             m.write(block.path, block.text)
         elif block.is_session:
-            look(m, block)
+            look(m, block, seconds)
         else:
             type_commands(m, block.text)
     verify(m, blocks)
@@ -122,7 +128,7 @@ def follow_acme(m, title):
     of certbot as they are bring nothing, and take nothing away."""
     for name in "certbot", "lego":
         m.run(f"install -m 755 {GUEST}/acme.py /usr/bin/{name}")
-    follow(m, title)
+    follow(m, title, seconds=5)
     stage, before = m.property("fdpass-tls.service", "MainPID"), served(m, "blog.example.org")
     m.run("certbot renew")
     wait_for(lambda: served(m, "blog.example.org") != before, 5, "the new certificate")

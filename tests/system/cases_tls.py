@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """HTTPS by the TLS stage: two sites on one port beside raw TLS, a host with demands of its own, and renewal."""
 
+import json
 import re
 
 from fdpass import GUEST, PROGRAMS, case, check
@@ -104,6 +105,34 @@ def tls_demands(m):
     for version in "TLSv1_2", "TLSv1_3":
         seen = m.output(f"python3 {GUEST}/resume.py {version} {KEYS}/all.pem a.test a.test b.test")
         check(re.fullmatch(r"a: .*\na: .* resumed\nnothing", seen), f"a session of the other stage, {version}: {seen}")
+
+
+def make_client(m, name, ca, days):
+    """A client's certificate by a CA of the keys, good for so many days; with 0 it is over at once."""
+    m.run(f"cd {KEYS}; openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN={name} -keyout {name}.key -out {name}.csr; "
+          f"openssl x509 -req -in {name}.csr -CA {ca}.crt -CAkey {ca}.key -CAcreateserial -days {days} -out {name}.crt")
+
+
+@case
+def tls_matrix(m):
+    """Name of the handshake x certificate x session x host of the request: no way leads around the demands of a host."""
+    make_keys(m)
+    m.run(f"cd {KEYS}; {NEW} -subj /CN=ca -keyout other.key -out other.crt")
+    make_client(m, "mallory", "other", 30)
+    make_client(m, "expired", "ca", 0)
+    for name, route in ("a", "Host=a.test\n"), ("b", "Host=b.test\nTLS=yes\n"), ("rest", ""):
+        m.worker(name, f"/usr/bin/python3 {GUEST}/next.py {name}", route=route + "Protocol=http\n", enable=False,
+                 socket=f"ListenStream=\nListenSequentialPacket=/run/fdpass/{name}.sock", service="SupplementaryGroups=fdpass")
+    m.drop_in("fdpass-tls@b.test.service", f"[Service]\nLoadCredential=client-ca:{KEYS}/ca.crt\n"
+              'Environment="TLS_OPTIONS=--client-ca=%d/client-ca"\n')
+    m.run("systemctl disable --now fdpass-hello.socket; systemctl enable --now fdpass-tls@b.test.socket")
+    begin(m, "a", "b", "rest")
+
+    seen = json.loads(m.output(f"python3 {GUEST}/policies.py {KEYS} {'all' if m.long else 'few'}", timeout=300))
+    m.figure("answers", ", ".join(f"{n} {answer}" for answer, n in sorted(seen["seen"].items())))
+    check(not seen["n_wrong"], f"{seen['n_wrong']} wrong: {seen['wrong']}")
+    check(set(seen["seen"]) >= {"a", "b", "rest", "421", "alert"}, f"{seen['seen']}")
+    check("X-Worker: b" not in m.output("curl -si -m 10 -H 'Host: b.test' http://127.0.0.1/"), "port 80")
 
 
 @case
