@@ -4,11 +4,13 @@
 import json
 import re
 
-from fdpass import GUEST, PROGRAMS, case, check
+from fdpass import GUEST, PROGRAMS, alone, case, check
 from machine import wait_for
 
 CERTS = "/etc/fdpass/tls"
 KEYS = "/etc/test-tls"  # of the clients, and what they trust
+
+SLOWEST_SEC = 5  # for a client beside hostile ones
 
 NEW = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30"
 
@@ -133,6 +135,22 @@ def tls_matrix(m):
     check(not seen["n_wrong"], f"{seen['n_wrong']} wrong: {seen['wrong']}")
     check(set(seen["seen"]) >= {"a", "b", "rest", "421", "alert"}, f"{seen['seen']}")
     check("X-Worker: b" not in m.output("curl -si -m 10 -H 'Host: b.test' http://127.0.0.1/"), "port 80")
+
+
+@alone
+@case
+def tls_hostile(m):
+    """Clients that break the rules of TLS get an alert, harm no other client, and cost nothing while they hold what they have."""
+    make_keys(m)
+    m.worker("a", f"/usr/bin/python3 {GUEST}/next.py a", route="Host=a.test\nProtocol=http\n", enable=False,
+             socket="ListenStream=\nListenSequentialPacket=/run/fdpass/a.sock", service="SupplementaryGroups=fdpass")
+    begin(m, "a")
+    seen = json.loads(m.output(f"python3 {GUEST}/tls-hostile.py {KEYS}/all.pem {30 if m.long else 2}", timeout=120))
+    m.figure("CPU while they hold", ", ".join(f"{unit} {percent:.3f} %" for unit, percent in seen["cpu"].items()) if "CPU" not in seen["wrong"] else "too much")
+    m.figure("the slowest other client", seen["slowest"], "s", 2)
+    m.figure("ends", ", ".join(f"{attack}: {end}" for attack, end in seen["ends"].items()))
+    check(not seen["wrong"], f"{seen}")
+    check(seen["slowest"] < SLOWEST_SEC, "another client waits")
 
 
 @case

@@ -9,6 +9,7 @@ sys.path.insert(0, "/usr/src/fdpass/src/libfdpass")
 import fdpass
 
 BODY = sys.argv[1].encode()
+BIG = 16_000_000
 ANSWER = b"HTTP/1.1 200 OK\r\nX-Worker: %s\r\nContent-Length: %d\r\n\r\n%s" % (BODY, len(BODY), BODY)
 
 
@@ -27,7 +28,10 @@ def serve(client):
     with client:
         try:
             while (head := read_head(client)):
-                client.socket.sendall(ANSWER)
+                if head.startswith(b"GET /big "):
+                    client.socket.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BIG + bytes(BIG))
+                else:
+                    client.socket.sendall(ANSWER)
                 if b" HTTP/1.0\r\n" in head or not client.next():
                     return
         except OSError:

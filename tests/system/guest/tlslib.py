@@ -78,7 +78,8 @@ class Tls:
                 SSL_CTX_ctrl(cls.contexts[version], which, VERSIONS[version], None)
         return cls.contexts[version]
 
-    def _check(self, result):
+    def check(self, result):
+        """The result of a call of libssl, where it is no error."""
         if result > 0:
             return result
         why = SSL_get_error(self.ssl, result)
@@ -93,15 +94,15 @@ class Tls:
         raise ConnectionError(f"{why}: {text}")
 
     def connect(self):
-        self._check(SSL_connect(self.ssl))
+        self.check(SSL_connect(self.ssl))
         return self
 
     def send(self, data):
-        return self._check(SSL_write(self.ssl, data, len(data)))
+        return self.check(SSL_write(self.ssl, data, len(data)))
 
     def receive(self, size=65536):
         data = ctypes.create_string_buffer(size)
-        n = self._check(SSL_read(self.ssl, data, size))
+        n = self.check(SSL_read(self.ssl, data, size))
         return data.raw[:n]
 
     def session(self):
