@@ -253,10 +253,31 @@ void delivery_admit(Broker *b, Pool *p, Client *c) {
                 delivery_admit_known(b, c);
 }
 
+/* Has the flusher of a pool without workers answer the client (Flusher=redirect). */
+static void delivery_redirect(Broker *b, Client *c) {
+        FlushResult r;
+
+        /* A flusher of the route before a Fallback= has begun the response already. */
+        if (c->flush.status != 0) {
+                departure_refuse(b, c, REFUSAL_WORKER, PROBE_REASON_NONE);
+                return;
+        }
+
+        r = flush_begin(&b->flushes, c->pool->routes, c);
+        b->n.n_flushed += c->flush.status != 0;
+        b->n.n_flush_waits += r == FLUSH_WAIT;
+        delivery_end_flush(b, c, r);
+}
+
 /* Gives the client to a worker of its pool, or has it wait for one. */
 static void delivery_admit_known(Broker *b, Client *c) {
         Placement r = PLACEMENT_BUSY;
         Pool *p = c->pool;
+
+        if (p->config->redirects) {
+                delivery_redirect(b, c);
+                return;
+        }
 
         if ((c->context || c->flush.status != 0) && !flush_can_take(&b->head_buffer, p, c)) {
                 delivery_refuse(b, c, REFUSAL_WORKER);

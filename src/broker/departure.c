@@ -119,6 +119,7 @@ static const InspectKind departure_kind = { departure_ask, departure_go_on };
 
 void departure_answered(Broker *b, Client *c) {
         b->n.n_flush_whole++;
+        c->pool->routes[0].stats->n_answered++;
         diag_answered(&b->diag, c);
         c->refused.answer_sent = true;
         if (c->is_shared) {

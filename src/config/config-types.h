@@ -127,7 +127,7 @@ typedef struct RouteConfig {
         uint64_t stamp;             /* Unit.stamp */
         RouteMatch match;
 
-        char *worker;               /* absolute path of the worker's socket */
+        char *worker;               /* absolute path of the worker's socket; "": none, see @redirects */
         Transport transport;       /* form of a handoff; only a first guess if @transport_is_open */
         bool transport_is_open;          /* the unit sets Worker=, so the broker finds the form by connecting */
 
@@ -150,6 +150,7 @@ typedef struct RouteConfig {
         unsigned response_status;   /* ResponseStatus= */
         char *response_reason;      /* phrase of @response_status */
         char *response_fields;      /* Server and ResponseHeader=, as lines with CR LF */
+        bool redirects;             /* Flusher=redirect: there is no worker, and @worker is "" */
 
         unsigned max_connections;   /* MaxConnections=; 0: no limit */
         unsigned max_pending;       /* MaxPending=, at least 1 */

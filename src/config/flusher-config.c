@@ -51,7 +51,7 @@ int config_parse_flusher(ConfigContext *c, const Assignment *a, void *field) {
         is_none = !*value || (streq(value, "none") && !*argument);
         if (!is_none &&
             (streq(value, "none") || !flusher_name_is_valid(value) || !flusher_config_is_one_line(argument))) {
-                config_bad_value(c, a, "\"none\", \"flush\" or the name of another flusher");
+                config_bad_value(c, a, "\"none\", \"flush\", \"redirect\" or the name of another flusher");
                 return 0;
         }
 
@@ -134,6 +134,7 @@ int config_parse_response_status(ConfigContext *c, const Assignment *a, void *fi
 
         d->route.response_status = status;
         d->response_line = *value ? a : d->response_line;
+        d->status_line = *value ? a : NULL;
         return config_set_string(&d->route.response_reason, reason);
 }
 

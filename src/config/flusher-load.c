@@ -5,7 +5,7 @@
 #include "config/config.h"
 #include "config/report.h"
 #include "config/route-config.h"
-#include "flusher/flusher.h"
+#include "flusher/redirect.h"
 
 static bool flusher_load_texts_differ(const char *a, const char *b) {
         return !a || !b ? a != b : !streq(a, b);
@@ -33,8 +33,8 @@ static const char *flusher_load_describe(int condition) {
 
 /* Sets the provider of the route. Returns 0, -ENOMEM, or a condition of flusher_load(). */
 static int flusher_load_find(RouteConfig *route, const char *directory, bool load, const char **ret_why) {
-        if (streq(route->flusher, flusher_flush.name)) {
-                route->provider = &flusher_flush;
+        if (streq(route->flusher, flusher_flush.name) || route->redirects) {
+                route->provider = route->redirects ? &flusher_redirect : &flusher_flush;
                 return 0;
         }
 

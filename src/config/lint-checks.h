@@ -36,6 +36,9 @@ void lint_worker_path(const Lint *l, const Unit *unit, const RouteConfig *route,
 /* lint-service.c: the service that systemd starts for the worker's socket. */
 int lint_service(const Lint *l, const Unit *unit, const RouteConfig *route);
 
+/* lint-redirect.c: Flusher=redirect. */
+void lint_redirect(const Lint *l, const Unit *unit, const RouteConfig *route);
+
 /* lint-program.c: the program of that service. */
 void lint_program(const Lint *l, const Unit *service);
 

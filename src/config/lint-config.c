@@ -25,6 +25,11 @@ static int lint_config_route(const Lint *l, const RouteConfig *route) {
         lint_fallback(l, unit, route);
         lint_route_limits(l, unit, route);
 
+        if (route->redirects) {
+                lint_redirect(l, unit, route);
+                return 0;
+        }
+
         /* With Worker= another unit creates the socket. */
         if (!streq(unit->name.type, "socket") || lint_in_effect(unit, SECTION_FDPASS, "Worker")) {
                 lint_worker_path(l, unit, route, lint_in_effect(unit, SECTION_FDPASS, "Worker"));

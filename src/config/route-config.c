@@ -9,6 +9,7 @@
 #include "config/connections-need.h"
 #include "config/flusher-config.h"
 #include "config/match-config.h"
+#include "config/redirect-config.h"
 
 /* Longest path of a socket, in bytes. systemd needs room for a NUL after it. */
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *) NULL)->sun_path) - 1)
@@ -35,6 +36,7 @@ static void route_config_draft_done(RouteDraft *d) {
         strlist_clear(&d->methods);
         strlist_clear(&d->alpns);
         strlist_clear(&d->response_headers);
+        free(d->redirect_to);
         free(d->listens);
 }
 
@@ -193,6 +195,7 @@ static const ConfigKey route_config_keys[] = {
         { SECTION_FDPASS, "Metadata",        config_parse_choice, VALUE(route.metadata), .choices = metadata_names },
         { SECTION_FDPASS, "QueueTimeoutSec", config_parse_timespan, VALUE(route.queue_timeout_usec) },
         { SECTION_FDPASS, "Receipt",         config_parse_choice, VALUE(route.receipt), .choices = receipt_names },
+        { SECTION_FDPASS, "RedirectTo",      config_parse_redirect_to, OBJECT(redirect_to) },
         { SECTION_FDPASS, "ResponseHeader",  config_parse_response_header, OBJECT(response_headers), .is_list = true },
         { SECTION_FDPASS, "ResponseStatus",  config_parse_response_status, OBJECT(route.response_status),
           .shown = "200 OK" },
@@ -274,10 +277,20 @@ static int route_config_find_worker(ConfigContext *c, RouteDraft *d) {
         return 0;
 }
 
+static int route_config_leave_out_worker(RouteConfig *route) {
+        free(route->worker);
+        route->transport_is_open = true; /* no socket has to be of a type */
+        route->worker = strdup("");
+        return route->worker ? 0 : -ENOMEM;
+}
+
 /* Finds the worker of the route, or reports that it has none. */
 static int route_config_complete_worker(ConfigContext *c, RouteDraft *d) {
         bool is_socket = streq(c->unit->name.type, "socket");
         int r;
+
+        if (redirect_config_is_on(&d->route))
+                return route_config_leave_out_worker(&d->route);
 
         if (is_socket && !d->route.worker) {
                 r = route_config_find_worker(c, d);
@@ -295,7 +308,8 @@ static int route_config_complete_worker(ConfigContext *c, RouteDraft *d) {
         reporter_say(c->reporter, CONFIG_ERROR, c->unit->id, unit_main_path(c->unit), 0,
                      is_socket ? "%s has no ListenSequentialPacket= or ListenStream= in [Socket], and no Worker= in "
                                  "[X-FDPass]; add the path of the worker's socket."
-                               : "%s is not a socket unit, so it must say Worker= in [X-FDPass].", c->unit->id);
+                               : "%s is not a socket unit, so it must say Worker= or Flusher=redirect in [X-FDPass].",
+                     c->unit->id);
         return 0;
 }
 
@@ -326,7 +340,8 @@ static int route_config_complete(ConfigContext *c, RouteDraft *d) {
                 return r;
 
         match_config_finish(c, d);
-        return flusher_config_finish(c, d);
+        r = redirect_config_finish(c, d);
+        return r < 0 ? r : flusher_config_finish(c, d);
 }
 
 int route_config_read(ConfigContext *c, RouteConfig *ret) {

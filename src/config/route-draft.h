@@ -14,6 +14,9 @@ typedef struct RouteDraft {
         StringList response_headers;     /* ResponseHeader=, each "Name: value" */
         const Assignment *flusher_line;  /* Flusher= that is in effect; NULL: no flusher */
         const Assignment *response_line; /* last ResponseHeader= or ResponseStatus=; NULL: none */
+        const Assignment *status_line;   /* ResponseStatus= that is in effect; NULL: none */
+        const Assignment *redirect_line; /* RedirectTo= that is in effect; NULL: none */
+        char *redirect_to;               /* its value, in the form of redirect_target_parse() */
 
         const Assignment **listens; /* Listen…= lines of [Socket] that are in effect, in their order */
         size_t n_listens;

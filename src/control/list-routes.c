@@ -78,6 +78,7 @@ static void list_routes_write_counters(DBusWriter *w, const Broker *b, const Rou
         dbus_entry_number(w, "Unread", stats->n_unread);
         dbus_entry_number(w, "Declined", stats->n_declined);
         dbus_entry_number(w, "Failed", stats->n_failed);
+        dbus_entry_number(w, "Answered", stats->n_answered);
         dbus_entry_counts(w, "Refusals", stats->n_refused, _REFUSAL_MAX, control_refusal_name);
         dbus_entry_number(w, "RecentQueueFull", recent_count(&stats->recent_full, loop_now(&b->loop)));
         dbus_entry_series(w, "HandoffTimes", stats->time.n, HISTOGRAM_BUCKETS);
@@ -129,7 +130,8 @@ static void list_routes_write_worker(DBusWriter *w, const Broker *b, const Route
         };
         const RouteConfig *config = route->config;
 
-        dbus_entry_string(w, "Worker", config->worker);
+        dbus_entry_string(w, "Worker", config->redirects ? NULL : config->worker);
+        dbus_entry_string(w, "RedirectTo", config->redirects ? config->flusher_argument : NULL);
         dbus_entry_string(w, "State", control_worker_state(b, route->worker));
         dbus_entry_string(w, "Form", forms[config->transport]);
         dbus_entry_number(w, "Weight", config->weight);

@@ -194,7 +194,8 @@ int method_list_workers(sd_bus_message *m, void *userdata, sd_bus_error *error) 
 
         table = &page.broker->workers;
         for (i = page.first; i < table->n_workers && page.n < CONTROL_PAGE_MAX; i++)
-                control_page_add(&page, lists_write_worker, table->workers[i]);
+                if (*table->workers[i]->path)
+                        control_page_add(&page, lists_write_worker, table->workers[i]);
 
         return control_page_end(&page, i, table->n_workers);
 }

@@ -45,7 +45,7 @@ DEFINE_NUMBER(reload_time, c->host.report->at);
 DEFINE_GETTER(reload_failed, "b", (int) c->host.report->has_failed);
 DEFINE_STRING(reload_findings, c->host.report->findings ?: "");
 DEFINE_NUMBER(n_routes, b->routing->n_routes);
-DEFINE_NUMBER(n_workers, b->workers.n_workers);
+DEFINE_NUMBER(n_workers, b->workers.n_workers - (worker_find(&b->workers, "") != NULL));
 DEFINE_NUMBER(max_clients, b->admission.max_clients);
 DEFINE_NUMBER(max_parked, b->parking.max);
 DEFINE_NUMBER(log_dropped, log_n_dropped(b->diag.log));

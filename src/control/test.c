@@ -76,7 +76,7 @@ static void control_test_write_pool(DBusWriter *w, const Broker *b, const Pool *
 
         for (size_t i = 0; i < p->n_routes && i < CONTROL_PAGE_MAX; i++) {
                 units[i] = p->routes[i].config->unit;
-                workers[i] = p->routes[i].worker->path;
+                workers[i] = p->routes[i].config->redirects ? p->routes[i].config->flusher_argument : p->routes[i].worker->path;
                 states[i] = (char *) (uintptr_t) control_worker_state(b, p->routes[i].worker);
         }
 

@@ -119,12 +119,19 @@ static void graph_print_route(const Graph *g, const Value *route) {
         graph_print_quoted(unit);
         printf("\\n");
         graph_print_quoted(*match ? match : "any client");
+        if (*value_string(route, "RedirectTo")) {
+                printf("\\n→ ");
+                graph_print_quoted(value_string(route, "RedirectTo"));
+        }
         if (queued > 0)
                 printf("\\n%" PRIu64 " queued\" color=\"red", queued);
         printf("\"]\n");
 
         for (size_t i = 0; i < g->now.listeners.n_items; i++)
                 graph_print_arrival(route, value_string(&g->now.listeners.items[i], "Name"));
+
+        if (!*value_string(route, "Worker"))
+                return; /* Flusher=redirect */
 
         printf("        ");
         graph_print_node("route", unit);

@@ -140,7 +140,7 @@ static void list_add_route(Table *t, const Value *row) {
         table_number(t, queued, queued > 0 ? COLOR_YELLOW : COLOR_NONE);
         list_add_number(t, row, "Pending");
         list_add_connections(t, row);
-        list_add_number(t, row, "Taken");
+        table_number(t, value_number(row, "Taken") + value_number(row, "Answered"), COLOR_NONE);
         list_add_sum(t, row, "Refusals");
         table_text(t, value_number(row, "PoolSize") > 1 ? value_string(row, "Pool") : "", COLOR_NONE);
 }

@@ -76,7 +76,7 @@ static void openmetrics_write_handoffs(const OpenMetrics *w, const Value *routes
         for (size_t i = 0; i < routes->n_items; i++) {
                 const Value *row = &routes->items[i];
 
-                for (size_t k = 0; k < ELEMENTSOF(results); k++)
+                for (size_t k = 0; *value_string(row, "Worker") && k < ELEMENTSOF(results); k++)
                         openmetrics_sample(w, "fdpass_handoffs_total",
                                OPENMETRICS_LABELS("route", value_string(row, "Unit"), "worker",
                                                   value_string(row, "Worker"), "result",
@@ -87,10 +87,15 @@ static void openmetrics_write_handoffs(const OpenMetrics *w, const Value *routes
         openmetrics_begin(w, "fdpass_reroutes", "counter", NULL,
               "Taken handoffs of clients that a worker had handed back for their next request.");
         for (size_t i = 0; i < routes->n_items; i++)
-                openmetrics_sample(w, "fdpass_reroutes_total",
-                                   OPENMETRICS_LABELS("route", value_string(&routes->items[i], "Unit"), "worker",
-                                                      value_string(&routes->items[i], "Worker")),
-                                   value_number(&routes->items[i], "Rerouted"));
+                if (*value_string(&routes->items[i], "Worker"))
+                        openmetrics_sample(w, "fdpass_reroutes_total",
+                                           OPENMETRICS_LABELS("route", value_string(&routes->items[i], "Unit"), "worker",
+                                                              value_string(&routes->items[i], "Worker")),
+                                           value_number(&routes->items[i], "Rerouted"));
+
+        openmetrics_begin(w, "fdpass_route_answers", "counter", NULL,
+              "Clients that a flusher of the route's pool answered, at its first route. No worker got them.");
+        openmetrics_write_rows(w, routes, "fdpass_route_answers_total", "route", "Unit", "Answered");
 
         openmetrics_begin(w, "fdpass_route_refusals", "counter", NULL,
               "Clients of a route's pool that got no worker, at its first route.");

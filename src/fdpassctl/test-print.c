@@ -33,6 +33,11 @@ static const char *const test_print_losses[] = {
         [MATCH_BY_NAME] = "it is equally specific, and the name of its unit comes later",
 };
 
+/* Returns where the client gets: the path of the worker's socket, or the address of Flusher=redirect. */
+static const char *test_print_aim(const RouteConfig *route) {
+        return route->redirects ? route->flusher_argument : route->worker;
+}
+
 static bool test_print_is_in_pool(const RouteConfig *route, const RouteConfig *winner) {
         return winner && match_compare(&route->match, &winner->match) == 0;
 }
@@ -54,7 +59,7 @@ static const char *test_print_why(const TestPrint *p, const RouteConfig *route, 
                 (void) snprintf(buffer, 320, "takes it, in one pool with %s", winner->unit);
         else
                 (void) snprintf(buffer, 320, "%s",
-                                route == winner ? "takes it"
+                                route == winner ? (route->redirects ? "answers it with a redirection" : "takes it")
                                 : !winner       ? "matches, but the best match lacks Protocol=silent"
                                 : test_print_losses[match_explain_loss(p->index, &route->match, &winner->match, facts)]);
 
@@ -65,13 +70,13 @@ static const char *test_print_why(const TestPrint *p, const RouteConfig *route, 
 static int test_print_add_pool(Value *dict, const char *name, bool is_worker, const TestPrint *p) {
         const RouteConfig *winner = p->winner;
         Value *list = value_add(dict, name, VALUE_LIST);
-        int r = list ? value_add_string(list, NULL, is_worker ? winner->worker : winner->unit) : -ENOMEM;
+        int r = list ? value_add_string(list, NULL, is_worker ? test_print_aim(winner) : winner->unit) : -ENOMEM;
 
         for (size_t i = 0; r >= 0 && i < p->config->n_routes; i++) {
                 const RouteConfig *route = &p->config->routes[i];
 
                 if (route != winner && test_print_is_in_pool(route, winner))
-                        r = value_add_string(list, NULL, is_worker ? route->worker : route->unit);
+                        r = value_add_string(list, NULL, is_worker ? test_print_aim(route) : route->unit);
         }
 
         return r;

@@ -120,7 +120,8 @@ void top_print_routes(const Snapshot *before, const Snapshot *now, size_t column
                 routes[i] = (TopRoute){
                         .now = row,
                         .before = old,
-                        .rate = top_rate(before, now, value_number(row, "Taken"), value_number(old, "Taken")),
+                        .rate = top_rate(before, now, value_number(row, "Taken") + value_number(row, "Answered"),
+                                         value_number(old, "Taken") + value_number(old, "Answered")),
                         .refusal_rate = top_rate(before, now, value_sum(value_get(row, "Refusals")),
                                                  value_sum(value_get(old, "Refusals"))),
                 };

@@ -166,6 +166,8 @@ int verify_access(int root_fd, const Config *config) {
 
         is_known = r >= 0;
         for (size_t i = 0; i < config->n_routes; i++) {
+                if (config->routes[i].redirects)
+                        continue;
                 verify_access_check_rights(&config->routes[i], &b);
                 if (is_known)
                         verify_access_check_listener(&config->routes[i], &listening);

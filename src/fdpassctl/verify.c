@@ -110,7 +110,8 @@ static int verify_paths(const Config *config) {
         _cleanup_close_ int root_fd = streq(arg_root, "/") ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
 
         for (size_t i = 0; root_fd >= 0 && i < config->n_routes; i++)
-                verify_path(root_fd, &config->routes[i]);
+                if (!config->routes[i].redirects)
+                        verify_path(root_fd, &config->routes[i]);
 
         return root_fd < 0 ? 0 : verify_access(root_fd, config);
 }

@@ -184,3 +184,41 @@ def import_httpd(m):
     body = m.output("curl -sS -m 10 -d HELLO -H 'Host: test.example' http://127.0.0.1/chat/x")
     check(body == "old: HELLO", body)
     check(m.who().startswith("Hello"), "hello does not take the others")
+
+
+def ask(m, path, options=""):
+    return m.run(f"curl -sS -m 10 {options} 'http://127.0.0.1{path}'", check=False).stdout
+
+
+@case
+def redirect(m):
+    """Flusher=redirect: 80 to 443 without a worker, another address for one host, and what is no request of HTTP/1."""
+    m.worker("acme", f"{BODIES} serve acme", "RoutePriority=200\nPath=/.well-known\nFlusher=flush")
+    m.run("systemctl enable --now fdpass-redirect.target")
+    m.reload()
+    where = "-o /dev/null -w '%{http_code} %{redirect_url}' --path-as-is "
+    got = ask(m, "//evil.example/x?y=1", where + "-H 'Host: example.org:80'")
+    check(got == "308 https://example.org//evil.example/x?y=1", got)
+    got = ask(m, "/", where + "-d HELLO -H 'Host: [2001:DB8::1]' -H 'Expect: 100-continue'")
+    check(got == "308 https://[2001:db8::1]/", got)
+    head, body = answer(m, "--head")
+    check(head.startswith("HTTP/1.1 308 Permanent Redirect\n") and "Content-Length: 28" in head and body == "", f"HEAD: {head} {body}")
+    check(ask(m, "/.well-known/x", "-d a") == "acme: a\n", "the route with the higher priority")
+    head, body = answer(m, "-0 -H Host:")
+    check(head.startswith("HTTP/1.1 400"), f"without a host: {head}")
+    for options in "--http2-prior-knowledge http://127.0.0.1/", "-k https://127.0.0.1:80/":
+        check(m.run(f"curl -sS -m 5 {options}", check=False).returncode != 0, f"{options} is served")
+
+    m.unit("test-old.target", "[X-FDPass]\nHost=old.example\nFlusher=redirect\nRedirectTo=https://new.example:8443%u\n"
+           "ResponseStatus=301\nRoutePriority=101\n[Install]\nWantedBy=fdpass.target\n")
+    m.run("systemctl enable --now test-old.target")
+    m.reload()
+    got = ask(m, "/a", where + "-H 'Host: old.example'")
+    check(got == "301 https://new.example:8443/a", got)
+    told = m.output("fdpassctl test --host=old.example; fdpassctl test --running --host=old.example; fdpassctl list-routes; "
+                    "fdpassctl list-workers; fdpassctl graph --interval=0; fdpassctl metrics; fdpassctl verify 2>&1")
+    for text in "answers it with a redirection", "https://new.example:8443%u", 'fdpass_route_answers_total{route="test-old.target"} 1':
+        check(text in told, f"{text} is not in {told}")
+    check(", 0 warnings" in told and 'worker=""' not in told, told)
+    check(not m.journal(priority=WARNING), "something is wrong")
+    m.run("systemctl disable --now fdpass-redirect.target")

@@ -6,8 +6,9 @@ import pathlib
 import re
 import shlex
 import sys
+import time
 
-from fdpass import UNITS, case, check
+from fdpass import GUEST, UNITS, case, check
 from machine import wait_for
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -28,9 +29,14 @@ def type_commands(m, text):
         wait_for(lambda: len(m.journal(match="eloaded")) > before, 5, "the broker's word about the reload")
 
 
-def look(m, block):
+def look(m, block, seconds=0):
+    """Each command of a block has to print what the page shows, within so many seconds."""
     for command, expected in block.steps():
-        done = m.run(f"script -qec {shlex.quote(command)} /dev/null", check=False)  # on a terminal
+        end = time.monotonic() + seconds
+        while True:
+            done = m.run(f"script -qec {shlex.quote(command)} /dev/null", check=False)  # on a terminal
+            if pages.matches(expected, done.stdout) or time.monotonic() > end:
+                break
         check(pages.matches(expected, done.stdout), f"`{command}` prints\n{done.stdout}{done.stderr}instead of\n{expected}")
 
 
@@ -45,8 +51,8 @@ def stop(m, blocks):
     m.run(f"systemctl stop {names}", check=False)
 
 
-def follow(m, title):
-    """One recipe from beginning to end. Of the other recipes' programs those are there that its directory has, and no
+def follow(m, title, seconds=0):
+    """One recipe from beginning to end; what is seen may take so many seconds. Of the other recipes' programs those are there that its directory has, and no
     other: this is all that its reader is told to copy."""
     blocks = pages.sections(OVERVIEW)[title]
     check_installed(m, title)
@@ -59,7 +65,7 @@ def follow(m, title):
             m.path(block.path).unlink(missing_ok=True)
             m.write(block.path, block.text)
         elif block.is_session:
-            look(m, block)
+            look(m, block, seconds)
         else:
             type_commands(m, block.text)
     verify(m, blocks)
@@ -112,6 +118,29 @@ def follow_balancer(m, title):
     check(m.who(), "nobody answers after it was taken away")
 
 
+def served(m, host):
+    """The serial number of the certificate that a client gets on port 443."""
+    return m.output(f"echo | openssl s_client -connect localhost:443 -servername {host} 2>/dev/null | openssl x509 -noout -serial")
+
+
+def follow_acme(m, title):
+    """Another program stands for the clients of ACME and for the CA. A renewal is in use at once, without a restart. The links
+    of certbot as they are bring nothing, and take nothing away."""
+    for name in "certbot", "lego":
+        m.run(f"install -m 755 {GUEST}/acme.py /usr/bin/{name}")
+    follow(m, title, seconds=5)
+    stage, before = m.property("fdpass-tls.service", "MainPID"), served(m, "blog.example.org")
+    m.run("certbot renew")
+    wait_for(lambda: served(m, "blog.example.org") != before, 5, "the new certificate")
+    m.run("ln -s /etc/letsencrypt/live/blog.example.org /etc/fdpass/tls/blog; ln -s /etc/letsencrypt/live/blog.example.org/*.pem /etc/fdpass/tls/; "
+          "systemctl reload fdpass-tls.service")
+    after = served(m, "blog.example.org")
+    check(after != before, "the old certificate is back")
+    m.run("find /etc/fdpass/tls -type l -delete")
+    check(m.property("fdpass-tls.service", "MainPID") == stage, "the stage was restarted")
+    check(not m.journal("fdpass-tls.service", priority=3), f"{m.journal('fdpass-tls.service', priority=3)}")
+
+
 def look_again(m, titles):
     """The last answer of each command of these recipes, beside all others."""
     for title in titles:
@@ -126,12 +155,13 @@ def look_again(m, titles):
 def recipes(m):
     """fdpass(7): the recipes, in one machine one after the other. All that they promise holds to the end."""
     m.start_broker()
+    others = {"Behind a load balancer": follow_balancer, "Certificates by certbot or lego": follow_acme}
     titles = list(pages.sections(OVERVIEW))
     titles = titles[titles.index("RECIPES") + 1:titles.index("RELOAD, RESTART, STOP")]
     done = []
     try:
         for title in titles:
-            (follow_balancer if title == "Behind a load balancer" else follow)(m, title)
+            others.get(title, follow)(m, title)
             done.append(title)
             if title == "More ports":
                 check(m.curl(8443).returncode == 7, "port 8443 is there after it was taken away")  # CURLE_COULDNT_CONNECT

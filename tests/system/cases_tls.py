@@ -2,14 +2,17 @@
 """HTTPS by the TLS stage: two sites on one port beside raw TLS, a host with demands of its own, and renewal."""
 
 import contextlib
+import json
 import re
 import subprocess
 
-from fdpass import GUEST, PROGRAMS, case, check
+from fdpass import GUEST, PROGRAMS, alone, case, check
 from machine import wait_for
 
 CERTS = "/etc/fdpass/tls"
 KEYS = "/etc/test-tls"  # of the clients, and what they trust
+
+SLOWEST_SEC = 5  # for a client beside hostile ones
 
 NEW = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30"
 
@@ -106,6 +109,50 @@ def tls_demands(m):
     for version in "TLSv1_2", "TLSv1_3":
         seen = m.output(f"python3 {GUEST}/resume.py {version} {KEYS}/all.pem a.test a.test b.test")
         check(re.fullmatch(r"a: .*\na: .* resumed\nnothing", seen), f"a session of the other stage, {version}: {seen}")
+
+
+def make_client(m, name, ca, days):
+    """A client's certificate by a CA of the keys, good for so many days; with 0 it is over at once."""
+    m.run(f"cd {KEYS}; openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN={name} -keyout {name}.key -out {name}.csr; "
+          f"openssl x509 -req -in {name}.csr -CA {ca}.crt -CAkey {ca}.key -CAcreateserial -days {days} -out {name}.crt")
+
+
+@case
+def tls_matrix(m):
+    """Name of the handshake x certificate x session x host of the request: no way leads around the demands of a host."""
+    make_keys(m)
+    m.run(f"cd {KEYS}; {NEW} -subj /CN=ca -keyout other.key -out other.crt")
+    make_client(m, "mallory", "other", 30)
+    make_client(m, "expired", "ca", 0)
+    for name, route in ("a", "Host=a.test\n"), ("b", "Host=b.test\nTLS=yes\n"), ("rest", ""):
+        m.worker(name, f"/usr/bin/python3 {GUEST}/next.py {name}", route=route + "Protocol=http\n", enable=False,
+                 socket=f"ListenStream=\nListenSequentialPacket=/run/fdpass/{name}.sock", service="SupplementaryGroups=fdpass")
+    m.drop_in("fdpass-tls@b.test.service", f"[Service]\nLoadCredential=client-ca:{KEYS}/ca.crt\n"
+              'Environment="TLS_OPTIONS=--client-ca=%d/client-ca"\n')
+    m.run("systemctl disable --now fdpass-hello.socket; systemctl enable --now fdpass-tls@b.test.socket")
+    begin(m, "a", "b", "rest")
+
+    seen = json.loads(m.output(f"python3 {GUEST}/policies.py {KEYS} {'all' if m.long else 'few'}", timeout=300))
+    m.figure("answers", ", ".join(f"{n} {answer}" for answer, n in sorted(seen["seen"].items())))
+    check(not seen["n_wrong"], f"{seen['n_wrong']} wrong: {seen['wrong']}")
+    check(set(seen["seen"]) >= {"a", "b", "rest", "421", "alert"}, f"{seen['seen']}")
+    check("X-Worker: b" not in m.output("curl -si -m 10 -H 'Host: b.test' http://127.0.0.1/"), "port 80")
+
+
+@alone
+@case
+def tls_hostile(m):
+    """Clients that break the rules of TLS get an alert, harm no other client, and cost nothing while they hold what they have."""
+    make_keys(m)
+    m.worker("a", f"/usr/bin/python3 {GUEST}/next.py a", route="Host=a.test\nProtocol=http\n", enable=False,
+             socket="ListenStream=\nListenSequentialPacket=/run/fdpass/a.sock", service="SupplementaryGroups=fdpass")
+    begin(m, "a")
+    seen = json.loads(m.output(f"python3 {GUEST}/tls-hostile.py {KEYS}/all.pem {30 if m.long else 2}", timeout=120))
+    m.figure("CPU while they hold", ", ".join(f"{unit} {percent:.3f} %" for unit, percent in seen["cpu"].items()) if "CPU" not in seen["wrong"] else "too much")
+    m.figure("the slowest other client", seen["slowest"], "s", 2)
+    m.figure("ends", ", ".join(f"{attack}: {end}" for attack, end in seen["ends"].items()))
+    check(not seen["wrong"], f"{seen}")
+    check(seen["slowest"] < SLOWEST_SEC, "another client waits")
 
 
 @case

@@ -141,7 +141,9 @@ Config *config_of(const RouteSpec *specs, size_t n) {
         for (size_t i = 0; i < n; i++) {
                 char path[64];
 
-                path_of(specs[i].worker, path);
+                path[0] = '\0';
+                if (!specs[i].redirect_to)
+                        path_of(specs[i].worker, path);
                 config->routes[i] = (RouteConfig){
                         .unit = strdup(specs[i].unit),
                         .worker = strdup(path),
@@ -159,9 +161,10 @@ Config *config_of(const RouteSpec *specs, size_t n) {
                 if (specs[i].flusher) {
                         config->routes[i].provider = specs[i].flusher;
                         config->routes[i].flusher = strdup(specs[i].flusher->name);
-                        config->routes[i].flusher_argument = strdup("");
-                        config->routes[i].response_status = 200;
-                        config->routes[i].response_reason = strdup("OK");
+                        config->routes[i].redirects = specs[i].redirect_to;
+                        config->routes[i].flusher_argument = strdup(specs[i].redirect_to ?: "");
+                        config->routes[i].response_status = specs[i].redirect_to ? 308 : 200;
+                        config->routes[i].response_reason = strdup(specs[i].redirect_to ? "Permanent Redirect" : "OK");
                         config->routes[i].response_fields = strdup("Server: test\r\n");
                 }
 

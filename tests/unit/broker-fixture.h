@@ -77,6 +77,7 @@ typedef struct RouteSpec {
         bool no_metadata, keeps_clients;
         const char *host, *path, *prefix, *name;
         const struct fdpass_flusher *flusher;
+        const char *redirect_to; /* argument of a flusher without a worker */
 } RouteSpec;
 
 /* A configuration of these routes, for the caller to change, and for broker_set_config(). */

@@ -92,7 +92,7 @@ static void test_reset(void **state) {
         assert_string_equal(route->response_reason, "OK");
 }
 
-#define WANTS_FLUSHER "Flusher= wants \"none\", \"flush\" or the name of another flusher, not "
+#define WANTS_FLUSHER "Flusher= wants \"none\", \"flush\", \"redirect\" or the name of another flusher, not "
 #define WANTS_HEADER "ResponseHeader= wants the name of a field, a colon, and its value, without control characters, not "
 #define WANTS_STATUS "ResponseStatus= wants a status from 200 to 599 whose response has a body, and a phrase or none, not "
 

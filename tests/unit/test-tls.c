@@ -9,6 +9,7 @@
 #include "workers/tls/certificate-report.h"
 #include "workers/tls/learned.h"
 #include "workers/tls/record.h"
+#include "workers/tls/sni.h"
 
 static struct {
         Log *log;
@@ -161,6 +162,8 @@ static void on_info(const SSL *ssl, int where, int value) {
                 last_alert = value & 0xff;
 }
 
+static const char *expected_name; /* that the broker has read; NULL: it is not known */
+
 /* Returns the description of the alert that the client got, or -1 if the handshake was not refused. */
 static int refused_with(const TlsClientSpec *spec) {
         HandshakeStep step;
@@ -173,6 +176,8 @@ static int refused_with(const TlsClientSpec *spec) {
         client_use_memory(&c);
         SSL_set_info_callback(c.ssl, on_info);
         assert_int_equal(handshake_begin(&h, t.ctx), 0);
+        if (expected_name)
+                assert_int_equal(sni_expect(h.ssl, expected_name), 0);
         step = client_shake(&c, &h, SIZE_MAX);
         (void) SSL_read(c.ssl, &byte, 1); /* a client of TLS 1.3 is done before the server has seen its certificate */
         ERR_clear_error();
@@ -453,21 +458,56 @@ static void test_learned(void **state) {
         assert_false(learn(&(TlsClientSpec){ .sni = "site.example" }, NULL, &l, NULL));
 }
 
-/* A session of TLS 1.2 belongs to the name that it was made for; the client can't take it to another one. */
+/* Does a handshake, for which the broker has read the name @told. Returns true if it resumed the session. */
+static bool resumes(const TlsClientSpec *spec, const char *told) {
+        bool is_resumed;
+        TlsClient c;
+        Handshake h;
+
+        client_begin(&c, spec);
+        client_use_memory(&c);
+        assert_int_equal(handshake_begin(&h, t.ctx), 0);
+        assert_int_equal(sni_expect(h.ssl, told), 0);
+        assert_int_equal(client_shake(&c, &h, SIZE_MAX), HANDSHAKE_DONE);
+        is_resumed = SSL_session_reused(h.ssl);
+        SSL_set_quiet_shutdown(c.ssl, 1);
+        (void) SSL_shutdown(c.ssl);
+        handshake_done(&h);
+        client_done(&c);
+        return is_resumed;
+}
+
+/* A session belongs to the name that it was made for. With another name, an address or none it is not resumed. */
 static void test_session_of_other_name(void **state) {
+        static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
         SSL_SESSION *session;
         Learned l;
 
         use_policy();
-        assert_true(learn(&(TlsClientSpec){ .sni = "site.example", .version = TLS1_2_VERSION }, "site.example", &l, &session));
-        assert_true(learn(&(TlsClientSpec){ .sni = "site.example", .version = TLS1_2_VERSION, .session = session },
-                          "site.example", &l, NULL));
+        for (size_t i = 0; i < ELEMENTSOF(versions); i++) {
+                int v = versions[i];
 
-        /* OpenSSL may refuse to resume it, or tell the old name. */
-        if (learn(&(TlsClientSpec){ .sni = "www.site.example", .version = TLS1_2_VERSION, .session = session },
-                  "www.site.example", &l, NULL))
-                assert_string_equal(l.host.text, "www.site.example");
-        SSL_SESSION_free(session);
+                assert_true(learn(&(TlsClientSpec){ .sni = "site.example", .version = v }, "site.example", &l, &session));
+                assert_true(resumes(&(TlsClientSpec){ .sni = "SITE.example.", .version = v, .session = session }, "site.example"));
+                assert_false(resumes(&(TlsClientSpec){ .sni = "www.site.example", .version = v, .session = session },
+                                     "www.site.example"));
+                assert_false(resumes(&(TlsClientSpec){ .sni = "192.0.2.1", .version = v, .session = session }, NULL));
+                assert_false(resumes(&(TlsClientSpec){ .version = v, .session = session }, NULL));
+                SSL_SESSION_free(session);
+        }
+}
+
+/* The hello that the broker read had another name than that of OpenSSL, for example one of a second ClientHello. */
+static void test_expected_name(void **state) {
+        use_policy();
+        expected_name = "site.example";
+        assert_int_equal(refused_with(&(TlsClientSpec){ .sni = "other.example" }), SSL_AD_UNRECOGNIZED_NAME);
+        assert_int_equal(refused_with(&(TlsClientSpec){ .sni = "site.example" }), -1);
+        assert_int_equal(refused_with(&(TlsClientSpec){}), -1);
+        expected_name = "";
+        assert_int_equal(refused_with(&(TlsClientSpec){ .sni = "site.example" }), SSL_AD_UNRECOGNIZED_NAME);
+        assert_int_equal(refused_with(&(TlsClientSpec){ .sni = "192.0.2.1" }), -1);
+        expected_name = NULL;
 }
 
 /* Client certificates: none, a good one, one of another issuer. A session of one policy is not resumed in another. */
@@ -712,5 +752,6 @@ TEST_MAIN(cmocka_unit_test(test_records),
           TLS_TEST(test_two_kinds),
           TLS_TEST(test_learned),
           TLS_TEST(test_session_of_other_name),
+          TLS_TEST(test_expected_name),
           TLS_TEST(test_client_certificates),
           TLS_TEST(test_wrong_client_ca))

@@ -8,8 +8,14 @@ static int routing_compare_routes(const void *x, const void *y) {
         const RouteConfig *a = ((const Route *) x)->config, *b = ((const Route *) y)->config;
         int d = match_compare(&a->match, &b->match);
 
-        /* The routes of one pool are sorted by the names of their units. */
-        return d != 0 ? d : strcmp(a->unit, b->unit);
+        if (d != 0)
+                return d;
+
+        /*
+         * The routes of one pool are sorted by the names of their units. One that redirects comes first, so that its
+         * settings hold for the pool: it has no worker, so no client may be sent there.
+         */
+        return a->redirects != b->redirects ? (a->redirects ? -1 : 1) : strcmp(a->unit, b->unit);
 }
 
 static int routing_init_routes(Routing *routing) {

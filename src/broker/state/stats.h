@@ -24,6 +24,7 @@ struct RouteStats {
         uint64_t n_unread;   /* handoffs that the worker left unread */
         uint64_t n_declined; /* handoffs that it declined; another worker gets the client */
         uint64_t n_failed;   /* handoffs that it rejected; no worker gets the client */
+        uint64_t n_answered; /* clients that a flusher answered; no worker got them. Counted for the first route of the pool */
         uint64_t n_refused[_REFUSAL_MAX]; /* clients without a worker; counted for the first route of the pool */
         RecentCount recent_full; /* those with REFUSAL_QUEUE_FULL of the last minutes */
         ConnectionRoute *connections; /* live connections by this route; one reference; NULL: they are not counted */

@@ -17,7 +17,7 @@ typedef struct ConnectionWorker ConnectionWorker;
 typedef struct RouteStats RouteStats;
 
 typedef struct Worker {
-        char *path;
+        char *path;           /* "": no worker, for routes with Flusher=redirect */
         uint32_t number;      /* from 1; the helper names a worker by it, because it can't keep a pointer */
         struct sockaddr_un address;
         socklen_t address_len;

@@ -5,6 +5,8 @@
 #include <arpa/inet.h>
 #include <openssl/x509.h>
 
+#include "workers/tls/sni.h"
+
 /* Bits of the first byte (PROXY protocol 2.2.6). */
 enum {
         LEARNED_SSL = 0x01,
@@ -98,10 +100,8 @@ static void learned_set_ssl(Learned *l, const SSL *ssl) {
 }
 
 bool learned_read(Learned *ret, const SSL *ssl, const char *told) {
-        const char *sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-
         /* A name that the probe refuses was not told, and routes know no such name. */
-        if (!sni || !probe_name_set(&ret->host, slice_from_string(sni)))
+        if (!sni_set(&ret->host, SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)))
                 ret->host.n = 0;
         if (ret->host.n > 0 && (!told || !streq(told, ret->host.text)))
                 return false;

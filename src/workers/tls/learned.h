@@ -17,8 +17,7 @@ typedef struct Learned {
 
 /*
  * Reads the facts of @ssl, whose handshake is done. Returns false if the client asked the broker for another name than
- * OpenSSL. The broker chose the instance by the first ClientHello. A second one (RFC 8446 4.1.4) may have another name,
- * and a session of TLS 1.2 has the name that it was made for. @told: the name that the broker read, or NULL.
+ * OpenSSL, which sni_expect() has refused before. @told: the name that the broker read, or NULL.
  */
 bool learned_read(Learned *ret, const SSL *ssl, const char *told);
 

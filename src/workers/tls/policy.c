@@ -5,7 +5,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
-#include "probe/name.h"
+#include "workers/tls/sni.h"
 
 /*
  * Ciphers of TLS 1.2: the intermediate configuration of Mozilla (wiki.mozilla.org/Security/Server_Side_TLS, version
@@ -55,17 +55,11 @@ static int policy_on_alpn(SSL *ssl, const uint8_t **ret, uint8_t *ret_n, const u
 }
 
 static int policy_on_certificate(SSL *ssl, void *userdata) {
-        const char *sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-        bool has_host;
         ProbeName host;
+        bool has_host;
 
-        has_host = sni && probe_name_set(&host, slice_from_string(sni));
+        has_host = sni_set(&host, SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
         return certificate_set_use(userdata, ssl, has_host ? host.text : NULL);
-}
-
-/* Confirms the name that the client asked for (RFC 6066 3). */
-static int policy_on_name(SSL *ssl, int *alert, void *userdata) {
-        return SSL_TLSEXT_ERR_OK;
 }
 
 static bool policy_set_groups(SSL_CTX *ctx) {
@@ -137,7 +131,7 @@ static void policy_set_callbacks(SSL_CTX *ctx, const PolicyOptions *options, con
 
         SSL_CTX_set_alpn_select_cb(ctx, policy_on_alpn, alpn.out);
         SSL_CTX_set_cert_cb(ctx, policy_on_certificate, certificates.out);
-        SSL_CTX_set_tlsext_servername_callback(ctx, policy_on_name);
+        sni_check(ctx);
 }
 
 static const char *policy_set(SSL_CTX *ctx, const PolicyOptions *options, const CertificateSet *set, TicketKeys *tickets) {

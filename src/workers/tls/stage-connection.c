@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "basic/fd.h"
+#include "workers/tls/sni.h"
 #include "workers/tls/stage.h"
 
 /* Events of all sockets. */
@@ -27,7 +28,8 @@ TlsConnection *stage_connection_new(TlsStage *s, int client_fd, struct fdpass *i
         list_init(&c->link);
         list_init(&c->busy);
 
-        if (handshake_begin(&c->handshake, s->ctx) < 0 || stage_watch(c, &c->client, client_fd) < 0) {
+        if (handshake_begin(&c->handshake, s->ctx) < 0 || sni_expect(c->handshake.ssl, fdpass_authority(info)) < 0 ||
+            stage_watch(c, &c->client, client_fd) < 0) {
                 handshake_done(&c->handshake);
                 free(c);
                 return NULL;
