@@ -31,6 +31,8 @@ static int main_dispatch(int argc, char *argv[]) {
                 { "undrain", verb_undrain, false },
                 { "reload", verb_reload, true },
                 { "log-level", verb_log_level, false },
+                { "add", verb_add, false },
+                { "remove", verb_remove, false },
                 { "verify", verb_verify, true },
                 { "cat", verb_cat, false },
                 { "test", verb_test, false },
