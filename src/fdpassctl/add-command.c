@@ -2,10 +2,12 @@
 
 #include "fdpassctl/add-command.h"
 
+#include "basic/utf8.h"
+
 static bool add_command_is_plain(const char *argument) {
         for (const char *p = argument; *p; p++)
                 if (!(*p >= 'a' && *p <= 'z') && !(*p >= 'A' && *p <= 'Z') && !(*p >= '0' && *p <= '9') &&
-                    !strchr("/._-+=:,@^~", *p) && (unsigned char) *p < 0x80)
+                    !strchr("/._-+=:,@^~", *p))
                         return false;
 
         return *argument != '\0';
@@ -16,7 +18,7 @@ static void add_command_write_byte(FILE *f, char c, bool is_first) {
                 fprintf(f, "\\%c", c);
         else if (c == '%' || (c == '$' && !is_first))
                 fprintf(f, "%c%c", c, c);
-        else if ((unsigned char) c < 0x20 || c == 0x7f)
+        else if ((unsigned char) c < 0x20 || (unsigned char) c >= 0x7f)
                 fprintf(f, "\\x%02x", (unsigned char) c);
         else
                 fputc(c, f);
@@ -29,8 +31,13 @@ void add_command_write(FILE *f, const char *argument, bool is_first) {
         }
 
         fputc('"', f);
-        for (const char *p = argument; *p; p++)
-                add_command_write_byte(f, *p, is_first);
+        for (size_t n; *argument; argument += MAX(n, (size_t) 1)) {
+                n = utf8_printable(argument);
+                if (n > 1)
+                        fwrite(argument, 1, n, f);
+                else
+                        add_command_write_byte(f, *argument, is_first);
+        }
         fputc('"', f);
 }
 

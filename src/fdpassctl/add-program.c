@@ -105,8 +105,11 @@ int add_program_find(int root_fd, AddPlan *plan) {
         if (!plan->program)
                 return 0;
 
-        r = strchr(plan->program[0], '/') ? add_program_use_path(root_fd, plan) : add_program_search(root_fd, plan);
-        return r < 0 ? r : add_program_check_sandbox(plan);
+        r = add_program_check_sandbox(plan);
+        if (r < 0)
+                return r;
+
+        return strchr(plan->program[0], '/') ? add_program_use_path(root_fd, plan) : add_program_search(root_fd, plan);
 }
 
 /* True if an argument names a file below /home. */
@@ -142,6 +145,29 @@ static bool add_program_compiles(const char *path) {
                         return true;
 
         return false;
+}
+
+/* The first word is a plain path there, because the examples and add_command_make() write it so. */
+int add_program_check_files(int root_fd, const AddPlan *plan, const AddFiles *files) {
+        for (size_t i = 0; !plan->program && i < files->n_items; i++) {
+                const char *line = strstr(files->items[i].text, "\nExecStart=/");
+                char path[PATH_MAX];
+                int r;
+
+                if (!line)
+                        continue;
+
+                line += strlen("\nExecStart=");
+                (void) snprintf(path, sizeof(path), "%.*s", (int) strcspn(line, " \n"), line);
+                r = add_program_check(root_fd, path);
+                if (r < 0) {
+                        fprintf(stderr, "There is no program %s. Install it first%s.\n", path,
+                                plan->server ? ", or give another one behind --" : "");
+                        return r;
+                }
+        }
+
+        return 0;
 }
 
 static char *add_program_command(const AddPlan *plan) {

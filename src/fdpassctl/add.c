@@ -98,7 +98,7 @@ static int add_prepare(int root_fd, AddPlan *plan, AddFiles *files) {
         if (r < 0)
                 return r;
 
-        if (plan->recipe->unit && !plan->print) {
+        if (plan->recipe->unit) {
                 plan->was_enabled = systemctl_is_enabled(plan->recipe->unit);
                 plan->was_active = systemctl_is_active(plan->recipe->unit);
         }
@@ -110,6 +110,8 @@ static int add_prepare(int root_fd, AddPlan *plan, AddFiles *files) {
         }
 
         r = add_name_check_units(root_fd, plan, files);
+        if (r >= 0)
+                r = add_program_check_files(root_fd, plan, files);
         return r < 0 ? r : add_check_keys(plan, files);
 }
 
