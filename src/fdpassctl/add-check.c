@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "fdpassctl/add-units.h"
 #include "fdpassctl/load-units.h"
 #include "fdpassctl/options.h"
 #include "fdpassctl/verify.h"

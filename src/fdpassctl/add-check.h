@@ -4,7 +4,7 @@
 /* Checks new units by the code of fdpassctl verify. */
 
 #include "config/config.h"
-#include "fdpassctl/add.h"
+#include "fdpassctl/add-types.h"
 
 /* Checks the keys of the route before anything is written. Returns 0, or a negative errno after a message. */
 int add_check_keys(const AddPlan *plan, const AddFiles *files);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the lines of a worker's units are for. */
+#include "fdpassctl/add-comments.h"
 
-#include "fdpassctl/add-rewrite.h"
+#include "basic/macro.h"
 
 /* The first prefix that fits counts. A comment has one line. */
 static const struct {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "fdpassctl/add-recipes.h"
+#include "fdpassctl/add-units.h"
 #include "fdpassctl/bus.h"
 #include "fdpassctl/options.h"
 #include "fdpassctl/systemctl.h"

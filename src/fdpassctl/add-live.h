@@ -3,7 +3,7 @@
 
 /* Makes the units of a worker live, and takes them out of service. */
 
-#include "fdpassctl/add.h"
+#include "fdpassctl/add-types.h"
 
 /* How far add_live_begin() has come, so that it can be undone. */
 typedef struct AddLive {

@@ -3,7 +3,7 @@
 
 /* The name of a worker that fdpassctl add writes and remove removes. */
 
-#include "fdpassctl/add.h"
+#include "fdpassctl/add-types.h"
 
 /* Returns true if a worker may have this name, otherwise false after a message. */
 bool add_name_check(const char *name);

@@ -3,7 +3,7 @@
 
 /* The command line of fdpassctl add. */
 
-#include "fdpassctl/add.h"
+#include "fdpassctl/add-types.h"
 
 /*
  * Parses the command line. Each key of a worker's unit is an option, by the table of keys. The caller frees @ret by

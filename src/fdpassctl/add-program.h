@@ -3,7 +3,7 @@
 
 /* The program of a worker's service. */
 
-#include "fdpassctl/add.h"
+#include "fdpassctl/add-types.h"
 #include "fdpassctl/add-rewrite.h"
 
 /*

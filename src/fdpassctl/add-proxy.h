@@ -3,7 +3,7 @@
 
 /* fdpassctl add --proxy=: the service that runs fdpass-proxy. */
 
-#include "fdpassctl/add.h"
+#include "fdpassctl/add-types.h"
 #include "fdpassctl/add-rewrite.h"
 
 /* Returns 1 if this is an address for fdpass-proxy(8), otherwise -EINVAL after a message. */

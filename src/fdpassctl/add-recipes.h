@@ -3,7 +3,7 @@
 
 /* The examples that fdpassctl add makes units of. */
 
-#include "fdpassctl/add.h"
+#include "fdpassctl/add-types.h"
 
 /* A file that is made of an example. */
 typedef struct AddRecipeFile {

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #include "basic/array.h"
+#include "fdpassctl/add-comments.h"
 
 void add_edits_done(AddEdits *edits) {
         for (size_t i = 0; i < edits->n_items; i++)

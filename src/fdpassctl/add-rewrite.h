@@ -44,8 +44,3 @@ typedef struct AddRewrite {
 
 /* Writes @text, the file of an example, to @f with the edits and the comments. */
 void add_rewrite(FILE *f, const char *text, const AddRewrite *rewrite);
-
-/*
- * Returns a comment for a line of a unit, without "# ", or NULL: the line needs none. The string is static.
- */
-const char *add_comment(const char *line);

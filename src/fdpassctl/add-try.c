@@ -7,6 +7,7 @@
 
 #include "basic/fd.h"
 #include "config/config-parse.h"
+#include "fdpassctl/add-units.h"
 #include "fdpassctl/load-units.h"
 #include "fdpassctl/options.h"
 #include "fdpassctl/systemctl.h"
@@ -17,7 +18,7 @@
 #define TLS (1U << PROBE_TLS)
 #define SSH (1U << PROBE_SSH)
 
-/* Where clients of a route connect to. */
+/* The public port of a route. */
 typedef struct AddTarget {
         const ListenerConfig *listener;
         char host[64]; /* "localhost" or an address, IPv6 in brackets */

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "fdpassctl/add-command.h"
+#include "fdpassctl/add-comments.h"
 #include "fdpassctl/add-marker.h"
 #include "fdpassctl/add-program.h"
 #include "fdpassctl/add-proxy.h"

@@ -3,7 +3,7 @@
 
 /* Writes new files of units, all of them or none. */
 
-#include "fdpassctl/add.h"
+#include "fdpassctl/add-types.h"
 
 typedef struct AddWriter {
         int root_fd;              /* directory that stands for "/"; borrowed */

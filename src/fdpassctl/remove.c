@@ -20,7 +20,7 @@
 /* Larger than any file that add writes, which may have been edited. */
 #define REMOVE_TEXT_MAX ((size_t) 256 << 10)
 
-/* What was found below ADD_DIRECTORY. Paths are relative to it. */
+/* The files of NAME below ADD_DIRECTORY. Paths are relative to it. */
 typedef struct Remove {
         const char *name;
         int directory_fd;
@@ -69,7 +69,7 @@ static void remove_note_server(Remove *m, const char *text) {
                         m->enabled = units[i];
 }
 
-/* Looks at one file. @is_of_unit: it is for a unit NAME, whoever wrote it. */
+/* Looks at one file. @is_of_unit: it is for a unit NAME, written by add or not. */
 static int remove_look_at(Remove *m, const char *path, bool is_of_unit) {
         _cleanup_close_ int fd = openat(m->directory_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         _cleanup_free_ char *text = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* fdpassctl add: writes the units of a worker. */
+/* The command line of fdpassctl add, and the files that it writes. */
 
 #include "basic/strlist.h"
 
@@ -49,12 +49,3 @@ typedef struct AddFiles {
         AddFile items[6];
         size_t n_items;
 } AddFiles;
-
-void add_plan_done(AddPlan *plan);
-void add_files_done(AddFiles *files);
-
-/* True if a line of @plan->keys has this key. */
-bool add_has_key(const AddPlan *plan, const char *key);
-
-/* Returns the name of the unit with the route: NAME.socket or NAME.target. */
-const char *add_unit_name(const AddPlan *plan, char ret[static 256]);
