@@ -23,8 +23,9 @@ def command_of(text):
 
 
 def try_it(m, command):
-    """Runs what add says to try, without the choices that a person makes at a terminal."""
-    command = command.replace("curl ", "curl -sS -m 20 ").replace("ssh ", "ssh -o StrictHostKeyChecking=no -o BatchMode=yes ")
+    """Runs what add says to try, without the choices that a person makes at a terminal. The machine resolves no names."""
+    command = command.replace("curl ", "curl -sS -m 20 ") if command.startswith("curl") else command.replace("localhost", "127.0.0.1")
+    command = command.replace("ssh ", "ssh -o StrictHostKeyChecking=no -o BatchMode=yes ")
     return m.run(command + (" true" if command.startswith("ssh") else ""), check=False, timeout=40)
 
 
@@ -71,14 +72,14 @@ def add_program(m):
 def add_inetd(m):
     """Programs by fdpass-exec: HTTP, raw bytes of a port of their own, and arguments that a unit has to quote."""
     m.start_broker()
-    added(m, "hello", f"--host=hello.example --inetd -- sh {PROGRAMS}/script/hello-script", "Hello, ")
+    added(m, "script", f"--host=hello.example --inetd -- sh {PROGRAMS}/script/hello-script", "Hello, ")
     odd = ["a b", "%n", "$HOME", "${HOME}", "\"'", "back\\slash", ";", "tab\there", "ä", ""]
     m.run("systemctl enable fdpass@7000.socket; systemctl restart fdpass.service")
     # It reads to the end, so that the client's bytes don't reset the connection.
     m.write("/usr/local/bin/say-words", '#!/bin/sh\nfor a; do printf "<%s>" "$a"; done\n', mode=0o755)
     added(m, "words", "--listener=7000 --inetd -- say-words " + " ".join(map(shlex.quote, odd)),
           "".join(f"<{word}>" for word in odd),
-          command="python3 -c 'import socket; s = socket.create_connection((\"localhost\", 7000)); print(s.makefile().read())'")
+          command="python3 -c 'import socket; s = socket.create_connection((\"127.0.0.1\", 7000)); print(s.makefile().read())'")
 
 
 @case
@@ -89,7 +90,7 @@ def add_proxy(m):
           "systemd-run -q --unit=test-www python3 -m http.server --bind 127.0.0.1 --directory /run/test/www 3999")
     wait_for(lambda: m.run("curl -s http://127.0.0.1:3999/", check=False).returncode == 0, 10, "the server")
     added(m, "tcp", "--host=tcp.example --proxy=127.0.0.1:3999", "proxied", limit=1.0)
-    added(m, "tcphttp", "--host=tcp.example --proxy=localhost:3999 --http", "proxied", limit=1.0)
+    added(m, "tcphttp", "--host=tcp.example --proxy=127.0.0.1:3999 --http", "proxied", limit=1.0)
     m.write("/run/test/unix.py", "import http.server, socketserver, os\nos.chdir('/run/test/www')\nos.umask(0)\n"
             "class Server(socketserver.ThreadingUnixStreamServer):\n"
             "    def get_request(self):\n        return super().get_request()[0], ('client', 0)\n"
@@ -112,7 +113,7 @@ def add_server(m):
     added(m, "app", f"--host=app.example --server=node -- node {PROGRAMS}/node/hello.js", "200 OK")
     m.run("rm -rf /srv/git /root/.ssh; git init -q --bare /srv/git/demo.git; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519; "
           "cp /root/.ssh/id_ed25519.pub /root/.ssh/authorized_keys")
-    added(m, "git", "--server=git-daemon", "", command="git ls-remote git://localhost:80/demo.git")
+    added(m, "git", "--server=git-daemon", "", command="git ls-remote git://127.0.0.1:80/demo.git")
     added(m, "login", "--server=sshd", "", limit=3.0)
 
 
@@ -128,7 +129,7 @@ def add_twice(m):
     program = "-- cat"
     for name, arguments, expected in (
             ("masked", program, "masked.service"), ("taken", program, "/usr/local/lib/systemd/system/taken.service"),
-            ("other", program, "other.socket"), ("elsewhere", program, "other.socket"), ("ssh", program, "ssh.service"),
+            ("other", program, "other.socket"), ("elsewhere", program, "other.socket"), ("ssh", program, "ssh.socket"),
             ("return", program, "fdpass-return.socket"), ("hello", "--inetd -- cat", "fdpass-hello.socket"),
             ("fdpass", program, "fdpass itself"), ("fdpass-x", program, "fdpass itself"), ("a@b", program, "@"),
             ("a@", program, "@"), ("'a b'", program, "letters"), ("..", program, "begins with"), ("../a", program, "letters"),
@@ -198,7 +199,7 @@ def add_removed(m):
     m.run("fdpassctl add -q off --no-start --host=off.example -- cat")
     check(m.property("off.socket", "ActiveState") == "inactive" and m.property("off.socket", "UnitFileState") == "disabled",
           "--no-start starts it")
-    m.run("fdpassctl remove off; mkdir -p /run/test/root; fdpassctl --root=/run/test/root add -q far --proxy=/run/x")
+    m.run("fdpassctl remove off; mkdir -p /run/test/root/usr/bin; cp /bin/true /run/test/root/usr/bin/cat; fdpassctl --root=/run/test/root add -q far -- cat")
     check(m.output(f"readlink /run/test/root{UNITS}/fdpass.target.wants/far.socket").endswith("far.socket"), "not enabled")
     m.run("fdpassctl --root=/run/test/root remove far")
     check(not m.output(f"find /run/test/root{UNITS} -name '*far*'"), "--root leaves files")
