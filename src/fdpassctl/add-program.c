@@ -109,7 +109,9 @@ int add_program_find(int root_fd, AddPlan *plan) {
         if (r < 0)
                 return r;
 
-        return strchr(plan->program[0], '/') ? add_program_use_path(root_fd, plan) : add_program_search(root_fd, plan);
+        r = strchr(plan->program[0], '/') ? add_program_use_path(root_fd, plan) : add_program_search(root_fd, plan);
+        plan->has_program = r >= 0;
+        return r;
 }
 
 /* True if an argument names a file below /home. */
@@ -122,9 +124,10 @@ static bool add_program_needs_home(const AddPlan *plan) {
 }
 
 /* True if the path or the first line of the program ("#!") has this word. */
-static bool add_program_mentions(const char *path, const char *word) {
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        const char *base = strrchr(path, '/');
+static bool add_program_mentions(const AddPlan *plan, const char *word) {
+        _cleanup_close_ int fd = plan->has_program ? open(plan->program_path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+                                                   : -EBADF;
+        const char *base = strrchr(plan->program_path, '/');
         char line[128] = "";
         ssize_t n = fd < 0 ? 0 : fd_read(fd, line, sizeof(line) - 1);
 
@@ -137,11 +140,11 @@ static bool add_program_mentions(const char *path, const char *word) {
 }
 
 /* True for the interpreters that make machine code at run time. */
-static bool add_program_compiles(const char *path) {
+static bool add_program_compiles(const AddPlan *plan) {
         static const char *const words[] = { "node", "java", "php", "deno", "bun", "dotnet", "luajit", "pypy", "ruby" };
 
         for (size_t i = 0; i < ELEMENTSOF(words); i++)
-                if (add_program_mentions(path, words[i]))
+                if (add_program_mentions(plan, words[i]))
                         return true;
 
         return false;
@@ -201,8 +204,8 @@ void add_program_edit(const AddPlan *plan, AddEdits *edits) {
         add_edit(edits, ADD_EDIT_REPLACE, "ExecStart=", "%s", command);
         if (add_program_needs_home(plan))
                 add_edit(edits, ADD_EDIT_REPLACE, "ProtectHome=", "ProtectHome=read-only");
-        if (add_program_compiles(plan->program_path))
+        if (add_program_compiles(plan))
                 add_edit(edits, ADD_EDIT_REPLACE, "MemoryDenyWriteExecute=", "# It compiles while it runs.\nMemoryDenyWriteExecute=no");
-        if (!add_program_mentions(plan->program_path, "python"))
+        if (!add_program_mentions(plan, "python"))
                 add_edit_drop(edits, "Environment=PYTHON");
 }

@@ -93,10 +93,14 @@ static AddProxyKind add_proxy_kind(const char *address, char host[static 256]) {
         return add_proxy_tcp_kind(address, host);
 }
 
-int add_proxy_check(const char *address) {
+bool add_proxy_is_address(const char *address) {
         char host[256];
 
-        if (add_proxy_kind(address, host) != PROXY_BAD)
+        return add_proxy_kind(address, host) != PROXY_BAD;
+}
+
+int add_proxy_check(const char *address) {
+        if (add_proxy_is_address(address))
                 return 1;
 
         fprintf(stderr, "--proxy=%s: must be HOST:PORT, [IPV6]:PORT, /PATH, @NAME or vsock:CID:PORT.\n", address);

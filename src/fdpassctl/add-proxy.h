@@ -9,5 +9,8 @@
 /* Returns 1 if this is an address for fdpass-proxy(8), otherwise -EINVAL after a message. */
 int add_proxy_check(const char *address);
 
+/* Does the same without a message. */
+bool add_proxy_is_address(const char *address);
+
 /* Adds the edits of the service's unit. */
 void add_proxy_edit(const AddPlan *plan, AddEdits *edits);

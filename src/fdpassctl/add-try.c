@@ -84,11 +84,15 @@ static bool add_try_read_address(const UnitPath *path, const char *name, AddTarg
         return found;
 }
 
+static bool add_try_wants_tls(const RouteMatch *match) {
+        return match->tls == TLS_MATCH_YES || match->protocols == TLS;
+}
+
 /* Prefers a port that is enabled. With TLS=yes a port whose name says 443 is tried before others. */
 static bool add_try_find_target(const Config *config, const RouteMatch *match, AddTarget *ret) {
         _cleanup_(unit_path_freep) UnitPath *path = NULL;
         _cleanup_close_ int root_fd = open(arg_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        bool wants_tls = match->tls == TLS_MATCH_YES || match->protocols == TLS;
+        bool wants_tls = add_try_wants_tls(match);
         Reporter silent = {};
         int best = -1;
 
@@ -114,7 +118,7 @@ static bool add_try_find_target(const Config *config, const RouteMatch *match, A
 }
 
 static void add_try_print_curl(const RouteMatch *match, const AddTarget *t) {
-        bool is_tls = match->tls == TLS_MATCH_YES || match->protocols == TLS;
+        bool is_tls = add_try_wants_tls(match);
         bool is_default_port = streq(t->port, is_tls ? "443" : "80");
         char host[300];
 
@@ -158,6 +162,17 @@ static void add_try_print_command(const RouteMatch *match, const AddTarget *t) {
         }
 }
 
+/* A listener that is named by a number is an instance of fdpass@.socket. */
+static void add_try_print_no_port(const RouteMatch *match) {
+        const char *listener = match->listeners ? match->listeners[0] : "public";
+
+        if (listener[strspn(listener, "0123456789")] == '\0')
+                printf("Open its port first:\n        systemctl enable fdpass@%s.socket\n"
+                       "        systemctl restart fdpass.service\n", listener);
+        else
+                printf("Open a port first:\n        systemctl enable --now fdpass.socket\n");
+}
+
 void add_try_print(const AddPlan *plan, const Config *config) {
         const RouteConfig *route;
         AddTarget t = {};
@@ -175,7 +190,11 @@ void add_try_print(const AddPlan *plan, const Config *config) {
         }
 
         if (!add_try_find_target(config, &route->match, &t)) {
-                printf("No public port leads to it yet. For port 80:\n        systemctl enable --now fdpass.socket\n");
+                add_try_print_no_port(&route->match);
+                return;
+        }
+        if (add_try_wants_tls(&route->match) && !strstr(t.port, "443")) {
+                printf("No public port for HTTPS leads to it yet. See EXAMPLES in fdpass-tls(8).\n");
                 return;
         }
 

@@ -24,10 +24,12 @@ typedef struct AddPlan {
         StringList proxy;           /* addresses of --proxy= */
         const char *server;         /* --server=; NULL: none */
         const char *worker;         /* --worker=; NULL: none */
+        const char *user;           /* user of the service; NULL: a dynamic one */
         const char *port;           /* --port=; NULL: that of the example */
         const char *proxy_protocol; /* --proxy-protocol=; NULL: none */
         char **program;             /* program and arguments behind "--", NULL at the end; NULL: none */
         char *program_path;         /* absolute path of the program; owned. NULL: none */
+        bool has_program;           /* the program was found, so its first line may be read */
         bool inetd;                 /* --inetd */
         bool http;                  /* --http */
         bool stream;                /* --stream */

@@ -164,6 +164,8 @@ static int add_units_edit(const AddPlan *plan, AddEdits *edits) {
                 add_proxy_edit(plan, edits);
         else
                 add_program_edit(plan, edits);
+        if (plan->user)
+                add_edit(edits, ADD_EDIT_REPLACE, "DynamicUser=yes", "User=%s", plan->user);
         if (plan->port)
                 add_edit(edits, ADD_EDIT_REPLACE, "Environment=FDPASS_LISTEN=", "Environment=FDPASS_LISTEN=%s", plan->port);
 

@@ -36,7 +36,7 @@ static int main_dispatch(int argc, char *argv[]) {
                 { "verify", verb_verify, true },
                 { "cat", verb_cat, false },
                 { "test", verb_test, false },
-                { "import-httpd", verb_import_httpd, false },
+                { "import", verb_import, false },
         };
 
         if (argc == 0)

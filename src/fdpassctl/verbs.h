@@ -32,4 +32,4 @@ int verb_remove(int argc, char *argv[]);
 int verb_verify(int argc, char *argv[]);
 int verb_cat(int argc, char *argv[]);
 int verb_test(int argc, char *argv[]);
-int verb_import_httpd(int argc, char *argv[]);
+int verb_import(int argc, char *argv[]);
