@@ -7,7 +7,7 @@
 static bool add_command_is_plain(const char *argument) {
         for (const char *p = argument; *p; p++)
                 if (!(*p >= 'a' && *p <= 'z') && !(*p >= 'A' && *p <= 'Z') && !(*p >= '0' && *p <= '9') &&
-                    !strchr("/._-+=:,@^~", *p))
+                    !strchr("/._-+=:,@^~[]", *p))
                         return false;
 
         return *argument != '\0';

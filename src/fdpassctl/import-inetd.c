@@ -141,6 +141,12 @@ static int inetd_convert(InetdLine *l) {
                 return 0;
 
         inetd_set_user(l, &plan);
+        for (size_t i = INETD_PROGRAM; i < l->n_words; i++)
+                if (strpbrk(l->words[i], "\"'\\")) {
+                        import_say(l->sink, l->number, "Quotes and backslashes stay in the words, as most inetds read them. Check "
+                                                       "ExecStart=.");
+                        break;
+                }
         if (l->words[INETD_WAIT][6])
                 import_say(l->sink, l->number, "The limit of starts in a minute is left out. fdpass-exec(8) has --max-processes=.");
 

@@ -6,6 +6,7 @@
 
 #include "basic/parse.h"
 #include "config/unit-file.h"
+#include "config/unit-name.h"
 #include "fdpassctl/add-units.h"
 #include "fdpassctl/import-sink.h"
 
@@ -107,8 +108,14 @@ static char *proxyd_make_text(const ProxydCommand *c) {
 static int proxyd_make(const ImportSink *sink, const ProxydCommand *c) {
         const char *base = strrchr(sink->file, '/');
         AddFiles files = { .n_items = 1 };
+        UnitName name;
 
         base = base ? base + 1 : sink->file;
+        if (!unit_name_parse(base, &name) || !streq(name.type, "service")) {
+                import_say(sink, 0, "The name of the file is not that of a service, so it is not known where the drop-in belongs.");
+                return 0;
+        }
+
         if (asprintf(&files.items[0].path, "%s.d/50-fdpass-proxy.conf", base) < 0)
                 files.items[0].path = NULL;
         files.items[0].text = proxyd_make_text(c);

@@ -11,6 +11,10 @@
 #include "fdpassctl/import-sink.h"
 #include "fdpassctl/libconfig.h"
 
+#define SSLH_TRANSPARENT                                                                        \
+        "With \"transparent\" the server sees the client's address. fdpass-proxy tells it by the PROXY protocol " \
+        "(--proxy-protocol=). A server that takes clients itself sees it: fdpassctl add --server=."
+
 typedef struct Sslh {
         const ImportSink *sink;
         const LibconfigValue *protocols; /* list of groups */
@@ -102,18 +106,34 @@ static const LibconfigValue *sslh_find_timeout(const LibconfigValue *file, const
         return first;
 }
 
-/* Adds a key for each string of a list. Returns 0 or -ENOMEM. */
+/* True for a word that means the same in a unit. A line feed would begin another key there. */
+static bool sslh_is_word(const LibconfigValue *v) {
+        if (v->type != LIBCONFIG_STRING || !*v->text)
+                return false;
+
+        for (const char *p = v->text; *p; p++)
+                if (*p <= ' ' || *p > '~' || *p == '\\')
+                        return false;
+
+        return true;
+}
+
+/* Adds a key for each string of a list. Returns 0, 1 after a message that the list can't be expressed, or -ENOMEM. */
 static int sslh_add_list(const Sslh *s, AddPlan *plan, const LibconfigValue *group, const char *name, const char *key) {
         const LibconfigValue *v = libconfig_get(group, name);
         int r = 0;
 
-        if (v && v->type != LIBCONFIG_LIST)
-                import_say(s->sink, v->line, "%s is not a list, and is left out.", name);
-        for (size_t i = 0; v && v->type == LIBCONFIG_LIST && r >= 0 && i < v->n_items; i++)
-                if (v->items[i].type == LIBCONFIG_STRING)
-                        r = import_add_key(plan, key, v->items[i].text);
+        if (!v)
+                return 0;
 
-        return r;
+        /* Without one of its names, the route could be wider than that of sslh. */
+        for (size_t i = 0; v->type == LIBCONFIG_LIST && r == 0 && i < v->n_items; i++)
+                r = sslh_is_word(&v->items[i]) ? import_add_key(plan, key, v->items[i].text) : 1;
+        if (r < 0 || (r == 0 && v->type == LIBCONFIG_LIST))
+                return r;
+
+        import_say(s->sink, v->line, "%s is not a list of names, so no unit is made.", name);
+        return 1;
 }
 
 /* Returns the values of Protocol=, "" for all clients of the port, or NULL if no unit can express it. */
@@ -158,6 +178,7 @@ static int sslh_add_address(const Sslh *s, AddPlan *plan, const LibconfigValue *
         return strlist_add(&plan->proxy, address);
 }
 
+/* Returns as sslh_add_list(). */
 static int sslh_add_keys(const Sslh *s, AddPlan *plan, const LibconfigValue *group, const char *protocol) {
         int r = 0;
 
@@ -167,7 +188,7 @@ static int sslh_add_keys(const Sslh *s, AddPlan *plan, const LibconfigValue *gro
                 r = import_add_key(plan, "Protocol", protocol);
         if (r >= 0)
                 r = sslh_add_list(s, plan, group, "sni_hostnames", "Host");
-        if (r >= 0)
+        if (r == 0)
                 r = sslh_add_list(s, plan, group, "alpn_protocols", "ALPN");
         return r;
 }
@@ -183,9 +204,7 @@ static void sslh_set_options(const Sslh *s, AddPlan *plan, const LibconfigValue 
         if (version && version->type == LIBCONFIG_NUMBER && (version->number == 1 || version->number == 2))
                 plan->proxy_protocol = version->number == 1 ? "v1" : "v2";
         if (sslh_is_on(group, "transparent"))
-                import_say(s->sink, group->line, "With transparent the server sees the client's address. fdpass-proxy tells it by the "
-                                                 "PROXY protocol (--proxy-protocol=), and a server that takes clients itself sees "
-                                                 "it: fdpassctl add --server=.");
+                import_say(s->sink, group->line, SSLH_TRANSPARENT);
 }
 
 /* Counts the protocols of the same name in front of this one, because each needs a name of its own. */
@@ -221,7 +240,7 @@ static int sslh_convert(const Sslh *s, const LibconfigValue *group) {
         plan.name = unit;
         sslh_set_options(s, &plan, group);
         r = sslh_add_keys(s, &plan, group, protocol);
-        if (r >= 0)
+        if (r == 0)
                 r = sslh_add_address(s, &plan, group);
         return r < 0 || plan.proxy.n_items == 0 ? r : import_make(s->sink, &plan);
 }
@@ -254,12 +273,14 @@ static void sslh_report_rest(const Sslh *s, const LibconfigValue *file) {
         /* These say how the process runs, which systemd does here, or are used above. */
         static const char *const known[] = {
                 "listen", "protocols", "on_timeout", "on-timeout", "timeout", "foreground", "inetd", "numeric", "user", "pidfile",
-                "chroot", "syslog_facility", "logfile", "verbose", "verbose-config", "verbose-config-error", "verbose-connections",
+                "chroot", "transparent", "syslog_facility", "logfile", "verbose", "verbose-config", "verbose-config-error", "verbose-connections",
                 "verbose-connections-try", "verbose-connections-error", "verbose-fd", "verbose-packets", "verbose-probe-info",
                 "verbose-probe-error", "verbose-system-error", "verbose-int-error", NULL,
         };
 
         sslh_report_unknown(s, file, known);
+        if (sslh_is_on(file, "transparent"))
+                import_say(s->sink, 0, SSLH_TRANSPARENT);
         import_say(s->sink, 0, "A client that speaks none of these protocols is refused by fdpass. sslh passes it to one of the "
                                "servers.");
 }

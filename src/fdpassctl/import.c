@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "basic/fd.h"
+#include "basic/output.h"
 #include "fdpassctl/add-units.h"
 #include "fdpassctl/import-httpd.h"
 #include "fdpassctl/import-sink.h"
@@ -51,10 +52,12 @@ typedef struct ImportOutput {
 } ImportOutput;
 
 static void import_print_message(void *userdata, const char *file, unsigned line, const char *message) {
+        output_text(stderr, file);
         if (line > 0)
-                fprintf(stderr, "%s:%u: %s\n", file, line, message);
-        else
-                fprintf(stderr, "%s: %s\n", file, message);
+                fprintf(stderr, ":%u", line);
+        fputs(": ", stderr);
+        output_text(stderr, message);
+        fputc('\n', stderr);
 }
 
 /* Fails if the file exists, because an administrator may have edited it. */
