@@ -29,6 +29,7 @@ static const ConfigKind *const config_kinds[] = {
 typedef struct ConfigSource {
         UnitPath *path;
         Reporter reporter;
+        const char *also; /* unit that is read as if it were enabled; NULL: none */
         struct utsname uts; /* for the specifier %H */
 } ConfigSource;
 
@@ -151,6 +152,10 @@ static int config_load_routes(Config *config, ConfigSource *s) {
         int r;
 
         r = config_find_units(s->path, TARGET, &units);
+        if (r >= 0 && s->also && !strlist_has(&units, s->also)) {
+                r = strlist_add(&units, s->also);
+                strlist_sort_unique(&units);
+        }
         for (size_t i = 0; r >= 0 && i < units.n_items; i++)
                 r = config_load_route(config, s, units.items[i]);
 
@@ -260,7 +265,15 @@ int config_load(int root_fd, ConfigReport report, void *userdata, Config **ret) 
 }
 
 int config_check(int root_fd, bool sees_files, ConfigReport report, void *userdata, Config **ret) {
-        _cleanup_(config_source_done) ConfigSource s = { .reporter = { .report = report, .userdata = userdata } };
+        return config_check_with(root_fd, sees_files, NULL, report, userdata, ret);
+}
+
+int config_check_with(int root_fd, bool sees_files, const char *unit, ConfigReport report, void *userdata,
+                      Config **ret) {
+        _cleanup_(config_source_done) ConfigSource s = {
+                .reporter = { .report = report, .userdata = userdata },
+                .also = unit,
+        };
         _cleanup_(lint_done) Lint lint = { .sees_files = sees_files };
 
         return config_load_with(&s, root_fd, &lint, ret);

@@ -29,6 +29,19 @@ int config_load(int root_fd, ConfigReport report, void *userdata, Config **ret);
 int config_check(int root_fd, bool sees_files, ConfigReport report, void *userdata, Config **ret);
 
 /*
+ * Does the same as if @unit were enabled, which is the name of a worker's unit with a file in the load path. NULL: no
+ * such unit.
+ */
+int config_check_with(int root_fd, bool sees_files, const char *unit, ConfigReport report, void *userdata,
+                      Config **ret);
+
+/*
+ * Reads the route of a worker's unit from a text instead of a file. @name is the name of the unit, and @path is its
+ * file in findings. Returns 0, CONFIG_BAD_UNIT after it reported errors, or a negative errno.
+ */
+int config_check_text(const char *name, const char *path, const char *text, ConfigReport report, void *userdata);
+
+/*
  * Finds the flushers of all routes. With @load, loads those that are not built in from @directory. Without @load,
  * checks only that their files exist, and a broker can't use such routes. Removes a route whose flusher is missing or
  * wrong, and reports and counts that as config_load() does. Returns 0 or -ENOMEM.
@@ -41,10 +54,17 @@ const ListenerConfig *config_listener(const Config *config, const char *name);
 /* True if both have the same flusher with the same settings, or none. */
 bool route_config_flushes_alike(const RouteConfig *a, const RouteConfig *b);
 
-/* Condition of config_describe() */
+/* Conditions of config_describe() and config_check_text() */
 enum {
         CONFIG_NO_UNIT = 1, /* there is no such unit, or it is masked */
+        CONFIG_BAD_UNIT,    /* the unit has errors */
 };
+
+/*
+ * Calls @take for each key that a worker's unit may have in [X-FDPass], in the order of the table. Stops when @take
+ * returns a number that is not 0, and returns that number.
+ */
+int config_for_each_route_key(int (*take)(void *userdata, const char *key), void *userdata);
 
 /*
  * Emits the lines that are in effect for @unit: a worker's, fdpass.service, or with @is_listener a public socket's.

@@ -136,7 +136,7 @@ static int lint_links_check(const LinkSearch *s, const char *name, const char *t
         char id[UNIT_NAME_SIZE];
         int r;
 
-        if (!unit_path_find(l->path, name, id) || lint_links_has(&s->read, id))
+        if (!unit_path_find(l->path, name, id) || lint_links_has(&s->read, id) || lint_find_route(l, id))
                 return 0;
 
         r = unit_load(l->path, id, &unit);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* fdpassctl import-httpd: prints the units that replace the lines of Apache httpd for mod_proxy_fdpass. */
+/* fdpassctl import httpd: prints the units that replace the lines of Apache httpd for mod_proxy_fdpass. */
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -8,25 +8,12 @@
 
 #include "basic/fd.h"
 #include "fdpassctl/httpd.h"
-#include "fdpassctl/options.h"
-#include "fdpassctl/verbs.h"
-
-/* Debian's default, until a file sets ServerRoot. */
-#define IMPORT_SERVER_ROOT "/etc/apache2"
+#include "fdpassctl/import-httpd.h"
 
 typedef struct ImportOptions {
         const char *server_root;
         const char *output; /* directory for the units; NULL: standard output */
 } ImportOptions;
-
-static const char import_help[] =
-        "fdpassctl import-httpd [OPTIONS...] FILE...\n\n"
-        "Print the units that replace ProxyPass and ProxyPassMatch lines with fd:// of Apache httpd.\n"
-        "Messages on stderr name the lines that units can't express.\n\n"
-        "Options:\n"
-        "  -h --help             Show this help\n"
-        "     --server-root=DIR  Directory of relative paths before ServerRoot (" IMPORT_SERVER_ROOT ")\n"
-        "     --output=DIR       Write the units to new files in this directory\n";
 
 static bool import_has_reported;
 
@@ -127,24 +114,11 @@ static int import_files(int argc, char *argv[], const ImportOptions *o, size_t *
         return import_print(&routes, directory_fd);
 }
 
-int verb_import_httpd(int argc, char *argv[]) {
-        ImportOptions o = { .server_root = IMPORT_SERVER_ROOT };
-        const VerbOption options[] = {
-                { "server-root", .text = &o.server_root }, { "output", .text = &o.output }, {},
-        };
+int import_httpd(int n, char *files[], const char *server_root, const char *output) {
+        const ImportOptions o = { .server_root = server_root, .output = output };
         size_t n_units = 0;
-        int i;
 
-        i = parse_options(argc, argv, import_help, options, NULL);
-        if (i <= 0)
-                return i;
-
-        if (i == argc) {
-                fprintf(stderr, "import-httpd needs a file: the configuration of httpd.\n");
-                return EXIT_FAILURE;
-        }
-
-        if (import_files(argc - i, argv + i, &o, &n_units) < 0)
+        if (import_files(n, files, &o, &n_units) < 0)
                 return EXIT_FAILURE;
 
         if (n_units == 0) {

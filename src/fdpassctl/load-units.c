@@ -11,6 +11,12 @@
 #include "fdpassctl/options.h"
 
 unsigned load_n_warnings = 0;
+unsigned load_n_errors = 0;
+const StringList *load_only = NULL;
+
+static bool load_is_wanted(const char *unit, const char *path) {
+        return !load_only || (path && strlist_has(load_only, path)) || (unit && strlist_has(load_only, unit));
+}
 
 static void load_report(void *userdata, ConfigSeverity severity, const char *unit, const char *path, unsigned line,
                         const char *message) {
@@ -21,6 +27,11 @@ static void load_report(void *userdata, ConfigSeverity severity, const char *uni
                 [CONFIG_NOTE] = "note",
         };
 
+        if (!load_is_wanted(unit, path))
+                return;
+
+        if (severity == CONFIG_ERROR)
+                load_n_errors++;
         if (severity == CONFIG_WARNING || severity == CONFIG_LINT)
                 load_n_warnings++;
         if (severity != CONFIG_ERROR && arg_quiet)
@@ -36,7 +47,7 @@ static void load_report(void *userdata, ConfigSeverity severity, const char *uni
 
 static void load_say(const RouteConfig *route, const char *severity, const char *key, const char *value,
                      const char *message) {
-        if (arg_quiet)
+        if (arg_quiet || !load_is_wanted(route->unit, route->path))
                 return;
 
         output_text(stderr, route->path);
@@ -46,7 +57,7 @@ static void load_say(const RouteConfig *route, const char *severity, const char 
 }
 
 void load_warn(const RouteConfig *route, const char *key, const char *value, const char *message) {
-        load_n_warnings++;
+        load_n_warnings += load_is_wanted(route->unit, route->path);
         load_say(route, "warning", key, value, message);
 }
 
@@ -73,8 +84,8 @@ static int load_flushers(Config **config, ConfigReport report, void *userdata) {
         return r;
 }
 
-/* @lint: reports what is valid but probably a mistake too. */
-static int load_all(bool lint, ConfigReport report, void *userdata, Config **ret) {
+/* @lint: reports what is valid but probably a mistake too, as if @unit were enabled. */
+static int load_all(bool lint, const char *unit, ConfigReport report, void *userdata, Config **ret) {
         _cleanup_close_ int root_fd = open(arg_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
         int r;
 
@@ -82,7 +93,7 @@ static int load_all(bool lint, ConfigReport report, void *userdata, Config **ret
                 return -errno;
 
         if (lint)
-                r = config_check(root_fd, /* sees_files= */ true, report, userdata, ret);
+                r = config_check_with(root_fd, /* sees_files= */ true, unit, report, userdata, ret);
         else
                 r = config_load(root_fd, report, userdata, ret);
 
@@ -105,14 +116,14 @@ Config *load_units_quietly(bool *ret_is_whole) {
         Config *config;
 
         *ret_is_whole = true;
-        return load_all(/* lint= */ false, load_note_denied, ret_is_whole, &config) < 0 ? NULL : config;
+        return load_all(/* lint= */ false, NULL, load_note_denied, ret_is_whole, &config) < 0 ? NULL : config;
 }
 
-static Config *load_units_with(bool lint) {
+static Config *load_units_with(bool lint, const char *unit) {
         Config *config;
         int r;
 
-        r = load_all(lint, load_report, NULL, &config);
+        r = load_all(lint, unit, load_report, NULL, &config);
         if (r < 0) {
                 fprintf(stderr, "Failed to read the units below %s: %s.\n", arg_root, strerror(-r));
                 return NULL;
@@ -122,11 +133,15 @@ static Config *load_units_with(bool lint) {
 }
 
 Config *load_units(void) {
-        return load_units_with(/* lint= */ false);
+        return load_units_with(/* lint= */ false, NULL);
 }
 
 Config *load_units_and_lint(void) {
-        return load_units_with(/* lint= */ true);
+        return load_units_with(/* lint= */ true, NULL);
+}
+
+Config *load_units_and_lint_with(const char *unit) {
+        return load_units_with(/* lint= */ true, unit);
 }
 
 const char *load_worker_key(const RouteConfig *route) {

@@ -3,17 +3,30 @@
 
 /* The units below --root=, as verify, cat and test read them. Findings go to stderr, with file and line. */
 
+#include "basic/strlist.h"
 #include "config/config.h"
 #include "match/match.h"
 
 /* The warnings so far. */
 extern unsigned load_n_warnings;
 
+/* The errors so far. */
+extern unsigned load_n_errors;
+
+/*
+ * Limits what is printed and counted to findings about these units and paths of files; NULL: all findings. It is
+ * borrowed.
+ */
+extern const StringList *load_only;
+
 /* Reads the units and loads the flushers that they name. Returns the configuration, or NULL after a message. */
 Config *load_units(void);
 
 /* Does the same, and prints warnings about settings that are valid but probably a mistake. */
 Config *load_units_and_lint(void);
+
+/* Does the same as if the worker's unit @unit were enabled. */
+Config *load_units_and_lint_with(const char *unit);
 
 /*
  * Does the same as load_units() without a message. *ret_is_whole becomes false if the user may not read a file, because

@@ -33,10 +33,12 @@ static int main_dispatch(int argc, char *argv[]) {
                 { "undrain", verb_undrain, false },
                 { "reload", verb_reload, true },
                 { "log-level", verb_log_level, false },
+                { "add", verb_add, false },
+                { "remove", verb_remove, false },
                 { "verify", verb_verify, true },
                 { "cat", verb_cat, false },
                 { "test", verb_test, false },
-                { "import-httpd", verb_import_httpd, false },
+                { "import", verb_import, false },
         };
 
         if (argc == 0)

@@ -17,7 +17,7 @@ bool arg_no_legend = false;
 bool arg_quiet = false;
 bool arg_full = false;
 
-#define OPTIONS_MAX 24 /* a verb has 11 of its own at most */
+#define OPTIONS_MAX 64 /* a verb has 48 of its own at most: add has one for each key of a worker's unit */
 
 /* The number that getopt_long(3) returns for the long form of option @i. Letters are smaller. */
 #define OPTIONS_NUMBER(i) (0x100 + (int) (i))
@@ -74,6 +74,8 @@ static int options_apply(const VerbOption *o, const char *help, void *userdata, 
                 return o->act();
         if (o->take)
                 return o->take(userdata, value);
+        if (o->take_named)
+                return o->take_named(userdata, o->name, value);
         if (o->number)
                 return options_set_number(o, value);
 
@@ -113,7 +115,7 @@ static int options_parse_all(int argc, char *argv[], const char *begin, const ch
                 all[n++] = options_common[i];
 
         for (size_t i = 0; i < n; i++) {
-                bool has_value = all[i].text || all[i].number || all[i].take;
+                bool has_value = all[i].text || all[i].number || all[i].take || all[i].take_named;
 
                 if (all[i].name)
                         *next++ = (struct option){ all[i].name, has_value, NULL, OPTIONS_NUMBER(i) };

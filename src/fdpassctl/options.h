@@ -13,7 +13,7 @@ extern bool arg_no_legend;      /* --no-legend */
 extern bool arg_quiet;          /* -q */
 extern bool arg_full;           /* -l */
 
-/* One option. One of the last five members is set. With @text, @number or @take the option has a value. */
+/* One option. One of the last six members is set. With @text, @number, @take or @take_named it has a value. */
 typedef struct VerbOption {
         const char *name;  /* of the long form; NULL: there is none */
         char letter;       /* of the short form; 0: there is none */
@@ -23,6 +23,9 @@ typedef struct VerbOption {
 
         /* Takes the value. Returns 1, or -EINVAL after its own message. */
         int (*take)(void *userdata, const char *value);
+
+        /* Does the same for several options. @name is that of the option. */
+        int (*take_named)(void *userdata, const char *name, const char *value);
 
         /* Does what the option says. Returns 1, or 0 if nothing else is to be done. */
         int (*act)(void);

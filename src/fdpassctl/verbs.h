@@ -26,8 +26,12 @@ int verb_undrain(int argc, char *argv[]);
 int verb_reload(int argc, char *argv[]);
 int verb_log_level(int argc, char *argv[]);
 
+/* Write and remove units */
+int verb_add(int argc, char *argv[]);
+int verb_remove(int argc, char *argv[]);
+
 /* Read units or files only */
 int verb_verify(int argc, char *argv[]);
 int verb_cat(int argc, char *argv[]);
 int verb_test(int argc, char *argv[]);
-int verb_import_httpd(int argc, char *argv[]);
+int verb_import(int argc, char *argv[]);

@@ -10,6 +10,7 @@
 #include "fdpassctl/load-units.h"
 #include "fdpassctl/options.h"
 #include "fdpassctl/verbs.h"
+#include "fdpassctl/verify.h"
 #include "fdpassctl/verify-access.h"
 #include "fdpassctl/verify-back.h"
 #include "fdpassctl/verify-ports.h"
@@ -124,13 +125,8 @@ static int verify_services(const Config *config) {
         return r < 0 ? r : verify_tls(root_fd, config);
 }
 
-int verb_verify(int argc, char *argv[]) {
-        _cleanup_(config_freep) Config *config = NULL;
+int verify_config(const Config *config) {
         int r;
-
-        config = load_units_and_lint();
-        if (!config)
-                return EXIT_FAILURE;
 
         r = verify_pools(config);
         if (r >= 0)
@@ -139,10 +135,17 @@ int verb_verify(int argc, char *argv[]) {
                 r = verify_ports(config);
         if (r >= 0)
                 r = verify_services(config);
-        if (r < 0) {
+        if (r < 0)
                 fprintf(stderr, "Failed to check the routes: %s.\n", strerror(-r));
+        return r;
+}
+
+int verb_verify(int argc, char *argv[]) {
+        _cleanup_(config_freep) Config *config = load_units_and_lint();
+
+        if (!config || verify_config(config) < 0)
                 return EXIT_FAILURE;
-        }
+
         if (!arg_quiet)
                 printf("%zu route%s, %u error%s, %u warning%s.\n", config->n_routes, config->n_routes == 1 ? "" : "s",
                        config->n_errors, config->n_errors == 1 ? "" : "s", load_n_warnings,

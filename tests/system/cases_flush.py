@@ -162,7 +162,7 @@ def flush_restart(m):
 
 @case
 def import_httpd(m):
-    """fdpassctl import-httpd: a configuration of httpd becomes units, which serve by the worker that there was."""
+    """fdpassctl import httpd: a configuration of httpd becomes units, which serve by the worker that there was."""
     m.write("/etc/test/site.conf", """ServerRoot /run
 <VirtualHost *:80>
     ServerName test.example
@@ -172,10 +172,10 @@ def import_httpd(m):
 """)
     child = m.popen(f"{BODIES} serve old /run/fdpass/old.sock")
     m.children.append(child)
-    done = m.run(f"fdpassctl import-httpd --output={UNITS} /etc/test/site.conf")
+    done = m.run(f"fdpassctl import httpd --output={UNITS} /etc/test/site.conf")
     check(done.stdout.strip() == "# httpd-test.example-chat.target", done.stdout)
     check("/etc/test/site.conf:5: An exception can't be expressed" in done.stderr, done.stderr)
-    done = m.run(f"fdpassctl import-httpd --output={UNITS} /etc/test/site.conf", check=False)
+    done = m.run(f"fdpassctl import httpd --output={UNITS} /etc/test/site.conf", check=False)
     check(done.returncode == 1 and "exists" in done.stderr, "a unit that is there is overwritten")
 
     m.start_broker()

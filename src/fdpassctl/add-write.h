@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Writes new files of units, all of them or none. */
+
+#include "fdpassctl/add-types.h"
+
+typedef struct AddWriter {
+        int root_fd;              /* directory that stands for "/"; borrowed */
+        int directory_fd;         /* ADD_DIRECTORY; -EBADF: not opened yet */
+        StringList directories;   /* directories that were made for ADD_DIRECTORY, as paths below the root */
+        StringList made;          /* what was made below ADD_DIRECTORY; directories end in "/" */
+} AddWriter;
+
+#define ADD_WRITER_INIT(fd) { .root_fd = (fd), .directory_fd = -EBADF }
+
+/*
+ * Writes the files. None of them may exist. Returns 0, or a negative errno after a message, and then everything is as
+ * before.
+ */
+int add_writer_write(AddWriter *w, const AddFiles *files);
+
+/* Removes what add_writer_write() has made, in the reverse order. */
+void add_writer_undo(AddWriter *w);
+
+void add_writer_done(AddWriter *w);
