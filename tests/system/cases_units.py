@@ -317,7 +317,7 @@ def enabled(m):
     wait_for(lambda: status_of(m, "a.example") == "421", 1.5, "a tenant that was disabled")
     check(len(m.journal(match='The key "Hots"')) == 1, "the error is logged once")
 
-    m.drop_in("fdpass.service", "[X-FDPass]\nAutoReload=no\n")
+    m.drop_in("fdpass.service", "[X-FDPass]\nAutoReload=no\nLogHandoffs=yes\n")
     m.run("systemctl disable --now test-tenant@bad.socket; rm -r /etc/systemd/system/test-tenant@bad.socket.d")
     m.reload()
     m.run("systemctl enable --now test-tenant@a.socket")
@@ -325,3 +325,5 @@ def enabled(m):
     check(status_of(m, "a.example") == "421" and "test-tenant@a.socket" in m.run("fdpassctl status", check=False).stdout, "AutoReload=no")
     m.reload()
     check(status_of(m, "a.example") == "200", "a reload")
+    wait_for(lambda: [e for e in m.journal() if (e.get("FDPASS_METHOD"), e.get("FDPASS_HOST"), e.get("FDPASS_PATH")) == ("GET", "a.example", "/")],
+             5, "the request in the log")
