@@ -8,6 +8,7 @@
 #include "broker/stage/balance.h"
 #include "broker/stage/metadata.h"
 #include "broker/stage/queue.h"
+#include "broker/state/client-request.h"
 
 /* Largest number of pools that a client gets to by Fallback=. */
 #define FALLBACKS_MAX 4
@@ -244,8 +245,22 @@ static void delivery_go_on_told(void *userdata, Client *c, const SocketTask *t) 
 
 static const InspectKind delivery_told_kind = { delivery_ask_told, delivery_go_on_told };
 
+/* Notes the request for the log. A client of a listener whose bytes are not looked at has none. */
+static void delivery_note_request(Broker *b, Client *c) {
+        const Probe *probe;
+
+        free(TAKE_PTR(c->request));
+        if (b->diag.log_handoffs < LOG_HANDOFFS_YES || !c->listener->needs_head)
+                return;
+
+        probe = head_buffer_probe(&b->head_buffer, c);
+        if (probe)
+                (void) client_request_new(probe, &c->request); /* without memory the line lacks the request */
+}
+
 void delivery_admit(Broker *b, Pool *p, Client *c) {
         pool_take_client(p, c);
+        delivery_note_request(b, c);
 
         if (c->is_told && !delivery_is_told_enough(b, p, c))
                 inspect_begin(&b->inspect, c, &delivery_told_kind);

@@ -16,6 +16,7 @@ static const char *const log_handoffs_names[] = {
 };
 
 static const ConfigKey broker_config_keys[] = {
+        { SECTION_FDPASS, "AutoReload",      config_parse_bool, VALUE(auto_reload) },
         { SECTION_FDPASS, "ExitIdleTimeSec", config_parse_timespan, VALUE(exit_idle_usec) },
         { SECTION_FDPASS, "LogConnections",  config_parse_bool, VALUE(log_connections) },
         { SECTION_FDPASS, "LogHandoffs",     config_parse_choice, VALUE(log_handoffs), .choices = log_handoffs_names },
@@ -27,6 +28,7 @@ static const ConfigKey broker_config_keys[] = {
 };
 
 static const BrokerConfig broker_config_defaults = {
+        .auto_reload = true,
         .log_handoffs = LOG_HANDOFFS_NO,
         .max_clients = 0,
         .max_tracked = 262144,

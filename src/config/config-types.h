@@ -199,6 +199,7 @@ typedef struct BrokerConfig {
         usec_t park_timeout_usec; /* ParkTimeoutSec= */
         unsigned max_parked;      /* MaxParked=; 0: half of all clients */
         usec_t exit_idle_usec;    /* ExitIdleTimeSec=; USEC_INFINITY: never */
+        bool auto_reload;         /* AutoReload= */
         bool log_connections;     /* LogConnections= */
         unsigned max_tracked;     /* MaxTrackedConnections= */
         ConnectionsNeed need;     /* key that needs the kernel's reports */

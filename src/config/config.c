@@ -21,6 +21,10 @@
 /* The first public socket, which is read even if it is not enabled, because it may be started by hand. */
 #define FIRST_SOCKET "fdpass.socket"
 
+const char *const config_link_directories[] = {
+        TARGET ".wants", TARGET ".requires", SERVICE ".wants", SERVICE ".requires", NULL,
+};
+
 static const ConfigKind *const config_kinds[] = {
         &config_kind_route, &config_kind_listener, &config_kind_broker, NULL,
 };

@@ -48,6 +48,12 @@ int config_check_text(const char *name, const char *path, const char *text, Conf
  */
 int config_load_flushers(Config *config, const char *directory, bool load, ConfigReport report, void *userdata);
 
+/*
+ * Names of the directories in the load path (unit_path_load_path) whose links enable workers and public sockets. The
+ * last member is NULL.
+ */
+extern const char *const config_link_directories[];
+
 /* Returns the settings of the listener of this name, or the default ones. Borrowed from @config. */
 const ListenerConfig *config_listener(const Config *config, const char *name);
 

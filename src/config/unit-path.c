@@ -15,7 +15,7 @@
  * Output of `systemd-analyze unit-paths` of systemd 252 and 257, highest priority first. If /lib is a link to /usr/lib,
  * both are one directory, and the later name is kept.
  */
-static const char *const unit_path_load_path[] = {
+const char *const unit_path_load_path[] = {
         "/etc/systemd/system.control",
         "/run/systemd/system.control",
         "/run/systemd/transient",
@@ -29,6 +29,7 @@ static const char *const unit_path_load_path[] = {
         "/lib/systemd/system",
         "/usr/lib/systemd/system",
         "/run/systemd/generator.late",
+        NULL,
 };
 
 /* Limit of aliases of aliases (FOLLOW_MAX in src/basic/unit-file.c of systemd). */
@@ -379,7 +380,7 @@ int unit_path_new(int root_fd, Reporter *reporter, UnitPath **ret) {
         p->root_fd = root_fd;
         p->reporter = reporter;
 
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(unit_path_load_path); i++)
+        for (size_t i = 0; r >= 0 && unit_path_load_path[i]; i++)
                 r = unit_path_add_directory(p, unit_path_load_path[i]);
 
         /* Needs all directories, because a link to any of them is an alias. */

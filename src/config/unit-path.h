@@ -23,6 +23,9 @@ typedef struct UnitPath {
         size_t n_aliases;
 } UnitPath;
 
+/* The load path of systemd, highest priority first. The last member is NULL. */
+extern const char *const unit_path_load_path[];
+
 /*
  * Reads the directories of the load path below @root_fd. Reports a directory that exists and can't be read as an error.
  * Returns 0 or a negative errno (errno_is_fatal()).

@@ -43,6 +43,30 @@ static void loader_keep(LoadReport *report, const char *format, ...) {
         report->findings = findings;
 }
 
+static void loader_keep_finding(Loader *l, const char *unit, const char *path, unsigned line, const char *message) {
+        if (path && line > 0)
+                loader_keep(&l->report, "%s:%u: %s", path, line, message);
+        else
+                loader_keep(&l->report, "%s: %s", path ? path : unit ? unit : "Units", message);
+}
+
+/* True if the running broker uses the unit: clients would lose its route, or the settings of its listener. */
+static bool loader_is_in_use(const Broker *b, const char *unit) {
+        const Config *config = b->routing ? b->routing->config : NULL;
+
+        if (!unit || !config || streq(unit, "fdpass.service"))
+                return true;
+
+        for (size_t i = 0; i < config->n_routes; i++)
+                if (streq(config->routes[i].unit, unit))
+                        return true;
+        for (size_t i = 0; i < config->n_listeners; i++)
+                if (streq(config->listeners[i].unit, unit))
+                        return true;
+
+        return false;
+}
+
 static void loader_on_finding(void *userdata, ConfigSeverity severity, const char *unit, const char *path,
                               unsigned line, const char *message) {
         static const char *const ids[] = {
@@ -58,6 +82,14 @@ static void loader_on_finding(void *userdata, ConfigSeverity severity, const cha
             (severity == CONFIG_LINT && !load_lint_take(&l->lint, unit, path, line, message)))
                 return;
 
+        if (severity == CONFIG_ERROR)
+                l->is_harmful = l->is_harmful || loader_is_in_use(l->broker, unit);
+
+        if (severity != CONFIG_LINT)
+                loader_keep_finding(l, unit, path, line, message);
+        if (severity != CONFIG_LINT && !load_lint_take(&l->known, unit, path, line, message) && l->is_automatic)
+                return;
+
         log_begin(&record, l->broker->diag.log, severity == CONFIG_ERROR ? LOG_ERR : LOG_WARNING);
         log_id(&record, ids[severity]);
         if (unit)
@@ -67,17 +99,10 @@ static void loader_on_finding(void *userdata, ConfigSeverity severity, const cha
         if (line > 0)
                 log_field(&record, "CONFIG_LINE", "%u", line);
 
-        if (path && line > 0) {
+        if (path && line > 0)
                 log_commit(&record, "%s:%u: %s", path, line, message);
-                if (severity != CONFIG_LINT)
-                        loader_keep(&l->report, "%s:%u: %s", path, line, message);
-        } else {
-                const char *what = path ? path : unit ? unit : "Units";
-
-                log_commit(&record, "%s: %s", what, message);
-                if (severity != CONFIG_LINT)
-                        loader_keep(&l->report, "%s: %s", what, message);
-        }
+        else
+                log_commit(&record, "%s: %s", path ? path : unit ? unit : "Units", message);
 }
 
 static int loader_read_config(Loader *l, Config **ret) {
@@ -91,7 +116,9 @@ static int loader_read_config(Loader *l, Config **ret) {
         free(l->report.findings);
         l->report = (LoadReport){ .at = usec_now_realtime(), .used_at = l->report.used_at };
 
+        l->is_harmful = false;
         load_lint_begin(&l->lint);
+        load_lint_begin(&l->known);
         r = config_check(root_fd, /* sees_files= */ false, loader_on_finding, l, ret);
         if (r < 0)
                 return r;
@@ -115,8 +142,8 @@ static void loader_log_result(Broker *b, const Config *config, const char *verb)
                             "%s, but no worker's unit is enabled: every client is refused. See systemctl "
                             "list-dependencies fdpass.target.", verb);
         else
-                log_line(b->diag.log, LOG_INFO, "%s: %zu route%s.", verb, config->n_routes,
-                         config->n_routes == 1 ? "" : "s");
+                log_line(b->diag.log, LOG_INFO, "%s: %zu route%s%s.", verb, config->n_routes,
+                         config->n_routes == 1 ? "" : "s", config->n_errors > 0 ? ", without the units that have errors" : "");
 }
 
 static int loader_use_config(Loader *l, Config **config, const char *verb) {
@@ -137,6 +164,7 @@ static int loader_use_config(Loader *l, Config **config, const char *verb) {
 
 void loader_done(Loader *l) {
         load_lint_done(&l->lint);
+        load_lint_done(&l->known);
         free(TAKE_PTR(l->report.findings));
 }
 
@@ -153,18 +181,26 @@ int loader_load(Loader *l) {
         return r;
 }
 
+/* The old routes stay. After an automatic load, that is logged once for the same errors. */
+static void loader_log_errors(const Loader *l, unsigned n_errors, bool had_failed) {
+        if (l->is_automatic && had_failed && l->known.n_logged == 0)
+                return;
+
+        log_line_id(l->broker->diag.log, LOG_ERR, MESSAGE_RELOAD_FAILED,
+                    "Not reloaded because of %u error%s, the old routes stay.", n_errors, n_errors == 1 ? "" : "s");
+}
+
 void loader_reload(Loader *l) {
         _cleanup_(config_freep) Config *config = NULL;
         Broker *b = l->broker;
+        bool had_failed = l->report.has_failed;
         int r;
 
         r = loader_read_config(l, &config);
-        l->report.has_failed = r < 0 || config->n_errors > 0;
+        l->report.has_failed = r < 0 || (config->n_errors > 0 && (!l->is_automatic || l->is_harmful));
 
-        if (r >= 0 && config->n_errors > 0) {
-                log_line_id(b->diag.log, LOG_ERR, MESSAGE_RELOAD_FAILED,
-                            "Not reloaded because of %u error%s, the old routes stay.", config->n_errors,
-                            config->n_errors == 1 ? "" : "s");
+        if (r >= 0 && l->report.has_failed) {
+                loader_log_errors(l, config->n_errors, had_failed);
                 return;
         }
 
@@ -176,4 +212,10 @@ void loader_reload(Loader *l) {
                 loader_keep(&l->report, "Not reloaded: %s.", strerror(-r));
                 l->report.has_failed = true;
         }
+}
+
+void loader_reload_automatically(Loader *l) {
+        l->is_automatic = true;
+        loader_reload(l);
+        l->is_automatic = false;
 }

@@ -11,6 +11,9 @@ typedef struct Loader {
         const char *root;  /* the directory that stands for "/"; borrowed */
         LoadReport report; /* result of the last time; loader_done() frees it */
         LoadLint lint;     /* warnings of the last time; loader_done() frees it */
+        LoadLint known;    /* errors and other findings of the last time, likewise */
+        bool is_automatic; /* the load that goes on was not asked for */
+        bool is_harmful;   /* it has an error in a unit that is in use, or in no unit */
 } Loader;
 
 void loader_done(Loader *l);
@@ -26,3 +29,10 @@ int loader_load(Loader *l);
  * errors.
  */
 void loader_reload(Loader *l);
+
+/*
+ * Reads the units again, because one was enabled or disabled. Units with errors are left out, as at the start, because
+ * they must not keep others from being routed. The old routes stay if an error is in a unit that is in use. Logs an error
+ * only if the last load did not have it.
+ */
+void loader_reload_automatically(Loader *l);

@@ -19,6 +19,7 @@
 #include "basic/message-ids.h"
 #include "basic/output.h"
 #include "control/control.h"
+#include "fdpassd/auto-reload.h"
 #include "fdpassd/drained.h"
 #include "fdpassd/host-file.h"
 #include "fdpassd/listen.h"
@@ -79,14 +80,28 @@ static int fdpassd_parse_argv(int argc, char *argv[]) {
 /* The objects that events of the process need. */
 typedef struct Daemon {
         Loader loader;
+        AutoReload auto_reload;
         Drained drained;
         Reports reports;
 } Daemon;
 
 static void fdpassd_done(Daemon *d) {
+        auto_reload_done(&d->auto_reload);
         loader_done(&d->loader);
         drained_done(&d->drained);
         reports_done(&d->reports);
+}
+
+static void fdpassd_load_again(Daemon *d, void (*load)(Loader *l)) {
+        auto_reload_begin_load(&d->auto_reload);
+        load(&d->loader);
+        auto_reload_end_load(&d->auto_reload);
+        drained_save(&d->drained); /* a worker without a route is not drained any more */
+}
+
+/* systemd is not told of it, because it did not ask for it. */
+static void fdpassd_on_change(void *userdata) {
+        fdpassd_load_again(userdata, loader_reload_automatically);
 }
 
 static void fdpassd_reload(void *userdata) {
@@ -94,9 +109,8 @@ static void fdpassd_reload(void *userdata) {
 
         /* By this time Type=notify-reload knows which reload is answered (sd_notify(3)). Both use CLOCK_MONOTONIC. */
         (void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, usec_now());
-        loader_reload(&d->loader);
+        fdpassd_load_again(d, loader_reload);
         host_file_read(d->loader.broker, arg_root);
-        drained_save(&d->drained); /* a worker without a route is not drained any more */
         (void) sd_notify(0, "READY=1");
 }
 
@@ -242,7 +256,10 @@ static int fdpassd_listen(Broker *b, int *ret_control_fd, Daemon *d) {
 static int fdpassd_serve(Log *log, sd_event *event) {
         _cleanup_(helper_freep) Helper *helper = NULL; /* the last to be freed, because the others use it */
         _cleanup_(broker_freep) Broker *b = NULL;
-        _cleanup_(fdpassd_done) Daemon d = { .loader.root = arg_root, .drained.fd = -EBADF, .reports = REPORTS_NULL };
+        _cleanup_(fdpassd_done) Daemon d = {
+                .loader.root = arg_root, .drained.fd = -EBADF, .reports = REPORTS_NULL,
+                .auto_reload = { .root = arg_root, .reload = fdpassd_on_change, .userdata = &d, .watch = LINK_WATCH_NULL },
+        };
         _cleanup_(status_freep) Status *status = NULL;
         _cleanup_(control_freep) Control *control = NULL;
         _cleanup_close_ int control_fd = -EBADF;
@@ -258,7 +275,7 @@ static int fdpassd_serve(Log *log, sd_event *event) {
         if (r < 0)
                 return r;
 
-        d.loader.broker = d.drained.broker = b;
+        d.loader.broker = d.drained.broker = d.auto_reload.broker = b;
         r = fdpassd_add_signals(event, &d);
         if (r < 0)
                 return fdpassd_fail(log, r, "watch for signals");
@@ -269,9 +286,16 @@ static int fdpassd_serve(Log *log, sd_event *event) {
 
         reports_start(&d.reports, b);
 
+        r = auto_reload_start(&d.auto_reload);
+        if (r < 0)
+                return fdpassd_fail(log, r, "watch for units that are enabled");
+
+        auto_reload_begin_load(&d.auto_reload);
         r = loader_load(&d.loader);
         if (r < 0)
                 return r;
+
+        auto_reload_end_load(&d.auto_reload);
 
         drained_restore(&d.drained);
         host_file_read(b, arg_root);

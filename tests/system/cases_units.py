@@ -3,6 +3,7 @@
 
 import json
 import re
+import time
 
 from fdpass import GUEST, LINT, UNITS, case, check
 from machine import wait_for
@@ -282,3 +283,47 @@ def wrong_reload(m):
     m.run(f"rm -r {UNITS}/fdpass-hello.socket.d")
     m.reload()
     check(m.who() == "late", "the next reload, without the error, has no effect")
+
+
+TENANT = ("[Socket]\nListenStream=/run/fdpass/%i.sock\nSocketUser=fdpass\nSocketMode=0600\nTriggerLimitIntervalSec=0\n"
+          "[X-FDPass]\nHost=%i.example\nProtocol=http\n[Install]\nWantedBy=fdpass.target\n")
+
+
+def status_of(m, host):
+    return m.output(f"curl -s -m 5 -o /dev/null -w '%{{http_code}}' -H 'Host: {host}' http://127.0.0.1/")
+
+
+@case
+def enabled(m):
+    """A unit that is enabled or disabled takes effect by itself, also beside a wrong one, and with AutoReload=no by a reload only."""
+    m.unit("test-tenant@.socket", TENANT)
+    m.unit("test-tenant@.service", f"[Service]\nExecStart=/usr/bin/python3 {GUEST}/worker.py serve %i\n")
+    m.run("systemctl disable --now fdpass-hello.socket && systemctl daemon-reload")
+    check(status_of(m, "a.example") == "404", "the first client starts the broker")
+
+    m.run("systemctl enable --now test-tenant@a.socket")
+    wait_for(lambda: status_of(m, "a.example") == "200", 1.5, "a tenant that was enabled")
+    m.drop_in("test-tenant@bad.socket", "[X-FDPass]\nHots=x\n")
+    m.run("systemctl enable --now test-tenant@bad.socket test-tenant@b.socket")
+    wait_for(lambda: status_of(m, "b.example") == "200", 1.5, "a tenant beside a wrong one")
+    check(status_of(m, "a.example") == "200" and status_of(m, "bad.example") == "421", "the others")
+    before = len(m.journal(match="^Reloaded"))
+    m.run("systemctl enable --now " + " ".join(f"test-tenant@t{i}.socket" for i in range(100)), timeout=60)
+    wait_for(lambda: status_of(m, "t99.example") == "200", 1.5, "the last of 100 tenants")
+    check(status_of(m, "t0.example") == "200", "the first of 100 tenants")
+    check(len(m.journal(match="^Reloaded")) - before <= 5, "more than a few reloads")
+
+    m.run("systemctl disable --now test-tenant@a.socket")
+    wait_for(lambda: status_of(m, "a.example") == "421", 1.5, "a tenant that was disabled")
+    check(len(m.journal(match='The key "Hots"')) == 1, "the error is logged once")
+
+    m.drop_in("fdpass.service", "[X-FDPass]\nAutoReload=no\nLogHandoffs=yes\n")
+    m.run("systemctl disable --now test-tenant@bad.socket; rm -r /etc/systemd/system/test-tenant@bad.socket.d")
+    m.reload()
+    m.run("systemctl enable --now test-tenant@a.socket")
+    time.sleep(0.5)
+    check(status_of(m, "a.example") == "421" and "test-tenant@a.socket" in m.run("fdpassctl status", check=False).stdout, "AutoReload=no")
+    m.reload()
+    check(status_of(m, "a.example") == "200", "a reload")
+    wait_for(lambda: [e for e in m.journal() if (e.get("FDPASS_METHOD"), e.get("FDPASS_HOST"), e.get("FDPASS_PATH")) == ("GET", "a.example", "/")],
+             5, "the request in the log")

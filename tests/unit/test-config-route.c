@@ -273,7 +273,7 @@ static void test_not_a_socket(_unused_ void **state) {
         tree_worker(&t, "a.service", SOCKET "[X-FDPass]\n");
         tree_load(&t);
         assert_only(&t, CONFIG_ERROR, "a.service", USR "/a.service", 0,
-                    "a.service is not a socket unit, so it must say Worker= in [X-FDPass].");
+                    "a.service is not a socket unit, so it must say Worker= or Flusher=redirect in [X-FDPass].");
 }
 
 static void test_no_section(_unused_ void **state) {

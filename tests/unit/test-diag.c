@@ -228,6 +228,26 @@ static void test_limits_of_returns(void **state) {
         fd_close(second);
 }
 
+/* The worker has read the request before its receipt comes, and the log has it nevertheless. */
+static void test_request(void **state) {
+        int a = listen_type_at("a", SOCK_SEQPACKET, 8), fd, stderr_fd, log = log_to_pipe(&stderr_fd);
+        const RouteSpec spec = { .unit = "a.socket", .worker = "a", .transport = TRANSPORT_SEQPACKET, .protocols = 1U << PROBE_HTTP };
+        Config *config = config_of(&spec, 1);
+
+        config->broker.log_handoffs = LOG_HANDOFFS_YES;
+        log_set_level(t.log, LOG_INFO);
+        use_config(config);
+
+        fd = dial("public");
+        say(fd, "GET /p?q=secret HTTP/1.1\r\nHost: h.example\r\n\r\n");
+        (void) take_message(a, "GET /p?q=secret HTTP/1.1\r\nHost: h.example\r\n\r\n");
+        expect_line(log, "on public: taken by a.socket (GET h.example/p).");
+
+        log_to_stderr(log, stderr_fd);
+        fd_close(fd);
+        fd_close(a);
+}
+
 /* The log and the counters tell a client's next request apart from a new client, and from one that a worker passes on. */
 static void test_rerouted(void **state) {
         int a = listen_type_at("a", SOCK_SEQPACKET, 8), b = listen_type_at("b", SOCK_SEQPACKET, 8);
@@ -270,7 +290,7 @@ static void test_rerouted(void **state) {
         close_all((int[]){ fresh, next, named, a, b }, 5);
 }
 
-TEST_MAIN(BROKER_TEST(test_rerouted),
+TEST_MAIN(BROKER_TEST(test_request), BROKER_TEST(test_rerouted),
           BROKER_TEST(test_held_back_count),
           BROKER_TEST(test_held_back_count_of_worker),
           BROKER_TEST(test_held_back_pause),

@@ -102,6 +102,7 @@ void client_free(ClientTable *table, Client *c) {
         client_close_connection(table, c);
         client_close_socket(table, c);
         free(TAKE_PTR(c->context));
+        free(TAKE_PTR(c->request));
         free(TAKE_PTR(c->flush.unsent));
         free(TAKE_PTR(c->copy));
 

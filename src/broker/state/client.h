@@ -21,6 +21,7 @@
 #include "probe/verdict.h"
 
 typedef struct ClientContext ClientContext;
+typedef struct ClientRequest ClientRequest;
 typedef struct Helper Helper;
 typedef struct InspectKind InspectKind;
 typedef struct Listener Listener;
@@ -152,6 +153,7 @@ typedef struct Client {
         usec_t begun_at;     /* time when it or its next request arrived, CLOCK_MONOTONIC */
 
         ClientContext *context; /* facts beside its socket, owned; NULL: none */
+        ClientRequest *request; /* for the log, owned; NULL: not noted */
         HeadCopy *copy;      /* first bytes, owned, while @is_shared; NULL: the helper has not looked yet */
         ByteCounts baseline; /* counts before a worker had @fd; while TCP counts the same, @fd is untouched */
         uint64_t cookie;     /* seal_cookie() of @fd; 0: not known yet */

@@ -9,6 +9,7 @@
 #include "basic/error.h"
 #include "basic/message-ids.h"
 #include "broker/state/client-context.h"
+#include "broker/state/client-request.h"
 
 /* Shortest time between two lines about the same thing. */
 #define INTERVAL_USEC HELD_LINE_USEC
@@ -425,6 +426,28 @@ void diag_return_refused(Diag *d, const struct ucred *sender) {
                    (int) sender->pid, n, PLURAL(n));
 }
 
+static void diag_add_request(LogRecord *record, const ClientRequest *r) {
+        if (!r)
+                return;
+
+        if (*r->method)
+                log_field(record, "FDPASS_METHOD", "%s", r->method);
+        if (*r->host)
+                log_field(record, "FDPASS_HOST", "%s", r->host);
+        if (*r->path)
+                log_field(record, "FDPASS_PATH", "%s", r->path);
+}
+
+/* Returns the request in parentheses for the end of a sentence, or "". */
+static const char *diag_request(const Client *c, char ret[static REQUEST_TEXT_MAX + 4]) {
+        char text[REQUEST_TEXT_MAX];
+
+        ret[0] = '\0';
+        if (c->request && *client_request_to_text(c->request, text, sizeof(text)))
+                (void) snprintf(ret, REQUEST_TEXT_MAX + 4, " (%s)", text);
+        return ret;
+}
+
 void diag_begin_client(LogRecord *record, const Diag *d, const Client *c, char peer[static ADDRESS_TEXT_MAX]) {
         char id[CLIENT_ID_MAX];
 
@@ -439,22 +462,23 @@ void diag_begin_client(LogRecord *record, const Diag *d, const Client *c, char p
         log_field(record, "FDPASS_CLIENT", "%s", peer);
         if (c->is_rerouted)
                 log_field(record, "FDPASS_REROUTED", "yes");
+        diag_add_request(record, c->request);
 }
 
 void diag_taken(Diag *d, const Client *c) {
-        char peer[ADDRESS_TEXT_MAX];
+        char peer[ADDRESS_TEXT_MAX], request[REQUEST_TEXT_MAX + 4];
         LogRecord record;
 
         diag_begin_client(&record, d, c, peer);
         log_field(&record, "FDPASS_ROUTE", "%s", c->sent.route->config->unit);
         log_field(&record, "FDPASS_WORKER", "%s", c->sent.route->worker->path);
-        log_commit(&record, "%s on %s: %staken by %s.", peer, c->listener->name, c->is_rerouted ? "rerouted, " : "",
-                   c->sent.route->config->unit);
+        log_commit(&record, "%s on %s: %staken by %s%s.", peer, c->listener->name, c->is_rerouted ? "rerouted, " : "",
+                   c->sent.route->config->unit, diag_request(c, request));
 }
 
 void diag_answered(Diag *d, const Client *c) {
         const RouteConfig *route = c->pool->config;
-        char peer[ADDRESS_TEXT_MAX];
+        char peer[ADDRESS_TEXT_MAX], request[REQUEST_TEXT_MAX + 4];
         LogRecord record;
 
         if (d->log_handoffs < LOG_HANDOFFS_YES)
@@ -462,5 +486,6 @@ void diag_answered(Diag *d, const Client *c) {
 
         diag_begin_client(&record, d, c, peer);
         log_field(&record, "FDPASS_ROUTE", "%s", route->unit);
-        log_commit(&record, "%s on %s: answered by flusher %s of %s.", peer, c->listener->name, route->flusher, route->unit);
+        log_commit(&record, "%s on %s: answered by flusher %s of %s%s.", peer, c->listener->name, route->flusher, route->unit,
+                   diag_request(c, request));
 }
