@@ -62,7 +62,7 @@ static const char *framing_value(const Framing *f, const char *name) {
         size_t n = strlen(name);
         const char *value;
 
-        if (f->n_line <= n || strncasecmp(f->line, name, n) != 0 || f->line[n] != ':')
+        if (f->n_line <= n || f->line[n] != ':' || strncasecmp(f->line, name, n) != 0)
                 return NULL;
 
         value = f->line + n + 1;

@@ -17,6 +17,8 @@
  *          x            after /own/quit: calls exit()
  *          a            looks ahead for the next request, takes an end for none, and begins to wait anew, as Apache does
  *          f, p         at /own/quit: forks, or passes clients to another process that have not said anything
+ *          t            tells how the reads from a client ended
+ *          v            has had a second descriptor of each client
  *          n, k, l      sets TCP_NODELAY, SO_KEEPALIVE, SO_LINGER of each client
  *
  * After a request for /own/quit it closes the listener and all clients, as servers do that restart gracefully. After one for
@@ -224,6 +226,10 @@ static int serve(Client *c) {
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return 1;
+        if (n <= 0 && has('t')) {
+                puts(n == 0 ? "end" : strerror(errno));
+                fflush(stdout);
+        }
         if (n <= 0)
                 return 0;
 
@@ -252,6 +258,8 @@ static void set_options(int fd) {
         const struct linger linger = { 1, 1 };
         int on = 1;
 
+        if (has('v'))
+                (void) close(dup(fd));
         if (has('n'))
                 (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         if (has('k'))

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "basic/fd.h"
+#include "broker/state/client-context.h"
 #include "broker/state/client.h"
 
 /* Both ends of a TCP connection over loopback. */
@@ -55,6 +56,52 @@ static void test_tokens(void **state) {
         assert_null(client_by_token(&table, UINT64_MAX));
 
         client_table_done(&table);
+}
+
+/* An identifier in our own form is kept as two numbers, any other one as it is. Each is told as it came. */
+static void test_identifiers(void **state) {
+        static const struct {
+                const char *text;
+                bool is_own;
+        } ids[] = {
+                { "00000000-0", true },
+                { "b7a17f67-8884", true },
+                { "ffffffff-18446744073709551615", true },
+                { "ffffffff-18446744073709551616", false },
+                { "ffffffff-99999999999999999999", false },
+                { "ffffffff-184467440737095516150", false },
+                { "B7A17F67-8884", false },
+                { "b7a17f67-08884", false },
+                { "b7a17f67--8884", false },
+                { "b7a17f67-+1", false },
+                { "b7a17f67- 1", false },
+                { "b7a17f67-1a", false },
+                { "b7a17f67-", false },
+                { "b7a17f67", false },
+                { "b7a17f6-88", false },
+                { "b7a17g67-88", false },
+                { " b7a17f6-88", false },
+                { "b7a17f6788", false },
+                { "0xb7a17f-88", false },
+                { "x", false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(ids); i++) {
+                Message m = MESSAGE_NULL;
+                char told[CLIENT_ID_MAX];
+                ClientTable table;
+                Client *c;
+
+                assert_int_equal(client_table_init(&table, 1), 0);
+                c = client_new(&table, NULL, -EBADF);
+                m.unique_id = slice_from_string(ids[i].text);
+                assert_int_equal(client_set_context(c, &m), 0);
+                assert_int_equal(!c->context, ids[i].is_own);
+                assert_int_equal(client_id(c, told), strlen(ids[i].text));
+                assert_string_equal(told, ids[i].text);
+                client_free(&table, c);
+                client_table_done(&table);
+        }
 }
 
 static void begin_untouched(Client *c) {
@@ -172,6 +219,7 @@ static void test_gone(void **state) {
 }
 
 TEST_MAIN(TEST(test_tokens),
+          TEST(test_identifiers),
           TEST(test_untouched),
           TEST(test_untouched_again),
           TEST(test_untouched_unknown),

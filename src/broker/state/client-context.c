@@ -2,11 +2,13 @@
 
 #include "broker/state/client-context.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <limits.h>
 #include <sys/socket.h>
 
 #include "probe/proxy.h"
+
+/* Digits of the first part of our own identifiers. */
+#define INSTANCE_DIGITS 8
 
 _Static_assert(PROXY_KEPT_MAX <= FDPASS_PROXY_MAX, "a message has room for the kept TLVs");
 
@@ -46,24 +48,36 @@ size_t client_format_id(char ret[static CLIENT_OWN_ID_MAX], uint32_t instance, u
         return n;
 }
 
+/* Returns the value of a digit, or UINT_MAX. */
+static unsigned client_context_digit(uint8_t c) {
+        return c >= '0' && c <= '9' ? c - (unsigned) '0' : c >= 'a' && c <= 'f' ? c - (unsigned) 'a' + 10 : UINT_MAX;
+}
+
+/* Returns the digits that @s begins with as a number. Too many of them give some other number. */
+static uint64_t client_context_parse_digits(Slice s, unsigned base) {
+        uint64_t v = 0;
+
+        for (size_t i = 0; i < s.n && client_context_digit(s.p[i]) < base; i++)
+                v = v * base + client_context_digit(s.p[i]);
+
+        return v;
+}
+
 /*
  * Reads a name in our own form, which is kept as two numbers. Returns false for any other spelling, because client_id()
- * could not write that again.
+ * could not write that again. That is what decides: the numbers are written, and compared with the name.
  */
 static bool client_context_parse_id(Slice s, uint32_t *ret_instance, uint64_t *ret_number) {
-        char text[32], again[CLIENT_OWN_ID_MAX];
+        char again[CLIENT_OWN_ID_MAX];
         uint64_t number;
         uint32_t instance;
 
-        if (s.n >= sizeof(text) || (s.n > 0 && memchr(s.p, 0, s.n)))
+        if (s.n < INSTANCE_DIGITS + 2 || s.n >= sizeof(again))
                 return false;
 
-        (void) client_context_put_text(text, s);
-        if (sscanf(text, "%8" SCNx32 "-%20" SCNu64, &instance, &number) != 2)
-                return false;
-
-        (void) client_format_id(again, instance, number);
-        if (!streq(text, again))
+        instance = (uint32_t) client_context_parse_digits(slice_head(s, INSTANCE_DIGITS), 16);
+        number = client_context_parse_digits(slice_skip(s, INSTANCE_DIGITS + 1), 10);
+        if (!slice_equal(s, (Slice){ (const uint8_t *) again, client_format_id(again, instance, number) }))
                 return false;
 
         *ret_instance = instance;

@@ -4,6 +4,7 @@
 
 #include "workers/preload/follow.h"
 #include "workers/preload/kept.h"
+#include "workers/preload/secure.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -118,6 +119,7 @@ static int accept_complete(int fd, const WorkerSocket *w, const ClientInfo *info
                 return r;
 
         accept_set_options(client_fd, w->options);
+        secure_begin(client_fd, info);
 
         *ret_fd = take_fd(&client_fd);
         return 0;

@@ -37,7 +37,7 @@ static struct {
         char path[sizeof(((struct sockaddr_un *) NULL)->sun_path)];
         bool is_wanted;
         atomic_int fd;
-        atomic_int pid;
+        atomic_uint process;      /* forks_process() */
         atomic_bool is_ready;     /* the broker takes clients on it */
         atomic_uint generation;   /* of the scope that it came with; 0: it was connected */
         _Atomic uint64_t cookie;
@@ -117,7 +117,7 @@ size_t back_make_header(const uint8_t *message, size_t n, uint8_t *ret, Slice *r
 static int back_adopt(int fd, bool is_ready, uint32_t generation) {
         fd = move_up_fd(fd);
         atomic_store(&back.cookie, socket_cookie(fd));
-        atomic_store(&back.pid, getpid());
+        atomic_store(&back.process, forks_process());
         atomic_store(&back.is_ready, is_ready);
         atomic_store(&back.generation, generation);
         atomic_store(&back.fd, fd);
@@ -137,7 +137,7 @@ static int back_connect(void) {
 }
 
 static bool back_is_ours(int fd) {
-        return fd >= 0 && atomic_load(&back.pid) == getpid() && socket_cookie(fd) == atomic_load(&back.cookie);
+        return fd >= 0 && atomic_load(&back.process) == forks_process() && socket_cookie(fd) == atomic_load(&back.cookie);
 }
 
 /* Returns our connection, or a new one. The program may have closed ours, or have forked since. */

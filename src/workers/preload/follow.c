@@ -10,6 +10,7 @@
 
 #include "workers/framing-request.h"
 #include "workers/preload/io.h"
+#include "workers/preload/secure.h"
 
 /* Bytes of a request that are looked at. A longer head is never the worker's, and its first one is not followed. */
 #define PEEK_MAX 16384
@@ -174,7 +175,9 @@ static int follow_hand_back(Follow *f, int fd, Slice next, bool may_wait) {
         r = back_send(fd, f->bytes, f->n_header, next);
         if (r == -EAGAIN && may_wait && back_await_room())
                 r = back_send(fd, f->bytes, f->n_header, next);
-        if (r < 0)
+        if (r == 0)
+                secure_forget(fd);
+        else
                 log_once(TOPIC_RETURN, "A client could not be handed back to %s: %s. Such clients are closed between two "
                                        "requests. Does the service have SupplementaryGroups=fdpass?",
                          back_path(), strerror(-r));
@@ -192,6 +195,7 @@ int follow_replace(Follow *f, int fd) {
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
                 return -errno;
 
+        secure_before_close(fd);
         if (io_real.dup3(pair[0], fd, O_CLOEXEC) < 0)
                 r = -errno;
         (void) io_real.close(pair[0]);

@@ -21,7 +21,8 @@ static void init_confine(void) {
 __attribute__((constructor)) void preload_init(void) {
         static atomic_bool is_done;
 
-        if (atomic_exchange(&is_done, true))
+        /* A load is cheaper than an exchange, and each wrapper calls this. */
+        if (atomic_load_explicit(&is_done, memory_order_acquire) || atomic_exchange(&is_done, true))
                 return;
 
         log_init();

@@ -4,6 +4,7 @@
 /* libc's functions behind the wrappers of reads, writes and registrations. */
 
 #include <signal.h>
+#include <spawn.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/epoll.h>
@@ -33,11 +34,18 @@ typedef struct IoReal {
         int (*epoll_pwait2)(int, struct epoll_event *, int, const struct timespec *, const sigset_t *);
         int (*close_range)(unsigned, unsigned, int);
         void (*closefrom)(int);
+        int (*dup)(int);
         int (*dup2)(int, int);
         int (*dup3)(int, int, int);
+        int (*fcntl)(int, int, ...);
+        int (*fcntl64)(int, int, ...);
         int (*initgroups)(const char *, gid_t);
         int (*setgroups)(size_t, const gid_t *);
         long (*syscall)(long, ...);
+        int (*posix_spawn)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
+                           char *const *, char *const *);
+        int (*posix_spawnp)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
+                            char *const *, char *const *);
 } IoReal;
 
 extern IoReal io_real;

@@ -95,6 +95,8 @@ static int message_read_tlv(uint8_t type, const uint8_t *value, size_t length, u
                 info->may_persist = true;
         if (type == FDPASS_TLV_NEXT)
                 info->is_unseen = true;
+        if (type == FDPASS_TLV_SSL)
+                info->is_secure = true;
 
         if (type == FDPASS_TLV_DEADLINE) {
                 if (seen->deadline || length != 8)

@@ -15,6 +15,7 @@
  *               └── receive.c ── the message ── message.c
  *     follow.c ── whose request is next ── framing.c; back.c ── the way back to the broker; io.c; forks.c
  *     stopping.c ── a server that ends hands clients back
+ *     secure.c ── clients whose TLS the kernel does
  *     worker-socket.c, override.c ── what is known of a descriptor
  *     real.c, environment.c, log.c, address.c ── used by all of these
  *
@@ -212,7 +213,7 @@ void forks_init(void);
 /* A number that this process does not share with its parent. */
 unsigned forks_process(void);
 
-/* How often this process, and its parents before it, have forked. */
+/* How often this process, and its parents before it, have forked, or have started a program by posix_spawn(3). */
 unsigned forks_count(void);
 
 /* message.c */
@@ -225,6 +226,7 @@ typedef struct ClientInfo {
         bool may_persist;     /* the sender lets us keep the connection */
         bool is_late;         /* the deadline is over: the sender no longer waits for us */
         bool is_unseen;       /* the broker has not looked at its first request (NEXT) */
+        bool is_secure;       /* it speaks TLS, which a stage before us has ended (SSL) */
         bool has_consumed;    /* bytes of the client came in the message; its socket no longer has them */
 } ClientInfo;
 

@@ -3,18 +3,24 @@
 /* Wrappers of the functions that decide where the program waits for a client, and under which number it has it. */
 
 #include <limits.h>
+#include <stdarg.h>
 #include <linux/close_range.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 
 #include "workers/preload/follow.h"
 #include "workers/preload/io.h"
 #include "workers/preload/kept-watch.h"
+#include "workers/preload/secure.h"
 
 _public_ int registration_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event) __asm__("epoll_ctl");
 _public_ int registration_close(int fd) __asm__("close");
+_public_ int registration_dup(int fd) __asm__("dup");
 _public_ int registration_dup2(int fd, int to) __asm__("dup2");
 _public_ int registration_dup3(int fd, int to, int flags) __asm__("dup3");
+_public_ int registration_fcntl(int fd, int command, ...) __asm__("fcntl");
+_public_ int registration_fcntl64(int fd, int command, ...) __asm__("fcntl64");
 _public_ int registration_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int ms) __asm__("epoll_wait");
 _public_ int registration_epoll_pwait(int epoll_fd, struct epoll_event *events, int max, int ms,
                                       const sigset_t *signals) __asm__("epoll_pwait");
@@ -82,6 +88,7 @@ int registration_close(int fd) {
         registration_begin();
         kept_watch_close((unsigned) fd, (unsigned) fd);
         stopping_before_close(fd);
+        secure_before_close(fd);
         return io_real.close(fd);
 }
 
@@ -98,21 +105,62 @@ void registration_closefrom(int first) {
         io_real.closefrom(first);
 }
 
+/* Java puts another file under the number of a client instead of closing it. */
+static void registration_before_dup(int fd, int to) {
+        if (fd == to)
+                return;
+
+        follow_forget(to);
+        kept_watch_close((unsigned) to, (unsigned) to);
+        if (secure_find(to) && io_real.fcntl(fd, F_GETFD) >= 0)
+                secure_before_close(to);
+        secure_note_shared(fd);
+}
+
+int registration_dup(int fd) {
+        registration_begin();
+        secure_note_shared(fd);
+        return io_real.dup(fd);
+}
+
+static void registration_before_control(int fd, int command) {
+        registration_begin();
+        if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
+                secure_note_shared(fd);
+}
+
+/* Each command has one argument, which has the size of a pointer at most, or none (fcntl(2)). */
+int registration_fcntl(int fd, int command, ...) {
+        va_list arguments;
+        void *argument;
+
+        registration_before_control(fd, command);
+        va_start(arguments, command);
+        argument = va_arg(arguments, void *);
+        va_end(arguments);
+        return io_real.fcntl(fd, command, argument);
+}
+
+int registration_fcntl64(int fd, int command, ...) {
+        va_list arguments;
+        void *argument;
+
+        registration_before_control(fd, command);
+        va_start(arguments, command);
+        argument = va_arg(arguments, void *);
+        va_end(arguments);
+        return io_real.fcntl64(fd, command, argument);
+}
+
 int registration_dup2(int fd, int to) {
         registration_begin();
-        if (fd != to) {
-                follow_forget(to);
-                kept_watch_close((unsigned) to, (unsigned) to);
-        }
+        registration_before_dup(fd, to);
         return io_real.dup2(fd, to);
 }
 
 int registration_dup3(int fd, int to, int flags) {
         registration_begin();
-        if (fd != to) {
-                follow_forget(to);
-                kept_watch_close((unsigned) to, (unsigned) to);
-        }
+        registration_before_dup(fd, to);
         return io_real.dup3(fd, to, flags);
 }
 
@@ -128,6 +176,7 @@ long registration_syscall(long number, long a, long b, long c, long d, long e, l
         if (number == SYS_close) { /* libuv */
                 kept_watch_close((unsigned) a, (unsigned) a);
                 stopping_before_close((int) a);
+                secure_before_close((int) a);
         }
         r = io_real.syscall(number, a, b, c, d, e, f);
         if (number != SYS_io_uring_setup || r < 0 || !back_is_wanted() || !known_has_messages())

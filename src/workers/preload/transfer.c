@@ -9,6 +9,7 @@
 
 #include "workers/preload/follow.h"
 #include "workers/preload/io.h"
+#include "workers/preload/secure.h"
 
 _public_ ssize_t transfer_read(int fd, void *p, size_t size) __asm__("read");
 _public_ ssize_t transfer_read_chk(int fd, void *p, size_t size, size_t room) __asm__("__read_chk");
@@ -105,44 +106,54 @@ static void transfer_saw_vector(Follow *f, const struct iovec *iov, size_t count
 
 ssize_t transfer_read(int fd, void *p, size_t size) {
         bool is_limited;
+        unsigned n_reads = 0;
         ssize_t n;
         Follow *f = transfer_before_read(fd, 0, &n);
 
         if (n <= 0)
                 return n;
         is_limited = transfer_limit(f, &size, 0);
-        n = io_real.read(fd, p, size);
+        do
+                n = io_real.read(fd, p, size);
+        while (secure_reads_again(fd, &n_reads, &n));
         transfer_has_read(f, fd, p, n, 0, is_limited, size);
         return n;
 }
 
 ssize_t transfer_recv(int fd, void *p, size_t size, int flags) {
         bool is_limited;
+        unsigned n_reads = 0;
         ssize_t n;
         Follow *f = transfer_before_read(fd, flags, &n);
 
         if (n <= 0)
                 return n;
         is_limited = transfer_limit(f, &size, flags);
-        n = io_real.recv(fd, p, size, flags);
+        do
+                n = io_real.recv(fd, p, size, flags);
+        while (secure_reads_again(fd, &n_reads, &n));
         transfer_has_read(f, fd, p, n, flags, is_limited, size);
         return n;
 }
 
 ssize_t transfer_recvfrom(int fd, void *p, size_t size, int flags, struct sockaddr *address, socklen_t *length) {
         bool is_limited;
+        unsigned n_reads = 0;
         ssize_t n;
         Follow *f = transfer_before_read(fd, flags, &n);
 
         if (n <= 0)
                 return n;
         is_limited = transfer_limit(f, &size, flags);
-        n = io_real.recvfrom(fd, p, size, flags, address, length);
+        do
+                n = io_real.recvfrom(fd, p, size, flags, address, length);
+        while (secure_reads_again(fd, &n_reads, &n));
         transfer_has_read(f, fd, p, n, flags, is_limited, size);
         return n;
 }
 
 ssize_t transfer_readv(int fd, const struct iovec *iov, int count) {
+        unsigned n_reads = 0;
         ssize_t n;
         Follow *f = transfer_before_read(fd, 0, &n);
 
@@ -151,9 +162,34 @@ ssize_t transfer_readv(int fd, const struct iovec *iov, int count) {
         if (f && count > 0 && iov[0].iov_len > 0 && follow_limit(f, SIZE_MAX) < SIZE_MAX)
                 return transfer_read(fd, iov[0].iov_base, iov[0].iov_len);
 
-        n = io_real.readv(fd, iov, count);
+        do
+                n = io_real.readv(fd, iov, count);
+        while (secure_reads_again(fd, &n_reads, &n));
         if (f)
                 transfer_saw_vector(f, iov, (size_t) count, n, follow_on_read);
+        return n;
+}
+
+/* A record of TLS that is no data would come to a program that asks for control messages, and be taken for data. */
+static ssize_t transfer_recvmsg_plain(int fd, struct msghdr *message, int flags) {
+        bool is_bare = secure_takes_no_control(fd);
+        struct msghdr m = *message;
+        unsigned n_reads = 0;
+        ssize_t n;
+
+        if (is_bare) {
+                m.msg_control = NULL;
+                m.msg_controllen = 0;
+        }
+
+        do
+                n = io_real.recvmsg(fd, is_bare ? &m : message, flags);
+        while (secure_reads_again(fd, &n_reads, &n));
+
+        if (is_bare) {
+                message->msg_controllen = 0;
+                message->msg_flags = n >= 0 ? m.msg_flags : message->msg_flags;
+        }
         return n;
 }
 
@@ -167,7 +203,7 @@ ssize_t transfer_recvmsg(int fd, struct msghdr *message, int flags) {
             follow_limit(f, SIZE_MAX) < SIZE_MAX)
                 return transfer_recv(fd, message->msg_iov[0].iov_base, message->msg_iov[0].iov_len, flags);
 
-        n = io_real.recvmsg(fd, message, flags);
+        n = transfer_recvmsg_plain(fd, message, flags);
         if (f && !(flags & MSG_PEEK))
                 transfer_saw_vector(f, message->msg_iov, message->msg_iovlen, n, follow_on_read);
         return n;
@@ -268,8 +304,10 @@ static void transfer_note_passed(const struct msghdr *message) {
                         int fd;
 
                         memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-                        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+                        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
                                 follow_note_shared(fd);
+                                secure_note_shared(fd);
+                        }
                 }
 }
 
@@ -313,9 +351,12 @@ static void transfer_lose(int fd) {
 }
 
 ssize_t transfer_splice(int from, off_t *from_offset, int to, off_t *to_offset, size_t size, unsigned flags) {
+        ssize_t n;
+
         transfer_lose(from);
         transfer_lose(to);
-        return io_real.splice(from, from_offset, to, to_offset, size, flags);
+        n = io_real.splice(from, from_offset, to, to_offset, size, flags);
+        return n < 0 && errno == EINVAL && secure_find(from) ? secure_explain_splice(from) : n;
 }
 
 int transfer_recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout) {

@@ -6,6 +6,7 @@
  */
 
 #include "workers/preload/follow.h"
+#include "workers/preload/secure.h"
 
 #include <arpa/inet.h>
 
@@ -27,6 +28,7 @@ int preload_accept4(int fd, struct sockaddr *address, socklen_t *length, int fla
         if (!worker_socket_find(fd, &w)) {
                 client_fd = real.accept4(fd, address, length, flags);
                 follow_forget(client_fd);
+                secure_forget(client_fd);
                 return client_fd;
         }
 
@@ -70,6 +72,7 @@ int preload_socket(int domain, int type, int protocol) {
         preload_init();
         fd = real.socket(domain, type, protocol);
         follow_forget(fd);
+        secure_forget(fd);
         if (fd >= 0 || !preload_may_substitute(domain, type))
                 return fd;
 
@@ -217,5 +220,7 @@ int preload_shutdown(int fd, int how) {
         /* The program may go on reading, until the client closes. */
         if (f && how != SHUT_RD)
                 follow_end(f);
+        if (how != SHUT_RD)
+                secure_before_shutdown(fd);
         return real.shutdown(fd, how);
 }
