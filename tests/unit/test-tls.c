@@ -459,7 +459,7 @@ static void test_learned(void **state) {
 }
 
 /* Does a handshake, for which the broker has read the name @told. Returns true if it resumed the session. */
-static bool resumes(const TlsClientSpec *spec, const char *told) {
+static bool resumes_told(const TlsClientSpec *spec, const char *told) {
         bool is_resumed;
         TlsClient c;
         Handshake h;
@@ -488,11 +488,11 @@ static void test_session_of_other_name(void **state) {
                 int v = versions[i];
 
                 assert_true(learn(&(TlsClientSpec){ .sni = "site.example", .version = v }, "site.example", &l, &session));
-                assert_true(resumes(&(TlsClientSpec){ .sni = "SITE.example.", .version = v, .session = session }, "site.example"));
-                assert_false(resumes(&(TlsClientSpec){ .sni = "www.site.example", .version = v, .session = session },
+                assert_true(resumes_told(&(TlsClientSpec){ .sni = "SITE.example.", .version = v, .session = session }, "site.example"));
+                assert_false(resumes_told(&(TlsClientSpec){ .sni = "www.site.example", .version = v, .session = session },
                                      "www.site.example"));
-                assert_false(resumes(&(TlsClientSpec){ .sni = "192.0.2.1", .version = v, .session = session }, NULL));
-                assert_false(resumes(&(TlsClientSpec){ .version = v, .session = session }, NULL));
+                assert_false(resumes_told(&(TlsClientSpec){ .sni = "192.0.2.1", .version = v, .session = session }, NULL));
+                assert_false(resumes_told(&(TlsClientSpec){ .version = v, .session = session }, NULL));
                 SSL_SESSION_free(session);
         }
 }
