@@ -416,7 +416,7 @@ static void test_properties(void **state) {
                 assert_true(sd_bus_message_exit_container(answer) >= 0);
                 n++;
         }
-        assert_int_equal(n, 22);
+        assert_int_equal(n, 24);
         sd_bus_message_unref(answer);
         control = control_free(control);
 }
