@@ -7,8 +7,8 @@
  * end soon:
  *
  * - A parked client may be idle for HOST_DRAIN_PARK_USEC at most.
- * - Scopes cover no request (FDPASS_SCOPE_ASK). So workers hand clients back after each response, and they are parked.
- *   No connection ends between a request and its response.
+ * - Scopes have FDPASS_SCOPE_DRAINED. So workers hand clients back after each response, and they are parked. No connection
+ *   ends between a request and its response.
  */
 
 #include "broker/broker.h"

@@ -104,7 +104,7 @@
  * HTTP is routed by the request. Between two requests a worker compares the next request with the scope, and hands the
  * client back (HANDING BACK) untouched unless the scope covers the request. The value of SCOPE is:
  *
- *   byte 0      flags: FDPASS_SCOPE_ASK
+ *   byte 0      flags: FDPASS_SCOPE_ASK, FDPASS_SCOPE_DRAINED
  *   bytes 1-4   generation, big endian: it changes with each reload that changes the broker's routes
  *   then        items: 1 byte of kind, 1 byte of length, text
  *
@@ -116,6 +116,8 @@
  * A receiver hands every next request back if ASK is set, or if it finds a flag or a kind that it does not know.
  */
 #define FDPASS_SCOPE_ASK 0x01      /* routes depend on more than host and path: no next request is covered */
+#define FDPASS_SCOPE_DRAINED 0x02  /* beside ASK: the host is drained. The client goes back after its response at once, and not
+                                    * only with its next request. The broker closes it when it is idle for some seconds */
 #define FDPASS_SCOPE_HOST 'h'      /* at most once: the host of the request that was routed. Without it none is covered */
 #define FDPASS_SCOPE_PREFIX 'p'    /* paths that the route takes */
 #define FDPASS_SCOPE_EXCEPT 'x'    /* paths below them that it does not take */

@@ -57,6 +57,7 @@ bool scope_decode(Slice value, Scope *ret) {
 
         ret->items = r;
         ret->asks = flags != 0;
+        ret->is_drained = (flags & FDPASS_SCOPE_DRAINED) != 0;
 
         if (!scope_decode_items(ret)) {
                 *ret = (Scope){ .asks = true };

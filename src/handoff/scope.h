@@ -14,6 +14,7 @@
 typedef struct Scope {
         uint32_t generation; /* of the broker's routes */
         bool asks;           /* no request is covered; the other members below are not used */
+        bool is_drained;     /* the client goes back without a next request, too; beside @asks */
         Slice host;          /* in lower case, without port; n is 0: the request had none */
         Slice items;         /* all items as they came, for scope_covers(); each is known to be whole */
 } Scope;

@@ -360,8 +360,8 @@ struct fdpass_next_args {
  * fdpass_draining() - is this host drained?
  *
  * An administrator drains a host (`fdpassctl drain --host`) so that load balancers send its clients to other hosts. A
- * worker ends kept connections meanwhile: with "Connection: close" in its next response, or by fdpass_return() between
- * two requests. With fdpass_next(), clients that came while the host was drained go back after each request by themselves.
+ * worker ends kept connections meanwhile. It says "Connection: close" in its next response, or calls fdpass_return()
+ * between two requests. fdpass_next() hands clients that came while the host was drained back at once.
  *
  * It looks for the file /run/fdpass/draining, which costs one system call. A worker that does not see /run never knows.
  *

@@ -278,14 +278,15 @@ class Client:
         if RESPONSE in self.tlvs:  # a response that a flusher began ends with the connection
             self.close()
             return False
+        is_drained = self._scope.is_drained
         try:
-            head = self._peek(received)
+            head = b"" if is_drained else self._peek(received)
         except ConnectionError:
             head = b""
         if head and self._scope.covers(head):
             return True
         try:
-            if head:
+            if head or is_drained:
                 self.hand_back(consumed=received, path=path)
         except OSError as e:
             if e.errno not in (errno.EAGAIN, errno.ETOOMANYREFS):
@@ -450,6 +451,7 @@ class _Scope:
 
     def __init__(self, value):
         self.host, self.items = None, []
+        self.is_drained = len(value) >= 5 and bool(value[0] & 2)  # the client goes back at once
         at, is_known = 5, len(value) >= 5 and value[0] == 0
         while at < len(value):
             kind, text = value[at:at + 1], value[at + 2:at + 2 + value[at + 1]] if at + 2 <= len(value) else b""

@@ -61,11 +61,14 @@ _public_ int fdpass_next(int client_fd, const struct fdpass *f, const struct fdp
         if (f->message.status != 0)
                 return FDPASS_NEXT_END;
 
+        (void) scope_decode(f->message.scope, &scope); /* without a scope every client goes back */
+        if (scope.is_drained)
+                return next_hand_back(client_fd, f, args ? args->path : NULL, received);
+
         n = next_peek(client_fd, received, buffer);
         if (n <= 0)
                 return n < 0 ? (int) n : FDPASS_NEXT_END;
 
-        (void) scope_decode(f->message.scope, &scope); /* without a scope every client goes back */
         if (scope_covers(&scope, (Slice){ buffer, (size_t) n }))
                 return FDPASS_NEXT_OWN;
 

@@ -190,6 +190,7 @@ static void test_scopes_ask(void **state) {
                 m = take_message(a, HEAD_A);
                 assert_true(scope_decode(m.scope, &scope));
                 assert_int_equal(scope.asks, is_drained);
+                assert_int_equal(scope.is_drained, is_drained);
                 WAIT_FOR(n_in_broker() == 0);
                 fd_close(client);
         }

@@ -8,6 +8,7 @@
 
 #include "tcp-fixture.h"
 
+#include "broker/host-drain.h"
 #include "libfdpass/fdpass.h"
 
 #define SITE { .unit = "site.socket", .worker = "site", .transport = TRANSPORT_SEQPACKET }
@@ -596,7 +597,28 @@ static void test_no_scope(void **state) {
         world_close(&w);
 }
 
-TEST_MAIN(TCP_TEST(test_wander),
+/* On a drained host a client goes back after its response, and is parked. Its next request finds its worker. */
+static void test_drained(void **state) {
+        struct fdpass *f;
+        World w;
+        int fd;
+
+        (void) host_drain_set(t.broker, "");
+        world_open(&w, connect_tcp());
+        fd = begin(&w, &f);
+        assert_int_equal(fdpass_next(fd, f, &w.args), FDPASS_NEXT_RETURNED);
+        leave(fd, f);
+        WAIT_FOR(n_parked() == 1);
+
+        say(w.client, GET("/api/1"));
+        fd = take(w.api, &f);
+        serve(fd, GET("/api/1"));
+        leave(fd, f);
+        world_close(&w);
+}
+
+TEST_MAIN(TCP_TEST(test_drained),
+          TCP_TEST(test_wander),
           TCP_TEST(test_requests),
           TCP_TEST(test_cut),
           TCP_TEST(test_received),

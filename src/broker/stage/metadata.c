@@ -73,7 +73,7 @@ static bool metadata_is_tls(const Client *c) {
 
 /* The next requests on its connection that the client's worker may answer. */
 static Slice metadata_scope(const Pool *pool, const Client *c, const ProbeName *host) {
-        static const uint8_t asks[] = { FDPASS_SCOPE_ASK, 0, 0, 0, 0 };
+        static const uint8_t asks[] = { FDPASS_SCOPE_ASK | FDPASS_SCOPE_DRAINED, 0, 0, 0, 0 };
         Routing *routing = pool->routing;
 
         if (routing->shared->scopes_ask)

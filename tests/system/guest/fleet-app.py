@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A worker that keeps its clients, and hands them back when it is stopped. Its answer is the text of /etc/app-version."""
 
+import os
 import selectors
 import signal
 import sys
@@ -14,6 +15,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%%s\r\n%s" % (len(VERSION), 
 select = selectors.DefaultSelector()
 listener = fdpass.Listener()
 select.register(listener, selectors.EVENT_READ)
+served = set()  # they have had a response
 stopping = False
 
 
@@ -24,14 +26,17 @@ def stop(*_):
 
 def serve(client):
     """One request. Returns whether the client is still here."""
-    if not client.next():
+    if client in served and not client.next():
+        served.discard(client)
         return False
+    served.add(client)
     head = b""
     while b"\r\n\r\n" not in head:
         head += client.socket.recv(4096)
     is_last = b"connection: close" in head.lower()
     client.socket.sendall(ANSWER % (b"Connection: close\r\n" if is_last else b""))
     if is_last:
+        served.discard(client)
         client.close()
     return not is_last
 
@@ -42,7 +47,12 @@ def turn(key):
         select.register(client.socket, selectors.EVENT_READ, client)
         return
     select.unregister(key.fileobj)
-    if serve(key.data):
+    if not serve(key.data):
+        return
+    if os.path.exists("/run/fdpass/draining"):
+        served.discard(key.data)
+        key.data.park()
+    else:
         select.register(key.fileobj, selectors.EVENT_READ, key.data)
 
 
