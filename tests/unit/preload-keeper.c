@@ -18,12 +18,15 @@
  *          a            looks ahead for the next request, takes an end for none, and begins to wait anew, as Apache does
  *          f, p         at /own/quit: forks, or passes clients to another process that have not said anything
  *          t            tells how the reads from a client ended
+ *          z            closes descriptors by close_range(2), o puts its input in their place by dup2(2)
  *          v            has had a second descriptor of each client
  *          n, k, l      sets TCP_NODELAY, SO_KEEPALIVE, SO_LINGER of each client
  *
  * After a request for /own/quit it closes the listener and all clients, as servers do that restart gracefully. After one for
  * /own/tired it closes the other clients only, after a time-out. After one for /own/bye it closes that client,
  * and after one for /own/refuse all that come, before it reads from them.
+ *
+ * After one for /own/clean it closes all descriptors that it does not know.
  *
  * It looks at the last segment of the path. "upgrade" is answered by 101, and "endless" by a response without a length,
  * whose end is the end of the connection. "empty" gets 204, "same" gets 304, and "events" an event stream of three.
@@ -126,6 +129,22 @@ static void put_events(int fd) {
         put(fd, "0\r\n\r\n", "");
 }
 
+/* As daemons do, because a descriptor may have been inherited. */
+static void clean(void) {
+        for (int fd = 4; fd < CLIENTS_MAX; fd++) {
+                if (fd == epoll_fd || clients[fd] || fcntl(fd, F_GETFD) < 0)
+                        continue;
+                if (has('y'))
+                        (void) syscall(SYS_close, fd);
+                else if (has('z'))
+                        (void) close_range((unsigned) fd, (unsigned) fd, 0);
+                else if (has('o'))
+                        (void) dup2(0, fd);
+                else
+                        (void) close(fd);
+        }
+}
+
 static void answer(Client *c) {
         char method[16] = "", target[256] = "", head[256], body[600];
         size_t n;
@@ -158,6 +177,8 @@ static void answer(Client *c) {
         if (has('d') && asks_for(target, "last"))
                 (void) shutdown(c->fd, SHUT_WR);
         c->is_answered = 1;
+        if (asks_for(target, "clean"))
+                clean();
         is_refusing |= asks_for(target, "refuse");
         c->is_leaving = asks_for(target, "bye");
         c->is_quitting = is_quitting = asks_for(target, "quit");

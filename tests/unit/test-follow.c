@@ -483,6 +483,35 @@ static void test_return_gone(void **state) {
         keeper_stop(&k);
 }
 
+/* The program closes the connection to the broker, of which it does not know. The next client goes back on another one. */
+static void test_cleaned(void **state) {
+        static const char *const ways_to_close[] = { "", "y", "z", "o" };
+
+        for (size_t i = 0; i < ELEMENTSOF(ways_to_close); i++) {
+                Keeper k;
+                int client;
+
+                keeper_start(&k, "epoll", ways_to_close[i]);
+                for (size_t n = 0; n < 2; n++) {
+                        client = keeper_give(&k, own, "GET /own/1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                        expect(client, "GET /own/1 0\n");
+                        if (n == 0) {
+                                say(client, FOREIGN);
+                                fd_close(expect_back(&k, FOREIGN));
+                                fd_close(client);
+                        }
+                }
+                say(client, "GET /own/clean HTTP/1.1\r\nHost: a.example\r\n\r\n");
+                expect(client, "GET /own/clean 0\n");
+                k.back_fd = fd_close(k.back_fd);
+
+                say(client, FOREIGN);
+                fd_close(expect_back(&k, FOREIGN));
+                fd_close(client);
+                keeper_stop(&k);
+        }
+}
+
 /* A broker that does not read: the server does not wait for it. */
 static void test_return_full(void **state) {
         bool is_closed = false;
@@ -519,5 +548,6 @@ TEST_MAIN(TEST(test_ways),
           TEST(test_ends),
           TEST(test_no_scope),
           TEST(test_again),
+          TEST(test_cleaned),
           TEST(test_return_gone),
           TEST(test_return_full))

@@ -38,6 +38,7 @@ static struct {
         bool is_wanted;
         atomic_int fd;
         atomic_uint process;      /* forks_process() */
+        atomic_int pid;
         atomic_bool is_ready;     /* the broker takes clients on it */
         atomic_uint generation;   /* of the scope that it came with; 0: it was connected */
         _Atomic uint64_t cookie;
@@ -118,6 +119,7 @@ static int back_adopt(int fd, bool is_ready, uint32_t generation) {
         fd = move_up_fd(fd);
         atomic_store(&back.cookie, socket_cookie(fd));
         atomic_store(&back.process, forks_process());
+        atomic_store(&back.pid, getpid());
         atomic_store(&back.is_ready, is_ready);
         atomic_store(&back.generation, generation);
         atomic_store(&back.fd, fd);
@@ -136,8 +138,17 @@ static int back_connect(void) {
         return back_adopt(take_fd(&fd), /* is_ready= */ true, 0);
 }
 
+/* Without a system call: back_watch_close() tells if the program has closed it. */
 static bool back_is_ours(int fd) {
-        return fd >= 0 && atomic_load(&back.process) == forks_process() && socket_cookie(fd) == atomic_load(&back.cookie);
+        return fd >= 0 && atomic_load(&back.process) == forks_process();
+}
+
+void back_watch_close(unsigned first, unsigned last) {
+        int fd = atomic_load_explicit(&back.fd, memory_order_relaxed);
+
+        /* The child of vfork(2) has the memory of its parent, and descriptors of its own. */
+        if (fd >= 0 && (unsigned) fd >= first && (unsigned) fd <= last && atomic_load(&back.pid) == getpid())
+                (void) atomic_compare_exchange_strong(&back.fd, &fd, -EBADF);
 }
 
 /* Returns our connection, or a new one. The program may have closed ours, or have forked since. */

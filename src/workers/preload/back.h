@@ -21,6 +21,9 @@ bool back_keep(int conn_fd, uint32_t generation);
 /* True if there is a connection for handing back clients whose scope has this generation. */
 bool back_is_there(uint32_t generation);
 
+/* To be called before the program closes the descriptors from @first to @last. */
+void back_watch_close(unsigned first, unsigned last);
+
 /* Reads the environment. */
 void back_init(void);
 

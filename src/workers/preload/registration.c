@@ -35,6 +35,12 @@ static void registration_begin(void) {
                 io_init();
 }
 
+/* The connections to the broker end if the program closes their descriptors. */
+static void registration_before_close(unsigned first, unsigned last) {
+        kept_watch_close(first, last);
+        back_watch_close(first, last);
+}
+
 /* A client that was handed back is registered nowhere any more. A program that begins to wait for it gets its end. */
 static int registration_of_gone(Follow *f, int epoll_fd, int op, int fd, struct epoll_event *event) {
         if (!f->is_replaced && (op == EPOLL_CTL_DEL || follow_replace(f, fd) < 0))
@@ -86,7 +92,7 @@ int registration_epoll_pwait2(int epoll_fd, struct epoll_event *events, int max,
 /* The descriptor is closed in any case: a client that was handed back is open in the broker. */
 int registration_close(int fd) {
         registration_begin();
-        kept_watch_close((unsigned) fd, (unsigned) fd);
+        registration_before_close((unsigned) fd, (unsigned) fd);
         stopping_before_close(fd);
         secure_before_close(fd);
         return io_real.close(fd);
@@ -95,13 +101,13 @@ int registration_close(int fd) {
 int registration_close_range(unsigned first, unsigned last, int flags) {
         registration_begin();
         if ((flags & ~(int) CLOSE_RANGE_UNSHARE) == 0)
-                kept_watch_close(first, last);
+                registration_before_close(first, last);
         return io_real.close_range(first, last, flags);
 }
 
 void registration_closefrom(int first) {
         registration_begin();
-        kept_watch_close(first < 0 ? 0 : (unsigned) first, UINT_MAX);
+        registration_before_close(first < 0 ? 0 : (unsigned) first, UINT_MAX);
         io_real.closefrom(first);
 }
 
@@ -111,7 +117,7 @@ static void registration_before_dup(int fd, int to) {
                 return;
 
         follow_forget(to);
-        kept_watch_close((unsigned) to, (unsigned) to);
+        registration_before_close((unsigned) to, (unsigned) to);
         if (secure_find(to) && io_real.fcntl(fd, F_GETFD) >= 0)
                 secure_before_close(to);
         secure_note_shared(fd);
@@ -174,7 +180,7 @@ long registration_syscall(long number, long a, long b, long c, long d, long e, l
 
         registration_begin();
         if (number == SYS_close) { /* libuv */
-                kept_watch_close((unsigned) a, (unsigned) a);
+                registration_before_close((unsigned) a, (unsigned) a);
                 stopping_before_close((int) a);
                 secure_before_close((int) a);
         }
