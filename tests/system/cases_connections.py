@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+from cases_shards import BROKERS, add_shards, start
 from fdpass import GUEST, case, check
 from machine import wait_for
 
@@ -158,6 +159,26 @@ def connections_lost(m):
 def connections_of(m):
     workers = json.loads(m.output("fdpassctl --json=short list-workers"))
     return next(row["Connections"] for row in workers if row["Worker"] == "/run/fdpass/ends.sock")
+
+
+@case
+def connections_of_shards(m):
+    """Two brokers at one port get the same reports, and each counts the connections of its own clients."""
+    enable(m)
+    add_shards(m, "fdpass-shard@1", "fdpass-shard-connections@1")
+    start(m, *BROKERS)
+    seen, _ = seen_by(m, visit(m, count=100))
+    ended = {}
+
+    def all_have_ended():
+        for name, control in ("fdpass", "control"), ("shard", "shard-1/control"):
+            metrics = m.output(f"fdpassctl --control=/run/fdpass/{control} metrics")
+            ended[name] = sum(map(int, re.findall(r'^fdpass_connections_ended_total\{.*test-ends.*\} (\d+)', metrics, re.M)))
+        return sum(ended.values()) >= len(seen)
+
+    wait_for(all_have_ended, 5, "the ends of all connections", interval=0.1)
+    m.figure("ends of each broker", f"{ended}")
+    check(sum(ended.values()) == len(seen) and min(ended.values()) > 10, f"{ended}")
 
 
 @case
