@@ -63,7 +63,7 @@ def compare(m, seen, lost=(), may_be_unseen=False):
     parts = {name: [(int(entry["FDPASS_DURATION_USEC"]) / 1e6 if "FDPASS_DURATION_USEC" in entry else None,
                      *(int(entry[key]) if key in entry else None for key in ("FDPASS_BYTES_IN", "FDPASS_BYTES_OUT")))
                     for entry in entries] for name, entries in lines.items()}
-    table, wrong, errors = ends.compare(seen, lost, parts)
+    table, wrong, errors = ends.compare(seen, lost, parts, ends.closed_in(m.output("cat /run/test/closed")))
     m.figures += table + ([f"{len(lost)} clients were lost"] if lost else [])
     check(not wrong, f"{wrong.most_common(20)}")
     unseen = len(seen) - len(errors)
