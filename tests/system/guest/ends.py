@@ -74,7 +74,8 @@ class Worker:
 
     def handle(self, client):
         try:
-            name = "%s:%d" % client.getpeername()
+            address, port = client.getpeername()[:2]
+            name = f"{address.removeprefix('::ffff:')}:{port}"
         except OSError:  # it has reset the connection already
             name = None
         self.serve(client)
