@@ -141,10 +141,10 @@ def connections_balanced(m):
 @case
 def connections_lost(m):
     """Reports that the kernel had no room for: the log says so once, and the counts are right again in 10 s."""
-    count = 20000 if m.long else 400
+    count = 15000 if m.long else 400
     enable(m, reports="ReceiveBuffer=4K")
-    m.worker("ends", f"/usr/bin/python3 {GUEST}/ends.py keep", service="LimitNOFILE=100000")
-    stay = m.popen(f"prlimit --nofile=100000 python3 {GUEST}/ends.py hold --count={count}")
+    m.worker("ends", f"/usr/bin/python3 {GUEST}/ends.py keep", service="LimitNOFILE=20000")
+    stay = m.popen(f"prlimit --nofile=20000 python3 {GUEST}/ends.py hold --count={count}")
     m.children.append(stay)
     check(stay.stdout.readline() == "started\n", "the clients did not come")
     wait_for(lambda: connections_of(m) == count, 30, f"{count} connections", interval=0.1)

@@ -224,10 +224,26 @@ def keep():
             file.write(str(len(kept)))
 
 
+def wait_for_keeper(number):
+    """Returns when the worker keeps so many, because more clients than MaxQueued= would be refused."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            with open(f"{DIRECTORY}/now", encoding="ascii") as file:
+                if int(file.read() or 0) >= number:
+                    return
+        except FileNotFoundError:
+            pass
+        time.sleep(0.01)
+    sys.exit("the worker takes no clients")
+
+
 def hold(args):
     """Clients that stay until the end of the input."""
     socks = []
     for i in range(args.count):
+        if i % 50 == 49:
+            wait_for_keeper(i - 49)
         socks.append(socket.create_connection((args.host, args.port), source_address=(f"127.1.{i // 250}.1", 0)))
         socks[-1].sendall(b"x")
     print("started", flush=True)
