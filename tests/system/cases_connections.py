@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+from cases_shards import BROKERS, add_shards, start
 from fdpass import GUEST, case, check
 from machine import wait_for
 
@@ -62,8 +63,8 @@ def compare(m, seen, lost=(), may_be_unseen=False):
     parts = {name: [(int(entry["FDPASS_DURATION_USEC"]) / 1e6 if "FDPASS_DURATION_USEC" in entry else None,
                      *(int(entry[key]) if key in entry else None for key in ("FDPASS_BYTES_IN", "FDPASS_BYTES_OUT")))
                     for entry in entries] for name, entries in lines.items()}
-    table, wrong, errors = ends.compare(seen, lost, parts)
-    m.figures += table + ([f"{len(lost)} clients were lost"] if lost else [])
+    table, wrong, errors = ends.compare(seen, lost, parts, ends.closed_in(m.output("cat /run/test/closed")))
+    m.figures += table
     check(not wrong, f"{wrong.most_common(20)}")
     unseen = len(seen) - len(errors)
     check(may_be_unseen or unseen == 0, f"{unseen} ends were not seen")
@@ -90,14 +91,18 @@ def connections_outlive_broker(m):
         if m.long:
             wait_for(lambda: len(lines_of(m)) > count * (i + 1) / 6, 60, "the next part of the load", interval=1)
         m.run("systemctl restart fdpass.service" if i < 3 else "systemctl kill -s KILL fdpass.service")
-    compare(m, *seen_by(m, load, may_lose=True), may_be_unseen=True)
+    seen, lost = seen_by(m, load, may_lose=True)
+    compare(m, seen, lost, may_be_unseen=True)
+    m.figure("clients that were lost", len(lost))
+    before = lost + list(seen)  # the line of a lost one may be late
 
     m.mark()
     stay = visit(m, count=100, threads=100, seconds=2, kinds="server,client,unread")
     wait_for(lambda: int(m.output("cat /run/test/most")) >= 70, 10, "clients at the worker")
     m.run("systemctl kill -s KILL fdpass.service")
     wait_for(lambda: m.property("fdpass.service", "ActiveState") == "active", 5, "the next broker")
-    compare(m, *seen_by(m, stay, may_lose=True), may_be_unseen=True)
+    seen, lost = seen_by(m, stay, may_lose=True)
+    compare(m, seen, lost + before, may_be_unseen=True)
 
 
 @case
@@ -136,10 +141,10 @@ def connections_balanced(m):
 @case
 def connections_lost(m):
     """Reports that the kernel had no room for: the log says so once, and the counts are right again in 10 s."""
-    count = 20000 if m.long else 400
+    count = 15000 if m.long else 400
     enable(m, reports="ReceiveBuffer=4K")
-    m.worker("ends", f"/usr/bin/python3 {GUEST}/ends.py keep", service="LimitNOFILE=100000")
-    stay = m.popen(f"prlimit --nofile=100000 python3 {GUEST}/ends.py hold --count={count}")
+    m.worker("ends", f"/usr/bin/python3 {GUEST}/ends.py keep", service="LimitNOFILE=20000")
+    stay = m.popen(f"prlimit --nofile=20000 python3 {GUEST}/ends.py hold --count={count}")
     m.children.append(stay)
     check(stay.stdout.readline() == "started\n", "the clients did not come")
     wait_for(lambda: connections_of(m) == count, 30, f"{count} connections", interval=0.1)
@@ -158,6 +163,26 @@ def connections_lost(m):
 def connections_of(m):
     workers = json.loads(m.output("fdpassctl --json=short list-workers"))
     return next(row["Connections"] for row in workers if row["Worker"] == "/run/fdpass/ends.sock")
+
+
+@case
+def connections_of_shards(m):
+    """Two brokers at one port get the same reports, and each counts the connections of its own clients."""
+    enable(m)
+    add_shards(m, "fdpass-shard@1", "fdpass-shard-connections@1")
+    start(m, *BROKERS)
+    seen, _ = seen_by(m, visit(m, count=100))
+    ended = {}
+
+    def all_have_ended():
+        for name, control in ("fdpass", "control"), ("shard", "shard-1/control"):
+            metrics = m.output(f"fdpassctl --control=/run/fdpass/{control} metrics")
+            ended[name] = sum(map(int, re.findall(r'^fdpass_connections_ended_total\{.*test-ends.*\} (\d+)', metrics, re.M)))
+        return sum(ended.values()) >= len(seen)
+
+    wait_for(all_have_ended, 5, "the ends of all connections", interval=0.1)
+    m.figure("ends of each broker", f"{ended}")
+    check(sum(ended.values()) == len(seen) and min(ended.values()) > 10, f"{ended}")
 
 
 @case

@@ -196,6 +196,46 @@ static void test_handed_back(void **state) {
         fd_close(b);
 }
 
+/* Clients that come on a persistent connection, several to a message: each is a connection of its own. */
+static void test_persistent(void **state) {
+        static uint8_t buffer[FDPASS_MESSAGE_MAX];
+        int worker, conn, clients[4], fds[FDPASS_PERSISTENT_MAX], batch[FDPASS_PERSISTENT_MAX];
+        size_t n, n_fds = 0;
+
+        need_reports();
+        worker = listen_type_at("a", SOCK_SEQPACKET, 8);
+        USE({ .unit = "a.socket", .worker = "a", .transport = TRANSPORT_SEQPACKET });
+        dial_many(clients, 1);
+        WAIT_FOR(has_event(worker, POLLIN));
+        conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
+        for (unsigned i = 0; i < 2; i++) {
+                while (n_fds < (i == 0 ? 1 : ELEMENTSOF(clients))) {
+                        size_t n_batch = ELEMENTSOF(batch);
+
+                        WAIT_FOR(has_event(conn, POLLIN));
+                        assert_int_equal(handoff_receive_batch(conn, MSG_DONTWAIT, buffer, sizeof(buffer), &n, batch, &n_batch), 0);
+                        memcpy(fds + n_fds, batch, n_batch * sizeof(int));
+                        n_fds += n_batch;
+                }
+
+                assert_int_equal(connections()->n_sent, i == 0 ? 1 : 3);
+                assert_int_equal(handoff_answer_persistent(conn, FDPASS_ANSWER_TAKEN, i == 0 ? 0 : 1, i == 0 ? 1 : 3, 100), 0);
+                WAIT_FOR(n_taken() == n_fds);
+                assert_int_equal(live_route("a.socket")->n_live, n_fds);
+                if (i == 0)
+                        dial_many(clients + 1, 3);
+                if (i == 0)
+                        WAIT_FOR(n_pending("a") == 3);
+        }
+
+        close_all(fds, n_fds);
+        close_all(clients, ELEMENTSOF(clients));
+        WAIT_FOR(connections()->n_tracked == 0);
+        assert_int_equal(live_route("a.socket")->n_ended, ELEMENTSOF(clients));
+        fd_close(conn);
+        fd_close(worker);
+}
+
 /*
  * A client whose worker tells the head of its next request: nothing is asked of its socket, so its bytes count for the last
  * route. Bytes of the connection that had the slot before are none of this one.
@@ -411,6 +451,7 @@ TEST_MAIN(LIVE_TEST(test_end),
           LIVE_TEST(test_max_connections),
           LIVE_TEST(test_untracked),
           LIVE_TEST(test_handed_back),
+          LIVE_TEST(test_persistent),
           LIVE_TEST(test_told),
           LIVE_TEST(test_flood),
           TCP_TEST(test_lost),

@@ -56,12 +56,13 @@ def serve(client, slow):
 
 
 class Worker:
-    """Says in DIRECTORY how many clients it has, and had at most."""
+    """Says in DIRECTORY how many clients it has, and had at most, and when it closed each."""
 
     def __init__(self, slow):
         self.slow = slow
         self.lock = threading.Lock()
         self.n = self.most = 0
+        self.closed = open(f"{DIRECTORY}/closed", "a", encoding="ascii", buffering=1)
 
     def count(self, step):
         with self.lock:
@@ -72,6 +73,17 @@ class Worker:
                     file.write(str(n))
 
     def handle(self, client):
+        try:
+            address, port = client.getpeername()[:2]
+            name = f"{address.removeprefix('::ffff:')}:{port}"
+        except OSError:  # it has reset the connection already
+            name = None
+        self.serve(client)
+        with self.lock:
+            if name:
+                self.closed.write(f"{name} {time.monotonic()}\n")
+
+    def serve(self, client):
         kind = client.recv(1, socket.MSG_PEEK | socket.MSG_WAITALL)
         if kind and KINDS[kind[0]] == "killed":
             # A process of its own, which is the only one that has the socket.
@@ -162,7 +174,12 @@ def clients(args):
     print(json.dumps({"seen": seen, "wrong": wrong, "lost": lost}), flush=True)
 
 
-def compare(seen, lost, lines):
+def closed_in(text):
+    """When a worker closed each client, from its file "closed"."""
+    return {name: float(at) for name, at in (line.split() for line in text.splitlines())}
+
+
+def compare(seen, lost, lines, closed):
     """Compares what the clients saw with the lines about their ends: {"127.0.0.1:5000": [(seconds, in, out), …], …}, seconds
     None: its end was not seen. Returns the lines of a table, mistakes with how often, and all errors of durations in seconds."""
     wrong, rows, errors = collections.Counter(), {kind: [0, 0, []] for kind in KINDS}, []
@@ -179,7 +196,8 @@ def compare(seen, lost, lines):
         for side, n in ("in", n_in), ("out", n_out):
             if n != what[side]:
                 wrong[f"{what['kind']}: {side} {n if n is None else n - what[side]}"] += 1
-        row[2].append(abs(seconds - (what["ended"] - what["begun"])))
+        # A connection ends with the last of its two ends.
+        row[2].append(abs(seconds - (max(what["ended"], closed.get(name, 0)) - what["begun"])))
     wrong["a line of no client"] = len(set(lines) - set(seen) - set(lost))
     wrong["two lines of a lost client"] = sum(len(lines.get(name, [])) > 1 for name in lost)
     table = [f"{'end':8}{'connections':>12}{'not seen':>10}{'error of the duration: median':>31}{'99 %':>10}{'largest':>10}"]
@@ -206,10 +224,26 @@ def keep():
             file.write(str(len(kept)))
 
 
+def wait_for_keeper(number):
+    """Returns when the worker keeps so many, because more clients than MaxQueued= would be refused."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            with open(f"{DIRECTORY}/now", encoding="ascii") as file:
+                if int(file.read() or 0) >= number:
+                    return
+        except FileNotFoundError:
+            pass
+        time.sleep(0.01)
+    sys.exit("the worker takes no clients")
+
+
 def hold(args):
     """Clients that stay until the end of the input."""
     socks = []
     for i in range(args.count):
+        if i % 50 == 49:
+            wait_for_keeper(i - 49)
         socks.append(socket.create_connection((args.host, args.port), source_address=(f"127.1.{i // 250}.1", 0)))
         socks[-1].sendall(b"x")
     print("started", flush=True)
