@@ -147,6 +147,7 @@ class Guest:
         self.write("/etc/systemd/system/guest.service", UNIT)
         self.symlink("/etc/systemd/system/guest.service", "/etc/systemd/system/multi-user.target.wants/guest.service")
         self.write("/etc/fstab", "")
+        self.symlink("/dev/null", "/etc/systemd/system/serial-getty@.service")  # no udev, so it would wait for its device
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.mount / "key"], check=True)
         self.path("/root/.ssh").mkdir(mode=0o700, exist_ok=True)
         self.write("/root/.ssh/authorized_keys", (self.mount / "key.pub").read_text(), 0o600)
