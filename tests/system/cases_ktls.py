@@ -114,7 +114,7 @@ def ktls_sites(m):
     survive_stop(m)
     before += 1
     m.run("systemctl disable --now fdpass-hello.socket; systemctl reload fdpass.service")
-    check(https(m, "https://raw.test/", "-k")[:2] == (0, 404), "a host without a route")
+    check(https(m, "https://raw.test/", "-k")[:2] == (0, 421), "a host without a route")
     check(taken_over(m) - before == 6, f"{taken_over(m) - before} in the kernel")
     check(not [line for line in m.journal("fdpass-tls.service", 4) if "handshake" not in line["MESSAGE"]], "the stage complains")
 

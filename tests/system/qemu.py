@@ -23,7 +23,7 @@ GUESTS = {"ktls12": "bookworm", "ktls13": "trixie"}  # and the suite of machine.
 NEEDS = ["qemu-system-x86_64", "ssh", "ssh-keygen", "depmod", "gcc", "mmdebstrap"]
 PACKAGES = ["linux-image-amd64", "kmod", "wget"]  # what the base tree has not
 MODULES = ["virtio_pci", "9pnet_virtio", "9p"]  # without which there is no root directory
-BOOT_TIMEOUT = 300  # the processor is emulated
+BOOT_TIMEOUT = 600  # the processor is emulated
 UP = "The guest is up"
 
 UNIT = f"""[Unit]
@@ -147,6 +147,7 @@ class Guest:
         self.write("/etc/systemd/system/guest.service", UNIT)
         self.symlink("/etc/systemd/system/guest.service", "/etc/systemd/system/multi-user.target.wants/guest.service")
         self.write("/etc/fstab", "")
+        self.symlink("/dev/null", "/etc/systemd/system/serial-getty@.service")  # no udev, so it would wait for its device
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.mount / "key"], check=True)
         self.path("/root/.ssh").mkdir(mode=0o700, exist_ok=True)
         self.write("/root/.ssh/authorized_keys", (self.mount / "key.pub").read_text(), 0o600)
@@ -182,14 +183,17 @@ class Guest:
              "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-10.0.2.15:22",
              "-device", "virtio-net-pci,netdev=net"],
             stdin=subprocess.DEVNULL, stdout=self.console, stderr=subprocess.STDOUT)
-        self.leader = self.nspawn.pid
-        wait_for(self._is_up, BOOT_TIMEOUT, "the end of the boot", interval=0.5)
+        try:
+            wait_for(self._is_up, BOOT_TIMEOUT, "the end of the boot", interval=0.5)
+        except Failure as error:
+            raise Failure(f"{error}\n{self.console_text()[-3000:]}") from None
         # All commands go through one connection, because a handshake of SSH takes seconds here.
         wait_for(lambda: subprocess.run(self._ssh("-M", "-N", "-f"), timeout=60).returncode == 0, 60, "the guest's SSH")
+        self.leader = self.nspawn.pid
 
     def _is_up(self):
         if self.nspawn.poll() is not None:
-            raise Failure(f"qemu ended with {self.nspawn.returncode}:\n{self.console_text()[-3000:]}")
+            raise Failure(f"qemu ended with {self.nspawn.returncode}")
         return UP in self.console_text()
 
     def _ssh(self, *options):

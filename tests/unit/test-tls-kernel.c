@@ -374,6 +374,31 @@ static void test_broker_full(void **state) {
         go(&v);
 }
 
+/* A client that resets its connection while it waits for the broker: there is no line, and the broker is not asked again. */
+static void test_reset(void **state) {
+        static const uint8_t answers[] = { FDPASS_ANSWER_REFUSED, FDPASS_ANSWER_ERROR };
+        const struct linger reset = { .l_onoff = 1 };
+
+        begin();
+        for (size_t i = 0; i < ELEMENTSOF(answers); i++) {
+                TlsClient c;
+                Message m;
+                Guest g;
+
+                g = send_client("site.example", 7);
+                client_begin(&c, &(TlsClientSpec){ .sni = "site.example" });
+                shake(&c, g.fd);
+                RUN_UNTIL(has_event(t.broker.fd, POLLIN));
+                assert_int_equal(__real_setsockopt(g.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+                client_done(&c);
+                guest_leave(&g);
+                assert_int_equal(take_back(&m, answers[i]), -EBADF);
+                RUN_UNTIL(t.stage->service.n_busy == 0);
+                assert_false(has_event(t.broker.fd, POLLIN));
+        }
+        assert_int_equal(t.stage->service.complaints.last, 0);
+}
+
 /* Reads a message whose sender has gone. */
 static int take_late(Message *ret) {
         int conn = accept4(t.broker.fd, NULL, NULL, SOCK_CLOEXEC), fd = -EBADF;
@@ -447,5 +472,6 @@ TEST_MAIN(KERNEL_TEST(test_own_socket),
           KERNEL_TEST(test_ended),
           KERNEL_TEST(test_broker_refuses),
           KERNEL_TEST(test_broker_full),
+          KERNEL_TEST(test_reset),
           KERNEL_TEST(test_broker_silent),
           KERNEL_TEST(test_each_byte))

@@ -91,7 +91,7 @@ KernelFit kernel_test(PairMaker *pairs) {
 const char *kernel_fit_to_string(KernelFit fit) {
         switch (fit) {
         case KERNEL_WAKES:
-                return "a worker that polls would spin on an incomplete record, because the kernel is older than Linux 6.5";
+                return "a worker that polls would spin on an incomplete record (before Linux 6.5)";
         case KERNEL_NO_PAIR:
                 return "the kernel's TLS can't be tried over the loopback";
         case KERNEL_NO_CIPHER:

@@ -139,10 +139,20 @@ static void stage_return_again(TlsConnection *c, const char *why) {
         stage_return_refuse(c);
 }
 
+/* True if the broker would refuse the client, because it has reset its connection meanwhile. A pair stays connected. */
+static bool stage_return_is_over(const TlsConnection *c) {
+        return c->is_in_kernel && handoff_check_connected(c->worker_fd) == HANDOFF_NO_CLIENT;
+}
+
 void stage_return_try(TlsConnection *c) {
         TlsStage *s = c->stage;
         _cleanup_close_ int fd = -EBADF;
         int r;
+
+        if (stage_return_is_over(c)) {
+                stage_connection_free(c);
+                return;
+        }
 
         fd = handoff_connect_type(&s->broker, s->broker_length, SOCK_SEQPACKET);
         r = fd < 0 ? fd : stage_watch(c, &c->broker, fd);
@@ -187,6 +197,10 @@ void stage_return_answered(TlsConnection *c) {
                 return;
 
         case RECEIPT_ERROR:
+                if (stage_return_is_over(c)) {
+                        stage_connection_free(c);
+                        return;
+                }
                 service_complain(&c->stage->service, "The broker refuses to take a client back.");
                 stage_return_refuse(c);
                 return;
