@@ -204,7 +204,8 @@ static void status_print_json_certificates(const Certificates *c) {
                 json_print_string(stdout, item->unit);
                 fputs(",\"Name\":", stdout);
                 json_print_string(stdout, item->name);
-                printf(",\"ExpiresUSec\":%" PRIu64 ",\"Default\":%s,\"Hosts\":[", item->ends, item->is_default ? "true" : "false");
+                printf(",\"ExpiresUSec\":%" PRIu64 ",\"Default\":%s,\"Hosts\":[", item->ends,
+                       item->is_default ? "true" : "false");
                 for (size_t k = 0; k < item->hosts.n_items; k++) {
                         fputs(k == 0 ? "" : ",", stdout);
                         json_print_string(stdout, item->hosts.items[k]);

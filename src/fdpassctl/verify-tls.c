@@ -125,7 +125,8 @@ static void verify_tls_warn_of_certificates(const TlsStageUnit *s) {
 
         for (size_t i = 0; i < c->n_items; i++)
                 if (certificate_describe_end(&c->items[i], end, sizeof(end))) {
-                        (void) snprintf(text, sizeof(text), "The certificate %.255s %s; put a new one there.", c->items[i].name, end);
+                        (void) snprintf(text, sizeof(text), "The certificate %.255s %s; put a new one there.",
+                                        c->items[i].name, end);
                         load_warn(s->route, "LoadCredential", value, text);
                 }
 

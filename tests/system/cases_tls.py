@@ -257,6 +257,15 @@ def tls_status(m):
     check(not m.output("ls -A /run/fdpass-certificates"), "a report stays")
 
 
+def old_certificate(m):
+    """One that has expired. `openssl req` makes none before OpenSSL 3.4."""
+    m.write(f"{KEYS}/ca.cnf", "[ca]\ndefault_ca=a\n[a]\ndatabase=index\nnew_certs_dir=.\nrand_serial=yes\npolicy=p\ndefault_md=sha256\n"
+                              "[p]\ncommonName=supplied\n")
+    m.run(f"cd {KEYS}; : >index; openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=old.test -keyout {CERTS}/old.key "
+          f"-out old.csr 2>/dev/null; openssl ca -batch -config ca.cnf -selfsign -keyfile {CERTS}/old.key -in old.csr -out {CERTS}/old.crt "
+          "-startdate 20250101000000Z -enddate 20250201000000Z -notext 2>/dev/null")
+
+
 @case
 def tls_verify(m):
     """What fdpassctl verify says about certificates, and about names and protocols that lead nowhere; offline too."""
@@ -266,9 +275,8 @@ def tls_verify(m):
     done = m.run("fdpassctl verify")
     check("certificate" not in done.stderr and "test-a.socket" not in done.stderr and done.stdout.endswith(" 0 warnings.\n"), f"{done}")
 
-    m.run(f"cd {CERTS}; {NEW} -days -3 -subj /CN=old.test -keyout old.key -out old.crt 2>/dev/null || "
-          f"{NEW} -not_before 20250101000000Z -not_after 20250201000000Z -subj /CN=old.test -keyout old.key -out old.crt; "
-          f"{NEW.replace('-days 30', '-days 3')} -subj /CN=soon.test -keyout soon.key -out soon.crt 2>/dev/null; "
+    old_certificate(m)
+    m.run(f"cd {CERTS}; {NEW.replace('-days 30', '-days 3')} -subj /CN=soon.test -keyout soon.key -out soon.crt 2>/dev/null; "
           f"cp {KEYS}/raw.test.crt c.crt; cp {KEYS}/b.test.key c.key; echo nonsense >d.pem; cp a.test.crt e.crt")
     inside(m, "c", "Host=c.test\nProtocol=http\nTLS=yes\n")
     inside(m, "d", "Host=d.test\nProtocol=http\n")

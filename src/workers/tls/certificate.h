@@ -80,8 +80,9 @@ typedef struct Certificate {
 size_t certificate_pair_of(const char *name, char **ret_key);
 
 /*
- * Reads a pair, whose name is in the first @n_pair bytes of the name of @chain. Returns NULL if that is not possible. Then *ret_why is why, in words that follow the name of a file and
- * a colon, and *ret_is_key tells which of the two files it is about. The string is static.
+ * Reads a pair, whose name is in the first @n_pair bytes of the name of @chain. Returns NULL if that is not possible. Then
+ * *ret_why is why, in words that follow the name of a file and a colon, and *ret_is_key tells which of the two files it is
+ * about. The string is static.
  */
 Certificate *certificate_new(size_t n_pair, const CertificateFile *chain, const CertificateFile *key,
                              const char **ret_why, bool *ret_is_key);

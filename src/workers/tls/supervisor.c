@@ -168,13 +168,14 @@ static int supervisor_start_all(Supervisor *s) {
 }
 
 static void supervisor_ended(Supervisor *s, Process *p, int status) {
+        Log *log = s->stage->service.log;
         usec_t now = usec_now();
 
         if (WIFSIGNALED(status))
-                log_line(s->stage->service.log, LOG_ERR, "A process was killed by signal %i (%s), with its clients. Another one is started.",
+                log_line(log, LOG_ERR, "A process was killed by signal %i (%s), with its clients. Another one is started.",
                          WTERMSIG(status), strsignal(WTERMSIG(status)));
         else
-                log_line(s->stage->service.log, LOG_ERR, "A process has ended with status %i. Another one is started.", WEXITSTATUS(status));
+                log_line(log, LOG_ERR, "A process has ended with status %i. Another one is started.", WEXITSTATUS(status));
 
         s->n_failures = now < usec_add(p->start, SUPERVISOR_FAILURE_USEC) ? s->n_failures + 1 : 0;
         s->n_taken_before += p->last.n_taken;
@@ -204,11 +205,15 @@ static void supervisor_on_signal(Supervisor *s) {
 /* Reads the signs of life of a process. */
 static void supervisor_on_control(Process *p) {
         StageBeat beat;
+        ssize_t n;
 
-        while (recv(p->control_fd, &beat, sizeof(beat), MSG_DONTWAIT) == sizeof(beat)) {
+        while ((n = recv(p->control_fd, &beat, sizeof(beat), MSG_DONTWAIT)) == sizeof(beat)) {
                 p->beat = usec_now();
                 p->last = beat;
         }
+
+        if (n == 0) /* it ends; poll(2) would report that again and again */
+                p->control_fd = fd_close(p->control_fd);
 }
 
 /* Sets STATUS= (sd_notify(3)), not too often, because each message costs PID 1 20 µs. */
@@ -265,7 +270,8 @@ static void supervisor_spread(Supervisor *s, const CertificateFiles *files) {
                 Process *p = &s->processes[i];
 
                 if (p->pid > 0 && renewal_forward(p->control_fd, files) < 0) {
-                        log_line(s->stage->service.log, LOG_WARNING, "A process did not take new certificates. It is replaced.");
+                        log_line(s->stage->service.log, LOG_WARNING, "A process did not take new certificates. It is "
+                                 "replaced.");
                         (void) kill(p->pid, SIGTERM);
                         s->n_taken_before += p->last.n_taken;
                         *p = (Process){ .control_fd = fd_close(p->control_fd) };
@@ -396,7 +402,8 @@ static int supervisor_prepare(Supervisor *s, unsigned n) {
                 return r;
         }
         if (s->n_fds == 0) {
-                log_line(s->stage->service.log, LOG_ERR, "There is no socket to take clients from. Start the socket unit instead.");
+                log_line(s->stage->service.log, LOG_ERR, "There is no socket to take clients from. Start the socket unit "
+                         "instead.");
                 return EX_CONFIG;
         }
 
