@@ -230,15 +230,16 @@ def one_byte_records():
     return send_raw(b"".join(bytes([22, 3, 1, 0, 1, byte]) for byte in inside))
 
 
+MAY_RESET = ()  # any end: more comes behind what is wrong, and unread bytes turn the server's close into a reset (RFC 1122 4.2.2.13)
 LONG_NAME = ".".join(["x" * 63] * 4)  # 255 bytes
 ATTACKS = {
     "corrupt record": (corrupt, {"sslv3 alert bad record mac", "ssl/tls alert bad record mac"}),
     "plain text inside": (text_inside, None),
-    "record of 64 KiB": (too_long_record, None),
-    "empty records": (empty_records, None),
+    "record of 64 KiB": (too_long_record, MAY_RESET),
+    "empty records": (empty_records, MAY_RESET),
     "request in records of one byte": (tiny_records, {"answered"}),
-    "key updates": (key_updates, None),
-    "key updates with old keys": (key_update_flood, None),
+    "key updates": (key_updates, MAY_RESET),
+    "key updates with old keys": (key_update_flood, MAY_RESET),
     "renegotiation": (renegotiate, {"no renegotiation"}),
     "early data": (early_data, {"answered"}),
     "hello of 64 KiB, one byte a record": (one_byte_records, None),
@@ -338,7 +339,7 @@ def attack(ca):
     others.start()
     for name, (run, right) in ATTACKS.items():
         ends[name] = run()
-        if ends[name] in ("nothing", "reset") or right and ends[name] not in right:
+        if ends[name] == "nothing" or ends[name] == "reset" and right != MAY_RESET or right and ends[name] not in right:
             wrong.append(f"{name}: {ends[name]}")
     others.is_done.set()
     others.join()
