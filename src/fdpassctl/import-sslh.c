@@ -242,7 +242,10 @@ static int sslh_convert(const Sslh *s, const LibconfigValue *group) {
         r = sslh_add_keys(s, &plan, group, protocol);
         if (r == 0)
                 r = sslh_add_address(s, &plan, group);
-        return r < 0 || plan.proxy.n_items == 0 ? r : import_make(s->sink, &plan);
+        if (r != 0 || plan.proxy.n_items == 0)
+                return MIN(r, 0);
+
+        return import_make(s->sink, &plan);
 }
 
 static int sslh_convert_all(Sslh *s, const LibconfigValue *file) {
