@@ -119,7 +119,7 @@ static int add_name_check_all(const UnitPath *path, const AddPlan *plan, const A
                 r = add_name_check_file(path, &files->items[i]);
 
         (void) snprintf(socket, sizeof(socket), "/run/fdpass/%s.sock", plan->name);
-        for (size_t i = 0; r >= 0 && !plan->worker && i < path->units.n_items; i++)
+        for (size_t i = 0; r >= 0 && !plan->has_target && i < path->units.n_items; i++)
                 r = add_name_check_socket(path, path->units.items[i].entry, socket);
 
         return r;

@@ -40,8 +40,8 @@ static const AddRecipe add_recipe_proxy = {
         .files = { FILE_OF("proxy/app.socket", "*.socket"), FILE_OF("proxy/app.service", "*.service") },
 };
 
-/* The worker's socket exists already, so a target has the route. */
-static const AddRecipe add_recipe_worker = {
+/* Nothing is started, so a target has the route. */
+static const AddRecipe add_recipe_target = {
         .stem = "app",
         .files = { FILE_OF("proxy/app.socket", "*.target") },
 };
@@ -110,9 +110,9 @@ static bool add_recipe_check_options(const AddPlan *plan) {
 
 /* Returns how many ways of serving were asked for. A program alone is one, and so is one for --inetd or --server=. */
 static int add_recipe_count(const AddPlan *plan) {
-        int n = (plan->proxy.n_items > 0) + !!plan->server + plan->inetd + !!plan->worker;
+        int n = (plan->proxy.n_items > 0) + !!plan->server + plan->inetd + plan->has_target;
 
-        return n == 0 || plan->proxy.n_items > 0 || plan->worker ? n + !!plan->program : n;
+        return n == 0 || plan->proxy.n_items > 0 || plan->has_target ? n + !!plan->program : n;
 }
 
 const AddRecipe *add_recipe_find(const AddPlan *plan) {
@@ -124,7 +124,7 @@ const AddRecipe *add_recipe_find(const AddPlan *plan) {
 
         if (add_recipe_count(plan) != 1) {
                 fprintf(stderr, "add needs one of these, to know what serves the clients: -- PROGRAM ARGUMENT..., "
-                                "--inetd -- PROGRAM ARGUMENT..., --proxy=ADDRESS, --server=SERVER or --worker=PATH.\n");
+                                "--inetd -- PROGRAM ARGUMENT..., --proxy=ADDRESS, --server=SERVER, --worker=PATH or --flusher=redirect.\n");
                 return NULL;
         }
 
@@ -135,7 +135,7 @@ const AddRecipe *add_recipe_find(const AddPlan *plan) {
                 return add_recipe_find_server(plan->server);
 
         return plan->proxy.n_items > 0 ? &add_recipe_proxy
-               : plan->worker          ? &add_recipe_worker
+               : plan->has_target      ? &add_recipe_target
                : plan->inetd           ? &add_recipe_inetd
                : plan->stream          ? &add_recipe_stream
                : plan->hand_back       ? &add_recipe_hand_back

@@ -31,6 +31,7 @@ typedef struct AddPlan {
         char *program_path;         /* absolute path of the program; owned. NULL: none */
         bool has_program;           /* the program was found, so its first line may be read */
         bool inetd;                 /* --inetd */
+        bool has_target;            /* NAME.target has the route, because nothing is started: --worker=, or a redirect */
         bool http;                  /* --http */
         bool stream;                /* --stream */
         bool hand_back;             /* --hand-back */
