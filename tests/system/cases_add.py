@@ -34,6 +34,13 @@ def exposure(m, service):
     return float(re.search(r"exposure level for \S+: ([0-9.]+)", text)[1])
 
 
+def verify(m, warnings=0):
+    """Nothing is wrong, and there are notes about units of fdpass only, which are not enabled."""
+    done = m.run("fdpassctl verify")
+    others = [line for line in done.stderr.splitlines() if not line.startswith("/usr/lib/systemd/system/fdpass-")]
+    check(f"0 errors, {warnings} warnings" in done.stdout and not others, f"{done}")
+
+
 def added(m, name, arguments, expected, limit=0.5, service=None, warnings=0, command=None):
     """Adds a worker, does what add says, checks the sandbox, and removes it. Nothing may be left."""
     before = listing(m)
@@ -41,8 +48,7 @@ def added(m, name, arguments, expected, limit=0.5, service=None, warnings=0, com
     check(done.returncode == 0 and not done.stderr, f"{name}: {done.stdout[-300:]}{done.stderr}")
     seen = try_it(m, command or command_of(done.stdout))
     check(seen.returncode == 0 and expected in seen.stdout, f"{command_of(done.stdout)}: {seen.stdout}{seen.stderr}")
-    verified = m.run("fdpassctl verify")
-    check(f"0 errors, {warnings} warnings" in verified.stdout and not verified.stderr, f"{name}: {verified}")
+    verify(m, warnings)
     figure = exposure(m, service or f"{name}.service")
     m.figure(f"exposure of {name}", figure, "", 1)
     check(figure <= limit, f"{name} is exposed by {figure}")
@@ -220,8 +226,7 @@ def add_import(m):
     wait_for(lambda: m.run("curl -s http://127.0.0.1:3999/", check=False).returncode == 0, 10, "the server")
     check("Hello" in m.output("curl -sS -m 10 http://127.0.0.1:7000/"), "the program of inetd")
     check("Directory" in m.output("curl -sS -m 10 http://127.0.0.1:7001/"), "the server behind sslh")
-    verified = m.run("fdpassctl verify")
-    check("0 errors, 0 warnings" in verified.stdout and not verified.stderr, f"{verified}")
+    verify(m)
     m.run("fdpassctl remove inetd-7000; fdpassctl remove sslh-http; fdpassctl remove sslh-ssh")
     check(not m.output(f"ls {UNITS} | grep -e sslh -e inetd", check=False), "files are left")
 
