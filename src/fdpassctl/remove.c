@@ -164,7 +164,7 @@ static void remove_stop(const Remove *m) {
 
         (void) snprintf(unit, sizeof(unit), "%s.%s", m->name, m->has_target ? "target" : "socket");
         (void) snprintf(service, sizeof(service), "%s.service", m->name);
-        (void) systemctl_run(true, "disable", "--", unit, NULL);
+        (void) systemctl_run(true, "disable", "--no-reload", "--", unit, NULL);
         if (!is_ours)
                 return;
 
