@@ -2,14 +2,13 @@
 
 /* sslh.cfg: one route with fdpass-proxy for each protocol. */
 
-#include <netdb.h>
 #include <stdio.h>
 
-#include "basic/parse.h"
 #include "fdpassctl/add-proxy.h"
 #include "fdpassctl/add-units.h"
 #include "fdpassctl/import-sink.h"
 #include "fdpassctl/libconfig.h"
+#include "fdpassctl/sslh-setting.h"
 
 #define SSLH_TRANSPARENT                                                                        \
         "With \"transparent\" the server sees the client's address. fdpass-proxy tells it by the PROXY protocol " \
@@ -21,39 +20,6 @@ typedef struct Sslh {
         const LibconfigValue *on_timeout; /* group that takes silent clients; NULL: none */
         StringList ports;                /* numbers of the listening ports */
 } Sslh;
-
-/* Returns the text of a setting, or NULL if it is missing or no string. */
-static const char *sslh_text(const LibconfigValue *group, const char *name) {
-        const LibconfigValue *v = libconfig_get(group, name);
-
-        return v && v->type == LIBCONFIG_STRING ? v->text : NULL;
-}
-
-static bool sslh_is_on(const LibconfigValue *group, const char *name) {
-        const LibconfigValue *v = libconfig_get(group, name);
-
-        return v && v->type == LIBCONFIG_BOOL && v->number;
-}
-
-/* Sets *ret to the number of a port, which is a number, or a string with a number or a name of services(5). */
-static bool sslh_port(const LibconfigValue *group, unsigned *ret) {
-        const LibconfigValue *v = libconfig_get(group, "port");
-        const struct servent *found;
-
-        if (v && v->type == LIBCONFIG_NUMBER) {
-                *ret = v->number > 0 && v->number <= UINT16_MAX ? (unsigned) v->number : 0;
-                return *ret > 0;
-        }
-
-        if (!v || v->type != LIBCONFIG_STRING)
-                return false;
-        if (parse_unsigned(v->text, ret) >= 0)
-                return *ret > 0 && *ret <= UINT16_MAX;
-
-        found = getservbyname(v->text, "tcp");
-        *ret = found ? ntohs((uint16_t) found->s_port) : 0;
-        return found;
-}
 
 /* Tells of settings that are not in the list @known, which ends with NULL. */
 static void sslh_report_unknown(const Sslh *s, const LibconfigValue *group, const char *const *known) {
@@ -106,18 +72,6 @@ static const LibconfigValue *sslh_find_timeout(const LibconfigValue *file, const
         return first;
 }
 
-/* True for a word that means the same in a unit. A line feed would begin another key there. */
-static bool sslh_is_word(const LibconfigValue *v) {
-        if (v->type != LIBCONFIG_STRING || !*v->text)
-                return false;
-
-        for (const char *p = v->text; *p; p++)
-                if (*p <= ' ' || *p > '~' || *p == '\\')
-                        return false;
-
-        return true;
-}
-
 /* Adds a key for each string of a list. Returns 0, 1 after a message that the list can't be expressed, or -ENOMEM. */
 static int sslh_add_list(const Sslh *s, AddPlan *plan, const LibconfigValue *group, const char *name, const char *key) {
         const LibconfigValue *v = libconfig_get(group, name);
@@ -134,23 +88,6 @@ static int sslh_add_list(const Sslh *s, AddPlan *plan, const LibconfigValue *gro
 
         import_say(s->sink, v->line, "%s is not a list of names, so no unit is made.", name);
         return 1;
-}
-
-/* Returns the values of Protocol=, "" for all clients of the port, or NULL if no unit can express it. */
-static const char *sslh_protocol(const char *name, bool is_on_timeout) {
-        static const struct {
-                const char *name, *value, *value_with_silent;
-        } names[] = {
-                { "ssh", "ssh", "ssh silent" },       { "tls", "tls", "tls silent" }, { "ssl", "tls", "tls silent" },
-                { "http", "http", "http silent" },    { "timeout", "silent", "silent" },
-                { "anyprot", "", "" },
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(names); i++)
-                if (streq(names[i].name, name))
-                        return is_on_timeout ? names[i].value_with_silent : names[i].value;
-
-        return NULL;
 }
 
 /* Adds the address of the server. Returns 0, also after a message, or -ENOMEM. */
