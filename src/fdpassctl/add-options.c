@@ -180,8 +180,8 @@ static int add_take_name(int argc, char *argv[], int i, AddPlan *plan) {
         }
 
         if (i + 1 < argc) {
-                fprintf(stderr, "%s: what is this? Write -- before the program: fdpassctl add %s ... -- %s ...\n", argv[i + 1],
-                        argv[i], argv[i + 1]);
+                fprintf(stderr, "%s: what is this? Write -- before the program: fdpassctl add %s ... -- %s ...\n",
+                        argv[i + 1], argv[i], argv[i + 1]);
                 return -EINVAL;
         }
 

@@ -114,9 +114,12 @@ static void add_units_edit_socket(const AddPlan *plan, AddEdits *edits) {
 
 /* The worker listens already, so there is neither a socket nor a service. */
 static void add_units_write_target(const AddPlan *plan, FILE *f) {
-        fprintf(f, "[Unit]\nDescription=Clients for %s\n\n[X-FDPass]\n"
-                   "# %s\n", plan->name, plan->worker ? "The broker passes each client to the worker that listens there."
-                                                     : "The broker answers these clients itself.");
+        fprintf(f,
+                "[Unit]\nDescription=Clients for %s\n\n[X-FDPass]\n"
+                "# %s\n",
+                plan->name,
+                plan->worker ? "The broker passes each client to the worker that listens there."
+                             : "The broker answers these clients itself.");
         for (size_t i = 0; i < plan->keys.n_items; i++)
                 fprintf(f, "%s\n", plan->keys.items[i]);
         if (add_units_wants_http(plan))
@@ -168,7 +171,8 @@ static int add_units_edit(const AddPlan *plan, AddEdits *edits) {
         if (plan->user)
                 add_edit(edits, ADD_EDIT_REPLACE, "DynamicUser=yes", "User=%s", plan->user);
         if (plan->port)
-                add_edit(edits, ADD_EDIT_REPLACE, "Environment=FDPASS_LISTEN=", "Environment=FDPASS_LISTEN=%s", plan->port);
+                add_edit(edits, ADD_EDIT_REPLACE, "Environment=FDPASS_LISTEN=", "Environment=FDPASS_LISTEN=%s",
+                         plan->port);
 
         return edits->error;
 }

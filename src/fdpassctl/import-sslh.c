@@ -47,8 +47,10 @@ static int sslh_take_listen(Sslh *s, const LibconfigValue *v) {
 
         sslh_report_unknown(s, v, known);
         if (host && !streq(host, "0.0.0.0") && !streq(host, "::") && !streq(host, "[::]"))
-                import_say(s->sink, v->line, "fdpass@%u.socket listens on all addresses of the host, and not only on %.100s; a drop-in "
-                                             "with ListenStream= changes that.", port, host);
+                import_say(s->sink, v->line,
+                           "fdpass@%u.socket listens on all addresses of the host, and not only on %.100s; a drop-in "
+                           "with ListenStream= changes that.",
+                           port, host);
 
         import_say(s->sink, v->line, "The port has to be open: systemctl enable fdpass@%u.socket", port);
         (void) snprintf(text, sizeof(text), "%u", port);
@@ -102,13 +104,15 @@ static int sslh_add_address(const Sslh *s, AddPlan *plan, const LibconfigValue *
                 return 0;
         }
 
-        if (asprintf(&address, is_unix ? "%s%s" : "%s%s%s:%u", is_v6 && !is_unix ? "[" : "", host, is_v6 ? "]" : "", port) < 0) {
+        if (asprintf(&address, is_unix ? "%s%s" : "%s%s%s:%u", is_v6 && !is_unix ? "[" : "", host, is_v6 ? "]" : "",
+                     port) < 0) {
                 address = NULL;
                 return -ENOMEM;
         }
 
         if (!add_proxy_is_address(address)) {
-                import_say(s->sink, group->line, "fdpass-proxy(8) has no address like %.200s, so no unit is made.", address);
+                import_say(s->sink, group->line, "fdpass-proxy(8) has no address like %.200s, so no unit is made.",
+                           address);
                 return 0;
         }
 
@@ -166,8 +170,10 @@ static int sslh_convert(const Sslh *s, const LibconfigValue *group) {
         int r;
 
         if (!protocol || sslh_is_on(group, "is_udp") || libconfig_get(group, "regex_patterns")) {
-                import_say(s->sink, group->line, "The protocol %.100s has no unit: fdpass knows ssh, tls, http, silent clients, and "
-                                                 "first bytes by Prefix=.", name ?: "without a name");
+                import_say(s->sink, group->line,
+                           "The protocol %.100s has no unit: fdpass knows ssh, tls, http, silent clients, and "
+                           "first bytes by Prefix=.",
+                           name ?: "without a name");
                 return 0;
         }
 
@@ -191,7 +197,9 @@ static int sslh_convert_all(Sslh *s, const LibconfigValue *file) {
 
         s->protocols = libconfig_get(file, "protocols");
         if (!listen || listen->type != LIBCONFIG_LIST || !s->protocols || s->protocols->type != LIBCONFIG_LIST) {
-                import_say(s->sink, 0, "There is no list \"listen\" or no list \"protocols\", so this is no configuration of sslh.");
+                import_say(
+                        s->sink, 0,
+                        "There is no list \"listen\" or no list \"protocols\", so this is no configuration of sslh.");
                 return 0;
         }
 
@@ -212,17 +220,41 @@ static int sslh_convert_all(Sslh *s, const LibconfigValue *file) {
 static void sslh_report_rest(const Sslh *s, const LibconfigValue *file) {
         /* These say how the process runs, which systemd does here, or are used above. */
         static const char *const known[] = {
-                "listen", "protocols", "on_timeout", "on-timeout", "timeout", "foreground", "inetd", "numeric", "user", "pidfile",
-                "chroot", "transparent", "syslog_facility", "logfile", "verbose", "verbose-config", "verbose-config-error", "verbose-connections",
-                "verbose-connections-try", "verbose-connections-error", "verbose-fd", "verbose-packets", "verbose-probe-info",
-                "verbose-probe-error", "verbose-system-error", "verbose-int-error", NULL,
+                "listen",
+                "protocols",
+                "on_timeout",
+                "on-timeout",
+                "timeout",
+                "foreground",
+                "inetd",
+                "numeric",
+                "user",
+                "pidfile",
+                "chroot",
+                "transparent",
+                "syslog_facility",
+                "logfile",
+                "verbose",
+                "verbose-config",
+                "verbose-config-error",
+                "verbose-connections",
+                "verbose-connections-try",
+                "verbose-connections-error",
+                "verbose-fd",
+                "verbose-packets",
+                "verbose-probe-info",
+                "verbose-probe-error",
+                "verbose-system-error",
+                "verbose-int-error",
+                NULL,
         };
 
         sslh_report_unknown(s, file, known);
         if (sslh_is_on(file, "transparent"))
                 import_say(s->sink, 0, SSLH_TRANSPARENT);
-        import_say(s->sink, 0, "A client that speaks none of these protocols is refused by fdpass. sslh passes it to one of the "
-                               "servers.");
+        import_say(s->sink, 0,
+                   "A client that speaks none of these protocols is refused by fdpass. sslh passes it to one of the "
+                   "servers.");
 }
 
 int import_sslh(const ImportSink *sink, char *text) {

@@ -76,8 +76,8 @@ static void remove_tidy(const Remove *m) {
 
 static void remove_report_kept(const Remove *m) {
         for (size_t i = 0; i < m->kept.n_items; i++)
-                fprintf(stderr, "%s/%s stays: fdpassctl add did not write it, or it was changed since.\n", ADD_DIRECTORY,
-                        m->kept.items[i]);
+                fprintf(stderr, "%s/%s stays: fdpassctl add did not write it, or it was changed since.\n",
+                        ADD_DIRECTORY, m->kept.items[i]);
 }
 
 static int remove_run(Remove *m) {
@@ -90,7 +90,8 @@ static int remove_run(Remove *m) {
 
         if (m->whole.n_items == 0) {
                 remove_report_kept(m);
-                fprintf(stderr, "There is no unchanged file that fdpassctl add wrote for %s. Nothing was changed.\n", m->name);
+                fprintf(stderr, "There is no unchanged file that fdpassctl add wrote for %s. Nothing was changed.\n",
+                        m->name);
                 return m->kept.n_items > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         }
 

@@ -21,7 +21,7 @@ bool sslh_port(const LibconfigValue *group, unsigned *ret);
 bool sslh_is_word(const LibconfigValue *v);
 
 /*
- * Returns the values of Protocol= for a protocol of sslh: "" for all clients of the port, or NULL if no unit can express
- * it. @is_on_timeout: silent clients are its own too. The string is static.
+ * Returns the values of Protocol= for a protocol of sslh: "" for all clients of the port, or NULL if no unit can
+ * express it. @is_on_timeout: silent clients are its own too. The string is static.
  */
 const char *sslh_protocol(const char *name, bool is_on_timeout);
