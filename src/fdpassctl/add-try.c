@@ -195,7 +195,7 @@ void add_try_print(const AddPlan *plan, const Config *config) {
                 return;
         }
         if (add_try_wants_tls(&route->match) && !strstr(t.port, "443")) {
-                printf("No public port for HTTPS leads to it yet. See EXAMPLES in fdpass-tls(8).\n");
+                printf("No public port for HTTPS leads to it yet. See HTTPS in fdpass(7).\n");
                 return;
         }
 
