@@ -97,11 +97,11 @@ def add_proxy(m):
     wait_for(lambda: m.run("curl -s http://127.0.0.1:3999/", check=False).returncode == 0, 10, "the server")
     added(m, "tcp", "--host=tcp.example --proxy=127.0.0.1:3999", "proxied", limit=1.0)
     added(m, "tcphttp", "--host=tcp.example --proxy=127.0.0.1:3999 --http", "proxied", limit=1.0)
-    m.write("/run/test/unix.py", "import http.server, socketserver, os\nos.chdir('/run/test/www')\nos.umask(0)\n"
+    m.write("/usr/local/bin/unix-www", "import http.server, socketserver, os\nos.chdir('/run/test/www')\nos.umask(0)\n"
             "class Server(socketserver.ThreadingUnixStreamServer):\n"
             "    def get_request(self):\n        return super().get_request()[0], ('client', 0)\n"
             "Server('/run/test/www.sock', http.server.SimpleHTTPRequestHandler).serve_forever()\n")
-    m.run("systemd-run -q --unit=test-unix python3 /run/test/unix.py")
+    m.run("systemd-run -q --unit=test-unix python3 /usr/local/bin/unix-www")
     wait_for(lambda: m.run("test -S /run/test/www.sock", check=False).returncode == 0, 10, "the server")
     added(m, "unix", "--host=unix.example --proxy=/run/test/www.sock", "proxied")
 
