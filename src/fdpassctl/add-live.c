@@ -39,14 +39,19 @@ static int add_live_step(int status, const char *what) {
 
 /* A server that listens on its ports by itself has to stop, because systemd starts no socket of a running service. */
 static int add_live_stop_server(const AddPlan *plan, AddLive *live) {
+        int r;
+
         if (!plan->was_enabled && !plan->was_active)
                 return 0;
 
         live->has_disabled_server = true;
-        return add_live_step(add_live_is_ours()
-                                     ? systemctl_run(false, "disable", "--quiet", "--now", plan->recipe->unit, NULL)
-                                     : systemctl_run(false, "disable", "--quiet", plan->recipe->unit, NULL),
-                             "systemctl disable");
+        r = add_live_step(systemctl_run(false, "disable", "--quiet", "--no-reload", plan->recipe->unit, NULL),
+                          "systemctl disable");
+        if (r < 0 || !add_live_is_ours())
+                return r;
+
+        /* It would warn of the new drop-ins, which systemd reads behind that. */
+        return add_live_step(systemctl_run(true, "stop", plan->recipe->unit, NULL), "systemctl stop");
 }
 
 int add_live_reload_brokers(void) {
@@ -72,15 +77,16 @@ int add_live_begin(const AddPlan *plan, AddLive *live) {
         int r = add_live_check_signals();
 
         add_unit_name(plan, unit);
-        if (r >= 0 && add_live_is_ours()) {
-                live->has_loaded = true;
-                r = add_live_step(systemctl_run(false, "daemon-reload", NULL), "systemctl daemon-reload");
-        }
         if (r >= 0)
                 r = add_live_stop_server(plan, live);
         if (r >= 0) {
                 live->has_enabled = true;
-                r = add_live_step(systemctl_run(false, "enable", "--quiet", "--", unit, NULL), "systemctl enable");
+                r = add_live_step(systemctl_run(false, "enable", "--quiet", "--no-reload", "--", unit, NULL),
+                                  "systemctl enable");
+        }
+        if (r >= 0 && add_live_is_ours()) {
+                live->has_loaded = true;
+                r = add_live_step(systemctl_run(false, "daemon-reload", NULL), "systemctl daemon-reload");
         }
         if (r >= 0 && add_live_is_ours())
                 r = add_live_step(systemctl_run(false, "start", "--", unit, NULL), "systemctl start");

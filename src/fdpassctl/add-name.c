@@ -14,8 +14,8 @@ static bool add_name_fail(const char *name, const char *why) {
 
 static bool add_name_has_type(const char *name) {
         static const char *const types[] = {
-                ".socket", ".service", ".target", ".path", ".timer", ".slice", ".scope", ".mount", ".automount", ".swap",
-                ".device",
+                ".socket", ".service", ".target",    ".path", ".timer",  ".slice",
+                ".scope",  ".mount",   ".automount", ".swap", ".device",
         };
         size_t n = strlen(name);
 
@@ -27,7 +27,8 @@ static bool add_name_has_type(const char *name) {
 }
 
 bool add_name_check(const char *name) {
-        size_t n = strlen(name), n_good = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
+        size_t n = strlen(name),
+               n_good = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
 
         if (strchr(name, '@'))
                 return add_name_fail(name, "\"@\" is for templates and their instances, and add writes neither");
@@ -119,7 +120,7 @@ static int add_name_check_all(const UnitPath *path, const AddPlan *plan, const A
                 r = add_name_check_file(path, &files->items[i]);
 
         (void) snprintf(socket, sizeof(socket), "/run/fdpass/%s.sock", plan->name);
-        for (size_t i = 0; r >= 0 && !plan->worker && i < path->units.n_items; i++)
+        for (size_t i = 0; r >= 0 && !plan->has_target && i < path->units.n_items; i++)
                 r = add_name_check_socket(path, path->units.items[i].entry, socket);
 
         return r;

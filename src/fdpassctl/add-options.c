@@ -31,7 +31,8 @@ static const char add_help_begin[] =
         "fdpassctl add NAME [OPTIONS...] --inetd -- PROGRAM ARGUMENT...\n"
         "fdpassctl add NAME [OPTIONS...] --proxy=ADDRESS\n"
         "fdpassctl add NAME [OPTIONS...] --server=SERVER [-- PROGRAM ARGUMENT...]\n"
-        "fdpassctl add NAME [OPTIONS...] --worker=PATH\n\n"
+        "fdpassctl add NAME [OPTIONS...] --worker=PATH\n"
+        "fdpassctl add NAME [OPTIONS...] --flusher=redirect --redirect-to=ADDRESS\n\n"
         "Write the units of a new worker, check them, and start them.\n\n"
         "What serves:\n"
         "  PROGRAM                 A program that takes handed-over clients itself\n"
@@ -43,7 +44,8 @@ static const char add_help_begin[] =
         "     --proxy-protocol=V   Tell the server the client's address: v1 or v2\n"
         "     --server=SERVER      nginx, apache2, gunicorn, uvicorn, node, java, sshd or git-daemon, unmodified\n"
         "     --port=PORT          The port on which the server listens in its own configuration\n"
-        "     --worker=PATH        The socket of a worker that listens already\n\n"
+        "     --worker=PATH        The socket of a worker that listens already\n"
+        "     --flusher=redirect   The broker itself, which redirects clients\n\n"
         "What is written:\n"
         "     --print              Print the units, and change nothing\n"
         "     --no-start           Write the units, and neither enable nor start them\n"
@@ -178,8 +180,8 @@ static int add_take_name(int argc, char *argv[], int i, AddPlan *plan) {
         }
 
         if (i + 1 < argc) {
-                fprintf(stderr, "%s: what is this? Write -- before the program: fdpassctl add %s ... -- %s ...\n", argv[i + 1],
-                        argv[i], argv[i + 1]);
+                fprintf(stderr, "%s: what is this? Write -- before the program: fdpassctl add %s ... -- %s ...\n",
+                        argv[i + 1], argv[i], argv[i + 1]);
                 return -EINVAL;
         }
 
@@ -234,5 +236,6 @@ int add_parse_options(int argc, char *argv[], AddPlan *ret) {
                 fprintf(stderr, "The program behind -- has no name.\n");
                 return -EINVAL;
         }
+        ret->has_target = ret->worker || strlist_has(&ret->keys, "Flusher=redirect");
         return r;
 }

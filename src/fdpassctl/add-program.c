@@ -125,8 +125,8 @@ static bool add_program_needs_home(const AddPlan *plan) {
 
 /* True if the path or the first line of the program ("#!") has this word. */
 static bool add_program_mentions(const AddPlan *plan, const char *word) {
-        _cleanup_close_ int fd = plan->has_program ? open(plan->program_path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
-                                                   : -EBADF;
+        _cleanup_close_ int fd =
+                plan->has_program ? open(plan->program_path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) : -EBADF;
         const char *base = strrchr(plan->program_path, '/');
         char line[128] = "";
         ssize_t n = fd < 0 ? 0 : fd_read(fd, line, sizeof(line) - 1);
@@ -180,7 +180,8 @@ static char *add_program_command(const AddPlan *plan) {
         plan->program[0] = plan->program_path;
         command = add_command_make(plan->program);
         plan->program[0] = first;
-        if (!command || asprintf(&line, "ExecStart=%s%s", plan->inetd ? EXEC_PATH " --exit-idle-time=5min " : "", command) < 0)
+        if (!command ||
+            asprintf(&line, "ExecStart=%s%s", plan->inetd ? EXEC_PATH " --exit-idle-time=5min " : "", command) < 0)
                 return NULL;
 
         return line;
@@ -205,7 +206,8 @@ void add_program_edit(const AddPlan *plan, AddEdits *edits) {
         if (add_program_needs_home(plan))
                 add_edit(edits, ADD_EDIT_REPLACE, "ProtectHome=", "ProtectHome=read-only");
         if (add_program_compiles(plan))
-                add_edit(edits, ADD_EDIT_REPLACE, "MemoryDenyWriteExecute=", "# It compiles while it runs.\nMemoryDenyWriteExecute=no");
+                add_edit(edits, ADD_EDIT_REPLACE,
+                         "MemoryDenyWriteExecute=", "# It compiles while it runs.\nMemoryDenyWriteExecute=no");
         if (!add_program_mentions(plan, "python"))
                 add_edit_drop(edits, "Environment=PYTHON");
 }

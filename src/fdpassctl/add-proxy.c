@@ -153,7 +153,8 @@ static void add_proxy_edit_network(const AddPlan *plan, AddEdits *edits) {
                 add_edit_drop(edits, "IPAddressAllow=localhost");
 
         if (has[PROXY_VSOCK] && !has[PROXY_LOCAL] && !has[PROXY_IP] && !has[PROXY_HOST])
-                add_edit(edits, ADD_EDIT_REPLACE, "RestrictAddressFamilies=", "RestrictAddressFamilies=AF_UNIX AF_VSOCK");
+                add_edit(edits, ADD_EDIT_REPLACE,
+                         "RestrictAddressFamilies=", "RestrictAddressFamilies=AF_UNIX AF_VSOCK");
         else if (has[PROXY_VSOCK])
                 add_edit(edits, ADD_EDIT_REPLACE, "RestrictAddressFamilies=",
                          "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_VSOCK");

@@ -16,13 +16,15 @@
 static const AddRecipe add_recipe_program = {
         .stem = "receiver@%i",
         .is_strict = true,
-        .files = { FILE_OF("python/python-api.socket", "*.socket"), FILE_OF("receivers/receiver@.service", "*.service") },
+        .files = { FILE_OF("python/python-api.socket", "*.socket"),
+                   FILE_OF("receivers/receiver@.service", "*.service") },
 };
 
 static const AddRecipe add_recipe_stream = {
         .stem = "receiver@%i",
         .is_strict = true,
-        .files = { FILE_OF("receivers/receiver@.socket", "*.socket"), FILE_OF("receivers/receiver@.service", "*.service") },
+        .files = { FILE_OF("receivers/receiver@.socket", "*.socket"),
+                   FILE_OF("receivers/receiver@.service", "*.service") },
 };
 
 static const AddRecipe add_recipe_hand_back = {
@@ -32,7 +34,8 @@ static const AddRecipe add_recipe_hand_back = {
 
 static const AddRecipe add_recipe_inetd = {
         .stem = "hello-script",
-        .files = { FILE_OF("script/hello-script.socket", "*.socket"), FILE_OF("script/hello-script.service", "*.service") },
+        .files = { FILE_OF("script/hello-script.socket", "*.socket"),
+                   FILE_OF("script/hello-script.service", "*.service") },
 };
 
 static const AddRecipe add_recipe_proxy = {
@@ -40,8 +43,8 @@ static const AddRecipe add_recipe_proxy = {
         .files = { FILE_OF("proxy/app.socket", "*.socket"), FILE_OF("proxy/app.service", "*.service") },
 };
 
-/* The worker's socket exists already, so a target has the route. */
-static const AddRecipe add_recipe_worker = {
+/* Nothing is started, so a target has the route. */
+static const AddRecipe add_recipe_target = {
         .stem = "app",
         .files = { FILE_OF("proxy/app.socket", "*.target") },
 };
@@ -49,7 +52,8 @@ static const AddRecipe add_recipe_worker = {
 static const AddRecipe add_recipe_servers[] = {
         { "nginx", "nginx", "nginx.service", "Protocol", false,
           { FILE_OF("nginx/nginx.socket", "*.socket"),
-            FILE_OF("nginx/nginx.service.d/50-fdpass.conf", "nginx.service.d/50-fdpass.conf"), PRELOAD("nginx.service") } },
+            FILE_OF("nginx/nginx.service.d/50-fdpass.conf", "nginx.service.d/50-fdpass.conf"),
+            PRELOAD("nginx.service") } },
         { "apache2", "apache2", "apache2.service", "Protocol", false,
           { FILE_OF("apache2/apache2.socket", "*.socket"),
             FILE_OF("apache2/apache2.service.d/50-fdpass.conf", "apache2.service.d/50-fdpass.conf"),
@@ -61,11 +65,14 @@ static const AddRecipe add_recipe_servers[] = {
           { FILE_OF("uvicorn/uvicorn.socket", "*.socket"), FILE_OF("uvicorn/uvicorn.service", "*.service"),
             PRELOAD("*.service") } },
         { "node", "node", NULL, "Protocol", false,
-          { FILE_OF("node/node.socket", "*.socket"), FILE_OF("node/node.service", "*.service"), PRELOAD("*.service") } },
+          { FILE_OF("node/node.socket", "*.socket"), FILE_OF("node/node.service", "*.service"),
+            PRELOAD("*.service") } },
         { "java", "java", NULL, "Protocol", false,
-          { FILE_OF("java/java.socket", "*.socket"), FILE_OF("java/java.service", "*.service"), PRELOAD("*.service") } },
+          { FILE_OF("java/java.socket", "*.socket"), FILE_OF("java/java.service", "*.service"),
+            PRELOAD("*.service") } },
         { "sshd", "fdpass-sshd", NULL, "Protocol", false,
-          { FILE_OF("sshd/fdpass-sshd.socket", "*.socket"), { "sshd/fdpass-sshd.service", "*.service", true },
+          { FILE_OF("sshd/fdpass-sshd.socket", "*.socket"),
+            { "sshd/fdpass-sshd.service", "*.service", true },
             PRELOAD("*.service"),
             { "sshd/fdpass-sshd.service.d/50-login.conf", "*.service.d/50-login.conf", true } } },
         { "git-daemon", "git-daemon", NULL, "Prefix", false,
@@ -110,9 +117,9 @@ static bool add_recipe_check_options(const AddPlan *plan) {
 
 /* Returns how many ways of serving were asked for. A program alone is one, and so is one for --inetd or --server=. */
 static int add_recipe_count(const AddPlan *plan) {
-        int n = (plan->proxy.n_items > 0) + !!plan->server + plan->inetd + !!plan->worker;
+        int n = (plan->proxy.n_items > 0) + !!plan->server + plan->inetd + plan->has_target;
 
-        return n == 0 || plan->proxy.n_items > 0 || plan->worker ? n + !!plan->program : n;
+        return n == 0 || plan->proxy.n_items > 0 || plan->has_target ? n + !!plan->program : n;
 }
 
 const AddRecipe *add_recipe_find(const AddPlan *plan) {
@@ -124,7 +131,8 @@ const AddRecipe *add_recipe_find(const AddPlan *plan) {
 
         if (add_recipe_count(plan) != 1) {
                 fprintf(stderr, "add needs one of these, to know what serves the clients: -- PROGRAM ARGUMENT..., "
-                                "--inetd -- PROGRAM ARGUMENT..., --proxy=ADDRESS, --server=SERVER or --worker=PATH.\n");
+                                "--inetd -- PROGRAM ARGUMENT..., --proxy=ADDRESS, --server=SERVER, --worker=PATH or "
+                                "--flusher=redirect.\n");
                 return NULL;
         }
 
@@ -135,7 +143,7 @@ const AddRecipe *add_recipe_find(const AddPlan *plan) {
                 return add_recipe_find_server(plan->server);
 
         return plan->proxy.n_items > 0 ? &add_recipe_proxy
-               : plan->worker          ? &add_recipe_worker
+               : plan->has_target      ? &add_recipe_target
                : plan->inetd           ? &add_recipe_inetd
                : plan->stream          ? &add_recipe_stream
                : plan->hand_back       ? &add_recipe_hand_back

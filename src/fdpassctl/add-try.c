@@ -49,7 +49,8 @@ static bool add_try_set_address(const char *address, AddTarget *ret) {
         const char *port = colon ? colon + 1 : address;
         int n = colon ? (int) (colon - address) : 0;
 
-        if (!*port || port[strspn(port, "0123456789")] || strlen(port) >= sizeof(ret->port) || n >= (int) sizeof(ret->host))
+        if (!*port || port[strspn(port, "0123456789")] || strlen(port) >= sizeof(ret->port) ||
+            n >= (int) sizeof(ret->host))
                 return false;
 
         (void) snprintf(ret->port, sizeof(ret->port), "%s", port);
@@ -154,8 +155,8 @@ static void add_try_print_command(const RouteMatch *match, const AddTarget *t) {
         else if (match->protocols == SSH)
                 printf("Try it:\n        ssh -p %s %s\n", t->port, t->host);
         else if (match->alpns)
-                printf("Try it:\n        openssl s_client -connect %s:%s -alpn %s%s%s\n", t->host, t->port, match->alpns[0],
-                       *host ? " -servername " : "", host);
+                printf("Try it:\n        openssl s_client -connect %s:%s -alpn %s%s%s\n", t->host, t->port,
+                       match->alpns[0], *host ? " -servername " : "", host);
         else {
                 printf("Try it:\n");
                 add_try_print_curl(match, t);
@@ -194,7 +195,7 @@ void add_try_print(const AddPlan *plan, const Config *config) {
                 return;
         }
         if (add_try_wants_tls(&route->match) && !strstr(t.port, "443")) {
-                printf("No public port for HTTPS leads to it yet. See EXAMPLES in fdpass-tls(8).\n");
+                printf("No public port for HTTPS leads to it yet. See HTTPS in fdpass(7).\n");
                 return;
         }
 

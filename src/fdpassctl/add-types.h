@@ -9,8 +9,8 @@
 #define ADD_DIRECTORY "/etc/systemd/system"
 
 /*
- * A name becomes /run/fdpass/NAME.sock, and a path of AF_UNIX has 107 bytes at most (unix(7)). A file NAME.service and a
- * temporary name beside it fit easily.
+ * A name becomes /run/fdpass/NAME.sock, and a path of AF_UNIX has 107 bytes at most (unix(7)). A file NAME.service and
+ * a temporary name beside it fit easily.
  */
 #define ADD_NAME_MAX 80
 
@@ -31,6 +31,7 @@ typedef struct AddPlan {
         char *program_path;         /* absolute path of the program; owned. NULL: none */
         bool has_program;           /* the program was found, so its first line may be read */
         bool inetd;                 /* --inetd */
+        bool has_target; /* NAME.target has the route, because nothing is started: --worker=, or a redirect */
         bool http;                  /* --http */
         bool stream;                /* --stream */
         bool hand_back;             /* --hand-back */

@@ -36,7 +36,7 @@ bool add_has_key(const AddPlan *plan, const char *key) {
 }
 
 const char *add_unit_name(const AddPlan *plan, char ret[static 256]) {
-        (void) snprintf(ret, 256, "%.*s.%s", ADD_NAME_MAX, plan->name, plan->worker ? "target" : "socket");
+        (void) snprintf(ret, 256, "%.*s.%s", ADD_NAME_MAX, plan->name, plan->has_target ? "target" : "socket");
         return ret;
 }
 
@@ -114,8 +114,12 @@ static void add_units_edit_socket(const AddPlan *plan, AddEdits *edits) {
 
 /* The worker listens already, so there is neither a socket nor a service. */
 static void add_units_write_target(const AddPlan *plan, FILE *f) {
-        fprintf(f, "[Unit]\nDescription=Clients for %s\n\n[X-FDPass]\n"
-                   "# The broker passes each client to the worker that listens here.\n", plan->name);
+        fprintf(f,
+                "[Unit]\nDescription=Clients for %s\n\n[X-FDPass]\n"
+                "# %s\n",
+                plan->name,
+                plan->worker ? "The broker passes each client to the worker that listens there."
+                             : "The broker answers these clients itself.");
         for (size_t i = 0; i < plan->keys.n_items; i++)
                 fprintf(f, "%s\n", plan->keys.items[i]);
         if (add_units_wants_http(plan))
@@ -139,7 +143,7 @@ static char *add_units_write(const AddPlan *plan, const AddRecipeFile *file, con
         if (!f)
                 return NULL;
 
-        if (plan->worker)
+        if (plan->has_target)
                 add_units_write_target(plan, f);
         else
                 add_rewrite(f, add_example_text(file->example), &rewrite);
@@ -153,7 +157,7 @@ static char *add_units_write(const AddPlan *plan, const AddRecipeFile *file, con
 static char *add_units_path(const AddPlan *plan, const char *to) {
         char *path;
 
-        if (plan->worker)
+        if (plan->has_target)
                 to = "*.target";
         return asprintf(&path, "%s%s", to[0] == '*' ? plan->name : "", to + (to[0] == '*')) < 0 ? NULL : path;
 }
@@ -167,7 +171,8 @@ static int add_units_edit(const AddPlan *plan, AddEdits *edits) {
         if (plan->user)
                 add_edit(edits, ADD_EDIT_REPLACE, "DynamicUser=yes", "User=%s", plan->user);
         if (plan->port)
-                add_edit(edits, ADD_EDIT_REPLACE, "Environment=FDPASS_LISTEN=", "Environment=FDPASS_LISTEN=%s", plan->port);
+                add_edit(edits, ADD_EDIT_REPLACE, "Environment=FDPASS_LISTEN=", "Environment=FDPASS_LISTEN=%s",
+                         plan->port);
 
         return edits->error;
 }

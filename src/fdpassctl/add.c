@@ -98,6 +98,8 @@ static int add_prepare(int root_fd, AddPlan *plan, AddFiles *files) {
         if (r < 0)
                 return r;
 
+        /* Below another root, the first line of a program of this host tells nothing. */
+        plan->has_program = plan->has_program && streq(arg_root, "/");
         if (plan->recipe->unit) {
                 plan->was_enabled = systemctl_is_enabled(plan->recipe->unit);
                 plan->was_active = systemctl_is_active(plan->recipe->unit);

@@ -30,7 +30,7 @@ const char help_general[] =
         "  verify              Check all units, with an exit status\n"
         "  cat [UNIT...]       Show the settings of each unit, and the file of each setting\n"
         "  test OPTIONS...     Show which route a client would take, and why no other\n"
-        "  import FORMAT FILE  Print units for the configuration of httpd, inetd, sslh or systemd-socket-proxyd\n\n"
+        "  import FORMAT...    Print units for the configuration of httpd, inetd, sslh or systemd-socket-proxyd\n\n"
         "Options:\n"
         "  -h --help           Show this help; after a command, the help of the command\n"
         "     --version        Show the version\n"

@@ -52,13 +52,15 @@ static bool inetd_check(const InetdLine *l) {
                 return inetd_fail(l, "RPC services register their ports themselves, so no unit is made");
         if (!streq(w[INETD_TYPE], "stream"))
                 return inetd_fail(l, "Only stream sockets have connections that can be handed over");
-        if (!streq(w[INETD_PROTOCOL], "tcp") && !streq(w[INETD_PROTOCOL], "tcp4") && !streq(w[INETD_PROTOCOL], "tcp6") &&
-            !streq(w[INETD_PROTOCOL], "tcp46"))
+        if (!streq(w[INETD_PROTOCOL], "tcp") && !streq(w[INETD_PROTOCOL], "tcp4") &&
+            !streq(w[INETD_PROTOCOL], "tcp6") && !streq(w[INETD_PROTOCOL], "tcp46"))
                 return inetd_fail(l, "Only TCP is routed by port");
         if (startswith(w[INETD_WAIT], "wait"))
-                return inetd_fail(l, "With \"wait\" the program takes the port itself; give it a socket unit of its own with "
-                                     "that port, without fdpass");
-        if (!startswith(w[INETD_WAIT], "nowait") || (w[INETD_WAIT][6] && w[INETD_WAIT][6] != '.' && w[INETD_WAIT][6] != '/'))
+                return inetd_fail(
+                        l, "With \"wait\" the program takes the port itself; give it a socket unit of its own with "
+                           "that port, without fdpass");
+        if (!startswith(w[INETD_WAIT], "nowait") ||
+            (w[INETD_WAIT][6] && w[INETD_WAIT][6] != '.' && w[INETD_WAIT][6] != '/'))
                 return inetd_fail(l, "The fourth word is not \"wait\" or \"nowait\"");
         if (streq(w[INETD_PROGRAM], "internal"))
                 return inetd_fail(l, "inetd serves this itself, and there is no program for it");
@@ -74,8 +76,10 @@ static bool inetd_find_port(const InetdLine *l, unsigned *ret) {
         const struct servent *found;
 
         if (strchr(service, ':'))
-                return inetd_fail(l, "The line is for one address; make a public socket for it (fdpass.unit(5)), and add the worker "
-                                     "by fdpassctl add --listener=NAME --inetd");
+                return inetd_fail(
+                        l,
+                        "The line is for one address; make a public socket for it (fdpass.unit(5)), and add the worker "
+                        "by fdpassctl add --listener=NAME --inetd");
         if (parse_unsigned(service, ret) >= 0)
                 return (*ret > 0 && *ret <= UINT16_MAX) || inetd_fail(l, "The port is not a number from 1 to 65535");
 
@@ -93,14 +97,17 @@ static void inetd_set_user(const InetdLine *l, AddPlan *plan) {
         size_t n = strcspn(user, ".:/");
 
         if (user[n]) {
-                import_say(l->sink, l->number, "The group or class behind the user's name is left out: %s.", user + n + 1);
+                import_say(l->sink, l->number, "The group or class behind the user's name is left out: %s.",
+                           user + n + 1);
                 user[n] = '\0';
         }
 
         if (streq(user, "root"))
-                import_say(l->sink, l->number, "inetd runs this program as root. The unit does not: if it needs root, write User=root "
-                                               "instead of DynamicUser=yes, and what else it needs, into the service.");
-        else if (user[strspn(user, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")] || !*user || *user == '-')
+                import_say(l->sink, l->number,
+                           "inetd runs this program as root. The unit does not: if it needs root, write User=root "
+                           "instead of DynamicUser=yes, and what else it needs, into the service.");
+        else if (user[strspn(user, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")] || !*user ||
+                 *user == '-')
                 import_say(l->sink, l->number, "The user is not a plain name, so the unit has DynamicUser=yes.");
         else
                 plan->user = user;
@@ -117,8 +124,9 @@ static bool inetd_set_program(const InetdLine *l, AddPlan *plan) {
         if (is_tcpd && l->n_words == INETD_ARGUMENTS)
                 return inetd_fail(l, "tcpd has no program to start");
         if (is_tcpd)
-                import_say(l->sink, l->number, "tcpd is left out, and with it /etc/hosts.allow and /etc/hosts.deny; add Source= for "
-                                               "the addresses that may come.");
+                import_say(l->sink, l->number,
+                           "tcpd is left out, and with it /etc/hosts.allow and /etc/hosts.deny; add Source= for "
+                           "the addresses that may come.");
         else if (!streq(base ? base + 1 : own, strrchr(w[INETD_PROGRAM], '/') + 1))
                 import_say(l->sink, l->number, "The program sees its own name instead of %s.", own);
 
@@ -143,12 +151,14 @@ static int inetd_convert(InetdLine *l) {
         inetd_set_user(l, &plan);
         for (size_t i = INETD_PROGRAM; i < l->n_words; i++)
                 if (strpbrk(l->words[i], "\"'\\")) {
-                        import_say(l->sink, l->number, "Quotes and backslashes stay in the words, as most inetds read them. Check "
-                                                       "ExecStart=.");
+                        import_say(l->sink, l->number,
+                                   "Quotes and backslashes stay in the words, as most inetds read them. Check "
+                                   "ExecStart=.");
                         break;
                 }
         if (l->words[INETD_WAIT][6])
-                import_say(l->sink, l->number, "The limit of starts in a minute is left out. fdpass-exec(8) has --max-processes=.");
+                import_say(l->sink, l->number,
+                           "The limit of starts in a minute is left out. fdpass-exec(8) has --max-processes=.");
 
         import_name("inetd", l->words[INETD_SERVICE], name);
         (void) snprintf(port_text, sizeof(port_text), "%u", port);
@@ -171,7 +181,9 @@ int import_inetd(const ImportSink *sink, char *text) {
                 if (*line == '#' || line[strspn(line, " \t\r")] == '\0')
                         continue;
                 if (*line == ' ' || *line == '\t')
-                        (void) inetd_fail(&l, "A line that begins with white space continues another one for some inetds; join them");
+                        (void) inetd_fail(
+                                &l,
+                                "A line that begins with white space continues another one for some inetds; join them");
                 else if (inetd_split(&l, line))
                         r = inetd_convert(&l);
         }

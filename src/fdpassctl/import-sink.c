@@ -40,7 +40,8 @@ int import_make(const ImportSink *sink, AddPlan *plan) {
 
         r = add_units_make(plan, &files);
         if (r >= 0)
-                r = config_check_text(add_unit_name(plan, unit), files.items[0].path, files.items[0].text, import_report, &copy);
+                r = config_check_text(add_unit_name(plan, unit), files.items[0].path, files.items[0].text,
+                                      import_report, &copy);
         if (r != 0)
                 return r < 0 ? r : 0;
 

@@ -35,13 +35,15 @@ static const Assignment *proxyd_find_line(const ImportSink *sink, const UnitFile
         }
 
         if (n != 1)
-                import_say(sink, found ? found->line : 0, n == 0 ? "There is no ExecStart= in [Service], so this is no service of "
-                                                                   PROXYD "."
-                                                                 : "There are several ExecStart= lines; only one is converted.");
+                import_say(sink, found ? found->line : 0,
+                           n == 0 ? "There is no ExecStart= in [Service], so this is no service of " PROXYD "."
+                                  : "There are several ExecStart= lines; only one is converted.");
         return n == 1 ? found : NULL;
 }
 
-/* Takes the value of an option: "--NAME=VALUE", or NAME and VALUE as two words. Returns false if it is another option. */
+/*
+ * Takes the value of an option: "--NAME=VALUE", or NAME and VALUE as two words. Returns false if it is another option.
+ */
 static bool proxyd_take_option(const char *word, const char *name, char **save, const char **ret) {
         const char *rest = startswith(word, name);
 
@@ -97,11 +99,14 @@ static bool proxyd_wants_port(const char *address) {
 static char *proxyd_make_text(const ProxydCommand *c) {
         char *text;
 
-        return asprintf(&text, "# fdpass-proxy(8) instead of " PROXYD "(8).\n\n[Service]\nExecStart=\nExecStart=" PROXY_PATH
-                               "%s%s%s%s %s%s\n",
+        return asprintf(&text,
+                        "# fdpass-proxy(8) instead of " PROXYD "(8).\n\n[Service]\nExecStart=\nExecStart=" PROXY_PATH
+                        "%s%s%s%s %s%s\n",
                         c->connections_max ? " --connections-max=" : "", c->connections_max ?: "",
                         c->exit_idle ? " --exit-idle-time=" : "", c->exit_idle ?: "", c->address,
-                        proxyd_wants_port(c->address) ? ":80" : "") < 0 ? NULL : text;
+                        proxyd_wants_port(c->address) ? ":80" : "") < 0
+                       ? NULL
+                       : text;
 }
 
 /* Makes the drop-in for the service that the file is named after. */
@@ -112,7 +117,9 @@ static int proxyd_make(const ImportSink *sink, const ProxydCommand *c) {
 
         base = base ? base + 1 : sink->file;
         if (!unit_name_parse(base, &name) || !streq(name.type, "service")) {
-                import_say(sink, 0, "The name of the file is not that of a service, so it is not known where the drop-in belongs.");
+                import_say(
+                        sink, 0,
+                        "The name of the file is not that of a service, so it is not known where the drop-in belongs.");
                 return 0;
         }
 
@@ -144,16 +151,19 @@ static int proxyd_convert(const ImportSink *sink, const Assignment *a) {
         }
 
         if (strpbrk(a->value, "\"'\\$")) {
-                import_say(sink, a->line, "ExecStart= has quotes, backslashes or variables; write the drop-in by hand: only the "
-                                          "program changes.");
+                import_say(sink, a->line,
+                           "ExecStart= has quotes, backslashes or variables; write the drop-in by hand: only the "
+                           "program changes.");
                 return 0;
         }
 
         if (!proxyd_parse(sink, a->line, &save, &c) || !proxyd_check(sink, a->line, &c))
                 return 0;
 
-        import_say(sink, a->line, "This replaces the program and routes nothing. For a route: fdpassctl add NAME --host=HOST "
-                                  "--proxy=%.200s", c.address);
+        import_say(sink, a->line,
+                   "This replaces the program and routes nothing. For a route: fdpassctl add NAME --host=HOST "
+                   "--proxy=%.200s",
+                   c.address);
         return proxyd_make(sink, &c);
 }
 

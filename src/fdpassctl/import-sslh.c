@@ -2,14 +2,13 @@
 
 /* sslh.cfg: one route with fdpass-proxy for each protocol. */
 
-#include <netdb.h>
 #include <stdio.h>
 
-#include "basic/parse.h"
 #include "fdpassctl/add-proxy.h"
 #include "fdpassctl/add-units.h"
 #include "fdpassctl/import-sink.h"
 #include "fdpassctl/libconfig.h"
+#include "fdpassctl/sslh-setting.h"
 
 #define SSLH_TRANSPARENT                                                                        \
         "With \"transparent\" the server sees the client's address. fdpass-proxy tells it by the PROXY protocol " \
@@ -21,39 +20,6 @@ typedef struct Sslh {
         const LibconfigValue *on_timeout; /* group that takes silent clients; NULL: none */
         StringList ports;                /* numbers of the listening ports */
 } Sslh;
-
-/* Returns the text of a setting, or NULL if it is missing or no string. */
-static const char *sslh_text(const LibconfigValue *group, const char *name) {
-        const LibconfigValue *v = libconfig_get(group, name);
-
-        return v && v->type == LIBCONFIG_STRING ? v->text : NULL;
-}
-
-static bool sslh_is_on(const LibconfigValue *group, const char *name) {
-        const LibconfigValue *v = libconfig_get(group, name);
-
-        return v && v->type == LIBCONFIG_BOOL && v->number;
-}
-
-/* Sets *ret to the number of a port, which is a number, or a string with a number or a name of services(5). */
-static bool sslh_port(const LibconfigValue *group, unsigned *ret) {
-        const LibconfigValue *v = libconfig_get(group, "port");
-        const struct servent *found;
-
-        if (v && v->type == LIBCONFIG_NUMBER) {
-                *ret = v->number > 0 && v->number <= UINT16_MAX ? (unsigned) v->number : 0;
-                return *ret > 0;
-        }
-
-        if (!v || v->type != LIBCONFIG_STRING)
-                return false;
-        if (parse_unsigned(v->text, ret) >= 0)
-                return *ret > 0 && *ret <= UINT16_MAX;
-
-        found = getservbyname(v->text, "tcp");
-        *ret = found ? ntohs((uint16_t) found->s_port) : 0;
-        return found;
-}
 
 /* Tells of settings that are not in the list @known, which ends with NULL. */
 static void sslh_report_unknown(const Sslh *s, const LibconfigValue *group, const char *const *known) {
@@ -81,8 +47,10 @@ static int sslh_take_listen(Sslh *s, const LibconfigValue *v) {
 
         sslh_report_unknown(s, v, known);
         if (host && !streq(host, "0.0.0.0") && !streq(host, "::") && !streq(host, "[::]"))
-                import_say(s->sink, v->line, "fdpass@%u.socket listens on all addresses of the host, and not only on %.100s; a drop-in "
-                                             "with ListenStream= changes that.", port, host);
+                import_say(s->sink, v->line,
+                           "fdpass@%u.socket listens on all addresses of the host, and not only on %.100s; a drop-in "
+                           "with ListenStream= changes that.",
+                           port, host);
 
         import_say(s->sink, v->line, "The port has to be open: systemctl enable fdpass@%u.socket", port);
         (void) snprintf(text, sizeof(text), "%u", port);
@@ -106,18 +74,6 @@ static const LibconfigValue *sslh_find_timeout(const LibconfigValue *file, const
         return first;
 }
 
-/* True for a word that means the same in a unit. A line feed would begin another key there. */
-static bool sslh_is_word(const LibconfigValue *v) {
-        if (v->type != LIBCONFIG_STRING || !*v->text)
-                return false;
-
-        for (const char *p = v->text; *p; p++)
-                if (*p <= ' ' || *p > '~' || *p == '\\')
-                        return false;
-
-        return true;
-}
-
 /* Adds a key for each string of a list. Returns 0, 1 after a message that the list can't be expressed, or -ENOMEM. */
 static int sslh_add_list(const Sslh *s, AddPlan *plan, const LibconfigValue *group, const char *name, const char *key) {
         const LibconfigValue *v = libconfig_get(group, name);
@@ -136,23 +92,6 @@ static int sslh_add_list(const Sslh *s, AddPlan *plan, const LibconfigValue *gro
         return 1;
 }
 
-/* Returns the values of Protocol=, "" for all clients of the port, or NULL if no unit can express it. */
-static const char *sslh_protocol(const char *name, bool is_on_timeout) {
-        static const struct {
-                const char *name, *value, *value_with_silent;
-        } names[] = {
-                { "ssh", "ssh", "ssh silent" },       { "tls", "tls", "tls silent" }, { "ssl", "tls", "tls silent" },
-                { "http", "http", "http silent" },    { "timeout", "silent", "silent" },
-                { "anyprot", "", "" },
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(names); i++)
-                if (streq(names[i].name, name))
-                        return is_on_timeout ? names[i].value_with_silent : names[i].value;
-
-        return NULL;
-}
-
 /* Adds the address of the server. Returns 0, also after a message, or -ENOMEM. */
 static int sslh_add_address(const Sslh *s, AddPlan *plan, const LibconfigValue *group) {
         const char *host = sslh_text(group, "host");
@@ -165,13 +104,15 @@ static int sslh_add_address(const Sslh *s, AddPlan *plan, const LibconfigValue *
                 return 0;
         }
 
-        if (asprintf(&address, is_unix ? "%s%s" : "%s%s%s:%u", is_v6 && !is_unix ? "[" : "", host, is_v6 ? "]" : "", port) < 0) {
+        if (asprintf(&address, is_unix ? "%s%s" : "%s%s%s:%u", is_v6 && !is_unix ? "[" : "", host, is_v6 ? "]" : "",
+                     port) < 0) {
                 address = NULL;
                 return -ENOMEM;
         }
 
         if (!add_proxy_is_address(address)) {
-                import_say(s->sink, group->line, "fdpass-proxy(8) has no address like %.200s, so no unit is made.", address);
+                import_say(s->sink, group->line, "fdpass-proxy(8) has no address like %.200s, so no unit is made.",
+                           address);
                 return 0;
         }
 
@@ -229,8 +170,10 @@ static int sslh_convert(const Sslh *s, const LibconfigValue *group) {
         int r;
 
         if (!protocol || sslh_is_on(group, "is_udp") || libconfig_get(group, "regex_patterns")) {
-                import_say(s->sink, group->line, "The protocol %.100s has no unit: fdpass knows ssh, tls, http, silent clients, and "
-                                                 "first bytes by Prefix=.", name ?: "without a name");
+                import_say(s->sink, group->line,
+                           "The protocol %.100s has no unit: fdpass knows ssh, tls, http, silent clients, and "
+                           "first bytes by Prefix=.",
+                           name ?: "without a name");
                 return 0;
         }
 
@@ -242,7 +185,10 @@ static int sslh_convert(const Sslh *s, const LibconfigValue *group) {
         r = sslh_add_keys(s, &plan, group, protocol);
         if (r == 0)
                 r = sslh_add_address(s, &plan, group);
-        return r < 0 || plan.proxy.n_items == 0 ? r : import_make(s->sink, &plan);
+        if (r != 0 || plan.proxy.n_items == 0)
+                return MIN(r, 0);
+
+        return import_make(s->sink, &plan);
 }
 
 static int sslh_convert_all(Sslh *s, const LibconfigValue *file) {
@@ -251,7 +197,9 @@ static int sslh_convert_all(Sslh *s, const LibconfigValue *file) {
 
         s->protocols = libconfig_get(file, "protocols");
         if (!listen || listen->type != LIBCONFIG_LIST || !s->protocols || s->protocols->type != LIBCONFIG_LIST) {
-                import_say(s->sink, 0, "There is no list \"listen\" or no list \"protocols\", so this is no configuration of sslh.");
+                import_say(
+                        s->sink, 0,
+                        "There is no list \"listen\" or no list \"protocols\", so this is no configuration of sslh.");
                 return 0;
         }
 
@@ -272,17 +220,41 @@ static int sslh_convert_all(Sslh *s, const LibconfigValue *file) {
 static void sslh_report_rest(const Sslh *s, const LibconfigValue *file) {
         /* These say how the process runs, which systemd does here, or are used above. */
         static const char *const known[] = {
-                "listen", "protocols", "on_timeout", "on-timeout", "timeout", "foreground", "inetd", "numeric", "user", "pidfile",
-                "chroot", "transparent", "syslog_facility", "logfile", "verbose", "verbose-config", "verbose-config-error", "verbose-connections",
-                "verbose-connections-try", "verbose-connections-error", "verbose-fd", "verbose-packets", "verbose-probe-info",
-                "verbose-probe-error", "verbose-system-error", "verbose-int-error", NULL,
+                "listen",
+                "protocols",
+                "on_timeout",
+                "on-timeout",
+                "timeout",
+                "foreground",
+                "inetd",
+                "numeric",
+                "user",
+                "pidfile",
+                "chroot",
+                "transparent",
+                "syslog_facility",
+                "logfile",
+                "verbose",
+                "verbose-config",
+                "verbose-config-error",
+                "verbose-connections",
+                "verbose-connections-try",
+                "verbose-connections-error",
+                "verbose-fd",
+                "verbose-packets",
+                "verbose-probe-info",
+                "verbose-probe-error",
+                "verbose-system-error",
+                "verbose-int-error",
+                NULL,
         };
 
         sslh_report_unknown(s, file, known);
         if (sslh_is_on(file, "transparent"))
                 import_say(s->sink, 0, SSLH_TRANSPARENT);
-        import_say(s->sink, 0, "A client that speaks none of these protocols is refused by fdpass. sslh passes it to one of the "
-                               "servers.");
+        import_say(s->sink, 0,
+                   "A client that speaks none of these protocols is refused by fdpass. sslh passes it to one of the "
+                   "servers.");
 }
 
 int import_sslh(const ImportSink *sink, char *text) {

@@ -160,8 +160,9 @@ int verb_import(int argc, char *argv[]) {
                 return i;
 
         if (argc - i < 2) {
-                fprintf(stderr, "import needs a format and a file: httpd, inetd, sslh or socket-proxyd, and the program's "
-                                "configuration.\n");
+                fprintf(stderr,
+                        "import needs a format and a file: httpd, inetd, sslh or socket-proxyd, and the program's "
+                        "configuration.\n");
                 return EXIT_FAILURE;
         }
 

@@ -3,7 +3,7 @@
 
 /* The tokens of libconfig's files. */
 
-#include "fdpassctl/libconfig.h"
+#include "fdpassctl/libconfig-value.h"
 
 typedef struct LibconfigReader {
         const char *p;   /* next byte */

@@ -2,41 +2,17 @@
 
 /* fdpassctl remove: takes away what fdpassctl add wrote. */
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "basic/error.h"
 #include "basic/fd.h"
 #include "fdpassctl/add-live.h"
-#include "fdpassctl/add-marker.h"
 #include "fdpassctl/add-name.h"
 #include "fdpassctl/options.h"
+#include "fdpassctl/remove-find.h"
 #include "fdpassctl/systemctl.h"
 #include "fdpassctl/verbs.h"
-
-/* Larger than any file that add writes, which may have been edited. */
-#define REMOVE_TEXT_MAX ((size_t) 256 << 10)
-
-/* The files of NAME below ADD_DIRECTORY. Paths are relative to it. */
-typedef struct Remove {
-        const char *name;
-        int directory_fd;
-        StringList whole;        /* files that are unchanged */
-        StringList kept;         /* files that were changed, or that belong to the units and are not add's */
-        StringList directories;  /* directories of drop-ins */
-        const char *enabled;     /* server's own unit that was enabled before; static. NULL: none */
-        bool has_target;         /* there is NAME.target and not NAME.socket */
-} Remove;
-
-static void remove_done(Remove *m) {
-        m->directory_fd = fd_close(m->directory_fd);
-        strlist_clear(&m->whole);
-        strlist_clear(&m->kept);
-        strlist_clear(&m->directories);
-}
 
 static const char remove_help[] =
         "fdpassctl remove [OPTIONS...] NAME\n\n"
@@ -45,118 +21,6 @@ static const char remove_help[] =
         "     --root=DIR       Remove the units below DIR, and stop nothing\n"
         "  -h --help           Show this help\n";
 
-/* Returns the text of a file for the caller to free, "" for anything else, or NULL without memory. */
-static char *remove_read(int fd) {
-        struct stat st;
-        char *text;
-        ssize_t n = 0;
-
-        text = malloc(REMOVE_TEXT_MAX + 1);
-        if (!text)
-                return NULL;
-
-        if (fd >= 0 && fstat(fd, &st) >= 0 && S_ISREG(st.st_mode))
-                n = fd_read(fd, text, REMOVE_TEXT_MAX);
-        text[MAX(n, (ssize_t) 0)] = '\0';
-        return text;
-}
-
-static void remove_note_server(Remove *m, const char *text) {
-        static const char *const units[] = { "nginx.service", "apache2.service" };
-
-        for (size_t i = 0; i < ELEMENTSOF(units); i++)
-                if (add_marker_was_enabled(text, units[i]))
-                        m->enabled = units[i];
-}
-
-/* Looks at one file. @is_of_unit: it is for a unit NAME, written by add or not. */
-static int remove_look_at(Remove *m, const char *path, bool is_of_unit) {
-        _cleanup_close_ int fd = openat(m->directory_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        _cleanup_free_ char *text = NULL;
-        AddMarkerState state;
-
-        if (fd < 0 && errno == ENOENT)
-                return 0;
-
-        text = remove_read(fd);
-        if (!text)
-                return -ENOMEM;
-
-        state = add_marker_check(m->name, text);
-        if (state == ADD_MARKER_WHOLE)
-                remove_note_server(m, text);
-        if (state == ADD_MARKER_WHOLE)
-                return strlist_add(&m->whole, path);
-
-        return state == ADD_MARKER_CHANGED || is_of_unit ? strlist_add(&m->kept, path) : 0;
-}
-
-/* Looks at the drop-ins in the directory @name. */
-static int remove_look_below(Remove *m, const char *name) {
-        _cleanup_close_ int fd = openat(m->directory_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        size_t n_stem = strlen(m->name);
-        bool is_of_unit = strncmp(name, m->name, n_stem) == 0 &&
-                          (streq(name + n_stem, ".service.d") || streq(name + n_stem, ".socket.d") ||
-                           streq(name + n_stem, ".target.d"));
-        size_t n_before = m->whole.n_items;
-        struct dirent *entry;
-        DIR *d = fd < 0 ? NULL : fdopendir(fd);
-        int r = 0;
-
-        if (!d)
-                return fd < 0 && errno_is_missing(-errno) ? 0 : -errno;
-
-        fd = -EBADF;
-        while (r >= 0 && (entry = readdir(d))) {
-                char path[2 * (NAME_MAX + 1)];
-
-                (void) snprintf(path, sizeof(path), "%s/%s", name, entry->d_name);
-                if (entry->d_name[0] != '.')
-                        r = remove_look_at(m, path, is_of_unit);
-        }
-
-        closedir(d);
-        return r >= 0 && (is_of_unit || m->whole.n_items > n_before) ? strlist_add(&m->directories, name) : r;
-}
-
-static int remove_find_dropins(Remove *m) {
-        _cleanup_close_ int fd = openat(m->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *d = fd < 0 ? NULL : fdopendir(fd);
-        struct dirent *entry;
-        int r = 0;
-
-        if (!d)
-                return -errno;
-
-        fd = -EBADF;
-        while (r >= 0 && (entry = readdir(d))) {
-                size_t n = strlen(entry->d_name);
-
-                if (n > 2 && streq(entry->d_name + n - 2, ".d"))
-                        r = remove_look_below(m, entry->d_name);
-        }
-
-        closedir(d);
-        return r;
-}
-
-static int remove_find(Remove *m) {
-        static const char *const types[] = { "socket", "target", "service" };
-        char path[ADD_NAME_MAX + 16];
-        int r = 0;
-
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(types); i++) {
-                size_t n = m->whole.n_items;
-
-                (void) snprintf(path, sizeof(path), "%s.%s", m->name, types[i]);
-                r = remove_look_at(m, path, /* is_of_unit= */ true);
-                if (streq(types[i], "target"))
-                        m->has_target = m->whole.n_items > n;
-        }
-
-        return r < 0 ? r : remove_find_dropins(m);
-}
-
 /* The route goes first, so that no client waits for a socket that is about to close. */
 static void remove_stop(const Remove *m) {
         char unit[ADD_NAME_MAX + 16], service[ADD_NAME_MAX + 16];
@@ -164,7 +28,7 @@ static void remove_stop(const Remove *m) {
 
         (void) snprintf(unit, sizeof(unit), "%s.%s", m->name, m->has_target ? "target" : "socket");
         (void) snprintf(service, sizeof(service), "%s.service", m->name);
-        (void) systemctl_run(true, "disable", "--", unit, NULL);
+        (void) systemctl_run(true, "disable", "--no-reload", "--", unit, NULL);
         if (!is_ours)
                 return;
 
@@ -212,8 +76,8 @@ static void remove_tidy(const Remove *m) {
 
 static void remove_report_kept(const Remove *m) {
         for (size_t i = 0; i < m->kept.n_items; i++)
-                fprintf(stderr, "%s/%s stays: fdpassctl add did not write it, or it was changed since.\n", ADD_DIRECTORY,
-                        m->kept.items[i]);
+                fprintf(stderr, "%s/%s stays: fdpassctl add did not write it, or it was changed since.\n",
+                        ADD_DIRECTORY, m->kept.items[i]);
 }
 
 static int remove_run(Remove *m) {
@@ -226,7 +90,8 @@ static int remove_run(Remove *m) {
 
         if (m->whole.n_items == 0) {
                 remove_report_kept(m);
-                fprintf(stderr, "There is no unchanged file that fdpassctl add wrote for %s. Nothing was changed.\n", m->name);
+                fprintf(stderr, "There is no unchanged file that fdpassctl add wrote for %s. Nothing was changed.\n",
+                        m->name);
                 return m->kept.n_items > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         }
 

@@ -34,6 +34,13 @@ def exposure(m, service):
     return float(re.search(r"exposure level for \S+: ([0-9.]+)", text)[1])
 
 
+def verify(m, warnings=0):
+    """Nothing is wrong, and there are notes about units of fdpass only, which are not enabled."""
+    done = m.run("fdpassctl verify")
+    others = [line for line in done.stderr.splitlines() if not line.startswith("/usr/lib/systemd/system/fdpass-")]
+    check(f"0 errors, {warnings} warnings" in done.stdout and not others, f"{done}")
+
+
 def added(m, name, arguments, expected, limit=0.5, service=None, warnings=0, command=None):
     """Adds a worker, does what add says, checks the sandbox, and removes it. Nothing may be left."""
     before = listing(m)
@@ -41,8 +48,7 @@ def added(m, name, arguments, expected, limit=0.5, service=None, warnings=0, com
     check(done.returncode == 0 and not done.stderr, f"{name}: {done.stdout[-300:]}{done.stderr}")
     seen = try_it(m, command or command_of(done.stdout))
     check(seen.returncode == 0 and expected in seen.stdout, f"{command_of(done.stdout)}: {seen.stdout}{seen.stderr}")
-    verified = m.run("fdpassctl verify")
-    check(f"0 errors, {warnings} warnings" in verified.stdout and not verified.stderr, f"{name}: {verified}")
+    verify(m, warnings)
     figure = exposure(m, service or f"{name}.service")
     m.figure(f"exposure of {name}", figure, "", 1)
     check(figure <= limit, f"{name} is exposed by {figure}")
@@ -91,11 +97,11 @@ def add_proxy(m):
     wait_for(lambda: m.run("curl -s http://127.0.0.1:3999/", check=False).returncode == 0, 10, "the server")
     added(m, "tcp", "--host=tcp.example --proxy=127.0.0.1:3999", "proxied", limit=1.0)
     added(m, "tcphttp", "--host=tcp.example --proxy=127.0.0.1:3999 --http", "proxied", limit=1.0)
-    m.write("/run/test/unix.py", "import http.server, socketserver, os\nos.chdir('/run/test/www')\nos.umask(0)\n"
+    m.write("/usr/local/bin/unix-www", "import http.server, socketserver, os\nos.chdir('/run/test/www')\nos.umask(0)\n"
             "class Server(socketserver.ThreadingUnixStreamServer):\n"
             "    def get_request(self):\n        return super().get_request()[0], ('client', 0)\n"
             "Server('/run/test/www.sock', http.server.SimpleHTTPRequestHandler).serve_forever()\n")
-    m.run("systemd-run -q --unit=test-unix python3 /run/test/unix.py")
+    m.run("systemd-run -q --unit=test-unix python3 /usr/local/bin/unix-www")
     wait_for(lambda: m.run("test -S /run/test/www.sock", check=False).returncode == 0, 10, "the server")
     added(m, "unix", "--host=unix.example --proxy=/run/test/www.sock", "proxied")
 
@@ -203,3 +209,33 @@ def add_removed(m):
     check(m.output(f"readlink /run/test/root{UNITS}/fdpass.target.wants/far.socket").endswith("far.socket"), "not enabled")
     m.run("fdpassctl --root=/run/test/root remove far")
     check(not m.output(f"find /run/test/root{UNITS} -name '*far*'"), "--root leaves files")
+
+
+@case
+def add_import(m):
+    """import: an inetd.conf and a sslh.cfg become units that serve on the same ports; a service of systemd-socket-proxyd goes on."""
+    m.write("/etc/test-inetd.conf", f"7000 stream tcp nowait nobody /bin/sh sh {PROGRAMS}/script/hello-script\n9 dgram udp wait root internal\n")
+    m.write("/etc/test-sslh.cfg", 'listen: ({ host: "0.0.0.0"; port: "7001"; });\nprotocols: (\n'
+            '{ name: "ssh"; host: "127.0.0.1"; port: "3022"; },\n{ name: "http"; host: "127.0.0.1"; port: "3999"; });\ntimeout: 2;\n')
+    done = m.run(f"fdpassctl import inetd --output={UNITS} /etc/test-inetd.conf && fdpassctl import sslh --output={UNITS} /etc/test-sslh.cfg")
+    check("test-inetd.conf:2: Only stream" in done.stderr and "# sslh-http.socket" in done.stdout, f"{done}")
+    check(m.run(f"fdpassctl import inetd --output={UNITS} /etc/test-inetd.conf", check=False).returncode == 1, "files are replaced")
+    m.run("systemd-run -q --unit=test-www python3 -m http.server --bind 127.0.0.1 3999; systemctl daemon-reload; systemctl enable "
+          "fdpass@7000.socket fdpass@7001.socket; systemctl enable --now inetd-7000.socket sslh-http.socket sslh-ssh.socket; "
+          "systemctl restart fdpass.service")
+    wait_for(lambda: m.run("curl -s http://127.0.0.1:3999/", check=False).returncode == 0, 10, "the server")
+    check("Hello" in m.output("curl -sS -m 10 http://127.0.0.1:7000/"), "the program of inetd")
+    check("Directory" in m.output("curl -sS -m 10 http://127.0.0.1:7001/"), "the server behind sslh")
+    verify(m)
+    m.run("fdpassctl remove inetd-7000; fdpassctl remove sslh-http; fdpassctl remove sslh-ssh")
+    check(not m.output(f"ls {UNITS} | grep -e sslh -e inetd", check=False), "files are left")
+
+    m.unit("test-through.socket", "[Socket]\nListenStream=127.0.0.1:7002\n")
+    m.unit("test-through.service", "[Unit]\nRequires=test-through.socket\n[Service]\n"
+           "ExecStart=/lib/systemd/systemd-socket-proxyd --exit-idle-time=1min 127.0.0.1:3999\n")
+    m.run("systemctl daemon-reload; systemctl start test-through.socket")
+    check("Directory" in m.output("curl -sS -m 10 http://127.0.0.1:7002/"), "systemd-socket-proxyd")
+    m.run(f"fdpassctl import socket-proxyd --output={UNITS} {UNITS}/test-through.service; systemctl daemon-reload; "
+          "systemctl restart test-through.service")
+    check("Directory" in m.output("curl -sS -m 10 http://127.0.0.1:7002/"), "fdpass-proxy in its place")
+    check("fdpass-proxy" in m.property("test-through.service", "ExecStart"), "another program")

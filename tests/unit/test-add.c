@@ -195,6 +195,7 @@ static void test_units(_unused_ void **state) {
         CHECK_UNITS(ARGS("x", "--server=git-daemon"), "\nPrefix=00\n");
         CHECK_UNITS(ARGS("x", "--server=git-daemon", "--listener=9418"), "\n[X-FDPass]\nListener=9418\n\n[Install]");
         CHECK_UNITS(ARGS("x", "--server=sshd"), "\nProtocol=ssh\n", "\nRequires=x.socket\n");
+        CHECK_UNITS(ARGS("x", "--flusher=redirect", "--redirect-to=https://%h%u"), "\nFlusher=redirect\nRedirectTo=https://%%h%%u\n");
         CHECK_UNITS(ARGS("x", "--worker=/run/x/y.sock", "--queue-timeout-sec=3s"), "\nWorker=/run/x/y.sock\n",
                     "\nQueueTimeoutSec=3s\n");
 }
