@@ -28,7 +28,7 @@ static int source_counts_grow(SourceCounts *s) {
 
         /* Without random numbers the table works, only slower under an attack. */
         if (s->n_counts == 0)
-                (void) getrandom(&larger.secret, sizeof(larger.secret), GRND_NONBLOCK);
+                (void) !getrandom(&larger.secret, sizeof(larger.secret), GRND_NONBLOCK);
 
         larger.counts = calloc(larger.n_counts, sizeof(*larger.counts));
         if (!larger.counts)

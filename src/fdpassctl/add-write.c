@@ -41,7 +41,7 @@ static int add_write_mkdir(int fd, const char *path, const char *suffix, StringL
         if (mkdirat(parent, last, 0755) < 0)
                 return errno == EEXIST ? 0 : -errno;
 
-        (void) fchmodat(parent, last, 0755, 0); /* whatever the umask is */
+        (void) !fchmodat(parent, last, 0755, 0); /* whatever the umask is */
         if (strlist_add(made, noted) >= 0)
                 return 0;
 
