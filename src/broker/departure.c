@@ -48,9 +48,9 @@ void departure_taken(Broker *b, Client *c) {
  * it knows that the part is missing (RFC 8446 6.1). A refusal has sent it already.
  */
 static void departure_end(Broker *b, Client *c) {
-        bool is_of_stage = c->was_returned && c->context && c->context->ssl.n > 0;
+        bool may_be_ktls = c->is_ktls || (c->was_returned && client_is_of_stage(c)); /* not all are inspected */
 
-        c->ends_tls = (c->is_ktls || is_of_stage) && c->flush.status == 0 && !c->refused.answer_sent;
+        c->ends_tls = may_be_ktls && c->flush.status == 0 && !c->refused.answer_sent;
         departure_drop(b, c);
 }
 

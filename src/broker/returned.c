@@ -36,6 +36,25 @@ static void returned_set_addresses(const Broker *b, Client *c, Message *m) {
         }
 }
 
+static bool returned_has_tls_name(const Message *m) {
+        return m->ssl.n >= FDPASS_SSL_TLVS_AT && slice_find_tlv(slice_skip(m->ssl, FDPASS_SSL_TLVS_AT), FDPASS_SSL_TLV_NAME).p;
+}
+
+/*
+ * Adds the facts of the TLS stage that the client came through, if its worker has left them out. Otherwise its next
+ * request could be for any host.
+ */
+static void returned_restore_tls(const Broker *b, const Client *c, Message *m) {
+        ProxiedClient facts;
+
+        if (returned_has_tls_name(m) || !proxied_find(&b->proxied, c->fd, &facts) || facts.ssl.n == 0)
+                return;
+
+        m->ssl = facts.ssl;
+        m->alpn = facts.alpn;
+        m->authority = facts.authority;
+}
+
 /*
  * Returns the descriptor of a listener with the same family as @fd, or -EBADF. The client's own listener is not known.
  * Most likely another one of the same family has the same options.
@@ -98,6 +117,14 @@ static bool returned_has_lost_address(const Client *c) {
         return c->address.sa.sa_family == AF_UNSPEC && listener_trusts(c->listener, &c->peer);
 }
 
+/*
+ * A client with the kernel's TLS came through a stage, whatever is known of it. Without its facts it may ask for no host
+ * by name. It sends its request again on a new connection then (421, RFC 9110 15.5.20). Returns 0 or -ENOMEM.
+ */
+static int returned_check_tls(Client *c) {
+        return c->is_ktls && !client_is_of_stage(c) ? client_set_unknown_tls(c) : 0;
+}
+
 static void returned_go_on(void *userdata, Client *c, const SocketTask *t) {
         Broker *b = userdata;
 
@@ -105,7 +132,7 @@ static void returned_go_on(void *userdata, Client *c, const SocketTask *t) {
                 departure_gone(b, c);
                 return;
         }
-        if (t->failed != 0 || inspect_adopt(c, t) < 0) {
+        if (t->failed != 0 || inspect_adopt(c, t) < 0 || returned_check_tls(c) < 0) {
                 departure_refuse(b, c, REFUSAL_BROKER, PROBE_REASON_NONE);
                 return;
         }
@@ -156,6 +183,7 @@ static bool returned_init(Broker *b, const Listener *l, Client *c, const Message
         Message m = *message;
 
         returned_set_addresses(b, c, &m);
+        returned_restore_tls(b, c, &m);
         c->n_hops = m.hops;
         c->is_shared = c->was_returned = true;
         c->peer.sa.sa_family = AF_INET; /* TCP, until the helper has looked */

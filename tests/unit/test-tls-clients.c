@@ -315,6 +315,87 @@ static void test_client_ends(void **state) {
         WAIT_FOR(n_in_broker() == 0);
 }
 
+/* Takes a client at @worker, as it is. Returns its socket. */
+static int take_client(int worker) {
+        static uint8_t message[FDPASS_MESSAGE_MAX];
+        int conn, fd = -EBADF;
+        size_t n;
+
+        WAIT_FOR(has_event(worker, POLLIN));
+        conn = accept4(worker, NULL, NULL, SOCK_CLOEXEC);
+        assert_int_equal(handoff_receive_message(conn, 0, message, sizeof(message), &n, &fd), 0);
+        handoff_answer(conn, FDPASS_ANSWER_TAKEN);
+        fd_close(conn);
+        return fd;
+}
+
+/* A worker has served a first request of a client that came through a stage. Returns the worker's descriptor. */
+static int serve_one(int worker, bool is_ktls, Message m, int *ret_client) {
+        char bytes[256];
+        int fd;
+
+        tcp_pair(ret_client, &fd);
+        if (is_ktls)
+                make_ktls(fd);
+        say(*ret_client, REQUEST);
+        expect_answer(hand_back(fd, m), FDPASS_ANSWER_TAKEN);
+        fd = take_client(worker);
+        assert_int_equal(recv(fd, bytes, sizeof(bytes), 0), strlen(REQUEST));
+        WAIT_FOR(n_in_broker() == 0);
+        return fd;
+}
+
+/*
+ * A worker hands a client back and leaves out the facts of the stage. Its next request is still for the host of the
+ * handshake only, and the next worker is told of the TLS. @is_ktls: of both ways of the stage.
+ */
+static void expect_kept_tls(bool is_ktls) {
+        int a = begin(), client, fd;
+        Message m = stage_message();
+
+        m.source.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(99), .sin_addr.s_addr = htonl(0xc0000207) };
+        m.destination.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(443), .sin_addr.s_addr = htonl(0xc0000201) };
+        fd = serve_one(a, is_ktls, m, &client);
+        say(client, REQUEST);
+        expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+        m = take_message(a, REQUEST);
+        assert_true(slice_equal(m.ssl, stage_message().ssl));
+        assert_true(slice_equal(m.alpn, SLICE_LITERAL("http/1.1")));
+        assert_int_equal(m.source.in.sin_port, htons(99));
+        fd_close(client);
+
+        fd = serve_one(a, is_ktls, stage_message(), &client);
+        expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+        WAIT_FOR(n_parked() == 1);
+        say(client, "GET /a HTTP/1.1\r\nHost: b.test\r\n\r\n");
+        expect_end(client, "HTTP/1.1 421 ", is_ktls);
+        fd_close(a);
+        WAIT_FOR(n_in_broker() == 0);
+}
+
+static void test_kept_tls(void **state) {
+        expect_kept_tls(/* is_ktls= */ true);
+}
+
+static void test_kept_tls_of_pair(void **state) {
+        expect_kept_tls(/* is_ktls= */ false);
+}
+
+/* Without memory of it, a client with the kernel's TLS gets no host by name, and the others are as before. */
+static void test_unknown_tls(void **state) {
+        int a = begin(), client, fd;
+
+        expect_end(come(REQUEST, MESSAGE_NULL), "HTTP/1.1 421 ", true);
+
+        tcp_pair(&client, &fd);
+        say(client, REQUEST);
+        expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+        assert_int_equal(take_message(a, REQUEST).ssl.n, 0);
+        fd_close(client);
+        fd_close(a);
+        WAIT_FOR(n_in_broker() == 0);
+}
+
 /* A client that a stage hands back is new: it is not parked, and a route for silent clients gets it. */
 static void test_new_client(void **state) {
         int a = begin(), client;
@@ -482,5 +563,6 @@ static void test_flusher(void **state) {
 }
 
 TEST_MAIN(BROKER_TEST(test_refusals), BROKER_TEST(test_plain_socket), BROKER_TEST(test_backlog), BROKER_TEST(test_parked),
-          BROKER_TEST(test_client_ends), BROKER_TEST(test_new_client), BROKER_TEST(test_http2), BROKER_TEST(test_untouched),
+          BROKER_TEST(test_client_ends), BROKER_TEST(test_kept_tls), BROKER_TEST(test_kept_tls_of_pair), BROKER_TEST(test_unknown_tls),
+          BROKER_TEST(test_new_client), BROKER_TEST(test_http2), BROKER_TEST(test_untouched),
           BROKER_TEST(test_untouched_in_pieces), BROKER_TEST(test_flusher))

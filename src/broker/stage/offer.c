@@ -5,6 +5,7 @@
 #include "basic/error.h"
 #include "basic/fd.h"
 #include "broker/stage/metadata.h"
+#include "broker/state/client-context.h"
 #include "handoff/handoff.h"
 
 /* Shortest time between two attempts to reach a worker without a client. */
@@ -124,6 +125,9 @@ OfferResult offer(Offers *o, Route *route, Client *c, FlushResult *ret_flush) {
         bool is_due = flush_is_due(route, c);
         PersistentConn *pc;
         int r;
+
+        if (client_is_of_stage(c))
+                proxied_note(o->proxied, c); /* a worker with metadata may leave them out, too */
 
         /*
          * A client that is to be flushed needs a connection of its own, because only connecting tells that the worker

@@ -196,6 +196,26 @@ static ClientContext *client_context_copy(const Client *c, size_t more) {
         return client_context_new(&kept, more);
 }
 
+int client_set_unknown_tls(Client *c) {
+        static const uint8_t ssl[] = { PROXY_SSL_CLIENT, 0, 0, 0, /* verified: */ 1, FDPASS_SSL_TLV_NAME, 0, 0 };
+        ClientContext *context;
+        Message kept = {};
+
+        if (c->context) {
+                client_fill_message(c, &kept);
+                kept.unique_id = c->context->unique_id;
+        }
+        kept.ssl = (Slice){ ssl, sizeof(ssl) };
+
+        context = client_context_new(&kept, 0);
+        if (!context)
+                return -ENOMEM;
+
+        free(c->context);
+        c->context = context;
+        return 0;
+}
+
 int client_consume(Client *c, size_t n) {
         size_t has = c->context ? c->context->consumed.n : 0;
         ClientContext *context;

@@ -50,7 +50,13 @@ ssize_t client_peek(const Client *c, uint8_t *buffer, size_t size);
 int client_set_context(Client *c, const Message *m);
 
 /*
- * Does the same for the TLVs of a PROXY header, at most PROXY_KEPT_MAX bytes of them. UNIQUE_ID becomes the name of the
+ * Makes the client one that came through a TLS stage of which nothing is known: neither the name that it asked for nor a
+ * certificate. Returns 0 or -ENOMEM.
+ */
+int client_set_unknown_tls(Client *c);
+
+/*
+ * Does the same as client_set_context() for the TLVs of a PROXY header, at most PROXY_KEPT_MAX bytes of them. UNIQUE_ID becomes the name of the
  * client.
  */
 int client_set_proxy_tlvs(Client *c, Slice tlvs);
@@ -61,6 +67,11 @@ void client_fill_message(const Client *c, Message *m);
 /* The consumed bytes; they come before those in the socket. Borrowed from the client. */
 static inline Slice client_consumed(const Client *c) {
         return c->context ? c->context->consumed : (Slice){};
+}
+
+/* True if the client came through a TLS stage, as far as messages tell. */
+static inline bool client_is_of_stage(const Client *c) {
+        return c->context && c->context->ssl.n > 0;
 }
 
 /* InternalName= of the only route that may take the client, or NULL. Borrowed from the client. */

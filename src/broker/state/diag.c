@@ -448,6 +448,39 @@ static const char *diag_request(const Client *c, char ret[static REQUEST_TEXT_MA
         return ret;
 }
 
+/* TLVs of SSL (PROXY protocol 2.2.6), and the fields that they become. */
+static const struct {
+        uint8_t type;
+        bool is_of_certificate;
+        const char *field;
+} diag_tls_fields[] = {
+        { FDPASS_SSL_TLV_NAME, false, "FDPASS_TLS_NAME" },
+        { 0x21, false, "FDPASS_TLS_VERSION" },
+        { 0x23, false, "FDPASS_TLS_CIPHER" },
+        { 0x22, true, "FDPASS_TLS_CLIENT" },
+};
+
+/* The four bytes are the result of the verification. */
+static bool diag_is_verified(Slice ssl) {
+        return (ssl.p[1] | ssl.p[2] | ssl.p[3] | ssl.p[4]) == 0;
+}
+
+/* Adds the facts of the TLS that a stage, or a trusted proxy, has ended. Facts that were not told have no field. */
+static void diag_add_tls(LogRecord *record, const Client *c) {
+        Slice ssl = client_is_of_stage(c) ? c->context->ssl : c->context ? slice_find_tlv(c->context->proxy, PROXY_TLV_SSL) : (Slice){};
+
+        if (ssl.n < FDPASS_SSL_TLVS_AT)
+                return;
+
+        for (size_t i = 0; i < ELEMENTSOF(diag_tls_fields); i++) {
+                Slice value = slice_find_tlv(slice_skip(ssl, FDPASS_SSL_TLVS_AT), diag_tls_fields[i].type);
+
+                if (value.n > 0 && (!diag_tls_fields[i].is_of_certificate || diag_is_verified(ssl)))
+                        log_field(record, diag_tls_fields[i].field, "%.*s", (int) MIN(value.n, (size_t) FDPASS_TEXT_MAX),
+                                  (const char *) value.p);
+        }
+}
+
 void diag_begin_client(LogRecord *record, const Diag *d, const Client *c, char peer[static ADDRESS_TEXT_MAX]) {
         char id[CLIENT_ID_MAX];
 
@@ -463,6 +496,7 @@ void diag_begin_client(LogRecord *record, const Diag *d, const Client *c, char p
         if (c->is_rerouted)
                 log_field(record, "FDPASS_REROUTED", "yes");
         diag_add_request(record, c->request);
+        diag_add_tls(record, c);
 }
 
 void diag_taken(Diag *d, const Client *c) {

@@ -14,14 +14,13 @@
 struct ProxiedEntry {
         uint64_t cookie;  /* 0: no entry; no socket has this number */
         uint64_t number;  /* the larger, the newer */
-        ClientAddress address, local;
-        uint8_t *tlvs;    /* owned */
-        size_t n_tlvs;
+        ProxiedClient facts;
+        uint8_t *bytes;   /* of the facts, owned; NULL: they have none */
 };
 
 void proxied_done(ProxiedTable *table) {
         for (size_t i = 0; table->entries && i < SETS * SET_SIZE; i++)
-                free(table->entries[i].tlvs);
+                free(table->entries[i].bytes);
         free(TAKE_PTR(table->entries));
 }
 
@@ -50,18 +49,37 @@ static ProxiedEntry *proxied_choose(const ProxiedTable *table, uint64_t cookie) 
         return chosen;
 }
 
-static void proxied_fill(ProxiedEntry *e, const Client *c, uint64_t cookie, uint64_t number) {
-        Slice tlvs = c->context ? c->context->proxy : (Slice){};
-        uint8_t *copy = tlvs.n > 0 ? malloc(tlvs.n) : NULL;
+static Slice proxied_put(uint8_t **p, Slice s) {
+        Slice copy = { *p, s.n };
 
-        free(e->tlvs);
+        if (s.n > 0)
+                memcpy(*p, s.p, s.n);
+        *p += s.n;
+        return copy;
+}
+
+static void proxied_fill(ProxiedEntry *e, const Client *c, uint64_t cookie, uint64_t number) {
+        Message m = {};
+        size_t n;
+        uint8_t *p;
+
+        if (c->context)
+                client_fill_message(c, &m);
+
+        n = m.proxy.n + m.ssl.n + m.alpn.n + m.authority.n;
+        free(e->bytes);
         *e = (ProxiedEntry){};
-        if (tlvs.n > 0 && !copy)
+        p = n > 0 ? malloc(n) : NULL;
+        if (n > 0 && !p)
                 return;
 
-        if (copy)
-                memcpy(copy, tlvs.p, tlvs.n);
-        *e = (ProxiedEntry){ cookie, number, c->address, c->local, copy, tlvs.n };
+        *e = (ProxiedEntry){ .cookie = cookie, .number = number, .bytes = p };
+        e->facts.address = c->address;
+        e->facts.local = c->local;
+        e->facts.tlvs = proxied_put(&p, m.proxy);
+        e->facts.ssl = proxied_put(&p, m.ssl);
+        e->facts.alpn = proxied_put(&p, m.alpn);
+        e->facts.authority = proxied_put(&p, m.authority);
 }
 
 void proxied_note(ProxiedTable *table, const Client *c) {
@@ -84,6 +102,6 @@ bool proxied_find(const ProxiedTable *table, int fd, ProxiedClient *ret) {
         if (e->cookie != cookie)
                 return false;
 
-        *ret = (ProxiedClient){ e->address, e->local, { e->tlvs, e->n_tlvs } };
+        *ret = e->facts;
         return true;
 }

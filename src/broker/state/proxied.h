@@ -2,12 +2,14 @@
 #pragma once
 
 /*
- * Facts of a PROXY header, for clients whose workers got no metadata (ListenStream=, Metadata=none). Such a worker hands
- * a client back without its addresses, and the socket has those of the load balancer.
+ * Facts that nothing but the message tells: those of a PROXY header, and those of a TLS stage. A worker that got no
+ * metadata (ListenStream=, Metadata=none) hands a client back without them, and others may leave them out. Then the
+ * socket has the addresses of the load balancer, and a client of TLS looks like one without.
  *
- * The kernel's number of the socket (SO_COOKIE) finds the entry. There are 4,096 entries, of 88 bytes and up to
- * PROXY_KEPT_MAX bytes of TLVs each. A new one replaces the oldest of four, so an entry can be missing. A client without
- * one has to end, because its source is not known (returned.c).
+ * The kernel's number of the socket (SO_COOKIE) finds the entry. There are 4,096 entries, of 128 bytes and up to
+ * PROXY_KEPT_MAX, FDPASS_SSL_MAX and two FDPASS_TEXT_MAX bytes each. A new one replaces the oldest of four, so an entry
+ * can be missing. A client behind a load balancer that has none has to end, because its source is not known. One with
+ * the kernel's TLS counts as one that gave no name (returned.c).
  */
 
 #include "broker/state/client.h"
@@ -23,6 +25,9 @@ typedef struct ProxiedClient {
         ClientAddress address; /* Client.address */
         ClientAddress local;   /* Client.local */
         Slice tlvs;            /* TLVs of the header; n is 0: none. Borrowed until the next entry is made */
+        Slice ssl;             /* ClientContext.ssl, borrowed likewise, as the next two are; n is 0: none */
+        Slice alpn;
+        Slice authority;
 } ProxiedClient;
 
 void proxied_done(ProxiedTable *table);
