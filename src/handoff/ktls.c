@@ -47,7 +47,7 @@ bool ktls_is_on(int fd, const KtlsCalls *calls) {
         return calls->getsockopt(fd, IPPROTO_TCP, TCP_ULP, name, &size) >= 0 && size > 0 && strncmp(name, "tls", sizeof(name)) == 0;
 }
 
-int ktls_close_notify(int fd, const KtlsCalls *calls) {
+static int ktls_send_close_notify(int fd, const KtlsCalls *calls, int flags) {
         unsigned char alert[2] = { ALERT_LEVEL_WARNING, ALERT_CLOSE_NOTIFY };
         struct iovec iov = { alert, sizeof(alert) };
         RecordControl control = {};
@@ -66,7 +66,15 @@ int ktls_close_notify(int fd, const KtlsCalls *calls) {
         type->cmsg_len = CMSG_LEN(sizeof(unsigned char));
         *CMSG_DATA(type) = RECORD_ALERT;
 
-        return calls->sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+        return calls->sendmsg(fd, &m, flags) < 0 ? -errno : 0;
+}
+
+int ktls_close_notify(int fd, const KtlsCalls *calls) {
+        return ktls_send_close_notify(fd, calls, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+int ktls_close_notify_wait(int fd, const KtlsCalls *calls) {
+        return ktls_send_close_notify(fd, calls, MSG_NOSIGNAL);
 }
 
 /* Returns the content type of the record that recvmsg(2) read. */

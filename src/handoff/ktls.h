@@ -38,10 +38,15 @@ bool ktls_is_on(int fd, const KtlsCalls *calls);
  * Sends close_notify, if ktls_is_on(). Never waits, and raises no SIGPIPE. The data of a record that MSG_MORE has left
  * open are sent before it. To be called before shutdown(2) with SHUT_WR, and before close(2) of the last descriptor.
  *
- * Returns 0 if it was sent, or if the kernel's TLS is not on. Otherwise a negative errno: -EAGAIN if the send buffer has
- * no room, or the error of a connection that has ended. Most callers go on in each case.
+ * Returns 0 if it was sent, or if the kernel's TLS is not on. Otherwise a negative errno: the error of a connection that
+ * has ended, or -EAGAIN if the send buffer has no room. Then shutdown(2) and close(2) may also lose a record of up to
+ * 16 KB that a send(2) with O_NONBLOCK or MSG_DONTWAIT has accepted (measured, Linux 6.1 and 6.12). So a caller that has
+ * data on the way waits for POLLOUT and calls again.
  */
 int ktls_close_notify(int fd, const KtlsCalls *calls);
+
+/* The same, but waits for room as send(2) does: not with O_NONBLOCK, and for SO_SNDTIMEO at most (-EAGAIN). */
+int ktls_close_notify_wait(int fd, const KtlsCalls *calls);
 
 /*
  * Tells why a read or a peek of @fd failed with EIO, or splice(2) with EINVAL. The record stays in the socket, so that

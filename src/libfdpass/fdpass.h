@@ -275,11 +275,13 @@ ssize_t fdpass_recv(int client_fd, void *buffer, size_t size, int flags);
  * fdpass_shutdown() - tell a client that no more data follow
  * @client_fd: the client, *not* consumed
  *
- * Sends close_notify if the socket has the kernel's TLS, and calls shutdown(2) with SHUT_WR. Never waits. A send buffer
- * without room has no room for close_notify, either: it is left out then.
+ * Sends close_notify if the socket has the kernel's TLS, and calls shutdown(2) with SHUT_WR. Waits for room for close_notify
+ * in the send buffer, as send(2) does: not with O_NONBLOCK, and for SO_SNDTIMEO at most. Without the kernel's TLS it never
+ * waits.
  *
  * Return: 0, or
  *
+ *   -EAGAIN           there is no room yet, and nothing was done. Wait for POLLOUT, and call again
  *   -ENOTCONN         the connection has ended
  *
  * or another error of shutdown(2).
@@ -292,6 +294,9 @@ int fdpass_shutdown(int client_fd);
  *
  * Calls fdpass_shutdown() and close(2). So the connection ends also if another process has a copy of the descriptor. To be
  * called when the whole response was written, and not for a client that was handed back: close(2) that one only.
+ *
+ * If fdpass_shutdown() fails with -EAGAIN, the connection ends without close_notify, and the client may lose the last
+ * 16 KB that send(2) has accepted. So a worker with O_NONBLOCK calls fdpass_shutdown() itself until that succeeds.
  *
  * As with TCP, bytes of the client that were not read turn the end into a reset, and the client may lose the end of the
  * response (RFC 1122 4.2.2.13). If there may be some, call fdpass_shutdown(), read them, and call close(2).

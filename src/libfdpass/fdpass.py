@@ -372,20 +372,25 @@ class Client:
                 raise OSError(errno.EPROTO, "the client wants a new handshake or new keys")
 
     def shutdown(self):
-        """Tells the client that no more data follow. One that came through TLS gets close_notify, too. Never waits."""
-        with contextlib.suppress(OSError):
-            if _is_ktls(self.socket):
-                if self.socket.gettimeout():
-                    self.socket.setblocking(False)  # with a time-out, sendmsg() would wait in spite of MSG_DONTWAIT
+        """Tells the client that no more data follow. One that came through TLS gets close_notify, too.
+
+        That waits for room in the send buffer, as send() does. Raises BlockingIOError or TimeoutError if there is none in time: then
+        nothing was done, and close() would lose the last 16 KB that send() has accepted.
+        """
+        if _is_ktls(self.socket):
+            with contextlib.suppress(ConnectionError):
                 self.socket.sendmsg([bytes([1, CLOSE_NOTIFY])], [(SOL_TLS, TLS_SET_RECORD_TYPE, bytes([RECORD_ALERT]))],
-                                    socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                                    socket.MSG_NOSIGNAL)
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
     def close(self):
         """Ends the connection, also if another process has a copy of it. Does nothing to a client that was handed back."""
         if self.socket.fileno() >= 0:
-            self.shutdown()
+            with contextlib.suppress(OSError):
+                self.shutdown()
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
             self.socket.close()
 
     def __enter__(self):

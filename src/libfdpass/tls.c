@@ -56,11 +56,15 @@ _public_ ssize_t fdpass_recv(int client_fd, void *buffer, size_t size, int flags
 }
 
 _public_ int fdpass_shutdown(int client_fd) {
-        (void) ktls_close_notify(client_fd, NULL);
+        if (ktls_close_notify_wait(client_fd, NULL) == -EAGAIN)
+                return -EAGAIN;
+
         return shutdown(client_fd, SHUT_WR) < 0 ? -errno : 0;
 }
 
 _public_ int fdpass_close(int client_fd) {
-        (void) fdpass_shutdown(client_fd);
+        if (fdpass_shutdown(client_fd) == -EAGAIN)
+                (void) shutdown(client_fd, SHUT_WR);
+
         return close(client_fd) < 0 ? -errno : 0;
 }

@@ -11,6 +11,9 @@
 
 #define KILL_USEC (5 * USEC_PER_SEC) /* from SIGTERM to SIGKILL */
 
+/* Longest wait for room in a client's send buffer. After that the client misses close_notify only. */
+#define CLOSE_USEC (30 * USEC_PER_SEC)
+
 /* A running program. */
 typedef struct Child {
         List age;        /* Exec.running or Exec.ending */
@@ -18,7 +21,9 @@ typedef struct Child {
         pid_t pid;
         usec_t end;      /* when the next signal is due; USEC_INFINITY: never */
         bool is_expired; /* it got SIGTERM */
+        Exec *exec;
         int tls_fd;      /* its client, if the kernel has the client's TLS records; -EBADF: it has not */
+        sd_event_source *room; /* waits for room for close_notify; NULL: it does not wait */
 } Child;
 
 static List *child_bucket(Exec *e, pid_t pid) {
@@ -39,17 +44,14 @@ static Child *child_find(Exec *e, pid_t pid) {
 static void child_free(Child *c) {
         list_remove(&c->age);
         list_remove(&c->bucket);
+        sd_event_source_disable_unref(c->room);
         fd_close(c->tls_fd);
         free(c);
 }
 
-/*
- * Sends close_notify for a program that knows nothing of TLS. So the client knows that its data are complete. A signal
- * may have cut them off. shutdown(2) is not called, because a process that the program has left behind may go on reading.
- */
-static void child_end_tls(const Child *c, int status) {
-        if (c->tls_fd >= 0 && WIFEXITED(status))
-                (void) ktls_close_notify(c->tls_fd, NULL);
+static void child_end(Exec *e, Child *c) {
+        child_free(c);
+        service_end(&e->service);
 }
 
 static usec_t child_first_end(List *children) {
@@ -59,12 +61,41 @@ static usec_t child_first_end(List *children) {
 }
 
 static void child_arm_timer(Exec *e) {
-        usec_t at = MIN(child_first_end(&e->running), child_first_end(&e->ending));
+        usec_t at = MIN(MIN(child_first_end(&e->running), child_first_end(&e->ending)), child_first_end(&e->closing));
 
         if (at != USEC_INFINITY) {
                 (void) sd_event_source_set_time(e->timer, at);
                 (void) sd_event_source_set_enabled(e->timer, SD_EVENT_ONESHOT);
         }
+}
+
+static int child_on_room(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Child *c = userdata;
+
+        if (ktls_close_notify(fd, NULL) != -EAGAIN || revents & (EPOLLERR | EPOLLHUP))
+                child_end(c->exec, c);
+
+        return 0;
+}
+
+/*
+ * Sends close_notify for a program that knows nothing of TLS. So the client knows that its data are complete. A signal
+ * may have cut them off. shutdown(2) is not called, because a process that the program has left behind may go on reading.
+ * Returns false if the client has no room yet: then child_on_room() sends it.
+ */
+static bool child_close_tls(Exec *e, Child *c, int status) {
+        if (c->tls_fd < 0 || !WIFEXITED(status) || ktls_close_notify(c->tls_fd, NULL) != -EAGAIN ||
+            sd_event_add_io(e->service.event, &c->room, c->tls_fd, EPOLLOUT, child_on_room, c) < 0)
+                return true;
+
+        c->exec = e;
+        c->pid = 0;
+        c->end = usec_add(usec_now(), CLOSE_USEC);
+        list_remove(&c->age);
+        list_remove(&c->bucket);
+        list_append(&e->closing, &c->age);
+        child_arm_timer(e);
+        return false;
 }
 
 static void child_watch(Exec *e, Child *c, pid_t pid) {
@@ -98,6 +129,8 @@ static int child_on_timer(sd_event_source *source, uint64_t usec, void *userdata
                 child_expire(e, CONTAINER_OF(list_first(&e->running), Child, age), now);
         while (child_first_end(&e->ending) <= now)
                 child_expire(e, CONTAINER_OF(list_first(&e->ending), Child, age), now);
+        while (child_first_end(&e->closing) <= now)
+                child_end(e, CONTAINER_OF(list_first(&e->closing), Child, age));
 
         child_arm_timer(e);
         return 0;
@@ -118,9 +151,8 @@ static int child_on_exit(sd_event_source *source, const struct signalfd_siginfo 
                 if (WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM && WTERMSIG(status) != SIGPIPE && !c->is_expired)
                         service_complain(&e->service, "Process %i was ended by signal %i (%s).", (int) pid,
                                          WTERMSIG(status), strsignal(WTERMSIG(status)));
-                child_end_tls(c, status);
-                child_free(c);
-                service_end(&e->service);
+                if (child_close_tls(e, c, status))
+                        child_end(e, c);
         }
 
         return 0;
@@ -180,6 +212,7 @@ int exec_init(Exec *e) {
 
         list_init(&e->running);
         list_init(&e->ending);
+        list_init(&e->closing);
         for (size_t i = 0; i < N_BUCKETS; i++)
                 list_init(&e->by_pid[i]);
         e->service.take = child_take;
@@ -198,6 +231,8 @@ void exec_done(Exec *e) {
                 LIST_FOREACH(i, &e->running)
                         child_free(CONTAINER_OF(i, Child, age));
                 LIST_FOREACH(i, &e->ending)
+                        child_free(CONTAINER_OF(i, Child, age));
+                LIST_FOREACH(i, &e->closing)
                         child_free(CONTAINER_OF(i, Child, age));
         }
 

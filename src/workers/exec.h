@@ -40,6 +40,8 @@ typedef struct Exec {
         sd_event_source *timer;     /* for the first Child.end */
         List running;               /* Child.age, first Child.end first */
         List ending;                /* Child.age of those that got SIGTERM, first Child.end first */
+        List closing;               /* Child.age of those that have exited, whose client has no room for close_notify yet,
+                                     * first Child.end first */
         List by_pid[N_BUCKETS];     /* Child.bucket */
 } Exec;
 

@@ -51,13 +51,14 @@ static time_t hello_now(void) {
 }
 
 /*
- * Limits the next wait for the client to the time @end. Returns false if the time is over. For a client with TLS, poll(2)
+ * Limits the next waits for the client to the time @end. Returns false if the time is over. For a client with TLS, poll(2)
  * may say POLLIN before there is a byte to read (fdpass_recv()), so the wait has to be in recv(2).
  */
 static bool hello_limit_wait(int fd, time_t end) {
         struct timeval left = { .tv_sec = end - hello_now() };
 
-        return left.tv_sec > 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &left, sizeof(left)) == 0;
+        return left.tv_sec > 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &left, sizeof(left)) == 0 &&
+               setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof(left)) == 0;
 }
 
 /* Receives what comes before the time @end. Returns 0 if nothing does: the client is silent, or has left. */

@@ -259,13 +259,18 @@ static int flow_move_some(Flow *f, Side *from, Side *to, PipePool *pool, uint8_t
         return flow_read_small(f, from, to, pool, scratch, size, moved);
 }
 
-/* Sends the end to the destination. The other direction may go on (half-close). */
+/*
+ * Sends the end to the destination. The other direction may go on (half-close). If there is no room for TLS's
+ * close_notify, shutdown(2) would lose the last bytes (handoff/ktls.h).
+ */
 static FlowState flow_finish(Flow *f, Side *to) {
-        if (!f->is_shut) {
-                if (to->is_ktls)
-                        (void) ktls_close_notify(to->fd, NULL);
-                (void) shutdown(to->fd, SHUT_WR);
+        if (!f->is_shut && to->is_ktls && ktls_close_notify(to->fd, NULL) == -EAGAIN) {
+                to->can_write = false;
+                return FLOW_WAITS;
         }
+
+        if (!f->is_shut)
+                (void) shutdown(to->fd, SHUT_WR);
         f->is_shut = true;
         return FLOW_ENDED;
 }

@@ -218,7 +218,11 @@ bool __wrap_ktls_is_on(int fd, const void *calls) {
         return is_ktls;
 }
 
+static unsigned n_full; /* calls that find no room */
+
 int __wrap_ktls_close_notify(int fd, const void *calls) {
+        if (n_full > 0 && n_full-- > 0)
+                return -EAGAIN;
         return send(fd, "[close_notify]", 14, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
@@ -239,6 +243,13 @@ static void expect_tls(const char *script, bool on, const char *expected) {
 /* The end of a program is close_notify for its client, if the kernel has the client's TLS. */
 static void test_tls_end(void **state) {
         expect_tls("echo one; exit 3", true, "one\n[close_notify]");
+}
+
+/* The send buffer may be full of what the program has written. */
+static void test_tls_full(void **state) {
+        n_full = 3;
+        expect_tls("echo one", true, "one\n[close_notify]");
+        assert_int_equal(n_full, 0);
 }
 
 /* A program that a signal ended may not have sent all. */
@@ -280,6 +291,7 @@ TEST_MAIN(EXEC_TEST(test_program),
           EXEC_TEST(test_runtime),
           EXEC_TEST(test_stderr),
           EXEC_TEST(test_tls_end),
+          EXEC_TEST(test_tls_full),
           EXEC_TEST(test_tls_killed),
           EXEC_TEST(test_no_tls),
           EXEC_TEST(test_deadline),

@@ -154,6 +154,8 @@ static void test_close_notify(void **state) {
         assert_int_equal(kernel.n_sent, 2);
         assert_memory_equal(kernel.sent, "\1\0", 2);
         assert_int_equal(kernel.flags, MSG_DONTWAIT | MSG_NOSIGNAL);
+        assert_int_equal(ktls_close_notify_wait(FD, NULL), 0);
+        assert_int_equal(kernel.flags, MSG_NOSIGNAL);
 
         begin(0, NULL, 0);
         kernel.ulp = NULL;

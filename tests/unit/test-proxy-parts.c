@@ -357,7 +357,11 @@ int __wrap_ktls_explain(int fd, const void *calls) {
         return 0;
 }
 
+static bool is_full;
+
 int __wrap_ktls_close_notify(int fd, const void *calls) {
+        if (is_full)
+                return -EAGAIN;
         return send(fd, "[close_notify]", 14, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
@@ -383,7 +387,11 @@ static void test_flow_to_tls(void **state) {
         w->to.is_ktls = true;
         assert_int_equal(send(w->in[0], "data", 4, 0), 4);
         assert_int_equal(shutdown(w->in[0], SHUT_WR), 0);
-        w->from.has_end = true;
+        w->from.has_end = is_full = true;
+        assert_int_equal(way_move(w), FLOW_WAITS); /* the FIN waits for close_notify, and that for room */
+        assert_false(w->to.can_write);
+        is_full = false;
+        w->to.can_write = true;
         assert_int_equal(way_move(w), FLOW_ENDED);
         assert_int_equal(recv(w->out[0], got, sizeof(got), MSG_WAITALL), 18);
         assert_string_equal(got, "data[close_notify]");
