@@ -458,3 +458,77 @@ def tls_keys(m):
     for path in "/run/credentials/fdpass-tls.service/tls_a.test.key", "/run/credentials/fdpass-tls.service", f"{CERTS}/a.test.key":
         check(m.run(f"runuser -u nobody -- cat {path} || runuser -u nobody -- ls {path}", check=False).returncode != 0, f"{path} can be read")
         check(m.run(f"runuser -u fdpass -- cat {path} || runuser -u fdpass -- ls {path}", check=False).returncode != 0, f"{path} can be read")
+
+
+PYTHON = "DynamicUser=yes\nPrivateNetwork=yes\nSupplementaryGroups=fdpass\nEnvironment=PYTHONPATH=/usr/share/fdpass/python"
+
+
+def python_worker(m, name, route):
+    """A worker that uses fdpass.py, and hands clients back."""
+    m.worker(name, f"/usr/bin/python3 {GUEST}/tls-python.py {name}", route, enable=False,
+             socket=f"ListenStream=\nListenSequentialPacket=/run/fdpass/{name}.sock", service=PYTHON)
+
+
+def raw(m, *what, name="a.test"):
+    """The status of the answer, or -, and how the connection ended."""
+    return m.output(f"python3 {GUEST}/tls-raw.py {KEYS}/all.pem '{name}' " + " ".join(f"'{word}'" for word in what), check=False)
+
+
+def request(path, *lines, version="1.1"):
+    return "".join(line + "\\r\\n" for line in (f"GET {path} HTTP/{version}", *lines, ""))
+
+
+def ends(m):
+    """Every way by which the broker ends a client of TLS comes with close_notify; no way leads around the name of the handshake."""
+    m.drop_in("fdpass.service", "[X-FDPass]\nParkTimeoutSec=2\nLogHandoffs=yes\n", "park.conf")
+    m.drop_in("fdpass@443.socket", "[X-FDPass]\nHeadTimeoutSec=2\n", "head.conf")
+    python_worker(m, "a", "Host=a.test b.test\nPath=/a\nProtocol=http\n")
+    m.worker("stuck", "/bin/sleep infinity", "Host=a.test\nPath=/stuck\nProtocol=http\nQueueTimeoutSec=1\n", enable=False)
+    begin(m, "a", "stuck")
+    m.run("systemctl disable --now fdpass-hello.socket; systemctl reload fdpass.service")
+    m.mark()
+    close = "Connection: close"
+    for text, expected in ((request("/x", "Host: a.test"), "404 close_notify"),
+                           (request("/a", "Host: b.test"), "421 close_notify"),
+                           (request("/a", "Host: 127.0.0.1"), "421 close_notify"),
+                           (request("/a/length", "Host: A.TEST.:443", close), "200 close_notify"),
+                           (request("/a/length", version="1.0"), "200 close_notify"),  # goes by the name of the handshake
+                           (request("http://b.test/a", "Host: a.test"), "421 close_notify"),
+                           (request("http://a.test/a", "Host: b.test"), "421 close_notify"),
+                           (request("http://a.test:443/a/length", "Host: a.test", close), "200 close_notify"),
+                           (request("/a", "Host: a.test", "Host: a.test"), "400 close_notify"),
+                           ("GET /a HTTP/1.1\\r\\nHost: a", "408 close_notify"),
+                           (request("/stuck", "Host: a.test"), "504 close_notify"),
+                           (request("/a/keep", "Host: a.test"), "200 close_notify")):  # and then parked
+        seen = raw(m, "ends", text)
+        check(seen == expected, f"{text}: {seen}")
+    check(raw(m, "ends") == "- close_notify", "a silent client")
+    check(raw(m, "bye", "/a/length") == "200 close_notify", "a client whose close_notify is right behind its request")
+    taken = [entry for entry in m.journal() if entry.get("FDPASS_TLS_NAME") == "a.test" and "taken by test-a" in entry["MESSAGE"]]
+    check(taken and taken[0]["FDPASS_TLS_VERSION"] == "TLSv1.3" and "FDPASS_TLS_CLIENT" not in taken[0], f"{taken}")
+
+
+def next_requests(m):
+    """The second request of a connection: of another worker, for another host, and after a worker that tells nothing of the TLS."""
+    curl = f"curl -sS -m 60 --cacert {KEYS}/all.pem --connect-to ::127.0.0.1:"
+    form = "-w '%{http_code} %{num_connects}\\n'"
+    python_worker(m, "b", "Host=a.test b.test\nPath=/b\nProtocol=http\n")
+    m.run("systemctl daemon-reload; systemctl enable --now test-b.socket; systemctl reload fdpass.service")
+    check(re.fullmatch(r"a facts \('TLSv1.3', 'TLS_\w+', 'a.test', None, None\)", m.output(f"{curl} https://a.test/a/facts")), "the facts")
+    for first, second, expected in (("keep", "https://a.test/b/keep", "200 0"), ("forget", "https://a.test/b/facts", "200 0"),
+                                    ("keep", "-H 'Host: b.test' https://a.test/b/keep", "421 0"),
+                                    ("keep", "-H 'Host: b.test' https://a.test/a/keep", "421 0"),
+                                    ("forget", "-H 'Host: b.test' https://a.test/a/keep", "421 0"),
+                                    ("forget", "-H 'Host: b.test' https://a.test/b/keep", "421 0")):
+        # A header of the second request only: --next begins anew.
+        seen = m.output(f"{curl} https://a.test/a/{first} --next {curl[5:]} {form} {second}", check=False).splitlines()
+        check(seen[-1:] == [expected], f"{first}, {second}: {seen}")
+        check(first != "forget" or "facts" not in second or "b facts ('TLSv1.3'" in seen[-2], f"the forgotten facts: {seen}")
+
+
+@case
+def tls_ends(m):
+    """What ends, and what leads around the name of the handshake, where the stage stays in the path."""
+    make_keys(m)
+    ends(m)
+    next_requests(m)
