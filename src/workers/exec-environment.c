@@ -15,7 +15,7 @@ static const char *const client_names[] = {
         "PROTO", "TCPREMOTEIP", "TCPREMOTEPORT", "TCPREMOTEHOST", "TCPREMOTEINFO", "TCPLOCALIP", "TCPLOCALPORT",
         "TCPLOCALHOST", "REMOTE_ADDR", "REMOTE_PORT", "REMOTE_HOST", "UNIXREMOTEPATH",
         "FDPASS_ROUTE", "FDPASS_LISTENER", "FDPASS_PROTOCOL", "FDPASS_AUTHORITY", "FDPASS_ALPN", "FDPASS_ID",
-        "FDPASS_DATA",
+        "FDPASS_DATA", "FDPASS_TLS_VERSION", "FDPASS_TLS_CIPHER", "FDPASS_TLS_NAME", "FDPASS_TLS_CLIENT",
 };
 
 /* Variables by which systemd talks to fdpass-exec, which are not for programs. */
@@ -173,6 +173,12 @@ static void environment_add_info(ProgramEnvironment *e, const struct fdpass *inf
         environment_add_bytes(e, "FDPASS_ID", p, n, true);
         p = fdpass_data(info, &n);
         environment_add_bytes(e, "FDPASS_DATA", p, n, false);
+
+        environment_add_string(e, "FDPASS_TLS_VERSION", fdpass_tls_version(info));
+        environment_add_string(e, "FDPASS_TLS_CIPHER", fdpass_tls_cipher(info));
+        environment_add_string(e, "FDPASS_TLS_NAME", fdpass_tls_server_name(info));
+        if (fdpass_tls_client(info) == FDPASS_TLS_CLIENT_VERIFIED)
+                environment_add_string(e, "FDPASS_TLS_CLIENT", fdpass_tls_client_name(info));
 }
 
 void program_environment_set(ProgramEnvironment *e, int client_fd, const struct fdpass *info) {

@@ -113,13 +113,15 @@ static void test_environment(void **state) {
         m.unique_id = slice_from_string("id-1");
         m.alpn = (Slice){ (const uint8_t *) "h\0x", 3 }; /* can't be told */
         m.data = slice_from_string("user=alice; two words");
+        m.ssl = SLICE_LITERAL("\3\0\0\0\0" "\xe0\0\6a.test" "\x21\0\7TLSv1.3" "\x22\0\5alice");
 
         begin("env | grep -E '^(TCP|REMOTE|FDPASS|PROTO)' | LC_ALL=C sort");
         g = guest_send(&t.worker, &m);
         read_all(g.fd, got, sizeof(got));
         assert_string_equal(got,
                             "FDPASS_AUTHORITY=example.org\nFDPASS_DATA=user=alice; two words\nFDPASS_ID=id-1\n"
-                            "FDPASS_LISTENER=public\nFDPASS_PROTOCOL=ssh\nFDPASS_ROUTE=git.socket\nPROTO=TCP\n"
+                            "FDPASS_LISTENER=public\nFDPASS_PROTOCOL=ssh\nFDPASS_ROUTE=git.socket\n"
+                            "FDPASS_TLS_CLIENT=alice\nFDPASS_TLS_NAME=a.test\nFDPASS_TLS_VERSION=TLSv1.3\nPROTO=TCP\n"
                             "REMOTE_ADDR=192.0.2.7\nREMOTE_PORT=1234\nTCPLOCALIP=2001:db8::1\nTCPLOCALPORT=22\n"
                             "TCPREMOTEIP=192.0.2.7\nTCPREMOTEPORT=1234\n");
         RUN_UNTIL(t.exec->service.n_busy == 0);
