@@ -179,7 +179,11 @@ static bool hello_answer(const HelloClient *c, const char *head) {
 
 /* Waits for the next request. Returns false if it is not ours, or if there is none: the client is not ours any more. */
 static bool hello_await_next(const HelloClient *c) {
-        return hello_limit_wait(c->fd, c->end) && fdpass_next(c->fd, c->info, NULL) == FDPASS_NEXT_OWN;
+        int r = hello_limit_wait(c->fd, c->end) ? fdpass_next(c->fd, c->info, NULL) : FDPASS_NEXT_END;
+
+        if (r != FDPASS_NEXT_OWN && r != FDPASS_NEXT_RETURNED)
+                (void) fdpass_shutdown(c->fd);
+        return r == FDPASS_NEXT_OWN;
 }
 
 static void *hello_serve(void *userdata) {
