@@ -44,7 +44,7 @@ static bool returned_has_tls_name(const Message *m) {
  * Adds the facts of the TLS stage that the client came through, if its worker has left them out. Otherwise its next
  * request could be for any host.
  */
-static void returned_restore_tls(const Broker *b, const Client *c, Message *m) {
+static void returned_restore_tls(const Broker *b, Client *c, Message *m) {
         ProxiedClient facts;
 
         if (returned_has_tls_name(m) || !proxied_find(&b->proxied, c->fd, &facts) || facts.ssl.n == 0)
@@ -53,6 +53,10 @@ static void returned_restore_tls(const Broker *b, const Client *c, Message *m) {
         m->ssl = facts.ssl;
         m->alpn = facts.alpn;
         m->authority = facts.authority;
+
+        /* The address of our end tells no listener if the stage stays in the path. */
+        if (m->listener.n == 0)
+                c->listener = facts.listener;
 }
 
 /*

@@ -350,15 +350,17 @@ static int serve_one(int worker, bool is_ktls, Message m, int *ret_client) {
  * handshake only, and the next worker is told of the TLS. @is_ktls: of both ways of the stage.
  */
 static void expect_kept_tls(bool is_ktls) {
-        int a = begin(), client, fd;
+        int a = begin(), client, fd, conn = connect_return();
         Message m = stage_message();
 
         m.source.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(99), .sin_addr.s_addr = htonl(0xc0000207) };
         m.destination.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(443), .sin_addr.s_addr = htonl(0xc0000201) };
         fd = serve_one(a, is_ktls, m, &client);
         say(client, REQUEST);
-        expect_answer(hand_back(fd, MESSAGE_NULL), FDPASS_ANSWER_TAKEN);
+        send_message(conn, fd, MESSAGE_NULL);
+        expect_answer(conn, FDPASS_ANSWER_TAKEN);
         m = take_message(a, REQUEST);
+        assert_true(slice_equal(m.listener, SLICE_LITERAL("public")));
         assert_true(slice_equal(m.ssl, stage_message().ssl));
         assert_true(slice_equal(m.alpn, SLICE_LITERAL("http/1.1")));
         assert_int_equal(m.source.in.sin_port, htons(99));

@@ -74,6 +74,7 @@ static void proxied_fill(ProxiedEntry *e, const Client *c, uint64_t cookie, uint
                 return;
 
         *e = (ProxiedEntry){ .cookie = cookie, .number = number, .bytes = p };
+        e->facts.listener = c->listener;
         e->facts.address = c->address;
         e->facts.local = c->local;
         e->facts.tlvs = proxied_put(&p, m.proxy);

@@ -22,6 +22,7 @@ typedef struct ProxiedTable {
 } ProxiedTable;
 
 typedef struct ProxiedClient {
+        Listener *listener;    /* Client.listener; borrowed */
         ClientAddress address; /* Client.address */
         ClientAddress local;   /* Client.local */
         Slice tlvs;            /* TLVs of the header; n is 0: none. Borrowed until the next entry is made */
