@@ -40,7 +40,7 @@ bool ktls_is_on(int fd, const KtlsCalls *calls);
  *
  * Returns 0 if it was sent, or if the kernel's TLS is not on. Otherwise a negative errno: the error of a connection that
  * has ended, or -EAGAIN if the send buffer has no room. Then shutdown(2) and close(2) may also lose a record of up to
- * 16 KB that a send(2) with O_NONBLOCK or MSG_DONTWAIT has accepted (measured, Linux 6.1 and 6.12). So a caller that has
+ * 16 KB that a send(2) without waiting has accepted. That was measured on Linux 6.1, and not on 6.12. So a caller that has
  * data on the way waits for POLLOUT and calls again.
  */
 int ktls_close_notify(int fd, const KtlsCalls *calls);
