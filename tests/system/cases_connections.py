@@ -123,12 +123,12 @@ def connections_limit(m):
 def connections_balanced(m):
     """Balance=least-connections: of three workers one is ten times slower, and none has more than 1.2 times its share."""
     enable(m)
-    names, threads = ("one", "two", "slow"), 60
+    names, threads = ("one", "two", "slow"), 120
     m.run("systemctl disable --now test-ends.socket; mkdir " + " ".join(f"/run/test/{name}" for name in names))
     for name in names:
         m.worker(name, f"/usr/bin/python3 {GUEST}/ends.py worker {10 if name == 'slow' else 1}", route="Balance=least-connections",
                  service=f"Environment=ENDS_DIRECTORY=/run/test/{name}")
-    seen, _ = seen_by(m, visit(m, count=3000 if m.long else 400, threads=threads, seconds=0.1, kinds="server,client,reset"))
+    seen, _ = seen_by(m, visit(m, count=3000 if m.long else 600, threads=threads, seconds=0.1, kinds="server,client,reset"))
     most = {name: int(m.output(f"cat /run/test/{name}/most")) for name in names}
     workers = {row["Worker"]: row for row in json.loads(m.output("fdpassctl --json=short list-workers"))}
     taken = {name: workers[f"/run/fdpass/{name}.sock"]["Taken"] for name in names}
