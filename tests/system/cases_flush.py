@@ -220,5 +220,5 @@ def redirect(m):
     for text in "answers it with a redirection", "https://new.example:8443%u", 'fdpass_route_answers_total{route="test-old.target"} 1':
         check(text in told, f"{text} is not in {told}")
     check(", 0 warnings" in told and 'worker=""' not in told, told)
-    check(not m.journal(priority=WARNING), "something is wrong")
+    m.one_line("No route takes clients of listener public")  # that of TLS
     m.run("systemctl disable --now fdpass-redirect.target")
