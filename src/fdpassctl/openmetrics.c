@@ -124,7 +124,8 @@ static void openmetrics_write_routes(const OpenMetrics *w, const Value *routes) 
         openmetrics_begin(w, "fdpass_handoff_seconds", "histogram", "seconds",
               "From a client's arrival, or its next request, to the worker's receipt.");
         for (size_t i = 0; i < routes->n_items; i++)
-                openmetrics_write_histogram(w, &routes->items[i], &times);
+                if (*value_string(&routes->items[i], "Worker"))
+                        openmetrics_write_histogram(w, &routes->items[i], &times);
 
         openmetrics_write_queues(w, routes, "fdpass_queue_clients", "Queued",
                                  "Clients in the queue of a route's pool.");

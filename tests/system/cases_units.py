@@ -320,10 +320,10 @@ def enabled(m):
     m.drop_in("fdpass.service", "[X-FDPass]\nAutoReload=no\nLogHandoffs=yes\n")
     m.run("systemctl disable --now test-tenant@bad.socket; rm -r /etc/systemd/system/test-tenant@bad.socket.d")
     m.reload()
-    m.run("systemctl enable --now test-tenant@a.socket")
+    m.run("systemctl enable --now test-tenant@late.socket")
     time.sleep(0.5)
-    check(status_of(m, "a.example") == "421" and "test-tenant@a.socket" in m.run("fdpassctl status", check=False).stdout, "AutoReload=no")
+    check(status_of(m, "late.example") == "421" and "test-tenant@late.socket" in m.run("fdpassctl status", check=False).stdout, "AutoReload=no")
     m.reload()
-    check(status_of(m, "a.example") == "200", "a reload")
-    wait_for(lambda: [e for e in m.journal() if (e.get("FDPASS_METHOD"), e.get("FDPASS_HOST"), e.get("FDPASS_PATH")) == ("GET", "a.example", "/")],
+    check(status_of(m, "late.example") == "200", "a reload")
+    wait_for(lambda: [e for e in m.journal() if (e.get("FDPASS_METHOD"), e.get("FDPASS_HOST"), e.get("FDPASS_PATH")) == ("GET", "late.example", "/")],
              5, "the request in the log")
