@@ -55,7 +55,7 @@ static char *systemctl_argument(const char *s) {
         return u.to;
 }
 
-int systemctl_run(bool is_quiet, ...) {
+int systemctl_run(int is_quiet, ...) {
         char root[4096], *arguments[ARGUMENTS_MAX + 3] = { systemctl_argument("systemctl") };
         size_t n = 1;
         const char *a;

@@ -9,7 +9,7 @@
  * Runs systemctl with these arguments, NULL at the end, and waits for it. With --root= it works on the files there.
  * @is_quiet: its output is thrown away. Returns its exit status, or a negative errno after a message.
  */
-int systemctl_run(bool is_quiet, ...) __attribute__((sentinel));
+int systemctl_run(int is_quiet, ...) __attribute__((sentinel));
 
 /* True if the unit is enabled, or runs. */
 bool systemctl_is_enabled(const char *unit);
