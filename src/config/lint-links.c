@@ -25,7 +25,8 @@ static void lint_links_done(LinkSearch *s) {
 
 /* True for a unit of the package, which needs not be enabled. */
 static bool lint_links_is_shipped(const char *name) {
-        static const char *const names[] = { "fdpass.socket", "fdpass.service", "fdpass-hello.socket", "fdpass-tls.socket" };
+        static const char *const names[] = { "fdpass.socket", "fdpass.service", "fdpass-health.socket", "fdpass-hello.socket", "fdpass-redirect.target",
+                                             "fdpass-tls.socket" };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
                 if (streq(name, names[i]))

@@ -45,7 +45,7 @@ def control_shows(m):
           f"{listing(m, 'workers')}")
     check(listing(m, "clients") == [], "clients that nobody sent")
 
-    check(set(json.loads(m.output("fdpassctl -j status"))) == {"Broker", "Listeners", "Routes", "Workers"}, "status -j")
+    check(set(json.loads(m.output("fdpassctl -j status"))) == {"Broker", "Certificates", "Listeners", "Routes", "Workers"}, "status -j")
     for command in "status", "list-listeners", "list-routes", "list-workers", "list-clients", "top -b -n 1 -d 200ms":
         done = m.run(f"COLUMNS=80 fdpassctl {command}")
         check(done.stdout and not done.stderr, f"{command}: {done.stdout}{done.stderr}")

@@ -185,6 +185,7 @@ static void test_handed_back(void **state) {
         assert_int_equal(live_route("a.socket")->n_in, 1);
         assert_int_equal(live_route("b.socket")->n_live, 1);
 
+        assert_int_equal(byte_of(fd), 'y'); /* otherwise the end is a reset, and the kernel may count the client's FIN */
         fd_close(fd);
         fd_close(client);
         WAIT_FOR(connections()->n_tracked == 0);
@@ -273,6 +274,7 @@ static void test_told(void **state) {
                 WAIT_FOR(n_taken() == 2 * i);
                 assert_int_equal(connections()->n_tracked, 1);
                 assert_int_equal(live_route("b.socket")->n_live, 1);
+                assert_int_equal(recv(fd, head, sizeof(next) - 1, MSG_WAITALL), sizeof(next) - 1);
                 fd_close(fd);
                 fd_close(client);
                 WAIT_FOR(connections()->n_tracked == 0);
@@ -312,7 +314,7 @@ static void test_flood(void **state) {
 
 /* Reports that the kernel dropped: the counts are right again, and what was not seen is counted as such. */
 static void test_lost(void **state) {
-        int worker, reports, clients[40], fds[40], size = 1, pipe_fd, stderr_fd;
+        int worker, reports, clients[30], fds[30], size = 1, pipe_fd, stderr_fd;
         ConnectionStore *store;
         struct pollfd overrun;
 
@@ -323,8 +325,8 @@ static void test_lost(void **state) {
         assert_int_equal(start_live(reports, store), 0);
         worker = listen_at("a", 64);
         pipe_fd = log_to_pipe(&stderr_fd);
-        t.max_per_source = 1000; /* a broker that polls for receipts has all of them at once */
-        USE({ .unit = "a.socket", .worker = "a", .max_pending = ELEMENTSOF(clients) });
+        t.max_per_source = ELEMENTSOF(clients); /* a broker that polls for receipts has all of them at once */
+        USE({ .unit = "a.socket", .worker = "a" });
         dial_many(clients, ELEMENTSOF(clients));
         for (size_t i = 0; i < ELEMENTSOF(fds); i++)
                 fds[i] = take_client(worker);
