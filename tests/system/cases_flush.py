@@ -112,7 +112,7 @@ def flush_wrong(m):
     try:
         for value, why in (("nobody", "is not installed"), ("text", "can't be loaded: .*text.so"),
                            ("other", "is not a flusher"), ("event-stream many", "does not take the argument .many."),
-                           ("../event-stream", "wants \"none\", \"flush\" or the name")):
+                           ("../event-stream", "wants \"none\", \"flush\", \"redirect\" or the name")):
             m.mark()
             m.drop_in("test-body.socket", f"[X-FDPass]\nFlusher={value}\n")
             m.run("systemctl daemon-reload; systemctl reload fdpass.service", check=False)
