@@ -52,8 +52,10 @@ static ProxiedEntry *proxied_choose(const ProxiedTable *table, uint64_t cookie) 
 static Slice proxied_put(uint8_t **p, Slice s) {
         Slice copy = { *p, s.n };
 
-        if (s.n > 0)
-                memcpy(*p, s.p, s.n);
+        if (s.n == 0)
+                return (Slice){};
+
+        memcpy(*p, s.p, s.n);
         *p += s.n;
         return copy;
 }
