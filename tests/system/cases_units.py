@@ -264,6 +264,7 @@ def no_route(m):
 @case
 def wrong_reload(m):
     """A reload with an error: one line with file and line, the old routes stay, the broker goes on."""
+    m.drop_in("fdpass.service", "[X-FDPass]\nAutoReload=no\n")  # it would log the error, too
     pid = m.start_broker()
     before = m.who()
     m.worker("late", "serve late", enable=False)
