@@ -131,6 +131,7 @@ class Machine:
     def _prepare(self):
         shutil.copytree(self.checkout, str(self.root) + SOURCE, symlinks=True, ignore=self._not_copied)
         self.write("/etc/hostname", "machine\n")
+        self.write("/etc/hosts", "127.0.0.1 localhost machine\n::1 localhost\n")
         self.write("/etc/machine-id", "")
         # The rate limit of journald would hide what a case looks for.
         self.write("/etc/systemd/journald.conf.d/test.conf",
