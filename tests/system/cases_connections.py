@@ -161,7 +161,10 @@ def connections_lost(m):
     m.children.append(stay)
     check(stay.stdout.readline() == "started\n", "the clients did not come")
     wait_for(lambda: connections_of(m) == count, 30, f"{count} connections", interval=0.1)
-    m.run("systemctl kill -s KILL test-ends.service")  # all end at once
+    # All end at once, while the broker reads nothing.
+    m.run("systemctl kill -s STOP --kill-whom=main fdpass.service; systemctl kill -s KILL test-ends.service")
+    wait_for(lambda: not m.output("ss -Htn state connected exclude time-wait '( sport = :80 )'"), 10, "the ends")
+    m.run("systemctl kill -s CONT --kill-whom=main fdpass.service")
     begin = time.monotonic()
     wait_for(lambda: connections_of(m) == 0, 10, "the right number of connections", interval=0.1)
     span = time.monotonic() - begin
