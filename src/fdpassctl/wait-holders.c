@@ -29,6 +29,7 @@ int wait_holders_add(WaitHolders *h, uint32_t inode) {
 
 void wait_holders_done(WaitHolders *h) {
         free(h->inodes);
+        free(h->is_found);
 }
 
 static int wait_holders_compare(const void *x, const void *y) {
@@ -42,8 +43,8 @@ static void wait_holders_closedir(DIR **d) {
                 closedir(*d);
 }
 
-/* Returns how many of the sockets the process has. */
-static size_t wait_holders_count(const WaitHolders *h, const char *pid) {
+/* Returns how many of the sockets the process has that no process before it had. The broker's helper has the same ones. */
+static size_t wait_holders_count(WaitHolders *h, const char *pid) {
         char path[64], target[64];
         _cleanup_(wait_holders_closedir) DIR *d = NULL;
         size_t n = 0;
@@ -52,12 +53,17 @@ static size_t wait_holders_count(const WaitHolders *h, const char *pid) {
         d = opendir(path);
         for (struct dirent *e; d && (e = readdir(d));) {
                 ssize_t k = readlinkat(dirfd(d), e->d_name, target, sizeof(target) - 1);
-                uint32_t inode;
+                uint32_t inode, *found;
 
                 target[MAX(k, 0)] = '\0';
-                if (sscanf(target, "socket:[%" SCNu32 "]", &inode) == 1 &&
-                    bsearch(&inode, h->inodes, h->n, sizeof(inode), wait_holders_compare))
-                        n++;
+                if (sscanf(target, "socket:[%" SCNu32 "]", &inode) != 1)
+                        continue;
+
+                found = bsearch(&inode, h->inodes, h->n, sizeof(inode), wait_holders_compare);
+                if (!found || h->is_found[found - h->inodes])
+                        continue;
+                h->is_found[found - h->inodes] = true;
+                n++;
         }
 
         return n;
@@ -95,7 +101,7 @@ static void wait_holders_sum(Value *units, const char *name, size_t n) {
                 v->u = n;
 }
 
-static void wait_holders_find(const WaitHolders *h, Value *units) {
+static void wait_holders_find(WaitHolders *h, Value *units) {
         _cleanup_(wait_holders_closedir) DIR *d = opendir("/proc");
 
         for (struct dirent *e; d && (e = readdir(d));) {
@@ -114,7 +120,8 @@ void wait_holders_print(WaitHolders *h, FILE *f) {
         _cleanup_value_ Value units = { .kind = VALUE_DICT };
         const char *separator = ": ";
 
-        if (h->n > 0) {
+        h->is_found = calloc(MAX(h->n, (size_t) 1), sizeof(*h->is_found));
+        if (h->n > 0 && h->is_found) {
                 qsort(h->inodes, h->n, sizeof(*h->inodes), wait_holders_compare);
                 wait_holders_find(h, &units);
         }

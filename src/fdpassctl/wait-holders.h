@@ -3,12 +3,14 @@
 
 /* Which units have sockets, by their inodes. Only root sees the descriptors of others (proc(5)). */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
 typedef struct WaitHolders {
         uint32_t *inodes;   /* sorted once they are looked for; owned */
+        bool *is_found;     /* for each of @inodes: a process has it; owned; NULL: they were not looked for */
         size_t n;
         size_t n_unaccepted; /* sockets that no process has: they are in a backlog */
 } WaitHolders;

@@ -33,7 +33,7 @@ def serve(client):
     head = b""
     while b"\r\n\r\n" not in head:
         head += client.socket.recv(4096)
-    is_last = b"connection: close" in head.lower()
+    is_last = b"connection: close" in head.lower() or os.path.exists("/run/fdpass/draining")
     client.socket.sendall(ANSWER % (b"Connection: close\r\n" if is_last else b""))
     if is_last:
         served.discard(client)
@@ -47,12 +47,7 @@ def turn(key):
         select.register(client.socket, selectors.EVENT_READ, client)
         return
     select.unregister(key.fileobj)
-    if not serve(key.data):
-        return
-    if os.path.exists("/run/fdpass/draining"):
-        served.discard(key.data)
-        key.data.park()
-    else:
+    if serve(key.data):
         select.register(key.fileobj, selectors.EVENT_READ, key.data)
 
 
