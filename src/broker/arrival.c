@@ -41,14 +41,23 @@ static void arrival_evict_parked(Broker *b, Client *c, ParkedLimit limit) {
         departure_evict_parked(b, c);
 }
 
+/* Ends the oldest parked client of the source that @c has. Returns false if there is none. */
+static bool arrival_evict_of_source(Broker *b, const Client *c) {
+        const Source *s = source_find(&b->sources, &c->address);
+        Client *oldest = s ? source_oldest_parked(s) : NULL;
+
+        if (!oldest)
+                return false;
+
+        arrival_evict_parked(b, oldest, PARKED_LIMIT_SOURCE);
+        return true;
+}
+
 /*
  * Counts the client for its source. If the source has too many clients, first looks for receipts, and then ends its
  * oldest parked client. Returns false if that is not enough.
  */
 static bool arrival_count_source(Broker *b, Client *c) {
-        const Source *s;
-        Client *oldest;
-
         if (admission_take_source(b, c))
                 return true;
 
@@ -56,13 +65,7 @@ static bool arrival_count_source(Broker *b, Client *c) {
         if (admission_take_source(b, c))
                 return true;
 
-        s = source_find(&b->sources, &c->address);
-        oldest = s ? source_oldest_parked(s) : NULL;
-        if (!oldest)
-                return false;
-
-        arrival_evict_parked(b, oldest, PARKED_LIMIT_SOURCE);
-        return admission_take_source(b, c);
+        return arrival_evict_of_source(b, c) && admission_take_source(b, c);
 }
 
 /*
@@ -70,9 +73,6 @@ static bool arrival_count_source(Broker *b, Client *c) {
  * connections, and then ends the oldest parked client of the source.
  */
 static bool arrival_has_connections_left(Broker *b, Client *c) {
-        const Source *s;
-        Client *oldest;
-
         if (admission_has_connections_left(b, c))
                 return true;
 
@@ -80,13 +80,7 @@ static bool arrival_has_connections_left(Broker *b, Client *c) {
         if (admission_has_connections_left(b, c))
                 return true;
 
-        s = source_find(&b->sources, &c->address);
-        oldest = s ? source_oldest_parked(s) : NULL;
-        if (!oldest)
-                return false;
-
-        arrival_evict_parked(b, oldest, PARKED_LIMIT_SOURCE);
-        return admission_has_connections_left(b, c);
+        return arrival_evict_of_source(b, c) && admission_has_connections_left(b, c);
 }
 
 /* Counts a new client for the limits of its source. Returns true, or why it has to be refused in *ret. */
