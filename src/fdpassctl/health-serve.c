@@ -11,6 +11,7 @@
 
 #include "fdpassctl/health-ask.h"
 #include "fdpassctl/serve.h"
+#include "probe/http-piece.h"
 
 /* FileDescriptorName= of fdpass-agent.socket */
 #define AGENT "agent"
@@ -22,10 +23,6 @@ typedef enum HealthDrain {
         HEALTH_DRAIN_IGNORED,   /* 200, because the agent tells it */
 } HealthDrain;
 
-static int health_hex(uint8_t c) {
-        return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-}
-
 /* Decodes the escapes of a query (RFC 3986 2.1) into @text. Returns the length, or 0 if it does not fit or is wrong. */
 static size_t health_decode(Slice value, char *text, size_t size) {
         size_t n = 0;
@@ -34,15 +31,10 @@ static size_t health_decode(Slice value, char *text, size_t size) {
                 int c = value.p[i];
 
                 if (c == '%') {
-                        int high = i + 2 < value.n ? health_hex(value.p[i + 1]) : -1;
-                        int low = i + 2 < value.n ? health_hex(value.p[i + 2]) : -1;
-
-                        if (high < 0 || low < 0)
-                                return 0;
-                        c = high << 4 | low;
+                        c = http_piece_decode((Slice){ value.p + i, value.n - i });
                         i += 2;
                 }
-                if (n == size || c == 0)
+                if (n == size || c <= 0)
                         return 0;
                 text[n++] = (char) c;
         }

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <strings.h>
 
+#include "probe/slice.h"
+
 int libconfig_fail(LibconfigReader *r, const char *what) {
         *r->error = (LibconfigError){ r->line, what };
         return LIBCONFIG_BAD;
@@ -45,13 +47,6 @@ bool libconfig_take(LibconfigReader *r, char c) {
         return true;
 }
 
-static int libconfig_hex(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        c |= 0x20;
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Takes the character behind a backslash. Returns it, or -1 if it is no escape. */
 static int libconfig_take_escape(LibconfigReader *r) {
         static const char from[] = "\\\"nrtfbav", to[] = "\\\"\n\r\t\f\b\a\v";
@@ -66,8 +61,8 @@ static int libconfig_take_escape(LibconfigReader *r) {
         if (*r->p != 'x')
                 return -1;
 
-        high = libconfig_hex(r->p[1]);
-        low = high < 0 ? -1 : libconfig_hex(r->p[2]);
+        high = ascii_hex_value((uint8_t) r->p[1]);
+        low = high < 0 ? -1 : ascii_hex_value((uint8_t) r->p[2]);
         if (low < 0 || high * 16 + low == 0)
                 return -1;
 
