@@ -44,7 +44,7 @@ def begin(m, *names):
 
 def https(m, url, options=""):
     """curl's exit status, the HTTP status, and the body."""
-    done = m.run(f"curl -sS -m 10 --cacert {KEYS}/all.pem --connect-to ::127.0.0.1: -w '\\n%{{http_code}}' {options} {url}", check=False)
+    done = m.run(f"curl -sS -m {10 * m.slowness} --cacert {KEYS}/all.pem --connect-to ::127.0.0.1: -w '\\n%{{http_code}}' {options} {url}", check=False)
     body, _, status = done.stdout.rpartition("\n")
     return done.returncode, int(status or 0), body.strip(), done.stderr.strip()
 
