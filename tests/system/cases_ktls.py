@@ -3,7 +3,7 @@
 
 import re
 
-from cases_tls import KEYS, begin, echo, echo_begin, expect, https, inside, make_keys
+from cases_tls import KEYS, begin, echo, echo_begin, expect, https, inside, make_keys, processes
 from fdpass import GUEST, PROGRAMS, UNITS, case, check, kernel
 from machine import wait_for
 
@@ -32,9 +32,9 @@ def taken_over(m):
 
 
 def sockets_of_stage(m):
-    """The sockets of TCP that the stage has, besides the one that it makes pairs with."""
-    pid = m.property("fdpass-tls.service", "MainPID")
-    return m.output(f"nsenter -n -t {pid} ss -Htanp; ss -Htanp | grep 'pid={pid},'", check=False).count(f"pid={pid},") - 1
+    """The sockets of TCP that the stage's process for clients has, besides the one that it makes pairs with."""
+    main, (pid,) = processes(m)
+    return m.output(f"nsenter -n -t {main} ss -Htanp; ss -Htanp", check=False).count(f"pid={pid},") - 1
 
 
 @kernel
@@ -51,7 +51,7 @@ def ktls_start(m):
     own = r"a: (::ffff:)?127\.0\.0\.1:7"  # the client's own address, and not one of a pair
     for text, is_kernel, line in (("", not is_old, None), ("--ktls=auto", not is_old, None), ("--ktls=yes", True, None), ("--ktls=no", False, "")):
         options(m, text)
-        m.run("systemctl daemon-reload; systemctl restart fdpass-tls.service")
+        m.run("systemctl daemon-reload")
         m.mark()
         m.run("systemctl restart fdpass-tls.service")
         before = taken_over(m)

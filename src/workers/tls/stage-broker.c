@@ -20,8 +20,8 @@
 /* How often a client is tried again at once if the broker ends the connection. */
 #define BROKER_TRIES_MAX 3
 
-void stage_broker_init(StageBroker *b) {
-        *b = (StageBroker){ .side.fd = -EBADF };
+void stage_broker_init(StageBroker *b, void (*settle)(TlsConnection *c, Receipt receipt)) {
+        *b = (StageBroker){ .side.fd = -EBADF, .settle = settle };
 }
 
 static TlsConnection *broker_take_first(StageBroker *b) {
@@ -71,7 +71,7 @@ static void broker_close(TlsStage *s, bool was_reset) {
                 TlsConnection *c = broker_take_first(b);
 
                 if (c)
-                        stage_return_settle(c, may_be_taken ? RECEIPT_CLOSED : RECEIPT_RESET);
+                        b->settle(c, may_be_taken ? RECEIPT_CLOSED : RECEIPT_RESET);
         }
 }
 
@@ -102,7 +102,7 @@ static void broker_read_answers(TlsStage *s, bool has_ended, bool was_reset) {
                         TlsConnection *c = broker_take_first(b);
 
                         if (c)
-                                stage_return_settle(c, broker_receipt(answer));
+                                b->settle(c, broker_receipt(answer));
                 }
         } while (b->side.fd >= 0 && (b->n_sent > 0 || has_ended));
 }

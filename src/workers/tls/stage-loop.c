@@ -206,7 +206,7 @@ int stage_init(TlsStage *s) {
                 list_init(&s->phases[phase]);
         list_init(&s->busy);
         list_init(&s->dead);
-        stage_broker_init(&s->to_broker);
+        stage_broker_init(&s->to_broker, stage_return_settle);
         stage_init_limits(s);
         (void) signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to sockets by write(2) */
 

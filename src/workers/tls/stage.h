@@ -65,6 +65,7 @@ typedef struct StageBroker {
         TlsConnection *sent[STAGE_SENT_MAX]; /* a ring: clients without an answer. NULL: that client has ended */
         size_t first;                        /* index of the one whose answer comes next */
         size_t n_sent;
+        void (*settle)(TlsConnection *c, Receipt receipt); /* what follows from an answer */
 } StageBroker;
 
 typedef struct TlsStage {
@@ -297,11 +298,12 @@ void stage_return_refuse(TlsConnection *c);
 
 /* stage-broker.c */
 
-void stage_broker_init(StageBroker *b);
+/* @settle is called for each answer. It calls nothing of this file but stage_broker_forget(). */
+void stage_broker_init(StageBroker *b, void (*settle)(TlsConnection *c, Receipt receipt));
 void stage_broker_done(TlsStage *s);
 
 /*
- * Sends the message of @c with its worker_fd. stage_return_settle() follows, unless stage_broker_forget() was called.
+ * Sends the message of @c with its worker_fd. StageBroker.settle() follows, unless stage_broker_forget() was called.
  * Connects if need be. Returns 0 or a negative errno: nothing was sent. -EAGAIN: later there may be room.
  */
 int stage_broker_send(TlsConnection *c);
