@@ -88,7 +88,7 @@ static OptionValue socket_options_get(int fd, const Option *o) {
 
         if (getsockopt(fd, o->level, o->name, v.bytes, &v.n) < 0) {
                 v.n = 0;
-                v.is_unknown = errno == ENOPROTOOPT;
+                v.is_unknown = errno == ENOPROTOOPT || errno == EOPNOTSUPP; /* ip_getsockopt() has the latter for IPv6 */
         }
 
         return v;
@@ -231,8 +231,8 @@ static bool socket_options_are_alike(int a, int b, int name) {
 }
 
 /*
- * Restores the options of the table. Those that the kernel does not know for the listener are left out, if it does not
- * know them for @fd either: a third of them on a socket of IPv4.
+ * Restores the options of the table. A kernel that does not know an option for the listener does not know it for a socket
+ * of the same family and protocol. On a socket of IPv4 that spares a quarter of the calls.
  */
 static int socket_options_restore_table(int fd, int listener_fd, bool may_have_ulp) {
         const OptionValue *wanted = socket_options_of_listener(listener_fd);
