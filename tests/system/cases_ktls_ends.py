@@ -2,8 +2,9 @@
 """The kernel's TLS as the broker and its workers see it, in the guests of qemu.py: ends, and workers that die."""
 
 from cases_ktls import options
-from cases_tls import KEYS, begin, ends, https, make_keys, next_requests, python_worker, raw
+from cases_tls import KEYS, begin, ends, https, kernel_lines, make_keys, next_requests, python_worker, raw
 from fdpass import GUEST, PROGRAMS, case, check, kernel
+from machine import wait_for
 
 
 @kernel
@@ -68,3 +69,45 @@ def ktls_half(m):
     for path in "/", "/exec":
         seen = raw(m, "half", path)
         check(seen == "200 close_notify", f"{path}: {seen}")
+
+
+@kernel
+@case
+def ktls_records(m):
+    """New keys and a corrupt record, before the request and behind an answer: the client ends, and nobody else does or works in vain."""
+    make_keys(m)
+    m.worker("a", f"/usr/bin/python3 {GUEST}/next.py a", route="Host=a.test\nProtocol=http\n", enable=False,
+             socket="ListenStream=\nListenSequentialPacket=/run/fdpass/a.sock", service="SupplementaryGroups=fdpass")
+    units = "fdpass.service", "fdpass-tls.service", "test-a.service"
+    for text in "--ktls=yes", "--ktls=no":
+        options(m, text)
+        begin(m, "a")
+        m.run("systemctl restart fdpass-tls.service")
+        check(https(m, "https://a.test/")[:2] == (0, 200), f"{text}: before")
+        pids = [m.property(unit, "MainPID") for unit in units]
+        seen = dict(line.split(": ") for line in m.output(f"cd {GUEST}; python3 tls-records.py a.test", timeout=120).splitlines())
+        m.figure(text, ", ".join(f"{attack}: {end}" for attack, end in seen.items()))
+        for attack, end in seen.items():
+            is_served = text == "--ktls=no" and attack.startswith("new keys")
+            check(end == "answered" if is_served else end not in ("answered", "nothing"), f"{text}: {attack}: {end}")
+        check(https(m, "https://a.test/")[:2] == (0, 200), f"{text}: another client")
+        check([m.property(unit, "MainPID") for unit in units] == pids, f"{text}: a process ended")
+
+
+@kernel
+@case
+def ktls_no_module(m):
+    """Without the module: one line says what to do, clients are served by pairs, and --ktls=yes makes the line an error."""
+    make_keys(m)
+    python_worker(m, "a", "Host=a.test\nPath=/a\nProtocol=http\n")
+    m.write("/etc/modprobe.d/test.conf", "install tls /bin/false\n")
+    try:
+        wait_for(lambda: m.run("! grep -qw ^tls /proc/modules || rmmod tls", check=False).returncode == 0, 60, "the end of the module")
+        begin(m, "a")
+        for text, priority in ("--ktls=auto", 5), ("--ktls=yes", 3):
+            lines = kernel_lines(m, text)
+            check(len(lines) == 1 and lines[0][0] == priority and "modprobe tls" in lines[0][1], f"{text}: {lines}")
+            m.figure(text, lines[0][1])
+            check(https(m, "https://a.test/a/length")[:2] == (0, 200), f"{text}: a client")
+    finally:
+        m.run("rm /etc/modprobe.d/test.conf; modprobe tls")

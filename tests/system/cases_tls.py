@@ -44,7 +44,7 @@ def begin(m, *names):
 
 def https(m, url, options=""):
     """curl's exit status, the HTTP status, and the body."""
-    done = m.run(f"curl -sS -m 10 --cacert {KEYS}/all.pem --connect-to ::127.0.0.1: -w '\\n%{{http_code}}' {options} {url}", check=False)
+    done = m.run(f"curl -sS -m {10 * m.slowness} --cacert {KEYS}/all.pem --connect-to ::127.0.0.1: -w '\\n%{{http_code}}' {options} {url}", check=False)
     body, _, status = done.stdout.rpartition("\n")
     return done.returncode, int(status or 0), body.strip(), done.stderr.strip()
 
@@ -153,6 +153,30 @@ def tls_hostile(m):
     m.figure("ends", ", ".join(f"{attack}: {end}" for attack, end in seen["ends"].items()))
     check(not seen["wrong"], f"{seen}")
     check(seen["slowest"] < SLOWEST_SEC, "another client waits")
+
+
+def kernel_lines(m, options):
+    """The priorities and the texts of the lines about the kernel's TLS that the stage logs at its start with these options."""
+    m.drop_in("fdpass-tls.service", f'[Service]\nEnvironment="TLS_OPTIONS={options}"\n', "options.conf")
+    m.run("systemctl daemon-reload")
+    m.mark()
+    m.run("systemctl restart fdpass-tls.service")
+    wait_for(lambda: m.journal("fdpass-tls.service", match="go through|takes over"), 10 * m.slowness, "the line of its process")
+    return [(int(entry["PRIORITY"]), entry["MESSAGE"]) for entry in m.journal("fdpass-tls.service", match="go through|takes over")]
+
+
+@case
+def tls_no_kernel(m):
+    """A container whose host has not loaded the module: one line says what to do, an error if the kernel's TLS is demanded."""
+    make_keys(m)
+    inside(m, "a", "Host=a.test\nProtocol=http\n")
+    begin(m, "a")
+    has_kernel = "tls" in m.output("cat /proc/sys/net/ipv4/tcp_available_ulp", check=False).split()
+    for options, priority in ("--ktls=auto", 5), ("--ktls=yes", 3):
+        lines = kernel_lines(m, options)
+        if not has_kernel:
+            check(len(lines) == 1 and lines[0][0] == priority and "modprobe tls" in lines[0][1], f"{options}: {lines}")
+        check(https(m, "https://a.test/")[:2] == (0, 200), f"{options}: a client")
 
 
 @case

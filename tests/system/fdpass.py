@@ -105,7 +105,8 @@ class Installed(Machine):
         # nsenter's child in the machine outlives nsenter. (The brackets: no process that says this is meant.)
         self.run(f"pkill -KILL -f '{GUEST[:-1]}[{GUEST[-1]}]/'", check=False)
         for child in self.children:
-            child.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # it has ended, and left text unread
+                child.stdin.close()
             child.kill()
             child.wait()
         self.children.clear()

@@ -94,6 +94,8 @@ def base_tree(suite, log):
 
 
 class Machine:
+    slowness = 1  # factor for the time limits of commands
+
     def __init__(self, suite, checkout, log=print):
         self.suite = suite
         self.systemd = SUITES[suite]
@@ -229,7 +231,7 @@ class Machine:
 
     def run(self, command, check=True, timeout=60, **kwargs):
         """Runs a shell command line inside; its output is text."""
-        done = subprocess.run(self.enter("sh", "-c", command), timeout=timeout, text=True,
+        done = subprocess.run(self.enter("sh", "-c", command), timeout=timeout * self.slowness, text=True,
                               stdin=kwargs.pop("stdin", None if "input" in kwargs else subprocess.DEVNULL),
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
         if check and done.returncode != 0:

@@ -138,6 +138,8 @@ def share(tag, path):
 class Guest:
     """Put before a Machine, it boots it with a kernel of its own."""
 
+    slowness = 5
+
     def lower(self):
         self.tree = kernel_tree(self.suite, self.log)
         return f"{super().lower()}:{self.tree}"

@@ -79,14 +79,17 @@ static const Option options[] = {
 typedef struct OptionValue {
         uint8_t bytes[VALUE_MAX];
         socklen_t n;
+        bool is_unknown; /* to the kernel, for sockets of this family and protocol */
 } OptionValue;
 
 /* Returns the value of an option. Its n is 0 if the kernel or the socket's family does not know the option. */
 static OptionValue socket_options_get(int fd, const Option *o) {
         OptionValue v = { .n = sizeof(v.bytes) };
 
-        if (getsockopt(fd, o->level, o->name, v.bytes, &v.n) < 0)
+        if (getsockopt(fd, o->level, o->name, v.bytes, &v.n) < 0) {
                 v.n = 0;
+                v.is_unknown = errno == ENOPROTOOPT || errno == EOPNOTSUPP; /* ip_getsockopt() has the latter for IPv6 */
+        }
 
         return v;
 }
@@ -216,21 +219,37 @@ static int socket_options_restore_reading(int fd) {
 }
 
 /*
- * True if both sockets have one family. The listener that is named for a client that was handed back may have another
- * one.
+ * True if both sockets have the same value of @name, SO_DOMAIN or SO_PROTOCOL. The listener that is named for a client
+ * that was handed back may have another one.
  */
-static bool socket_options_have_same_family(int a, int b) {
-        int family_a = 0, family_b = 0;
+static bool socket_options_are_alike(int a, int b, int name) {
+        int of_a = 0, of_b = 0;
 
-        (void) getsockopt(a, SOL_SOCKET, SO_DOMAIN, &family_a, &(socklen_t){ sizeof(family_a) });
-        (void) getsockopt(b, SOL_SOCKET, SO_DOMAIN, &family_b, &(socklen_t){ sizeof(family_b) });
-        return family_a == family_b;
+        (void) getsockopt(a, SOL_SOCKET, name, &of_a, &(socklen_t){ sizeof(of_a) });
+        (void) getsockopt(b, SOL_SOCKET, name, &of_b, &(socklen_t){ sizeof(of_b) });
+        return of_a == of_b;
+}
+
+/*
+ * Restores the options of the table. A kernel that does not know an option for the listener does not know it for a socket
+ * of the same family and protocol. On a socket of IPv4 that spares a quarter of the calls.
+ */
+static int socket_options_restore_table(int fd, int listener_fd, bool may_have_ulp) {
+        const OptionValue *wanted = socket_options_of_listener(listener_fd);
+        bool are_alike = socket_options_are_alike(fd, listener_fd, SO_PROTOCOL);
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(options); i++)
+                if (!(may_have_ulp && socket_options_is_ulp(&options[i])) && !(are_alike && wanted[i].is_unknown))
+                        r = socket_options_restore_one(fd, &options[i], &wanted[i]);
+
+        return r;
 }
 
 int socket_options_restore(int fd, int listener_fd, bool may_have_ulp) {
         int r;
 
-        if (listener_fd >= 0 && !socket_options_have_same_family(fd, listener_fd))
+        if (listener_fd >= 0 && !socket_options_are_alike(fd, listener_fd, SO_DOMAIN))
                 listener_fd = -EBADF;
 
         r = socket_options_restore_flags(fd);
@@ -243,12 +262,6 @@ int socket_options_restore(int fd, int listener_fd, bool may_have_ulp) {
         if (r < 0 || listener_fd < 0)
                 return r;
 
-        const OptionValue *wanted = socket_options_of_listener(listener_fd);
-
         r = socket_options_restore_buffers(fd, listener_fd);
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(options); i++)
-                if (!(may_have_ulp && socket_options_is_ulp(&options[i])))
-                        r = socket_options_restore_one(fd, &options[i], &wanted[i]);
-
-        return r;
+        return r < 0 ? r : socket_options_restore_table(fd, listener_fd, may_have_ulp);
 }

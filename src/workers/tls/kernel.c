@@ -97,7 +97,7 @@ const char *kernel_fit_to_string(KernelFit fit) {
         case KERNEL_NO_CIPHER:
                 return "the kernel's TLS lacks a cipher or a version";
         case KERNEL_NO_TLS:
-                return "the kernel has no TLS, or its module tls is not loaded (a container needs it loaded on its host)";
+                return "the kernel's TLS is not there. \"modprobe tls\" loads it; for a container that is to be done on its host";
         case KERNEL_FIT:
                 break;
         }

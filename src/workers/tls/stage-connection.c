@@ -24,7 +24,7 @@ TlsConnection *stage_connection_new(TlsStage *s, int client_fd, struct fdpass *i
                 return NULL;
 
         *c = (TlsConnection){ .stage = s, .worker_fd = -EBADF };
-        c->client.fd = c->plain.fd = c->broker.fd = -EBADF;
+        c->client.fd = c->plain.fd = -EBADF;
         list_init(&c->link);
         list_init(&c->busy);
 
@@ -128,7 +128,7 @@ void stage_connection_free(TlsConnection *c) {
         keys_seen_done(&c->seen);
         stage_close_side(c, &c->client);
         stage_close_side(c, &c->plain);
-        stage_close_side(c, &c->broker);
+        stage_broker_forget(c);
         c->worker_fd = fd_close(c->worker_fd);
         fdpass_free(TAKE_PTR(c->info));
         free(TAKE_PTR(c->message));

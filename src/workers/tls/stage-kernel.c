@@ -18,9 +18,9 @@ void stage_kernel_init(TlsStage *s) {
         if (s->has_kernel)
                 log_line(s->service.log, LOG_INFO, "After a handshake the kernel takes over the client's TLS.");
         else
-                log_line(s->service.log, s->kernel_use == KERNEL_YES ? LOG_WARNING : LOG_NOTICE,
-                         "The data of clients go through this process, because %s. See --ktls= in fdpass-tls(8).",
-                         kernel_fit_to_string(fit));
+                log_line(s->service.log, s->kernel_use == KERNEL_YES ? LOG_ERR : LOG_NOTICE,
+                         "%sThe data of clients go through this process, because %s. See --ktls= in fdpass-tls(8).",
+                         s->kernel_use == KERNEL_YES ? "--ktls=yes can't be done. " : "", kernel_fit_to_string(fit));
 }
 
 /* Notes whether the kernel's TLS could be used for a client. A line tells the first failure, and the first success after it. */

@@ -28,6 +28,11 @@ static void stage_dispatch(TlsSide *side, uint32_t events) {
         if (side->fd < 0)
                 return; /* an earlier event of the batch has ended the connection */
 
+        if (!c) {
+                stage_broker_on_event(CONTAINER_OF(side, TlsStage, to_broker.side), events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+                return;
+        }
+
         if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
                 side->can_read = true;
         if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
@@ -35,8 +40,6 @@ static void stage_dispatch(TlsSide *side, uint32_t events) {
 
         if (c->phase == TLS_HANDSHAKE)
                 stage_handshake(c);
-        else if (c->phase == TLS_RETURNING && side == &c->broker)
-                stage_return_answered(c);
         else if (c->phase == TLS_OPEN || c->phase == TLS_ENDING)
                 stage_flow(c);
         else if (c->phase == TLS_LINGER)
@@ -203,6 +206,7 @@ int stage_init(TlsStage *s) {
                 list_init(&s->phases[phase]);
         list_init(&s->busy);
         list_init(&s->dead);
+        stage_broker_init(&s->to_broker, stage_return_settle);
         stage_init_limits(s);
         (void) signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to sockets by write(2) */
 
@@ -229,8 +233,10 @@ int stage_init(TlsStage *s) {
 }
 
 void stage_done(TlsStage *s) {
-        if (s->scratch) /* stage_init() was called, so the lists are initialised */
+        if (s->scratch) { /* stage_init() was called, so the lists are initialised */
                 stage_end_all(s);
+                stage_broker_done(s);
+        }
 
         sd_event_source_disable_unref(s->io);
         sd_event_source_disable_unref(s->more);

@@ -26,7 +26,7 @@ void stage_return_refuse(TlsConnection *c) {
         SSL_get0_alpn_selected(c->ssl, &alpn, &n);
         answer = n == 8 && memcmp(alpn, "http/1.1", 8) == 0 ? stage_answer : NULL;
 
-        stage_close_side(c, &c->broker);
+        stage_broker_forget(c);
         if (c->is_in_kernel) {
                 stage_kernel_refuse(c, answer);
                 return;
@@ -128,7 +128,6 @@ void stage_return(TlsConnection *c) {
 static void stage_return_again(TlsConnection *c, const char *why) {
         TlsStage *s = c->stage;
 
-        stage_close_side(c, &c->broker);
         if (s->now < usec_add(c->begin, STAGE_RETURN_USEC)) {
                 stage_set_phase(c, TLS_RETRY);
                 return;
@@ -145,8 +144,6 @@ static bool stage_return_is_over(const TlsConnection *c) {
 }
 
 void stage_return_try(TlsConnection *c) {
-        TlsStage *s = c->stage;
-        _cleanup_close_ int fd = -EBADF;
         int r;
 
         if (stage_return_is_over(c)) {
@@ -154,12 +151,7 @@ void stage_return_try(TlsConnection *c) {
                 return;
         }
 
-        fd = handoff_connect_type(&s->broker, s->broker_length, SOCK_SEQPACKET);
-        r = fd < 0 ? fd : stage_watch(c, &c->broker, fd);
-        if (r >= 0) {
-                (void) TAKE_FD(fd);
-                r = handoff_send_message(c->broker.fd, (Slice){ c->message, c->n_message }, (Slice){}, c->worker_fd);
-        }
+        r = stage_broker_send(c);
         if (r < 0)
                 stage_return_again(c, strerror(-r));
         else
@@ -172,7 +164,6 @@ static void stage_return_taken(TlsConnection *c) {
                 return;
         }
 
-        stage_close_side(c, &c->broker);
         c->worker_fd = fd_close(c->worker_fd); /* otherwise the end of the worker would not be seen */
         free(TAKE_PTR(c->message));
 
@@ -181,8 +172,8 @@ static void stage_return_taken(TlsConnection *c) {
         stage_flow(c);
 }
 
-void stage_return_answered(TlsConnection *c) {
-        switch (handoff_receipt(c->broker.fd, /* look_into_queue= */ false)) {
+void stage_return_settle(TlsConnection *c, Receipt receipt) {
+        switch (receipt) {
 
         case RECEIPT_NONE:
         case RECEIPT_RECEIVED:

@@ -10,7 +10,10 @@
  *                             stage-kernel.c ── keys.h, kernel.h: the client's own socket, if the kernel can do TLS
  *                                  │
  *                                  ▼
- *                             stage-return.c ── learned.h: message ── pair.h: or another socket ──▶ (broker)
+ *                             stage-return.c ── learned.h: message ── pair.h: or another socket
+ *                                  │
+ *                                  ▼
+ *                             stage-broker.c ── one connection for all clients ──▶ (broker)
  *                                  │ taken, not in the kernel
  *                                  ▼
  *     stage-prepare.c ── certificates and options; stage-renewal.c ── new certificates
@@ -23,7 +26,7 @@
 #include <sys/un.h>
 
 #include "basic/list.h"
-#include "handoff/protocol.h"
+#include "handoff/handoff.h"
 #include "workers/service.h"
 #include "workers/tls/certificate-report.h"
 #include "workers/tls/handshake.h"
@@ -44,6 +47,26 @@ typedef enum TlsPhase {
         TLS_LINGER,    /* was refused, and may read the answer before it is closed */
         _TLS_PHASE_MAX,
 } TlsPhase;
+
+/* One socket of a connection. Its epoll is edge-triggered, so events are recorded here until they are used. */
+typedef struct TlsSide {
+        TlsConnection *connection; /* NULL: StageBroker.side */
+        int fd;
+        bool can_read;
+        bool can_write;
+} TlsSide;
+
+/* Messages without an answer that the broker is sent at most. Further clients wait in TLS_RETRY. */
+#define STAGE_SENT_MAX 128
+
+/* The connection to the broker. */
+typedef struct StageBroker {
+        TlsSide side;                        /* its fd is -EBADF while there is none */
+        TlsConnection *sent[STAGE_SENT_MAX]; /* a ring: clients without an answer. NULL: that client has ended */
+        size_t first;                        /* index of the one whose answer comes next */
+        size_t n_sent;
+        void (*settle)(TlsConnection *c, Receipt receipt); /* what follows from an answer */
+} StageBroker;
 
 typedef struct TlsStage {
         Service service;
@@ -78,6 +101,7 @@ typedef struct TlsStage {
         bool kernel_fails;         /* it refused it for the last client */
         struct sockaddr_un broker; /* address of @return_path */
         socklen_t broker_length;
+        StageBroker to_broker;
 
         usec_t limits[_TLS_PHASE_MAX]; /* USEC_INFINITY: none */
         int epoll_fd;              /* all sockets of connections; data: TlsSide */
@@ -103,14 +127,6 @@ typedef struct StageBeat {
         uint64_t n_taken; /* clients since the start */
 } StageBeat;
 
-/* One socket of a connection. Its epoll is edge-triggered, so events are recorded here until they are used. */
-typedef struct TlsSide {
-        TlsConnection *connection;
-        int fd;
-        bool can_read;
-        bool can_write;
-} TlsSide;
-
 /* One direction. */
 typedef struct TlsFlow {
         uint8_t *rest;  /* bytes that the destination had no room for; NULL: none. Owned */
@@ -130,7 +146,7 @@ struct TlsConnection {
         usec_t begin;         /* when it was first offered to the broker */
         TlsSide client;
         TlsSide plain;        /* our end of the pair */
-        TlsSide broker;       /* connection to the broker, for one message and its answer */
+        bool is_sent;         /* it is in StageBroker.sent */
         bool is_prepared;     /* the kernel's TLS is on, without keys, and @seen watches the handshake */
         bool is_in_kernel;    /* it has the keys, so @worker_fd is the client's own socket, and @client has none */
         KeysSeen seen;
@@ -274,11 +290,29 @@ void stage_return(TlsConnection *c);
 /* Tries once more. */
 void stage_return_try(TlsConnection *c);
 
-/* Reads the broker's answer. */
-void stage_return_answered(TlsConnection *c);
+/* Uses the broker's answer. RECEIPT_CLOSED: the broker may have the client. RECEIPT_RESET: it has not. */
+void stage_return_settle(TlsConnection *c, Receipt receipt);
 
 /* Ends a client that no worker can get. It has an answer that it understands, if its protocol is HTTP/1. */
 void stage_return_refuse(TlsConnection *c);
+
+/* stage-broker.c */
+
+/* @settle is called for each answer. It calls nothing of this file but stage_broker_forget(). */
+void stage_broker_init(StageBroker *b, void (*settle)(TlsConnection *c, Receipt receipt));
+void stage_broker_done(TlsStage *s);
+
+/*
+ * Sends the message of @c with its worker_fd. StageBroker.settle() follows, unless stage_broker_forget() was called.
+ * Connects if need be. Returns 0 or a negative errno: nothing was sent. -EAGAIN: later there may be room.
+ */
+int stage_broker_send(TlsConnection *c);
+
+/* The answer about @c matters no more. */
+void stage_broker_forget(TlsConnection *c);
+
+/* The connection has answers, or its other end has gone. */
+void stage_broker_on_event(TlsStage *s, bool has_ended);
 
 /* stage-flow.c */
 

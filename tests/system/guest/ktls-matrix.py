@@ -69,7 +69,7 @@ class Client:
                 data += self.tls.read(65536) or sys.exit(f"an end after {data}")
             except ssl.SSLWantReadError:
                 self.hear()
-        return data.partition(b"\r\n\r\n")[2].decode().strip()
+        return data.partition(b"\r\n\r\n")[2].decode().strip().replace("::ffff:", "")  # IPv4 on a socket of IPv6
 
 
 def main():

@@ -6,7 +6,7 @@ import ssl
 import sys
 
 context = ssl._create_unverified_context()
-plain = socket.create_connection(("127.0.0.1", 443), timeout=20)
+plain = socket.create_connection(("127.0.0.1", 443), timeout=60)
 with context.wrap_socket(plain, server_hostname=sys.argv[1]) as client:
     for line in sys.stdin:
         client.sendall(line.encode())
