@@ -19,7 +19,7 @@ typedef enum ProbeVerdict {
  * The reasons of MALFORMED: X(CONSTANT, name, HTTP status, TLS alert, sentence). The name is for programs: D-Bus, JSON,
  * fields of the journal. The status is 0 for reasons without an HTTP answer, and the alert is 0 for those without a TLS
  * answer. The sentence says to an administrator what is wrong. It has neither a capital letter nor a full stop, because
- * it stands inside of other sentences. fdpassd(8) has a table of all names and sentences.
+ * it stands inside of other sentences. fdpass-refusals(7) has a table of all names.
  */
 #define PROBE_REASONS(X)                                                                                               \
         X(NONE, "none", 0, 0, "")                                                                                      \

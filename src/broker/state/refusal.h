@@ -4,7 +4,7 @@
 /*
  * Reasons why a client got no worker: X(CONSTANT, word, sentence). The word is for programs: D-Bus, metrics, fields of
  * the journal. The sentence says to an administrator what is wrong. It has neither a capital letter nor a full stop,
- * because it stands inside of other sentences. fdpassd(8) has a table of all.
+ * because it stands inside of other sentences. fdpass-refusals(7) has a table of all.
  */
 
 #include <stdbool.h>
