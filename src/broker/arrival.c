@@ -157,6 +157,17 @@ static void arrival_refuse(Broker *b, Client *c, Refusal why) {
         departure_refuse(b, c, why, PROBE_REASON_NONE);
 }
 
+static void arrival_time_out(Broker *b, Client *c) {
+        HeadResult r;
+
+        if (arrival_look(b, c))
+                return;
+
+        r = head_look_last(&b->head_buffer, b->routing, c);
+        if (!arrival_conclude(b, c, &r))
+                arrival_refuse(b, c, REFUSAL_HEAD_TIMEOUT);
+}
+
 /* Looks at the first bytes, and waits for more if needed. */
 static void arrival_enter(Broker *b, Client *c) {
         if (arrival_look(b, c))
@@ -165,6 +176,8 @@ static void arrival_enter(Broker *b, Client *c) {
         head_enter(c);
         if (watch_client(&b->loop, c) < 0)
                 arrival_refuse(b, c, REFUSAL_BROKER);
+        else if (c->is_shared && c->wait.due <= loop_now(&b->loop)) /* endless events would leave the timer no turn */
+                arrival_time_out(b, c);
         else if (c->inspect.has_news) /* the last bytes may have come after the copy was made */
                 arrival_inspect_head(b, c);
         else if (c->has_ended)
@@ -274,17 +287,6 @@ static void arrival_route_silent(Broker *b, Client *c) {
 
         r = head_route_silent(b->routing, c);
         (void) arrival_conclude(b, c, &r);
-}
-
-static void arrival_time_out(Broker *b, Client *c) {
-        HeadResult r;
-
-        if (arrival_look(b, c))
-                return;
-
-        r = head_look_last(&b->head_buffer, b->routing, c);
-        if (!arrival_conclude(b, c, &r))
-                arrival_refuse(b, c, REFUSAL_HEAD_TIMEOUT);
 }
 
 void arrival_on_timer(void *userdata) {

@@ -1,172 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Clients that come from a TLS stage, with the kernel's TLS on their socket. Most machines have no kTLS. So the linker
- * puts other functions in front of libc's. On sockets of make_ktls() they do what kTLS does, but do not encrypt.
- */
+/* Clients that come from a TLS stage, with the kernel's TLS on their socket. */
 
 #include "handback-fixture.h"
-
-#include <linux/sockios.h>
-#include <linux/tls.h>
-#include <netinet/tcp.h>
-#include <sys/ioctl.h>
-
-#ifndef SOL_TLS
-#define SOL_TLS 282
-#endif
-
-#define N_SOCKETS_MAX 32
-#define ALERT '\x15'               /* a client's close_notify, in its bytes */
-#define NOTIFIED "[close_notify]"  /* ours, as the client sees it */
-
-/* A socket with kTLS. Its number is that of all its descriptors. */
-typedef struct KtlsSocket {
-        uint64_t cookie;
-        size_t n_decrypted; /* unread bytes that a peek has taken out of TCP's queue */
-        bool has_alert;     /* and so has an alert, which is next */
-} KtlsSocket;
-
-static KtlsSocket sockets[N_SOCKETS_MAX];
-static size_t n_sockets;
-
-int __real_getsockopt(int fd, int level, int option, void *value, socklen_t *size);
-int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *size);
-ssize_t __real_recv(int fd, void *p, size_t n, int flags);
-ssize_t __wrap_recv(int fd, void *p, size_t n, int flags);
-ssize_t __real_recvmsg(int fd, struct msghdr *m, int flags);
-ssize_t __wrap_recvmsg(int fd, struct msghdr *m, int flags);
-ssize_t __real_sendmsg(int fd, const struct msghdr *m, int flags);
-ssize_t __wrap_sendmsg(int fd, const struct msghdr *m, int flags);
-int __real_ioctl(int fd, unsigned long what, ...);
-int __wrap_ioctl(int fd, unsigned long what, ...);
-int __real_connect(int fd, const struct sockaddr *a, socklen_t n);
-int __wrap_connect(int fd, const struct sockaddr *a, socklen_t n);
-
-static KtlsSocket *find_ktls(int fd) {
-        uint64_t cookie = 0;
-
-        if (__real_getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &(socklen_t){ sizeof(cookie) }) < 0)
-                return NULL;
-
-        for (size_t i = 0; i < n_sockets; i++)
-                if (sockets[i].cookie == cookie)
-                        return &sockets[i];
-
-        return NULL;
-}
-
-static void make_ktls(int fd) {
-        KtlsSocket *k = &sockets[n_sockets++];
-
-        assert_true(n_sockets <= N_SOCKETS_MAX);
-        *k = (KtlsSocket){};
-        assert_int_equal(__real_getsockopt(fd, SOL_SOCKET, SO_COOKIE, &k->cookie, &(socklen_t){ sizeof(k->cookie) }), 0);
-}
-
-int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *size) {
-        int r = __real_getsockopt(fd, level, option, value, size);
-
-        if (level == IPPROTO_TCP && option == TCP_ULP && r >= 0 && find_ktls(fd)) {
-                memcpy(value, "tls", sizeof("tls"));
-                *size = 16;
-        }
-        return r;
-}
-
-/* Reads up to the alert. An alert at the beginning is an error of each read. */
-static ssize_t read_ktls(KtlsSocket *k, int fd, uint8_t *p, size_t size, int flags) {
-        ssize_t n = k->has_alert ? 0 : __real_recv(fd, p, size, flags | MSG_PEEK);
-        const uint8_t *alert = n > 0 ? memchr(p, ALERT, (size_t) n) : NULL;
-
-        if (alert == p)
-                k->has_alert = __real_recv(fd, p, 1, MSG_DONTWAIT) == 1;
-        if (k->has_alert) {
-                errno = EIO;
-                return -1;
-        }
-        if (n <= 0)
-                return n;
-        if (alert) {
-                memset(p + (alert - p), 0, (size_t) (p + n - alert));
-                n = alert - p;
-        }
-
-        k->n_decrypted = MAX(k->n_decrypted, (size_t) n);
-        if (flags & MSG_PEEK)
-                return n;
-
-        k->n_decrypted -= (size_t) n;
-        return __real_recv(fd, p, (size_t) n, flags);
-}
-
-ssize_t __wrap_recv(int fd, void *p, size_t n, int flags) {
-        KtlsSocket *k = find_ktls(fd);
-
-        return k && n > 0 ? read_ktls(k, fd, p, n, flags) : __real_recv(fd, p, n, flags);
-}
-
-/* Tells the type of a record, or that there is no room to tell it. */
-ssize_t __wrap_recvmsg(int fd, struct msghdr *m, int flags) {
-        KtlsSocket *k = flags & MSG_ERRQUEUE ? NULL : find_ktls(fd);
-        struct cmsghdr *c = CMSG_FIRSTHDR(m);
-        uint8_t *p;
-        ssize_t n;
-
-        if (!k)
-                return __real_recvmsg(fd, m, flags);
-
-        p = m->msg_iov[0].iov_base;
-        m->msg_flags = c ? 0 : MSG_CTRUNC;
-        if (!c)
-                return read_ktls(k, fd, p, m->msg_iov[0].iov_len, flags);
-
-        assert_true(flags & MSG_PEEK);
-        n = k->has_alert ? 2 : __real_recv(fd, p, 1, flags);
-        if (n <= 0)
-                return n;
-
-        c->cmsg_level = SOL_TLS;
-        c->cmsg_type = TLS_GET_RECORD_TYPE;
-        c->cmsg_len = CMSG_LEN(1);
-        *CMSG_DATA(c) = k->has_alert ? 21 : 23;
-        if (k->has_alert)
-                memcpy(p, "\1\0", 2);
-        return n;
-}
-
-ssize_t __wrap_sendmsg(int fd, const struct msghdr *m, int flags) {
-        const struct cmsghdr *c = CMSG_FIRSTHDR(m);
-
-        if (!c || c->cmsg_level != SOL_TLS)
-                return __real_sendmsg(fd, m, flags);
-
-        assert_non_null(find_ktls(fd));
-        assert_true(flags & MSG_DONTWAIT);
-        return send(fd, NOTIFIED, strlen(NOTIFIED), flags) < 0 ? -1 : 2;
-}
-
-int __wrap_ioctl(int fd, unsigned long what, ...) {
-        KtlsSocket *k = what == SIOCINQ ? find_ktls(fd) : NULL;
-        va_list ap;
-        int *value, r;
-
-        va_start(ap, what);
-        value = va_arg(ap, int *);
-        va_end(ap);
-        r = __real_ioctl(fd, what, value);
-        if (k && r >= 0)
-                *value -= (int) k->n_decrypted;
-        return r;
-}
-
-int __wrap_connect(int fd, const struct sockaddr *a, socklen_t n) {
-        if (a->sa_family != AF_UNSPEC || !find_ktls(fd))
-                return __real_connect(fd, a, n);
-
-        errno = EOPNOTSUPP; /* tls_disconnect() of the kernel */
-        return -1;
-}
+#include "ktls-fixture.h"
 
 /* The facts that a stage learned of a client that asked it for a.test. */
 static Message stage_message(void) {
@@ -252,6 +89,40 @@ static void test_refusals(void **state) {
         USE({ .unit = "a.socket", .worker = "none", .transport = TRANSPORT_SEQPACKET, .queue_timeout = 100 * USEC_PER_MSEC });
         expect_end(come(REQUEST, stage_message()), "HTTP/1.1 50", true);
         WAIT_FOR(n_in_broker() == 0);
+}
+
+/* A broken record behind a part of a head ends the client at once. */
+static void test_broken_record(void **state) {
+        int a = begin();
+
+        expect_end(come("GET /a HTTP/1.1\r\nHost: a" BROKEN, stage_message()), "", true);
+        WAIT_FOR(n_in_broker() == 0);
+        assert_int_equal(n_gone(), 1);
+        assert_int_equal(n_refused(REFUSAL_HEAD_TIMEOUT), 0);
+        fd_close(a);
+}
+
+static int setup_noisy(void **state) {
+        is_noisy = true; /* before the helper is there, which makes the calls */
+        return setup_with_helper(state);
+}
+
+static int teardown_noisy(void **state) {
+        is_noisy = false;
+        return teardown(state);
+}
+
+/* Events without end don't prolong the time for the head. */
+static void test_endless_events(void **state) {
+        int a = begin(), client, fd;
+
+        tcp_pair(&client, &fd);
+        say(client, "GET /a HTTP/1.1\r\nHost: a");
+        expect_answer(hand_back(fd, stage_message()), FDPASS_ANSWER_TAKEN);
+        expect_end(client, "HTTP/1.1 408 ", false);
+        WAIT_FOR(n_in_broker() == 0);
+        assert_int_equal(n_refused(REFUSAL_HEAD_TIMEOUT), 1);
+        fd_close(a);
 }
 
 /* Other sockets get no close_notify, which would be data on them. */
@@ -564,7 +435,8 @@ static void test_flusher(void **state) {
         WAIT_FOR(n_in_broker() == 0);
 }
 
-TEST_MAIN(BROKER_TEST(test_refusals), BROKER_TEST(test_plain_socket), BROKER_TEST(test_backlog), BROKER_TEST(test_parked),
+TEST_MAIN(BROKER_TEST(test_refusals), BROKER_TEST(test_broken_record), cmocka_unit_test_setup_teardown(test_endless_events, setup_noisy, teardown_noisy),
+          BROKER_TEST(test_plain_socket), BROKER_TEST(test_backlog), BROKER_TEST(test_parked),
           BROKER_TEST(test_client_ends), BROKER_TEST(test_kept_tls), BROKER_TEST(test_kept_tls_of_pair), BROKER_TEST(test_unknown_tls),
           BROKER_TEST(test_new_client), BROKER_TEST(test_http2), BROKER_TEST(test_untouched),
           BROKER_TEST(test_untouched_in_pieces), BROKER_TEST(test_flusher))

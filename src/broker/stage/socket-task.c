@@ -119,6 +119,17 @@ static int socket_task_consume(SocketTask *t, int fd) {
         return n < 0 ? -errno : t->n_head == t->n_consume ? 0 : -EPIPE;
 }
 
+/*
+ * The error of a broken TLS record, which a peek does not tell if it finds bytes before the record (tls_sw_recvmsg(),
+ * seen on Linux 6.1 to 6.12). Each such peek raises the error again, and with it an event of the socket. So without this
+ * the next peek would follow at once, for ever.
+ */
+static int socket_task_hidden_error(int fd) {
+        int error = 0;
+
+        return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){ sizeof(error) }) < 0 ? -errno : -error;
+}
+
 static int socket_task_peek(SocketTask *t, int fd) {
         size_t max = MIN(t->head_max, sizeof(t->head));
         ssize_t n;
@@ -130,7 +141,7 @@ static int socket_task_peek(SocketTask *t, int fd) {
 
         t->n_head += (size_t) n;
         t->is_end = n == 0 && max > t->n_prefix;
-        return 0;
+        return t->is_ktls && n > 0 ? socket_task_hidden_error(fd) : 0;
 }
 
 static int socket_task_answer(SocketTask *t) {

@@ -19,6 +19,12 @@ def corrupt(client):
     client.socket.sendall(CORRUPT)
 
 
+def half_corrupt(client):
+    """The rest of a request that began well."""
+    client.send(REQUEST[:-2])
+    client.socket.sendall(CORRUPT)
+
+
 def end(client, attack):
     try:
         attack(client)
@@ -30,7 +36,7 @@ def end(client, attack):
     return "answered" if got.startswith(b"HTTP/1.1 200") else got.split(b"\r\n")[0].decode() or "closed"
 
 
-for what, attack in ("new keys", new_keys), ("a corrupt record", corrupt):
+for what, attack in ("new keys", new_keys), ("a corrupt record", corrupt), ("a corrupt end", half_corrupt):
     for when in "first", "behind an answer":
         client = Tls("1.3", NAME).connect()
         if when != "first":
