@@ -35,3 +35,9 @@ void expect_answer(int conn, uint8_t expected);
  * points into a buffer that the next call overwrites.
  */
 Message take_message(int worker, const char *text);
+
+static inline void expect_slice(Slice s, Slice expected) {
+        assert_int_equal(s.n, expected.n);
+        if (s.n > 0)
+                assert_memory_equal(s.p, expected.p, expected.n);
+}
