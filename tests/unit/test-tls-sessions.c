@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Sessions of TLS: what is learned in a handshake, whom it lets in, and tickets. */
+/* Sessions of TLS: what is learned in a handshake, clients that it lets in, and tickets. */
 
 #include "tls-policy-fixture.h"
 
