@@ -39,7 +39,7 @@ def alone(function):
 
 
 def shared(function):
-    """For a case about the broker and the kernel, which the machines share: without --long one of them runs it."""
+    """For a case about the broker and the kernel, which the machines share: without --long the first that has time runs it."""
     function.shared = True
     return function
 
