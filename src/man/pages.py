@@ -50,11 +50,14 @@ def sections(path):
 
 def files(path, title):
     """What a section needs: {path: block} of its own files, of two versions the first (the page has the other), and of the
-    programs of other sections that its units start."""
+    programs of other sections that its units start or its commands make executable."""
     own = {block.path: block for block in reversed(sections(path)[title]) if block.path}
     programs = {block.path: block for block in blocks(path) if block.is_program}
     text = "".join(block.text for block in own.values())
     started = re.findall(r"^ExecStart=-?(/\S+)", text, re.M)
+    for block in sections(path)[title]:
+        if not block.path:
+            started += " ".join(re.findall(r"^chmod \+x (.*)$", block.text, re.M)).split()
     return own | {name: programs[name] for name in started if name in programs and name not in own}
 
 

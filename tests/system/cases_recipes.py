@@ -49,6 +49,13 @@ def units_of(blocks):
 def stop(m, blocks):
     names = " ".join("'" + unit.replace("@x.", "@*.") + "'" for unit in units_of(blocks))
     m.run(f"systemctl stop {names}", check=False)
+    for name in added(blocks):
+        m.run(f"fdpassctl remove {name}", check=False)
+
+
+def added(blocks):
+    """The workers that the commands of these blocks add."""
+    return [name for block in blocks if not block.path for name in re.findall(r"^fdpassctl add (\S+)", block.text, re.M)]
 
 
 def follow(m, title, seconds=0):
@@ -90,7 +97,8 @@ def check_installed(m, title):
 
 def verify(m, blocks):
     m.run("systemctl daemon-reload")
-    for unit in units_of(blocks):
+    units = [f"{name}.socket" for name in added(blocks) if m.path(f"{UNITS}/{name}.socket").exists()]
+    for unit in units_of(blocks) + units:
         done = m.run(f"systemd-analyze verify --man=no {unit}", check=False)
         check(done.returncode == 0 and not done.stdout + done.stderr, f"{unit}: {done.stdout}{done.stderr}")
 
