@@ -76,7 +76,7 @@ static bool arrival_has_connections_left(Broker *b, Client *c) {
         if (admission_has_connections_left(b, c))
                 return true;
 
-        live_on_event(b); /* connections of the source may have ended in this turn */
+        live_read(b); /* connections of the source may have ended meanwhile */
         if (admission_has_connections_left(b, c))
                 return true;
 

@@ -17,6 +17,7 @@ struct Live {
         ConnectionTable *table;
         DiagSocket socket;
         int fd;               /* the netlink socket; owned */
+        usec_t read_at;       /* CLOCK_MONOTONIC; USEC_INFINITY: no report has come */
         Sweep sweep;
         Timer timer;          /* for @sweep */
         uint16_t ports[DIAG_PORTS_MAX]; /* ports of our end whose reports are read */
@@ -57,4 +58,13 @@ void live_take_back(Broker *b, Client *c);
 bool live_any(const Broker *b);
 
 /* Reads the reports that have come. */
+void live_read(Broker *b);
+
+/* Reports have come. They are read by a later live_turn(), several at once. */
 void live_on_event(Broker *b);
+
+/* Returns how long the next turn may wait: until reports are to be read. */
+usec_t live_is_due(const Broker *b);
+
+/* Reads the reports if that is due, or if a client waits for a worker. To be called in each turn, after the events. */
+void live_turn(Broker *b);

@@ -30,10 +30,18 @@ int watch_enable_listener(Loop *loop, Listener *l, bool enable) {
         return r;
 }
 
-int watch_connections(Loop *loop, int fd) {
-        struct epoll_event event = { .events = EPOLLIN, .data.u64 = TOKEN_CONNECTIONS };
+static int watch_reports(Loop *loop, int how, int fd) {
+        struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.u64 = TOKEN_CONNECTIONS };
 
-        return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+        return epoll_ctl(loop->epoll_fd, how, fd, &event) < 0 ? -errno : 0;
+}
+
+int watch_connections(Loop *loop, int fd) {
+        return watch_reports(loop, EPOLL_CTL_ADD, fd);
+}
+
+int watch_connections_again(Loop *loop, int fd) {
+        return watch_reports(loop, EPOLL_CTL_MOD, fd);
 }
 
 static int watch_add(Loop *loop, const Client *c, int fd, uint32_t events) {

@@ -26,8 +26,12 @@ void unwatch_listener(Loop *loop, Listener *l);
 /* Turns a listener on or off. Returns 0 or a negative errno. Turning off never fails. */
 int watch_enable_listener(Loop *loop, Listener *l, bool enable);
 
-/* Reports that @fd, the socket with the kernel's reports, is readable. Returns 0 or a negative errno. */
+/*
+ * Reports once that @fd, the socket with the kernel's reports, is readable. The second function has it reported once more.
+ * Both return 0 or a negative errno.
+ */
 int watch_connections(Loop *loop, int fd);
+int watch_connections_again(Loop *loop, int fd);
 
 /*
  * Reports events of @conn_fd, the connection to a worker for this client alone. @conn_fd is borrowed, and closing it
