@@ -42,6 +42,10 @@ typedef enum LogHandoffs {
 /* Protocol= as a set has the bit 1 << ProbeProtocol of each protocol. This bit is for a client that sends nothing. */
 #define PROTOCOL_SILENT (1U << 31)
 
+/* "any silent": all protocols, also those that are not known, and silent clients. "any" alone is 0, as without the key. */
+#define PROTOCOL_ANY \
+        (1U << PROBE_UNKNOWN | 1U << PROBE_HTTP | 1U << PROBE_HTTP2 | 1U << PROBE_TLS | 1U << PROBE_SSH)
+
 /* Header=Name: glob */
 typedef struct HeaderMatch {
         char *name; /* in lower case; owned */

@@ -8,8 +8,7 @@
 
 #define HTTP (1U << PROBE_HTTP)
 #define TLS (1U << PROBE_TLS)
-#define EVERY_PROTOCOL \
-        (1U << PROBE_UNKNOWN | HTTP | 1U << PROBE_HTTP2 | TLS | 1U << PROBE_SSH | PROTOCOL_SILENT)
+#define EVERY_PROTOCOL (PROTOCOL_ANY | PROTOCOL_SILENT)
 
 /* The protocols that a key leaves to the clients of a route. */
 typedef struct KeyClaim {
@@ -125,6 +124,9 @@ static void lint_keys_check_words(const Lint *l, const Unit *unit, const KeyClai
                 unsigned bit = k < ELEMENTSOF(protocols) ? 1U << protocols[k] : PROTOCOL_SILENT;
                 const char *word = k < ELEMENTSOF(protocols) ? probe_protocol_to_string(protocols[k]) : "silent";
                 Assignment *a = config_last(unit, SECTION_FDPASS, claims[0].key);
+
+                if (claims[0].protocols & 1U << PROBE_UNKNOWN && bit != PROTOCOL_SILENT)
+                        continue; /* the word is "any" */
 
                 for (size_t i = 1; a && i < n; i++)
                         if (claims[0].protocols & bit && !(claims[i].protocols & bit))

@@ -98,11 +98,6 @@ static int lint_limits_broker(const Lint *l) {
         if (r != 0)
                 return r < 0 ? r : 0;
 
-        a = lint_in_effect(unit, SECTION_FDPASS, "MaxParked");
-        if (a && b->max_clients > 0 && b->max_parked > b->max_clients)
-                lint_warn(l, unit, a, "MaxParked=%u is never reached, because MaxClients=%u is the limit of all "
-                          "clients; write a smaller number, or raise MaxClients=.", b->max_parked, b->max_clients);
-
         a = lint_in_effect(unit, SECTION_FDPASS, "ParkTimeoutSec");
         if (a && b->park_timeout_usec == 0)
                 lint_warn(l, unit, a, "ParkTimeoutSec=0 closes each client that a worker hands back for its next "

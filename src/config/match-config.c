@@ -65,7 +65,7 @@ static int match_config_take_protocol(const char *word, void *field) {
         unsigned *mask = field;
 
         if (streq(word, "any"))
-                *mask = 0;
+                *mask |= PROTOCOL_ANY;
         else if (streq(word, "silent"))
                 *mask |= PROTOCOL_SILENT;
         else {
@@ -82,8 +82,13 @@ static int match_config_take_protocol(const char *word, void *field) {
 }
 
 int config_parse_protocols(ConfigContext *c, const Assignment *a, void *field) {
-        return config_parse_words(c, a, "\"http\", \"http2\", \"tls\", \"ssh\", \"silent\" or \"any\"",
-                                  match_config_take_protocol, field);
+        unsigned *mask = field;
+        int r = config_parse_words(c, a, "\"http\", \"http2\", \"tls\", \"ssh\", \"silent\" or \"any\"",
+                                   match_config_take_protocol, field);
+
+        if (*mask & 1U << PROBE_UNKNOWN && !(*mask & PROTOCOL_SILENT))
+                *mask = 0;
+        return r;
 }
 
 int config_parse_sources(ConfigContext *c, const Assignment *a, void *field) {

@@ -40,12 +40,14 @@ static void list_routes_add_protocols(char *text, size_t size, unsigned protocol
                 unsigned bit;
                 char name[8];
         } known[] = {
-                { 1U << PROBE_HTTP, "http" }, { 1U << PROBE_HTTP2, "http2" }, { 1U << PROBE_TLS, "tls" },
+                { 1U << PROBE_UNKNOWN, "any" }, { 1U << PROBE_HTTP, "http" }, { 1U << PROBE_HTTP2, "http2" }, { 1U << PROBE_TLS, "tls" },
                 { 1U << PROBE_SSH, "ssh" },   { PROTOCOL_SILENT, "silent" },
         };
         char *names[ELEMENTSOF(known) + 1] = {};
         size_t n = 0;
 
+        if (protocols & 1U << PROBE_UNKNOWN) /* PROTOCOL_ANY */
+                protocols &= 1U << PROBE_UNKNOWN | PROTOCOL_SILENT;
         for (size_t i = 0; i < ELEMENTSOF(known); i++)
                 if (protocols & known[i].bit)
                         names[n++] = known[i].name;

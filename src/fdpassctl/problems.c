@@ -170,7 +170,7 @@ static void problems_print_meaning(FILE *f, const Snapshot *s, const char *reaso
 }
 
 static void problems_print_count(FILE *f, uint64_t n) {
-        fprintf(f, ": %" PRIu64 " client%s refused in the last 10 minutes", n, n == 1 ? " was" : "s were");
+        fprintf(f, ": %" PRIu64 " client%s refused in the last 5 to 10 minutes", n, n == 1 ? " was" : "s were");
 }
 
 /* Prints the limit of a source, and the last client that was refused for it. */

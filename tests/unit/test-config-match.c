@@ -160,6 +160,28 @@ static void test_reset(void **state) {
         assert_null(m->name);
 }
 
+/* "any" takes nothing away, in whatever order. Alone it is no key. */
+static void test_any_protocol(void **state) {
+        static const struct {
+                const char *lines;
+                unsigned protocols;
+        } cases[] = {
+                { "Protocol=any", 0 },
+                { "Protocol=http\nProtocol=any", 0 },
+                { "Protocol=any ssh", 0 },
+                { "Protocol=any silent", PROTOCOL_ANY | PROTOCOL_SILENT },
+                { "Protocol=silent any", PROTOCOL_ANY | PROTOCOL_SILENT },
+                { "Protocol=any silent\nProtocol=\nProtocol=tls", 1U << PROBE_TLS },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(config_freep) Config *config = load_route(cases[i].lines);
+
+                assert_string_equal(t.findings, "");
+                assert_int_equal(config->routes[0].match.protocols, cases[i].protocols);
+        }
+}
+
 static void test_others(void **state) {
         _cleanup_(config_freep) Config *config =
                 load_route("Source=192.0.2.0/24 2001:db8::/32 10.0.0.1\nHeader=X-Two: b *\nHeader=Accept:text/*\n"
@@ -363,6 +385,7 @@ TEST_MAIN(CONFIG_TEST(test_strings),
           CONFIG_TEST(test_tls),
           CONFIG_TEST(test_list_fields),
           CONFIG_TEST(test_reset),
+          CONFIG_TEST(test_any_protocol),
           CONFIG_TEST(test_others),
           CONFIG_TEST(test_errors),
           CONFIG_TEST(test_listener),

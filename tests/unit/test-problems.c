@@ -166,11 +166,11 @@ static void test_limits_and_stuck(_unused_ void **state) {
         assert_int_equal(problems_find(&s, NULL, NULL, NULL, &problems), 0);
         assert_int_equal(problems.n_items, 4);
         assert_string_equal(problems.items[0], "Worker /run/a.sock does not take its clients: 2 wait in its backlog, for 3.0s.");
-        assert_string_equal(problems.items[1], "Listener public: 88 clients were refused in the last 10 minutes: the address is full "
+        assert_string_equal(problems.items[1], "Listener public: 88 clients were refused in the last 5 to 10 minutes: the address is full "
                                                "(source-full), 64 are allowed, the last one was 192.0.2.7.");
-        assert_string_equal(problems.items[2], "Listener public: 1 client was refused in the last 10 minutes: the address is fast "
+        assert_string_equal(problems.items[2], "Listener public: 1 client was refused in the last 5 to 10 minutes: the address is fast "
                                                "(source-rate), 100/10s are allowed, the last one was 2001:db8::1.");
-        assert_non_null(strstr(problems.items[3], "a.socket: 1 client was refused in the last 10 minutes: "));
+        assert_non_null(strstr(problems.items[3], "a.socket: 1 client was refused in the last 5 to 10 minutes: "));
         snapshot_done(&s);
 }
 

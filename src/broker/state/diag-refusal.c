@@ -76,6 +76,7 @@ static void diag_write_no_route(Diag *d, void *subject, uint64_t n) {
         log_begin(&record, d->log, LOG_WARNING);
         log_id(&record, MESSAGE_NO_ROUTE);
         log_field(&record, "FDPASS_LISTENER", "%s", line->listener->name);
+        log_field(&record, "FDPASS_REASON", "%s", refusal_to_string(REFUSAL_NO_ROUTE));
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
         log_commit(&record, "No route takes clients of listener %s: %" PRIu64 " refused (no-route).",
                    line->listener->name, n);
@@ -122,6 +123,7 @@ static void diag_write_queue_full(Diag *d, void *subject, uint64_t n) {
 
         (void) diag_take_source(&p->full_source, n, source, sizeof(source));
         diag_begin_route(&record, d, LOG_WARNING, MESSAGE_QUEUE_FULL, &p->routes[0]);
+        log_field(&record, "FDPASS_REASON", "%s", refusal_to_string(REFUSAL_QUEUE_FULL));
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
         if (p->n_queued >= p->max_queued)
                 log_commit(&record, "%s: %" PRIu64 " client%s refused: %zu are in the queue already (MaxQueued=%zu), "
@@ -145,6 +147,7 @@ static void diag_write_client_expired(Diag *d, void *subject, uint64_t n) {
         LogRecord record;
 
         diag_begin_route(&record, d, LOG_WARNING, MESSAGE_QUEUE_TIMEOUT, &p->routes[0]);
+        log_field(&record, "FDPASS_REASON", "%s", refusal_to_string(REFUSAL_TIMEOUT));
         log_field(&record, "FDPASS_N", "%" PRIu64, n);
         if (p->queue_timeout > 0)
                 log_commit(&record, "%s: %" PRIu64 " client%s waited %" PRIu64 " s for a worker in vain.",
