@@ -174,6 +174,23 @@ static void add_try_print_no_port(const RouteMatch *match) {
                 printf("Open a port first:\n        systemctl enable --now fdpass.socket\n");
 }
 
+/* Opens port 443 in @target by what it prints. Returns false if a route of other listeners would not get its clients. */
+static bool add_try_open_https(const RouteMatch *match, AddTarget *target) {
+        if (match->listeners) {
+                printf("No public port for HTTPS leads to it yet. See HTTPS in fdpass(7).\n");
+                return false;
+        }
+
+        /* A worker that takes TLS clients as they come has its own certificate. */
+        printf("Open the port for HTTPS first:\n");
+        if (match->tls == TLS_MATCH_YES)
+                printf("        install -m 600 NAME.crt NAME.key /etc/fdpass/tls/\n"
+                       "        systemctl enable --now fdpass-tls.socket\n");
+        printf("        systemctl enable fdpass@443.socket\n        systemctl restart fdpass.service\n");
+        *target = (AddTarget) { .host = "localhost", .port = "443" };
+        return true;
+}
+
 void add_try_print(const AddPlan *plan, const Config *config) {
         const RouteConfig *route;
         AddTarget t = {};
@@ -195,11 +212,9 @@ void add_try_print(const AddPlan *plan, const Config *config) {
                 return;
         }
         if (add_try_wants_tls(&route->match) && !strstr(t.port, "443")) {
-                printf("No public port for HTTPS leads to it yet. See HTTPS in fdpass(7).\n");
-                return;
-        }
-
-        if (!systemctl_is_active(t.listener->unit))
+                if (!add_try_open_https(&route->match, &t))
+                        return;
+        } else if (!systemctl_is_active(t.listener->unit))
                 printf("Open the port first:\n        systemctl enable --now %s\n", t.listener->unit);
         add_try_print_command(&route->match, &t);
         printf("To take it away again:\n        fdpassctl remove %s\n", plan->name);

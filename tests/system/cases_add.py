@@ -107,6 +107,30 @@ def add_proxy(m):
 
 
 @case
+def add_https(m):
+    """A route of HTTPS on a host without it: what add says opens the port, and reaches the route."""
+    m.start_broker()
+    m.run("cd /root; openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=NAME "
+          "-addext subjectAltName=DNS:https.example -keyout NAME.key -out NAME.crt")
+    done = m.run(f"fdpassctl add https --host=https.example --tls=yes --stream -- python3 {PROGRAMS}/receivers/python")
+    said = done.stdout[done.stdout.index("Open the port for HTTPS first:"):]
+    steps = re.findall(r"(?m)^ +((?:install|systemctl) .*)$", said)
+    check(len(steps) == 4, said)
+    try:
+        m.run("cd /root; " + " && ".join(steps))
+        seen = try_it(m, command_of(said))
+        check("this is Python" in seen.stdout, f"{command_of(said)}: {seen.stdout}{seen.stderr}")
+        m.run("fdpassctl remove https")
+        done = m.run(f"fdpassctl add https --host=https.example --tls=yes --stream -- python3 {PROGRAMS}/receivers/python")
+        check("Open the port" not in done.stdout and "https://https.example/" in done.stdout, done.stdout[-400:])
+        m.run("fdpassctl remove https")
+        done = m.run(f"fdpassctl add https --tls=yes --listener=public --stream -- python3 {PROGRAMS}/receivers/python")
+        check("No public port for HTTPS" in done.stdout, done.stdout[-400:])
+    finally:
+        m.run("fdpassctl remove https; systemctl disable --now fdpass-tls.socket fdpass@443.socket; rm -f /etc/fdpass/tls/NAME.*", check=False)
+
+
+@case
 def add_server(m):
     """nginx, gunicorn, node, git daemon and sshd from Debian's packages; nginx was enabled before, and is after."""
     m.start_broker()
