@@ -88,6 +88,39 @@ static inline void count_calls(bool (*f)(void *), void *data, CallCount *ret) {
         assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* Lets a traced process run to its next entry of the system call @until. Counts the others on the way. */
+static inline void call_count_run(pid_t pid, uint64_t until, CallCount *ret) {
+        for (;;) {
+                struct __ptrace_syscall_info info = {};
+                int status;
+
+                assert_int_equal(ptrace(PTRACE_SYSCALL, pid, NULL, NULL), 0);
+                assert_int_equal(waitpid(pid, &status, 0), pid);
+                assert_true(WIFSTOPPED(status));
+                assert_true(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) > 0);
+                if (info.op != PTRACE_SYSCALL_INFO_ENTRY)
+                        continue;
+                if (info.entry.nr == until)
+                        return;
+
+                call_count_add(ret, info.entry.nr);
+        }
+}
+
+/* Stops a child where it enters the system call @at. Skips the test where ptrace(2) is not permitted. */
+static inline void call_count_seize(pid_t pid, uint64_t at) {
+        CallCount before = {};
+        int status;
+
+        if (ptrace(PTRACE_SEIZE, pid, NULL, (long) PTRACE_O_TRACESYSGOOD) < 0)
+                skip();
+
+        assert_int_equal(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSTOPPED(status));
+        call_count_run(pid, at, &before);
+}
+
 /* Fails, with the numbers of the calls (ausyscall(8) has their names), if there are more than @max. */
 static inline void assert_calls(const CallCount *c, unsigned max, const char *what) {
         if (c->n > 0 && c->n <= max)
