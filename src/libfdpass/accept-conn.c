@@ -25,23 +25,40 @@ void accept_conn_done(AcceptConn *c) {
 }
 
 /*
- * Reserves a descriptor for the client while it accepts: if there is no room for both, nothing is taken. A blocking
+ * With @reserve a descriptor is held for the client meanwhile: if there is no room for both, nothing is taken. A blocking
  * socket waits in here, because accept(2) wakes one of several processes and poll(2) would wake all.
  */
-static int accept_conn_new(int listener_fd) {
+static int accept_conn_new(int listener_fd, bool reserve) {
         _cleanup_close_ int reserved_fd = -EBADF;
         int fd;
 
-        reserved_fd = fcntl(listener_fd, F_DUPFD_CLOEXEC, 0);
-        if (reserved_fd < 0)
-                return -errno;
+        if (reserve) {
+                reserved_fd = fcntl(listener_fd, F_DUPFD_CLOEXEC, 0);
+                if (reserved_fd < 0)
+                        return -errno;
+        }
 
         fd = accept4(listener_fd, NULL, NULL, SOCK_CLOEXEC);
         return fd < 0 ? -errno : fd;
 }
 
-int accept_conn_open(AcceptConn *c, int fd) {
-        int family = fd_option(fd, SO_DOMAIN), is_listening = fd_option(fd, SO_ACCEPTCONN), flags, r;
+/* If this is the connection that made descriptors scarce, the client has no reserved one. The connection ends unread then. */
+static int accept_conn_take(AcceptConn *c, int listener_fd, bool is_known) {
+        bool reserve = !is_known || listener_is_room_scarce();
+        int r;
+
+        r = accept_conn_new(listener_fd, reserve);
+        listener_note_descriptor(r);
+        if (r < 0)
+                return r;
+
+        c->fd = r;
+        return reserve || !listener_is_room_scarce() ? 0 : handoff_check_room(c->fd);
+}
+
+/* Asks for what a socket is. Returns 1 for a listening one, 0 for a connection, or a negative errno. */
+static int accept_conn_inspect(AcceptConn *c, int fd) {
+        int family = fd_option(fd, SO_DOMAIN), is_listening = fd_option(fd, SO_ACCEPTCONN);
 
         c->type = fd_option(fd, SO_TYPE);
         if (family < 0 || c->type < 0 || is_listening < 0)
@@ -49,23 +66,31 @@ int accept_conn_open(AcceptConn *c, int fd) {
         if (family != AF_UNIX || (c->type != SOCK_STREAM && c->type != SOCK_SEQPACKET))
                 return -EOPNOTSUPP;
 
-        flags = fcntl(fd, F_GETFL);
-        if (flags < 0)
-                return -errno;
+        return is_listening > 0;
+}
 
-        c->is_blocking = !(flags & O_NONBLOCK);
-        c->is_callers = !is_listening;
-        if (!is_listening) {
+int accept_conn_open(AcceptConn *c, int fd) {
+        int r;
+
+        c->callers_fd = fd;
+        c->listener = listener_find(fd);
+        if (c->listener) {
+                c->type = c->listener->type;
+                return accept_conn_take(c, fd, /* is_known= */ true);
+        }
+
+        r = accept_conn_inspect(c, fd);
+        if (r < 0)
+                return r;
+
+        c->is_callers = r == 0;
+        if (c->is_callers) {
                 c->fd = fd;
                 return handoff_check_room(fd);
         }
 
-        r = accept_conn_new(fd);
-        if (r < 0)
-                return r;
-
-        c->fd = r;
-        return 0;
+        c->listener = listener_add(fd, c->type);
+        return accept_conn_take(c, fd, /* is_known= */ false);
 }
 
 /* A signal doesn't end the wait, because the caller would lose the connection. */
@@ -87,13 +112,19 @@ static int accept_conn_wait(int fd, usec_t deadline) {
 
 /* Tries without a wait first, because the broker sends the message right behind its connect(2). */
 static int accept_conn_try(const AcceptConn *c, uint8_t *p, size_t size, size_t *ret_n, int *ret_client_fd) {
-        int r;
+        int flags, r;
 
         r = handoff_receive_message(c->fd, MSG_DONTWAIT, p, size, ret_n, ret_client_fd);
-        if (r != -EAGAIN || (c->is_callers && !c->is_blocking))
+        if (r != -EAGAIN)
                 return r;
 
-        r = accept_conn_wait(c->fd, usec_now() + (c->is_blocking ? ACCEPT_WAIT_BLOCKING_USEC : ACCEPT_WAIT_USEC));
+        flags = fcntl(c->callers_fd, F_GETFL);
+        if (flags < 0)
+                return -errno;
+        if (c->is_callers && flags & O_NONBLOCK)
+                return -EAGAIN;
+
+        r = accept_conn_wait(c->fd, usec_now() + (!(flags & O_NONBLOCK) ? ACCEPT_WAIT_BLOCKING_USEC : ACCEPT_WAIT_USEC));
         if (r < 0)
                 return r;
 
@@ -111,6 +142,7 @@ int accept_conn_receive(AcceptConn *c, struct fdpass *f, size_t size, size_t *re
                 return 0;
 
         case HANDOFF_NO_FD:
+                listener_note_descriptor(-EMFILE);
                 c->is_received = true;
                 c->answer = FDPASS_ANSWER_REFUSED;
                 return -ECONNABORTED;

@@ -5,15 +5,17 @@
 
 #include <stdbool.h>
 
+#include "libfdpass/listener.h"
 #include "libfdpass/object.h"
 
 typedef struct AcceptConn {
-        int type;         /* SOCK_STREAM or SOCK_SEQPACKET */
-        int fd;           /* -EBADF: none */
-        bool is_callers;  /* the caller owns @fd (Accept=yes) */
-        bool is_blocking; /* the caller's socket has no O_NONBLOCK */
-        bool is_received; /* the message was taken out of @fd */
-        uint8_t answer;   /* FDPASS_ANSWER_… for the sender; 0: only the end of the connection */
+        int type;           /* SOCK_STREAM or SOCK_SEQPACKET */
+        int fd;             /* -EBADF: none */
+        int callers_fd;     /* the caller's socket; not owned */
+        Listener *listener; /* what is known of it; NULL: nothing */
+        bool is_callers;    /* the caller owns @fd (Accept=yes) */
+        bool is_received;   /* the message was taken out of @fd */
+        uint8_t answer;     /* FDPASS_ANSWER_… for the sender; 0: only the end of the connection */
 } AcceptConn;
 
 #define ACCEPT_CONN_NULL ((AcceptConn){ .fd = -EBADF })

@@ -42,11 +42,9 @@ static int accept_check_message(AcceptConn *c, struct fdpass *f, size_t n, int c
 }
 
 int accept_set_flags(int client_fd, int flags) {
-        int r;
-
-        r = fd_nonblock(client_fd, flags & SOCK_NONBLOCK);
-        if (r < 0)
-                return r;
+        /* The sender may have set other flags, such as O_ASYNC. accept4(2) sets none. */
+        if (fcntl(client_fd, F_SETFL, flags & SOCK_NONBLOCK ? O_NONBLOCK : 0) < 0)
+                return -errno;
 
         return flags & SOCK_CLOEXEC || fcntl(client_fd, F_SETFD, 0) >= 0 ? 0 : -errno;
 }
@@ -101,7 +99,7 @@ int accept_client(int fd, int flags, bool caller_reads, struct fdpass **ret, int
         if (r < 0)
                 return r;
 
-        r = sender_check(c.fd, &sender);
+        r = sender_check(c.fd, c.listener, &sender);
         if (r < 0 && !(r == -EPERM && flags & FDPASS_ANY_SENDER))
                 return r;
 

@@ -20,7 +20,7 @@ int accept_client(int fd, int flags, bool caller_reads, struct fdpass **ret, int
 int accept_check_flags(int flags, struct fdpass **ret);
 
 /*
- * Sets O_NONBLOCK and FD_CLOEXEC of @client_fd as @flags say, whatever the sender left on the socket. Returns 0 or
+ * Sets O_NONBLOCK and FD_CLOEXEC of @client_fd as @flags say, and clears its other flags, whatever the sender left on the socket. Returns 0 or
  * -errno.
  */
 int accept_set_flags(int client_fd, int flags);

@@ -57,8 +57,8 @@ enum {
  *
  *   -EAGAIN           @fd has O_NONBLOCK, and there is no client
  *   -EINTR            a signal came whose handler was installed without SA_RESTART (signal(7)). No client was taken
- *   -EMFILE, -ENFILE  there is no room for two more descriptors (Accept=yes: one). No client was taken, and @fd stays
- *                     readable: wait before the next call
+ *   -EMFILE, -ENFILE  there is no room for two more descriptors (Accept=yes: one). No client was taken, and @fd may
+ *                     stay readable: wait before the next call
  *   -ENOMEM           there is no memory for the object. The client stays with the sender
  *   -ECONNABORTED     the sender went away or sent nothing in time, or a security module or RLIMIT_NOFILE kept the
  *                     descriptor (MSG_CTRUNC, recvmsg(2)). The sender is told, and keeps the client

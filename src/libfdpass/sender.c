@@ -23,23 +23,35 @@ static bool sender_stat_socket(int fd, struct stat *ret) {
         return address.sun_path[0] == '/' && stat(address.sun_path, ret) >= 0 && S_ISSOCK(ret->st_mode);
 }
 
-int sender_check(int fd, uid_t *ret_uid) {
+/* True if the file of the socket admits some users only. Then the kernel let no others connect. */
+static bool sender_is_admitted(int fd, Listener *listener, uid_t uid) {
+        struct stat st;
+
+        if (!sender_stat_socket(fd, &st))
+                return false;
+        if (st.st_mode & S_IWOTH)
+                return uid == st.st_uid;
+
+        if (listener)
+                listener->private_until = usec_now() + SENDER_FILE_USEC;
+        return true;
+}
+
+int sender_check(int fd, Listener *listener, uid_t *ret_uid) {
         struct ucred cred = { .uid = SENDER_UID_UNKNOWN };
         socklen_t length = sizeof(cred);
-        struct stat st;
         bool is_known;
 
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &length) < 0)
                 return -errno;
 
         *ret_uid = cred.uid;
-
-        is_known = cred.uid != SENDER_UID_UNKNOWN && cred.uid != SENDER_UID_UNMAPPED;
-        if (is_known && (cred.uid == 0 || cred.uid == geteuid()))
+        if (cred.uid == 0 || (listener && listener->private_until > usec_now()))
                 return 0;
 
-        if (!sender_stat_socket(fd, &st))
-                return -EPERM;
+        is_known = cred.uid != SENDER_UID_UNKNOWN && cred.uid != SENDER_UID_UNMAPPED;
+        if (is_known && cred.uid == geteuid())
+                return 0;
 
-        return !(st.st_mode & S_IWOTH) || (is_known && cred.uid == st.st_uid) ? 0 : -EPERM;
+        return sender_is_admitted(fd, listener, is_known ? cred.uid : SENDER_UID_UNKNOWN) ? 0 : -EPERM;
 }

@@ -3,6 +3,8 @@
 
 #include <sys/types.h>
 
+#include "libfdpass/listener.h"
+
 /*
  * Checks whether this worker may take clients from the sender at the other end of @fd, a connection or a listening
  * socket. Returns 0, -EPERM, or the negative errno of getsockopt(2). *ret_uid is the sender's user with 0 and with
@@ -17,5 +19,10 @@
  *
  * In a user namespace (PrivateUsers=yes) all users that it doesn't map, the broker's included, look like 65534
  * (user_namespaces(7), "Unmapped user and group IDs"). This number proves nothing, so the file's mode alone decides.
+ *
+ * With @listener, that of a connection, a file that is not writable by all users is looked at once in SENDER_FILE_USEC. A
+ * change of its mode has an effect after that time.
  */
-int sender_check(int fd, uid_t *ret_uid);
+int sender_check(int fd, Listener *listener, uid_t *ret_uid);
+
+#define SENDER_FILE_USEC (1 * USEC_PER_SEC)

@@ -15,22 +15,33 @@ READY_SEC = 10
 SAMPLE_SEC = 0.05
 TICK = os.sysconf('SC_CLK_TCK')
 
-# Kinds of load: the workers whose paths a connection asks for in turn, and whether each request has its own connection.
+# Kinds of load: the workers whose paths a connection asks for in turn, and requests of a connection (0: no end).
 LOADS = {
-    'stay': (['site'], False),
-    'wander': (['site', 'api'], False),
-    'new': (['site'], True),
+    'stay': (['site'], 0),
+    'wander': (['site', 'api'], 0),
+    'new': (['site'], 1),
+    'ten': (['site'], 10),
+    'thousand': (['site'], 1000),
 }
 
 # wrk counts an answer of another status. A worker has only its own paths, so the wrong worker answers 404.
 SCRIPT = '''
-local requests, n = {}, 0
+local requests, last, n, left, each = {}, {}, 0, 0, %d
 function init()
-        for i, path in ipairs({ %s }) do requests[i] = wrk.format("GET", path) end
+        for i, path in ipairs({ %s }) do
+                requests[i] = wrk.format("GET", path)
+                wrk.headers["Connection"] = "close"
+                last[i] = wrk.format("GET", path)
+                wrk.headers["Connection"] = nil
+        end
+        left = each
 end
 function request()
         n = n %% #requests + 1
-        return requests[n]
+        left = left - 1
+        if left ~= 0 then return requests[n] end
+        left = each
+        return last[n]
 end
 function done(summary, latency)
         local e = summary.errors
@@ -54,6 +65,28 @@ def machine_seconds():
     """CPU that the whole machine has used: all but what is idle, waits for a disk, or is another machine's."""
     user, nice, system, _, _, irq, softirq = map(int, pathlib.Path('/proc/stat').read_text().split()[1:8])
     return (user + nice + system + irq + softirq) / TICK
+
+
+def memory(pids):
+    """Bytes of processes, a shared page divided among those that have it (Pss)."""
+    return 1024 * sum(int(line.split()[1]) for pid in pids
+                      for line in pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()
+                      if line.startswith('Pss:'))
+
+
+def idle(subject, n, pids):
+    """Opens @n connections that have had one answer each. Returns bytes of the processes for each."""
+    before, connections = memory(pids()), []
+    try:
+        for _ in range(n):
+            client = http.client.HTTPConnection('127.0.0.1', subject.port, timeout=READY_SEC)
+            connections.append(client)
+            client.request('GET', path_of('site', 11), headers={'Host': HOST})
+            client.getresponse().read()
+        return (memory(pids()) - before) / n
+    finally:
+        for client in connections:
+            client.close()
 
 
 class Sampler(threading.Thread):
@@ -97,16 +130,16 @@ class Load:
 
     def __init__(self, kind, size, options, directory):
         self.kind, self.size, self.options = kind, size, options
-        self.names, self.closes = LOADS[kind]
+        self.names, self.each = LOADS[kind]
         self.script = directory / f'{kind}-{size}.lua'
-        self.script.write_text(SCRIPT % ', '.join(f'"{path_of(name, size)}"' for name in self.names))
+        self.script.write_text(SCRIPT % (self.each, ', '.join(f'"{path_of(name, size)}"' for name in self.names)))
 
     def wrk(self, port, seconds):
         """Returns what wrk tells, and the CPU seconds that it took."""
         # A thread for each connection, because the script does not know which connection a request is for.
         n = self.options.connections
         argv = ['wrk', f'-t{n}', f'-c{n}', f'-d{seconds}s', '-s', self.script, '-H', f'Host: {HOST}',
-                *(['-H', 'Connection: close'] if self.closes else []), f'http://127.0.0.1:{port}']
+                f'http://127.0.0.1:{port}']
         child = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
         text = child.stdout.read()
         _, status, usage = os.wait4(child.pid, 0)
@@ -121,7 +154,7 @@ class Load:
 
     def measure(self, subject):
         """One round. CPU is in us for a request: of the whole machine, and of each part that serves it."""
-        sampler = Sampler(subject.port, self.names, self.size, self.closes)
+        sampler = Sampler(subject.port, self.names, self.size, self.each == 1)
         sampler.start()
         try:
             before, machine = subject.cpu(), machine_seconds()

@@ -16,6 +16,7 @@ import time
 import web_load
 
 HERE = pathlib.Path(__file__).resolve().parent
+SOCKET_PROXYD = '/usr/lib/systemd/systemd-socket-proxyd'
 
 
 class Place:
@@ -320,4 +321,16 @@ frontend f
         self.pids['middle'].append(self.context.start([find('haproxy'), '-db', '-f', str(conf)]))
 
 
-SUBJECTS = [Direct, Fdpass, Nginx, Haproxy]
+class Socketproxyd(Subject):
+    """systemd-socket-proxyd, which copies bytes and knows no requests: one server behind it has all paths."""
+
+    def begin(self):
+        place = self.server(list(web_load.NAMES), **({'port': free_port()} if self.kind in WITHOUT_UNIX else
+                                                     {'path': 'server.sock'}))
+        public = self.context.bench.listen(socket.AF_INET, ('127.0.0.1', 0))
+        self.port = public.getsockname()[1]
+        self.pids['middle'].append(self.context.start([SOCKET_PROXYD, '--connections-max=4096', place.address(unix='')],
+                                                      public))
+
+
+SUBJECTS = [Direct, Fdpass, Nginx, Haproxy, Socketproxyd]

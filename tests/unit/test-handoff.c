@@ -2,6 +2,7 @@
 
 #include "test.h"
 
+#include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -241,7 +242,44 @@ static void test_receive_without_room(void **state) {
         fd_close(pair[1]);
 }
 
-TEST_MAIN(TEST(test_taken_by_close),
+/* Sockets whose protocol has the number of TCP's, or that have the same type, are no clients. */
+static void test_check_client(void **state) {
+        static const struct {
+                int family, type, protocol;
+                bool listens;
+                int expected;
+        } cases[] = {
+                { AF_INET, SOCK_STREAM, 0, false, 0 },
+                { AF_INET6, SOCK_STREAM, 0, false, 0 },
+                { AF_INET, SOCK_STREAM, IPPROTO_MPTCP, false, 0 },
+                { AF_INET, SOCK_STREAM, 0, true, HANDOFF_NO_CLIENT },
+                { AF_INET6, SOCK_STREAM, 0, true, HANDOFF_NO_CLIENT },
+                { AF_INET, SOCK_STREAM, IPPROTO_MPTCP, true, HANDOFF_NO_CLIENT },
+                { AF_INET, SOCK_DGRAM, 0, false, HANDOFF_NO_CLIENT },
+                { AF_INET, SOCK_RAW, IPPROTO_TCP, false, HANDOFF_NO_CLIENT },
+                { AF_INET6, SOCK_RAW, IPPROTO_TCP, false, HANDOFF_NO_CLIENT },
+                { AF_NETLINK, SOCK_RAW, IPPROTO_TCP, false, HANDOFF_NO_CLIENT }, /* the number of NETLINK_XFRM */
+                { AF_UNIX, SOCK_STREAM, 0, false, HANDOFF_NO_CLIENT },
+        };
+        int fd;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                fd = socket(cases[i].family, cases[i].type | SOCK_CLOEXEC, cases[i].protocol);
+                if (fd < 0)
+                        continue; /* no privilege, or not in this kernel */
+                if (cases[i].listens)
+                        assert_int_equal(listen(fd, 1), 0);
+                assert_int_equal(handoff_check_client(fd, /* with_unix= */ false), cases[i].expected);
+                fd_close(fd);
+        }
+
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        assert_int_equal(handoff_check_client(fd, /* with_unix= */ true), HANDOFF_NO_CLIENT);
+        fd_close(fd);
+}
+
+TEST_MAIN(TEST(test_check_client),
+          TEST(test_taken_by_close),
           TEST(test_taken_by_queue),
           TEST(test_reset),
           TEST(test_reset_in_backlog),

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "basic/parse.h"
+#include "basic/time.h"
 #include "libfdpass/fdpass.h"
 
 #define STRANGER 12345 /* user ID that is neither root's nor in a namespace's map */
@@ -240,6 +241,112 @@ static void test_sender(void **state) {
         pair_close(client);
 }
 
+/* The library believes for a second what it found about the file of a socket, and no longer. */
+static void test_sender_after_chmod(void **state) {
+        usec_t deadline = usec_now() + 10 * USEC_PER_SEC;
+        int client[2], fd;
+        Fixture f;
+
+        if (geteuid() != 0)
+                skip();
+
+        client_pair(client);
+        fixture_open(&f, SOCK_SEQPACKET, SOCK_NONBLOCK, 8);
+        prepare_file(&f, 0600, STRANGER);
+        send_as(&f, STRANGER, client[1]);
+        fd = fdpass_accept(f.fd, 0, NULL);
+        assert_true(fd >= 0);
+        fd_close(fd);
+
+        prepare_file(&f, 0666, 0);
+        do {
+                send_as(&f, STRANGER, client[1]);
+                fd = fdpass_accept(f.fd, 0, NULL);
+                assert_true(fd >= 0 || fd == -EPERM);
+                fd_close(fd);
+        } while (fd >= 0 && usec_now() < deadline);
+        assert_int_equal(fd, -EPERM);
+
+        fixture_close(&f);
+        pair_close(client);
+}
+
+/* A number of a descriptor says nothing: another socket under the number of one that is known is looked at anew. */
+static void test_other_socket_under_a_number(void **state) {
+        static const int types[] = { SOCK_SEQPACKET, SOCK_STREAM };
+        int client[2], fd, number = -EBADF;
+
+        client_pair(client);
+        for (size_t i = 0; i < 2 * ELEMENTSOF(types); i++) {
+                Fixture f;
+
+                fixture_open(&f, types[i % ELEMENTSOF(types)], SOCK_NONBLOCK, 8);
+                assert_true(number < 0 || f.fd == number);
+                number = f.fd;
+                assert_good_client(&f, client);
+                fixture_close(&f);
+        }
+
+        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(fd, number);
+        assert_int_equal(listen(fd, 1), 0);
+        assert_int_equal(fdpass_accept(fd, 0, NULL), -EOPNOTSUPP);
+        fd_close(fd);
+        pair_close(client);
+}
+
+/* Takes all descriptors but @n_free. Returns how many it took. */
+static size_t take_descriptors(int fds[], size_t size, size_t n_free) {
+        size_t n = 0;
+
+        while (n < size && (fds[n] = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)) >= 0)
+                n++;
+        assert_true(n < size && n > n_free);
+        for (size_t i = 0; i < n_free; i++)
+                fd_close(fds[--n]);
+        return n;
+}
+
+/* The process runs out of descriptors after the socket is known. No client is taken then, and none is lost. */
+static void test_full_later(void **state) {
+        int client[2], conn, fds[256], fd;
+        struct rlimit limit, low;
+        Fixture f;
+        size_t n;
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        low = (struct rlimit){ 128, limit.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+
+        fixture_open(&f, SOCK_SEQPACKET, SOCK_NONBLOCK, 8);
+        client_pair(client);
+        assert_good_client(&f, client);
+
+        for (size_t n_free = 0; n_free < 2; n_free++)
+                for (int i = 0; i < 2; i++) {
+                        conn = fixture_connect(&f);
+                        send_good_bytes(&f, conn, client[1], 1);
+                        n = take_descriptors(fds, ELEMENTSOF(fds), n_free);
+                        fd = fdpass_accept(f.fd, 0, NULL);
+                        for (size_t k = 0; k < n; k++)
+                                fd_close(fds[k]);
+                        assert_int_equal(fd, -EMFILE);
+
+                        Receipt r = handoff_receipt(conn, false);
+                        assert_true(r == RECEIPT_NONE || r == RECEIPT_RESET);
+                        if (r == RECEIPT_NONE) {
+                                fd = fdpass_accept(f.fd, 0, NULL);
+                                assert_true(fd >= 0);
+                                fd_close(fd);
+                        }
+                        fd_close(conn);
+                }
+
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        fixture_close(&f);
+        pair_close(client);
+}
+
 /* A sender without permission learns that its client was not taken. */
 static void test_sender_keeps(void **state) {
         int client[2], conn;
@@ -290,6 +397,9 @@ TEST_MAIN(TEST(test_hostile_stream),
           TEST(test_hostile_seqpacket),
           TEST(test_hostile_connection),
           TEST(test_two_for_one_place),
+          TEST(test_other_socket_under_a_number),
+          TEST(test_full_later),
           TEST(test_sender),
+          TEST(test_sender_after_chmod),
           TEST(test_sender_keeps),
           TEST(test_sender_in_namespace))

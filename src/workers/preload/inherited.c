@@ -22,7 +22,7 @@
 static atomic_uint n_refusals;
 
 bool inherited_is_spare(int fd, const WorkerSocket *w) {
-        KnownSocket *k = fd == w->passed_fd ? known_find(socket_cookie(fd)) : NULL;
+        KnownSocket *k = fd == w->passed_fd ? known_find(w->cookie) : NULL;
         int listener_fd = k ? atomic_load(&k->listener_fd) : 0;
 
         if (listener_fd == 0 || listener_fd == fd)

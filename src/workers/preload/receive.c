@@ -6,7 +6,9 @@
 #include "workers/preload/io.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 /*
@@ -104,13 +106,25 @@ static void receive_once(int conn_fd, int flags, ReceivedMessage *m, int *ret_fd
         m->n_fds = receive_take_fds(&message, ret_fd, 1);
 }
 
-/* The protocol says both the family and the type of a socket of TCP. */
+/*
+ * True for a socket of TCP that does not listen, by two calls. The number of the protocol is also that of some raw sockets
+ * and of some of netlink, but only TCP knows SIOCOUTQNSD. It fails with EINVAL if the socket listens (tcp_ioctl() in Linux).
+ */
+static bool receive_is_tcp(int fd, int protocol) {
+        int n_unsent;
+
+        return protocol == IPPROTO_TCP && ioctl(fd, SIOCOUTQNSD, &n_unsent) >= 0;
+}
+
+/* Of the protocols below 256 a raw socket may have each (socket(2) of IP), so MPTCP's number says the type. */
 static bool receive_is_client(int fd) {
         int protocol = socket_option(fd, SO_PROTOCOL);
-        bool is_tcp = protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
 
-        return (is_tcp || (socket_option(fd, SO_DOMAIN) == AF_UNIX && socket_option(fd, SO_TYPE) == SOCK_STREAM)) &&
-               socket_option(fd, SO_ACCEPTCONN) == 0;
+        if (receive_is_tcp(fd, protocol))
+                return true;
+
+        return (protocol == IPPROTO_MPTCP || socket_option(fd, SO_DOMAIN) == AF_UNIX) &&
+               socket_option(fd, SO_TYPE) == SOCK_STREAM && socket_option(fd, SO_ACCEPTCONN) == 0;
 }
 
 int receive_read(const uint8_t *bytes, size_t n, bool is_cut, int fd, const WorkerSocket *w, ClientInfo *ret) {
