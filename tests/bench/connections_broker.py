@@ -16,9 +16,10 @@ LINE = re.compile(r"fdpassd: (\S+) on public: ended at \S+: (?:([\d.]+) s(?:, (\
 
 
 class Systemd:
-    """Passes the sockets, and keeps what the broker gives it. @settings are of fdpass.service, @route of the worker's unit."""
+    """Passes the sockets, and keeps what the broker gives it. @settings are of fdpass.service, @route of the worker's unit.
+    @reports and @control: whether it has these sockets."""
 
-    def __init__(self, fdpassd, directory, settings="", route="", reports=True, room=8 << 20):
+    def __init__(self, fdpassd, directory, settings="", route="", reports=True, room=8 << 20, control=False):
         self.fdpassd, self.directory, self.stored, self.errors = fdpassd, directory, {}, open(directory / "log", "wb")
         self.public = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self.worker = socket.socket(socket.AF_UNIX)
@@ -32,6 +33,11 @@ class Systemd:
             self.reports = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4)
             self.reports.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
             self.reports.bind((0, 0b101))
+        self.control = None
+        if control:
+            self.control = socket.socket(socket.AF_UNIX)
+            self.control.bind(str(directory / "control"))
+            self.control.listen(64)
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(str(directory / "notify"))
         units = directory / "root/etc/systemd/system"
@@ -42,7 +48,8 @@ class Systemd:
 
     def start(self):
         fds = [(self.public.fileno(), "public"), (self.back.fileno(), "return"),
-               *([(self.reports.fileno(), "connections")] if self.reports else []), *((fd, name) for name, fd in self.stored.items())]
+               *([(self.reports.fileno(), "connections")] if self.reports else []),
+               *([(self.control.fileno(), "control")] if self.control else []), *((fd, name) for name, fd in self.stored.items())]
 
         def pass_on():
             copies = [os.dup(fd) for fd, _ in fds]
@@ -81,7 +88,7 @@ class Systemd:
             self.notify.setblocking(True)
 
     def close(self):
-        for sock in self.public, self.worker, self.back, self.reports, self.notify:
+        for sock in self.public, self.worker, self.back, self.reports, self.control, self.notify:
             if sock:
                 sock.close()
         for fd in self.stored.values():

@@ -57,6 +57,42 @@ def health(m):
     wait_for(lambda: ask(m, port=8081)[0] == 200, 3, "the broker to go on")
 
 
+# Asks by HTTP and in the agent's grammar for 1.5 s. Prints how many answers there were, when the last good one came, and the longest
+# time of a question, in seconds.
+ASK_ON = """python3 -c '
+import socket, time
+begin, last, slowest, n = time.monotonic(), 0, 0, 0
+while time.monotonic() < begin + 1.5:
+    for port, question in (8081, b"GET /fdpass/health HTTP/1.1\\r\\n\\r\\n"), (9470, b"\\n"):
+        at = time.monotonic()
+        try:
+            with socket.create_connection(("127.0.0.1", port), 3) as s:
+                s.sendall(question)
+                text = b"".join(iter(lambda: s.recv(4096), b""))
+        except OSError:
+            text = b""
+        now = time.monotonic()
+        n, slowest = n + 1, max(slowest, now - at)
+        if b" 200 " in text or b"ready up" in text:
+            last = now - begin
+    time.sleep(0.01)
+print(n, last, slowest)' """
+
+
+@case
+def health_of_none(m):
+    """A broker that hangs, or is stopped with its socket, is never up for longer than an answer is kept. Each answer comes within 1 s."""
+    m.run("systemctl enable --now fdpass-health@8081.socket fdpass-agent.socket")
+    check(ask(m, port=8081)[0] == 200 and agent(m) == "ready up 100%", "at first")
+    for command, back in (("systemctl kill -s STOP --kill-whom=main fdpass.service", "systemctl kill -s CONT --kill-whom=main fdpass.service"),
+                          ("systemctl stop fdpass.socket fdpass.service", "systemctl start fdpass.socket"),
+                          ("systemctl stop fdpass.socket", "systemctl start fdpass.socket")):
+        n, last, slowest = map(float, m.output(f"{command}; {ASK_ON}").split())
+        check(n > 2 and last < 0.6 and slowest < 1, f"{command}: {n} answers, good until {last:.2f} s, slowest {slowest:.2f} s")
+        m.run(back)
+        wait_for(lambda: ask(m, port=8081)[0] == 200 and agent(m) == "ready up 100%", 5, f"the end of it: {back}")
+
+
 @case
 def health_crash_loop(m):
     """A worker that can't start is down within 3 s of the first client."""
