@@ -129,10 +129,6 @@ static void verify_tls_warn_of_certificates(const TlsStageUnit *s) {
                                         c->items[i].name, end);
                         load_warn(s->route, "LoadCredential", value, text);
                 }
-
-        if (c->n_items == 0)
-                load_warn(s->route, "LoadCredential", value, "There is no certificate, so the TLS stage refuses "
-                          "all clients; put NAME.crt and NAME.key there.");
 }
 
 /* Reads the certificates of a stage, unless an earlier stage has the same. */

@@ -276,6 +276,10 @@ def tls_status(m):
     check(done.returncode == 65 and re.search(r"^problem link\.crt: it is a symbolic link", done.stdout, re.M), f"{done}")
     check(m.run(f"runuser -u nobody -- {PROGRAMS}fdpass-tls --check {CERTS}", check=False).returncode == 1, "not readable")
 
+    m.run(f"rm -r {CERTS}/*; systemctl restart fdpass-tls.service")
+    done = m.run("fdpassctl status", check=False)
+    check(done.returncode == 2 and "certificates: there is none that can be used" in done.stdout.replace("\n    ", ""), done.stdout)
+
     m.run("systemctl stop fdpass-tls.socket fdpass-tls.service")
     check("certificate" not in m.output("fdpassctl metrics"), "of a stopped stage")
     check(not m.output("ls -A /run/fdpass-certificates"), "a report stays")

@@ -87,6 +87,10 @@ void certificate_report_add(const CertificateReport *r, const CertificateSet *se
                 if (r->lines)
                         certificate_report_add_one(r, set, set->items[i]);
         }
+
+        if (set->n_items == 0 && r->lines)
+                fputs("problem certificates: there is none that can be used, so all clients are refused. Put NAME.crt and "
+                      "NAME.key there.\n", r->lines);
 }
 
 int certificate_report_end(CertificateReport *r) {
