@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""fleet-load.py ADDRESS NEW KEPT PAUSE: clients in a closed loop, NEW with a connection for each request and KEPT with one for all,
-which pause PAUSE seconds after each answer. SIGTERM ends it with a line of JSON: {"asked": …, "failed": {kind: …},
+"""fleet-load.py ADDRESS[:PORT] NEW KEPT PAUSE: clients in a closed loop, NEW with a connection for each request and KEPT with one for all,
+which pause PAUSE seconds after each answer. SIGUSR1 prints the number of requests so far. SIGTERM ends it with a line of JSON: {"asked": …, "failed": {kind: …},
 "reconnects": …, "slowest": …, "answers": {text: …}}. A request on a kept connection that ends without an answer has failed."""
 
 import asyncio
@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 
-address, n_new, n_kept, pause = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+(address, _, port), n_new, n_kept, pause = sys.argv[1].partition(":"), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 TIMEOUT = 10
 seen, failed, answers = collections.Counter(), collections.Counter(), collections.Counter()
 slowest = 0.0
@@ -34,7 +34,7 @@ async def one(connection, is_last):
     seen["asked"] += 1
     try:
         if connection is None:
-            connection = await asyncio.wait_for(asyncio.open_connection(address, 80), TIMEOUT)
+            connection = await asyncio.wait_for(asyncio.open_connection(address, port or 80), TIMEOUT)
             seen["connections"] += 1
         ended = await asyncio.wait_for(ask(*connection, is_last), TIMEOUT)
     except (OSError, EOFError, ValueError, asyncio.TimeoutError) as error:
@@ -62,6 +62,7 @@ async def client(is_kept):
 
 async def run():
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: print(seen["asked"], flush=True))
     print("started", flush=True)
     await asyncio.gather(*(client(i >= n_new) for i in range(n_new + n_kept)))
     print(json.dumps({"asked": seen["asked"], "failed": failed, "connections": seen["connections"], "slowest": round(slowest, 3),
