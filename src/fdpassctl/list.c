@@ -9,6 +9,7 @@
 #include "fdpassctl/options.h"
 #include "fdpassctl/pager.h"
 #include "fdpassctl/running.h"
+#include "fdpassctl/socket-open.h"
 #include "fdpassctl/table.h"
 #include "fdpassctl/text.h"
 #include "fdpassctl/verbs.h"
@@ -25,6 +26,7 @@ typedef struct ListSpec {
         const Column *columns;
         size_t n_columns;
         void (*add)(Table *t, const Value *row); /* adds a row's cells */
+        int (*complete)(Value *list); /* adds what the broker does not know; NULL: nothing. An error leaves it out */
 } ListSpec;
 
 static void list_add_string(Table *t, const Value *row, const char *name) {
@@ -102,6 +104,8 @@ static int list_run(const ListSpec *spec) {
                 return status;
         if (bus_list(bus, spec->method, &list) < 0)
                 return EXIT_FAILURE;
+        if (spec->complete)
+                (void) spec->complete(&list);
 
         if (arg_json != JSON_OFF) {
                 json_print(stdout, &list, arg_json);
@@ -112,11 +116,20 @@ static int list_run(const ListSpec *spec) {
         return EXIT_SUCCESS;
 }
 
+/* The kernel does not count connections of AF_UNIX. */
+static void list_add_open(Table *t, const Value *row) {
+        if (value_get(row, "Open")->kind == VALUE_NULL)
+                table_text(t, "-", COLOR_NONE);
+        else
+                list_add_number(t, row, "Open");
+}
+
 static void list_add_listener(Table *t, const Value *row) {
         list_add_string(t, row, "Name");
         list_add_string(t, row, "Address");
         table_state(t, value_string(row, "State"));
         list_add_number(t, row, "Accepted");
+        list_add_open(t, row);
         list_add_sum(t, row, "Refusals");
         list_add_string(t, row, "Unit");
 }
@@ -124,10 +137,12 @@ static void list_add_listener(Table *t, const Value *row) {
 int verb_list_listeners(int argc, char *argv[]) {
         static const Column columns[] = {
                 { "NAME", COLUMN_SHRINK },     { "ADDRESS", COLUMN_SHRINK }, { "STATE", COLUMN_LEFT },
-                { "ACCEPTED", COLUMN_RIGHT },  { "REFUSED", COLUMN_RIGHT },  { "UNIT", COLUMN_SHRINK },
+                { "ACCEPTED", COLUMN_RIGHT },  { "OPEN", COLUMN_RIGHT },     { "REFUSED", COLUMN_RIGHT },
+                { "UNIT", COLUMN_SHRINK },
         };
 
-        return list_run(&(ListSpec){ "listener", "ListListeners", columns, ELEMENTSOF(columns), list_add_listener });
+        return list_run(&(ListSpec){ "listener", "ListListeners", columns, ELEMENTSOF(columns), list_add_listener,
+                                     socket_open_add });
 }
 
 static void list_add_route(Table *t, const Value *row) {
@@ -152,7 +167,7 @@ int verb_list_routes(int argc, char *argv[]) {
                 { "TAKEN", COLUMN_RIGHT },   { "REFUSED", COLUMN_RIGHT }, { "POOL", COLUMN_SHRINK },
         };
 
-        return list_run(&(ListSpec){ "route", "ListRoutes", columns, ELEMENTSOF(columns), list_add_route });
+        return list_run(&(ListSpec){ "route", "ListRoutes", columns, ELEMENTSOF(columns), list_add_route, NULL });
 }
 
 /* Adds the state with its reason, "gone: Permission denied". */
@@ -196,7 +211,7 @@ int verb_list_workers(int argc, char *argv[]) {
                 { "UNREAD", COLUMN_RIGHT }, { "UNITS", COLUMN_SHRINK },
         };
 
-        return list_run(&(ListSpec){ "worker", "ListWorkers", columns, ELEMENTSOF(columns), list_add_worker });
+        return list_run(&(ListSpec){ "worker", "ListWorkers", columns, ELEMENTSOF(columns), list_add_worker, NULL });
 }
 
 static void list_add_client(Table *t, const Value *row) {
@@ -217,5 +232,5 @@ int verb_list_clients(int argc, char *argv[]) {
                 { "WORKER", COLUMN_SHRINK | COLUMN_CUT_LEFT },
         };
 
-        return list_run(&(ListSpec){ "client", "ListClients", columns, ELEMENTSOF(columns), list_add_client });
+        return list_run(&(ListSpec){ "client", "ListClients", columns, ELEMENTSOF(columns), list_add_client, NULL });
 }

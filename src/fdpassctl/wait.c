@@ -11,7 +11,7 @@
 #include "basic/time.h"
 #include "fdpassctl/bus.h"
 #include "fdpassctl/options.h"
-#include "fdpassctl/socket-dump.h"
+#include "fdpassctl/socket-open.h"
 #include "fdpassctl/text.h"
 #include "fdpassctl/verbs.h"
 #include "fdpassctl/wait-holders.h"
@@ -63,19 +63,10 @@ static usec_t wait_idle_of(const void *bytes, size_t n) {
         return (usec_t) MIN(info.tcpi_last_data_sent, info.tcpi_last_data_recv) * USEC_PER_MSEC;
 }
 
-/*
- * A connection without a holder is in a backlog, or only TCP's rest of one that was closed. With DeferAcceptSec= one whose
- * client has sent nothing is not established for us, but it is for the client (tcp(7), TCP_DEFER_ACCEPT).
- */
-static bool wait_is_in_backlog(uint8_t state) {
-        return state == SOCKET_ESTABLISHED || state == SOCKET_CLOSE_WAIT || state == SOCKET_SYN_RECV;
-}
-
 static int wait_take(void *userdata, const struct inet_diag_msg *m, const void *info, size_t n) {
         WaitLook *look = userdata;
-        bool is_held = m->idiag_inode != 0;
 
-        if (!wait_has_port(look->ports, ntohs(m->id.idiag_sport)) || !(is_held || wait_is_in_backlog(m->idiag_state)))
+        if (!wait_has_port(look->ports, ntohs(m->id.idiag_sport)) || !socket_is_open(m))
                 return 0;
         if (look->idle != USEC_INFINITY && wait_idle_of(info, n) >= look->idle)
                 return 0;
@@ -88,21 +79,18 @@ static int wait_look(WaitLook *look) {
         int r;
 
         look->n = 0;
-        r = socket_dump(SOCKET_STATES | 1U << SOCKET_SYN_RECV | 1U << SOCKET_NEW_SYN_RECV, wait_take, look);
+        r = socket_dump(SOCKET_OPEN_STATES, wait_take, look);
         if (r < 0)
                 fprintf(stderr, "Failed to ask the kernel for connections: %s.\n", strerror(-r));
 
         return r;
 }
 
-/* Adds the port at the end of an address such as "[::]:80". An address of AF_UNIX has none. */
 static void wait_add_port(WaitPorts *ports, const char *address) {
-        const char *colon = strrchr(address, ':');
-        unsigned port;
+        uint16_t port = socket_port(address);
 
-        if (address[0] != '/' && address[0] != '@' && colon && parse_unsigned(colon + 1, &port) >= 0 && port <= UINT16_MAX &&
-            !wait_has_port(ports, (uint16_t) port) && ports->n < WAIT_PORTS_MAX)
-                ports->ports[ports->n++] = (uint16_t) port;
+        if (port != 0 && !wait_has_port(ports, port) && ports->n < WAIT_PORTS_MAX)
+                ports->ports[ports->n++] = port;
 }
 
 /* Asks the broker for the ports of its listeners, because it has been given them by systemd. */

@@ -148,6 +148,8 @@ sys.stdin.readline()'""")
     client.stdout.readline()
     left = m.run("fdpassctl wait --timeout=300ms", check=False)
     check(left.returncode == 1 and left.stderr.startswith("1 connection is left: 1 in fdpass-hello.service"), f"{left}")
+    rows = {row["Name"]: row.get("Open") for row in json.loads(m.output("fdpassctl --json=short list-listeners"))}
+    check(rows["public"] == 1 and rows["return"] is None, f"list-listeners: {rows}")
     check(m.run("fdpassctl wait --idle=200ms --timeout=5s").returncode == 0, "it is idle")
     check(m.run("fdpassctl wait --listener=public --timeout=0", check=False).returncode == 1, "the listener")
     for wrong in "--listener=x", "--idle=x", "--timeout=-1", "--empty --idle=1s", "x":

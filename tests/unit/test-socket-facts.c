@@ -7,11 +7,13 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include "basic/fd.h"
 #include "basic/time.h"
 #include "fdpassctl/socket-facts.h"
+#include "fdpassctl/socket-open.h"
 
 #define DEADLINE_USEC (10 * USEC_PER_SEC)
 
@@ -172,7 +174,58 @@ static void test_many(void **state) {
                 close_pair(&pairs[i]);
 }
 
-TEST_MAIN(cmocka_unit_test(test_bytes),
+static uint64_t count_open(uint16_t port) {
+        _cleanup_value_ Value list = { .kind = VALUE_LIST };
+        char address[32];
+
+        (void) snprintf(address, sizeof(address), "[::]:%u", port);
+        assert_int_equal(value_add_string(value_add(&list, NULL, VALUE_DICT), "Address", address), 0);
+        assert_int_equal(value_add_string(value_add(&list, NULL, VALUE_DICT), "Address", "unix:/run/a:80"), 0);
+        assert_int_equal(socket_open_add(&list), 0);
+        assert_int_equal(value_get(&list.items[1], "Open")->kind, VALUE_NULL);
+        return value_number(&list.items[0], "Open");
+}
+
+/* Connections of a port are counted by its end: accepted ones, those in the backlog, and none that both ends have closed. */
+static void test_open(void **state) {
+        struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+        int listener = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), clients[3], server;
+        socklen_t n = sizeof(a);
+        uint16_t port;
+
+        assert_int_equal(bind(listener, (struct sockaddr *) &a, sizeof(a)), 0);
+        assert_int_equal(listen(listener, 8), 0);
+        assert_int_equal(getsockname(listener, (struct sockaddr *) &a, &n), 0);
+        port = ntohs(a.sin6_port);
+        assert_int_equal(count_open(port), 0);
+
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                clients[i] = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+                assert_int_equal(connect(clients[i], (struct sockaddr *) &a, sizeof(a)), 0);
+        }
+        assert_int_equal(count_open(port), 3);
+        server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        assert_int_equal(count_open(port), 3);
+        fd_close(clients[0]);
+        fd_close(server);
+        assert_int_equal(count_open(port), 2);
+        fd_close(clients[1]);
+        fd_close(clients[2]);
+        fd_close(listener);
+}
+
+static void test_port(void **state) {
+        assert_int_equal(socket_port("[::]:80"), 80);
+        assert_int_equal(socket_port("192.0.2.1:65535"), 65535);
+        assert_int_equal(socket_port("192.0.2.1:65536"), 0);
+        assert_int_equal(socket_port("unix:/run/fdpass/a:80"), 0);
+        assert_int_equal(socket_port("@a:80"), 0);
+        assert_int_equal(socket_port(""), 0);
+}
+
+TEST_MAIN(cmocka_unit_test(test_open),
+          cmocka_unit_test(test_port),
+          cmocka_unit_test(test_bytes),
           cmocka_unit_test(test_half_closed),
           cmocka_unit_test(test_idle),
           cmocka_unit_test(test_ended),

@@ -6,6 +6,7 @@ import os
 import selectors
 import signal
 import sys
+import time
 
 import fdpass
 
@@ -56,7 +57,17 @@ while not stopping:
     for key, _ in select.select(0.1):
         turn(key)
 
+def park(client):
+    """The broker may have no room for a moment: it takes some hundred clients at a time."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            return client.park()
+        except BlockingIOError:
+            time.sleep(0.005)
+
+
 select.unregister(listener)
 for key in list(select.get_map().values()):
-    key.data.park()
+    park(key.data)
 sys.exit(0)
