@@ -159,7 +159,8 @@ static int dispatch_own(Broker *b, usec_t timeout) {
                 return r;
 
         dispatch_events(b, events, n);
-        live_turn(b);
+        if (live_has_reports(b))
+                live_turn(b);
         if (b->receipts.is_polled) {
                 persistent_send_all(&b->persistent);
                 settlement_poll(b);
@@ -179,7 +180,10 @@ int dispatch_turn(Broker *b, usec_t timeout) {
         if (is_pending < 0)
                 return is_pending;
 
-        n = dispatch_own(b, is_pending ? 0 : MIN(timeout, MIN(helper_is_due(b->helper), live_is_due(b))));
+        if (live_has_reports(b))
+                timeout = MIN(timeout, live_is_due(b));
+
+        n = dispatch_own(b, is_pending ? 0 : MIN(timeout, helper_is_due(b->helper)));
         if (n < 0)
                 return n;
 

@@ -177,18 +177,13 @@ void live_on_event(Broker *b) {
 }
 
 usec_t live_is_due(const Broker *b) {
-        usec_t now = loop_now(&b->loop);
+        usec_t at = b->live->read_at;
 
-        if (!b->live || b->live->read_at == USEC_INFINITY)
-                return USEC_INFINITY;
-
-        return b->live->read_at - MIN(b->live->read_at, now);
+        return at - MIN(at, loop_now(&b->loop));
 }
 
 void live_turn(Broker *b) {
-        const Live *l = b->live;
-
-        if (l && l->read_at != USEC_INFINITY && (l->read_at <= loop_now(&b->loop) || !list_is_empty(&b->generations.waiting)))
+        if (b->live->read_at <= loop_now(&b->loop) || !list_is_empty(&b->generations.waiting))
                 live_read(b);
 }
 

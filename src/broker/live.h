@@ -63,8 +63,16 @@ void live_read(Broker *b);
 /* Reports have come. They are read by a later live_turn(), several at once. */
 void live_on_event(Broker *b);
 
-/* Returns how long the next turn may wait: until reports are to be read. */
+/* True if reports have come that are not read yet. */
+static inline bool live_has_reports(const Broker *b) {
+        return b->live && b->live->read_at != USEC_INFINITY;
+}
+
+/* Returns how long the next turn may wait until reports are to be read. To be called with live_has_reports(). */
 usec_t live_is_due(const Broker *b);
 
-/* Reads the reports if that is due, or if a client waits for a worker. To be called in each turn, after the events. */
+/*
+ * Reads the reports if that is due, or if a client waits for a worker. To be called in each turn with live_has_reports(),
+ * after the events.
+ */
 void live_turn(Broker *b);
