@@ -20,6 +20,7 @@ typedef struct TlsStageUnit {
         const RouteConfig *route;
         char *directory;           /* of its certificates, below the root directory; owned */
         bool offers_http2;
+        bool demands_certificate;  /* --client-ca= */
         Certificates certificates; /* found by fdpass-tls; empty if an earlier stage has the same directory */
         size_t owner;              /* the stage that has the certificates; SIZE_MAX: they are not known */
 } TlsStageUnit;
@@ -76,17 +77,21 @@ static void verify_tls_read_alpn(const char *line, bool *ret) {
         }
 }
 
+static void verify_tls_read_client_ca(const char *line, bool *ret) {
+        *ret = *ret || strstr(line, "--client-ca=") || strstr(line, "--client-ca ");
+}
+
 /* The options are in the command line, and in TLS_OPTIONS=, which stands at its end. */
-static bool verify_tls_offers_http2(const Unit *service) {
+static bool verify_tls_read_options(const Unit *service, void (*read)(const char *line, bool *ret)) {
         static const char *const keys[] = { "ExecStart", "Environment" };
-        bool offers = false;
+        bool result = false;
 
         for (size_t k = 0; k < ELEMENTSOF(keys); k++)
                 for (size_t i = 0; i < service->n_assignments; i++)
                         if (service->assignments[i]->section == SECTION_SERVICE && streq(service->assignments[i]->key, keys[k]))
-                                verify_tls_read_alpn(service->assignments[i]->value, &offers);
+                                read(service->assignments[i]->value, &result);
 
-        return offers;
+        return result;
 }
 
 static int verify_tls_add_stage(VerifyTls *v, const RouteConfig *route) {
@@ -99,7 +104,8 @@ static int verify_tls_add_stage(VerifyTls *v, const RouteConfig *route) {
         if (r < 0 || !service || !(worker_service_has(service, "ExecStart", "/fdpass-tls", "")))
                 return r;
 
-        s.offers_http2 = verify_tls_offers_http2(service);
+        s.offers_http2 = verify_tls_read_options(service, verify_tls_read_alpn);
+        s.demands_certificate = verify_tls_read_options(service, verify_tls_read_client_ca);
         directory = verify_tls_find_directory(service);
         if (directory && asprintf(&s.directory, "%s%s", streq(arg_root, "/") ? "" : arg_root, directory) < 0)
                 return -ENOMEM;
@@ -199,6 +205,30 @@ static void verify_tls_check_http2(const VerifyTls *v, const TlsStageUnit *s) {
                   "Protocol=http2 for these clients, so they are refused; add such a route, or remove h2.");
 }
 
+/* True if clients without TLS reach a service by this route, and no key says that this is meant. */
+static bool verify_tls_is_open(const RouteConfig *route) {
+        const RouteMatch *m = &route->match;
+
+        return m->tls == TLS_MATCH_ANY && (m->protocols == 0 || m->protocols & (1U << PROBE_HTTP)) &&
+               !(route->flusher && streq(route->flusher, "redirect"));
+}
+
+/* Warns about routes for hosts of which the stage demands certificates of clients, if there is a way around the stage. */
+static void verify_tls_check_demands(const VerifyTls *v, const TlsStageUnit *s) {
+        char text[512];
+
+        for (size_t i = 0; i < v->config->n_routes; i++) {
+                const RouteConfig *route = &v->config->routes[i];
+
+                for (char **h = route != s->route && verify_tls_is_open(route) ? route->match.hosts : NULL; h && *h; h++)
+                        if (verify_tls_takes_host(&s->route->match, *h)) {
+                                (void) snprintf(text, sizeof(text), "Clients without TLS reach it, too, without the certificate "
+                                                "that %.200s demands; write TLS=yes.", s->route->unit);
+                                load_warn(route, "Host", *h, text);
+                        }
+        }
+}
+
 /* Returns the stage that does the handshake for @host: that with the name, or else one for all names. NULL: there is none. */
 static const TlsStageUnit *verify_tls_find_stage(const VerifyTls *v, const char *host) {
         const TlsStageUnit *found = NULL;
@@ -258,9 +288,12 @@ int verify_tls(int root_fd, const Config *config) {
         if (r < 0)
                 return r;
 
-        for (size_t i = 0; i < v.n_stages; i++)
+        for (size_t i = 0; i < v.n_stages; i++) {
                 if (v.stages[i].offers_http2)
                         verify_tls_check_http2(&v, &v.stages[i]);
+                if (v.stages[i].demands_certificate)
+                        verify_tls_check_demands(&v, &v.stages[i]);
+        }
         if (v.n_stages > 0)
                 verify_tls_check_hosts(&v);
         return 0;

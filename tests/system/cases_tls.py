@@ -309,12 +309,15 @@ def tls_verify(m):
     inside(m, "c", "Host=c.test\nProtocol=http\nTLS=yes\n")
     inside(m, "d", "Host=d.test\nProtocol=http\n")
     m.drop_in("fdpass-tls@h2.test.service", '[Service]\nEnvironment="TLS_OPTIONS=--alpn=h2,http/1.1"\n')
-    m.run("systemctl enable test-c.socket test-d.socket fdpass-tls@h2.test.socket")
+    inside(m, "demands", "Host=demands.test\nProtocol=http\n")
+    m.drop_in("fdpass-tls@demands.test.service", f'[Service]\nLoadCredential=client-ca:{KEYS}/ca.crt\nEnvironment="TLS_OPTIONS=--client-ca=%d/client-ca"\n')
+    m.run("systemctl enable test-c.socket test-d.socket test-demands.socket fdpass-tls@h2.test.socket fdpass-tls@demands.test.socket")
     wanted = [rf"fdpass-tls\.socket: warning: LoadCredential=tls:{CERTS}: c\.crt: the private key is not the one of the certificate\.",
               rf"fdpass-tls\.socket: warning: LoadCredential=tls:{CERTS}: d\.pem: it has no certificate", r"e\.crt: there is no file e\.key",
               r"The certificate old expired [0-9].* ago\.", r"The certificate soon expires in 2d 23h;",
               r"test-c\.socket: warning: Host=c\.test: No certificate in /etc/fdpass/tls has this name", r"Host=h2\.test: No certificate",
-              r"fdpass-tls@\.socket: warning: .* offers h2 .*Protocol=http2"]
+              r"fdpass-tls@\.socket: warning: .* offers h2 .*Protocol=http2",
+              r"test-demands\.socket: warning: Host=demands\.test: Clients without TLS reach it, too, .* TLS=yes\."]
     for where in "", "/srv/other":
         if where:
             m.run(f"rm -rf {where}; mkdir -p {where}/usr/lib/systemd {where}/etc/systemd {where}/etc/fdpass; cp -a {CERTS} {where}/etc/fdpass; "
