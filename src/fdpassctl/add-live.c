@@ -102,7 +102,8 @@ void add_live_undo(const AddPlan *plan, const AddLive *live) {
         add_unit_name(plan, unit);
         if (live->has_enabled && add_live_is_ours()) {
                 (void) systemctl_run(true, "disable", "--now", "--", unit, NULL);
-                add_live_remove_socket(plan->name);
+                if (!plan->has_target) /* else it is the socket of a worker that listens already */
+                        add_live_remove_socket(plan->name);
         } else if (live->has_enabled)
                 (void) systemctl_run(true, "disable", "--", unit, NULL);
 }

@@ -34,6 +34,8 @@ static void add_block_signals(sigset_t *ret_before) {
         sigaddset(&s, SIGINT);
         sigaddset(&s, SIGTERM);
         sigaddset(&s, SIGHUP);
+        sigaddset(&s, SIGQUIT);
+        sigaddset(&s, SIGPIPE); /* the reader of the output may be gone */
         sigprocmask(SIG_BLOCK, &s, ret_before);
 }
 

@@ -34,6 +34,8 @@ static void remove_stop(const Remove *m) {
 
         (void) add_live_reload_brokers();
         (void) systemctl_run(true, "stop", "--", unit, NULL);
+        if (m->has_target)
+                return; /* add made neither the worker's socket nor its service */
         if (strlist_has(&m->whole, service) || strlist_has(&m->kept, service))
                 (void) systemctl_run(true, "stop", "--", service, NULL);
         add_live_remove_socket(m->name);
@@ -93,6 +95,12 @@ static int remove_run(Remove *m) {
                 fprintf(stderr, "There is no unchanged file that fdpassctl add wrote for %s. Nothing was changed.\n",
                         m->name);
                 return m->kept.n_items > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        }
+
+        /* A worker whose files can't be removed goes on. */
+        if (faccessat(m->directory_fd, ".", W_OK, AT_EACCESS) < 0) {
+                fprintf(stderr, "Failed to write to %s: %s. Nothing was changed.\n", ADD_DIRECTORY, strerror(errno));
+                return EXIT_FAILURE;
         }
 
         remove_stop(m);

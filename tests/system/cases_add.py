@@ -226,6 +226,31 @@ def add_removed(m):
     done = m.run("fdpassctl add chat -- cat", check=False)
     check(done.returncode == 1 and "chat.service" in done.stderr, f"{done}")
 
+    # A worker that listens already, at the path and with the name that add would take for its own.
+    m.worker("theirs", "serve theirs", enable=False)
+    m.unit("theirs.service", "[Service]\nExecStart=/bin/sleep infinity\n")
+    m.run("systemctl daemon-reload; systemctl start test-theirs.socket theirs.service; "
+          "fdpassctl add -q theirs --host=theirs.example --worker=/run/fdpass/theirs.sock")
+    ask = "curl -sS -m 10 -H 'Host: theirs.example' http://localhost/"
+    check("theirs" in m.output(ask), "the worker gets no client")
+    m.run("fdpassctl remove theirs", check=False)
+    check(m.property("theirs.service", "ActiveState") == "active", "remove stops a service that add did not write")
+    m.run("fdpassctl add -q theirs --host=theirs.example --worker=/run/fdpass/theirs.sock")
+    check("theirs" in m.output(ask), "remove deletes the socket of a worker that listens already")
+    m.run(f"fdpassctl remove theirs; systemctl stop theirs.service; rm {UNITS}/theirs.service", check=False)
+
+    # Nothing stops where nothing can be removed, and nobody needs to read what add prints.
+    m.run(f"fdpassctl add -q still --host=still.example -- python3 {PROGRAMS}/receivers/python; mount --bind {UNITS} {UNITS}; "
+          f"mount -o remount,bind,ro {UNITS}")
+    for command in "remove still", "add more -- cat":
+        done = m.run(f"fdpassctl {command}", check=False)
+        check(done.returncode == 1 and "Read-only file system" in done.stderr, f"{done}")
+    check(m.property("still.socket", "ActiveState") == "active", "remove stops what it can't remove")
+    m.run(f"umount {UNITS}; fdpassctl remove still; fdpassctl add piped --host=piped.example -- cat | true", check=False)
+    check(m.property("piped.socket", "ActiveState") == "active" and m.property("piped.socket", "UnitFileState") == "enabled",
+          "a reader that is gone leaves half of the work")
+    m.run("fdpassctl remove piped")
+
     m.run("fdpassctl add -q off --no-start --host=off.example -- cat")
     check(m.property("off.socket", "ActiveState") == "inactive" and m.property("off.socket", "UnitFileState") == "disabled",
           "--no-start starts it")
