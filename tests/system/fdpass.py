@@ -85,8 +85,8 @@ class Installed(Machine):
         """Brings the machine into the state right after install(), whatever a case did to it."""
         self.end_children()
         # Examples have names of their own.
-        self.run(f"cd {UNITS}/fdpass.target.wants && for unit in *.socket; do "
-                 "systemctl stop $unit; systemctl kill -s KILL ${unit%.socket}.service; done 2>/dev/null", check=False)
+        self.run(f"cd {UNITS}/fdpass.target.wants && set -- *.socket && systemctl stop $*; "
+                 "systemctl kill -s KILL $(printf '%s\\n' $* | sed 's/socket$/service/')", check=False)
         self.run("pkill -CONT systemd-journal; systemctl kill -s KILL 'test-*.service' 'fdpass*.service';"
                  "systemctl stop 'test-*' 'fdpass*'; rm -rf /run/fdpass/* /run/test", check=False)
         # cgroup.kill counts up in its cgroup. Linux 6.18 compares that with the count of the parent's own cgroup, and kills each
