@@ -44,6 +44,8 @@ bool add_name_check(const char *name) {
                 return add_name_fail(name, "give the name without the type of a unit; add writes several units");
         if (startswith(name, "fdpass") && (!name[6] || name[6] == '-'))
                 return add_name_fail(name, "names that begin with \"fdpass\" are for the units of fdpass itself");
+        if (startswith(name, "return-") || startswith(name, "tls-"))
+                return add_name_fail(name, "names that begin with \"return-\" or \"tls-\" are for sockets of fdpass itself");
 
         return true;
 }

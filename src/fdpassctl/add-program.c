@@ -123,6 +123,17 @@ static bool add_program_needs_home(const AddPlan *plan) {
         return false;
 }
 
+/* True if @text names the program @word: for "node" also "node18" and "nodejs", and not "node_exporter". */
+static bool add_program_names(const char *text, const char *word) {
+        size_t n = strlen(word);
+
+        for (const char *p = text; (p = strstr(p, word)); p++)
+                if (p > text && strchr("/ ", p[-1]) && (strchr("0123456789.- ", p[n]) || startswith(p + n, "js")))
+                        return true; /* strchr(3) finds the end of the text, too */
+
+        return false;
+}
+
 /* True if the path or the first line of the program ("#!") has this word. */
 static bool add_program_mentions(const AddPlan *plan, const char *word) {
         _cleanup_close_ int fd =
@@ -131,12 +142,12 @@ static bool add_program_mentions(const AddPlan *plan, const char *word) {
         char line[128] = "";
         ssize_t n = fd < 0 ? 0 : fd_read(fd, line, sizeof(line) - 1);
 
-        if (base && strstr(base, word))
+        if (base && add_program_names(base, word))
                 return true;
 
         line[MAX(n, (ssize_t) 0)] = '\0';
         line[strcspn(line, "\n")] = '\0';
-        return startswith(line, "#!") && strstr(line, word);
+        return startswith(line, "#!") && add_program_names(line, word);
 }
 
 /* True for the interpreters that make machine code at run time. */
