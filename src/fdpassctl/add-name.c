@@ -45,7 +45,7 @@ bool add_name_check(const char *name) {
         if (startswith(name, "fdpass") && (!name[6] || name[6] == '-'))
                 return add_name_fail(name, "names that begin with \"fdpass\" are for the units of fdpass itself");
         if (startswith(name, "return-") || startswith(name, "tls-"))
-                return add_name_fail(name, "names that begin with \"return-\" or \"tls-\" are for sockets of fdpass itself");
+                return add_name_fail(name, "names that begin with \"return-\" or \"tls-\" are for fdpass itself");
 
         return true;
 }

@@ -174,7 +174,7 @@ static void add_try_print_no_port(const RouteMatch *match) {
                 printf("Open a port first:\n        systemctl enable --now fdpass.socket\n");
 }
 
-/* Opens port 443 in @target by what it prints. Returns false if a route of other listeners would not get its clients. */
+/* Opens port 443 in @target by what it prints. Returns false if a route of other listeners would not get clients. */
 static bool add_try_open_https(const RouteMatch *match, AddTarget *target) {
         if (match->listeners) {
                 printf("No public port for HTTPS leads to it yet. See HTTPS in fdpass(7).\n");
