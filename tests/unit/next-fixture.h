@@ -92,6 +92,17 @@ static inline void read_answer(int client) {
         assert_int_equal(recv(client, buffer, sizeof(buffer), MSG_WAITALL), sizeof(buffer));
 }
 
+/* The client asks for what is another worker's, goes back, and is served there. Returns the other worker's descriptor. */
+static inline int wander(const World *w, int fd, struct fdpass **f, int worker, const char *request) {
+        ask(w, fd, request);
+        assert_int_equal(fdpass_next(fd, *f, &w->args), FDPASS_NEXT_RETURNED);
+        leave(fd, *f);
+        fd = take(worker, f);
+        serve(fd, request);
+        read_answer(w->client);
+        return fd;
+}
+
 /* Accepts a client whose first request is for the site. */
 static inline int begin(World *w, struct fdpass **ret) {
         int fd;

@@ -64,19 +64,9 @@ static void test_return_connection(void **state) {
         fd = begin(&w, &f);
         WAIT_FOR(has_event(RETURN_CONNECTION, POLLIN)); /* the broker is ready */
         for (int i = 0; i < 10; i++) {
-                ask(&w, fd, GET("/api"));
-                assert_int_equal(fdpass_next(fd, f, &w.args), FDPASS_NEXT_RETURNED);
-                leave(fd, f);
-                fd = take(w.api, &f);
-                serve(fd, GET("/api"));
-                read_answer(w.client);
+                fd = wander(&w, fd, &f, w.api, GET("/api"));
 
-                ask(&w, fd, GET("/"));
-                assert_int_equal(fdpass_next(fd, f, &w.args), FDPASS_NEXT_RETURNED);
-                leave(fd, f);
-                fd = take(w.site, &f);
-                serve(fd, GET("/"));
-                read_answer(w.client);
+                fd = wander(&w, fd, &f, w.site, GET("/"));
         }
         leave(fd, f);
         world_close(&w);
@@ -92,12 +82,7 @@ static void test_return_connection_again(void **state) {
         w.args.path = NULL;
         fd = begin(&w, &f);
         WAIT_FOR(has_event(RETURN_CONNECTION, POLLIN));
-        ask(&w, fd, GET("/api"));
-        assert_int_equal(fdpass_next(fd, f, &w.args), FDPASS_NEXT_RETURNED);
-        leave(fd, f);
-        fd = take(w.api, &f);
-        serve(fd, GET("/api"));
-        read_answer(w.client);
+        fd = wander(&w, fd, &f, w.api, GET("/api"));
         leave(fd, f);
         world_close(&w);
 }
@@ -112,12 +97,7 @@ static void test_reload(void **state) {
         fd = begin(&w, &f);
         USE(SITE, { .unit = "api.socket", .worker = "api", .transport = TRANSPORT_SEQPACKET, .path = "/x" });
 
-        ask(&w, fd, GET("/api"));
-        assert_int_equal(fdpass_next(fd, f, &w.args), FDPASS_NEXT_RETURNED);
-        leave(fd, f);
-        fd = take(w.site, &f);
-        serve(fd, GET("/api"));
-        read_answer(w.client);
+        fd = wander(&w, fd, &f, w.site, GET("/api"));
 
         ask(&w, fd, GET("/x"));
         assert_int_equal(fdpass_next(fd, f, &w.args), FDPASS_NEXT_RETURNED);

@@ -112,12 +112,7 @@ static void test_cut(void **state) {
                 serve(fd, request);
                 read_answer(w.client);
 
-                ask(&w, fd, GET("/"));
-                assert_int_equal(fdpass_next(fd, f, &w.args), FDPASS_NEXT_RETURNED);
-                leave(fd, f);
-                fd = take(w.site, &f);
-                serve(fd, GET("/"));
-                read_answer(w.client);
+                fd = wander(&w, fd, &f, w.site, GET("/"));
         }
 
         leave(fd, f);
@@ -166,12 +161,7 @@ static void test_received(void **state) {
                 read_answer(w.client);
 
                 w.args.received_len = 0;
-                ask(&w, fd, GET("/"));
-                assert_int_equal(fdpass_next(fd, f, &w.args), FDPASS_NEXT_RETURNED);
-                leave(fd, f);
-                fd = take(w.site, &f);
-                serve(fd, GET("/"));
-                read_answer(w.client);
+                fd = wander(&w, fd, &f, w.site, GET("/"));
         }
 
         leave(fd, f);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "basic/fd.h"
 #include "basic/macro.h"
 
 /* Entries of the error queue that are thrown away. If a worker has queued more, no other worker gets the client. */
@@ -223,11 +224,7 @@ static int socket_options_restore_reading(int fd) {
  * that was handed back may have another one.
  */
 static bool socket_options_are_alike(int a, int b, int name) {
-        int of_a = 0, of_b = 0;
-
-        (void) getsockopt(a, SOL_SOCKET, name, &of_a, &(socklen_t){ sizeof(of_a) });
-        (void) getsockopt(b, SOL_SOCKET, name, &of_b, &(socklen_t){ sizeof(of_b) });
-        return of_a == of_b;
+        return fd_option(a, name) == fd_option(b, name);
 }
 
 /*

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "basic/error.h"
+#include "basic/fd.h"
 #include "broker/stage/answer.h"
 #include "broker/stage/socket-options.h"
 #include "handoff/handoff.h"
@@ -125,9 +126,9 @@ static int socket_task_consume(SocketTask *t, int fd) {
  * the next peek would follow at once, for ever.
  */
 static int socket_task_hidden_error(int fd) {
-        int error = 0;
+        int r = fd_option(fd, SO_ERROR);
 
-        return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){ sizeof(error) }) < 0 ? -errno : -error;
+        return r > 0 ? -r : r;
 }
 
 static int socket_task_peek(SocketTask *t, int fd) {
