@@ -10,7 +10,7 @@ import sys
 import time
 
 from cases_shards import BROKERS, add_shards, start
-from fdpass import GUEST, alone, case, check
+from fdpass import GUEST, alone, case, check, shared
 from machine import wait_for
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -71,6 +71,7 @@ def compare(m, seen, lost=(), may_be_unseen=False):
     return lines, errors
 
 
+@shared
 @case
 def connection_ends(m):
     """Six kinds of ends: each connection is logged once, with its bytes and duration, under the id of its handoff."""
@@ -81,6 +82,7 @@ def connection_ends(m):
     check(ends.quantiles(errors, 0.5)[0] < 0.02, "durations are wrong")
 
 
+@shared
 @case
 def connections_outlive_broker(m):
     """Restarts and a SIGKILL: what was live is found again or counted as unseen, and nothing is invented."""
@@ -120,6 +122,7 @@ def connections_limit(m):
 
 
 @alone
+@shared
 @case
 def connections_balanced(m):
     """Balance=least-connections: of three workers one is ten times slower, and none has more than 1.2 times its share."""

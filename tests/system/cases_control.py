@@ -5,7 +5,7 @@ import contextlib
 import json
 import re
 
-from fdpass import GUEST, UNITS, case, check
+from fdpass import GUEST, UNITS, case, check, shared
 from machine import SOURCE, wait_for
 
 PORT = 9469
@@ -228,6 +228,7 @@ def control_monitor(m):
     check('"Route":"fdpass-hello.socket"' in out, out)
 
 
+@shared
 @case
 def control_hostile(m):
     """Control peers that mean no good stop no client and take no memory; root is answered all the while."""

@@ -4,7 +4,7 @@
 import collections
 import json
 
-from fdpass import GUEST, case, check
+from fdpass import GUEST, case, check, shared
 
 MOMENTS = ["before-accept", "after-accept", "after-recvmsg", "after-answer", "after-reading", "in-mid-write"]
 CLIENTS = 200
@@ -113,24 +113,28 @@ def matrix(m, form, receipt, moments=MOMENTS):
         cell(m, moment, receipt)
 
 
+@shared
 @case
 def deaths_stream(m):
     """Workers die at six moments, one-byte form: no client is lost before the worker has received it, none is given twice."""
     matrix(m, "ListenStream", "kernel")
 
 
+@shared
 @case
 def deaths_seqpacket(m):
     """The same with ListenSequentialPacket= and the kernel's receipt."""
     matrix(m, "ListenSequentialPacket", "kernel")
 
 
+@shared
 @case
 def deaths_ack(m):
     """The same with Receipt=ack: no client is lost as long as nobody has read from it or written to it."""
     matrix(m, "ListenSequentialPacket", "ack")
 
 
+@shared
 @case
 def deaths_persistent(m):
     """The same on persistent connections of libfdpass, where other clients are on their way to the worker that dies."""

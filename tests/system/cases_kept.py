@@ -5,7 +5,7 @@ import json
 import threading
 
 from cases_preload import examples
-from fdpass import GUEST, UNITS, case, check
+from fdpass import GUEST, UNITS, case, check, shared
 from machine import wait_for
 
 SERVERS = {"/": "nginx", "/apache": "apache2", "/gunicorn": "gunicorn", "/uvicorn": "uvicorn", "/node": "node", "/java": "java"}
@@ -124,6 +124,7 @@ http {
 """
 
 
+@shared
 @case
 def kept_behind_balancers(m):
     """HAProxy and nginx share connections between clients, hosts and paths; the PROXY header goes with each hand-back."""

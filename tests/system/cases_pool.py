@@ -5,7 +5,7 @@ import collections
 import json
 import time
 
-from fdpass import GUEST, case, check
+from fdpass import GUEST, case, check, shared
 from machine import wait_for
 
 RATE = 150
@@ -101,6 +101,7 @@ def is_near(counts, weights, tolerance):
     return all(abs(n - total * weight / sum(weights)) <= tolerance for n, weight in zip(counts, weights))
 
 
+@shared
 @case
 def pool_round_robin(m):
     """Balance=round-robin: shares by weight among those that are there; one killed, one stopped, one slow: no error."""
@@ -115,6 +116,7 @@ def pool_round_robin(m):
     check(is_near((one, three), (1, 1), 8) and two <= WINDOW, f"{one}, {two}, {three}")
 
 
+@shared
 @case
 def pool_least_pending(m):
     """Balance=least-pending: the slow one gets what it can do, the one that hangs next to nothing; no error."""
@@ -131,6 +133,7 @@ def pool_least_pending(m):
     check(two <= 2 * WINDOW and one > three, f"{one}, {two}, {three}")
 
 
+@shared
 @case
 def pool_source_hash(m):
     """Balance=source-hash: an address stays with its worker; only those of the one that fails move, and come back."""

@@ -7,7 +7,7 @@ import time
 
 from cases_routes import HTTP, OTHERS, SPEAKER, TEST, add, ask, get, make_keys, status_of, told, worker_of
 from cases_slow import cpu
-from fdpass import GUEST, UNITS, alone, case, check
+from fdpass import GUEST, UNITS, alone, case, check, shared
 from machine import wait_for
 
 HAPROXY = """
@@ -203,6 +203,7 @@ def wrong_set(m):
 
 
 @alone
+@shared
 @case
 def thousand_tenants(m):
     """A thousand instances of one template, each with a Host= of its own."""

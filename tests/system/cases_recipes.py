@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 
-from fdpass import GUEST, UNITS, case, check
+from fdpass import GUEST, UNITS, case, check, shared
 from machine import wait_for
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -256,6 +256,7 @@ def journal_explains(m):
     check(found == entry["MESSAGE"], found)
 
 
+@shared
 @case
 def worker_comes_and_goes(m):
     """A worker that comes and goes makes one pair of entries in a while, not one each time."""

@@ -5,7 +5,7 @@ import json
 import re
 
 from cases_restart import Crowd, repeat
-from fdpass import GUEST, alone, case, check
+from fdpass import GUEST, alone, case, check, shared
 from machine import wait_for
 
 SHARD = "fdpass-shard@1"
@@ -87,6 +87,7 @@ def shards(m):
 
 
 @alone
+@shared
 @case
 def shard_killed(m):
     """kill -9 of one broker: the other goes on, and the clients in the backlog of the dead one wait for the next."""

@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 
-from fdpass import GUEST, PROGRAMS, alone, case, check
+from fdpass import GUEST, PROGRAMS, alone, case, check, shared
 from machine import wait_for
 
 CERTS = "/etc/fdpass/tls"
@@ -117,6 +117,7 @@ def make_client(m, name, ca, days):
           f"openssl x509 -req -in {name}.csr -CA {ca}.crt -CAkey {ca}.key -CAcreateserial -days {days} -out {name}.crt")
 
 
+@shared
 @case
 def tls_matrix(m):
     """Name of the handshake x certificate x session x host of the request: no way leads around the demands of a host."""
@@ -140,6 +141,7 @@ def tls_matrix(m):
 
 
 @alone
+@shared
 @case
 def tls_hostile(m):
     """Clients that break the rules of TLS get an alert, harm no other client, and cost nothing while they hold what they have."""
@@ -365,6 +367,7 @@ def new_certificate(m, name="a.test"):
           f"mv .new.key {name}.key; mv .new.crt {name}.crt")
 
 
+@shared
 @case
 def tls_processes(m):
     """Several processes: new certificates reach all, one that dies or hangs is replaced, and the stop ends all."""
@@ -431,6 +434,7 @@ def tls_restart(m):
     wait_for(lambda: not processes(m)[1], 5, "the end by a second signal")
 
 
+@shared
 @case
 def tls_load(m):
     """Handshakes at a steady rate, while certificates are renewed each 2 s, and the stage and the broker restart: none fails."""
@@ -557,6 +561,7 @@ def next_requests(m):
         check(first != "forget" or "facts" not in second or "b facts ('TLSv1.3'" in seen[-2], f"the forgotten facts: {seen}")
 
 
+@shared
 @case
 def tls_ends(m):
     """What ends, and what leads around the name of the handshake, where the stage stays in the path."""

@@ -4,7 +4,7 @@
 import json
 import re
 
-from fdpass import GUEST, case, check
+from fdpass import GUEST, case, check, shared
 from machine import wait_for
 
 
@@ -92,6 +92,7 @@ def views_of_connections(m):
     check(wait.wait(5) == 1, "a worker that is undrained is waited for")
 
 
+@shared
 @case
 def limits_of_a_source(m):
     """MaxConnectionsPerSource= counts clients at workers, RateLimitPerSource= new ones. Both say whom they refuse, and why."""
