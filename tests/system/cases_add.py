@@ -132,14 +132,17 @@ def add_https(m):
 
 @case
 def add_server(m):
-    """nginx, gunicorn, node, git daemon and sshd from Debian's packages; nginx was enabled before, and is after."""
+    """Each --server= with Debian's packages; nginx was enabled before, and is after."""
     m.start_broker()
     m.run("echo '<p>the page' >/var/www/html/index.html; systemctl enable nginx.service")
     added(m, "www", "--host=www.example --server=nginx", "<p>the page", limit=2.0, service="nginx.service")
     check(m.property("nginx.service", "UnitFileState") == "enabled", "nginx is not enabled again")
     m.run("systemctl disable nginx.service")
     added(m, "nginx", "--host=www.example --server=nginx", "<p>the page", limit=2.0, service="nginx.service")
+    added(m, "apache", "--host=apache.example --server=apache2", "<p>the page", limit=2.0, service="apache2.service")
     added(m, "shop", "--host=shop.example --server=gunicorn", "200 OK")
+    added(m, "asgi", "--host=asgi.example --server=uvicorn", "Hello, ")
+    added(m, "coffee", "--host=coffee.example --server=java", "Hello, ")
     added(m, "app", f"--host=app.example --server=node -- node {PROGRAMS}/node/hello.js", "200 OK")
     m.run("rm -rf /srv/git /root/.ssh; git init -q --bare /srv/git/demo.git; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519; "
           "cp /root/.ssh/id_ed25519.pub /root/.ssh/authorized_keys")
