@@ -328,3 +328,32 @@ def enabled(m):
     check(status_of(m, "late.example") == "200", "a reload")
     wait_for(lambda: [e for e in m.journal() if (e.get("FDPASS_METHOD"), e.get("FDPASS_HOST"), e.get("FDPASS_PATH")) == ("GET", "late.example", "/")],
              5, "the request in the log")
+
+
+@case
+def enabled_under_load(m):
+    """100 tenants by a loop, a directory of links that is removed and comes again: right within 1 s, few reloads, no client lost."""
+    wants = f"{UNITS}/fdpass.target.wants"
+    m.worker("stay", "serve stay", route="Host=localhost\n")
+    m.symlink(f"{UNITS}/test-stay.socket", f"{UNITS}/fdpass.target.requires/test-stay.socket")
+    m.unit("test-tenant@.socket", TENANT)
+    m.unit("test-tenant@.service", f"[Service]\nExecStart=/usr/bin/python3 {GUEST}/worker.py serve %i\n")
+    m.drop_in("test-tenant@bad.socket", "[X-FDPass]\nHots=x\n")
+    names = " ".join(f"t{i}" for i in range(100))
+    m.run(f"systemctl disable --now fdpass-hello.socket; systemctl daemon-reload; systemctl start $(printf 'test-tenant@%s.socket ' {names})", timeout=60)
+    pid = m.start_broker()
+    load = m.client("load", threads=2)
+    begin = len(m.journal(match="^Reloaded"))
+
+    m.run(f"for i in bad {names}; do systemctl -q --no-reload enable test-tenant@$i.socket; done", timeout=60)
+    wait_for(lambda: status_of(m, "t99.example") == "200", 1, "the last of 100 tenants")
+    check(status_of(m, "t0.example") == "200" and status_of(m, "bad.example") == "421", "the first one, and the wrong one")
+    m.figure("reloads", len(m.journal(match="^Reloaded")) - begin)
+    check(len(m.journal(match="^Reloaded")) - begin <= 10, "more than a few reloads")
+
+    m.run(f"mv {wants} /run/test/wants")
+    wait_for(lambda: status_of(m, "t50.example") == "421", 1, "the end of 100 routes")
+    m.run(f"cp -a /run/test/wants {wants}")
+    wait_for(lambda: status_of(m, "t50.example") == "200", 1, "the routes of the directory that is there again")
+    seen = m.end_load(load)
+    check(seen["asked"] > 100 and not seen["errors"] and m.broker() == pid, f"{seen}")
