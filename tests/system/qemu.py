@@ -7,6 +7,8 @@ others are not.
 """
 
 import fcntl
+import hashlib
+import json
 import lzma
 import pathlib
 import re
@@ -21,7 +23,7 @@ from machine import Failure, cache_directory, wait_for
 GUESTS = {"ktls12": "bookworm", "ktls13": "trixie"}  # and the suite of machine.py that each is of
 
 NEEDS = ["qemu-system-x86_64", "ssh", "ssh-keygen", "depmod", "gcc", "mmdebstrap"]
-PACKAGES = ["linux-image-amd64", "kmod", "wget"]  # what the base tree has not
+PACKAGES = ["linux-image-amd64", "kmod", "wget", "keepalived"]  # what the base tree has not
 MODULES = ["virtio_pci", "9pnet_virtio", "9p"]  # without which there is no root directory
 BOOT_TIMEOUT = 600  # the processor is emulated
 UP = "The guest is up"
@@ -50,7 +52,8 @@ def kernel_tree(suite, log):
     cache = cache_directory()
     with open(cache / f"kernel-{suite}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        tree, new = cache / f"kernel-{suite}", cache / f"kernel-{suite}.new"
+        key = hashlib.sha256(json.dumps(PACKAGES).encode()).hexdigest()[:12]
+        tree, new = cache / f"kernel-{suite}-{key}", cache / f"kernel-{suite}.new"
         if tree.is_dir():
             return tree
         shutil.rmtree(new, ignore_errors=True)
