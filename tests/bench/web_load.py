@@ -10,9 +10,10 @@ import os
 
 HOST = 'bench.example'
 NAMES = {'site': '', 'api': '/api'}  # workers, and the prefix of their paths
-SIZES = [11, 16384, 65536, 262144]
+SIZES = [11, 16384, 65536, 102400, 262144, 10 << 20]
 READY_SEC = 10
 SAMPLE_SEC = 0.05
+SAMPLE_BYTES = 10 << 20  # that a client beside wrk reads in a second
 TICK = os.sysconf('SC_CLK_TCK')
 
 # Kinds of load: the workers whose paths a connection asks for in turn, and requests of a connection (0: no end).
@@ -104,7 +105,7 @@ class Sampler(threading.Thread):
         try:
             while not self.ended.is_set():
                 self.ask(client, self.names[self.n % len(self.names)])
-                self.ended.wait(SAMPLE_SEC)
+                self.ended.wait(max(SAMPLE_SEC, self.size / SAMPLE_BYTES))
         except (OSError, http.client.HTTPException) as e:
             self.wrong = self.wrong or f'a sample: {e!r}'
         finally:
