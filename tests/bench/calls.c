@@ -80,7 +80,19 @@ static int calls_count_filters(void) {
         return n;
 }
 
-int main(void) {
+/*
+ * With an argument, only the CPU of this process so far, in us. Its clock began at the fork, so what systemd did before the
+ * program started is in it.
+ */
+int main(int argc, char **argv) {
+        struct timespec t;
+
+        if (argc > 1) {
+                (void) clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+                printf("%ld\n", (long) t.tv_sec * 1000000 + t.tv_nsec / 1000);
+                return 0;
+        }
+
         printf("%d getppid=%.0f recv=%.0f socket=%.0f mmap=%.0f\n", calls_count_filters(), calls_measure(calls_getppid),
                calls_measure(calls_recv), calls_measure(calls_socket), calls_measure(calls_mmap));
         return 0;
