@@ -9,7 +9,6 @@
 #include <time.h>
 
 #include "workers/framing-request.h"
-#include "workers/preload/idle.h"
 #include "workers/preload/io.h"
 #include "workers/preload/secure.h"
 
@@ -27,6 +26,7 @@
 static atomic_bool follow_keeps;
 
 atomic_bool follow_is_used;
+atomic_bool follow_is_leaving;
 _Atomic(Follow *) follow_pages[FOLLOW_PAGES];
 
 static Follow *follow_make_page(size_t i) {
@@ -223,7 +223,12 @@ static void follow_note_idle(Follow *f) {
 
         f->idle_msec = follow_now_msec();
         atomic_store_explicit(&f->is_idle, true, memory_order_release);
-        idle_note(f);
+        if (follow_is_drained(f))
+                atomic_store_explicit(&follow_is_leaving, true, memory_order_release);
+}
+
+bool follow_is_drained(const Follow *f) {
+        return back_is_drained() || f->scope.is_drained;
 }
 
 bool follow_is_fresh(const Follow *f) {

@@ -48,6 +48,9 @@ typedef struct Follow {
 /* Set once a client is followed in this process. Nothing else is looked at before. */
 extern atomic_bool follow_is_used;
 
+/* Set while idle.h may have work before the program waits: a client that is to go because of a drain, or a new way back. */
+extern atomic_bool follow_is_leaving;
+
 /* Pages of 256 descriptors, mapped as they are needed. */
 #define FOLLOW_PAGE 256
 #define FOLLOW_PAGES 4096 /* 1,048,576 descriptors: the default of fs.nr_open, proc_sys_fs(5) */
@@ -104,6 +107,9 @@ int follow_replace(Follow *f, int fd);
  * closed its side, wants no further request, or can't be handed back.
  */
 bool follow_leave(Follow *f, int fd);
+
+/* True if the client is to go back when it is between two requests, because the host or this worker is drained. */
+bool follow_is_drained(const Follow *f);
 
 /*
  * Hands the client @fd back, which waits for nothing. Unlike follow_leave() it stays as it is if that fails. Returns 1; 0: it

@@ -14,7 +14,6 @@
 #define TRIES_MAX 20
 #define PAUSE_NSEC 1000000
 
-atomic_bool idle_is_due;
 atomic_bool idle_is_watching;
 
 static struct {
@@ -23,7 +22,7 @@ static struct {
         atomic_uint process;    /* forks_process(); a child may have the numbers of its parent */
 } idle = { .epoll_fd = -EBADF };
 
-/* What our events are known by. */
+/* Returns the data of our events. */
 static void *idle_mark(void) {
         return &idle;
 }
@@ -37,7 +36,7 @@ void idle_watch(int listener_fd) {
         atomic_store(&idle.epoll_fd, place.epoll_fd);
         atomic_store(&idle.process, forks_process());
         atomic_store(&idle.is_wanted, true);
-        atomic_store(&idle_is_due, true);
+        atomic_store(&follow_is_leaving, true);
 }
 
 static bool idle_is_here(int epoll_fd) {
@@ -53,20 +52,11 @@ static void idle_set_watch(int epoll_fd, int op, uint32_t events) {
                 atomic_store(&idle_is_watching, true);
 }
 
-void idle_note(const Follow *f) {
-        if (back_is_drained() || f->scope.is_drained)
-                atomic_store_explicit(&idle_is_due, true, memory_order_release);
-}
-
 /* True if the program waits for the client here until it says otherwise. Then no thread is busy with it. */
 static bool idle_is_waited_for(Follow *f, int epoll_fd) {
         return atomic_load_explicit(&f->is_on, memory_order_acquire) &&
                atomic_load_explicit(&f->is_idle, memory_order_acquire) && f->has_request && f->epoll_fd == epoll_fd &&
                (f->event.events & (EPOLLIN | EPOLLONESHOT)) == EPOLLIN;
-}
-
-static bool idle_is_to_go(const Follow *f) {
-        return back_is_drained() || f->scope.is_drained;
 }
 
 /* The broker has to take some descriptors first, of this worker's other processes too. */
@@ -87,7 +77,7 @@ static int idle_leave_page(Follow *page, int first_fd, int epoll_fd, struct epol
                 Follow *f = &page[i];
                 int r;
 
-                if (!idle_is_waited_for(f, epoll_fd) || !idle_is_to_go(f))
+                if (!idle_is_waited_for(f, epoll_fd) || !follow_is_drained(f))
                         continue;
                 if (*n == max)
                         return -E2BIG;
@@ -117,7 +107,7 @@ static int idle_leave_all(int epoll_fd, struct epoll_event *events, int max) {
         }
 
         if (r == -E2BIG)
-                atomic_store(&idle_is_due, true);
+                atomic_store(&follow_is_leaving, true);
         else if (r == -EAGAIN)
                 idle_set_watch(epoll_fd, EPOLL_CTL_MOD, EPOLLOUT);
         return n;
@@ -129,7 +119,7 @@ int idle_work(int epoll_fd, struct epoll_event *events, int max) {
         if (!idle_is_here(epoll_fd) || max <= 0)
                 return 0;
 
-        atomic_store(&idle_is_due, false);
+        atomic_store(&follow_is_leaving, false);
         if (atomic_exchange(&idle.is_wanted, false))
                 idle_set_watch(epoll_fd, EPOLL_CTL_ADD, 0);
 
@@ -155,7 +145,7 @@ bool idle_take_out(int epoll_fd, struct epoll_event *events, int max, int *n) {
         if (n_left < max && idle_is_here(epoll_fd))
                 *n += idle_leave_all(epoll_fd, events + n_left, max - n_left);
         else
-                atomic_store(&idle_is_due, true);
+                atomic_store(&follow_is_leaving, true);
         errno = saved_errno;
         return *n == 0;
 }
@@ -164,7 +154,7 @@ bool idle_before_register(Follow *f, int fd, const struct epoll_event *event) {
         int saved_errno = errno;
         bool is_gone;
 
-        if (!idle_is_to_go(f) || !event || !(event->events & EPOLLIN) || !f->has_request || !atomic_load(&f->is_idle))
+        if (!follow_is_drained(f) || !event || !(event->events & EPOLLIN) || !f->has_request || !atomic_load(&f->is_idle))
                 return false;
 
         is_gone = follow_leave_idle(f, fd) > 0;

@@ -14,17 +14,11 @@
 
 #include "workers/preload/follow.h"
 
-/* Set while there may be something to do before the program waits. */
-extern atomic_bool idle_is_due;
-
 /* Set once the way back is in an epoll instance. */
 extern atomic_bool idle_is_watching;
 
 /* Looks for events of the way back, which is new, where the program waits for this listener. */
 void idle_watch(int listener_fd);
-
-/* Tells that a client is between two requests. */
-void idle_note(const Follow *f);
 
 /* Hands a client back for which the program is about to wait, if that is due. Returns true if it is gone. */
 bool idle_before_register(Follow *f, int fd, const struct epoll_event *event);
@@ -35,7 +29,7 @@ bool idle_take_out(int epoll_fd, struct epoll_event *events, int max, int *n);
 
 /* To be called before epoll_wait(2). Returns the number of events that it has made: then there is no wait. */
 static inline int idle_before_wait(int epoll_fd, struct epoll_event *events, int max) {
-        return atomic_load_explicit(&idle_is_due, memory_order_acquire) ? idle_work(epoll_fd, events, max) : 0;
+        return atomic_load_explicit(&follow_is_leaving, memory_order_acquire) ? idle_work(epoll_fd, events, max) : 0;
 }
 
 /*
