@@ -195,22 +195,17 @@ def add_at_once(m):
     errors = [child.communicate(timeout=30)[1] for child in both]
     done = [child.returncode for child in both]
     check(sorted(done) == [0, 1, 1, 1, 1], f"{done}: {errors}")
-    check(all(not e if r == 0 else "at this time" in e or "exist" in e for r, e in zip(done, errors)), f"{errors}")
+    check(all(not e if r == 0 else "at this time" in e or "already" in e for r, e in zip(done, errors)), f"{errors}")
     check(m.property("one.socket", "ActiveState") == "active" and ".#" not in m.output(f"ls -A {UNITS}"), "the one that was added")
     check(m.run("fdpassctl verify", check=False).returncode == 0, "verify")
 
     # It waits for a service that takes its time to stop. timeout(1) sends the signal to systemctl, too.
     m.run(f"mkdir -p {UNITS}/one.service.d; printf '[Service]\nExecStop=sleep 1\n' >{UNITS}/one.service.d/slow.conf; "
           "systemctl daemon-reload; systemctl start one.service")
-    for signal in "INT", "TERM":
-        done = m.run(f"timeout -s {signal} 0.3 fdpassctl remove one", check=False)
-        check("Removed /etc/systemd/system/one.service" in done.stdout and "slow.conf stays" in done.stderr, f"{signal}: {done}")
-        check("one.service" not in m.output(f"ls {UNITS}").split() and m.property("one.socket", "ActiveState") == "inactive", "half of it")
-        m.run(f"rm -r {UNITS}/one.service.d")
-        if signal == "INT":
-            m.run(f"fdpassctl add -q one --host=one.example -- python3 {PROGRAMS}/receivers/python; mkdir -p {UNITS}/one.service.d; "
-                  f"printf '[Service]\nExecStop=sleep 1\n' >{UNITS}/one.service.d/slow.conf; systemctl daemon-reload; "
-                  "systemctl start one.service")
+    done = m.run("timeout -s INT 0.2 fdpassctl remove one", check=False)
+    check("Removed /etc/systemd/system/one.service" in done.stdout and "slow.conf stays" in done.stderr, f"{done}")
+    check("one.service" not in m.output(f"ls {UNITS}").split() and m.property("one.socket", "ActiveState") == "inactive", "half of it")
+    m.run(f"rm -r {UNITS}/one.service.d")
     check(listing(m) == before, f"{set(listing(m).splitlines()) ^ set(before.splitlines())}")
 
 
