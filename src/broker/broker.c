@@ -308,5 +308,6 @@ void broker_drain_worker(Broker *b, Worker *w, bool is_drained) {
                 return;
 
         w->is_drained = is_drained;
+        handback_tell_drains(b);
         worker_serve_later(&b->workers, w); /* its queued clients may have another worker now */
 }

@@ -79,7 +79,7 @@ void broker_stop(Broker *b);
 
 /*
  * Drains a worker, or ends that. A drained worker gets no more clients, and keeps those that it was sent. Other workers
- * of its pools get the rest.
+ * of its pools get the rest. A worker that asks for it is told (FDPASS_RETURN_TELL), and hands its idle clients back.
  */
 void broker_drain_worker(Broker *b, Worker *w, bool is_drained);
 

@@ -49,6 +49,8 @@ struct ReturnConn {
         sd_event_source *io;    /* NULL: it is a worker's own, whose events the loop reports (watch_return()) */
         usec_t active_at;
         bool has_told;          /* Worker.compares_next was set */
+        bool wants_drains;      /* the worker is told of drains, and does not want to know what was taken */
+        bool is_drained;        /* what the worker was told last */
         bool has_more;          /* several messages were there at the last event */
         uint8_t answer;         /* an answer that the socket had no room for yet; 0: none */
         struct ucred sender;
@@ -61,6 +63,7 @@ struct Handback {
         List ways;              /* ReturnConn.link: return connections of workers */
         size_t n_ways;
         Timer timer;            /* turns on connections and listeners that wait for a place */
+        Timer tell_timer;       /* tells workers of drains whose sockets were full */
         uint8_t buffer[FDPASS_MESSAGE_MAX];
 };
 
@@ -143,6 +146,41 @@ static void handback_on_timer(void *userdata) {
         handback_resume(&b->handback->conns);
         handback_resume(&b->handback->ways);
         handback_enable_listeners(b);
+}
+
+static bool handback_is_drained(const ReturnConn *conn) {
+        const Worker *w = worker_find_number(&conn->broker->workers, conn->worker);
+
+        return conn->broker->host_drain.is_on || (w && w->is_drained);
+}
+
+/* Tells the worker what it does not know yet. Returns false if its socket has no room. */
+static bool handback_tell(ReturnConn *conn) {
+        bool is_drained = handback_is_drained(conn);
+
+        if (!conn->wants_drains || conn->is_drained == is_drained)
+                return true;
+        if (handoff_answer(conn->fd, is_drained ? FDPASS_TELL_DRAINED : FDPASS_TELL_UNDRAINED) < 0)
+                return false;
+
+        conn->is_drained = is_drained;
+        return true;
+}
+
+void handback_tell_drains(Broker *b) {
+        bool is_done = true;
+
+        if (!b->handback)
+                return;
+
+        LIST_FOREACH(i, &b->handback->ways)
+                is_done = handback_tell(CONTAINER_OF(i, ReturnConn, link)) && is_done;
+        if (!is_done)
+                timer_set(&b->handback->tell_timer, usec_now() + PAUSE_USEC);
+}
+
+static void handback_on_tell_timer(void *userdata) {
+        handback_tell_drains(userdata);
 }
 
 /* Decodes a message, or the one byte of the stream form. The type of the socket tells which form it is. */
@@ -252,7 +290,7 @@ static int handback_look_and_take(ReturnConn *conn, uint8_t *ret_answer) {
                 if (i > 0 || *ret_answer != FDPASS_ANSWER_TAKEN)
                         helper_close(b->helper, HELPER_CONNECTIONS, fds[i], handback_owner(conn));
 
-        if (is_told && *ret_answer == FDPASS_ANSWER_TAKEN)
+        if ((is_told || conn->wants_drains) && *ret_answer == FDPASS_ANSWER_TAKEN)
                 *ret_answer = 0; /* its sender does not want to know */
 
         if (r >= 0 && r != HANDOFF_NO_FD && r != HANDOFF_CLOSED && *ret_answer == FDPASS_ANSWER_ERROR &&
@@ -333,8 +371,11 @@ static int handback_on_conn(sd_event_source *source, int fd, uint32_t revents, v
         return 0;
 }
 
-/* Takes messages on @fd, which is consumed on success. @worker is ReturnConn.worker. */
-static int handback_new_conn(Broker *b, Listener *l, int fd, uint32_t worker) {
+/*
+ * Takes messages on @fd, which is consumed on success. @worker is ReturnConn.worker. Returns 0 and the connection, or a
+ * negative errno.
+ */
+static int handback_new_conn(Broker *b, Listener *l, int fd, uint32_t worker, ReturnConn **ret) {
         Handback *h = b->handback;
         ReturnConn *conn = calloc(1, sizeof(*conn));
         int r;
@@ -355,6 +396,7 @@ static int handback_new_conn(Broker *b, Listener *l, int fd, uint32_t worker) {
 
         list_append(worker != 0 ? &h->ways : &h->conns, &conn->link);
         *(worker != 0 ? &h->n_ways : &h->n_conns) += 1;
+        *ret = conn;
         return 0;
 }
 
@@ -371,9 +413,10 @@ static bool handback_has_room_for_way(const Broker *b, uint32_t worker) {
         return n < WORKER_WAYS_MAX;
 }
 
-/* Tells the worker that its connection is ready. */
-static int handback_new_way(Broker *b, int fd, uint32_t worker) {
+/* Tells the worker that its connection is ready, and whether it is drained. */
+static int handback_new_way(Broker *b, int fd, uint32_t worker, bool wants_drains) {
         Handback *h = b->handback;
+        ReturnConn *conn;
         int r;
 
         if (broker_is_stopping(b) || !handback_has_room_for_way(b, worker))
@@ -383,20 +426,24 @@ static int handback_new_way(Broker *b, int fd, uint32_t worker) {
         if (r < 0)
                 return r;
 
-        r = handback_new_conn(b, h->self, fd, worker);
+        r = handback_new_conn(b, h->self, fd, worker, &conn);
         if (r < 0)
                 return r;
 
+        conn->wants_drains = wants_drains;
         (void) handoff_answer(fd, FDPASS_ANSWER_RETURN);
+        if (!handback_tell(conn))
+                timer_set(&h->tell_timer, usec_now() + PAUSE_USEC);
         return 0;
 }
 
 void handback_take_ways(Broker *b) {
+        bool wants_drains;
         uint32_t worker;
         int fd;
 
-        while (ways_back_take(&b->ways_back, &fd, &worker))
-                if (handback_new_way(b, fd, worker) < 0)
+        while (ways_back_take(&b->ways_back, &fd, &worker, &wants_drains))
+                if (handback_new_way(b, fd, worker, wants_drains) < 0)
                         helper_close(b->helper, HELPER_CONNECTIONS, fd, worker);
 }
 
@@ -422,6 +469,7 @@ static bool handback_make_place(Handback *h, usec_t now) {
 static void handback_on_ready(Listener *l, void *userdata) {
         Broker *b = userdata;
         _cleanup_close_ int conn_fd = -EBADF;
+        ReturnConn *conn;
 
         if (helper_n_pending(b->helper) >= CLOSING_MAX || !handback_make_place(b->handback, loop_now(&b->loop))) {
                 (void) watch_enable_listener(&b->loop, l, false);
@@ -436,7 +484,7 @@ static void handback_on_ready(Listener *l, void *userdata) {
                 return;
         }
 
-        if (handback_new_conn(b, l, conn_fd, /* worker= */ 0) >= 0)
+        if (handback_new_conn(b, l, conn_fd, /* worker= */ 0, &conn) >= 0)
                 (void) TAKE_FD(conn_fd);
         else { /* takes its messages, because the sender may have gone and left the clients to us */
                 handback_receive_rest(&(ReturnConn){ .broker = b, .listener = l, .fd = conn_fd });
@@ -455,6 +503,8 @@ static int handback_new(Broker *b) {
         list_init(&b->handback->ways);
 
         r = timer_init(&b->handback->timer, &b->loop, handback_on_timer, b);
+        if (r >= 0)
+                r = timer_init(&b->handback->tell_timer, &b->loop, handback_on_tell_timer, b);
         if (r < 0)
                 handback_done(b);
 
@@ -500,6 +550,7 @@ void handback_done(Broker *b) {
                 handback_free(CONTAINER_OF(i, ReturnConn, link));
 
         timer_done(&h->timer);
+        timer_done(&h->tell_timer);
         free(TAKE_PTR(b->handback));
 }
 

@@ -33,6 +33,12 @@ void handback_done(Broker *b);
  */
 void handback_take_ways(Broker *b);
 
+/*
+ * Tells the workers on these connections that ask for it (FDPASS_RETURN_TELL) whether the host or the worker is drained.
+ * To be called if that has changed. A worker whose socket is full is told later.
+ */
+void handback_tell_drains(Broker *b);
+
 /* Takes messages on one of these connections, because the loop has an event of it (TOKEN_RETURN). */
 void handback_on_event(ReturnConn *conn);
 

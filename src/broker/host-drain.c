@@ -3,6 +3,7 @@
 #include "broker/host-drain.h"
 
 #include "basic/utf8.h"
+#include "broker/handback.h"
 
 bool host_drain_set(Broker *b, const char *reason) {
         HostDrain *drain = &b->host_drain;
@@ -19,5 +20,6 @@ bool host_drain_set(Broker *b, const char *reason) {
         strcpy(drain->reason, text);
         b->generations.scopes_ask = drain->is_on;
         park_limit(&b->parking, drain->is_on ? HOST_DRAIN_PARK_USEC : USEC_INFINITY);
+        handback_tell_drains(b);
         return true;
 }

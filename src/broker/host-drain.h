@@ -3,10 +3,11 @@
 
 /*
  * An administrator drains the host: load balancers are told that they should send its clients elsewhere. The broker
- * goes on serving everybody, because a balancer needs seconds to learn it. Two things change so that kept connections
+ * goes on serving everybody, because a balancer needs seconds to learn it. Three things change so that kept connections
  * end soon:
  *
  * - A parked client may be idle for HOST_DRAIN_PARK_USEC at most.
+ * - Workers that ask for it are told by a byte on their return connections. They hand idle clients back at once.
  * - Scopes have FDPASS_SCOPE_DRAINED. So workers hand clients back after each response, and they are parked. No connection
  *   ends between a request and its response.
  */

@@ -57,6 +57,7 @@ static Outcome settlement_interpret(const Client *c, Receipt receipt) {
 
         case RECEIPT_TAKEN:
         case RECEIPT_RETURN:
+        case RECEIPT_RETURN_TELL:
         case RECEIPT_PERSISTENT:
                 return OUTCOME_TAKEN;
 
@@ -308,9 +309,9 @@ static void settlement_expire(Broker *b, Client *c) {
 }
 
 /* The worker keeps the connection to hand clients back on it. Without memory it is closed like any other. */
-static void settlement_keep_way_back(Broker *b, Client *c) {
+static void settlement_keep_way_back(Broker *b, Client *c, bool wants_drains) {
         unwatch_connection(&b->loop, c->sent.conn_fd);
-        if (ways_back_add(&b->ways_back, c->sent.conn_fd, c->sent.route->worker->number) >= 0)
+        if (ways_back_add(&b->ways_back, c->sent.conn_fd, c->sent.route->worker->number, wants_drains) >= 0)
                 c->sent.conn_fd = -EBADF;
 }
 
@@ -325,8 +326,8 @@ static bool settlement_look(Broker *b, Client *c, bool look_into_queue) {
                 receipt = kept.first == 0 && kept.n == 1 ? kept.receipt : RECEIPT_TAKEN;
         }
 
-        if (receipt == RECEIPT_RETURN)
-                settlement_keep_way_back(b, c);
+        if (receipt == RECEIPT_RETURN || receipt == RECEIPT_RETURN_TELL)
+                settlement_keep_way_back(b, c, receipt == RECEIPT_RETURN_TELL);
 
         if (settlement_settle(b, c, receipt))
                 return true;

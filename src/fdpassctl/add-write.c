@@ -86,13 +86,16 @@ static int add_write_all(int fd, const char *text) {
         return fchmod(fd, 0644) < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
-/* Writes a file under a temporary name, which systemd ignores, and links it. An existing file is never replaced. */
-static int add_write_text(int parent, const char *name, const char *text) {
+/*
+ * Writes a file under a temporary name, which systemd ignores, and links it. An existing file is never replaced. The
+ * temporary name has that of the lock, because an add of another name may write the same drop-in at this time.
+ */
+static int add_write_text(const AddWriter *w, int parent, const char *name, const char *text) {
         _cleanup_close_ int fd = -EBADF;
         char temporary[NAME_MAX + 1];
         int r;
 
-        (void) snprintf(temporary, sizeof(temporary), ".#fdpassctl-%.200s", name);
+        (void) snprintf(temporary, sizeof(temporary), "%s-%.100s", w->lock.fd >= 0 ? w->lock.file : ".#fdpassctl", name);
         (void) unlinkat(parent, temporary, 0); /* of an add that was killed */
         fd = openat(parent, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0)
@@ -123,7 +126,7 @@ static int add_write_file(AddWriter *w, const AddFile *file) {
         if (parent < 0)
                 return parent;
 
-        r = add_write_text(parent, last, file->text);
+        r = add_write_text(w, parent, last, file->text);
         if (r >= 0 && strlist_add(&w->made, file->path) < 0) {
                 (void) unlinkat(parent, last, 0);
                 r = -ENOMEM;
@@ -131,11 +134,21 @@ static int add_write_file(AddWriter *w, const AddFile *file) {
         return r;
 }
 
-int add_writer_write(AddWriter *w, const AddFiles *files) {
+int add_writer_open(AddWriter *w, const char *name) {
         int r = add_write_open(w);
 
         if (r < 0)
                 fprintf(stderr, "Failed to open %s: %s.\n", ADD_DIRECTORY, strerror(-r));
+        else if (name)
+                r = add_lock_take(&w->lock, w->directory_fd, name);
+
+        if (r < 0)
+                add_writer_undo(w);
+        return r;
+}
+
+int add_writer_write(AddWriter *w, const AddFiles *files) {
+        int r = w->directory_fd >= 0 ? 0 : add_writer_open(w, NULL);
 
         for (size_t i = 0; r >= 0 && i < files->n_items; i++) {
                 r = add_write_file(w, &files->items[i]);
@@ -171,6 +184,7 @@ void add_writer_undo(AddWriter *w) {
                 add_write_remove(w->directory_fd, path, path[strlen(path) - 1] == '/');
         }
         strlist_clear(&w->made);
+        add_lock_release(&w->lock); /* it is in the last of the directories */
 
         for (size_t i = w->directories.n_items; i > 0; i--)
                 add_write_remove(w->root_fd, w->directories.items[i - 1], true);
@@ -178,6 +192,7 @@ void add_writer_undo(AddWriter *w) {
 }
 
 void add_writer_done(AddWriter *w) {
+        add_lock_release(&w->lock);
         strlist_clear(&w->made);
         strlist_clear(&w->directories);
         w->directory_fd = fd_close(w->directory_fd);

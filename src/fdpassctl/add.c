@@ -65,16 +65,29 @@ static int add_finish(const AddPlan *plan, const AddFiles *files, AddLive *live,
         return r;
 }
 
+/* Another add may have written units of this name since they were looked for, under other names of files. */
+static int add_check_again(int root_fd, const AddPlan *plan, const AddFiles *files, AddWriter *w) {
+        int r = add_name_check_units(root_fd, plan, files);
+
+        if (r < 0)
+                add_writer_undo(w);
+        return r;
+}
+
 /* Writes the files. After an error everything is as before. */
 static int add_write(int root_fd, const AddPlan *plan, const AddFiles *files) {
-        _cleanup_(add_writer_done) AddWriter w = ADD_WRITER_INIT(root_fd);
+        AddWriter w = ADD_WRITER_INIT(root_fd);
         _cleanup_(config_freep) Config *config = NULL;
         AddLive live = {};
         sigset_t before;
         int r;
 
         add_block_signals(&before);
-        r = add_writer_write(&w, files);
+        r = add_writer_open(&w, plan->name);
+        if (r >= 0)
+                r = add_check_again(root_fd, plan, files, &w);
+        if (r >= 0)
+                r = add_writer_write(&w, files);
         if (r >= 0) {
                 r = add_finish(plan, files, &live, &config);
                 if (r < 0) {
@@ -87,6 +100,7 @@ static int add_write(int root_fd, const AddPlan *plan, const AddFiles *files) {
                 add_try_print(plan, config);
 
         fflush(stdout);
+        add_writer_done(&w);
         sigprocmask(SIG_SETMASK, &before, NULL);
         return r;
 }

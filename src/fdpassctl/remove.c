@@ -3,11 +3,13 @@
 /* fdpassctl remove: takes away what fdpassctl add wrote. */
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "basic/fd.h"
 #include "fdpassctl/add-live.h"
+#include "fdpassctl/add-lock.h"
 #include "fdpassctl/add-name.h"
 #include "fdpassctl/options.h"
 #include "fdpassctl/remove-find.h"
@@ -110,6 +112,27 @@ static int remove_run(Remove *m) {
         return r;
 }
 
+/*
+ * A worker that is stopped and still has its files would come back at the next boot. So Ctrl-C does not end the command in
+ * between. Ignored signals are ignored by systemctl, too (execve(2)).
+ */
+static int remove_run_locked(Remove *m) {
+        static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE };
+        AddLock lock = ADD_LOCK_NULL;
+        int r;
+
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+                (void) signal(signals[i], SIG_IGN);
+
+        r = add_lock_take(&lock, m->directory_fd, m->name);
+        if (r < 0)
+                return EXIT_FAILURE;
+
+        r = remove_run(m);
+        add_lock_release(&lock);
+        return r;
+}
+
 static int remove_open(Remove *m) {
         _cleanup_close_ int root_fd = open(arg_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
@@ -141,5 +164,5 @@ int verb_remove(int argc, char *argv[]) {
                 return EXIT_FAILURE;
         }
 
-        return remove_open(&m) < 0 ? EXIT_FAILURE : remove_run(&m);
+        return remove_open(&m) < 0 ? EXIT_FAILURE : remove_run_locked(&m);
 }

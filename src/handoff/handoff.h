@@ -96,6 +96,7 @@ typedef enum Receipt {
         RECEIPT_ERROR,      /* answer FDPASS_ANSWER_ERROR: no worker should have the client */
         RECEIPT_RESET,      /* the worker has gone without reading the message */
         RECEIPT_RETURN,     /* answer FDPASS_ANSWER_RETURN: taken, and the worker hands clients back on the connection */
+        RECEIPT_RETURN_TELL, /* the same with FDPASS_RETURN_TELL */
         RECEIPT_PERSISTENT, /* an answer of eight bytes: the worker makes the connection persistent */
 } Receipt;
 
@@ -114,7 +115,10 @@ typedef struct PersistentAnswer {
  */
 Receipt handoff_receipt(int conn_fd, bool look_into_queue);
 
-/* Does the same for a message with PERSISTENT. *ret_answer is set with RECEIPT_PERSISTENT. */
+/*
+ * The same with the conditions that keep the connection open. *ret_answer is set with RECEIPT_PERSISTENT. It is NULL if the
+ * message had no PERSISTENT.
+ */
 Receipt handoff_receipt_or_persistent(int conn_fd, bool look_into_queue, PersistentAnswer *ret_answer);
 
 /*
@@ -122,6 +126,9 @@ Receipt handoff_receipt_or_persistent(int conn_fd, bool look_into_queue, Persist
  * -EAGAIN: the send buffer is full of answers that the sender did not read.
  */
 int handoff_answer(int conn_fd, uint8_t answer);
+
+/* Keeps the connection as a return connection that is told of drains. Returns 0 or a negative errno. */
+int handoff_answer_return(int conn_fd);
 
 /* Sends an answer on a persistent connection, see PersistentAnswer. After an error the connection is of no use. */
 int handoff_answer_persistent(int conn_fd, uint8_t answer, uint16_t first, uint16_t n, uint16_t limit);

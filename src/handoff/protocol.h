@@ -131,7 +131,7 @@
  *   ECONNRESET    the message was not received: the client is still the sender's. The kernel sets this error if a
  *                 connection is closed with unread messages in it
  *   one byte      the receiver's own answer, and then EOF. An unknown byte counts as TAKEN, because nothing tells
- *                 whether the receiver touched the client. 0x12 to 0x1F are for later versions
+ *                 whether the receiver touched the client. 0x14 to 0x1F are for later versions
  *
  * Another worker gets a client only if the broker finds it untouched (UNTOUCHED CLIENTS in fdpass-protocol(7)).
  */
@@ -139,6 +139,9 @@
 #define FDPASS_ANSWER_REFUSED 0x02 /* another worker should have the client. It was not touched, and no copy is kept */
 #define FDPASS_ANSWER_ERROR 0x03   /* no worker should have the client. It was not touched; the broker answers it */
 #define FDPASS_ANSWER_RETURN 0x11  /* TAKEN, and the connection stays open for handing back (RETURN CONNECTIONS) */
+#define FDPASS_RETURN_TELL 0x01    /* flag in a second byte of RETURN (TELLING OF DRAINS) */
+#define FDPASS_TELL_DRAINED 0x12
+#define FDPASS_TELL_UNDRAINED 0x13
 
 /*
  * PERSISTENT CONNECTIONS
@@ -190,6 +193,24 @@
  *   SEAL             as it came with the client. Without it, or with other addresses, LISTENER, SSL, ALPN or PROXY than
  *                    the client came with, the answer is ERROR. An earlier process of the broker made other seals
  *   NAME             not allowed
+ *
+ * TELLING OF DRAINS
+ *
+ * Between two requests a client stays with its worker until it sends the next one. A worker that should get no more
+ * clients hands idle ones back before that. So RETURN may have a second byte, with flags. Others than this one are ignored:
+ *
+ *   FDPASS_RETURN_TELL  the broker sends a byte when it changes whether idle clients are to go back. It does not answer
+ *                       TAKEN on the connection, because the worker waits for events of it
+ *
+ * The bytes come behind RETURN, and between answers. The state is FDPASS_TELL_UNDRAINED at first. Each byte says what the
+ * state is from then on, so the same one twice says nothing new. A state that was left at once may not be told at all.
+ *
+ *   FDPASS_TELL_DRAINED    the host or the worker is drained. Each client between two requests goes back now, and the
+ *                          others do after their responses. The broker closes those of a drained host that are idle for
+ *                          some seconds, and gives the next requests of those of a drained worker to other workers
+ *   FDPASS_TELL_UNDRAINED  clients stay again, as their scopes say
+ *
+ * With the end of the connection the state is UNDRAINED.
  *
  * NEXT
  *

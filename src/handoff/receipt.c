@@ -21,6 +21,10 @@ static ssize_t receipt_recv(int conn_fd, void *p, size_t size) {
                                           : recv(conn_fd, p, size, MSG_DONTWAIT);
 }
 
+static bool receipt_is_return(Receipt receipt) {
+        return receipt == RECEIPT_RETURN || receipt == RECEIPT_RETURN_TELL;
+}
+
 static Receipt receipt_from_answer(uint8_t answer) {
         return answer == FDPASS_ANSWER_REFUSED ? RECEIPT_REFUSED
              : answer == FDPASS_ANSWER_ERROR   ? RECEIPT_ERROR
@@ -44,7 +48,7 @@ static bool receipt_parse_persistent(const uint8_t *p, size_t n, PersistentAnswe
                 return false;
 
         *ret = (PersistentAnswer){
-                .receipt = receipt_from_answer(p[1]) == RECEIPT_RETURN ? RECEIPT_TAKEN : receipt_from_answer(p[1]),
+                .receipt = receipt_is_return(receipt_from_answer(p[1])) ? RECEIPT_TAKEN : receipt_from_answer(p[1]),
                 .first = receipt_read_u16(p + 2),
                 .n = receipt_read_u16(p + 4),
                 .limit = receipt_read_u16(p + 6),
@@ -100,6 +104,12 @@ int handoff_receive_answers(int conn_fd, PersistentAnswer ret[static HANDOFF_ANS
         return n < HANDOFF_ANSWERS_MAX ? -EAGAIN : 0;
 }
 
+int handoff_answer_return(int conn_fd) {
+        static const uint8_t bytes[] = { FDPASS_ANSWER_RETURN, FDPASS_RETURN_TELL };
+
+        return send(conn_fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
 int handoff_answer_persistent(int conn_fd, uint8_t answer, uint16_t first, uint16_t n, uint16_t limit) {
         const uint8_t bytes[FDPASS_ANSWER_PERSISTENT_SIZE] = {
                 FDPASS_ANSWER_PERSISTENT, answer,
@@ -123,13 +133,15 @@ Receipt handoff_receipt_or_persistent(int conn_fd, bool look_into_queue, Persist
         if (look_into_queue && ioctl(conn_fd, SIOCOUTQ, &unread) < 0)
                 unread = 1;
 
-        n = receipt_recv(conn_fd, answer, ret_answer ? sizeof(answer) : 1);
+        n = receipt_recv(conn_fd, answer, sizeof(answer));
         if (n < 0 && errno == EBADMSG)
                 return RECEIPT_TAKEN; /* with descriptors it is no valid answer, and counts as an unknown one does */
         if (n > 0 && receipt_was_reset(conn_fd))
                 return RECEIPT_RESET;
         if (n > 0 && ret_answer && receipt_parse_persistent(answer, (size_t) n, ret_answer))
                 return RECEIPT_PERSISTENT;
+        if (n > 1 && answer[0] == FDPASS_ANSWER_RETURN && answer[1] & FDPASS_RETURN_TELL)
+                return RECEIPT_RETURN_TELL;
         if (n > 0)
                 return receipt_from_answer(answer[0]);
         if (n == 0)
@@ -144,5 +156,5 @@ Receipt handoff_receipt_or_persistent(int conn_fd, bool look_into_queue, Persist
 Receipt handoff_receipt(int conn_fd, bool look_into_queue) {
         Receipt receipt = handoff_receipt_or_persistent(conn_fd, look_into_queue, NULL);
 
-        return receipt == RECEIPT_RETURN ? RECEIPT_TAKEN : receipt;
+        return receipt_is_return(receipt) ? RECEIPT_TAKEN : receipt;
 }

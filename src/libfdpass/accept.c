@@ -87,6 +87,14 @@ static int accept_take(AcceptConn *c, bool caller_reads, struct fdpass **ret, si
         return 0;
 }
 
+/* A connection is for handing back if there is none for that yet, and otherwise may become persistent. */
+static void accept_keep(AcceptConn *c, const struct fdpass *f, bool may_hand_back, int *ret_conn_fd) {
+        if (may_hand_back && return_conn_keep(c->fd, &f->message))
+                return;
+        if (ret_conn_fd && f->message.persistent_max > 0)
+                *ret_conn_fd = TAKE_FD(c->fd);
+}
+
 int accept_client(int fd, int flags, bool caller_reads, struct fdpass **ret, int *ret_conn_fd) {
         _cleanup_(accept_conn_done) AcceptConn c = ACCEPT_CONN_NULL;
         _cleanup_(fdpass_freep) struct fdpass *f = NULL;
@@ -113,11 +121,8 @@ int accept_client(int fd, int flags, bool caller_reads, struct fdpass **ret, int
                 return r;
 
         c.answer = 0;
-        if (ret_conn_fd && f->message.persistent_max > 0 && c.type == SOCK_SEQPACKET && !c.is_callers)
-                *ret_conn_fd = TAKE_FD(c.fd);
-
-        if (ret && c.type == SOCK_SEQPACKET && !c.is_callers && c.fd >= 0 && !(flags & FDPASS_DEFER))
-                return_conn_keep(c.fd, &f->message);
+        if (c.type == SOCK_SEQPACKET && !c.is_callers)
+                accept_keep(&c, f, /* may_hand_back= */ ret && !(flags & FDPASS_DEFER), ret_conn_fd);
 
         if (ret) {
                 object_complete(f, n, client_fd);

@@ -128,7 +128,7 @@ void fdpass_receiver_free(struct fdpass_receiver *r);
  * fdpass_receiver_fd() - the descriptor to poll in place of the worker's socket
  * @r: the receiver
  *
- * It is readable (POLLIN) when fdpass_receive() has something to do. Then call fdpass_receive() until it returns
+ * It is readable (POLLIN) when fdpass_receive() has something to do, or when fdpass_draining() may have changed. Then call fdpass_receive() until it returns
  * -EAGAIN, because clients that came in one message are given out one by one and don't make it readable again.
  *
  * Return: a descriptor of epoll(7), which belongs to the receiver.
@@ -362,13 +362,23 @@ struct fdpass_next_args {
 };
 
 /**
- * fdpass_draining() - is this host drained?
+ * fdpass_draining() - is this host drained, or this worker?
  *
  * An administrator drains a host (`fdpassctl drain --host`) so that load balancers send its clients to other hosts. A
  * worker ends kept connections meanwhile. It says "Connection: close" in its next response, or calls fdpass_return()
  * between two requests. fdpass_next() hands clients that came while the host was drained back at once.
  *
- * It looks for the file /run/fdpass/draining, which costs one system call. A worker that does not see /run never knows.
+ * A worker with a receiver that has called fdpass_next() is told by the broker, also if only the worker is drained
+ * (`fdpassctl drain WORKER`). fdpass_receiver_fd() becomes readable then. After fdpass_receive() has returned -EAGAIN, the
+ * worker asks here. If the result is 1, it calls fdpass_next() for each of its clients that is between two requests, which
+ * hands them back without a next request. The end of the drain is told in the same way.
+ *
+ * It is told once the process has a return connection. That is the connection of a client that comes after the first
+ * call of fdpass_next(): of the next one, or, where connections are persistent, of one of the next 1,024. It ends with
+ * the broker's process. With FDPASS_WAIT, fdpass_receive() goes on waiting.
+ *
+ * Unless it was told of a drain, the function looks for the file /run/fdpass/draining, which costs one system call. A
+ * worker that does not see /run knows only what it is told.
  *
  * Return: 1 if so, 0 if not, or a negative errno of access(2).
  */

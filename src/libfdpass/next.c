@@ -62,7 +62,7 @@ _public_ int fdpass_next(int client_fd, const struct fdpass *f, const struct fdp
                 return FDPASS_NEXT_END;
 
         (void) scope_decode(f->message.scope, &scope); /* without a scope every client goes back */
-        if (scope.is_drained)
+        if (scope.is_drained || return_conn_is_drained())
                 return next_hand_back(client_fd, f, args ? args->path : NULL, received);
 
         n = next_peek(client_fd, received, buffer);

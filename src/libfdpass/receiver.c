@@ -10,6 +10,7 @@
 #include "libfdpass/accept.h"
 #include "libfdpass/batch.h"
 #include "libfdpass/object.h"
+#include "libfdpass/return-conn.h"
 
 /* Several brokers may send (shards), and a broker opens another connection when one is out of credit. */
 #define RECEIVER_CONNS_MAX 8
@@ -27,7 +28,8 @@ enum {
 
 struct fdpass_receiver {
         int fd;                /* the worker's socket; the caller's */
-        int epoll_fd;          /* watches @fd (data.ptr is NULL) and @conns; owned */
+        int epoll_fd;          /* watches @fd (data.ptr is NULL), @conns and the return connection; owned */
+        uint64_t return_id;    /* return_conn_fd() of the one that is watched; 0: none */
         uint16_t n_credits;
         PersistentConn *conns[RECEIVER_CONNS_MAX]; /* one reference each; NULL: free */
         PersistentConn *last;  /* where the last message came from; no reference. NULL: unknown */
@@ -163,16 +165,35 @@ static int receiver_take_batch(struct fdpass_receiver *r, PersistentConn *c) {
         return e == BATCH_CLOSED ? -EAGAIN : e == BATCH_INVALID ? -EPROTO : e;
 }
 
+/*
+ * Watches the return connection of this process, on which the broker tells of drains. With EPOLLET, because the library
+ * also reads it elsewhere.
+ */
+static void receiver_watch_return(struct fdpass_receiver *r) {
+        struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = r };
+        uint64_t id;
+        int fd = return_conn_fd(&id);
+
+        if (fd >= 0 && id != r->return_id && epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, fd, &event) >= 0)
+                r->return_id = id;
+}
+
 /* *ret is the connection that has a message, or NULL for the listening socket. Returns 0 or -errno. */
 static int receiver_wait(struct fdpass_receiver *r, bool wait, PersistentConn **ret) {
         struct epoll_event event;
         int n;
 
-        n = epoll_wait(r->epoll_fd, &event, 1, wait ? -1 : 0);
-        if (n < 0)
-                return -errno;
-        if (n == 0)
-                return -EAGAIN;
+        for (;;) {
+                receiver_watch_return(r);
+                n = epoll_wait(r->epoll_fd, &event, 1, wait ? -1 : 0);
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        return -EAGAIN;
+                if (event.data.ptr != r)
+                        break;
+                return_conn_look();
+        }
 
         *ret = event.data.ptr;
         return 0;

@@ -20,6 +20,7 @@
 static struct {
         atomic_bool is_wanted;
         atomic_bool is_ready;     /* the broker takes clients on it */
+        atomic_bool is_drained;   /* the broker has told so last */
         atomic_int fd;            /* 0: none */
         atomic_int pid;           /* of the process that keeps it; a child has no part in it; 0: it has ended */
         _Atomic uint64_t cookie;  /* the program may have closed it, and have another socket under its number */
@@ -49,13 +50,19 @@ static int return_conn_get(void) {
         return atomic_load(&return_conn.pid) == getpid() && return_conn_has_number(fd) ? fd : 0;
 }
 
-/* Reads the broker's answers. A client that it refuses is closed there. Returns false if the broker is gone. */
+/*
+ * Reads what the broker has sent. Nothing follows from answers, because a client that it refuses is closed there. Returns
+ * false if the broker is gone.
+ */
 static bool return_conn_read(int fd) {
-        uint8_t answer;
+        uint8_t byte;
         ssize_t n;
 
-        while ((n = recv(fd, &answer, sizeof(answer), MSG_DONTWAIT)) > 0)
+        while ((n = recv(fd, &byte, sizeof(byte), MSG_DONTWAIT)) > 0) {
                 atomic_store(&return_conn.is_ready, true); /* the first one says so */
+                if (byte == FDPASS_TELL_DRAINED || byte == FDPASS_TELL_UNDRAINED)
+                        atomic_store(&return_conn.is_drained, byte == FDPASS_TELL_DRAINED);
+        }
 
         return n < 0 && errno == EAGAIN;
 }
@@ -77,41 +84,70 @@ static int return_conn_duplicate(int fd) {
         return return_conn_has_number(old) ? dup3(fd, old, O_CLOEXEC) : fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
 }
 
-static void return_conn_adopt(int fd, uint32_t generation) {
+static bool return_conn_adopt(int fd, uint32_t generation) {
         int duplicate = return_conn_duplicate(fd);
 
         if (duplicate < 0)
-                return;
+                return false;
 
         atomic_store(&return_conn.pid, 0);
         atomic_store(&return_conn.is_ready, false);
+        atomic_store(&return_conn.is_drained, false);
         atomic_store(&return_conn.cookie, return_conn_cookie(duplicate));
         atomic_store(&return_conn.generation, generation);
         atomic_store(&return_conn.fd, duplicate);
-        if (handoff_answer(duplicate, FDPASS_ANSWER_RETURN) >= 0)
-                atomic_store(&return_conn.pid, getpid());
+        if (handoff_answer_return(duplicate) < 0)
+                return false;
+
+        atomic_store(&return_conn.pid, getpid());
+        return true;
 }
 
 /* A thread that comes at the same time leaves it to the other one. */
-void return_conn_keep(int fd, const Message *m) {
+bool return_conn_keep(int fd, const Message *m) {
         static atomic_flag is_busy = ATOMIC_FLAG_INIT;
+        bool is_kept = false;
         Scope scope;
         int now;
 
         if (!atomic_load(&return_conn.is_wanted) || m->seal.n == 0 || !scope_decode(m->scope, &scope))
-                return;
+                return false;
         if (atomic_load(&return_conn.fd) > 0 && atomic_load(&return_conn.generation) == scope.generation &&
             atomic_load(&return_conn.pid) == getpid())
-                return;
+                return false;
         if (atomic_flag_test_and_set(&is_busy))
-                return;
+                return false;
 
         now = return_conn_get();
         if (now > 0 && return_conn_read(now))
                 atomic_store(&return_conn.generation, scope.generation);
         else
-                return_conn_adopt(fd, scope.generation);
+                is_kept = return_conn_adopt(fd, scope.generation);
         atomic_flag_clear(&is_busy);
+        return is_kept;
+}
+
+int return_conn_fd(uint64_t *ret_id) {
+        int fd = atomic_load(&return_conn.pid) != 0 ? atomic_load(&return_conn.fd) : 0;
+
+        *ret_id = atomic_load(&return_conn.cookie);
+        return fd > 0 ? fd : -EBADF;
+}
+
+static void return_conn_end(void) {
+        atomic_store(&return_conn.pid, 0); /* the next client brings another one */
+        atomic_store(&return_conn.is_drained, false);
+}
+
+void return_conn_look(void) {
+        int fd = return_conn_get();
+
+        if (fd > 0 && !return_conn_read(fd))
+                return_conn_end();
+}
+
+bool return_conn_is_drained(void) {
+        return atomic_load(&return_conn.is_drained) && atomic_load(&return_conn.pid) == getpid();
 }
 
 int return_conn_send(Slice header, Slice consumed, int client_fd) {
@@ -124,6 +160,6 @@ int return_conn_send(Slice header, Slice consumed, int client_fd) {
         if (r != -EPIPE && r != -ECONNRESET)
                 return r;
 
-        atomic_store(&return_conn.pid, 0); /* the next client brings another one */
+        return_conn_end();
         return -ENOTCONN;
 }

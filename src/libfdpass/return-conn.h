@@ -12,10 +12,19 @@
 void return_conn_want(void);
 
 /*
- * Keeps a duplicate of @fd, on which the client of @m came, unless there is a return connection or none is wanted. The
- * caller closes @fd, which is no answer then.
+ * Keeps a duplicate of @fd, on which the client of @m came, unless there is a return connection or none is wanted. Returns
+ * true if it is kept: the caller closes @fd, which is no answer then.
  */
-void return_conn_keep(int fd, const Message *m);
+bool return_conn_keep(int fd, const Message *m);
+
+/* Returns the connection, to wait for what the broker tells, and a number that no other one has; -EBADF: there is none. */
+int return_conn_fd(uint64_t *ret_id);
+
+/* Reads what the broker has sent. To be called when the connection is readable, or has ended. */
+void return_conn_look(void);
+
+/* True if the broker has told that the host or this worker is drained (FDPASS_TELL_DRAINED). */
+bool return_conn_is_drained(void);
 
 /*
  * Sends a client. Waits at most 100 ms, for a broker that has just been told of the connection. Returns 0, or:

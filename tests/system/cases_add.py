@@ -189,6 +189,30 @@ def add_twice(m):
 
 
 @case
+def add_at_once(m):
+    """Several add of one name: one is done, and the others fail. Ctrl-C does not end remove between its steps."""
+    m.start_broker()
+    before = listing(m)
+    add = f"fdpassctl add -q one --host=one.example -- python3 {PROGRAMS}/receivers/python"
+    both = [m.popen(add) for _ in range(4)] + [m.popen("fdpassctl add -q one --host=one.example --inetd -- /bin/cat")]
+    errors = [child.communicate(timeout=30)[1] for child in both]
+    done = [child.returncode for child in both]
+    check(sorted(done) == [0, 1, 1, 1, 1], f"{done}: {errors}")
+    check(all(not e if r == 0 else "at this time" in e or "already" in e for r, e in zip(done, errors)), f"{errors}")
+    check(m.property("one.socket", "ActiveState") == "active" and ".#" not in m.output(f"ls -A {UNITS}"), "the one that was added")
+    check(m.run("fdpassctl verify", check=False).returncode == 0, "verify")
+
+    # It waits for a service that takes its time to stop. timeout(1) sends the signal to systemctl, too.
+    m.run(f"mkdir -p {UNITS}/one.service.d; printf '[Service]\nExecStop=sleep 1\n' >{UNITS}/one.service.d/slow.conf; "
+          "systemctl daemon-reload; systemctl start one.service")
+    done = m.run("timeout -s INT 0.2 fdpassctl remove one", check=False)
+    check("Removed /etc/systemd/system/one.service" in done.stdout and "slow.conf stays" in done.stderr, f"{done}")
+    check("one.service" not in m.output(f"ls {UNITS}").split() and m.property("one.socket", "ActiveState") == "inactive", "half of it")
+    m.run(f"rm -r {UNITS}/one.service.d")
+    check(listing(m) == before, f"{set(listing(m).splitlines()) ^ set(before.splitlines())}")
+
+
+@case
 def add_full_disk(m):
     """A full disk, a socket that can't be started, and a broker that refuses the units: everything is as before."""
     m.start_broker()

@@ -91,6 +91,51 @@ def kept_paths(m):
             check(not m.journal(f"{name}.service", 4, "fdpass-preload"), f"the preload in {name} complains")
 
 
+def parked(m):
+    return [c["State"] for c in json.loads(m.output("fdpassctl --json=short list-clients"))].count("parked")
+
+
+@case
+def drain_host_idle(m):
+    """Idle clients of unmodified servers go back to the broker when the host or a worker is drained; running requests go on."""
+    prepare(m)
+    m.run("sed -i 's/^worker_processes .*/worker_processes 2;/' /etc/nginx/nginx.conf; sed -i "
+          "'s|location ~ /file|location ^~ /slow/ { alias /srv/kept/; limit_rate 300k; }\\n        &|' /etc/nginx/conf.d/kept.conf")
+    servers = SERVERS if m.long else {"/": "nginx"}
+    with examples(m, **{name: None for name in servers.values()}):
+        count = 40
+        child = m.popen(f"python3 {GUEST}/idlers.py {count} kept.test {' '.join(servers)} slow=/slow/file")
+        m.children.append(child)
+        n, n_busy = count * len(servers), len(servers) + 1
+        check(json.loads(child.stdout.readline()) == {"right": n, "errors": []} and child.stdout.readline() == "ready\n", "at first")
+        check(parked(m) == 0, "clients go back before the drain")
+
+        m.run("fdpassctl drain --host")
+        wait_for(lambda: parked(m) >= n, 2, f"{n} idle clients to be back")
+        finished = m.ask(child, "finish")
+        check(finished == {"right": len(servers), "errors": []}, f"running uploads: {finished}")
+        finished = json.loads(child.stdout.readline())
+        check(finished == {"right": 1, "errors": []}, f"the running download: {finished}")
+        wait_for(lambda: parked(m) == n + n_busy, 2, "the others to be back after their responses")
+        m.run("fdpassctl undrain --host")
+        check(m.ask(child, "ask") == {"right": n + n_busy, "errors": []}, "clients that were handed back")
+        check(parked(m) == 0, "clients go back after the drain")
+
+        m.run("fdpassctl drain nginx.socket")
+        wait_for(lambda: parked(m) >= count, 2, "idle clients of the worker to be back")
+        m.run("fdpassctl undrain nginx.socket")
+        check(m.ask(child, "ask") == {"right": n + n_busy, "errors": []}, "clients of the worker")
+        if m.long:
+            m.run("fdpassctl drain --host")
+            ends = m.ask(child, "ends 10")
+            m.figure("the last one of the clients ended after", ends["last"], "s", 1)
+            check(ends["ended"] == n + n_busy and ends["last"] < 7 and not ends["came"], f"{ends}")
+            m.run("fdpassctl wait --timeout=1s; fdpassctl undrain --host")
+        for name in servers.values():
+            check(not m.journal(f"{name}.service", 4, "fdpass-preload"), f"the preload in {name} complains")
+        check("[alert]" not in m.output("cat /var/log/nginx/error.log", check=False), "nginx complains")
+
+
 HAPROXY = """defaults
         mode http
         timeout connect 5s

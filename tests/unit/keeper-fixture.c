@@ -112,6 +112,8 @@ void keeper_give_fd(Keeper *k, int fd, const char *const *items) {
                 scope_begin(&w, 1);
                 for (size_t i = 0; items[i]; i++)
                         assert_true(scope_add(&w, (uint8_t) items[i][0], slice_from_string(items[i] + 1)));
+                if (k->is_drained)
+                        w.bytes[0] |= FDPASS_SCOPE_ASK | FDPASS_SCOPE_DRAINED;
                 bytes[n++] = FDPASS_TLV_SCOPE;
                 bytes[n++] = (uint8_t) (w.n >> 8);
                 bytes[n++] = (uint8_t) w.n;

@@ -17,6 +17,7 @@ typedef struct Keeper {
         char told[FDPASS_NEXT_MAX]; /* head of the next request, as the server has told it */
         size_t n_told;
         bool is_secure; /* the next client comes from a TLS stage (SSL) */
+        bool is_drained; /* the scopes of the next clients say that the host is drained */
         bool refuses;  /* the broker keeps no connection: the server connects to the return socket */
 } Keeper;
 
@@ -61,6 +62,11 @@ void expect_end(int fd);
 
 /* The same at once. */
 bool has_message(int fd);
+
+/* Waits for the condition, which is asked again and again. */
+#define WAIT_UNTIL(condition)                                                              \
+        for (usec_t deadline = usec_now() + WAIT_SEC * USEC_PER_SEC; !(condition);)        \
+                assert_true(usec_now() < deadline)
 
 /* Receives the client that the server hands back. */
 int receive_back(Keeper *k);

@@ -16,6 +16,7 @@
  *          h, y         after /own/quit: shuts clients down before it closes them, or closes them by syscall(2)
  *          x            after /own/quit: calls exit()
  *          a            looks ahead for the next request, takes an end for none, and begins to wait anew, as Apache does
+ *          w            waits anew for each request, as gunicorn does
  *          f, p         at /own/quit: forks, or passes clients to another process that have not said anything
  *          t            tells how the reads from a client ended
  *          z            closes descriptors by close_range(2), o puts its input in their place by dup2(2)
@@ -374,17 +375,22 @@ static void quit(void) {
                 (void) pause();
 }
 
+static void wait_anew(int fd) {
+        struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+        (void) epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, &event);
+        if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+                fail("epoll_ctl");
+}
+
 /* The next request has come before the look. */
 static void look_ahead(int fd) {
-        struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
         struct pollfd p = { .fd = fd, .events = POLLIN };
         char byte;
 
         if (poll(&p, 1, -1) < 0 || recv(fd, &byte, 1, 0) != 0)
                 fail("recv");
-        (void) epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, &event);
-        if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
-                fail("epoll_ctl");
+        wait_anew(fd);
 }
 
 static void serve_event(int fd) {
@@ -395,6 +401,8 @@ static void serve_event(int fd) {
         while (r == 2 && is_edge);
         if (r == 2 && has('a'))
                 look_ahead(fd);
+        if (r == 2 && has('w'))
+                wait_anew(fd);
 
         if (r == 0) {
                 drop(clients[fd]);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "basic/fd.h"
 #include "config/config.h"
@@ -299,10 +300,110 @@ static void test_write(_unused_ void **state) {
         assert_int_equal(rmdir(root), 0);
 }
 
+/* While a name is locked, another add and remove of it fail. A file that a killed one left is no lock. */
+static void test_lock(_unused_ void **state) {
+        char root[] = "/tmp/test-add-XXXXXX", target[64];
+        _cleanup_(add_files_done) AddFiles files = some_files(100);
+        AddLock lock = ADD_LOCK_NULL, other = ADD_LOCK_NULL;
+        _cleanup_close_ int fd = -EBADF;
+
+        assert_non_null(mkdtemp(root));
+        fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_int_equal(add_lock_take(&lock, fd, "a"), 0);
+        assert_true(lock.fd >= 0);
+        assert_int_equal(add_lock_take(&lock, fd, "a"), -EBUSY);
+        assert_int_equal(add_lock_take(&other, fd, "b"), 0);
+        assert_int_equal(count_entries(fd), 2);
+        add_lock_release(&other);
+        lock.fd = fd_close(lock.fd); /* as kill(1) */
+        assert_int_equal(count_entries(fd), 1);
+        assert_int_equal(add_lock_take(&lock, fd, "a"), 0);
+        assert_true(lock.fd >= 0);
+        add_lock_release(&lock);
+        add_lock_release(&lock);
+        assert_int_equal(count_entries(fd), 0);
+
+        /* It is no way to another file. */
+        (void) snprintf(target, sizeof(target), "%s/target", root);
+        assert_int_equal(symlinkat(target, fd, ".#fdpassctl-a.lock"), 0);
+        assert_int_equal(add_lock_take(&lock, fd, "a"), 0);
+        assert_int_equal(lock.fd, -EBADF);
+        assert_int_equal(unlinkat(fd, ".#fdpassctl-a.lock", 0), 0);
+        {
+                _cleanup_(add_writer_done) AddWriter w = ADD_WRITER_INIT(fd), second = ADD_WRITER_INIT(fd);
+
+                assert_int_equal(add_writer_open(&w, "a"), 0);
+                assert_int_equal(add_writer_open(&second, "a"), -EBUSY);
+                assert_int_equal(add_writer_write(&w, &files), 0);
+                assert_int_equal(count_entries(w.directory_fd), 4);
+                add_lock_release(&w.lock);
+                assert_int_equal(add_writer_open(&second, "a"), 0);
+                assert_int_equal(add_writer_write(&second, &files), -EEXIST);
+                assert_int_equal(count_entries(w.directory_fd), 3);
+                add_writer_undo(&w);
+                assert_int_equal(count_entries(fd), 0);
+        }
+        assert_int_equal(rmdir(root), 0);
+}
+
+/* Several processes write the same drop-in for different names. One has it, whole, and nothing else is left. */
+static void test_write_at_once(_unused_ void **state) {
+        char root[] = "/tmp/test-add-XXXXXX";
+        _cleanup_close_ int fd = -EBADF;
+        enum { N = 8 };
+        int n_done = 0;
+        pid_t pids[N];
+        struct stat st;
+
+        assert_non_null(mkdtemp(root));
+        fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        for (int i = 0; i < N; i++) {
+                pids[i] = fork();
+                assert_true(pids[i] >= 0);
+                if (pids[i] == 0) {
+                        AddWriter w = ADD_WRITER_INIT(fd);
+                        AddFiles files = some_files(100000);
+                        char name[] = { (char) ('a' + i % 4), '\0' };
+                        int r = add_writer_open(&w, name);
+
+                        if (r >= 0)
+                                r = add_writer_write(&w, &files);
+                        add_writer_done(&w);
+                        _exit(r == 0 ? 0 : r == -EEXIST || r == -EBUSY ? 1 : 2);
+                }
+        }
+        for (int i = 0; i < N; i++) {
+                int status;
+
+                assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+                assert_true(WIFEXITED(status) && WEXITSTATUS(status) <= 1);
+                n_done += WEXITSTATUS(status) == 0;
+        }
+        assert_int_equal(n_done, 1);
+        {
+                _cleanup_(add_writer_done) AddWriter w = ADD_WRITER_INIT(fd);
+
+                assert_int_equal(add_writer_open(&w, NULL), 0);
+                assert_int_equal(count_entries(w.directory_fd), 3);
+                assert_int_equal(fstatat(w.directory_fd, "a.service", &st, 0), 0);
+                assert_int_equal(st.st_size, 100000);
+                assert_int_equal(unlinkat(w.directory_fd, "a.service", 0), 0);
+                assert_int_equal(unlinkat(w.directory_fd, "a.socket", 0), 0);
+                assert_int_equal(unlinkat(w.directory_fd, "n.service.d/50.conf", 0), 0);
+                assert_int_equal(unlinkat(w.directory_fd, "n.service.d", AT_REMOVEDIR), 0);
+        }
+        assert_int_equal(unlinkat(fd, "etc/systemd/system", AT_REMOVEDIR), 0);
+        assert_int_equal(unlinkat(fd, "etc/systemd", AT_REMOVEDIR), 0);
+        assert_int_equal(unlinkat(fd, "etc", AT_REMOVEDIR), 0);
+        assert_int_equal(rmdir(root), 0);
+}
+
 TEST_MAIN(TEST(test_command),
           TEST(test_name),
           TEST(test_proxy),
           TEST(test_marker),
           TEST(test_units),
           TEST(test_keys),
-          TEST(test_write))
+          TEST(test_write),
+          TEST(test_lock),
+          TEST(test_write_at_once))

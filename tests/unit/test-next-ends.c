@@ -118,14 +118,15 @@ static void test_receiver(void **state) {
         world_open(&w, -EBADF);
         assert_int_equal(fdpass_receiver_new(w.site, 8, &r), 0);
 
-        for (size_t i = 0, n = 1; i < ELEMENTSOF(clients); n = ELEMENTSOF(clients)) {
+        /* The connection of the first one is for handing back, and that of the second one is persistent. */
+        for (size_t i = 0, n = 1; i < ELEMENTSOF(clients); n = n == 1 ? 2 : ELEMENTSOF(clients)) {
                 for (size_t k = i; k < n; k++) {
                         clients[k] = connect_tcp();
                         say(clients[k], GET("/"));
                 }
                 for (; i < n; i++)
                         WAIT_FOR((fds[i] = fdpass_receive(r, SOCK_CLOEXEC | SOCK_NONBLOCK | FDPASS_ANY_SENDER, &f[i])) >= 0);
-                WAIT_FOR(n_connections("site") == 1 && n_in_broker() == 0);
+                WAIT_FOR(n_connections("site") == (i > 1) && n_in_broker() == 0);
         }
 
         for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
@@ -251,6 +252,65 @@ static void test_drained(void **state) {
         world_close(&w);
 }
 
+static int receive(struct fdpass_receiver *r, struct fdpass **ret) {
+        return fdpass_receive(r, SOCK_CLOEXEC | SOCK_NONBLOCK | FDPASS_ANY_SENDER, ret);
+}
+
+/* The receiver's descriptor wakes the worker, and there is no client. */
+static void expect_told(struct fdpass_receiver *r, int is_drained) {
+        struct fdpass *f;
+
+        WAIT_FOR(has_event(fdpass_receiver_fd(r), POLLIN));
+        assert_int_equal(receive(r, &f), -EAGAIN);
+        assert_false(has_event(fdpass_receiver_fd(r), POLLIN));
+        assert_int_equal(fdpass_draining(), is_drained);
+}
+
+static void set_drained(bool is_worker, bool is_drained) {
+        if (is_worker)
+                drain("site", is_drained);
+        else
+                (void) host_drain_set(t.broker, is_drained ? "" : NULL);
+}
+
+/* The broker tells a worker with a receiver of a drain, of the host or of the worker. Idle clients go back at once. */
+static void test_told(void **state) {
+        struct fdpass_receiver *r;
+        struct fdpass *f, *none;
+        World w;
+        int fd;
+
+        world_open(&w, connect_tcp());
+        w.args.path = NULL;
+        assert_int_equal(fdpass_receiver_new(w.site, 8, &r), 0);
+        say(w.client, GET("/"));
+        WAIT_FOR((fd = receive(r, &f)) >= 0);
+        serve(fd, GET("/"));
+        read_answer(w.client);
+        WAIT_FOR(has_event(RETURN_CONNECTION, POLLIN)); /* the broker is ready */
+        assert_int_equal(receive(r, &none), -EAGAIN);
+        assert_int_equal(fdpass_draining(), 0);
+
+        for (int i = 0; i < 3; i++) {
+                set_drained(i == 1, true);
+                expect_told(r, 1);
+                assert_int_equal(fdpass_next(fd, f, &w.args), FDPASS_NEXT_RETURNED);
+                leave(fd, f);
+                WAIT_FOR(n_parked() == 1);
+
+                set_drained(i == 1, false);
+                expect_told(r, 0);
+                say(w.client, GET("/x"));
+                WAIT_FOR((fd = receive(r, &f)) >= 0);
+                serve(fd, GET("/x"));
+                read_answer(w.client);
+        }
+
+        leave(fd, f);
+        fdpass_receiver_free(r);
+        world_close(&w);
+}
+
 TEST_MAIN(TCP_TEST(test_ends),
           TCP_TEST(test_return_connection),
           TCP_TEST(test_return_connection_again),
@@ -259,4 +319,5 @@ TEST_MAIN(TCP_TEST(test_ends),
           TCP_TEST(test_errors),
           TCP_TEST(test_unix),
           TCP_TEST(test_no_scope),
-          TCP_TEST(test_drained))
+          TCP_TEST(test_drained),
+          TCP_TEST(test_told))

@@ -6,18 +6,18 @@ void ways_back_init(WaysBack *ways) {
         list_init(&ways->waiting);
 }
 
-int ways_back_add(WaysBack *ways, int fd, uint32_t worker) {
+int ways_back_add(WaysBack *ways, int fd, uint32_t worker, bool wants_drains) {
         WayBack *way = malloc(sizeof(*way));
 
         if (!way)
                 return -ENOMEM;
 
-        *way = (WayBack){ .fd = fd, .worker = worker };
+        *way = (WayBack){ .fd = fd, .worker = worker, .wants_drains = wants_drains };
         list_append(&ways->waiting, &way->link);
         return 0;
 }
 
-bool ways_back_take(WaysBack *ways, int *ret_fd, uint32_t *ret_worker) {
+bool ways_back_take(WaysBack *ways, int *ret_fd, uint32_t *ret_worker, bool *ret_wants_drains) {
         List *first = list_first(&ways->waiting);
         WayBack *way;
 
@@ -27,6 +27,7 @@ bool ways_back_take(WaysBack *ways, int *ret_fd, uint32_t *ret_worker) {
         way = CONTAINER_OF(first, WayBack, link);
         *ret_fd = way->fd;
         *ret_worker = way->worker;
+        *ret_wants_drains = way->wants_drains;
         list_remove(&way->link);
         free(way);
         return true;

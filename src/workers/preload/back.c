@@ -40,6 +40,7 @@ static struct {
         atomic_uint process;      /* forks_process() */
         atomic_int pid;
         atomic_bool is_ready;     /* the broker takes clients on it */
+        atomic_bool is_drained;   /* the broker has told so last (FDPASS_TELL_DRAINED) */
         atomic_uint generation;   /* of the scope that it came with; 0: it was connected */
         _Atomic uint64_t cookie;
         atomic_uint n_sent;
@@ -121,6 +122,7 @@ static int back_adopt(int fd, bool is_ready, uint32_t generation) {
         atomic_store(&back.process, forks_process());
         atomic_store(&back.pid, getpid());
         atomic_store(&back.is_ready, is_ready);
+        atomic_store(&back.is_drained, false);
         atomic_store(&back.generation, generation);
         atomic_store(&back.fd, fd);
         return fd;
@@ -158,10 +160,26 @@ static int back_get(void) {
         return back_is_ours(fd) ? fd : back_connect();
 }
 
+/*
+ * Reads one byte of the broker: that it is ready, whether we are drained, or an answer. Nothing follows from answers: a
+ * client that the broker refuses is closed there, between two requests. Returns as recv(2) does.
+ */
+static ssize_t back_receive(int fd) {
+        uint8_t byte;
+        ssize_t n = io_real.recv(fd, &byte, sizeof(byte), MSG_DONTWAIT);
+
+        if (n <= 0)
+                return n;
+
+        atomic_store(&back.is_ready, true);
+        if (byte == FDPASS_TELL_DRAINED || byte == FDPASS_TELL_UNDRAINED)
+                atomic_store(&back.is_drained, byte == FDPASS_TELL_DRAINED);
+        return n;
+}
+
 /* Waits until the broker takes clients on our connection. Until then a descriptor may be refused (EPERM). */
 static bool back_await(int to) {
         struct pollfd p = { .fd = to, .events = POLLIN };
-        uint8_t answer;
 
         /* Another thread may take the word first. */
         while (!atomic_load(&back.is_ready)) {
@@ -169,10 +187,8 @@ static bool back_await(int to) {
 
                 if (poll(&p, 1, READY_MS) <= 0)
                         break;
-                n = io_real.recv(to, &answer, sizeof(answer), MSG_DONTWAIT);
-                if (n > 0)
-                        atomic_store(&back.is_ready, true);
-                else if (n == 0 || errno != EAGAIN)
+                n = back_receive(to);
+                if (n == 0 || (n < 0 && errno != EAGAIN))
                         return false;
         }
 
@@ -182,36 +198,51 @@ static bool back_await(int to) {
 static void back_drop(int fd) {
         int expected = fd;
 
-        if (atomic_compare_exchange_strong(&back.fd, &expected, -EBADF) &&
-            socket_cookie(fd) == atomic_load(&back.cookie))
+        if (!atomic_compare_exchange_strong(&back.fd, &expected, -EBADF))
+                return;
+
+        atomic_store(&back.is_drained, false);
+        if (socket_cookie(fd) == atomic_load(&back.cookie))
                 (void) close(fd);
 }
 
-/*
- * True if the other end is gone. Reads the answers that are there, because the end comes behind them. The first one, which
- * says that the broker is ready, stays for back_await().
- */
+/* True if the other end is gone. Reads what is there, because the end comes behind it. */
 static bool back_is_dead(int fd) {
-        bool is_ready = atomic_load(&back.is_ready);
-        uint8_t answer;
         ssize_t n;
 
         do
-                n = io_real.recv(fd, &answer, sizeof(answer), MSG_DONTWAIT | (is_ready ? 0 : MSG_PEEK));
-        while (n > 0 && is_ready);
+                n = back_receive(fd);
+        while (n > 0);
 
-        return n == 0 || (n < 0 && errno != EAGAIN);
+        return n == 0 || errno != EAGAIN;
 }
 
-/* Another thread that does the same at this time wins. */
+bool back_is_drained(void) {
+        return atomic_load_explicit(&back.is_drained, memory_order_acquire) && atomic_load(&back.process) == forks_process();
+}
+
+int back_watched_fd(void) {
+        int fd = atomic_load(&back.fd);
+
+        return back_is_ours(fd) ? fd : -EBADF;
+}
+
+void back_look(void) {
+        int fd = back_watched_fd();
+
+        if (fd >= 0 && back_is_dead(fd))
+                back_drop(fd);
+}
+
+/* Asks to be told of drains. A broker that does not know that takes the first byte. Another thread that does the same wins. */
 static bool back_keep_new(int conn_fd, uint32_t generation) {
         static atomic_flag is_busy = ATOMIC_FLAG_INIT;
-        const uint8_t answer = FDPASS_ANSWER_RETURN;
+        const uint8_t answer[] = { FDPASS_ANSWER_RETURN, FDPASS_RETURN_TELL };
 
         if (atomic_flag_test_and_set(&is_busy))
                 return false;
 
-        (void) !io_real.send(conn_fd, &answer, sizeof(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void) !io_real.send(conn_fd, answer, sizeof(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
         (void) back_adopt(conn_fd, /* is_ready= */ false, generation);
         atomic_flag_clear(&is_busy);
         return true;
@@ -240,14 +271,11 @@ bool back_keep(int conn_fd, uint32_t generation) {
         return back_keep_new(conn_fd, generation);
 }
 
-/* Nothing follows from the answers: a client that the broker refuses is closed there, between two requests. */
 static void back_read_answers(int to) {
-        uint8_t answer;
-
         if (atomic_fetch_add(&back.n_sent, 1) % ANSWERS_MAX != ANSWERS_MAX - 1)
                 return;
 
-        while (io_real.recv(to, &answer, sizeof(answer), MSG_DONTWAIT) > 0)
+        while (back_receive(to) > 0)
                 ;
 }
 

@@ -21,6 +21,15 @@ bool back_keep(int conn_fd, uint32_t generation);
 /* True if there is a connection for handing back clients whose scope has this generation. */
 bool back_is_there(uint32_t generation);
 
+/* True if the broker has told that the host or this worker is drained. Without a connection it is not. */
+bool back_is_drained(void);
+
+/* Reads what the broker has sent on the connection, and closes a connection that has ended. */
+void back_look(void);
+
+/* Returns the connection of this process, to wait for what the broker tells; -EBADF: there is none. */
+int back_watched_fd(void);
+
 /* To be called before the program closes the descriptors from @first to @last. */
 void back_watch_close(unsigned first, unsigned last);
 

@@ -18,10 +18,15 @@
 /* Time-outs of servers between two requests are longer than this. Most are given in seconds. */
 #define FRESH_MSEC 500
 
+/* How often to look what another thread does with a client, and the time in between. */
+#define AWAIT_MAX 100
+#define AWAIT_NSEC 1000000
+
 /* The program has kept a client for a second request. A simple server may close each one, and never say so. */
 static atomic_bool follow_keeps;
 
 atomic_bool follow_is_used;
+atomic_bool follow_is_leaving;
 _Atomic(Follow *) follow_pages[FOLLOW_PAGES];
 
 static Follow *follow_make_page(size_t i) {
@@ -218,6 +223,12 @@ static void follow_note_idle(Follow *f) {
 
         f->idle_msec = follow_now_msec();
         atomic_store_explicit(&f->is_idle, true, memory_order_release);
+        if (follow_is_drained(f))
+                atomic_store_explicit(&follow_is_leaving, true, memory_order_release);
+}
+
+bool follow_is_drained(const Follow *f) {
+        return back_is_drained() || f->scope.is_drained;
 }
 
 bool follow_is_fresh(const Follow *f) {
@@ -259,6 +270,54 @@ bool follow_leave(Follow *f, int fd) {
         return follow_hand_back(f, fd, (Slice){}, /* may_wait= */ true) == FOLLOW_CLOSED;
 }
 
+/* Takes TCP_CORK off, because the program can't send the rest later. Returns true if the client has sent nothing. */
+static bool follow_is_silent(const Follow *f, int fd) {
+        int off = 0;
+        uint8_t byte;
+
+        if (io_real.recv(fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN ||
+            socket_cookie(fd) != f->cookie)
+                return false;
+
+        (void) real.setsockopt(fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+        return true;
+}
+
+int follow_leave_idle(Follow *f, int fd) {
+        int r;
+
+        if (!follow_may_leave(f) || !follow_take_idle(f))
+                return 0;
+
+        r = follow_is_silent(f, fd) ? back_send(fd, f->bytes, f->n_header, (Slice){}) : 1;
+        if (r != 0) {
+                atomic_store_explicit(&f->is_idle, true, memory_order_release);
+                return r < 0 ? r : 0;
+        }
+
+        if (f->epoll_fd >= 0)
+                (void) io_real.epoll_ctl(f->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+        secure_forget(fd);
+        atomic_store_explicit(&f->is_gone, true, memory_order_release);
+        return 1;
+}
+
+/*
+ * Waits for another thread that has begun to hand the client back (follow_leave_idle()). Returns true if it could not, and
+ * this thread has the next request.
+ */
+static bool follow_await_idle(Follow *f) {
+        for (int i = 0; i < AWAIT_MAX; i++) {
+                if (follow_take_idle(f))
+                        return true;
+                if (atomic_load_explicit(&f->is_gone, memory_order_acquire))
+                        return false;
+                (void) nanosleep(&(struct timespec){ .tv_nsec = AWAIT_NSEC }, NULL);
+        }
+
+        return false;
+}
+
 /* Returns the whole head that the bytes begin with; n is 0: they don't. */
 static Slice follow_head(Slice bytes) {
         const uint8_t *end = memmem(bytes.p, bytes.n, "\r\n\r\n", 4);
@@ -284,8 +343,8 @@ __attribute__((noinline)) static int follow_peek(Follow *f, int fd, int flags) {
         if (n == 0)
                 return FOLLOW_READ;
 
-        /* Another thread ends the process, and has handed the client back. */
-        if (!follow_take_idle(f))
+        /* Another thread ends the process, or hands idle clients back. */
+        if (!follow_take_idle(f) && !follow_await_idle(f))
                 return FOLLOW_CLOSED;
         if (f->has_request && !atomic_load_explicit(&follow_keeps, memory_order_relaxed))
                 atomic_store_explicit(&follow_keeps, true, memory_order_relaxed);

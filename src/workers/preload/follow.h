@@ -35,7 +35,7 @@ typedef struct Follow {
         unsigned process;     /* forks_process() of the process that accepted the client */
         unsigned n_forks;     /* forks_count() at that time */
         uint64_t idle_msec;   /* CLOCK_MONOTONIC_COARSE when the client came, or the last response ended */
-        int epoll_fd;         /* where the program waits for the client; -EBADF: nowhere that is known */
+        atomic_int epoll_fd;  /* where the program waits for the client; -EBADF: nowhere that is known */
         struct epoll_event event; /* what it waits for there */
         uint64_t cookie;      /* of the client's socket */
         Framing in;           /* requests */
@@ -47,6 +47,9 @@ typedef struct Follow {
 
 /* Set once a client is followed in this process. Nothing else is looked at before. */
 extern atomic_bool follow_is_used;
+
+/* Set while idle.h may have work before the program waits: a client that is to go because of a drain, or a new way back. */
+extern atomic_bool follow_is_leaving;
 
 /* Pages of 256 descriptors, mapped as they are needed. */
 #define FOLLOW_PAGE 256
@@ -104,6 +107,15 @@ int follow_replace(Follow *f, int fd);
  * closed its side, wants no further request, or can't be handed back.
  */
 bool follow_leave(Follow *f, int fd);
+
+/* True if the client is to go back when it is between two requests, because the host or this worker is drained. */
+bool follow_is_drained(const Follow *f);
+
+/*
+ * Hands the client @fd back, which waits for nothing. Unlike follow_leave() it stays as it is if that fails. Returns 1; 0: it
+ * has sent something, or is to be closed; or a negative errno of back_send().
+ */
+int follow_leave_idle(Follow *f, int fd);
 
 /*
  * True if the client came just now, or the last response ended just now, and the program keeps clients for further

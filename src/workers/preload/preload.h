@@ -14,7 +14,7 @@
  *               ├── kept.c ── connections that bring several clients ── kept-receive.c, place.c
  *               └── receive.c ── the message ── message.c
  *     follow.c ── whose request is next ── framing.c; back.c ── the way back to the broker; io.c; forks.c
- *     stopping.c ── a server that ends hands clients back
+ *     stopping.c ── a server that ends hands clients back; idle.c ── one that is drained does
  *     secure.c ── clients whose TLS the kernel does
  *     worker-socket.c, override.c ── what is known of a descriptor
  *     real.c, environment.c, log.c, address.c ── used by all of these

@@ -2,7 +2,7 @@
 
 /* Receives one message and its client from one connection, and gives the answer: see fdpass-protocol(7). */
 
-#include "workers/preload/follow.h"
+#include "workers/preload/idle.h"
 #include "workers/preload/io.h"
 
 #include <fcntl.h>
@@ -252,8 +252,10 @@ int receive_client(int *conn_fd, int *place, int listener_fd, const WorkerSocket
                 return RECEIVE_SKIP;
         }
 
-        if (follow_begin(client_fd, ret_info->cookie, m.bytes, (size_t) m.n, &generation) && back_keep(conn, generation))
+        if (follow_begin(client_fd, ret_info->cookie, m.bytes, (size_t) m.n, &generation) && back_keep(conn, generation)) {
                 (void) take_fd(conn_fd);
+                idle_watch(listener_fd);
+        }
         *ret_fd = take_fd(&client_fd);
         return 0;
 }

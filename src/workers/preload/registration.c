@@ -9,7 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 
-#include "workers/preload/follow.h"
+#include "workers/preload/idle.h"
 #include "workers/preload/io.h"
 #include "workers/preload/kept-watch.h"
 #include "workers/preload/secure.h"
@@ -57,36 +57,57 @@ int registration_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *eve
 
         registration_begin();
         f = follow_find(fd);
-        if (f && follow_is_gone(f, fd))
+        if (f && ((op != EPOLL_CTL_DEL && idle_before_register(f, fd, event)) || follow_is_gone(f, fd)))
                 return registration_of_gone(f, epoll_fd, op, fd, event);
 
         r = io_real.epoll_ctl(epoll_fd, op, fd, event);
         if (f && r == 0) {
-                f->epoll_fd = op == EPOLL_CTL_DEL ? -EBADF : epoll_fd;
                 if (op != EPOLL_CTL_DEL)
                         f->event = *event;
+                f->epoll_fd = op == EPOLL_CTL_DEL ? -EBADF : epoll_fd;
         } else if (r == 0)
                 kept_watch_epoll(epoll_fd, op, fd, event);
         return r;
 }
 
-int registration_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int ms) {
+static int registration_before_wait(int epoll_fd, struct epoll_event *events, int max) {
         registration_begin();
         kept_watch_wait(epoll_fd);
-        return io_real.epoll_wait(epoll_fd, events, max, ms);
+        return idle_before_wait(epoll_fd, events, max);
+}
+
+int registration_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int ms) {
+        int n = registration_before_wait(epoll_fd, events, max);
+
+        while (n == 0) {
+                n = io_real.epoll_wait(epoll_fd, events, max, ms);
+                if (!idle_after_wait(epoll_fd, events, max, &n))
+                        break;
+        }
+        return n;
 }
 
 int registration_epoll_pwait(int epoll_fd, struct epoll_event *events, int max, int ms, const sigset_t *signals) {
-        registration_begin();
-        kept_watch_wait(epoll_fd);
-        return io_real.epoll_pwait(epoll_fd, events, max, ms, signals);
+        int n = registration_before_wait(epoll_fd, events, max);
+
+        while (n == 0) {
+                n = io_real.epoll_pwait(epoll_fd, events, max, ms, signals);
+                if (!idle_after_wait(epoll_fd, events, max, &n))
+                        break;
+        }
+        return n;
 }
 
 int registration_epoll_pwait2(int epoll_fd, struct epoll_event *events, int max, const struct timespec *timeout,
                               const sigset_t *signals) {
-        registration_begin();
-        kept_watch_wait(epoll_fd);
-        return io_real.epoll_pwait2(epoll_fd, events, max, timeout, signals);
+        int n = registration_before_wait(epoll_fd, events, max);
+
+        while (n == 0) {
+                n = io_real.epoll_pwait2(epoll_fd, events, max, timeout, signals);
+                if (!idle_after_wait(epoll_fd, events, max, &n))
+                        break;
+        }
+        return n;
 }
 
 /* The descriptor is closed in any case: a client that was handed back is open in the broker. */

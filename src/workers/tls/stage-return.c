@@ -199,6 +199,7 @@ void stage_return_settle(TlsConnection *c, Receipt receipt) {
         case RECEIPT_CLOSED:
         case RECEIPT_TAKEN:
         case RECEIPT_RETURN:
+        case RECEIPT_RETURN_TELL:
         case RECEIPT_PERSISTENT:
                 stage_return_taken(c);
                 return;
