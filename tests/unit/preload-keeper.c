@@ -431,8 +431,13 @@ static void serve_by_epoll(int listener) {
         if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event) < 0)
                 fail("epoll_ctl");
 
-        while (epoll_wait(epoll_fd, &event, 1, -1) >= 0 || errno == EINTR) {
-                int fd;
+        for (;;) {
+                int fd, n = epoll_wait(epoll_fd, &event, 1, -1);
+
+                if (n < 0 && errno != EINTR)
+                        fail("epoll_wait");
+                if (n <= 0)
+                        continue;
 
                 if (event.data.fd != listener) {
                         if (!clients[event.data.fd]) {

@@ -8,6 +8,7 @@
 #include "keeper-fixture.h"
 
 #include <signal.h>
+#include <sys/wait.h>
 
 #include "handoff/protocol.h"
 
@@ -98,12 +99,14 @@ static void test_request_before(void **state) {
         static const char *const waits[] = { "epoll", "edge" };
 
         for (size_t i = 0; i < ELEMENTSOF(waits); i++) {
-                int client;
+                int client, status;
                 Keeper k;
 
                 keeper_start(&k, waits[i], "");
                 client = ask_own(&k);
                 assert_int_equal(kill(k.s.pid, SIGSTOP), 0);
+                assert_int_equal(waitpid(k.s.pid, &status, WUNTRACED), k.s.pid);
+                assert_true(WIFSTOPPED(status));
                 tell(&k, FDPASS_TELL_DRAINED);
                 say(client, "GET /own/2 HTTP/1.1\r\nHost: a.example\r\n\r\n");
                 assert_int_equal(kill(k.s.pid, SIGCONT), 0);

@@ -4,6 +4,7 @@
 
 #include "handoff-fixture.h"
 
+#include "handoff/scope.h"
 #include "libfdpass/fdpass.h"
 
 #define S(literal) SLICE_LITERAL(literal)
@@ -224,9 +225,87 @@ static void test_default_path(void **state) {
         pair_close(client);
 }
 
+/* Hands a client over whose scope has a seal. Returns the broker's end of the connection. */
+static int give(const Fixture *f, struct fdpass_receiver *r, int client_fd, int *ret_fd, struct fdpass **ret) {
+        int conn = fixture_connect(f);
+        Message m = MESSAGE_NULL;
+        ScopeWriter w;
+
+        scope_begin(&w, 1);
+        m.scope = scope_value(&w);
+        m.seal = S("12345678");
+        m.persistent_max = 4;
+        assert_int_equal(send_message(conn, &m, client_fd), 0);
+        *ret_fd = fdpass_receive(r, SOCK_CLOEXEC, ret);
+        assert_true(*ret_fd >= 0);
+        return conn;
+}
+
+/* The receiver wakes the program, has no client, and tells this. */
+static void assert_told(struct fdpass_receiver *r, int is_drained) {
+        struct pollfd p = { .fd = fdpass_receiver_fd(r), .events = POLLIN };
+        struct fdpass *none;
+
+        assert_int_equal(poll(&p, 1, 0), 1);
+        assert_int_equal(fdpass_receive(r, SOCK_CLOEXEC, &none), -EAGAIN);
+        assert_int_equal(poll(&p, 1, 0), 0);
+        assert_int_equal(fdpass_draining(), is_drained);
+}
+
+/* The broker tells of drains: again, with other bytes, long ones and descriptors between, and until it ends. */
+static void test_told(void **state) {
+        static const uint8_t strange[] = { FDPASS_ANSWER_TAKEN, FDPASS_ANSWER_ERROR, 0x00, 0x14, 0xff };
+        uint8_t bytes[4096] = { FDPASS_TELL_DRAINED };
+        int client[2], conns[2], fd;
+        struct fdpass_receiver *r;
+        struct fdpass *about;
+        Fixture f;
+
+        fixture_open(&f, SOCK_SEQPACKET, SOCK_NONBLOCK, 8);
+        assert_int_equal(fdpass_receiver_new(f.fd, 8, &r), 0);
+        client_pair(client);
+        conns[0] = give(&f, r, client[1], &fd, &about);
+        assert_int_equal(recv(conns[0], bytes, sizeof(bytes), MSG_DONTWAIT), FDPASS_ANSWER_PERSISTENT_SIZE);
+        assert_int_equal(shutdown(client[0], SHUT_WR), 0);
+        assert_int_equal(fdpass_next(fd, about, NULL), FDPASS_NEXT_END); /* it asks whose requests are */
+        fd_close(fd);
+        fdpass_free(about);
+
+        conns[1] = give(&f, r, client[1], &fd, &about);
+        assert_int_equal(recv(conns[1], bytes, sizeof(bytes), MSG_DONTWAIT), 2);
+        assert_memory_equal(bytes, ((const uint8_t[]){ FDPASS_ANSWER_RETURN, FDPASS_RETURN_TELL }), 2);
+        assert_int_equal(send(conns[1], bytes, 1, 0), 1); /* the broker is ready */
+        assert_int_equal(fdpass_receive(r, SOCK_CLOEXEC, &(struct fdpass *){ NULL }), -EAGAIN);
+        assert_int_equal(fdpass_draining(), 0);
+
+        for (size_t i = 0; i < ELEMENTSOF(strange); i++)
+                assert_int_equal(send(conns[1], &strange[i], 1, 0), 1);
+        bytes[0] = 0x99;
+        assert_int_equal(send(conns[1], bytes, sizeof(bytes), 0), sizeof(bytes));
+        send_raw(conns[1], bytes, 1, client[0], 3);
+        assert_told(r, 0);
+
+        for (size_t i = 0; i < 50; i++)
+                assert_int_equal(send(conns[1], &(uint8_t){ FDPASS_TELL_DRAINED }, 1, 0), 1);
+        assert_told(r, 1);
+        assert_int_equal(send(conns[1], &(uint8_t){ FDPASS_TELL_UNDRAINED }, 1, 0), 1);
+        assert_told(r, 0);
+        assert_int_equal(send(conns[1], &(uint8_t){ FDPASS_TELL_DRAINED }, 1, 0), 1);
+        conns[1] = fd_close(conns[1]);
+        assert_told(r, 0);
+
+        fd_close(fd);
+        fdpass_free(about);
+        fdpass_receiver_free(r);
+        fd_close(conns[0]);
+        pair_close(client);
+        fixture_close(&f);
+}
+
 TEST_MAIN(TEST(test_park),
           TEST(test_to_route),
           TEST(test_about),
           TEST(test_errors),
           TEST(test_no_clients),
-          TEST(test_default_path))
+          TEST(test_default_path),
+          TEST(test_told))

@@ -26,7 +26,8 @@
 static atomic_bool follow_keeps;
 
 atomic_bool follow_is_used;
-atomic_bool follow_is_leaving;
+atomic_uint follow_n_leaving;
+atomic_int follow_leaving[FOLLOW_LEAVING_MAX];
 _Atomic(Follow *) follow_pages[FOLLOW_PAGES];
 
 static Follow *follow_make_page(size_t i) {
@@ -94,6 +95,7 @@ bool follow_begin(int fd, uint64_t cookie, const uint8_t *message, size_t n, uin
                 return false;
 
         follow_clear(f);
+        f->fd = fd;
         f->cookie = cookie;
         f->idle_msec = follow_now_msec();
         f->n_header = (uint16_t) n_header;
@@ -217,6 +219,16 @@ static bool follow_is_between_requests(const Follow *f) {
         return f->in.state == FRAMING_START && f->out.state == FRAMING_START && f->n_open == 0;
 }
 
+/* If another thread does the same, or takes the list, at this time, all clients are looked at. */
+static void follow_note_leaving(const Follow *f) {
+        unsigned n = atomic_load(&follow_n_leaving);
+
+        if (n < FOLLOW_LEAVING_MAX)
+                atomic_store(&follow_leaving[n], f->fd);
+        if (n > FOLLOW_LEAVING_MAX || !atomic_compare_exchange_strong(&follow_n_leaving, &n, n + 1))
+                atomic_store(&follow_n_leaving, FOLLOW_LEAVING_MAX + 1);
+}
+
 static void follow_note_idle(Follow *f) {
         if (!follow_is_between_requests(f))
                 return;
@@ -224,7 +236,7 @@ static void follow_note_idle(Follow *f) {
         f->idle_msec = follow_now_msec();
         atomic_store_explicit(&f->is_idle, true, memory_order_release);
         if (follow_is_drained(f))
-                atomic_store_explicit(&follow_is_leaving, true, memory_order_release);
+                follow_note_leaving(f);
 }
 
 bool follow_is_drained(const Follow *f) {

@@ -31,6 +31,7 @@ typedef struct Follow {
         bool is_changed;      /* the program has set options that the next worker is not to have */
         bool is_corked;       /* TCP_CORK is on */
         bool is_replaced;     /* a socket at its end has the client's number (follow_replace()) */
+        int fd;               /* its descriptor */
         int n_open;           /* requests read whole, less responses written whole; below 0: the response came first */
         unsigned process;     /* forks_process() of the process that accepted the client */
         unsigned n_forks;     /* forks_count() at that time */
@@ -48,8 +49,13 @@ typedef struct Follow {
 /* Set once a client is followed in this process. Nothing else is looked at before. */
 extern atomic_bool follow_is_used;
 
-/* Set while idle.h may have work before the program waits: a client that is to go because of a drain, or a new way back. */
-extern atomic_bool follow_is_leaving;
+/*
+ * Descriptors of clients that are to go because of a drain, and are between two requests now (idle.h). With a number above
+ * the maximum, any client may be one.
+ */
+#define FOLLOW_LEAVING_MAX 64
+extern atomic_uint follow_n_leaving;
+extern atomic_int follow_leaving[FOLLOW_LEAVING_MAX];
 
 /* Pages of 256 descriptors, mapped as they are needed. */
 #define FOLLOW_PAGE 256

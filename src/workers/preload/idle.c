@@ -27,6 +27,11 @@ static void *idle_mark(void) {
         return &idle;
 }
 
+/* Any client may be to go. */
+static void idle_note_all(void) {
+        atomic_store(&follow_n_leaving, FOLLOW_LEAVING_MAX + 1);
+}
+
 void idle_watch(int listener_fd) {
         Place place;
 
@@ -36,7 +41,7 @@ void idle_watch(int listener_fd) {
         atomic_store(&idle.epoll_fd, place.epoll_fd);
         atomic_store(&idle.process, forks_process());
         atomic_store(&idle.is_wanted, true);
-        atomic_store(&follow_is_leaving, true);
+        idle_note_all();
 }
 
 static bool idle_is_here(int epoll_fd) {
@@ -71,46 +76,80 @@ static int idle_leave(Follow *f, int fd) {
         return r;
 }
 
-/* Hands clients of one page back, and adds their ends to @events. Returns 0, or an error after which to stop. */
-static int idle_leave_page(Follow *page, int first_fd, int epoll_fd, struct epoll_event *events, int max, int *n) {
-        for (int i = 0; i < FOLLOW_PAGE; i++) {
-                Follow *f = &page[i];
-                int r;
+/* Ends of clients, which the program gets as events. */
+typedef struct IdleEvents {
+        int epoll_fd;
+        struct epoll_event *events;
+        int n, max;
+} IdleEvents;
 
-                if (!idle_is_waited_for(f, epoll_fd) || !follow_is_drained(f))
-                        continue;
-                if (*n == max)
-                        return -E2BIG;
+/* Hands the client back if that is due. Returns 0, or an error after which to stop. */
+static int idle_look_at(IdleEvents *e, Follow *f, int fd) {
+        int r;
 
-                r = idle_leave(f, first_fd + i);
-                if (r < 0)
-                        return r;
-                if (r > 0)
-                        events[(*n)++] = (struct epoll_event){
-                                .events = EPOLLIN | (f->event.events & EPOLLRDHUP),
-                                .data = f->event.data,
-                        };
-        }
+        if (!idle_is_waited_for(f, e->epoll_fd) || !follow_is_drained(f))
+                return 0;
+        if (e->n == e->max)
+                return -E2BIG;
 
-        return 0;
+        r = idle_leave(f, fd);
+        if (r > 0)
+                e->events[e->n++] = (struct epoll_event){
+                        .events = EPOLLIN | (f->event.events & EPOLLRDHUP),
+                        .data = f->event.data,
+                };
+        return r < 0 ? r : 0;
 }
 
-/* Clients that can't go now stay with the program. It looks again when the broker has read, or says something new. */
-static int idle_leave_all(int epoll_fd, struct epoll_event *events, int max) {
-        int n = 0, r = 0;
+static int idle_look_at_page(IdleEvents *e, Follow *page, int first_fd) {
+        int r = 0;
+
+        for (int i = 0; i < FOLLOW_PAGE && r == 0; i++)
+                r = idle_look_at(e, &page[i], first_fd + i);
+        return r;
+}
+
+static int idle_look_at_all(IdleEvents *e) {
+        int r = 0;
 
         for (int i = 0; i < FOLLOW_PAGES && r == 0; i++) {
                 Follow *page = atomic_load_explicit(&follow_pages[i], memory_order_acquire);
 
                 if (page)
-                        r = idle_leave_page(page, i * FOLLOW_PAGE, epoll_fd, events, max < BATCH_MAX ? max : BATCH_MAX, &n);
+                        r = idle_look_at_page(e, page, i * FOLLOW_PAGE);
         }
 
+        return r;
+}
+
+static int idle_look_at_noted(IdleEvents *e, unsigned n) {
+        int r = 0;
+
+        for (unsigned i = 0; i < n && r == 0; i++) {
+                int fd = atomic_load(&follow_leaving[i]);
+                Follow *f = follow_find(fd);
+
+                if (f)
+                        r = idle_look_at(e, f, fd);
+        }
+
+        return r;
+}
+
+/*
+ * Hands clients back, and returns the number of their events. Clients that can't go now stay with the program. It looks
+ * again when the broker has read, or says something new.
+ */
+static int idle_leave_some(int epoll_fd, struct epoll_event *events, int max) {
+        IdleEvents e = { .epoll_fd = epoll_fd, .events = events, .max = max < BATCH_MAX ? max : BATCH_MAX };
+        unsigned n = atomic_exchange(&follow_n_leaving, 0);
+        int r = n > FOLLOW_LEAVING_MAX ? idle_look_at_all(&e) : idle_look_at_noted(&e, n);
+
         if (r == -E2BIG)
-                atomic_store(&follow_is_leaving, true);
+                idle_note_all();
         else if (r == -EAGAIN)
                 idle_set_watch(epoll_fd, EPOLL_CTL_MOD, EPOLLOUT);
-        return n;
+        return e.n;
 }
 
 int idle_work(int epoll_fd, struct epoll_event *events, int max) {
@@ -119,11 +158,10 @@ int idle_work(int epoll_fd, struct epoll_event *events, int max) {
         if (!idle_is_here(epoll_fd) || max <= 0)
                 return 0;
 
-        atomic_store(&follow_is_leaving, false);
         if (atomic_exchange(&idle.is_wanted, false))
                 idle_set_watch(epoll_fd, EPOLL_CTL_ADD, 0);
 
-        n = idle_leave_all(epoll_fd, events, max);
+        n = idle_leave_some(epoll_fd, events, max);
         errno = saved_errno;
         return n;
 }
@@ -141,11 +179,10 @@ bool idle_take_out(int epoll_fd, struct epoll_event *events, int max, int *n) {
                 return false;
 
         back_look();
+        idle_note_all();
         *n = n_left;
-        if (n_left < max && idle_is_here(epoll_fd))
-                *n += idle_leave_all(epoll_fd, events + n_left, max - n_left);
-        else
-                atomic_store(&follow_is_leaving, true);
+        if (idle_is_here(epoll_fd))
+                *n += idle_leave_some(epoll_fd, events + n_left, max - n_left);
         errno = saved_errno;
         return *n == 0;
 }

@@ -29,7 +29,7 @@ bool idle_take_out(int epoll_fd, struct epoll_event *events, int max, int *n);
 
 /* To be called before epoll_wait(2). Returns the number of events that it has made: then there is no wait. */
 static inline int idle_before_wait(int epoll_fd, struct epoll_event *events, int max) {
-        return atomic_load_explicit(&follow_is_leaving, memory_order_acquire) ? idle_work(epoll_fd, events, max) : 0;
+        return atomic_load_explicit(&follow_n_leaving, memory_order_acquire) > 0 ? idle_work(epoll_fd, events, max) : 0;
 }
 
 /*
