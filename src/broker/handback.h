@@ -5,12 +5,10 @@
  * Return sockets: clients are handed back on them. A worker hands a client back after a request, or for another route.
  * Another broker, or an earlier process of this one, uses them, too.
  *
- * This file has the connections and their messages. returned.c takes up the client of one message.
+ * handback-conn.c has the connections, handback-message.c takes one message, and returned.c takes up its client.
  */
 
-#include "broker/core.h"
-
-typedef struct ReturnConn ReturnConn;
+#include "broker/handback-conn.h"
 
 /*
  * Takes clients from @fd, a listening AF_UNIX socket, which is consumed on success. The mode of its file says who may
@@ -48,9 +46,6 @@ void handback_on_event(ReturnConn *conn);
  * gives a receipt.
  */
 void handback_stop(Broker *b);
-
-/* Largest number of messages that are taken from one connection when it ends. */
-#define HANDBACK_REST_MAX 1024
 
 /* Returns the return socket on which the next process finds clients that are handed over, or NULL. */
 const Listener *handback_self(const Broker *b);

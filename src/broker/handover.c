@@ -8,6 +8,7 @@
 #include "basic/fd.h"
 #include "broker/departure.h"
 #include "broker/handback.h"
+#include "broker/handback-message.h"
 #include "broker/stage/queue.h"
 #include "broker/state/client-context.h"
 #include "handoff/handoff.h"
