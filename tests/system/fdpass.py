@@ -45,7 +45,7 @@ def shared(function):
 
 
 def kernel(function):
-    """For a case that needs a kernel with TLS: it runs in the guests of qemu.py only."""
+    """For a case that needs a kernel with TLS or IPVS: it runs in the guests of qemu.py only."""
     function.kernel = True
     return function
 
